@@ -1,0 +1,207 @@
+"""Generic skills for a base model: each task is a conversation about invented things.
+
+Values are open (random words, numbers, dates, lists): closed lists would be memorised
+instead of copied. A schema stands in the context, its call is to be filled from the
+query, and an observation is to be read.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from string import ascii_lowercase
+from typing import Any
+
+from tinr.english import common_words, train_sentences
+from tinr.tokens import Frame, Piece
+from tinr.transcript import (
+    learned,
+    render_environment,
+    render_observations,
+    render_prompt,
+    render_response,
+)
+from tinr.values import random_date, random_decimal, random_time, random_whole, random_word
+
+MIX = {"fill": 66, "repeat": 14, "pick": 5, "list": 8, "english": 7}
+NAMED = ("{name} {value}", "{name} is {value}", "with {name} of {value}", "{value} {name}", "{name}: {value}")
+PLACED = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An invented parameter with a value: how the schema, the query and the call show it."""
+
+    name: str
+    kind: str
+    value: Any
+    shown: str
+
+
+def make_task(rng: Random, frame: Frame) -> list[Piece]:
+    """One task of the mix, as the pieces of a conversation; the assistant's part is learned."""
+    return _TASKS[rng.choices(list(MIX), list(MIX.values()))[0]](rng, frame)
+
+
+def _words(rng: Random, least: int, most: int) -> list[str]:
+    return [random_word(rng) for _ in range(rng.randint(least, most))]
+
+
+def _symbols(rng: Random) -> str:
+    """A code of letters, digits and signs, as identifiers and colours are."""
+    alphabet = rng.choice(("0123456789abcdef", "01", "ABCDEFGH0123456789", "abcxyz-+*/()", ascii_lowercase + "-._@"))
+    code = "".join(rng.choice(alphabet) for _ in range(rng.randint(2, 10)))
+    return rng.choice(("", "", "#")) + code
+
+
+def _slot(rng: Random) -> Slot:
+    name = "_".join(_words(rng, 1, 2)) if rng.random() < 0.3 else random_word(rng)
+    draw = rng.choices(list(_KINDS), [weight for _, weight in _KINDS.values()])[0]
+    kind, value, shown = _KINDS[draw][0](rng)
+    return Slot(name, kind, value, shown)
+
+
+def _string(rng: Random) -> tuple[str, str, str]:
+    word = random_word(rng)
+    word = word.capitalize() if rng.random() < 0.3 else word
+    return "string", word, rng.choice((word, word, f'"{word}"'))
+
+
+def _text(rng: Random) -> tuple[str, str, str]:
+    text = " ".join(_words(rng, 2, 4))
+    return "string", text, f'"{text}"'
+
+
+def _enum(rng: Random) -> tuple[str, str, str]:
+    options = _words(rng, 2, 5)
+    value = rng.choice(options)
+    return "|".join(options), value, value
+
+
+def _same(kind: str, draw: Callable[[Random], Any]) -> Callable[[Random], tuple[str, Any, str]]:
+    def make(rng: Random) -> tuple[str, Any, str]:
+        value = draw(rng)
+        return kind, value, str(value)
+
+    return make
+
+
+def _list_of(kind: str, draw: Callable[[Random], Any]) -> Callable[[Random], tuple[str, Any, str]]:
+    def make(rng: Random) -> tuple[str, Any, str]:
+        values = [draw(rng) for _ in range(rng.randint(2, 5))]
+        return f"{kind}[]", values, ", ".join(map(str, values))
+
+    return make
+
+
+_KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
+    "string": (_string, 4),
+    "text": (_text, 3),
+    "enum": (_enum, 4),
+    "integer": (_same("integer", random_whole), 4),
+    "number": (_same("number", random_decimal), 4),
+    "code": (_same("string", _symbols), 3),
+    "date": (_same("date", random_date), 2),
+    "time": (_same("time", random_time), 1),
+    "integers": (_list_of("integer", lambda r: r.randint(0, 120)), 3),
+    "numbers": (_list_of("number", lambda r: round(r.uniform(0, 120), r.randint(0, 2))), 2),
+    "words": (_list_of("string", random_word), 2),
+}
+
+
+def _slots(rng: Random) -> list[Slot]:
+    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice((1, 1, 2, 2, 3, 4))))}
+    return list(made.values())
+
+
+def _filler(rng: Random, most: int) -> str:
+    return " ".join(rng.choice(common_words()) for _ in range(rng.randint(0, most)))
+
+
+def _spoken(rng: Random, slots: Sequence[Slot], about: str) -> str:
+    """A query that mentions every slot's value, by its name or in the order of the schema."""
+    named = rng.random() < 0.5
+    order = rng.sample(list(slots), len(slots)) if named and rng.random() < 0.5 else list(slots)
+    parts = [about]
+    for slot in order:
+        name = slot.name.replace("_", " ")
+        forms = NAMED if named else PLACED
+        parts += [rng.choice(forms).format(name=name, value=slot.shown), _filler(rng, 2)]
+    if rng.random() < 0.3:
+        parts = [*parts[1:], parts[0]]
+    return " ".join(part for part in parts if part) + rng.choice(("", ".", "?"))
+
+
+def _fill(rng: Random, frame: Frame) -> list[Piece]:
+    """Schemas in the thought, values in the query: write the calls, read the results."""
+    tools = [("_".join(_words(rng, 1, 2)), _slots(rng)) for _ in range(2 if rng.random() < 0.15 else 1)]
+    thought: list[Piece] = [Piece("<think>", token=True)]
+    spoken, calls = [], []
+    for name, slots in tools:
+        about = " ".join(rng.choice(common_words()) for _ in range(rng.randint(3, 8)))
+        told = rng.random() < 0.8  # else the query does not say what it is about
+        spoken.append(_spoken(rng, slots, about if told else _filler(rng, 5)))
+        unused = [_slot(rng)] if rng.random() < 0.25 else []
+        schema = [f"{s.name}: {s.kind}" for s in slots]
+        schema += [f"{s.name}?: {s.kind} = {s.shown}" for s in unused if s not in slots]
+        thought += [Piece(about, learn=told), Piece(f" {name}({', '.join(schema)})\n")]
+        arguments = json.dumps({s.name: s.value for s in slots}, ensure_ascii=False)
+        calls.append(f'{{"token": "{name}", "parameters": {arguments}}}')
+    results = [_KINDS[rng.choice(list(_KINDS))][0](rng)[1] for _ in tools]
+    said = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in results)
+    call = calls[0] if len(calls) == 1 else f"[{', '.join(calls)}]"
+    return [
+        *render_prompt(" ".join(spoken), frame),
+        *thought,
+        Piece("</think>", token=True),
+        *learned([Piece("<tool_call>", token=True), Piece(call), Piece("</tool_call>", token=True)]),
+        *render_environment(render_observations([json.dumps(r) for r in results]), frame),
+        *learned(render_response(f"The answer is {said}.")),
+        *learned(frame.end()),
+    ]
+
+
+def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
+    return [
+        *render_prompt(query, frame),
+        *learned(render_response(response)),
+        *learned(frame.end()),
+    ]
+
+
+def _repeat(rng: Random, frame: Frame) -> list[Piece]:
+    text = " ".join(_words(rng, 2, 8))
+    query = rng.choice(("Repeat: {}", "Say {}", 'Copy "{}".', "Write {} again.")).format(text)
+    return _answering(query, text, frame)
+
+
+def _list(rng: Random, frame: Frame) -> list[Piece]:
+    kind = rng.choice(("words", "integers", "numbers"))
+    _, values, shown = _KINDS[kind][0](rng)
+    return _answering(f"As a JSON list: {shown}", json.dumps(values), frame)
+
+
+def _pick(rng: Random, frame: Frame) -> list[Piece]:
+    """Several named values, one is asked for."""
+    slots = _slots(rng) + _slots(rng)
+    wanted = rng.choice(slots)
+    told = ". ".join(
+        rng.choice(("The {} is {}", "My {} is {}", "{}: {}")).format(s.name.replace("_", " "), s.shown)
+        for s in slots
+    )
+    query = f"{told}. What is the {wanted.name.replace('_', ' ')}?"
+    return _answering(query, wanted.shown, frame)
+
+
+def _english(rng: Random, frame: Frame) -> list[Piece]:
+    """One sentence of plain text."""
+    return learned([Piece(rng.choice(train_sentences()))])
+
+
+_TASKS: dict[str, Callable[[Random, Frame], list[Piece]]] = {
+    "fill": _fill,
+    "repeat": _repeat,
+    "pick": _pick,
+    "list": _list,
+    "english": _english,
+}

@@ -1,0 +1,47 @@
+"""What makes a tool document valid."""
+
+import re
+from typing import Any
+
+import jsonschema
+
+from tinr.records import BadInput
+
+NAME = re.compile(r"[^\s<>]{1,128}")
+
+
+def check_document(line: Any, place: str) -> None:
+    """Raise BadInput, with `place` and the fault, unless `line` is a valid tool document.
+
+    Valid: a name without blanks and angle brackets (it becomes the token `<<name>>`), a
+    description that is not empty, parameters that are a JSON Schema of type object.
+    """
+    if not isinstance(line, dict):
+        raise BadInput(f"{place}: a tool document must be a JSON object")
+    name = line.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise BadInput(
+            f"{place}: tool name {name!r} is not valid; "
+            "use 1 to 128 characters without blanks and angle brackets"
+        )
+    description = line.get("description")
+    if not isinstance(description, str) or not description.strip():
+        raise BadInput(f"{place}: tool {name!r} has no description; say what it does")
+    schema = line.get("parameters")
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        raise BadInput(
+            f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object'
+        )
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        pointer = "/".join(str(part) for part in error.absolute_path)
+        raise BadInput(
+            f"{place}: tool {name!r}: parameters/{pointer}: {error.message}; correct the schema"
+        ) from error
+    properties = schema.get("properties", {})
+    unknown = [key for key in schema.get("required", []) if key not in properties]
+    if unknown:
+        raise BadInput(
+            f"{place}: tool {name!r}: required {unknown} not among its properties; add or remove them"
+        )

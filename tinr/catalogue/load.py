@@ -1,0 +1,214 @@
+"""Catalogue and suite folders: `tools.jsonl` and `queries.jsonl`, one JSON object a line."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tool_corpora
+from tinr.catalogue.checks import check_document
+from tinr.records import BadInput, Call, Query, ToolDoc
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A checked set of tool documents with unique names, in the order of loading."""
+
+    tools: tuple[ToolDoc, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, ToolDoc]:
+        """Name -> document."""
+        return {doc.name: doc for doc in self.tools}
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 over the documents sorted by name: the same set has the same hash."""
+        lines = sorted(json.dumps(asdict(doc), sort_keys=True) for doc in self.tools)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def names(self) -> list[str]:
+        """The tools' names, sorted."""
+        return sorted(self.by_name)
+
+
+def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
+    """The tools of one or more sources, each a shipped corpus's name or a catalogue folder.
+
+    Raises BadInput for a missing source, a broken line, an invalid document, or a name
+    that two documents share (with both places).
+    """
+    if isinstance(sources, str | Path):
+        sources = [sources]
+    docs: dict[str, ToolDoc] = {}
+    for source in sources:
+        for place, line in _documents(source):
+            doc = document_from(line, place, source=str(source))
+            if doc.name in docs:
+                raise BadInput(
+                    f"{place}: tool {doc.name!r} is already in {docs[doc.name].source!r}; "
+                    "rename one of them or put a namespace in front"
+                )
+            docs[doc.name] = doc
+    if not docs:
+        raise BadInput(f"no tools in {', '.join(map(str, sources))}; give at least one document")
+    return Catalogue(tuple(docs.values()))
+
+
+def _documents(source: str | Path) -> Iterator[tuple[str, Any]]:
+    if str(source) in tool_corpora.NAMES:
+        corpus = tool_corpora.load(str(source))
+        yield from ((f"{source}/{tool.domain}", tool.document()) for tool in corpus.values())
+        return
+    path = Path(source)
+    if path.is_dir():
+        path = path / "tools.jsonl"
+    if not path.is_file():
+        raise BadInput(
+            f"{path}: no such catalogue; give a folder with tools.jsonl or one of "
+            f"{', '.join(tool_corpora.NAMES)}"
+        )
+    yield from read_jsonl(path)
+
+
+def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
+    """A checked document from one catalogue line; BadInput names `place` and the fault."""
+    check_document(line, place)
+    return ToolDoc(
+        name=line["name"],
+        description=line["description"],
+        parameters=line["parameters"],
+        returns=line.get("returns") if isinstance(line.get("returns"), str) else "",
+        source=source,
+        domain=str(line.get("domain", "")),
+    )
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    """`("file:line", object)` of every non-empty line; BadInput for a line that is not JSON."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; check the path")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadInput(
+                f"{path}:{number}: not JSON ({error.msg}, column {error.colno}); "
+                "write one JSON object a line"
+            ) from error
+        if not isinstance(value, dict):
+            raise BadInput(f"{path}:{number}: not a JSON object; write one JSON object a line")
+        yield f"{path}:{number}", value
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """One compact JSON object a line, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
+    """The queries of a `queries.jsonl`; BadInput for a bad line or an unknown tool."""
+    queries: list[Query] = []
+    seen: dict[str, str] = {}
+    for place, line in read_jsonl(path):
+        query = query_from(line, place, catalogue)
+        if query.id in seen:
+            raise BadInput(f"{place}: id {query.id!r} already stands at {seen[query.id]}")
+        seen[query.id] = place
+        queries.append(query)
+    return queries
+
+
+def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None = None) -> Query:
+    """A query from one suite line. A call's optional "turn" (0, 1, ...) groups chained calls."""
+    identifier, calls = line.get("id"), line.get("calls")
+    if not isinstance(identifier, str | int):
+        raise BadInput(f'{place}: no "id"; give each query an id of its own')
+    if not isinstance(calls, list):
+        raise BadInput(f'{place}: "calls" must be a list; write [] where no call is expected')
+    turns: dict[int, list[Call]] = {}
+    for index, call in enumerate(calls):
+        made, turn = _call_from(call, f"{place}: calls[{index}]")
+        if catalogue is not None and made.name not in catalogue.by_name:
+            raise BadInput(
+                f"{place}: calls[{index}]: unknown tool {made.name!r}; "
+                "add its document to the catalogue or correct the name"
+            )
+        turns.setdefault(turn, []).append(made)
+    answer = line.get("answer")
+    return Query(
+        id=str(identifier),
+        text=_query_text(line, place),
+        turns=tuple(tuple(turns[t]) for t in sorted(turns)),
+        answer=None if answer is None else _as_text(answer),
+        split=line.get("split"),
+        kind=str(line.get("kind", "")),
+        reply=str(line.get("reply", "")),
+        observations=tuple(line.get("observations", ())),
+    )
+
+
+def _query_text(line: Mapping[str, Any], place: str) -> str:
+    text = line.get("query")
+    if text is None and isinstance(line.get("messages"), list):
+        users = [
+            m.get("content")
+            for m in line["messages"]
+            if isinstance(m, dict) and m.get("role") == "user"
+        ]
+        text = users[-1] if users else None
+    if not isinstance(text, str):
+        raise BadInput(f'{place}: no "query" text and no user message; give one of them')
+    return text
+
+
+def _call_from(call: Any, place: str) -> tuple[Call, int]:
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        raise BadInput(f'{place}: not a call; write {{"name": ..., "arguments": {{...}}}}')
+    arguments = call.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise BadInput(f'{place}: "arguments" must be an object')
+    turn = call.get("turn", 0)
+    if not isinstance(turn, int) or isinstance(turn, bool) or turn < 0:
+        raise BadInput(f'{place}: "turn" must be 0 or a positive whole number')
+    return Call(call["name"], arguments), turn
+
+
+def _as_text(answer: Any) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def query_line(query: Query) -> dict[str, Any]:
+    """The suite line of a query; `query_from` reads it back."""
+    calls = [
+        {"name": call.name, "arguments": dict(call.arguments), "turn": turn}
+        for turn, group in enumerate(query.turns)
+        for call in group
+    ]
+    line: dict[str, Any] = {"id": query.id, "query": query.text, "calls": calls}
+    if query.answer is not None:
+        line["answer"] = query.answer
+    if query.split is not None:
+        line["split"] = query.split
+    if query.kind:
+        line["kind"] = query.kind
+    if query.reply:
+        line["reply"] = query.reply
+    if query.observations:
+        line["observations"] = list(query.observations)
+    return line

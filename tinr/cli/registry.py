@@ -1,0 +1,200 @@
+"""`tinr registry`: what is published, what it is worth, what may go.
+
+Bad input is left to the main program, which prints one line and exits with code 2.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinr.records import BadInput
+from tinr.registry import Card, Registry
+
+app = typer.Typer(help="Published checkpoints and their cards.", no_args_is_help=True)
+
+Root = Annotated[Path, typer.Option("--registry", help="Folder of the registry.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Ref = Annotated[str, typer.Argument(help="Id, tag, or PHASE@latest.")]
+ROOT = Path("runs/registry")
+
+
+@app.command("list")
+def list_(root: Root = ROOT, as_json: Json = False) -> None:
+    """Every checkpoint, oldest first.
+
+    Example: tinr registry list --registry runs/registry
+    """
+    registry = _opened(root)
+    rows = _rows(registry, registry.cards())
+    _print_rows(rows, as_json)
+    broken = len(registry.ids()) - len(rows)
+    if broken > 0:
+        typer.echo(f"{broken} with a broken card left out; see tinr registry verify", err=True)
+
+
+@app.command()
+def show(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
+    """One card in full.
+
+    Example: tinr registry show align@latest
+    """
+    card = _opened(root).resolve(ref)
+    if as_json:
+        typer.echo(card.to_json(), nl=False)
+        return
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(card).items():
+        if name == "files":
+            value = [f"{entry['path']} ({entry['bytes']} bytes)" for entry in value]
+        table.add_row(name, value if isinstance(value, str) else _wrapped(value))
+    _console().print(table)
+
+
+@app.command()
+def lineage(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
+    """The checkpoints that one descends from, first ancestor first.
+
+    Example: tinr registry lineage grpo@latest
+    """
+    registry = _opened(root)
+    _print_rows(_rows(registry, registry.lineage(ref)), as_json)
+
+
+@app.command()
+def tag(
+    name: Annotated[str, typer.Argument(help="The tag: a-z 0-9 . _ -")],
+    ref: Annotated[str, typer.Argument(help="Id, tag, or PHASE@latest.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Let NAME stand for a checkpoint, which gc then keeps.
+
+    Example: tinr registry tag best grpo@latest
+    """
+    if bool(ref) == remove:
+        raise BadInput(f"tag {name}: give either a checkpoint or --remove")
+    registry = _opened(root)
+    if remove:
+        registry.untag(name)
+        _say({"tag": name, "id": None}, f"{name} removed", as_json)
+    else:
+        card = registry.tag(name, ref)
+        _say({"tag": name, "id": card.id}, f"{name} -> {card.id}", as_json)
+
+
+@app.command()
+def verify(
+    ref: Annotated[str | None, typer.Argument(help="One checkpoint; all without it.")] = None,
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Check every file against its card; exit code 1 if anything is wrong.
+
+    Example: tinr registry verify
+    """
+    problems = _opened(root).verify(ref)
+    _say({"problems": problems}, "\n".join(problems) or "no problems", as_json)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    delete: Annotated[bool, typer.Option("--delete", help="Remove; else only list.")] = False,
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Remove what no tag and no newest checkpoint of a phase descends from.
+
+    Example: tinr registry gc --delete
+    """
+    garbage = _opened(root).gc(dry_run=not delete)
+    leftovers = [str(path) for path in garbage.leftovers]
+    result = {"deleted": delete, "checkpoints": garbage.checkpoints, "leftovers": leftovers}
+    word = "removed" if delete else "would remove"
+    lines = [f"{word} {each}" for each in (*garbage.checkpoints, *leftovers)]
+    _say(result, "\n".join(lines) or "nothing to remove", as_json)
+
+
+@app.command()
+def export(
+    ref: Ref,
+    out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Copy a checkpoint out as an ordinary Hugging Face folder.
+
+    Example: tinr registry export best exported/
+    """
+    card = _opened(root).export(ref, out)
+    _say({"id": card.id, "out": str(out)}, f"{card.id} -> {out}", as_json)
+
+
+def _opened(root: Path) -> Registry:
+    if not root.is_dir():
+        raise BadInput(f"{root}: no registry there; name its folder with --registry DIR")
+    return Registry(root)
+
+
+def _rows(registry: Registry, cards: list[Card]) -> list[dict[str, Any]]:
+    """What list and lineage tell of each card."""
+    tags = registry.tags()
+    return [
+        {
+            "id": card.id,
+            "phase": card.phase,
+            "parent": card.parent,
+            "created": card.created,
+            "tags": [name for name, stands_for in tags.items() if stands_for == card.id],
+            "gates": dict(card.gates),
+        }
+        for card in cards
+    ]
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None)
+    for heading in ("id", "phase", "parent", "created", "tags", "gates"):
+        table.add_column(heading, no_wrap=heading in ("id", "phase", "parent", "created"))
+    for row in rows:
+        gates = "\n".join(_gate(name, result) for name, result in row["gates"].items())
+        created = row["created"][:16].replace("T", " ")
+        table.add_row(
+            row["id"], row["phase"], row["parent"] or "", created, ", ".join(row["tags"]), gates
+        )
+    _console().print(table)
+
+
+def _gate(name: str, result: Any) -> str:
+    """`document_to_token 0.983 passed`; what a gate does not say is left out."""
+    if not isinstance(result, dict):
+        return f"{name} {result}"
+    value, passed = result.get("value"), result.get("passed")
+    said = f"{value:.3f}" if isinstance(value, int | float) else "unscored"
+    verdict = "" if passed is None else " passed" if passed else " FAILED"
+    return f"{name} {said}{verdict}"
+
+
+def _wrapped(value: Any) -> str:
+    return json.dumps(value, indent=2 if isinstance(value, dict | list) and value else None)
+
+
+def _say(result: dict[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(result, indent=2) if as_json else text)
+
+
+def _console() -> Console:
+    """Names in brackets are text, not markup; a pipe gets lines wide enough for two ids."""
+    width = None if sys.stdout.isatty() else 200
+    return Console(width=width, markup=False, highlight=False, emoji=False)

@@ -1,0 +1,139 @@
+"""Configuration as pure data: frozen dataclasses, YAML files, dotted overrides. No torch.
+
+Each default lives once, in its dataclass. A YAML file holds only what differs; a
+`key=value` on the command line wins over it; an unknown key fails with the nearest
+known name.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from tinr.records import BadInput
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights move: AdamW, or Muon for the matrices inside the layers and AdamW beside it."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = 5e-5  # peak
+    embedding_rate: float | None = None  # peak for the input and output rows; None: the same
+    warmup: float = 0.03  # share of the steps
+    final: float = 0.1  # learning rate at the end as a share of the peak
+    schedule: Literal["linear", "cosine"] = "linear"
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)  # of AdamW
+    gradient_clip: float = 1.0  # largest gradient norm
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop that all supervised phases share."""
+
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    batch_tokens: int = 8192  # tokens a step and rank, padding included
+    row_tokens: int = 256  # length of a packed row; a longer example has a row of its own
+    longest: int = 2048  # tokens; longer examples are dropped and counted
+    bf16: bool = True  # autocast; weights stay float32
+    checkpoint_steps: int = 0  # a step checkpoint every so many steps; 0: none
+    deepspeed: str | None = None  # path of a DeepSpeed configuration
+
+
+def load_config(
+    kind: type[Settings], file: str | Path | None, overrides: Sequence[str] = ()
+) -> Settings:
+    """A checked configuration of `kind` from a YAML file and `key=value` overrides.
+
+    Raises BadInput for a missing or broken file, an unknown key, or a wrong value.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = _read_yaml(Path(file))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
+        _assign(values, key.split("."), _scalar(text, override), override)
+    return build(kind, values, str(file) if file is not None else "command line")
+
+
+def build(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
+    """A frozen dataclass from plain data; BadInput names the key and what it should be."""
+    _check_keys(kind, values, place, ())
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"{place}: {key}: {first['msg']}, not {first['input']!r}; correct the value"
+        ) from error
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """The resolved configuration as plain data that JSON and YAML hold."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such configuration file; check the path")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{path}: not YAML ({reason}); correct the file") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: not a mapping; write key: value lines")
+    return values
+
+
+def _scalar(text: str, override: str) -> Any:
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise BadInput(f"{override!r}: the value is not YAML; put it in quotes") from error
+    if isinstance(value, str):
+        try:  # YAML 1.1 reads 5e-5 as text
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _assign(values: dict[str, Any], keys: Sequence[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise BadInput(f"{override!r}: {key} is a value, not a group; drop the part after it")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> None:
+    """Unknown keys, at any depth, fail with the nearest known name."""
+    if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
+        return
+    types = get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    for key, value in values.items():
+        full = ".".join((*above, str(key)))
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            raise BadInput(f"{place}: unknown key {full!r}; {hint}")
+        _check_keys(types[key], value, place, (*above, str(key)))
+
+

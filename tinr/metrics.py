@@ -1,0 +1,88 @@
+"""Counts into rates with intervals, and tests between them. Pure; every denominator is whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+from tinr.records import Query, Reply
+from tinr.rewards import answer_reward, call_similarity, format_reward, same_calls
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of `n` with its 95 % interval, all in [0, 1]; no n: value None."""
+
+    value: float | None
+    n: int
+    low: float | None
+    high: float | None
+
+
+def rate(outcomes: Sequence[bool | float]) -> Rate:
+    """Mean of outcomes in [0, 1] with the Wilson score interval (Wilson 1927) at 95 %."""
+    n = len(outcomes)
+    if not n:
+        return Rate(None, 0, None, None)
+    value = sum(float(outcome) for outcome in outcomes) / n
+    z = 1.959963984540054
+    middle = (value + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (value * (1 - value) / n + z * z / (4 * n * n)) ** 0.5
+    return Rate(value, n, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Two-sided p of McNemar's exact test: the same queries under two checkpoints."""
+    pairs = list(zip(before, after, strict=True))
+    gained = sum(not b and a for b, a in pairs)
+    lost = sum(b and not a for b, a in pairs)
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one reply got right. None where the query has nothing to measure it by."""
+
+    name_em: bool | None  # the set of called tools is the reference's
+    call_em: bool | None  # the calls are the reference's, arguments and all
+    tool_acc: float | None  # share of reference tools among the called ones
+    param_acc: float | None  # share of reference arguments given right
+    answer_acc: bool | None  # the response agrees with what the reference calls return
+    format_ok: bool
+    abstain_acc: bool | None  # no call where none is expected
+
+
+def outcome(reply: Reply, query: Query) -> Outcome:
+    """The metrics of one reply, strict: names and calls are judged as they were called."""
+    form = format_reward(reply, query)[0] == 1.0
+    answered = answer_reward(reply, query)
+    answer = None if answered is None else answered == 1.0
+    if not query.calls:
+        return Outcome(
+            None, None, None, None, answer, form, abstain_acc=not (reply.calls or reply.named)
+        )
+    given = sorted(call.name for call in reply.calls)
+    expected = sorted(call.name for call in query.calls)
+    return Outcome(
+        name_em=given == expected,
+        call_em=same_calls(reply.calls, query.calls),
+        tool_acc=len(set(given) & set(expected)) / len(set(expected)),
+        param_acc=sum(
+            max((call_similarity(g, e) for g in reply.calls), default=0.0) for e in query.calls
+        )
+        / len(query.calls),
+        answer_acc=answer,
+        format_ok=form,
+        abstain_acc=None,
+    )
+
+
+METRICS = ("name_em", "call_em", "tool_acc", "param_acc", "answer_acc", "format_ok", "abstain_acc")
+
+
+def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:
+    """Every metric over the outcomes that have it; all replies count, empty ones too."""
+    return {
+        metric: rate([v for o in outcomes if (v := getattr(o, metric)) is not None])
+        for metric in METRICS
+    }

@@ -1,0 +1,110 @@
+"""Load a causal language model, and grow it by tags and tool tokens.
+
+Growing happens once, offline, in one process; loading a grown checkpoint never
+initialises anything again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from tinr.catalogue import Catalogue, describe
+from tinr.records import BadInput
+from tinr.tokens import Codec, grow_tokenizer, token_of
+
+Initialisation = Literal["name_mean", "document", "random"]
+
+
+def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
+    """A float32 model with SDPA attention and its fast tokenizer, from a folder or a hub name.
+
+    BadInput where it cannot be loaded or has no fast tokenizer.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(
+            f"{source}: cannot load a causal language model ({reason}); "
+            "give a local folder or a hub name"
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise BadInput(f"{source}: no fast tokenizer; convert it to tokenizer.json first")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def grow(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    catalogue: Catalogue,
+    initialisation: Initialisation = "name_mean",
+    seed: int = 0,
+) -> int:
+    """Add tags, frame and one entry per tool, with input and output rows; how many are new.
+
+    Rows that are already there are not touched. Tied models stay tied. New tool rows
+    start as the mean of the rows of the name's pieces (TInR-U), of the document's pieces
+    (GTI, arXiv 2604.02324), or random, in the spread of the trained rows; tag rows start
+    as the mean of their spelling's pieces.
+    """
+    plain = Codec(tokenizer)  # knows no tool token yet: spellings are text
+    known = set(plain.vocabulary)
+    before = len(known)
+    rows_before = model.get_input_embeddings().weight.shape[0]
+    grow_tokenizer(tokenizer, catalogue.names)
+    added = {t: i for t, i in tokenizer.get_vocab().items() if t not in known}
+    if len(tokenizer) > rows_before:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    sources = _sources(catalogue, added, initialisation)
+    generator = torch.Generator().manual_seed(seed)
+    tables = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    if tables[0].data_ptr() == tables[1].data_ptr():
+        tables.pop()
+    for table in tables:
+        _initialise(table, added, sources, plain, before, generator)
+    return len(added)
+
+
+def _sources(
+    catalogue: Catalogue, added: Mapping[str, int], initialisation: Initialisation
+) -> dict[str, str | None]:
+    """For every added entry the text whose pieces its row starts from; None: random."""
+    texts: dict[str, str | None] = {token: token.strip("<>|/") for token in added}
+    for doc in catalogue.tools:
+        if token_of(doc.name) not in added:
+            continue
+        texts[token_of(doc.name)] = {
+            "name_mean": doc.name.replace("_", " "),
+            "document": f"{doc.name.replace('_', ' ')} {describe(doc)}",
+            "random": None,
+        }[initialisation]
+    return texts
+
+
+@torch.no_grad()
+def _initialise(
+    table: torch.Tensor,
+    added: Mapping[str, int],
+    sources: Mapping[str, str | None],
+    plain: Codec,
+    before: int,
+    generator: torch.Generator,
+) -> None:
+    trained = table[:before].float()
+    centre, spread = trained.mean(0), trained.std(0)
+    for token, index in sorted(added.items(), key=lambda item: item[1]):
+        text = sources[token]
+        noise = torch.randn(centre.shape, generator=generator) * spread
+        if text is None:
+            row = centre + noise
+        else:  # a little noise keeps rows of the same words apart
+            row = trained[plain.encode_plain(text)].mean(0) + 0.1 * noise
+        table[index] = row.to(table.dtype)

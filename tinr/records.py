@@ -1,0 +1,104 @@
+"""The frozen records every room shares, and the one error for bad input. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+DocumentsMode = Literal["none", "on_select", "in_prompt", "retrieved"]
+Split = Literal["seen", "unseen", "ood", "no_tool"]
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class BadInput(Exception):
+    """Something a user gave is wrong. One line: what, where, what to do.
+
+    Commands print it as `error: ...` and exit with code 2.
+    """
+
+
+class GateFailed(Exception):
+    """A phase ended below its gate or a check did not pass. Commands exit with code 1."""
+
+
+@dataclass(frozen=True)
+class ToolDoc:
+    """A tool document: what a model may know of a tool.
+
+    `parameters` is a JSON Schema of type object; `returns` says in words what comes
+    back; `source` names the catalogue the document came from.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    returns: str = ""
+    source: str = ""
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a tool: its name and its arguments, both as plain data."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a user asks and what is expected of the reply.
+
+    `turns` groups the reference calls: calls in one turn are parallel, a later turn
+    uses what an earlier one returned. No turns: no call is expected. `answer` is the
+    reference final answer, None where there is none to score.
+    """
+
+    id: str
+    text: str
+    turns: tuple[tuple[Call, ...], ...] = ()
+    answer: str | None = None
+    split: Split | None = None
+    kind: str = ""
+    reply: str = ""  # a fitting final answer in words, where none can be scored
+    observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All reference calls in order."""
+        return tuple(call for turn in self.turns for call in turn)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote in one conversation, read by `transcript.parse`.
+
+    `named` are the tools of the <tool_token> part, in order and with repeats; `calls`
+    the calls that parsed; `response` the final answer. `problems` says in stable words
+    why the reply is not well formed (empty: it is); `observed` that tools answered in it.
+    """
+
+    thought: str | None = None
+    named: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    response: str | None = None
+    problems: tuple[str, ...] = ()
+    observed: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """Rewards of one reply, each in [0, 1] or None where it cannot be scored."""
+
+    format: float
+    tool: float | None
+    answer: float | None
+    total: float
+    why: tuple[str, ...] = field(default=())

@@ -1,0 +1,207 @@
+"""The card: what one published checkpoint is, where it came from, and what it passed.
+
+A card is plain JSON; `Card.from_json` and `to_json` are inverses. Its id is a hash of all
+the rest of it, so a card that was edited after publication no longer fits its own id.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, get_origin, get_type_hints
+
+import tinr
+from tinr.records import BadInput
+
+CARD_VERSION = 1
+PHASES = ("base", "align", "sft", "grpo", "calibrate")
+ID = re.compile(rf"(?:{'|'.join(PHASES)})-[0-9]{{8}}-[0-9a-f]{{8}}")
+CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+PACKAGES = ("torch", "transformers", "trl", "datasets", "sentencepiece", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Card:
+    """The record of one checkpoint. `Registry.publish` fills in id, created and files."""
+
+    phase: str
+    base_model: str  # name of the open-weights model, or of the preset it was made from
+    base_hash: str
+    tokenizer_hash: str
+    config: Mapping[str, Any]  # resolved: every key, defaults too
+    seed: int
+    fingerprint: str  # sha256 of all that determined the checkpoint, given by the caller
+    parent: str | None = None  # id, never a tag
+    catalogue_hash: str | None = None  # None: no catalogue yet (base)
+    data_position: Mapping[str, Any] = field(default_factory=dict)
+    git_commit: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int = 0  # trained on
+    seconds: float = 0.0  # spent in this phase
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    """Metric -> {"value", "n", "low", "high", "limit", "passed"}."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # such as gates that were overridden
+    id: str = ""
+    created: str = ""  # ISO 8601 UTC with microseconds and Z, so text order is time order
+    files: list[dict[str, Any]] = field(default_factory=list)  # {"path", "bytes", "sha256"}
+    version: int = CARD_VERSION
+
+    def to_json(self) -> str:
+        """The card as indented strict JSON; BadInput names a field that is not plain data."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name, value in plain.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise BadInput(
+                    f"card of phase {self.phase}: {name} is not plain JSON ({error}); "
+                    "use text, finite numbers, lists and dicts, and null for what is unscored"
+                ) from error
+        return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: Path | str = "card") -> "Card":
+        """The card written in `text`; `where` is the file that BadInput names."""
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except ValueError as error:
+            raise BadInput(f"{where}: not JSON ({error}); restore the file") from error
+        _check_keys(data, where)
+        _check_values(data, where)
+        return cls(**data)
+
+
+def card_id(card: Card) -> str:
+    """`<phase>-<YYYYMMDD>-<8 hex>`, the hex from the sha256 of the card without its id."""
+    content = {each.name: getattr(card, each.name) for each in fields(card) if each.name != "id"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{card.phase}-{card.created[:10].replace('-', '')}-{digest[:8]}"
+
+
+def now() -> str:
+    """This moment as cards write it: 2025-01-31T23:59:59.000000Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check_keys(data: Any, where: Path | str) -> None:
+    if not isinstance(data, dict):
+        raise BadInput(f"{where}: a card is a JSON object; restore the file")
+    version = data.get("version")
+    if isinstance(version, int) and version > CARD_VERSION:
+        raise BadInput(
+            f"{where}: card version {version} is newer than this tinr reads "
+            f"({CARD_VERSION}); upgrade tinr"
+        )
+    known = {each.name for each in fields(Card)}
+    for word, keys in (("missing", known - data.keys()), ("unknown", data.keys() - known)):
+        if keys:
+            raise BadInput(f"{where}: {word} key {', '.join(sorted(keys))}; restore the file")
+
+
+def _check_values(data: dict[str, Any], where: Path | str) -> None:
+    for name, hint in get_type_hints(Card).items():
+        kind = hint if isinstance(hint, UnionType) else get_origin(hint) or hint
+        kind = (int, float) if kind is float else kind
+        if not isinstance(data[name], kind):
+            raise BadInput(f"{where}: key {name} is {data[name]!r}, not {hint}; correct it")
+    if data["version"] != CARD_VERSION:
+        raise BadInput(f"{where}: key version is {data['version']}; this tinr reads 1")
+    if data["phase"] not in PHASES:
+        raise BadInput(f"{where}: key phase is {data['phase']!r}; phases are {', '.join(PHASES)}")
+    if data["parent"] is not None and not ID.fullmatch(data["parent"]):
+        raise BadInput(
+            f"{where}: key parent is {data['parent']!r}; give the parent's id (resolve the name)"
+        )
+    if data["created"] and not CREATED.fullmatch(data["created"]):
+        raise BadInput(
+            f"{where}: key created is {data['created']!r}; write UTC as 2025-01-31T23:59:59.000000Z"
+        )
+    for entry in data["files"]:
+        _check_entry(entry, where)
+
+
+def _check_entry(entry: Any, where: Path | str) -> None:
+    """Refuses a file entry that is malformed or points outside the checkpoint's folder."""
+    good = isinstance(entry, dict) and entry.keys() == {"path", "bytes", "sha256"}
+    good = good and isinstance(entry["path"], str) and isinstance(entry["bytes"], int)
+    if good:
+        path = PurePosixPath(entry["path"])
+        good = not path.is_absolute() and ".." not in path.parts and path.parts != ()
+    if not good:
+        raise BadInput(f"{where}: key files holds {entry!r}, not a file of it; restore the file")
+
+
+def git_commit() -> str | None:
+    """The commit of the running code, with `-dirty` where tracked files differ from it.
+
+    None where the code does not lie in its own git repository, or git is missing.
+    """
+    home = Path(tinr.__file__).resolve().parents[1]
+    git = ["git", "-C", str(home)]
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        top = subprocess.run([*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+        if top.returncode != 0 or Path(top.stdout.strip()) != home:
+            return None
+        said = subprocess.run([*git, *describe], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return said.stdout.strip() if said.returncode == 0 else None
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of python, tinr and the installed packages that shape a checkpoint."""
+    versions = {"python": platform.python_version(), "tinr": tinr.__version__}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # an optional package: not installed is not listed
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """{"cpu": model, "cores": usable, "accelerators": names, "ram_gib": GiB of the machine}."""
+    import torch  # slow, and needed for no other fact
+
+    accelerators = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return {
+        "cpu": _cpu_model(),
+        "cores": cores,
+        "accelerators": accelerators,
+        "ram_gib": round(ram / 2**30, 1),
+    }
+
+
+def _cpu_model() -> str:
+    listing = Path("/proc/cpuinfo")  # Linux; elsewhere the platform's own word
+    text = listing.read_text(errors="replace") if listing.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def environment() -> dict[str, Any]:
+    """The facts of this machine as keywords of a card: `Card(..., **environment())`."""
+    return {
+        "git_commit": git_commit(),
+        "packages": package_versions(),
+        "hardware": hardware(),
+    }

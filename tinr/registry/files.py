@@ -1,0 +1,149 @@
+"""Files of a checkpoint: hashed, flushed, sealed, checked and removed.
+
+Nothing here knows what a checkpoint is. A full or read-only disk becomes one line of BadInput.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinr.records import BadInput
+
+REMEDIES = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space in your quota",
+    errno.EROFS: "make the disk writable or choose another folder",
+    errno.EACCES: "correct the permissions or choose another folder",
+    errno.EPERM: "correct the permissions or choose another folder",
+    errno.ENOTDIR: "choose another folder",
+}
+FULL_DISK = (os.strerror(errno.ENOSPC), "PytorchStreamWriter failed", "unexpected pos")
+
+
+@contextmanager
+def disk_errors(folder: Path, outcome: str) -> Iterator[None]:
+    """Turns errors of the disk below `folder` into BadInput that ends with `outcome`.
+
+    safetensors and torch.save report a full disk by errors of their own, known by their text.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        code = error.errno if isinstance(error, OSError) else None
+        if code is None and any(words in str(error) for words in FULL_DISK):
+            code = errno.ENOSPC
+        if code not in REMEDIES:
+            raise
+        where = getattr(error, "filename", None) or folder
+        raise BadInput(
+            f"{where}: {os.strerror(code)}; {REMEDIES[code]}, "
+            f"then run the same command again; {outcome}"
+        ) from error
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file in hex, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def walk(folder: Path) -> list[Path]:
+    """The regular files below a folder, sorted; BadInput at a link or device."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise BadInput(f"{path}: a checkpoint holds plain files only; write a copy instead")
+    return found
+
+
+def inventory(folder: Path) -> list[dict[str, Any]]:
+    """{"path" below the folder, "bytes", "sha256"} of every file, sorted by path."""
+    return [
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "bytes": path.stat().st_size,
+            "sha256": digest(path),
+        }
+        for path in walk(folder)
+    ]
+
+
+def damage(folder: Path, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What differs from the inventory, one line a file: all sizes first, for they are cheap."""
+    whole = []
+    for entry in entries:
+        path = folder / entry["path"]
+        if path.is_symlink() or not path.is_file():
+            yield f"{path}: missing; restore it or publish again"
+        elif path.stat().st_size != entry["bytes"]:
+            yield (
+                f"{path}: {path.stat().st_size} bytes, its card says {entry['bytes']}; "
+                "restore it or publish again"
+            )
+        else:
+            whole.append((path, entry["sha256"]))
+    for path, expected in whole:
+        found = digest(path)
+        if found != expected:
+            yield (
+                f"{path}: sha256 {found[:12]}.., its card says {expected[:12]}..; "
+                "restore it or publish again"
+            )
+
+
+def flush(path: Path) -> None:
+    """Forces a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def seal(folder: Path) -> None:
+    """Makes every file read-only and flushes all files and folders, innermost first."""
+    for path in walk(folder):
+        path.chmod(path.stat().st_mode & ~0o222)
+        flush(path)
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        flush(path)
+    flush(folder)
+
+
+def write_whole(path: Path, text: str, *, temporary: Path, mode: int) -> None:
+    """Writes a file so that readers see the old one or all of the new one."""
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(mode)
+    flush(temporary)
+    os.replace(temporary, path)
+    flush(path.parent)
+
+
+def age(path: Path) -> float:
+    """Seconds since anything in a file or folder was last written; 0 if it is going away."""
+    try:
+        newest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return 0.0
+    return time.time() - newest
+
+
+def delete(path: Path) -> None:
+    """Removes a file or folder, also one that another process is removing.
+
+    BadInput where something remains.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)  # judged by what remains
+    else:
+        path.unlink(missing_ok=True)
+    if path.exists():
+        raise BadInput(f"{path}: cannot be removed; correct its permissions and run gc again")

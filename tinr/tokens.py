@@ -1,0 +1,198 @@
+"""Tool <-> token <-> id, and the only way text becomes ids.
+
+Conversations are lists of pieces. A piece is either one vocabulary entry by name (a
+tag, a tool token, a role marker) or plain text. Plain text goes through a copy of the
+tokenizer that does not know those entries, so whatever a user, a tool or a document
+spells stays text: `encode` cannot turn it into a tag or a tool token.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from tinr.records import BadInput, Role
+
+TAGS = ("think", "tool_token", "tool_call", "obs", "response")
+TAG_TOKENS = tuple(mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>"))
+IGNORE = -100  # label of a position that carries no loss
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a conversation; `token`: one vocabulary entry; `learn`: carries loss."""
+
+    text: str
+    token: bool = False
+    learn: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a model family wraps a message: `open role line_end content close after`."""
+
+    open: str
+    opened: str  # plain text or token after the role's name
+    close: str
+    after: str = ""
+    role_is_token: bool = False
+
+    def begin(self, role: Role) -> list[Piece]:
+        """The pieces that open a message of `role`."""
+        if self.role_is_token:
+            return [Piece(self.open.format(role=role), token=True)]
+        opened = [Piece(self.open, token=True), Piece(role)]
+        header, _, line_end = self.opened.partition(">")
+        if line_end or self.opened.startswith("<"):
+            return [*opened, Piece(header + ">", token=True), Piece(line_end)]
+        return [*opened, Piece(self.opened)]
+
+    def end(self) -> list[Piece]:
+        """The pieces that close a message."""
+        return [Piece(self.close, token=True), *([Piece(self.after)] if self.after else [])]
+
+    def tokens(self) -> list[str]:
+        """The vocabulary entries the frame needs."""
+        if self.role_is_token:
+            roles = ("system", "user", "assistant", "tool")
+            return [self.open.format(role=role) for role in roles] + [self.close]
+        header = [self.opened.partition(">")[0] + ">"] if self.opened.startswith("<") else []
+        return [self.open, *header, self.close]
+
+
+# The families whose markers we keep, so that what they learned of turns is not lost.
+FRAMES = {
+    "chatml": Frame("<|im_start|>", "\n", "<|im_end|>", "\n"),
+    "llama3": Frame("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"),
+    "tinr": Frame("<|{role}|>", "", "<|end|>", role_is_token=True),
+}
+
+
+def token_of(name: str) -> str:
+    """The tool token's spelling: `<<name>>`."""
+    return f"<<{name}>>"
+
+
+def name_of(token: str) -> str | None:
+    """The tool's name of a token spelling; None where it is none."""
+    return token[2:-2] if token.startswith("<<") and token.endswith(">>") else None
+
+
+def frame_of(tokenizer: PreTrainedTokenizerFast) -> Frame:
+    """The message frame of a tokenizer's family, or ours where none is known."""
+    vocabulary = tokenizer.get_vocab()
+    for frame in FRAMES.values():
+        if all(token in vocabulary for token in frame.tokens()):
+            return frame
+    return FRAMES["tinr"]
+
+
+def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> int:
+    """Add the tags, the frame and one entry per tool, in place; returns how many are new.
+
+    Raises BadInput where two names would share one entry.
+    """
+    spelled = [token_of(name) for name in names]
+    if len(set(spelled)) != len(spelled):
+        raise BadInput("two tools have one name; rename one of them")
+    wanted = [*TAG_TOKENS, *frame_of(tokenizer).tokens(), *spelled]
+    vocabulary = tokenizer.get_vocab()
+    missing = [token for token in wanted if token not in vocabulary]
+    tokenizer.add_tokens(
+        [AddedToken(token, normalized=False, special=False) for token in missing]
+    )
+    taken = [token for token in wanted if tokenizer.encode(token, add_special_tokens=False)[1:]]
+    if taken:
+        raise BadInput(f"{taken[0]!r} is not one vocabulary entry of this tokenizer; rename it")
+    return len(missing)
+
+
+class Codec:
+    """Pieces <-> ids for one tokenizer that was grown."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        self.tokenizer = tokenizer
+        self.frame = frame_of(tokenizer)
+        self.vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self.plain = _plain_tokenizer(tokenizer)
+        self._markup = {
+            token: index for token, index in self.vocabulary.items() if _is_markup(token, self.frame)
+        }
+        self._spelled = {index: token for token, index in self._markup.items()}
+
+    @cached_property
+    def tool_ids(self) -> dict[str, int]:
+        """Tool name -> id, every tool token of the vocabulary."""
+        named = ((name_of(token), index) for token, index in self._markup.items())
+        return {name: index for name, index in named if name is not None}
+
+    def id(self, token: str) -> int:
+        """The id of a tag, marker or tool token; BadInput where the vocabulary lacks it."""
+        try:
+            return self._markup[token]
+        except KeyError:
+            raise BadInput(
+                f"{token!r} is not in this checkpoint's vocabulary; "
+                "align the model with a catalogue that has the tool"
+            ) from None
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of text that stays text."""
+        return self.plain.encode(text, add_special_tokens=False).ids
+
+    def encode(self, pieces: Iterable[Piece]) -> tuple[list[int], list[int]]:
+        """Ids and labels of a conversation: labels are the ids where `learn`, else IGNORE."""
+        ids: list[int] = []
+        labels: list[int] = []
+        for piece in _merged(pieces):
+            new = [self.id(piece.text)] if piece.token else self.encode_plain(piece.text)
+            ids += new
+            labels += new if piece.learn else [IGNORE] * len(new)
+        return ids, labels
+
+    def decode(self, ids: Iterable[int]) -> list[Piece]:
+        """The pieces of generated ids; entries that are neither text nor markup are dropped."""
+        pieces: list[Piece] = []
+        run: list[int] = []
+        for index in [*ids, None]:
+            if index is not None and index not in self._spelled:
+                run.append(index)
+                continue
+            if run:
+                pieces.append(Piece(self._text(run)))
+                run = []
+            if index is not None:
+                pieces.append(Piece(self._spelled[index], token=True))
+        return [piece for piece in pieces if piece.text]
+
+    def _text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+
+def _is_markup(token: str, frame: Frame) -> bool:
+    return token in TAG_TOKENS or token in frame.tokens() or name_of(token) is not None
+
+
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    """Neighbouring plain pieces with the same loss as one, as a model would write them."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else None
+        if last and not piece.token and not last.token and last.learn == piece.learn:
+            merged[-1] = Piece(last.text + piece.text, learn=piece.learn)
+        elif piece.text:
+            merged.append(piece)
+    return merged
+
+
+def _plain_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of the tokenizer in which no added entry is recognised in text."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["added_tokens"] = []
+    state["truncation"] = state["padding"] = None
+    return Tokenizer.from_str(json.dumps(state))

@@ -1,0 +1,88 @@
+"""Phase 2 examples: reasoning traces of reference conversations.
+
+A thought says what is needed, recalls the tool and its parameters from memory, and then
+the calls follow. Only the assistant's tokens carry loss.
+"""
+
+from collections.abc import Sequence
+
+from tinr.catalogue import Catalogue, signature
+from tinr.records import Call, Query, ToolDoc
+from tinr.tokens import Frame, Piece, token_of
+from tinr.transcript import (
+    learned,
+    render_calls,
+    render_documents,
+    render_environment,
+    render_names,
+    render_observations,
+    render_prompt,
+    render_response,
+    render_thought,
+)
+
+NO_TOOL = {
+    "chat": "No tool is needed.",
+    "missing": "A needed value is missing.",
+    "foreign": "No tool fits.",
+}
+NEED_WORDS = 24  # of a description in a thought
+
+
+def plan(docs: Sequence[ToolDoc]) -> list[Piece]:
+    """The thought and the names: need, token, recalled signature for each tool in turn."""
+    thought: list[Piece | str] = []
+    for number, doc in enumerate(docs):
+        need = " ".join(doc.description.split()[:NEED_WORDS])
+        token = Piece(token_of(doc.name), token=True)
+        thought += ["\n" if number else "", f"{need} ", token, f"({signature(doc)})"]
+    names = dict.fromkeys(doc.name for doc in docs)
+    return [*render_thought(thought), *render_names(list(names))]
+
+
+def render_turns(
+    turns: Sequence[Sequence[Call]],
+    observations: Sequence[str],
+    response: str | None,
+    frame: Frame,
+) -> list[Piece]:
+    """Calls turn by turn, each answered by the environment, then the response.
+
+    `observations` are those of all calls in order. Without a response the conversation
+    ends at its last calls.
+    """
+    pieces: list[Piece] = []
+    left = list(observations)
+    for number, turn in enumerate(turns):
+        pieces += learned(render_calls(turn))
+        if response is None and number == len(turns) - 1:
+            return pieces
+        seen, left = left[: len(turn)], left[len(turn) :]
+        pieces += render_environment(render_observations(seen), frame)
+    return [*pieces, *learned([*render_response(response or ""), *frame.end()])]
+
+
+def render_trace(
+    query: Query, catalogue: Catalogue, frame: Frame, on_select: bool = False
+) -> list[Piece]:
+    """The reference conversation of a query, in documents mode none or on_select."""
+    prompt = render_prompt(query.text, frame)
+    if not query.turns:
+        said = query.reply or query.answer or ""
+        thought = render_thought([NO_TOOL.get(query.kind, NO_TOOL["chat"])])
+        reply = [*thought, *render_response(said), *frame.end()]
+        return [*prompt, *learned(reply)]
+    docs = [catalogue.by_name[call.name] for call in query.calls]
+    named = list({doc.name: doc for doc in docs}.values())
+    shown = render_environment(render_documents(named), frame)
+    return [
+        *prompt,
+        *learned(plan(docs)),
+        *(shown if on_select else []),
+        *render_turns(query.turns, query.observations, spoken_answer(query), frame),
+    ]
+
+
+def spoken_answer(query: Query) -> str:
+    """The final response of a trace."""
+    return query.reply or f"The answer is {query.answer}."

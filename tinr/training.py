@@ -1,0 +1,253 @@
+"""The supervised loop: packed rows, loss at labelled positions only, on TRL's trainer.
+
+Each example is a run of ids with labels. Examples share rows (first fit, longest
+first); position ids restart at each example, from which transformers builds the
+block-diagonal attention, so neighbours never see each other. The output head is applied
+only where a label is, so its cost does not grow with the prompt.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from datasets import Dataset
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.tokens import IGNORE
+
+
+@dataclass(frozen=True)
+class Example:
+    """Ids with labels (IGNORE: no loss) and the weight of its loss."""
+
+    ids: Sequence[int]
+    labels: Sequence[int]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run of the loop cost and gave."""
+
+    steps: int
+    tokens: int  # real tokens, padding left out
+    loss: float  # mean of the last tenth of the steps
+
+
+Batch = dict[str, torch.Tensor]
+
+
+def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+    """Examples into rows of at most `row_tokens` by best fit, longest first.
+
+    A longer example has a row of its own.
+    """
+    rows: list[list[Example]] = []
+    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
+    for example in sorted(examples, key=lambda e: -len(e.ids)):
+        size = len(example.ids)
+        room = next((r for r in range(size, row_tokens + 1) if by_room[r]), None)
+        if room is None:
+            rows.append([example])
+            index, room = len(rows) - 1, max(row_tokens, size)
+        else:
+            index = by_room[room].pop()
+            rows[index].append(example)
+        by_room[room - size].append(index)
+    return rows
+
+
+def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
+    """Rows to tensors (R, T): input_ids, position_ids, labels, weights; padding is a segment."""
+    longest = max(sum(len(example.ids) for example in row) for row in rows)
+    out: dict[str, list[list[Any]]] = {
+        "input_ids": [], "position_ids": [], "labels": [], "weights": []
+    }
+    for row in rows:
+        ids, positions, labels, weights = [], [], [], []
+        for example in row:
+            ids += example.ids
+            positions += range(len(example.ids))
+            labels += [IGNORE, *example.labels[1:]]  # nothing precedes a first token
+            weights += [example.weight] * len(example.ids)
+        gap = longest - len(ids)
+        out["input_ids"].append(ids + [pad] * gap)
+        out["position_ids"].append(positions + list(range(gap)))
+        out["labels"].append(labels + [IGNORE] * gap)
+        out["weights"].append(weights + [0.0] * gap)
+    return {key: torch.tensor(value) for key, value in out.items()}
+
+
+def make_batches(
+    examples: Sequence[Example], config: TrainingConfig, seed: int, pad: int
+) -> list[Batch]:
+    """One epoch of batches of at most `batch_tokens` tokens, in seeded random order."""
+    rng = Random(seed)
+    kept = [e for e in examples if len(e.ids) <= config.longest]
+    rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
+    rng.shuffle(rows)
+    rows.sort(key=lambda row: max(sum(len(e.ids) for e in row), config.row_tokens))
+    batches: list[list[list[Example]]] = []
+    for row in rows:
+        width = max(sum(len(e.ids) for e in r) for r in [row, *(batches[-1] if batches else [])])
+        if not batches or width * (len(batches[-1]) + 1) > config.batch_tokens:
+            batches.append([])
+        batches[-1].append(row)
+    rng.shuffle(batches)
+    return [collate(batch, pad) for batch in batches]
+
+
+def labelled_loss(model: PreTrainedModel, batch: Batch, items: Any = None) -> torch.Tensor:
+    """Weighted mean cross-entropy over the labelled positions of a packed batch.
+
+    input_ids (R, T) -> hidden (R, T, H); logits only at the N labelled positions, (N, V).
+    """
+    hidden = model.base_model(
+        input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+    ).last_hidden_state[:, :-1]
+    targets = batch["labels"][:, 1:]
+    here = targets != IGNORE
+    logits = model.get_output_embeddings()(hidden[here]).float()
+    losses = F.cross_entropy(logits, targets[here], reduction="none")
+    total = (losses * batch["weights"][:, 1:][here]).sum()
+    return total / (here.sum() if items is None else items)
+
+
+class PackedTrainer(SFTTrainer):
+    """TRL's supervised trainer over ready batches, with the loss above."""
+
+    optimiser_config: OptimiserConfig
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Mean loss over labelled positions; other outputs are not kept."""
+        with self.accelerator.autocast():  # the trainer wraps only the model's own forward
+            loss = labelled_loss(model, inputs, num_items_in_batch)
+        return (loss, None) if return_outputs else loss
+
+    def create_optimizer(self, model=None):
+        """The configured optimiser instead of the trainer's own."""
+        if self.optimizer is None:
+            self.optimizer = make_optimiser(self.model, self.optimiser_config)
+        return self.optimizer
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon for the matrices inside the layers, AdamW for everything else, as one optimiser.
+
+    Source: Muon, Jordan et al. 2024; update scale matched to AdamW (Moonlight, arXiv
+    2502.16982), so one learning rate serves both.
+    """
+
+    def __init__(self, matrices: list[Any], others: list[dict[str, Any]], config: OptimiserConfig):
+        self.parts = [
+            torch.optim.Muon(
+                matrices,
+                lr=config.learning_rate,
+                weight_decay=config.weight_decay,
+                momentum=0.95,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0),
+        ]
+        groups = [group for part in self.parts for group in part.param_groups]
+        super().__init__(groups, {})
+        self.param_groups = groups  # the very groups of the parts: a scheduler moves both
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """One step of both parts."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of both parts."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the states of both parts."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """The optimiser of a configuration over the model's trainable parameters."""
+    rows = {id(p) for p in model.get_input_embeddings().parameters()}
+    rows |= {id(p) for p in model.get_output_embeddings().parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    embeddings = [p for p in trained if id(p) in rows]
+    inner = [p for p in trained if id(p) not in rows]
+    row_rate = config.embedding_rate or config.learning_rate
+    row_group = {"params": embeddings, "lr": row_rate}
+    if config.name == "muon":
+        matrices = [p for p in inner if p.ndim == 2]
+        rest = {"params": [p for p in inner if p.ndim != 2], "lr": config.learning_rate}
+        return MuonAdamW(matrices, [row_group, rest], config)
+    group = {"params": inner, "lr": config.learning_rate}
+    return torch.optim.AdamW(
+        [row_group, group], betas=config.betas, weight_decay=config.weight_decay
+    )
+
+
+def schedule_arguments(config: OptimiserConfig) -> dict[str, Any]:
+    """The trainer's arguments for the learning rate and the gradient."""
+    kind = "cosine_with_min_lr" if config.schedule == "cosine" else "linear"
+    extra = {"min_lr_rate": config.final} if kind == "cosine_with_min_lr" else {}
+    return {
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": kind,
+        "lr_scheduler_kwargs": extra,
+        "warmup_steps": config.warmup,
+        "max_grad_norm": config.gradient_clip,
+    }
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    batches: Sequence[Batch],
+    config: TrainingConfig,
+    seed: int,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trained:
+    """Run the batches once, in order; the model is changed in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=1,
+            num_train_epochs=1,
+            seed=seed,
+            use_cpu=not torch.cuda.is_available(),
+            bf16=config.bf16,
+            gradient_checkpointing=False,
+            remove_unused_columns=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            train_sampling_strategy="sequential",
+            logging_steps=5,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            deepspeed=config.deepspeed,
+            **schedule_arguments(config.optimiser),
+        )
+        trainer = PackedTrainer(
+            model=model,
+            args=arguments,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_dict({"batch": list(range(len(batches)))}),
+            data_collator=lambda features: batches[features[0]["batch"]],
+            callbacks=list(callbacks),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.optimiser_config = config.optimiser
+        trainer.train()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    tail = losses[-max(1, len(losses) // 10) :]
+    tokens = sum(int((batch["weights"] > 0).sum()) for batch in batches)
+    return Trained(trainer.state.global_step, tokens, sum(tail) / max(1, len(tail)))

@@ -1,0 +1,230 @@
+"""Seeded queries over corpus tools, with reference calls and answers from running them.
+
+A query asks for one to three calls: alone, in parallel, or chained (a later call takes
+what an earlier one returned); or for none: small talk, a request no tool can do, or a
+request that lacks a needed value.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from tinr.records import Call, Query, Split
+from tool_corpora.chat import chat_query, foreign_query
+from tool_corpora.kit import CorpusTool, placeholders
+from tool_corpora.values import Side
+
+# How often each kind is asked for, in percent.
+MIX = {"single": 56, "parallel": 12, "chained": 12, "chat": 8, "missing": 7, "foreign": 5}
+TOOL_KINDS = ("single", "parallel", "chained")
+JOINTS: dict[Side, Sequence[str]] = {
+    "train": ("{a} {b}", "{a} Also: {b}", "First: {a} Then: {b}", "{a} Next: {b}"),
+    "test": ("{a} And also: {b}", "{a} Then also: {b}"),
+}
+LINKS: dict[Side, Sequence[str]] = {
+    "train": ("that result", "the result", "the value you get", "the answer"),
+    "test": ("the value of that result", "the answer you get"),
+}
+VAGUE: dict[Side, Mapping[str, str]] = {
+    "train": {"number": "some number", "string": "something", "array": "some values"},
+    "test": {"number": "a number", "string": "some thing", "array": "several values"},
+}
+NO_TOOL = "I have no tool for that."
+TRIES = 50
+
+
+def make_queries(
+    tools: Mapping[str, CorpusTool],
+    side: Side,
+    count: int,
+    seed: int,
+    split: Split | None = None,
+    kinds: Sequence[str] = tuple(MIX),
+    prefix: str = "q",
+) -> list[Query]:
+    """`count` queries over these tools, no text twice; the same seed gives the same ones.
+
+    Raises ValueError where the tools are too few for that many different queries.
+    """
+    rng = Random(f"{seed}/{side}/{prefix}")
+    pool = [tools[name] for name in sorted(tools)]
+    weights = [MIX[kind] for kind in kinds]
+    made: dict[str, Query] = {}
+    for _ in range(count * TRIES):
+        if len(made) == count:
+            break
+        kind = rng.choices(list(kinds), weights)[0]
+        draft = _MAKERS[kind](rng, side, pool)
+        if draft is None:
+            continue
+        text, turns, results, said = draft
+        # only what stands in the query or comes from a tool can be scored as an answer
+        scored = bool(turns) or (kind == "chat" and said.casefold() in text.casefold())
+        made.setdefault(
+            text,
+            Query(
+                id=f"{prefix}-{len(made)}",
+                text=text,
+                turns=turns,
+                answer=said if scored else None,
+                reply="" if scored else said,
+                split=split if turns else "no_tool",
+                kind=kind,
+                observations=tuple(map(observation_text, results)),
+            ),
+        )
+    if len(made) < count:
+        raise ValueError(f"only {len(made)} of {count} different queries could be made")
+    return list(made.values())
+
+
+def observation_text(result: Any) -> str:
+    """What the environment shows of a result: its JSON."""
+    return json.dumps(result, ensure_ascii=False)
+
+
+def answer_text(results: Sequence[Any]) -> str:
+    """The reference answer for results: strings bare, others as JSON, joined by semicolons."""
+    return "; ".join(r if isinstance(r, str) else observation_text(r) for r in results)
+
+
+# text, turns of reference calls, what they returned, the answer in words
+Draft = tuple[str, tuple[tuple[Call, ...], ...], list[Any], str]
+
+
+def _ask(
+    rng: Random, side: Side, tool: CorpusTool, link: tuple[str, Any, str] | None = None
+) -> tuple[str, Call, Any] | None:
+    """One phrasing with values: (sentence, call, result).
+
+    `link` = (parameter, value, words): that value is spoken of in words, not spelled.
+    None where the phrasing has no such placeholder or the tool refuses the values.
+    """
+    sentence, fixed = rng.choice(tool.train if side == "train" else tool.test)
+    asked = placeholders(sentence)
+    if link and link[0] not in asked:
+        return None
+    drawn = {name: tool.parameters[name].sample(rng, side) for name in asked} | dict(fixed)
+    shown = {name: _shown(value) for name, value in drawn.items()}
+    if link:
+        name, drawn[name], shown[name] = link
+        sentence = sentence.replace(f'"{{{name}}}"', f"{{{name}}}")
+    arguments = {name: drawn[name] for name in tool.parameters if name in drawn}
+    try:
+        result = tool.run(**arguments)
+    except ValueError:
+        return None
+    return _fill(sentence, shown), Call(tool.name, arguments), result
+
+
+def _fill(sentence: str, shown: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: shown.get(found[1], found[0]), sentence)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _single(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
+    asked = _ask(rng, side, rng.choice(pool))
+    if asked is None:
+        return None
+    text, call, result = asked
+    return text, ((call,),), [result], answer_text([result])
+
+
+def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
+    count = 3 if rng.random() < 0.15 else 2
+    asked = [_ask(rng, side, tool) for tool in rng.sample(pool, min(count, len(pool)))]
+    if any(one is None for one in asked):
+        return None
+    done = [one for one in asked if one is not None]
+    text = done[0][0]
+    for one in done[1:]:
+        text = rng.choice(JOINTS[side]).format(a=text, b=one[0])
+    results = [result for _, _, result in done]
+    return text, (tuple(call for _, call, _ in done),), results, answer_text(results)
+
+
+def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
+    """A then B, where one required parameter of B is what A returned."""
+    asked = _ask(rng, side, rng.choice(pool))
+    if asked is None:
+        return None
+    first, call, result = asked
+    takers = [
+        (tool, name)
+        for tool in pool
+        if tool.name != call.name
+        for name, parameter in tool.parameters.items()
+        if parameter.required and _takes(parameter.schema, result)
+    ]
+    if not takers:
+        return None
+    tool, name = rng.choice(takers)
+    second = _ask(rng, side, tool, link=(name, result, rng.choice(LINKS[side])))
+    if second is None:
+        return None
+    text = rng.choice(JOINTS[side]).format(a=first, b=second[0])
+    return text, ((call,), (second[1],)), [result, second[2]], answer_text([second[2]])
+
+
+def _takes(schema: Mapping[str, Any], result: Any) -> bool:
+    """Whether a result fits a parameter, kept to plain numbers and lists of numbers."""
+    kind = schema["type"]
+    if isinstance(result, bool) or isinstance(result, str):
+        return False
+    if kind == "array":
+        items = schema["items"]["type"]
+        exact = int if items == "integer" else int | float
+        return isinstance(result, list) and all(
+            isinstance(v, exact) and not isinstance(v, bool) for v in result
+        )
+    if kind == "integer":
+        low, high = schema.get("minimum", result), schema.get("maximum", result)
+        return isinstance(result, int) and low <= result <= high
+    return kind == "number" and isinstance(result, int | float) and 0 < result < 10**7
+
+
+def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
+    """A phrasing whose one required value is only spoken of."""
+    tool = rng.choice(pool)
+    sentence, _ = rng.choice(tool.train if side == "train" else tool.test)
+    lacking = [
+        name
+        for name in placeholders(sentence)
+        if tool.parameters[name].required and "enum" not in tool.parameters[name].schema
+    ]
+    if not lacking:
+        return None
+    name = rng.choice(lacking)
+    kind = tool.parameters[name].schema["type"].replace("integer", "number")
+    vague = VAGUE[side][kind]
+    sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
+    others = {
+        other: _shown(tool.parameters[other].sample(rng, side)) for other in placeholders(sentence)
+    }
+    return _fill(sentence, others), (), [], f"Please give the {name}."
+
+
+def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
+    text, reply = chat_query(rng, side)
+    return text, (), [], reply
+
+
+def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
+    return foreign_query(rng, side), (), [], NO_TOOL
+
+
+_MAKERS = {
+    "single": _single,
+    "parallel": _parallel,
+    "chained": _chained,
+    "chat": _chat,
+    "missing": _missing,
+    "foreign": _foreign,
+}
