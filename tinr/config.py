@@ -135,5 +135,3 @@ def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> N
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
             raise BadInput(f"{place}: unknown key {full!r}; {hint}")
         _check_keys(types[key], value, place, (*above, str(key)))
-
-

@@ -9,17 +9,17 @@ Source: TInR-U, arXiv 2604.10788 (memorise + alpha recall + beta usage); the two
 usage are what made tools without queries callable in our trials (docs/notebook.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from tinr.catalogue import Catalogue, describe, signature
 from tinr.records import Call, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
-from tinr.transcript import learned, render_message, render_prompt
 from tinr.traces import plan, render_turns
-from tinr.values import random_word, schema_value
+from tinr.transcript import learned, render_message, render_prompt
+from tinr.values import random_word
+from tinr.wording import Wording
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
@@ -33,7 +33,8 @@ class PairMix:
     memorise: int = 2  # document -> token
     recall: int = 1  # token -> document
     schema: int = 2  # token -> signature
-    pseudo: int = 3  # conversation from a pseudo-query
+    pseudo: int = 3  # conversation from a pseudo-query, call included
+    naming: int = 2  # the same, up to the names of the tools
     blind: int = 1  # conversation whose query says nothing useful
 
 
@@ -46,9 +47,7 @@ class Pair:
     pieces: tuple[Piece, ...]
 
 
-def make_pairs(
-    catalogue: Catalogue, frame: Frame, mix: PairMix, rng: Random
-) -> list[Pair]:
+def make_pairs(catalogue: Catalogue, frame: Frame, mix: PairMix, rng: Random) -> list[Pair]:
     """One epoch of examples over every tool of the catalogue."""
     return [
         Pair(form, doc.name, tuple(_FORMS[form](doc, catalogue, frame, rng)))
@@ -70,7 +69,7 @@ def ask_about(doc: ToolDoc, frame: Frame, wording: str) -> list[Piece]:
     return [*render_message("user", question, frame), *frame.begin("assistant")]
 
 
-def _memorise(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> list[Piece]:
+def _memorise(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     wording = rng.choice(TO_TOKEN)
     prompt = ask_token(doc, frame, wording)
     if rng.random() < 0.4:  # the description alone
@@ -79,39 +78,48 @@ def _memorise(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> 
     return [*prompt, *learned([Piece(token_of(doc.name), token=True), *frame.end()])]
 
 
-def _recall(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> list[Piece]:
+def _recall(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     prompt = ask_about(doc, frame, rng.choice(TO_DOCUMENT))
     return [*prompt, *learned([Piece(describe(doc)), *frame.end()])]
 
 
-def _schema(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> list[Piece]:
+def _schema(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     prompt = ask_about(doc, frame, rng.choice(TO_SIGNATURE))
     return [*prompt, *learned([Piece(signature(doc)), *frame.end()])]
 
 
-def _pseudo(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> list[Piece]:
-    """One to three pseudo-queries in one message, as real ones come."""
-    docs = [doc]
-    if len(catalogue.tools) > 3 and rng.random() < 0.3:
-        others = rng.sample(catalogue.tools, rng.choice((1, 1, 1, 2)))
+def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
+    """One to three pseudo-queries in one message, as real ones come, with their calls."""
+    prompt, docs, calls = _asked(doc, wording, frame, rng)
+    return [*prompt, *learned(plan(docs)), *render_turns([calls], [], None, frame)]
+
+
+def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
+    """Pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
+    prompt, docs, _ = _asked(doc, wording, frame, rng)
+    return [*prompt, *learned(plan(docs))]
+
+
+def _asked(
+    doc: ToolDoc, wording: Wording, frame: Frame, rng: Random
+) -> tuple[list[Piece], list[ToolDoc], list[Call]]:
+    docs, tools = [doc], wording.catalogue.tools
+    if len(tools) > 3 and rng.random() < 0.3:
+        others = rng.sample(tools, rng.choice((1, 1, 1, 2)))
         docs += [other for other in others if other.name != doc.name]
-    asked = [pseudo_query(one, rng) for one in docs]
-    calls = [call for _, call in asked]
-    return [
-        *render_prompt(" ".join(text for text, _ in asked), frame),
-        *learned(plan(docs)),
-        *render_turns([calls], [], None, frame),
-    ]
+    asked = [wording.write(one, rng) for one in docs]
+    prompt = render_prompt(" ".join(text for text, _ in asked), frame)
+    return prompt, docs, [call for _, call in asked]
 
 
-def _blind(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> list[Piece]:
+def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """The thought recalls the document although the query speaks of something else.
 
     The recalled description carries no loss; the token and its signature after it do.
     """
-    other = rng.choice(catalogue.tools)
+    other = rng.choice(wording.catalogue.tools)
     text = (
-        pseudo_query(other, rng)[0]
+        wording.write(other, rng)[0]
         if rng.random() < 0.5
         else " ".join(random_word(rng) for _ in range(rng.randint(0, 8)))
     )
@@ -121,61 +129,11 @@ def _blind(doc: ToolDoc, catalogue: Catalogue, frame: Frame, rng: Random) -> lis
     return [*prompt, *thought[:token], *learned(thought[token:])]
 
 
-_FORMS: Mapping[str, Callable[[ToolDoc, Catalogue, Frame, Random], list[Piece]]] = {
+_FORMS: Mapping[str, Callable[[ToolDoc, Wording, Frame, Random], list[Piece]]] = {
     "memorise": _memorise,
     "recall": _recall,
     "schema": _schema,
     "pseudo": _pseudo,
+    "naming": _naming,
     "blind": _blind,
 }
-
-
-def pseudo_query(doc: ToolDoc, rng: Random) -> tuple[str, Call]:
-    """A plain query worded from the document, with random values, and its call.
-
-    Words of the description in their order, some left out, then each value with or
-    without its parameter's name; optional parameters come half of the time.
-    """
-    required = set(doc.parameters.get("required", ()))
-    chosen = {
-        name: schema_value(rng, spec)
-        for name, spec in doc.parameters.get("properties", {}).items()
-        if name in required or rng.random() < 0.5
-    }
-    parts = [_spoken(name, value, rng) for name, value in chosen.items()]
-    if rng.random() < 0.4:
-        rng.shuffle(parts)
-    about = _thinned(doc.description.rstrip("."), rng)
-    text = [about, *parts] if rng.random() < 0.7 else [*parts, about]
-    return " ".join(filter(None, text)) + rng.choice(("", ".", "?")), Call(doc.name, chosen)
-
-
-def _thinned(description: str, rng: Random) -> str:
-    words = description.split()
-    share = rng.choice((0.0, 0.2, 0.4, 0.6))
-    kept = [word for word in words if rng.random() >= share]
-    if rng.random() < 0.2:
-        rng.shuffle(kept)
-    return " ".join(kept or words)
-
-
-def _spoken(name: str, value: Any, rng: Random) -> str:
-    shown = _shown(value, rng)
-    name = name.replace("_", " ")
-    if isinstance(value, bool):
-        return f"{name} {shown}"
-    return rng.choice(
-        (f"{name} {shown}", f"{name} {shown}", f"{shown} {name}", shown, shown, f"with {shown}",
-         f"of {shown}", f"to {shown}", f"for {shown}")
-    )
-
-
-def _shown(value: Any, rng: Random) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_shown(v, rng) for v in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_shown(v, rng)}" for k, v in value.items())
-    text = str(value)
-    return f'"{text}"' if " " in text or rng.random() < 0.2 else text

@@ -166,9 +166,7 @@ def _jaccard(shared: float, left: int, right: int) -> float:
     return shared / (left + right - shared)
 
 
-def _tool_reasons(
-    reply: Reply, query: Query, tool: float, answer: float | None
-) -> list[str]:
+def _tool_reasons(reply: Reply, query: Query, tool: float, answer: float | None) -> list[str]:
     reasons: list[str] = []
     if tool < 1.0 and query.calls:
         expected = {call.name for call in query.calls}

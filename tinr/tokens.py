@@ -101,9 +101,7 @@ def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> 
     wanted = [*TAG_TOKENS, *frame_of(tokenizer).tokens(), *spelled]
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in wanted if token not in vocabulary]
-    tokenizer.add_tokens(
-        [AddedToken(token, normalized=False, special=False) for token in missing]
-    )
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in missing])
     taken = [token for token in wanted if tokenizer.encode(token, add_special_tokens=False)[1:]]
     if taken:
         raise BadInput(f"{taken[0]!r} is not one vocabulary entry of this tokenizer; rename it")
@@ -119,7 +117,9 @@ class Codec:
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self.plain = _plain_tokenizer(tokenizer)
         self._markup = {
-            token: index for token, index in self.vocabulary.items() if _is_markup(token, self.frame)
+            token: index
+            for token, index in self.vocabulary.items()
+            if _is_markup(token, self.frame)
         }
         self._spelled = {index: token for token, index in self._markup.items()}
 

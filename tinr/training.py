@@ -6,6 +6,8 @@ block-diagonal attention, so neighbours never see each other. The output head is
 only where a label is, so its cost does not grow with the prompt.
 """
 
+import itertools
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +17,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
+from tqdm import tqdm
 from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.records import GateFailed
+from tinr.runlog import RunLog
 from tinr.tokens import IGNORE
+
+LOG_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,10 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     """Rows to tensors (R, T): input_ids, position_ids, labels, weights; padding is a segment."""
     longest = max(sum(len(example.ids) for example in row) for row in rows)
     out: dict[str, list[list[Any]]] = {
-        "input_ids": [], "position_ids": [], "labels": [], "weights": []
+        "input_ids": [],
+        "position_ids": [],
+        "labels": [],
+        "weights": [],
     }
     for row in rows:
         ids, positions, labels, weights = [], [], [], []
@@ -214,40 +224,84 @@ def train(
     batches: Sequence[Batch],
     config: TrainingConfig,
     seed: int,
-    callbacks: Sequence[TrainerCallback] = (),
+    log: RunLog,
+    title: str,
 ) -> Trained:
-    """Run the batches once, in order; the model is changed in place."""
+    """Run the batches once, in order; the model is changed in place.
+
+    Raises GateFailed when the loss is no number: nothing is kept of such a run.
+    """
+    tokens = [int((batch["weights"] > 0).sum()) for batch in batches]
+    progress = Progress(log, title, tokens)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = SFTConfig(
-            output_dir=folder,
-            per_device_train_batch_size=1,
-            num_train_epochs=1,
-            seed=seed,
-            use_cpu=not torch.cuda.is_available(),
-            bf16=config.bf16,
-            gradient_checkpointing=False,
-            remove_unused_columns=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            train_sampling_strategy="sequential",
-            logging_steps=5,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            deepspeed=config.deepspeed,
-            **schedule_arguments(config.optimiser),
-        )
         trainer = PackedTrainer(
             model=model,
-            args=arguments,
+            args=_arguments(folder, config, seed),
             processing_class=tokenizer,
             train_dataset=Dataset.from_dict({"batch": list(range(len(batches)))}),
             data_collator=lambda features: batches[features[0]["batch"]],
-            callbacks=list(callbacks),
+            callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.optimiser_config = config.optimiser
         trainer.train()
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    tail = losses[-max(1, len(losses) // 10) :]
-    tokens = sum(int((batch["weights"] > 0).sum()) for batch in batches)
-    return Trained(trainer.state.global_step, tokens, sum(tail) / max(1, len(tail)))
+    tail = progress.losses[-max(1, len(progress.losses) // 10) :]
+    return Trained(trainer.state.global_step, sum(tokens), sum(tail) / max(1, len(tail)))
+
+
+def _arguments(folder: str, config: TrainingConfig, seed: int) -> SFTConfig:
+    return SFTConfig(
+        output_dir=folder,
+        per_device_train_batch_size=1,  # a ready batch
+        num_train_epochs=1,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=config.bf16,
+        gradient_checkpointing=False,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="sequential",
+        logging_steps=LOG_STEPS,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        deepspeed=config.deepspeed,
+        **schedule_arguments(config.optimiser),
+    )
+
+
+class Progress(TrainerCallback):
+    """A progress bar, and the trainer's figures into the run's log."""
+
+    def __init__(self, log: RunLog, title: str, tokens: Sequence[int]):
+        self.log = log
+        self.tokens = list(itertools.accumulate(tokens))
+        self.bar = tqdm(total=len(tokens), desc=title, unit="step", mininterval=2, ncols=90)
+        self.losses: list[float] = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Move the bar."""
+        self.bar.update(1)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Log loss, rate and gradient norm; stop at a loss that is no number."""
+        if not logs or "loss" not in logs:
+            return
+        row = {
+            f"train/{name}": float(logs[name])
+            for name in ("loss", "learning_rate", "grad_norm")
+            if name in logs
+        }
+        if not math.isfinite(row["train/loss"]):
+            raise GateFailed(
+                f"step {state.global_step}: the loss is {row['train/loss']}; nothing was "
+                "published. Lower training.optimiser.learning_rate"
+            )
+        self.losses.append(row["train/loss"])
+        step = state.global_step
+        self.log.log(step, {**row, "train/tokens": self.tokens[step - 1]})
+        self.bar.set_postfix_str(f"loss {self.losses[-1]:.3f}", refresh=False)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Close the bar."""
+        self.bar.close()

@@ -19,20 +19,34 @@ from tool_corpora.values import Side
 # How often each kind is asked for, in percent.
 MIX = {"single": 56, "parallel": 12, "chained": 12, "chat": 8, "missing": 7, "foreign": 5}
 TOOL_KINDS = ("single", "parallel", "chained")
-JOINTS: dict[Side, Sequence[str]] = {
-    "train": ("{a} {b}", "{a} Also: {b}", "First: {a} Then: {b}", "{a} Next: {b}"),
-    "test": ("{a} And also: {b}", "{a} Then also: {b}"),
+# What stands before the parts of a query, and what between them.
+JOINTS: dict[Side, Sequence[tuple[str, str]]] = {
+    "train": (("", " "), ("", " Also: "), ("First: ", " Then: "), ("", " Next: ")),
+    "test": (("", " And also: "), ("", " Then also: ")),
 }
 LINKS: dict[Side, Sequence[str]] = {
     "train": ("that result", "the result", "the value you get", "the answer"),
     "test": ("the value of that result", "the answer you get"),
 }
-VAGUE: dict[Side, Mapping[str, str]] = {
-    "train": {"number": "some number", "string": "something", "array": "some values"},
-    "test": {"number": "a number", "string": "some thing", "array": "several values"},
+VAGUE: dict[Side, Mapping[str, str]] = {  # by a parameter's format, or else its type
+    "train": {
+        "number": "some number",
+        "string": "something",
+        "array": "some values",
+        "date": "some day",
+        "time": "some time",
+    },
+    "test": {
+        "number": "a number",
+        "string": "some thing",
+        "array": "several values",
+        "date": "some date",
+        "time": "some hour",
+    },
 }
 NO_TOOL = "I have no tool for that."
-TRIES = 50
+TRIES = 50  # draws per wanted query
+REDRAWS = 10  # tries to make a new one of the drawn kind, so that the mix stays as asked
 
 
 def make_queries(
@@ -56,24 +70,22 @@ def make_queries(
         if len(made) == count:
             break
         kind = rng.choices(list(kinds), weights)[0]
-        draft = _MAKERS[kind](rng, side, pool)
+        drafts = (_MAKERS[kind](rng, side, pool) for _ in range(REDRAWS))
+        draft = next((one for one in drafts if one is not None and one[0] not in made), None)
         if draft is None:
             continue
         text, turns, results, said = draft
         # only what stands in the query or comes from a tool can be scored as an answer
         scored = bool(turns) or (kind == "chat" and said.casefold() in text.casefold())
-        made.setdefault(
-            text,
-            Query(
-                id=f"{prefix}-{len(made)}",
-                text=text,
-                turns=turns,
-                answer=said if scored else None,
-                reply="" if scored else said,
-                split=split if turns else "no_tool",
-                kind=kind,
-                observations=tuple(map(observation_text, results)),
-            ),
+        made[text] = Query(
+            id=f"{prefix}-{len(made)}",
+            text=text,
+            turns=turns,
+            answer=said if scored else None,
+            reply="" if scored else said,
+            split=split if turns else "no_tool",
+            kind=kind,
+            observations=tuple(map(observation_text, results)),
         )
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
@@ -100,13 +112,13 @@ def _ask(
     """One phrasing with values: (sentence, call, result).
 
     `link` = (parameter, value, words): that value is spoken of in words, not spelled.
-    None where the phrasing has no such placeholder or the tool refuses the values.
+    None where the phrasing has no place for such words or the tool refuses the values.
     """
     sentence, fixed = rng.choice(tool.train if side == "train" else tool.test)
     asked = placeholders(sentence)
-    if link and link[0] not in asked:
+    if link and not _takes_words(sentence, link[0]):
         return None
-    drawn = {name: tool.parameters[name].sample(rng, side) for name in asked} | dict(fixed)
+    drawn = _draw(rng, side, tool, asked) | dict(fixed)
     shown = {name: _shown(value) for name, value in drawn.items()}
     if link:
         name, drawn[name], shown[name] = link
@@ -117,6 +129,27 @@ def _ask(
     except ValueError:
         return None
     return _fill(sentence, shown), Call(tool.name, arguments), result
+
+
+def _draw(rng: Random, side: Side, tool: CorpusTool, names: Sequence[str]) -> dict[str, Any]:
+    """A value for each name; a conversion's source is never its target."""
+    drawn = {name: tool.parameters[name].sample(rng, side) for name in names}
+    if "source" in drawn and "target" in tool.parameters:
+        target = drawn.get("target", tool.parameters["target"].schema.get("default"))
+        while drawn["source"] == target:
+            drawn["source"] = tool.parameters["source"].sample(rng, side)
+    return drawn
+
+
+def _takes_words(sentence: str, name: str) -> bool:
+    """Whether words can stand for a placeholder: not in "1:{scale}", "{rate}%" or "a {tip}"."""
+    before, found, after = sentence.partition(f"{{{name}}}")
+    return bool(
+        found
+        and re.search(r'(^|[\s("])$', before)
+        and not re.search(r'\b(an?|the|my)\s"?$', before, re.IGNORECASE)
+        and re.match(r'$|[\s".,;:?!)]', after)
+    )
 
 
 def _fill(sentence: str, shown: Mapping[str, str]) -> str:
@@ -143,11 +176,14 @@ def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | No
     if any(one is None for one in asked):
         return None
     done = [one for one in asked if one is not None]
-    text = done[0][0]
-    for one in done[1:]:
-        text = rng.choice(JOINTS[side]).format(a=text, b=one[0])
+    text = _joined(rng, side, [one[0] for one in done])
     results = [result for _, _, result in done]
     return text, (tuple(call for _, call, _ in done),), results, answer_text(results)
+
+
+def _joined(rng: Random, side: Side, parts: Sequence[str]) -> str:
+    opening, between = rng.choice(JOINTS[side])
+    return opening + between.join(parts)
 
 
 def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
@@ -169,20 +205,24 @@ def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     second = _ask(rng, side, tool, link=(name, result, rng.choice(LINKS[side])))
     if second is None:
         return None
-    text = rng.choice(JOINTS[side]).format(a=first, b=second[0])
+    text = _joined(rng, side, [first, second[0]])
     return text, ((call,), (second[1],)), [result, second[2]], answer_text([second[2]])
 
 
 def _takes(schema: Mapping[str, Any], result: Any) -> bool:
     """Whether a result fits a parameter, kept to plain numbers and lists of numbers."""
     kind = schema["type"]
-    if isinstance(result, bool) or isinstance(result, str):
+    if isinstance(result, bool | str):
         return False
     if kind == "array":
         items = schema["items"]["type"]
+        if items == "string":
+            return False
         exact = int if items == "integer" else int | float
-        return isinstance(result, list) and all(
-            isinstance(v, exact) and not isinstance(v, bool) for v in result
+        return (
+            isinstance(result, list)
+            and bool(result)
+            and all(isinstance(v, exact) and not isinstance(v, bool) for v in result)
         )
     if kind == "integer":
         low, high = schema.get("minimum", result), schema.get("maximum", result)
@@ -197,17 +237,18 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     lacking = [
         name
         for name in placeholders(sentence)
-        if tool.parameters[name].required and "enum" not in tool.parameters[name].schema
+        if tool.parameters[name].required
+        and "enum" not in tool.parameters[name].schema
+        and _takes_words(sentence, name)
     ]
     if not lacking:
         return None
     name = rng.choice(lacking)
-    kind = tool.parameters[name].schema["type"].replace("integer", "number")
-    vague = VAGUE[side][kind]
+    schema = tool.parameters[name].schema
+    vague = VAGUE[side][schema.get("format", schema["type"].replace("integer", "number"))]
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
-    others = {
-        other: _shown(tool.parameters[other].sample(rng, side)) for other in placeholders(sentence)
-    }
+    drawn = _draw(rng, side, tool, placeholders(sentence))
+    others = {other: _shown(value) for other, value in drawn.items()}
     return _fill(sentence, others), (), [], f"Please give the {name}."
 
 

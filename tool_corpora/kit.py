@@ -144,17 +144,13 @@ def clock(about: str, default: Any = REQUIRED) -> Parameter:
     return _parameter({"type": "string", "format": "time"}, about, default, values.clock)
 
 
-def integers(
-    about: str, low: int = 1, high: int = 99, least: int = 3, most: int = 5
-) -> Parameter:
+def integers(about: str, low: int = 1, high: int = 99, least: int = 3, most: int = 5) -> Parameter:
     """A list of `least` to `most` whole numbers in [low, high]."""
     return _parameter(
         {"type": "array", "items": {"type": "integer"}},
         about,
         REQUIRED,
-        lambda rng, side: values.listed(
-            rng, side, least, most, lambda r, s: r.randint(low, high)
-        ),
+        lambda rng, side: values.listed(rng, side, least, most, lambda r, s: r.randint(low, high)),
     )
 
 
@@ -172,7 +168,11 @@ def numbers(
         about,
         REQUIRED,
         lambda rng, side: values.listed(
-            rng, side, least, most, lambda r, s: round(r.uniform(low, high), decimals)
+            rng,
+            side,
+            least,
+            most,
+            lambda r, s: values.on_side(r, s, lambda u: round(u.uniform(low, high), decimals)),
         ),
     )
 

@@ -97,6 +97,4 @@ def listed(
     rng: Random, side: Side, least: int, most: int, draw: Callable[[Random, Side], Any]
 ) -> list[Any]:
     """A list of `least` to `most` drawn values."""
-    return on_side(
-        rng, side, lambda r: [draw(r, side) for _ in range(r.randint(least, most))]
-    )
+    return on_side(rng, side, lambda r: [draw(r, side) for _ in range(r.randint(least, most))])

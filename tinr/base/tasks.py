@@ -23,8 +23,14 @@ from tinr.transcript import (
 )
 from tinr.values import random_date, random_decimal, random_time, random_whole, random_word
 
-MIX = {"fill": 66, "repeat": 14, "pick": 5, "list": 8, "english": 7}
-NAMED = ("{name} {value}", "{name} is {value}", "with {name} of {value}", "{value} {name}", "{name}: {value}")
+MIX = {"fill": 66, "repeat": 12, "pick": 3, "list": 12, "english": 7}
+NAMED = (
+    "{name} {value}",
+    "{name} is {value}",
+    "with {name} of {value}",
+    "{value} {name}",
+    "{name}: {value}",
+)
 PLACED = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
 
 
@@ -49,7 +55,9 @@ def _words(rng: Random, least: int, most: int) -> list[str]:
 
 def _symbols(rng: Random) -> str:
     """A code of letters, digits and signs, as identifiers and colours are."""
-    alphabet = rng.choice(("0123456789abcdef", "01", "ABCDEFGH0123456789", "abcxyz-+*/()", ascii_lowercase + "-._@"))
+    alphabet = rng.choice(
+        ("0123456789abcdef", "01", "ABCDEFGH0123456789", "abcxyz-+*/()", ascii_lowercase + "-._@")
+    )
     code = "".join(rng.choice(alphabet) for _ in range(rng.randint(2, 10)))
     return rng.choice(("", "", "#")) + code
 
@@ -95,12 +103,12 @@ def _list_of(kind: str, draw: Callable[[Random], Any]) -> Callable[[Random], tup
 
 
 _KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
-    "string": (_string, 4),
+    "string": (_string, 6),
     "text": (_text, 3),
     "enum": (_enum, 4),
     "integer": (_same("integer", random_whole), 4),
     "number": (_same("number", random_decimal), 4),
-    "code": (_same("string", _symbols), 3),
+    "code": (_same("string", _symbols), 2),
     "date": (_same("date", random_date), 2),
     "time": (_same("time", random_time), 1),
     "integers": (_list_of("integer", lambda r: r.randint(0, 120)), 3),
@@ -110,7 +118,7 @@ _KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
 
 
 def _slots(rng: Random) -> list[Slot]:
-    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice((1, 1, 2, 2, 3, 4))))}
+    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))}
     return list(made.values())
 
 
@@ -126,7 +134,7 @@ def _spoken(rng: Random, slots: Sequence[Slot], about: str) -> str:
     for slot in order:
         name = slot.name.replace("_", " ")
         forms = NAMED if named else PLACED
-        parts += [rng.choice(forms).format(name=name, value=slot.shown), _filler(rng, 2)]
+        parts += [rng.choice(forms).format(name=name, value=slot.shown), _filler(rng, 1)]
     if rng.random() < 0.3:
         parts = [*parts[1:], parts[0]]
     return " ".join(part for part in parts if part) + rng.choice(("", ".", "?"))
@@ -134,14 +142,16 @@ def _spoken(rng: Random, slots: Sequence[Slot], about: str) -> str:
 
 def _fill(rng: Random, frame: Frame) -> list[Piece]:
     """Schemas in the thought, values in the query: write the calls, read the results."""
-    tools = [("_".join(_words(rng, 1, 2)), _slots(rng)) for _ in range(2 if rng.random() < 0.15 else 1)]
+    tools = [
+        ("_".join(_words(rng, 1, 2)), _slots(rng)) for _ in range(2 if rng.random() < 0.08 else 1)
+    ]
     thought: list[Piece] = [Piece("<think>", token=True)]
     spoken, calls = [], []
     for name, slots in tools:
         about = " ".join(rng.choice(common_words()) for _ in range(rng.randint(3, 8)))
         told = rng.random() < 0.8  # else the query does not say what it is about
         spoken.append(_spoken(rng, slots, about if told else _filler(rng, 5)))
-        unused = [_slot(rng)] if rng.random() < 0.25 else []
+        unused = [_slot(rng)] if rng.random() < 0.12 else []
         schema = [f"{s.name}: {s.kind}" for s in slots]
         schema += [f"{s.name}?: {s.kind} = {s.shown}" for s in unused if s not in slots]
         thought += [Piece(about, learn=told), Piece(f" {name}({', '.join(schema)})\n")]
@@ -154,7 +164,9 @@ def _fill(rng: Random, frame: Frame) -> list[Piece]:
         *render_prompt(" ".join(spoken), frame),
         *thought,
         Piece("</think>", token=True),
-        *learned([Piece("<tool_call>", token=True), Piece(call), Piece("</tool_call>", token=True)]),
+        *learned(
+            [Piece("<tool_call>", token=True), Piece(call), Piece("</tool_call>", token=True)]
+        ),
         *render_environment(render_observations([json.dumps(r) for r in results]), frame),
         *learned(render_response(f"The answer is {said}.")),
         *learned(frame.end()),
@@ -170,7 +182,7 @@ def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
 
 
 def _repeat(rng: Random, frame: Frame) -> list[Piece]:
-    text = " ".join(_words(rng, 2, 8))
+    text = " ".join(_words(rng, 3, 9))
     query = rng.choice(("Repeat: {}", "Say {}", 'Copy "{}".', "Write {} again.")).format(text)
     return _answering(query, text, frame)
 
@@ -186,7 +198,9 @@ def _pick(rng: Random, frame: Frame) -> list[Piece]:
     slots = _slots(rng) + _slots(rng)
     wanted = rng.choice(slots)
     told = ". ".join(
-        rng.choice(("The {} is {}", "My {} is {}", "{}: {}")).format(s.name.replace("_", " "), s.shown)
+        rng.choice(("The {} is {}", "My {} is {}", "{}: {}")).format(
+            s.name.replace("_", " "), s.shown
+        )
         for s in slots
     )
     query = f"{told}. What is the {wanted.name.replace('_', ' ')}?"

@@ -8,8 +8,8 @@ from random import Random
 import sentencepiece
 from transformers import PreTrainedTokenizerFast
 
-from tinr.english import train_sentences
 from tinr.base.tasks import make_task
+from tinr.english import train_sentences
 from tinr.tokens import FRAMES, TAG_TOKENS, grow_tokenizer
 
 TASK_LINES = 6000  # how many tasks its statistics come from

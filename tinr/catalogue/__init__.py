@@ -1,12 +1,23 @@
 """Tool documents in: loading, checking, rendering and splitting a catalogue."""
 
-from tinr.catalogue.load import Catalogue, load_catalogue, read_queries, write_jsonl
+from tinr.catalogue.load import (
+    Catalogue,
+    load_catalogue,
+    query_from,
+    query_line,
+    read_jsonl,
+    read_queries,
+    write_jsonl,
+)
 from tinr.catalogue.render import describe, signature
 
 __all__ = [
     "Catalogue",
     "describe",
     "load_catalogue",
+    "query_from",
+    "query_line",
+    "read_jsonl",
     "read_queries",
     "signature",
     "write_jsonl",

@@ -29,9 +29,7 @@ def check_document(line: Any, place: str) -> None:
         raise BadInput(f"{place}: tool {name!r} has no description; say what it does")
     schema = line.get("parameters")
     if not isinstance(schema, dict) or schema.get("type") != "object":
-        raise BadInput(
-            f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object'
-        )
+        raise BadInput(f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object')
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -43,5 +41,6 @@ def check_document(line: Any, place: str) -> None:
     unknown = [key for key in schema.get("required", []) if key not in properties]
     if unknown:
         raise BadInput(
-            f"{place}: tool {name!r}: required {unknown} not among its properties; add or remove them"
+            f"{place}: tool {name!r}: required {unknown} not among its properties; "
+            "add or remove them"
         )

@@ -26,8 +26,10 @@ class Catalogue:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 over the documents sorted by name: the same set has the same hash."""
-        lines = sorted(json.dumps(asdict(doc), sort_keys=True) for doc in self.tools)
+        """sha256 over the documents sorted by name, wherever they came from."""
+        lines = sorted(
+            json.dumps(asdict(doc) | {"source": ""}, sort_keys=True) for doc in self.tools
+        )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
@@ -83,7 +85,7 @@ def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
         description=line["description"],
         parameters=line["parameters"],
         returns=line.get("returns") if isinstance(line.get("returns"), str) else "",
-        source=source,
+        source=str(line.get("source") or source),
         domain=str(line.get("domain", "")),
     )
 

@@ -1,6 +1,7 @@
 """Validators for codes, addresses, passwords, brackets and order."""
 
 import re
+from itertools import pairwise
 
 from tool_corpora.kit import choice, flag, integer, integers, pattern, tool
 
@@ -281,5 +282,5 @@ def password_strength(password, shortest=8):
     ],
 )
 def numbers_in_order(numbers, order="rising"):
-    steps = list(zip(numbers, numbers[1:], strict=False))
+    steps = list(pairwise(numbers))
     return all(a <= b if order == "rising" else a >= b for a, b in steps)

@@ -288,7 +288,7 @@ def write_roman(number):
 def read_roman(numeral):
     signs = numeral.upper()
     values = [_ROMAN.get(sign, 0) for sign in signs]
-    pairs = zip(values, values[1:] + [0], strict=True)
+    pairs = zip(values, [*values[1:], 0], strict=True)
     total = sum(-now if now < after else now for now, after in pairs)
     if not 1 <= total <= 3999 or _roman(total) != signs:
         raise ValueError("that is not a Roman numeral")

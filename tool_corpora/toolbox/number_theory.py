@@ -20,7 +20,7 @@ def _factors(number):
             found.append(divisor)
             rest //= divisor
         divisor += 1
-    return found + [rest] if rest > 1 else found
+    return [*found, rest] if rest > 1 else found
 
 
 def _divisors(number):

@@ -1,0 +1,83 @@
+"""Phase 1, align: the documents go into the weights, token <-> document, both ways.
+
+From the documents alone, for every tool of the catalogue:
+    memorise  document -> token
+    recall    token -> document, token -> signature
+    usage     the conversation's own frame, from pseudo-queries worded from the document
+              and from queries that say nothing, so that the recalled document decides
+Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query of any
+tool is used. A share of generic tasks is replayed, so that the base's skills stay.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from tinr.catalogue import Catalogue, load_catalogue
+from tinr.cli.phase import main
+from tinr.config import TrainingConfig
+from tinr.model import Initialisation, grow
+from tinr.pairs import PairMix
+from tinr.records import BadInput
+from tinr.registry import Card
+from tinr.replay import aligned_examples, generic_examples, tokens_in
+from tinr.stage import PhaseConfig, begin
+from tinr.tokens import Codec
+from tinr.training import Batch, make_batches, train
+
+
+@dataclass(frozen=True)
+class AlignConfig(PhaseConfig):
+    """Settings of phase 1; the defaults are the published ones where there are any."""
+
+    parent: str = "base@latest"
+    catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
+    initialisation: Initialisation = "name_mean"  # of the new rows
+    epochs: int = 8  # over all tools
+    mix: PairMix = field(default_factory=PairMix)  # examples per tool and epoch
+    alpha: float = 1.0  # weight of recall
+    beta: float = 1.0  # weight of usage
+    replay: float = 0.15  # generic tasks, as a share of the phase's own tokens
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    least: dict[str, float] = field(
+        default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
+    )  # the gate: least recall
+
+
+def run(config: AlignConfig) -> Card:
+    """Align a base with a catalogue; returns the published card, or the one that is there."""
+    catalogue = load_catalogue(config.catalogue)
+    stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
+    if stage.published:
+        return stage.published
+    model, tokenizer = stage.load()
+    grow(model, tokenizer, catalogue, config.initialisation, config.seed)
+    codec = Codec(tokenizer)
+    batches = [
+        batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
+    ]
+    if not batches:
+        raise BadInput("epochs: nothing to train on; give at least one epoch")
+    with stage.log() as log:
+        trained = train(model, tokenizer, batches, config.training, config.seed, log, "align")
+    gates = stage.gate(model, codec, config.least)
+    return stage.publish(
+        model,
+        tokenizer,
+        gates=gates,
+        tokens=trained.tokens,
+        data={"epochs": config.epochs, "steps": trained.steps, "queried_tools": []},
+    )
+
+
+def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:
+    """One epoch of pairs with its share of generic tasks."""
+    rng = Random(f"{config.seed}/align/{epoch}")
+    pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
+    generic = generic_examples(codec, rng, config.replay * tokens_in(pairs))
+    return make_batches(
+        pairs + generic, config.training, config.seed + epoch, codec.tokenizer.pad_token_id
+    )
+
+
+if __name__ == "__main__":
+    main("align")

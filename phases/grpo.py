@@ -1,0 +1,88 @@
+"""Phase 3, grpo: reinforcement on conversations in which tools really run.
+
+For each prompt a group of conversations is sampled; each is rewarded for its format, its
+tools and its answer (tinr/rewards.py); GRPO raises what did better than its group.
+Environment tokens carry no loss. Groups whose rewards are all equal teach nothing: more
+groups are rolled out than used, and those with spread go first. Alignment pairs and
+traces are replayed beside it.
+Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from phases.sft import load_queries
+from tinr.cli.phase import main
+from tinr.config import TrainingConfig
+from tinr.executor import corpus_executor
+from tinr.pairs import PairMix
+from tinr.policy import Arena, PolicyConfig, train_policy
+from tinr.registry import Card
+from tinr.replay import aligned_examples
+from tinr.rewards import RewardWeights
+from tinr.stage import PhaseConfig, Stage, begin
+from tinr.tokens import Codec
+from tinr.training import Batch, make_batches
+
+
+@dataclass(frozen=True)
+class GrpoConfig(PhaseConfig):
+    """Settings of phase 3."""
+
+    parent: str = "sft@latest"
+    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
+    size: int = 4000  # queries drawn from the shipped corpora
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    weights: RewardWeights = field(default_factory=RewardWeights)
+    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    replay: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(batch_tokens=2048)
+    )  # shape of the replayed batches
+    tolerance: float = 0.01  # largest fall of each recall since phase 1
+
+
+def run(config: GrpoConfig) -> Card:
+    """Reinforce a warmed-up checkpoint; returns the published card, or the one that is there."""
+    stage = begin("grpo", config, parents=("sft", "grpo", "calibrate"))
+    if stage.published:
+        return stage.published
+    model, tokenizer = stage.load()
+    codec = Codec(tokenizer)
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    with stage.log() as log:
+        arena = Arena(
+            codec,
+            stage.catalogue,
+            corpus_executor(stage.catalogue),
+            queries,
+            config.policy,
+            config.weights,
+            config.seed,
+            log,
+        )
+        trained = train_policy(model, arena, _replay(config, codec, stage))
+    gates = stage.gate(model, codec, stage.floor(config.tolerance))
+    return stage.publish(
+        model,
+        tokenizer,
+        gates=gates,
+        tokens=trained.tokens,
+        data={
+            "steps": trained.steps,
+            "queried_tools": sorted({call.name for query in queries for call in query.calls}),
+        },
+    )
+
+
+def _replay(config: GrpoConfig, codec: Codec, stage: Stage) -> Iterator[Batch]:
+    """Endless batches of alignment pairs, epoch after epoch."""
+    for epoch in count():
+        rng = Random(f"{config.seed}/grpo/{epoch}")
+        pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
+        yield from make_batches(pairs, config.replay, epoch, codec.tokenizer.pad_token_id)
+
+
+if __name__ == "__main__":
+    main("grpo")

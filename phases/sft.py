@@ -1,0 +1,118 @@
+"""Phase 2, sft: supervised warm-up on reasoning traces.
+
+A trace's thought says what is needed, recalls the tool and its parameters from memory,
+and then calls. Loss on the assistant's tokens only. Both documents modes, none and
+on_select, in one run. Alignment pairs and generic tasks are replayed: plain SFT erases
+phase 1 (docs/notebook.md).
+Source: TInR-U, arXiv 2604.10788, phase 2.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tinr.catalogue import read_queries
+from tinr.cli.phase import main
+from tinr.config import TrainingConfig
+from tinr.pairs import PairMix
+from tinr.records import BadInput, Query
+from tinr.registry import Card
+from tinr.replay import aligned_examples, generic_examples, tokens_in
+from tinr.stage import PhaseConfig, Stage, begin
+from tinr.tokens import Codec
+from tinr.traces import render_trace
+from tinr.training import Batch, Example, make_batches, train
+from tool_corpora.suites import training_queries
+
+
+@dataclass(frozen=True)
+class SftConfig(PhaseConfig):
+    """Settings of phase 2."""
+
+    parent: str = "align@latest"
+    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
+    size: int = 6000  # queries drawn from the shipped corpora
+    epochs: int = 1  # over the queries
+    on_select: float = 0.25  # share of traces in which the documents are shown
+    replay_pairs: int = 3  # epochs of phase 1 pairs replayed in every epoch
+    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
+    replay: float = 0.15  # generic tasks, as a share of the traces' tokens
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tolerance: float = 0.01  # largest fall of each recall since phase 1
+
+
+def run(config: SftConfig) -> Card:
+    """Warm an aligned checkpoint up; returns the published card, or the one that is there."""
+    stage = begin("sft", config, parents=("align", "sft"))
+    if stage.published:
+        return stage.published
+    model, tokenizer = stage.load()
+    codec = Codec(tokenizer)
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    batches = [
+        b for epoch in range(config.epochs) for b in _epoch(config, codec, stage, queries, epoch)
+    ]
+    with stage.log() as log:
+        trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
+    gates = stage.gate(model, codec, stage.floor(config.tolerance))
+    return stage.publish(
+        model,
+        tokenizer,
+        gates=gates,
+        tokens=trained.tokens,
+        data={
+            "epochs": config.epochs,
+            "steps": trained.steps,
+            "queried_tools": sorted({call.name for query in queries for call in query.calls}),
+        },
+    )
+
+
+def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:
+    """Training queries of a phase: the shipped corpora's, or a user's file."""
+    if source == "corpus":
+        queries = training_queries(size, seed, stage.phase)
+        unknown = {c.name for q in queries for c in q.calls} - set(stage.catalogue.by_name)
+        if unknown:
+            raise BadInput(
+                f"queries=corpus: this catalogue lacks {min(unknown)!r} and {len(unknown) - 1} "
+                "more of the shipped tools; give queries=FILE of your own"
+            )
+        return queries
+    queries = read_queries(Path(source), stage.catalogue)
+    if not queries:
+        raise BadInput(f"{source}: no queries; give at least one")
+    return queries
+
+
+def _epoch(
+    config: SftConfig, codec: Codec, stage: Stage, queries: list[Query], epoch: int
+) -> list[Batch]:
+    """One epoch of traces with its replay."""
+    rng = Random(f"{config.seed}/sft/{epoch}")
+    traces = [
+        Example(
+            *codec.encode(
+                render_trace(query, stage.catalogue, codec.frame, rng.random() < config.on_select)
+            )
+        )
+        for query in queries
+    ]
+    pairs = [
+        example
+        for _ in range(config.replay_pairs)
+        for example in aligned_examples(codec, stage.catalogue, config.mix, rng)
+    ]
+    # seen tools have queries of their own; without more of these they outweigh the rest
+    silent = set(stage.catalogue.by_name) - {c.name for q in queries for c in q.calls}
+    usage = PairMix(0, 0, 0, pseudo=config.unqueried, naming=config.unqueried, blind=0)
+    pairs += aligned_examples(codec, stage.catalogue, usage, rng, only=silent)
+    generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
+    return make_batches(
+        traces + pairs + generic, config.training, config.seed + epoch, codec.tokenizer.pad_token_id
+    )
+
+
+if __name__ == "__main__":
+    main("sft")

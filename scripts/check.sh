@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Lint, format and types; changes nothing.
+set -euo pipefail
+source "$(dirname "$0")/env.sh"
+ruff check .
+ruff format --check .
+pyright

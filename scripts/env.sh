@@ -1,0 +1,21 @@
+# Sourced by the other scripts: the environment in .venv, made where it is missing.
+# Needs Python 3.11; set PYTHON to name another interpreter.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+stamp=.venv/installed
+wanted=$(cat scripts/requirements.txt setup.cfg pyproject.toml | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "making .venv (once, a minute or two)"
+    "${PYTHON:-python3.11}" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        "$(grep '^torch==' scripts/requirements.txt)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+    echo "$wanted" > "$stamp"
+fi
+# Two spinning thread pools slow each other down many times on a small machine.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+# Keep the large blocks of logits instead of giving them back to the system every step.
+export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-8589934592}"
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-17179869184}"
+export TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 HF_HUB_DISABLE_TELEMETRY=1
+export PATH="$PWD/.venv/bin:$PATH"

@@ -1,0 +1,128 @@
+"""Shared fixtures: a small catalogue and two tiny tokenizers, ours and a Qwen2-style one."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+from tokenizers import Regex as Pattern
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from tinr.base.tokenizer import train_tokenizer
+from tinr.catalogue import Catalogue
+from tinr.english import train_sentences
+from tinr.records import ToolDoc
+from tinr.tokens import Codec, grow_tokenizer
+
+# How Qwen2 splits text before its byte pairs.
+QWEN_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+CIRCLE = ToolDoc(
+    name="circle_area",
+    description="Area of a circle from its radius.",
+    parameters={
+        "type": "object",
+        "properties": {
+            "radius": {"type": "number", "description": "In metres."},
+            "digits": {"type": "integer", "default": 2},
+        },
+        "required": ["radius"],
+    },
+    returns="Square metres.",
+    source="hand",
+    domain="geometry",
+)
+LENGTH = ToolDoc(
+    name="length_convert",
+    description="Convert a length between units.",
+    parameters={
+        "type": "object",
+        "properties": {
+            "length": {"type": "number"},
+            "source": {"enum": ["metre", "foot"]},
+            "target": {"enum": ["metre", "foot"]},
+        },
+        "required": ["length", "source", "target"],
+    },
+    source="hand",
+    domain="units",
+)
+CITY = ToolDoc(
+    name="city.find",
+    description="Look up a city.",
+    parameters={
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["name"],
+    },
+    source="hand",
+    domain="places",
+)
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """Three hand-written tools: circle_area, length_convert and city.find."""
+    return Catalogue((CIRCLE, LENGTH, CITY))
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Our SentencePiece tokenizer; copy it before growing it."""
+    return train_tokenizer(1024, seed=0)
+
+
+@pytest.fixture(scope="session")
+def qwen_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer as Qwen2 has it, untouched; copy it before growing it.
+
+    Among its pieces is "<<>>", which looks like the token of a tool without a name.
+    """
+    backend = Tokenizer(models.BPE())
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Pattern(QWEN_SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=700,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    backend.train_from_iterator([*train_sentences()[:800], *["a<<>>b"] * 500], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": special})
+    tokenizer.pad_token, tokenizer.eos_token = "<|endoftext|>", "<|im_end|>"
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def grown(
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    qwen_tokenizer: PreTrainedTokenizerFast,
+    catalogue: Catalogue,
+) -> Callable[[str], Codec]:
+    """`grown("tiny" | "qwen")`: the codec of a fresh copy that knows the catalogue's tools."""
+
+    def make(which: str) -> Codec:
+        tokenizer = copy.deepcopy(tiny_tokenizer if which == "tiny" else qwen_tokenizer)
+        grow_tokenizer(tokenizer, catalogue.names)
+        return Codec(tokenizer)
+
+    return make
+
+
+@pytest.fixture(scope="session", params=["tiny", "qwen"])
+def codec(request: pytest.FixtureRequest, grown: Callable[[str], Codec]) -> Codec:
+    """A codec that knows the catalogue's tools, once per tokenizer."""
+    return grown(request.param)

@@ -1,0 +1,284 @@
+"""Queries of the shipped corpora: right, repeatable, and train and test really apart."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tool_corpora
+from tinr.catalogue import load_catalogue
+from tinr.executor import corpus_executor
+from tinr.records import Call, Query
+from tool_corpora.card import SETS, numbers
+from tool_corpora.chat import CHATS, FOREIGN
+from tool_corpora.generate import JOINTS, LINKS, MIX, NO_TOOL, VAGUE, answer_text, make_queries
+from tool_corpora.kit import CorpusTool, placeholders
+from tool_corpora.suites import NO_TOOL_KINDS, SUITES, splits, tools_of
+from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
+from tool_corpora.suites import training_queries as training
+from tool_corpora.values import SHARED_BELOW, Side
+
+TOOLS = tool_corpora.load("toolbox") | tool_corpora.load("fieldkit")
+SIZE = 200  # queries per test split
+TRAIN = training(1200, 0, "sft")
+IN_DOMAIN, OUT_OF_DOMAIN = (suite_of(suite, SIZE) for suite in SUITES)
+TEST = IN_DOMAIN + OUT_OF_DOMAIN
+BY_SIDE: dict[Side, list[Query]] = {"train": TRAIN, "test": TEST}
+
+
+def _side(query: Query) -> Side:
+    return "test" if query.id.startswith("test-") else "train"
+
+
+def _phrasings(tool: CorpusTool, side: Side):
+    return tool.train if side == "train" else tool.test
+
+
+def test_same_seed_gives_the_same_queries_and_another_seed_others():
+    assert training(100, 3, "sft") == training(100, 3, "sft")
+    assert suite_of("in_domain", 20) == suite_of("in_domain", 20)
+    texts = {query.text for query in training(100, 3, "sft")}
+    for other in (training(100, 4, "sft"), training(100, 3, "grpo")):
+        assert len(texts & {query.text for query in other}) < 20  # small talk may recur
+
+
+def test_no_text_and_no_id_stands_twice():
+    for queries in (TRAIN, IN_DOMAIN, OUT_OF_DOMAIN):
+        assert len({query.text for query in queries}) == len(queries)
+        assert len({query.id for query in queries}) == len(queries)
+
+
+def test_counts_by_split_and_kind():
+    assert Counter(query.split for query in IN_DOMAIN) == {
+        "seen": SIZE,
+        "unseen": SIZE,
+        "no_tool": SIZE // 2,
+    }
+    assert Counter(query.split for query in OUT_OF_DOMAIN) == {"ood": SIZE}
+    assert {query.split for query in TRAIN} == {"seen", "no_tool"}
+    kinds = Counter(query.kind for query in TRAIN)
+    for kind, percent in MIX.items():  # a fair draw of 1200 strays less than 4 percent
+        assert abs(100 * kinds[kind] / len(TRAIN) - percent) < 4, kind
+    for split in ("seen", "unseen", "ood"):
+        chained = [query for query in TEST if query.split == split and query.kind == "chained"]
+        assert len(chained) >= SIZE // 12, "chains are too rare to measure"
+
+
+def test_every_tool_has_one_split_and_a_good_share_is_unseen():
+    where = splits()
+    assert where.keys() == TOOLS.keys()
+    assert {name for name, split in where.items() if split == "ood"} == set(
+        tool_corpora.load("fieldkit")
+    )
+    toolbox = tool_corpora.load("toolbox")
+    unseen = [toolbox[name] for name in toolbox if where[name] == "unseen"]
+    assert len(unseen) >= 0.2 * len(toolbox)
+    assert {tool.domain for tool in unseen} == {tool.domain for tool in toolbox.values()}
+    assert not tools_of("seen").keys() & tools_of("unseen").keys()
+
+
+def test_a_query_uses_tools_of_its_split_only():
+    where = splits()
+    for query in TRAIN + TEST:
+        assert {where[call.name] for call in query.calls} <= {query.split}, query.text
+        assert (query.split == "no_tool") == (query.turns == ())
+    used = {call.name for query in TRAIN for call in query.calls}
+    assert used == set(tools_of("seen")), "a seen tool without a training query"
+
+
+def _spelled(text: str, value: Any) -> bool:
+    """Whether a value stands in a text as it is, not as a part of another word or number."""
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return re.search(rf"(?<!\w){re.escape(shown)}(?!\w|\.\d)", text) is not None
+
+
+def _unspelled(query: Query, call: Call) -> dict[str, Any]:
+    """The arguments that the text does not spell and no phrasing implies."""
+    implied = [fixed for _, fixed in _phrasings(TOOLS[call.name], _side(query))]
+    return {
+        key: value
+        for key, value in call.arguments.items()
+        if not any(fixed.get(key) == value for fixed in implied) and not _spelled(query.text, value)
+    }
+
+
+@pytest.mark.parametrize("side", BY_SIDE)
+def test_arguments_stand_in_the_query(side: Side):
+    """What is not in the text cannot be asked of the model."""
+    for query in BY_SIDE[side]:
+        for turn, calls in enumerate(query.turns):
+            for call in calls:
+                assert len(_unspelled(query, call)) <= turn, (query.text, call)
+
+
+def test_chained_second_call_takes_the_first_result():
+    chained = [query for query in TRAIN + TEST if query.kind == "chained"]
+    assert chained
+    for query in chained:
+        (first,), (second,) = query.turns
+        result = json.loads(query.observations[0])
+        assert first.name != second.name
+        assert result in second.arguments.values(), query.text
+        assert any(words in query.text for words in LINKS[_side(query)]), query.text
+        assert _unspelled(query, second) in ({}, *({k: result} for k in second.arguments))
+
+
+def test_answers_agree_with_running_the_calls_again():
+    executor = corpus_executor(load_catalogue(tool_corpora.NAMES))
+    for query in TRAIN + TEST:
+        assert tuple(map(executor.run, query.calls)) == query.observations, query.text
+        if query.turns:
+            last = query.observations[-len(query.turns[-1]) :]
+            assert query.answer == answer_text([json.loads(text) for text in last])
+
+
+def test_replies_of_no_tool_queries():
+    for query in TRAIN + IN_DOMAIN:
+        if query.kind == "chat":  # scored exactly where the query gives the answer away
+            assert bool(query.answer) != bool(query.reply)
+            assert query.answer is None or query.answer.casefold() in query.text.casefold()
+        elif not query.turns:
+            assert query.answer is None
+            assert query.kind != "foreign" or query.reply == NO_TOOL
+
+
+def _slots(text: str, sentence: str) -> dict[str, str] | None:
+    """What a text puts at a sentence's placeholders; None where they do not match."""
+    parts = re.split(r"\{(\w+)\}", sentence)
+    seen: set[str] = set()
+    for place in range(1, len(parts), 2):
+        name = parts[place]
+        parts[place] = f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+        seen.add(name)
+    parts[::2] = [re.escape(part) for part in parts[::2]]
+    found = re.fullmatch("".join(parts), text)
+    return found.groupdict() if found else None
+
+
+def test_missing_queries_really_lack_a_required_value():
+    missing = [query for query in TRAIN + IN_DOMAIN if query.kind == "missing"]
+    assert len(missing) > 50
+    for query in missing:
+        lacking = query.reply.removeprefix("Please give the ").removesuffix(".")
+        vague = VAGUE[_side(query)].values()
+        explained = False
+        for tool in tools_of("seen").values():
+            parameter = tool.parameters.get(lacking)
+            if parameter is None or not parameter.required or "enum" in parameter.schema:
+                continue
+            for sentence, _ in _phrasings(tool, _side(query)):
+                bare = sentence.replace(f'"{{{lacking}}}"', f"{{{lacking}}}")
+                spoken = [bare.replace(f"{{{lacking}}}", words) for words in vague]
+                explained |= lacking in placeholders(sentence) and any(
+                    _slots(query.text, one) is not None for one in spoken
+                )
+        assert explained, (query.text, query.reply)
+
+
+def test_words_for_a_value_stand_where_words_can():
+    """ "1:the result", "the result%" and "a the result" read badly."""
+    many = TRAIN + TEST + training(1200, 1, "sft")
+    words = [*LINKS["train"], *LINKS["test"], *VAGUE["train"].values(), *VAGUE["test"].values()]
+    either = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    bad = re.compile(rf"([:/#](?:{either}))|(\b(an?|the|my) (?:{either}))\b|((?:{either})[%/])")
+    for query in many:
+        if query.kind in ("chained", "missing"):
+            assert not bad.search(query.text), query.text
+
+
+def test_three_part_queries_open_once():
+    three = [query for query in training(3000, 5, "sft") if len(query.calls) == 3]
+    assert any(query.text.startswith("First: ") for query in three)
+    for query in three:
+        assert query.text.count("First: ") <= 1
+        assert not query.text.startswith("First: ") or query.text.count(" Then: ") == 2
+
+
+def test_conversions_change_the_unit():
+    calls = [call for query in TRAIN + TEST for call in query.calls]
+    converted = [call for call in calls if "source" in call.arguments]
+    assert len(converted) > 30
+    for call in converted:
+        default = TOOLS[call.name].parameters["target"].schema.get("default")
+        assert call.arguments["source"] != call.arguments.get("target", default)
+
+
+def _asked_values(query: Query) -> Iterator[tuple[str, Any]]:
+    """(kind, value) for what a query asks about, as far as the sides promise to be apart."""
+    for turn, calls in enumerate(query.turns):
+        for call in calls:
+            result = json.loads(query.observations[0]) if turn else None
+            for key, value in call.arguments.items():
+                schema = TOOLS[call.name].parameters[key].schema
+                if (turn and value == result) or "enum" in schema or schema.get("format") == "time":
+                    continue
+                if schema["type"] == "string" and not {"examples", "format"} & schema.keys():
+                    yield from (("word", word) for word in value.lower().split())
+                    continue
+                for one in value if isinstance(value, list) else [value]:
+                    if isinstance(one, str):
+                        yield schema.get("format", "word"), one
+                    elif not isinstance(one, int) or abs(one) >= SHARED_BELOW:
+                        yield "number", one
+    for sentence in (s for s, _ in CHATS[_side(query)] if query.kind == "chat"):
+        yield from _template_values(query, sentence)
+    for sentence in FOREIGN[_side(query)] if query.kind == "foreign" else ():
+        yield from _template_values(query, sentence)
+
+
+def _template_values(query: Query, sentence: str) -> Iterator[tuple[str, Any]]:
+    for value in (_slots(query.text, sentence) or {}).values():
+        if not value.isdigit():
+            yield "word", value.lower()
+        elif int(value) >= SHARED_BELOW:
+            yield "number", int(value)
+
+
+def test_train_and_test_share_no_text_and_no_value():
+    assert not {query.text for query in TRAIN} & {query.text for query in TEST}
+    train, test = ({v for q in BY_SIDE[side] for v in _asked_values(q)} for side in BY_SIDE)
+    for kind, least in (("word", 200), ("date", 20), ("number", 200)):
+        assert sum(value[0] == kind for value in train) >= least
+        assert sum(value[0] == kind for value in test) >= least
+    assert not train & test
+
+
+def test_train_and_test_share_no_phrasing():
+    """No sentence stands twice over both corpora, whatever its placeholders are called."""
+    sentences = [
+        re.sub(r"\{\w+\}", "{}", sentence).casefold()
+        for tool in TOOLS.values()
+        for sentence, _ in tool.train + tool.test
+    ]
+    sentences += [
+        re.sub(r"\{\w+\}", "{}", sentence).casefold()
+        for side in BY_SIDE
+        for sentence in [query for query, _ in CHATS[side]] + list(FOREIGN[side])
+    ]
+    assert [s for s, count in Counter(sentences).items() if count > 1] == []
+    for words in (JOINTS, LINKS):
+        assert not set(words["train"]) & set(words["test"])
+    assert not set(VAGUE["train"].values()) & set(VAGUE["test"].values())
+
+
+def test_kinds_can_be_chosen_and_too_few_tools_are_refused():
+    crossing = {"punnett_cross": TOOLS["punnett_cross"]}
+    # 3 parent genotypes for each of two parents and 3 test phrasings: 27 texts
+    assert len(make_queries(crossing, "test", 20, 0, "ood", ("single",))) == 20
+    assert len(placeholders(TOOLS["punnett_cross"].test[0][0])) == 2
+    with pytest.raises(ValueError, match="only 27 of 28"):
+        make_queries(crossing, "test", 28, 0, "ood", ("single",))
+    small_talk = make_queries(crossing, "test", 15, 0, None, NO_TOOL_KINDS)
+    assert {query.kind for query in small_talk} <= {"chat", "foreign"}  # its parameters are enums
+
+
+@pytest.mark.parametrize("corpus", SETS)
+def test_card_shows_the_current_numbers(corpus: str):
+    folder = Path(tool_corpora.__file__).parent / corpus
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert numbers(corpus) in card, f"run python -m tool_corpora.card {corpus}"
+    assert "Apache-2.0" in card

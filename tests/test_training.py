@@ -1,0 +1,158 @@
+"""The supervised loop: packing, loss positions, optimiser."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.records import GateFailed
+from tinr.runlog import RunLog, read_log
+from tinr.tokens import IGNORE
+from tinr.training import (
+    Example,
+    MuonAdamW,
+    collate,
+    labelled_loss,
+    make_batches,
+    make_optimiser,
+    pack,
+    train,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=60,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        tie_word_embeddings=True,
+        attn_implementation="sdpa",
+        pad_token_id=0,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def example(size: int, seed: int = 0, weight: float = 1.0) -> Example:
+    rng = torch.Generator().manual_seed(seed)
+    ids = torch.randint(1, 60, (size,), generator=rng).tolist()
+    labels = [i if n % 3 else IGNORE for n, i in enumerate(ids)]
+    return Example(ids, labels, weight)
+
+
+def loss_alone(model, one: Example) -> tuple[float, int]:
+    """Sum of losses and count of labelled positions, the plain way: full logits, no packing."""
+    logits = model(torch.tensor([one.ids])).logits[0, :-1]
+    targets = torch.tensor(one.labels[1:])
+    here = targets != IGNORE
+    return F.cross_entropy(logits[here], targets[here], reduction="sum").item(), int(here.sum())
+
+
+def test_neighbours_in_a_row_do_not_see_each_other(model):
+    """A packed batch has exactly the loss of its examples alone; a leak would change it."""
+    examples = [example(n, seed=n) for n in (5, 9, 14, 23, 8, 17)]
+    batch = collate(pack(examples, 32), pad=0)
+    alone = [loss_alone(model, one) for one in examples]
+    expected = sum(total for total, _ in alone) / sum(count for _, count in alone)
+    with torch.no_grad():
+        assert labelled_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_leak_would_be_seen(model):
+    """The same rows with positions that do not restart have another loss."""
+    examples = [example(n, seed=n) for n in (14, 17)]
+    batch = collate(pack(examples, 32), pad=0)
+    leaking = batch | {"position_ids": torch.arange(31)[None]}
+    with torch.no_grad():
+        clean, dirty = labelled_loss(model, batch), labelled_loss(model, leaking)
+    assert abs(clean.item() - dirty.item()) > 1e-3
+
+
+def test_weights_scale_an_examples_loss(model):
+    one, other = example(12, 1, weight=2.0), example(12, 2, weight=0.5)
+    with torch.no_grad():
+        got = labelled_loss(model, collate([[one, other]], 0)).item()
+    (first, n), (second, m) = loss_alone(model, one), loss_alone(model, other)
+    assert got == pytest.approx((2.0 * first + 0.5 * second) / (n + m), rel=1e-5)
+
+
+def test_the_first_token_of_an_example_is_no_target():
+    """Nothing precedes it: the last token of the neighbour must not be trained to say it."""
+    labelled = Example([7, 8, 9], [7, 8, 9])
+    batch = collate([[labelled, labelled]], 0)
+    assert batch["labels"].tolist() == [[IGNORE, 8, 9, IGNORE, 8, 9]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 0, 1, 2]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=60), st.integers(8, 64))
+def test_packing_keeps_every_example_and_the_limit(sizes, row_tokens):
+    examples = [Example([1] * n, [1] * n) for n in sizes]
+    rows = pack(examples, row_tokens)
+    assert sorted(len(e.ids) for row in rows for e in row) == sorted(sizes)
+    for row in rows:
+        assert len(row) == 1 or sum(len(e.ids) for e in row) <= row_tokens
+
+
+def test_batches_keep_every_example_once_and_the_token_limit():
+    examples = [Example([n + 1] * (n % 40 + 1), [IGNORE] * (n % 40 + 1)) for n in range(58)]
+    batches = make_batches(examples, TrainingConfig(batch_tokens=128, row_tokens=64), 0, 0)
+    assert all(batch["input_ids"].numel() <= 128 for batch in batches)
+    seen = sorted(i for b in batches for i in b["input_ids"].flatten().tolist() if i)
+    assert seen == sorted(i for e in examples for i in e.ids)
+
+
+def test_examples_that_are_too_long_are_left_out():
+    config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
+    batches = make_batches([example(11), example(10)], config, 0, 0)
+    assert sum(int((b["weights"] > 0).sum()) for b in batches) == 10
+
+
+def test_the_loop_learns_and_logs(model, tmp_path):
+    """Sixty steps over one sentence: the loss falls by more than half, and the log says so."""
+    copy = LlamaForCausalLM(model.config)
+    config = TrainingConfig(
+        optimiser=OptimiserConfig(name="muon", learning_rate=0.01), batch_tokens=64, bf16=False
+    )
+    batches = [collate([[example(30, 5)]], 0)] * 60
+    with RunLog(tmp_path, "align", {}) as log:
+        trained = train(copy, None, batches, config, 0, log, "test")
+    losses = [row["train/loss"] for row in read_log(tmp_path / "align.jsonl")]
+    assert trained.steps == 60 and trained.tokens == 60 * 30
+    assert losses[-1] < losses[0] / 2
+
+
+def test_a_loss_that_is_no_number_stops_the_run(model, tmp_path):
+    copy = LlamaForCausalLM(model.config)
+    config = TrainingConfig(
+        optimiser=OptimiserConfig(learning_rate=1e30, warmup=0.0), batch_tokens=64, bf16=False
+    )
+    batches = [collate([[example(30, 5)]], 0)] * 20
+    with RunLog(tmp_path, "align", {}) as log, pytest.raises(GateFailed, match="loss is"):
+        train(copy, None, batches, config, 0, log, "test")
+
+
+def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(model):
+    optimiser = make_optimiser(model, OptimiserConfig(name="muon", learning_rate=0.1))
+    assert isinstance(optimiser, MuonAdamW)
+    matrices = {id(p) for p in optimiser.parts[0].param_groups[0]["params"]}
+    named = {n for n, p in model.named_parameters() if id(p) in matrices}
+    assert "model.layers.0.mlp.up_proj.weight" in named
+    assert not any("embed" in n or "norm" in n for n in named)
+    total = sum(len(g["params"]) for g in optimiser.param_groups)
+    assert total == len(list(model.parameters()))
+
+
+def test_the_optimisers_state_survives_a_save(model):
+    """After a load the learning rate that a scheduler sets reaches both parts."""
+    optimiser = make_optimiser(model, OptimiserConfig(name="muon", learning_rate=0.1))
+    optimiser.load_state_dict(optimiser.state_dict())
+    for group in optimiser.param_groups:
+        group["lr"] = 0.25
+    assert [g["lr"] for part in optimiser.parts for g in part.param_groups] == [0.25] * 3

@@ -1,0 +1,124 @@
+"""Train a base from scratch and publish it as phase "base"; or take in any other model."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from tinr.base.tokenizer import train_tokenizer
+from tinr.config import OptimiserConfig, TrainingConfig, as_dict
+from tinr.model import load
+from tinr.registry import Card, Registry, environment
+from tinr.replay import generic_examples
+from tinr.runlog import RunLog
+from tinr.stage import MACHINE_KEYS, fingerprint, save, tokenizer_hash
+from tinr.tokens import Codec
+from tinr.training import make_batches, train
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """A small Llama and how long it learns generic skills."""
+
+    registry: str = "runs/registry"
+    run: str = "runs/latest"  # folder of the logs
+    wandb: bool = False
+    seed: int = 0
+    vocabulary: int = 2048  # pieces before tags and role markers
+    hidden: int = 192
+    layers: int = 4
+    heads: int = 3
+    positions: int = 2048  # longest context, tokens
+    tokens: int = 4_200_000  # to train on
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),
+            batch_tokens=4096,
+        )
+    )
+
+
+def build_base(config: BaseConfig) -> Card:
+    """Train tokenizer and model on generic tasks; the published card, or the one there is."""
+    what = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
+    mark = fingerprint("base", what)
+    registry = Registry(config.registry)
+    found = registry.find("base", mark)
+    if found:
+        return found
+    with RunLog(Path(config.run), "base", as_dict(config), config.wandb) as log:
+        tokenizer = train_tokenizer(config.vocabulary, config.seed)
+        codec = Codec(tokenizer)
+        model = _new_model(config, tokenizer)
+        examples = generic_examples(codec, Random(f"{config.seed}/base"), config.tokens)
+        batches = make_batches(examples, config.training, config.seed, tokenizer.pad_token_id)
+        trained = train(model, tokenizer, batches, config.training, config.seed, log, "base")
+        seconds = log.seconds
+    card = Card(
+        phase="base",
+        base_model=f"from scratch, {model.num_parameters():,} parameters",
+        base_hash=weights_hash(model),
+        tokenizer_hash=tokenizer_hash(tokenizer),
+        config=as_dict(config),
+        seed=config.seed,
+        fingerprint=mark,
+        tokens=trained.tokens,
+        seconds=seconds,
+        data_position={"steps": trained.steps},
+        metrics={"loss": trained.loss},
+        **environment(),
+    )
+    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+
+
+def import_base(source: str, registry: Registry, seed: int = 0) -> Card:
+    """Publish a local folder or hub name as a base, unchanged; the card that is there, if so."""
+    model, tokenizer = load(source)
+    weights = weights_hash(model)
+    mark = fingerprint("import", source, weights)
+    found = registry.find("base", mark)
+    if found:
+        return found
+    card = Card(
+        phase="base",
+        base_model=source,
+        base_hash=weights,
+        tokenizer_hash=tokenizer_hash(tokenizer),
+        config={"source": source},
+        seed=seed,
+        fingerprint=mark,
+        **environment(),
+    )
+    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+
+
+def weights_hash(model: PreTrainedModel) -> str:
+    """sha256 over all parameters by name, value by value."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _new_model(config: BaseConfig, tokenizer: Any) -> LlamaForCausalLM:
+    torch.manual_seed(config.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden,
+            intermediate_size=config.hidden * 8 // 3 // 32 * 32,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.positions,
+            tie_word_embeddings=True,
+            attn_implementation="sdpa",
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )

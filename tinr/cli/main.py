@@ -1,0 +1,80 @@
+"""The `tinr` program: exit code 0 done, 1 a gate or check failed, 2 wrong use or bad input.
+
+Heavy imports happen inside the commands, so help and mistakes answer at once.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tinr.cli import catalogue, model, phase, registry
+from tinr.records import BadInput, GateFailed
+
+app = typer.Typer(
+    help="Teach a language model a catalogue of tools, and prove what it learned.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(registry.app, name="registry")
+app.add_typer(catalogue.app, name="catalogue")
+phase.register(app)
+model.register(app)
+
+
+@app.command()
+def quickstart(
+    preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
+    seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/quickstart"),
+) -> None:
+    """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
+
+    Example: tinr quickstart --preset smoke --out runs/smoke
+    """
+    from tinr.quickstart import run_quickstart
+
+    run_quickstart(preset, seed, out)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Option(help="Folder of a quickstart run.")],
+) -> None:
+    """Write the HTML report of a run again.
+
+    Example: tinr report --run runs/quickstart
+    """
+    from tinr.report import write_report
+
+    print(write_report(run))
+
+
+def guarded(program: Callable[[], Any]) -> int:
+    """Run a program; one line and the right exit code for what can go wrong."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        program()
+    except BadInput as error:
+        errors.print(f"error: {error}", markup=False)
+        return 2
+    except GateFailed as error:
+        errors.print(f"failed: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        errors.print("interrupted; what was published stays, the same command goes on from there")
+        return 130
+    return 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(guarded(app))
+
+
+if __name__ == "__main__":
+    main()

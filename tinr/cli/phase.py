@@ -1,0 +1,108 @@
+"""Phases from the command line: `tinr align`, and `python -m phases.align` alike."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinr.records import BadInput
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of what differs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the card as JSON.")]
+PHASES = {
+    "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
+    "sft": "Phase 2: supervised warm-up on reasoning traces.",
+    "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the phases and `base` to the program."""
+    for name, about in PHASES.items():
+        app.command(name, help=f"{about}\n\nExample: tinr {name} --config FILE seed=1")(
+            phase_command(name)
+        )
+    app.command("base")(base)
+
+
+def phase_command(name: str) -> Callable[..., None]:
+    """The command of a phase."""
+
+    def command(
+        config: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
+    ) -> None:
+        module = import_module(f"phases.{name}")
+        settings = getattr(module, f"{name.capitalize()}Config")
+        run_phase(settings, module.run, config, overrides or [], as_json)
+
+    return command
+
+
+def run_phase(
+    settings: type,
+    run: Callable[[Any], Any],
+    file: Path | None,
+    overrides: list[str],
+    as_json: bool,
+) -> None:
+    """Load the configuration, run the phase, print its card."""
+    from tinr.config import load_config
+
+    show_card(run(load_config(settings, file, overrides)), as_json)
+
+
+def main(name: str) -> None:
+    """`python -m phases.NAME`, and `deepspeed --module phases.NAME`."""
+    from tinr.cli.main import guarded
+
+    sys.argv = [a for a in sys.argv if not a.startswith("--local_rank")]
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(help=PHASES[name])(phase_command(name))
+    sys.exit(guarded(app))
+
+
+def base(
+    preset: Annotated[str, typer.Option(help="A model from scratch: tiny.")] = "",
+    model: Annotated[str, typer.Option(help="Or a local folder or hub name to take in.")] = "",
+    registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a base: one from scratch, or any Hugging Face causal language model.
+
+    Example: tinr base --preset tiny seed=1
+    Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
+    """
+    from tinr.base.build import BaseConfig, build_base, import_base
+    from tinr.config import load_config
+    from tinr.registry import Registry
+
+    if bool(preset) == bool(model):
+        raise BadInput("base: give either --preset tiny or --model FOLDER_OR_HUB_NAME")
+    if model:
+        show_card(import_base(model, Registry(registry)), as_json)
+        return
+    if preset != "tiny":
+        raise BadInput(f"--preset {preset}: unknown; known is tiny")
+    config = load_config(BaseConfig, None, [f"registry={registry}", *(overrides or [])])
+    show_card(build_base(config), as_json)
+
+
+def show_card(card: Any, as_json: bool) -> None:
+    """A card in one line, or whole."""
+    if as_json:
+        print(card.to_json())
+        return
+    gates = ", ".join(
+        f"{name} {gate['value']:.3f}"
+        for name, gate in card.gates.items()
+        if gate["value"] is not None
+    )
+    print(f"{card.id}  {card.seconds:.0f} s  {card.tokens:,} tokens  {gates}")

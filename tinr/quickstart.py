@@ -1,0 +1,158 @@
+"""The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report."""
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from phases import align, grpo, sft
+from tinr.base.build import BaseConfig, build_base
+from tinr.config import load_config
+from tinr.evaluate import (
+    by_split,
+    check_splits,
+    compare_calls,
+    evaluate,
+    load_suite,
+    plain,
+    write_replies,
+    write_summary,
+)
+from tinr.executor import corpus_executor
+from tinr.records import BadInput, DocumentsMode, Query
+from tinr.registry import Card, Registry
+from tinr.report import print_table, write_report
+from tinr.rollout import Conversation
+from tinr.stage import open_checkpoint
+from tool_corpora.suites import SUITES
+
+PRESETS = Path(__file__).parent / "presets"
+SIZES = {"quickstart": 300, "smoke": 24}  # test queries per split
+MODES: dict[str, tuple[DocumentsMode, ...]] = {
+    "align": ("none",),
+    "sft": ("none", "on_select"),
+    "grpo": ("none", "on_select"),
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a run keeps its things."""
+
+    out: Path
+
+    @property
+    def registry(self) -> Path:
+        return self.out / "registry"
+
+    @property
+    def logs(self) -> Path:
+        return self.out / "logs"
+
+    def replies(self, checkpoint: str) -> Path:
+        return self.out / "eval" / checkpoint
+
+
+def run_quickstart(preset: str, seed: int, out: Path) -> dict[str, Any]:
+    """Run the job, or what is left of it: whatever is published already is reused.
+
+    Writes OUT/summary.json and OUT/report.html, prints the table; returns the summary.
+    """
+    started = time.monotonic()
+    if preset not in SIZES:
+        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
+    console, paths = Console(), Paths(out)
+    cards = _train(preset, seed, paths, console)
+    done = _evaluate_all(cards, SIZES[preset], paths, console)
+    summary = _summary(cards, done, seed, started)
+    write_summary(out / "summary.json", summary)
+    print_table(summary, console)
+    console.print(f"report: {write_report(out)}", soft_wrap=True)
+    return summary
+
+
+def _train(preset: str, seed: int, paths: Paths, console: Console) -> dict[str, Card]:
+    """Every phase's card, each trained or found."""
+    common = [f"registry={paths.registry}", f"run={paths.logs}", f"seed={seed}"]
+    cards: dict[str, Card] = {}
+
+    def note(card: Card, began: float) -> Card:
+        reused = time.monotonic() - began < card.seconds / 4
+        console.print(f"{card.phase}: {card.id}{' (published before, reused)' if reused else ''}")
+        cards[card.phase] = card
+        return card
+
+    def settings(phase: str, kind: type, *more: str) -> Any:
+        file = PRESETS / preset / f"{phase}.yaml"
+        return load_config(kind, file, [*common, *more])
+
+    began = time.monotonic()
+    last = note(build_base(settings("base", BaseConfig)), began)
+    for name, module, kind in (
+        ("align", align, align.AlignConfig),
+        ("sft", sft, sft.SftConfig),
+        ("grpo", grpo, grpo.GrpoConfig),
+    ):
+        began = time.monotonic()
+        last = note(module.run(settings(name, kind, f"parent={last.id}")), began)
+    return cards
+
+
+Evaluations = dict[str, dict[str, list[Conversation]]]  # phase -> documents mode -> replies
+
+
+def _evaluate_all(
+    cards: Mapping[str, Card], size: int, paths: Paths, console: Console
+) -> Evaluations:
+    """The conversations of every phase and documents mode over both suites."""
+    registry = Registry(paths.registry)
+    done: Evaluations = {}
+    trained: set[str] = set()
+    for phase, modes in MODES.items():
+        card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
+        trained |= set(card.data_position.get("queried_tools", ()))
+        queries: list[Query] = [q for s in SUITES for q in load_suite(s, size, catalogue)]
+        check_splits(queries, trained)
+        for mode in modes:
+            began = time.monotonic()
+            replies = evaluate(model, codec, queries, catalogue, corpus_executor(catalogue), mode)
+            done.setdefault(phase, {})[mode] = replies
+            write_replies(paths.replies(card.id), replies, mode)
+            spent = time.monotonic() - began
+            console.print(
+                f"evaluated {phase}, documents {mode}: {len(queries)} queries, {spent:.0f} s"
+            )
+    return done
+
+
+def _summary(
+    cards: Mapping[str, Card], done: Evaluations, seed: int, started: float
+) -> dict[str, Any]:
+    history: dict[str, Any] = {}
+    for phase, modes in done.items():
+        for mode, replies in modes.items():
+            for split, metrics in plain(by_split(replies)).items():
+                history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "phases": {
+            phase: {
+                "checkpoint": card.id,
+                "seconds": card.seconds,
+                "gate": {name: gate["value"] for name, gate in card.gates.items()},
+            }
+            for phase, card in cards.items()
+        },
+        "eval": history["grpo"],
+        "history": history,
+        "comparison": {"before": "sft", "after": "grpo"}
+        | compare_calls(done["sft"]["none"], done["grpo"]["none"]),
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_rss_gib": round(peak, 2),
+        "seed": seed,
+        "versions": dict(cards["grpo"].packages),
+    }

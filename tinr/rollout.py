@@ -1,0 +1,140 @@
+"""Conversations between a policy and an environment in which tools really run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedModel
+
+from tinr.catalogue import Catalogue
+from tinr.executor import Executor
+from tinr.records import DocumentsMode, Query, Reply
+from tinr.sampler import Row, generate
+from tinr.tokens import Codec, Piece
+from tinr.transcript import (
+    parse,
+    render_documents,
+    render_environment,
+    render_observations,
+    render_prompt,
+)
+
+MOST_TURNS = 4  # of tool calls in one conversation
+ROWS = 128  # conversations in one batch of the sampler
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One finished rollout: its row of ids and the reply the rewards read."""
+
+    query: Query
+    row: Row
+    reply: Reply
+    pieces: tuple[Piece, ...]
+
+
+@dataclass
+class Environment:
+    """Answers the stops of one conversation and keeps the reply's pieces.
+
+    After `</tool_token>` it shows documents (on_select) or nothing (none); after
+    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end.
+    """
+
+    codec: Codec
+    catalogue: Catalogue
+    executor: Executor
+    documents: DocumentsMode
+    spoken: list[Piece] = field(default_factory=list)  # of the reply, observations included
+    read: int = 0  # how many ids of the row are already in `spoken`
+    turns: int = 0
+
+    def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
+        """What the environment adds after the ids so far; None: the conversation is over."""
+        new = self.codec.decode(ids[self.read :])
+        self.spoken += new
+        self.read = len(ids)
+        stop = new[-1].text
+        if stop == "</tool_token>":
+            return self._show(parse(self.spoken).named) if self.documents == "on_select" else []
+        if stop != "</tool_call>" or self.turns == MOST_TURNS:
+            return None
+        self.turns += 1
+        begin = (
+            max(i for i, piece in enumerate(self.spoken) if piece.text == "<tool_call>")
+            if Piece("<tool_call>", token=True) in self.spoken
+            else 0
+        )
+        calls = parse(self.spoken[begin:]).calls
+        if not calls:
+            return None
+        observations = render_observations([self.executor.run(call) for call in calls])
+        self.spoken += observations
+        return self._say(observations)
+
+    def finish(self, ids: Sequence[int]) -> None:
+        """Take in what was written after the last stop."""
+        self.spoken += self.codec.decode(ids[self.read :])
+        self.read = len(ids)
+
+    def _show(self, names: Sequence[str]) -> Sequence[int]:
+        known = [
+            self.catalogue.by_name[n] for n in dict.fromkeys(names) if n in self.catalogue.by_name
+        ]
+        return self._say(render_documents(known))
+
+    def _say(self, content: Sequence[Piece]) -> Sequence[int]:
+        ids, _ = self.codec.encode(render_environment(content, self.codec.frame))
+        self.read += len(ids)
+        return ids
+
+
+def converse(
+    model: PreTrainedModel,
+    codec: Codec,
+    queries: Sequence[Query],
+    catalogue: Catalogue,
+    executor: Executor,
+    documents: DocumentsMode = "none",
+    *,
+    group: int = 1,
+    temperature: float = 0.0,
+    longest: int = 384,
+    seed: int = 0,
+) -> list[Conversation]:
+    """`group` conversations per query, in the order of the queries."""
+    prompts = [codec.encode(render_prompt(q.text, codec.frame))[0] for q in queries]
+    order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
+    size = max(1, ROWS // group)
+    done: dict[int, list[Conversation]] = {}
+    for start in range(0, len(order), size):
+        chunk = order[start : start + size]
+        rooms = [
+            Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)
+        ]
+        rows = generate(
+            model,
+            [prompts[i] for i in chunk],
+            lambda index, ids, rooms=rooms: rooms[index].respond(ids),
+            stop_ids(codec),
+            longest=longest,
+            pad=codec.tokenizer.pad_token_id,
+            group=group,
+            temperature=temperature,
+            seed=seed + start,
+        )
+        for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):
+            index = chunk[place // group]
+            room.finish(row.ids)
+            reply = parse(room.spoken)
+            done.setdefault(index, []).append(
+                Conversation(queries[index], row, reply, tuple(room.spoken))
+            )
+    return [conversation for i in range(len(queries)) for conversation in done[i]]
+
+
+def stop_ids(codec: Codec) -> frozenset[int]:
+    """The ids at which the environment is asked."""
+    return frozenset(
+        codec.id(token)
+        for token in ("</tool_token>", "</tool_call>", "</response>", codec.frame.close)
+    )

@@ -1,0 +1,184 @@
+"""What every phase does around its own work: resolve the parent, reuse, gate, publish.
+
+Phases meet only in the registry. A phase that was already run with the same parent,
+configuration, catalogue and code version is not run again.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+import tinr
+from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
+from tinr.config import as_dict
+from tinr.metrics import Rate
+from tinr.model import load
+from tinr.probe import probe
+from tinr.records import BadInput, GateFailed
+from tinr.registry import Card, Registry, environment
+from tinr.runlog import RunLog
+from tinr.tokens import Codec
+
+MACHINE_KEYS = ("registry", "run", "wandb", "accept")  # say where, not what
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """What all phases need to know."""
+
+    parent: str = ""  # registry reference: an id, a tag or phase@latest
+    registry: str = "runs/registry"
+    run: str = "runs/latest"  # folder of the logs
+    wandb: bool = False  # log to wandb too (offline unless WANDB_MODE says otherwise)
+    seed: int = 0
+    accept: tuple[str, ...] = ()  # gates that may fail, by name
+
+
+@dataclass
+class Stage:
+    """One run of one phase, from its parent to its card."""
+
+    phase: str
+    config: PhaseConfig
+    catalogue: Catalogue
+    registry: Registry
+    parent: Card
+    folder: Path
+    fingerprint: str
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def published(self) -> Card | None:
+        """The checkpoint of an earlier run of exactly this, if there is one."""
+        return self.registry.find(self.phase, self.fingerprint)
+
+    def load(self) -> tuple[PreTrainedModel, Any]:
+        """The parent's model and tokenizer."""
+        return load(self.folder)
+
+    def log(self) -> RunLog:
+        """The phase's log; the resolved configuration is saved before step one."""
+        return RunLog(Path(self.config.run), self.phase, as_dict(self.config), self.config.wandb)
+
+    def floor(self, tolerance: float) -> dict[str, float]:
+        """The least recall allowed: what phase 1 reached where it was gated, less the tolerance."""
+        aligned = [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"][-1]
+        return {
+            name: gate["value"] - tolerance
+            for name, gate in aligned.gates.items()
+            if gate["limit"] is not None and gate["value"] is not None
+        }
+
+    def gate(
+        self, model: PreTrainedModel, codec: Codec, least: Mapping[str, float]
+    ) -> dict[str, Any]:
+        """Probe the knowledge of phase 1 against the least shares allowed.
+
+        Raises GateFailed for a gate that is missed and not accepted by name.
+        """
+        measured = probe(model, codec, self.catalogue)
+        gates = {name: _gate(rate, least.get(name)) for name, rate in measured.items()}
+        missed = [name for name, gate in gates.items() if not gate["passed"]]
+        refused = [name for name in missed if name not in self.config.accept]
+        if refused:
+            said = ", ".join(
+                f"{name} {gates[name]['value']:.3f} is below {gates[name]['limit']:.3f}"
+                for name in refused
+            )
+            raise GateFailed(
+                f"{self.phase}: {said}; nothing was published. Train longer, replay more, "
+                f"or accept it by name: accept=[{','.join(refused)}]"
+            )
+        return gates
+
+    def publish(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        *,
+        gates: Mapping[str, Any],
+        tokens: int,
+        data: Mapping[str, Any],
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Card:
+        """Write model, tokenizer and catalogue as a new checkpoint."""
+        missed = [name for name, gate in gates.items() if not gate["passed"]]
+        card = Card(
+            phase=self.phase,
+            base_model=self.parent.base_model,
+            base_hash=self.parent.base_hash,
+            tokenizer_hash=tokenizer_hash(tokenizer),
+            config=as_dict(self.config),
+            seed=self.config.seed,
+            fingerprint=self.fingerprint,
+            parent=self.parent.id or None,
+            catalogue_hash=self.catalogue.hash,
+            data_position=dict(data),
+            tokens=tokens,
+            seconds=round(time.monotonic() - self.started, 1),
+            gates=dict(gates),
+            metrics=dict(metrics or {}),
+            notes=[f"gate accepted although missed: {name}" for name in missed],
+            **environment(),
+        )
+        return self.registry.publish(card, lambda at: save(at, model, tokenizer, self.catalogue))
+
+
+def begin(
+    phase: str, config: PhaseConfig, parents: tuple[str, ...], catalogue: Catalogue | None = None
+) -> Stage:
+    """Open the parent and settle what determines the checkpoint.
+
+    Without a catalogue it is the parent's own. Raises BadInput for a parent of another
+    phase or with files that do not fit their hashes.
+    """
+    registry = Registry(config.registry)
+    parent, folder = registry.open(config.parent, phase=parents)
+    if catalogue is None:
+        catalogue = load_catalogue(folder)
+    what = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
+    return Stage(
+        phase, config, catalogue, registry, parent, folder,
+        fingerprint(phase, what, parent.id, catalogue.hash),
+    )  # fmt: skip
+
+
+def fingerprint(*parts: Any) -> str:
+    """sha256 of what determines a checkpoint, the version of this code included."""
+    text = json.dumps([tinr.__version__, *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """sha256 of the vocabulary with its ids."""
+    text = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
+    """An ordinary Hugging Face folder, with the catalogue beside it."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    if catalogue is not None:
+        write_jsonl(folder / "tools.jsonl", (asdict(doc) for doc in catalogue.tools))
+
+
+def open_checkpoint(registry: Registry, ref: str) -> tuple[Card, PreTrainedModel, Codec, Catalogue]:
+    """A published checkpoint ready to be used; BadInput where it has no catalogue yet."""
+    card, folder = registry.open(ref)
+    if card.catalogue_hash is None:
+        raise BadInput(f"{ref}: a checkpoint of phase {card.phase} knows no tools; align it first")
+    model, tokenizer = load(folder)
+    model.eval()
+    return card, model, Codec(tokenizer), load_catalogue(folder)
+
+
+def _gate(rate: Rate, least: float | None) -> dict[str, Any]:
+    passed = least is None or rate.value is None or rate.value >= least
+    return {**asdict(rate), "limit": least, "passed": passed}

@@ -1,0 +1,169 @@
+"""Pseudo-queries: how a user might word a request, written from the document alone.
+
+Real wordings share a few telling words with the document and bury them among others, so
+that is what is drawn: the words that set a document apart from the rest of its catalogue
+are mostly kept, the others often left out, endings vary, everyday words are thrown in,
+and the values stand anywhere among them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from random import Random
+from typing import Any
+
+from tinr.catalogue import Catalogue
+from tinr.records import Call, ToolDoc
+from tinr.values import random_word, schema_value
+
+# Everyday words of requests, in no way about any tool.
+EVERYDAY = (
+    "a an the of to in on at by for from with and or as is are was be do does did has have "
+    "had can could would will should may please what which who when where why how many much "
+    "long far big I me my we our you your he she it its they this that these those there here "
+    "give get tell show find make take want need let know see say put use look like now then "
+    "just only also out up down off into over after before between each every all any some one "
+    "two first last next same other new old good right left back given using if not no yes "
+    "value result answer number thing time way people work day"
+).split()
+ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
+OPENINGS = (
+    "Please",
+    "What is",
+    "Give me",
+    "Tell me",
+    "I need",
+    "How",
+    "Which",
+    "Find",
+    "For",
+    "Take",
+)
+
+
+class Wording:
+    """Writes pseudo-queries for the documents of one catalogue."""
+
+    def __init__(self, catalogue: Catalogue):
+        self.catalogue = catalogue
+
+    @cached_property
+    def commonness(self) -> Counter[str]:
+        """Word stem -> how many documents have it."""
+        return Counter(
+            stem for doc in self.catalogue.tools for stem in {_stem(w) for w in _words(doc)}
+        )
+
+    def write(self, doc: ToolDoc, rng: Random) -> tuple[str, Call]:
+        """A pseudo-query of the tool and its call, with open values for its parameters.
+
+        Required parameters always have a value, optional ones half of the time.
+        """
+        required = set(doc.parameters.get("required", ()))
+        chosen = {
+            name: schema_value(rng, spec)
+            for name, spec in doc.parameters.get("properties", {}).items()
+            if name in required or rng.random() < 0.5
+        }
+        parts = [_spoken(name, value, rng) for name, value in chosen.items()]
+        if rng.random() < 0.4:
+            rng.shuffle(parts)
+        text = " ".join(_interleave(self._about(doc, rng), parts, rng))
+        if rng.random() < 0.6:
+            text = text[:1].upper() + text[1:]
+        return text + rng.choice(("", ".", "?")), Call(doc.name, chosen)
+
+    def _about(self, doc: ToolDoc, rng: Random) -> list[str]:
+        """The words that say what is wanted, among others that say nothing."""
+        plain = rng.random() < 0.25  # the description as it stands
+        words = doc.description.rstrip(".").split()
+        if plain:
+            return words
+        if rng.random() < 0.3:
+            words += doc.name.replace("_", " ").replace(".", " ").split()
+        share = rng.choice((0.2, 0.5, 0.8))
+        kept = [w for w in words if rng.random() < (0.85 if self._telling(w) else share)]
+        kept = [_inflected(w, rng) for w in kept or words]
+        if rng.random() < 0.35:
+            rng.shuffle(kept)
+        for _ in range(rng.randint(0, 6)):
+            other = rng.choice(EVERYDAY) if rng.random() < 0.8 else random_word(rng)
+            kept.insert(rng.randint(0, len(kept)), other)
+        opening = [rng.choice(OPENINGS)] if rng.random() < 0.5 else []
+        return opening + kept
+
+    def _telling(self, word: str) -> bool:
+        return self.commonness[_stem(word)] <= max(2, len(self.catalogue.tools) // 30)
+
+
+def _words(doc: ToolDoc) -> list[str]:
+    return f"{doc.description} {doc.name.replace('_', ' ')}".lower().split()
+
+
+def _stem(word: str) -> str:
+    word = re.sub(r"[^a-z0-9]", "", word.lower())
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def _inflected(word: str, rng: Random) -> str:
+    """The word, at times with another ending."""
+    if rng.random() < 0.8 or len(word) < 4:
+        return word
+    stem = word.rstrip(",.")
+    for ending in ("ing", "ed", "es", "s", "e"):
+        if stem.endswith(ending) and len(stem) - len(ending) >= 3:
+            stem = stem[: -len(ending)]
+            break
+    return stem + rng.choice(("", "s", "ed", "ing", "e"))
+
+
+def _interleave(words: list[str], parts: Sequence[str], rng: Random) -> list[str]:
+    """The values behind, in front of, or anywhere among the words, in their own order."""
+    place = rng.random()
+    if place < 0.45:
+        return [*words, *parts]
+    if place < 0.6:
+        return [*parts, *words]
+    spots = sorted(rng.randint(0, len(words)) for _ in parts)
+    out = list(words)
+    for spot, part in reversed(list(zip(spots, parts, strict=True))):
+        out.insert(spot, part)
+    return out
+
+
+def _spoken(name: str, value: Any, rng: Random) -> str:
+    shown = _shown(value, rng)
+    name = name.replace("_", " ")
+    if isinstance(value, bool):
+        return f"{name} {shown}"
+    return rng.choice(
+        (
+            f"{name} {shown}",
+            f"{name} {shown}",
+            f"{shown} {name}",
+            f"{name} is {shown}",
+            shown,
+            shown,
+            f"of {shown}",
+            f"to {shown}",
+            f"from {shown}",
+            f"for {shown}",
+            f"and {shown}",
+            f"with {shown}",
+        )
+    )
+
+
+def _shown(value: Any, rng: Random) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_shown(v, rng) for v in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_shown(v, rng)}" for k, v in value.items())
+    text = str(value)
+    return f'"{text}"' if " " in text or rng.random() < 0.2 else text
