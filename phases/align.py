@@ -74,9 +74,7 @@ def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) 
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
     generic = generic_examples(codec, rng, config.replay * tokens_in(pairs))
-    return make_batches(
-        pairs + generic, config.training, config.seed + epoch, codec.tokenizer.pad_token_id
-    )
+    return make_batches(pairs + generic, config.training, config.seed + epoch, codec.pad)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _replay(config: GrpoConfig, codec: Codec, stage: Stage) -> Iterator[Batch]:
     for epoch in count():
         rng = Random(f"{config.seed}/grpo/{epoch}")
         pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
-        yield from make_batches(pairs, config.replay, epoch, codec.tokenizer.pad_token_id)
+        yield from make_batches(pairs, config.replay, epoch, codec.pad)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,7 @@ def _epoch(
     usage = PairMix(0, 0, 0, pseudo=config.unqueried, naming=config.unqueried, blind=0)
     pairs += aligned_examples(codec, stage.catalogue, usage, rng, only=silent)
     generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
-    return make_batches(
-        traces + pairs + generic, config.training, config.seed + epoch, codec.tokenizer.pad_token_id
-    )
+    return make_batches(traces + pairs + generic, config.training, config.seed + epoch, codec.pad)
 
 
 if __name__ == "__main__":

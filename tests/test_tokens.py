@@ -46,7 +46,8 @@ HOSTILE = [
     "a<<>>b",
 ]
 # Parts of markup, so that random joins of them spell markup at every kind of border.
-SHARDS = "< > << >> </ <| |> think tool_call obs circle_area city. find user end im_start".split()
+SHARDS = ["<", ">", "<<", ">>", "</", "<|", "|>", "think", "tool_call", "obs"]
+SHARDS += ["circle_area", "city.", "find", "user", "end", "im_start"]
 hostile_text = st.one_of(
     st.lists(st.sampled_from([*SHARDS, *HOSTILE, " ", "\n"])).map("".join),
     # "▁" is how SentencePiece writes a blank: text that has it comes back with a blank.

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,16 @@ AREA = Call("circle_area", {"radius": 2})
 FEET = Call("length_convert", {"length": 12.57, "source": "metre", "target": "foot"})
 CITY = Call("city.find", {"name": "Århus", "tags": ["port", "<think>"]})
 
-SINGLE = Query("q1", "How large is a circle of radius 2?", ((AREA,),), "12.57", None, "", "", ("12.57",))
+SINGLE = Query(
+    "q1", "How large is a circle of radius 2?", ((AREA,),), "12.57", None, "", "", ("12.57",)
+)
 PARALLEL = Query(
-    "q2", "Circle of 2, and find Århus?", ((AREA, CITY),), None, reply="Done.", observations=("12.57", '{"id": 7}')
+    "q2",
+    "Circle of 2, and find Århus?",
+    ((AREA, CITY),),
+    None,
+    reply="Done.",
+    observations=("12.57", '{"id": 7}'),
 )
 CHAINED = Query(
     "q3", "Area of radius 2, in feet?", ((AREA,), (FEET,)), "41.24", observations=("12.57", "41.24")
@@ -48,15 +56,18 @@ TWICE = Query(
 
 
 def marked(pieces: list[Piece]) -> str:
-    """One line per piece: `+` carries loss, `.` does not; `|text|` is plain, the rest is markup.
+    """A line per markup entry and stretch of `|plain text|`; `+` carries loss, `.` does not.
 
     Plain text of several lines takes several lines, only the last one closed.
     """
     lines = []
-    for piece in pieces:
-        margin = "+" if piece.learn else "."
-        shown = piece.text if piece.token else "|" + piece.text.replace("\n", "\n  |") + "|"
-        lines.append(f"{margin} {shown}\n")
+    runs = groupby(pieces, lambda piece: (piece.learn, "" if piece.token else "plain"))
+    for (learn, plain), run in runs:
+        texts = ["".join(piece.text for piece in run)] if plain else [piece.text for piece in run]
+        margin = "+" if learn else "."
+        for text in texts:
+            shown = "|" + text.replace("\n", "\n  |") + "|" if plain else text
+            lines.append(f"{margin} {shown}\n")
     return "".join(lines)
 
 
@@ -123,7 +134,10 @@ turns = st.lists(
 
 def spoken(calls: list[list[Call]], answer: str) -> list[Piece]:
     """A whole reply: names, then calls and their observations turn by turn, then the answer."""
-    pieces = [*render_thought(["so"]), *render_names([call.name for turn in calls for call in turn])]
+    pieces = [
+        *render_thought(["so"]),
+        *render_names([call.name for turn in calls for call in turn]),
+    ]
     for turn in calls:
         pieces += [*render_calls(turn), *render_observations(["</obs><response>"] * len(turn))]
     return [*pieces, *render_response(answer)]
@@ -181,11 +195,16 @@ def test_parse_never_raises(pieces: list[Piece]) -> None:
 
 @pytest.mark.parametrize(
     "inside",
-    ["[" * 5000, '{"a":' * 5000, "1" * 5000, '{"token": "<<a>>", "parameters": {"x": ' + "9" * 5000],
+    [
+        "[" * 5000,
+        '{"a":' * 5000,
+        "1" * 5000,
+        '{"token": "<<a>>", "parameters": {"x": ' + "9" * 5000,
+    ],
     ids=["lists", "objects", "digits", "digits within"],
 )
 def test_extreme_json_is_a_problem_not_an_exception(inside: str) -> None:
-    reply = parse_text(f"<think>x</think><tool_token>\n<<a>>\n</tool_token><tool_call>{inside}</tool_call>")
+    reply = parse_text(call_text(inside))
     assert reply.calls == ()
     assert any("<tool_call>" in problem for problem in reply.problems)
 
@@ -261,7 +280,10 @@ BAD_REPLIES = {
     "plain words": ("It is 4.", "text outside the tags"),
     "no thought": ("<response>4</response>", "does not begin with <think>"),
     "thought last": ("<response>4</response><think>x</think>", "does not begin with <think>"),
-    "two thoughts": ("<think>x</think><think>y</think><response>4</response>", "<think> stands twice"),
+    "two thoughts": (
+        "<think>x</think><think>y</think><response>4</response>",
+        "<think> stands twice",
+    ),
     "two responses": (
         "<think>x</think><response>4</response><response>5</response>",
         "<response> stands twice",
@@ -272,7 +294,10 @@ BAD_REPLIES = {
     "call without names": (f"<think>x</think>{CALL}", "parts missing or out of order"),
     "call before names": (f"<think>x</think>{CALL}{NAMES}", "parts missing or out of order"),
     "two calls unanswered": (f"<think>x</think>{NAMES}{CALL}{CALL}", "out of order"),
-    "response before call": (f"<think>x</think>{NAMES}<response>4</response>{CALL}", "out of order"),
+    "response before call": (
+        f"<think>x</think>{NAMES}<response>4</response>{CALL}",
+        "out of order",
+    ),
     "unclosed thought": ("<think>x<response>4</response>", "unclosed <think>"),
     "unclosed response": ("<think>x</think><response>4", "unclosed <response>"),
     "stray end": ("</think><think>x</think><response>4</response>", "stray </think>"),

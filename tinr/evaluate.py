@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from transformers import PreTrainedModel
 
@@ -65,14 +65,22 @@ def evaluate(
     queries: Sequence[Query],
     catalogue: Catalogue,
     executor: Executor,
-    documents: DocumentsMode,
+    documents: str,
     longest: int = 512,
 ) -> list[Conversation]:
     """Greedy conversations over the queries, in their order; the model is left in eval mode."""
-    if documents not in ("none", "on_select"):
-        raise BadInput(f"--documents {documents}: not built yet; use none or on_select")
+    mode = documents_mode(documents)
     model.eval()
-    return converse(model, codec, queries, catalogue, executor, documents, longest=longest)
+    return converse(model, codec, queries, catalogue, executor, mode, longest=longest)
+
+
+def documents_mode(name: str) -> DocumentsMode:
+    """A documents mode by its name; BadInput for one that is unknown or not built yet."""
+    if name not in get_args(DocumentsMode):
+        raise BadInput(f"--documents {name}: unknown; one of {', '.join(get_args(DocumentsMode))}")
+    if name not in ("none", "on_select"):
+        raise BadInput(f"--documents {name}: not built yet; use none or on_select")
+    return cast(DocumentsMode, name)
 
 
 def by_split(done: Sequence[Conversation]) -> dict[str, dict[str, Rate]]:

@@ -17,7 +17,7 @@ LONGEST = 400  # characters of an observation; longer ones are cut
 
 @dataclass(frozen=True)
 class Executor:
-    """The tools of a catalogue that can really run; `functions` maps a name to its code."""
+    """The tools of a catalogue that can really run, here in this process; `functions` maps a name to its code."""
 
     catalogue: Catalogue
     functions: Mapping[str, Callable[..., Any]]
@@ -32,15 +32,15 @@ class Executor:
         function = self.functions.get(call.name)
         if doc is None or function is None:
             return _error(f"no tool {call.name}")
-        wrong = _misfit(call.arguments, doc.parameters)
-        if wrong:
-            return _error(wrong)
         try:
+            wrong = _misfit(call.arguments, doc.parameters)
+            if wrong:
+                return _error(wrong)
             result = function(**call.arguments)
             text = json.dumps(result, ensure_ascii=False, allow_nan=False)
         except Exception as error:  # whatever a tool raises is its answer
             return _error(f"{type(error).__name__}: {error}")
-        return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+        return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
 
 
 def corpus_executor(catalogue: Catalogue) -> Executor:

@@ -58,19 +58,24 @@ def grow(
     plain = Codec(tokenizer)  # knows no tool token yet: spellings are text
     known = set(plain.vocabulary)
     before = len(known)
-    rows_before = model.get_input_embeddings().weight.shape[0]
+    rows_before = vocabulary_rows(model)[0].weight.shape[0]
     grow_tokenizer(tokenizer, catalogue.names)
     added = {t: i for t, i in tokenizer.get_vocab().items() if t not in known}
     if len(tokenizer) > rows_before:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     sources = _sources(catalogue, added, initialisation)
     generator = torch.Generator().manual_seed(seed)
-    tables = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    tables = [rows.weight for rows in vocabulary_rows(model)]
     if tables[0].data_ptr() == tables[1].data_ptr():
         tables.pop()
     for table in tables:
         _initialise(table, added, sources, plain, before, generator)
     return len(added)
+
+
+def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
+    """The input embedding and the output head, each a module with a `weight` (V, H)."""
+    return model.get_input_embeddings(), model.get_output_embeddings()
 
 
 def _sources(

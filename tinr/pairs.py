@@ -2,14 +2,14 @@
 
 memorise  document -> token
 recall    token -> document, token -> signature (the schema in one line)
-usage     the conversation's own frame, without any query of the tool: a plain
-          pseudo-query worded from the document, and queries that say nothing useful, so
-          that only the recalled document in the thought decides the token
+usage     the conversation's own frame, without any query of the tool: pseudo-queries
+          worded from the document, and queries that say nothing useful, so that what
+          follows the token in the thought is recalled from the token alone
 Source: TInR-U, arXiv 2604.10788 (memorise + alpha recall + beta usage); the two forms of
 usage are what made tools without queries callable in our trials (docs/notebook.md).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -32,9 +32,9 @@ class PairMix:
 
     memorise: int = 2  # document -> token
     recall: int = 1  # token -> document
-    schema: int = 2  # token -> signature
-    pseudo: int = 3  # conversation from a pseudo-query, call included
-    naming: int = 2  # the same, up to the names of the tools
+    schema: int = 1  # token -> signature
+    pseudo: int = 4  # conversation from a pseudo-query, call included
+    naming: int = 4  # the same, up to the names of the tools
     blind: int = 1  # conversation whose query says nothing useful
 
 
@@ -47,11 +47,19 @@ class Pair:
     pieces: tuple[Piece, ...]
 
 
-def make_pairs(catalogue: Catalogue, frame: Frame, mix: PairMix, rng: Random) -> list[Pair]:
-    """One epoch of examples over every tool of the catalogue."""
+def make_pairs(
+    catalogue: Catalogue,
+    frame: Frame,
+    mix: PairMix,
+    rng: Random,
+    only: Collection[str] | None = None,
+) -> list[Pair]:
+    """One epoch of examples over every tool of the catalogue, or over those named `only`."""
+    wording = Wording(catalogue)
     return [
-        Pair(form, doc.name, tuple(_FORMS[form](doc, catalogue, frame, rng)))
+        Pair(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
         for doc in catalogue.tools
+        if only is None or doc.name in only
         for form, count in vars(mix).items()
         for _ in range(count)
     ]
@@ -70,11 +78,10 @@ def ask_about(doc: ToolDoc, frame: Frame, wording: str) -> list[Piece]:
 
 
 def _memorise(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    wording = rng.choice(TO_TOKEN)
-    prompt = ask_token(doc, frame, wording)
-    if rng.random() < 0.4:  # the description alone
-        question = Piece(wording.format(doc.description))
-        prompt = [*render_message("user", [question], frame), *frame.begin("assistant")]
+    """From the whole document, or from its description alone."""
+    ask = rng.choice(TO_TOKEN)
+    text = describe(doc) if rng.random() < 0.6 else doc.description
+    prompt = [*render_message("user", [Piece(ask.format(text))], frame), *frame.begin("assistant")]
     return [*prompt, *learned([Piece(token_of(doc.name), token=True), *frame.end()])]
 
 
@@ -113,9 +120,10 @@ def _asked(
 
 
 def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """The thought recalls the document although the query speaks of something else.
+    """The thought names a tool although the query speaks of something else, or of nothing.
 
-    The recalled description carries no loss; the token and its signature after it do.
+    That token carries no loss; what is recalled of it, and the name after it, do: they are
+    read off the token, never off the query.
     """
     other = rng.choice(wording.catalogue.tools)
     text = (
@@ -125,8 +133,8 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
     )
     prompt = render_prompt(text, frame)
     thought = plan([doc])
-    token = next(index for index, piece in enumerate(thought) if piece.token and index)
-    return [*prompt, *thought[:token], *learned(thought[token:])]
+    named = next(i for i, piece in enumerate(thought) if piece.text == token_of(doc.name))
+    return [*prompt, *thought[: named + 1], *learned(thought[named + 1 :])]
 
 
 _FORMS: Mapping[str, Callable[[ToolDoc, Wording, Frame, Random], list[Piece]]] = {

@@ -155,7 +155,7 @@ class PolicyTrainer(GRPOTrainer):
     def create_optimizer(self, model=None):
         """The configured optimiser instead of the trainer's own."""
         if self.optimizer is None:
-            self.optimizer = make_optimiser(self.model, self.policy.optimiser)
+            self.optimizer = make_optimiser(self.model, self.policy.optimiser)  # type: ignore[arg-type]
         return self.optimizer
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -178,7 +178,7 @@ def train_policy(
     with tempfile.TemporaryDirectory() as folder:
         trainer = PolicyTrainer(
             model=model,
-            reward_funcs=[_total],
+            reward_funcs=[_total],  # type: ignore[list-item]
             args=_arguments(folder, config, size, arena.seed),
             processing_class=arena.codec.tokenizer,
             train_dataset=Dataset.from_dict(

@@ -58,7 +58,7 @@ def _ask(
             lambda index, written: None,
             frozenset([end]),
             longest=longest,
-            pad=codec.tokenizer.pad_token_id,
+            pad=codec.pad,
         )
         replies += [
             "".join(piece.text for piece in codec.decode(i for i in row.ids if i != end))

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from phases import align, grpo, sft
-from tinr.base.build import BaseConfig, build_base
+from tinr.bases import BaseConfig, build_base
 from tinr.config import load_config
 from tinr.evaluate import (
     by_split,

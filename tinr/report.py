@@ -21,7 +21,6 @@ from tinr.records import BadInput
 from tinr.runlog import read_log
 
 PHASES = ("base", "align", "sft", "grpo")
-TOKENS = "train/tokens"
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ MEASURES = (
     Measure("Makes no call", "no tool needed", "no-tool abstention", "abstain_acc", "no_tool"),
 )
 
-RECALLS = sum(measure.split is None for measure in MEASURES)
-
+RECALLS = 3  # the first of them
 KINDS = {  # what a value of the summary must be, and the test for it
     "text": lambda v: isinstance(v, str),
     "a whole number": lambda v: isinstance(v, int) and not isinstance(v, bool),
@@ -80,8 +78,7 @@ def read_summary(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(
-            f"{path}: cannot read the run's summary ({error.strerror}); give the --out folder "
-            "of a quickstart that has ended"
+            f"{path}: cannot read it ({error.strerror}); give the folder of a finished quickstart"
         ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: no valid JSON ({error}); run the quickstart again") from error
@@ -92,22 +89,18 @@ def read_summary(path: Path) -> dict[str, Any]:
 def _check(value: Any, shape: Any, path: Path, pointer: str) -> None:
     """Raise BadInput at the first place where `value` is not of `shape`; null is missing."""
     kind = shape if isinstance(shape, str) else "an object"
-    if value is None and pointer:
-        return
     if not KINDS[kind](value):
         place = (pointer or "/").encode("unicode_escape").decode()
-        raise BadInput(
-            f"{path}: {place} is {repr(value)[:60]}, not {kind}; correct it or run the "
-            "quickstart again"
-        )
-    for key, part in value.items() if isinstance(shape, Mapping) else ():
-        if inner := shape.get(key, shape.get("*")):
-            _check(part, inner, path, f"{pointer}/{key}")
+        raise BadInput(f"{path}: {place} is {repr(value)[:60]}, not {kind}; correct it there")
+    if isinstance(shape, Mapping):
+        for key in (key for key in value if value[key] is not None):
+            if inner := shape.get(key, shape.get("*")):
+                _check(value[key], inner, path, f"{pointer}/{key}")
 
 
 def _is_finite(value: Any) -> bool:
     """A number one can draw: no truth value, nan, infinity or 400-digit integer."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def phase_table(summary: Mapping[str, Any]) -> list[list[str]]:
@@ -168,6 +161,7 @@ def write_report(run: Path) -> Path:
 def _page(run: Path, summary: Mapping[str, Any], logs: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows; the words for splits, modes and metrics are the template's."""
     seconds = {p: _at(summary, "phases", p, "seconds") or 0 for p in _phases(summary)}
+    tokens = {p: max((y for _, y in _series(logs[p], "train/tokens")), default=None) for p in logs}
     total = max(_at(summary, "seconds") or 0, sum(seconds.values()))
     return {
         "name": run.resolve().name,
@@ -182,7 +176,7 @@ def _page(run: Path, summary: Mapping[str, Any], logs: Mapping[str, Any]) -> dic
                 "name": phase,
                 "checkpoint": _at(summary, "phases", phase, "checkpoint"),
                 "seconds": seconds[phase],
-                "tokens": max((y for _, y in _series(logs.get(phase, ()), TOKENS)), default=None),
+                "tokens": tokens.get(phase),
             }
             for phase in _phases(summary)
         ],
@@ -271,7 +265,7 @@ def _rate(summary: Mapping[str, Any], phase: str, measure: Measure) -> Mapping[s
         return {"value": _at(summary, "phases", phase, "gate", measure.metric)}
     place = (measure.split, "none", measure.metric)
     found = _at(summary, "history", phase, *place)
-    if found is None and phase == _phases(summary)[-1]:
+    if found is None and [phase] == [p for p in _phases(summary) if p in PHASES][-1:]:
         found = _at(summary, "eval", *place)
     return found
 
@@ -316,6 +310,7 @@ def _read_logs(folder: Path) -> dict[str, list[Any]]:
 
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 332, 10, 168  # a chart's field in its 340 x 190 pixels
+Points = Sequence[tuple[float, float]]
 
 
 def charts(logs: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -333,10 +328,8 @@ def charts(logs: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [chart for chart in drawn if chart]
 
 
-def _chart(
-    phase: str, kind: str, series: Mapping[str, list[tuple[float, float]]], share: bool = False
-) -> dict[str, Any] | None:
-    """Ticks, and for each line a raw path, a smooth path and dots to point at, in pixels."""
+def _chart(phase: str, kind: str, series: Mapping[str, Points], share: bool = False) -> Any:
+    """Ticks, and a line's raw path, smooth path and dots, in pixels; None without points."""
     series = {name: binned(points) for name, points in series.items() if points}
     if not series:
         return None
@@ -352,16 +345,14 @@ def _chart(
         across = (x - first) / (last - first)
         return round(LEFT + across * (RIGHT - LEFT), 1), round(BOTTOM - up * (BOTTOM - TOP), 1)
 
-    def path(points: Sequence[tuple[float, float]]) -> str:
+    def path(points: Points) -> str:
         return "M" + "L".join(f"{x} {y}" for x, y in (place(*point) for point in points))
 
     lines = []
     for name, points in series.items():
         smooth = smoothed(points)
-        dots = [
-            {"at": place(x, y), "step": x, "value": y}
-            for x, y in smooth[:: -(-len(smooth) // 24)] + smooth[-1:]
-        ]
+        few = [*smooth[:: -(-len(smooth) // 24)], smooth[-1]]
+        dots = [{"at": place(x, y), "step": x, "value": y} for x, y in few]
         lines.append({"name": name, "raw": path(points), "smooth": path(smooth), "dots": dots})
     return {
         "phase": phase,
@@ -383,7 +374,7 @@ def ticks(low: float, high: float, log: bool = False) -> list[float]:
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def smoothed(points: Points) -> Points:
     """Moving mean over a twentieth of the points to either side, as far as they reach."""
     half = len(points) // 20
     means = []
@@ -393,14 +384,14 @@ def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return means
 
 
-def binned(points: Sequence[tuple[float, float]], most: int = 500) -> list[tuple[float, float]]:
+def binned(points: Points, most: int = 500) -> Points:
     """At most `most` points: the last step and the mean value of so many rows each."""
     size = -(-len(points) // most)
     bins = [points[i : i + size] for i in range(0, len(points), size)]
     return [(rows[-1][0], sum(y for _, y in rows) / len(rows)) for rows in bins]
 
 
-def _series(rows: Sequence[Any], name: str) -> list[tuple[float, float]]:
+def _series(rows: Sequence[Any], name: str) -> Points:
     """(step, value) by step, of every row that has both as finite numbers."""
     return sorted(
         (float(row["step"]), float(row[name]))

@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tinr.records import Call, Query, Reply, Score
 
+OPPOSITE = {"true": "false", "false": "true"}
 NAMES_SHARE = 0.25  # of the tool reward; the rest is for the calls
 
 
@@ -142,6 +143,9 @@ def agrees(response: str, answer: str, query: str = "") -> bool:
     rest, found = re.subn(bounded, " ", given, count=1)
     if not found or len(rest) > 200 + 2 * len(expected):
         return False
+    words = set(re.findall(r"[^\W\d_]+", rest))
+    if _numbers(rest) and not words or OPPOSITE.get(expected) in words:
+        return False  # a list of candidates is no answer
     return _numbers(rest) <= _numbers(_plain(query)) | _numbers(expected)
 
 

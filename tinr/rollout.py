@@ -117,7 +117,7 @@ def converse(
             lambda index, ids, rooms=rooms: rooms[index].respond(ids),
             stop_ids(codec),
             longest=longest,
-            pad=codec.tokenizer.pad_token_id,
+            pad=codec.pad,
             group=group,
             temperature=temperature,
             seed=seed + start,

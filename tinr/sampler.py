@@ -38,6 +38,8 @@ ROOM = 128  # positions a cache grows by
 class RoomyLayer(DynamicLayer):
     """A cache layer with room to grow: a step writes in place instead of copying everything."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
     room: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(self, key_states, value_states, *args, **kwargs):

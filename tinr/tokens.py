@@ -7,6 +7,7 @@ spells stays text: `encode` cannot turn it into a tag or a tool token.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from tinr.records import BadInput, Role
 
 TAGS = ("think", "tool_token", "tool_call", "obs", "response")
 TAG_TOKENS = tuple(mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>"))
+SPELLING = re.compile(r"<<[^\s<>]+>>")
 IGNORE = -100  # label of a position that carries no loss
 
 
@@ -78,7 +80,7 @@ def token_of(name: str) -> str:
 
 def name_of(token: str) -> str | None:
     """The tool's name of a token spelling; None where it is none."""
-    return token[2:-2] if token.startswith("<<") and token.endswith(">>") else None
+    return token[2:-2] if SPELLING.fullmatch(token) else None
 
 
 def frame_of(tokenizer: PreTrainedTokenizerFast) -> Frame:
@@ -101,7 +103,8 @@ def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> 
     wanted = [*TAG_TOKENS, *frame_of(tokenizer).tokens(), *spelled]
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in wanted if token not in vocabulary]
-    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in missing])
+    entries = [AddedToken(token, normalized=False, special=False) for token in missing]
+    tokenizer.add_tokens(entries)  # type: ignore[arg-type]
     taken = [token for token in wanted if tokenizer.encode(token, add_special_tokens=False)[1:]]
     if taken:
         raise BadInput(f"{taken[0]!r} is not one vocabulary entry of this tokenizer; rename it")
@@ -113,6 +116,7 @@ class Codec:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
         self.tokenizer = tokenizer
+        self.pad: int = tokenizer.convert_tokens_to_ids(str(tokenizer.pad_token))  # type: ignore[assignment]
         self.frame = frame_of(tokenizer)
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self.plain = _plain_tokenizer(tokenizer)
@@ -169,8 +173,8 @@ class Codec:
         return [piece for piece in pieces if piece.text]
 
     def _text(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        return str(
+            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
 

@@ -1,7 +1,9 @@
 """Phase 2 examples: reasoning traces of reference conversations.
 
-A thought says what is needed, recalls the tool and its parameters from memory, and then
-the calls follow. Only the assistant's tokens carry loss.
+A thought names the tool that is needed, recalls from memory what it does and which
+parameters it takes, and then the calls follow. Only the assistant's tokens carry loss.
+The token stands before the description: a greedy reply then picks the likeliest tool, not
+the likeliest first word of a description (docs/notebook.md has the figures).
 """
 
 from collections.abc import Sequence
@@ -30,12 +32,12 @@ NEED_WORDS = 24  # of a description in a thought
 
 
 def plan(docs: Sequence[ToolDoc]) -> list[Piece]:
-    """The thought and the names: need, token, recalled signature for each tool in turn."""
+    """The thought and the names: token, what it does, signature, for each tool in turn."""
     thought: list[Piece | str] = []
     for number, doc in enumerate(docs):
         need = " ".join(doc.description.split()[:NEED_WORDS])
         token = Piece(token_of(doc.name), token=True)
-        thought += ["\n" if number else "", f"{need} ", token, f"({signature(doc)})"]
+        thought += ["\n" if number else "", token, f" {need} ({signature(doc)})"]
     names = dict.fromkeys(doc.name for doc in docs)
     return [*render_thought(thought), *render_names(list(names))]
 

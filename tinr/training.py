@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.model import vocabulary_rows
 from tinr.records import GateFailed
 from tinr.runlog import RunLog
 from tinr.tokens import IGNORE
@@ -123,7 +124,7 @@ def labelled_loss(model: PreTrainedModel, batch: Batch, items: Any = None) -> to
     ).last_hidden_state[:, :-1]
     targets = batch["labels"][:, 1:]
     here = targets != IGNORE
-    logits = model.get_output_embeddings()(hidden[here]).float()
+    logits = vocabulary_rows(model)[1](hidden[here]).float()
     losses = F.cross_entropy(logits, targets[here], reduction="none")
     total = (losses * batch["weights"][:, 1:][here]).sum()
     return total / (here.sum() if items is None else items)
@@ -143,7 +144,7 @@ class PackedTrainer(SFTTrainer):
     def create_optimizer(self, model=None):
         """The configured optimiser instead of the trainer's own."""
         if self.optimizer is None:
-            self.optimizer = make_optimiser(self.model, self.optimiser_config)
+            self.optimizer = make_optimiser(self.model, self.optimiser_config)  # type: ignore[arg-type]
         return self.optimizer
 
 
@@ -188,8 +189,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
 def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.optim.Optimizer:
     """The optimiser of a configuration over the model's trainable parameters."""
-    rows = {id(p) for p in model.get_input_embeddings().parameters()}
-    rows |= {id(p) for p in model.get_output_embeddings().parameters()}
+    rows = {id(p) for table in vocabulary_rows(model) for p in table.parameters()}
     trained = [p for p in model.parameters() if p.requires_grad]
     embeddings = [p for p in trained if id(p) in rows]
     inner = [p for p in trained if id(p) not in rows]

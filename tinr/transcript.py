@@ -18,10 +18,10 @@ from typing import Any
 
 from tinr.catalogue import describe
 from tinr.records import Call, Message, Reply, ToolDoc
-from tinr.tokens import TAG_TOKENS, TAGS, Frame, Piece, name_of, token_of
+from tinr.tokens import SPELLING, TAG_TOKENS, TAGS, Frame, Piece, name_of, token_of
 
 SYSTEM = "Think, name the tools, call them, then answer."
-MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), r"<<[^\s<>]+>>"]))
+MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), SPELLING.pattern]))
 # An answer alone; or names, then calls, each answered before the next, then the answer.
 _LETTERS = {"think": "T", "tool_token": "N", "tool_call": "C", "obs": "O", "response": "R"}
 _FLOW = re.compile("T(R|NC(O+C)*O*R?)")
@@ -204,7 +204,7 @@ def _json_end(text: str, start: int) -> int:
         start += 1
     try:
         return json.JSONDecoder().raw_decode(text, start)[1]
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return start
 
 
@@ -267,6 +267,7 @@ def _gaps(pieces: Sequence[Piece]) -> list[list[Piece]]:
 def _calls(text: str) -> tuple[list[Call], list[str]]:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _NotStrict) else "not JSON"
         return [], [f"<tool_call> is not strict JSON: {reason}"]

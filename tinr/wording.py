@@ -69,9 +69,10 @@ class Wording:
         parts = [_spoken(name, value, rng) for name, value in chosen.items()]
         if rng.random() < 0.4:
             rng.shuffle(parts)
-        text = " ".join(_interleave(self._about(doc, rng), parts, rng))
+        about = self._about(doc, rng)
         if rng.random() < 0.6:
-            text = text[:1].upper() + text[1:]
+            about[0] = about[0][:1].upper() + about[0][1:]
+        text = " ".join(_interleave(about, parts, rng))
         return text + rng.choice(("", ".", "?")), Call(doc.name, chosen)
 
     def _about(self, doc: ToolDoc, rng: Random) -> list[str]:

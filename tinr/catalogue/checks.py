@@ -7,13 +7,13 @@ import jsonschema
 
 from tinr.records import BadInput
 
-NAME = re.compile(r"[^\s<>]{1,128}")
+NAME = re.compile(r"[^\s<>\"\\\x00-\x1f]{1,128}")
 
 
 def check_document(line: Any, place: str) -> None:
     """Raise BadInput, with `place` and the fault, unless `line` is a valid tool document.
 
-    Valid: a name without blanks and angle brackets (it becomes the token `<<name>>`), a
+    Valid: a name without blanks, angle brackets, quotes and backslashes (it becomes `<<name>>`), a
     description that is not empty, parameters that are a JSON Schema of type object.
     """
     if not isinstance(line, dict):
@@ -22,7 +22,7 @@ def check_document(line: Any, place: str) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadInput(
             f"{place}: tool name {name!r} is not valid; "
-            "use 1 to 128 characters without blanks and angle brackets"
+            "use 1 to 128 characters without blanks, angle brackets, quotes and backslashes"
         )
     description = line.get("description")
     if not isinstance(description, str) or not description.strip():

@@ -47,15 +47,16 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     if isinstance(sources, str | Path):
         sources = [sources]
     docs: dict[str, ToolDoc] = {}
+    places: dict[str, str] = {}
     for source in sources:
         for place, line in _documents(source):
             doc = document_from(line, place, source=str(source))
             if doc.name in docs:
                 raise BadInput(
-                    f"{place}: tool {doc.name!r} is already in {docs[doc.name].source!r}; "
+                    f"{place}: tool {doc.name!r} already stands at {places[doc.name]}; "
                     "rename one of them or put a namespace in front"
                 )
-            docs[doc.name] = doc
+            docs[doc.name], places[doc.name] = doc, place
     if not docs:
         raise BadInput(f"no tools in {', '.join(map(str, sources))}; give at least one document")
     return Catalogue(tuple(docs.values()))
@@ -95,7 +96,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
     for number, line in enumerate(lines, 1):
@@ -103,10 +104,11 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
             continue
         try:
             value = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", str(error))
+            column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             raise BadInput(
-                f"{path}:{number}: not JSON ({error.msg}, column {error.colno}); "
-                "write one JSON object a line"
+                f"{path}:{number}: not JSON ({reason}{column}); write one JSON object a line"
             ) from error
         if not isinstance(value, dict):
             raise BadInput(f"{path}:{number}: not a JSON object; write one JSON object a line")
@@ -152,7 +154,9 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
                 "add its document to the catalogue or correct the name"
             )
         turns.setdefault(turn, []).append(made)
-    answer = line.get("answer")
+    answer, seen = line.get("answer"), line.get("observations", [])
+    if not isinstance(seen, list) or not all(isinstance(text, str) for text in seen):
+        raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
     return Query(
         id=str(identifier),
         text=_query_text(line, place),
@@ -161,7 +165,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         split=line.get("split"),
         kind=str(line.get("kind", "")),
         reply=str(line.get("reply", "")),
-        observations=tuple(line.get("observations", ())),
+        observations=tuple(seen),
     )
 
 

@@ -3,14 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from tinr.records import BadInput, DocumentsMode
 
 Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or phase@latest.")]
 RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
@@ -51,10 +49,7 @@ def evaluate_checkpoint(
     from tinr.registry import Registry
     from tinr.stage import open_checkpoint
 
-    if documents not in get_args(DocumentsMode):
-        raise BadInput(
-            f"--documents {documents}: unknown; one of {', '.join(get_args(DocumentsMode))}"
-        )
+    ev.documents_mode(documents)
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
     queries = ev.load_suite(suite, size, catalogue)
@@ -129,7 +124,7 @@ def call(
 
     _, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     asked = [Query("call", query)]
-    done = evaluate(model, codec, asked, catalogue, corpus_executor(catalogue), documents)[0]  # type: ignore[arg-type]
+    done = evaluate(model, codec, asked, catalogue, corpus_executor(catalogue), documents)[0]
     reply = done.reply
     if as_json:
         calls = [asdict(c) for c in reply.calls]

@@ -80,7 +80,7 @@ def base(
     Example: tinr base --preset tiny seed=1
     Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
     """
-    from tinr.base.build import BaseConfig, build_base, import_base
+    from tinr.bases import BaseConfig, build_base, import_base
     from tinr.config import load_config
     from tinr.registry import Registry
 

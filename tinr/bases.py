@@ -55,7 +55,7 @@ def build_base(config: BaseConfig) -> Card:
         codec = Codec(tokenizer)
         model = _new_model(config, tokenizer)
         examples = generic_examples(codec, Random(f"{config.seed}/base"), config.tokens)
-        batches = make_batches(examples, config.training, config.seed, tokenizer.pad_token_id)
+        batches = make_batches(examples, config.training, config.seed, codec.pad)
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "base")
         seconds = log.seconds
     card = Card(
@@ -116,7 +116,6 @@ def _new_model(config: BaseConfig, tokenizer: Any) -> LlamaForCausalLM:
             num_attention_heads=config.heads,
             max_position_embeddings=config.positions,
             tie_word_embeddings=True,
-            attn_implementation="sdpa",
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             bos_token_id=None,

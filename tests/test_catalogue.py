@@ -1,0 +1,316 @@
+"""Catalogues and suites: what is wrong is named with its place, what is right reads back."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinr.catalogue import (
+    Catalogue,
+    describe,
+    load_catalogue,
+    read_queries,
+    signature,
+    write_jsonl,
+)
+from tinr.catalogue.load import document_from, query_from, query_line, read_jsonl
+from tinr.pairs import PairMix, make_pairs
+from tinr.records import BadInput, Call, Query, ToolDoc
+from tinr.tokens import FRAMES, Piece, token_of
+from tinr.transcript import as_text, parse, render_calls
+from tinr.wording import Wording
+
+SCHEMA = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+ADD = {"name": "add", "description": "Adds.", "parameters": SCHEMA}
+
+
+def folder(path: Path, *lines: Any, file: str = "tools.jsonl") -> Path:
+    """A catalogue or suite folder; a line is an object, or text as it is."""
+    path.mkdir(exist_ok=True)
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    (path / file).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return path
+
+
+# -- loading --------------------------------------------------------------------------
+
+
+def test_a_folder_loads_in_order_with_its_source(tmp_path: Path) -> None:
+    path = folder(tmp_path / "c", ADD, "", ADD | {"name": "sub", "returns": "A number."})
+    catalogue = load_catalogue(path)
+    assert [doc.name for doc in catalogue.tools] == ["add", "sub"]
+    assert catalogue.by_name["sub"].returns == "A number."
+    assert catalogue.by_name["add"].source == str(path)
+    assert load_catalogue(path / "tools.jsonl").hash == catalogue.hash
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"name": "add"', ["not JSON", "column"]),
+        ("[1]", ["not a JSON object"]),
+        ("9" * 5000, []),
+        (ADD | {"name": ""}, ["name ''", "blanks"]),
+        (ADD | {"name": "two words"}, ["'two words'"]),
+        (ADD | {"name": "a<b"}, ["'a<b'"]),
+        (ADD | {"name": "a" * 129}, ["1 to 128"]),
+        (ADD | {"name": 7}, ["name 7"]),
+        ({"description": "Adds.", "parameters": SCHEMA}, ["name None"]),
+        (ADD | {"description": " "}, ["'add'", "no description"]),
+        (ADD | {"description": None}, ["no description"]),
+        (ADD | {"parameters": None}, ["JSON Schema of type object"]),
+        (ADD | {"parameters": {"type": "array"}}, ["JSON Schema of type object"]),
+        (
+            ADD | {"parameters": {"type": "object", "properties": {"x": {"type": "float"}}}},
+            ["parameters/properties/x/type", "'float'"],
+        ),
+        (ADD | {"parameters": SCHEMA | {"required": ["y"]}}, ["required ['y']"]),
+        (ADD | {"parameters": {"type": "object", "properties": []}}, ["parameters/properties"]),
+    ],
+)
+def test_a_bad_document_is_named_with_its_line(line: Any, words: list[str], tmp_path: Path) -> None:
+    path = folder(tmp_path / "c", ADD | {"name": "first"}, "", line)
+    with pytest.raises(BadInput) as raised:
+        load_catalogue(path)
+    message = str(raised.value)
+    assert "tools.jsonl:3: " in message
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_duplicate_names_are_refused_with_both_places(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", ADD | {"name": "other"}, ADD)
+    two = folder(tmp_path / "two", ADD)
+    with pytest.raises(BadInput) as raised:
+        load_catalogue([one, two])
+    message = str(raised.value)
+    assert "'add'" in message
+    assert str(one / "tools.jsonl:2") in message
+    assert str(two / "tools.jsonl:1") in message
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "empty"])
+def test_a_source_without_tools_is_refused(missing: str, tmp_path: Path) -> None:
+    folder(tmp_path / "empty", "")
+    with pytest.raises(BadInput, match=missing):
+        load_catalogue(tmp_path / missing)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tools.jsonl").write_bytes(b'{"name": "\xff"}')
+    with pytest.raises(BadInput, match="not UTF-8"):
+        load_catalogue(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["plain", "a.b/c-d", "Århus", 'a"b', "a\\b", "a\x01b", "a\x7fb"])
+def test_a_name_that_is_accepted_can_be_called(name: str) -> None:
+    """Its token stands inside a JSON string as it is."""
+    try:
+        doc = document_from(ADD | {"name": name}, "here")
+    except BadInput:
+        assert re.search(r'["\\]|[^\w./-]', name)
+        return
+    call = Call(doc.name, {"x": 1})
+    assert parse(render_calls([call])).calls == (call,)
+
+
+# -- the hash -------------------------------------------------------------------------
+
+
+def test_the_hash_depends_on_the_documents_alone(tmp_path: Path) -> None:
+    other = ADD | {"name": "sub"}
+    both = load_catalogue(folder(tmp_path / "a", ADD, other))
+    turned = load_catalogue(folder(tmp_path / "b", other, ADD))
+    apart = load_catalogue([folder(tmp_path / "c", ADD), folder(tmp_path / "d", other)])
+    assert both.hash == turned.hash == apart.hash
+    changed = [
+        load_catalogue(folder(tmp_path / "e", ADD, other | change))
+        for change in (
+            {"name": "subtract"},
+            {"description": "Adds!"},
+            {"returns": "A number."},
+            {"parameters": SCHEMA | {"required": []}},
+        )
+    ]
+    assert len({both.hash, *(catalogue.hash for catalogue in changed)}) == 5
+
+
+# -- queries --------------------------------------------------------------------------
+
+QUERY = {"id": "1", "query": "Add?", "calls": [{"name": "add", "arguments": {"x": 1}}]}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({k: v for k, v in QUERY.items() if k != "id"}, ["id"]),
+        ({k: v for k, v in QUERY.items() if k != "calls"}, ["calls", "[]"]),
+        ({k: v for k, v in QUERY.items() if k != "query"}, ["query"]),
+        (QUERY | {"calls": [{"name": "ad", "arguments": {}}]}, ["calls[0]", "unknown tool 'ad'"]),
+        (QUERY | {"calls": [*QUERY["calls"], 5]}, ["calls[1]", "not a call"]),
+        (QUERY | {"calls": [{"name": "add", "arguments": "x"}]}, ["arguments"]),
+        (QUERY | {"calls": [{"name": "add", "turn": -1}]}, ["turn"]),
+        (QUERY | {"id": "0"}, ["'0'", "queries.jsonl:1"]),
+        (QUERY | {"observations": 5}, ["observations"]),
+        ('{"id"', ["not JSON"]),
+    ],
+)
+def test_a_bad_query_is_named_with_its_line(line: Any, words: list[str], tmp_path: Path) -> None:
+    path = folder(tmp_path, QUERY | {"id": "0"}, line, file="queries.jsonl") / "queries.jsonl"
+    with pytest.raises(BadInput) as raised:
+        read_queries(path, load_catalogue(folder(tmp_path / "c", ADD)))
+    message = str(raised.value)
+    assert "queries.jsonl:2" in message
+    assert all(word in message for word in words), message
+
+
+def test_a_query_may_come_as_messages_and_its_answer_as_a_value() -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Add?"},
+    ]
+    query = query_from({"id": 7, "messages": messages, "calls": [], "answer": [1, True]}, "here")
+    assert query == Query("7", "Add?", (), "[1, true]")
+
+
+names = st.from_regex(r"[a-z][a-z_.]{0,6}", fullmatch=True)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+arguments = st.dictionaries(text, st.none() | st.booleans() | st.integers() | text, max_size=2)
+queries = st.builds(
+    Query,
+    id=text,
+    text=text,
+    turns=st.lists(
+        st.lists(st.builds(Call, names, arguments), min_size=1, max_size=2).map(tuple), max_size=3
+    ).map(tuple),
+    answer=st.none() | text,
+    split=st.sampled_from([None, "seen", "unseen", "ood", "no_tool"]),
+    kind=text,
+    reply=text,
+    observations=st.lists(text, max_size=2).map(tuple),
+)
+
+
+@given(query=queries)
+@settings(max_examples=100, deadline=None)
+def test_a_query_reads_back_from_its_line(query: Query) -> None:
+    line = json.loads(json.dumps(query_line(query), ensure_ascii=False))
+    assert query_from(line, "here") == query
+
+
+@given(rows=st.lists(st.dictionaries(text, text, max_size=2), max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_what_is_written_reads_back(rows: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder_name:
+        path = Path(folder_name) / "rows.jsonl"
+        write_jsonl(path, rows)
+        assert [row for _, row in read_jsonl(path)] == rows
+
+
+def test_other_line_ends_within_a_text_read_back(tmp_path: Path) -> None:
+    """A line of a file ends at its line feed only, whatever else Unicode counts as an end."""
+    rows = [{"query": f"one{end}two"} for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x1e")]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert [row for _, row in read_jsonl(tmp_path / "rows.jsonl")] == rows
+
+
+# -- documents as text ----------------------------------------------------------------
+
+NESTED = ToolDoc(
+    "plot",
+    "Draw points.",
+    {
+        "type": "object",
+        "properties": {
+            "points": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+            "style": {"enum": ["line", 2, None], "default": "line"},
+            "box": {"type": "object", "properties": {"w": {"type": "number"}, "h": {}}},
+            "day": {"type": "string", "format": "date", "description": "When."},
+            "size": {"type": ["integer", "null"], "default": None},
+        },
+        "required": ["points"],
+    },
+)
+
+
+def test_signatures(catalogue: Catalogue) -> None:
+    assert [signature(doc) for doc in catalogue.tools] == [
+        "radius: number, digits?: integer = 2",
+        "length: number, source: metre|foot, target: metre|foot",
+        "name: string, tags?: string[]",
+    ]
+    assert signature(NESTED) == (
+        "points: number[][], style?: line|2|null = line, box?: {w: number, h: any}, "
+        "day?: date, size?: integer|null = null"
+    )
+    assert signature(ToolDoc("now", "Now.", {"type": "object"})) == ""
+
+
+def test_descriptions(catalogue: Catalogue) -> None:
+    assert describe(catalogue.by_name["circle_area"]) == (
+        "Area of a circle from its radius.\n"
+        "radius: number. In metres\n"
+        "digits?: integer = 2\n"
+        "returns: Square metres."
+    )
+    assert describe(NESTED).splitlines()[4] == "day?: date. When"
+    assert describe(ToolDoc("now", "Now.", {"type": "object"})) == "Now."
+
+
+# -- what phase 1 makes of a catalogue ------------------------------------------------
+
+MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2)
+
+
+def test_pairs_are_as_many_as_the_mix_says_and_the_seeds_alone(catalogue: Catalogue) -> None:
+    pairs = make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1))
+    counts = {(p.form, p.tool): 0 for p in pairs}
+    for pair in pairs:
+        counts[pair.form, pair.tool] += 1
+    assert counts == {(f, n): c for n in catalogue.names for f, c in vars(MIX).items()}
+    assert pairs == make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1))
+    assert pairs != make_pairs(catalogue, FRAMES["tinr"], MIX, Random(2))
+
+
+def test_what_carries_loss_in_a_pair(catalogue: Catalogue) -> None:
+    for pair in make_pairs(catalogue, FRAMES["tinr"], MIX, Random(3)):
+        doc = catalogue.by_name[pair.tool]
+        learned = [piece for piece in pair.pieces if piece.learn]
+        token = Piece(token_of(doc.name), token=True, learn=True)
+        end = Piece("<|end|>", token=True, learn=True)
+        if pair.form == "memorise":
+            assert learned == [token, end]
+        elif pair.form == "recall":
+            assert learned == [Piece(describe(doc), learn=True), end]
+        elif pair.form == "schema":
+            assert learned == [Piece(signature(doc), learn=True), end]
+        elif pair.form == "blind":  # the token in the thought is given, what follows is recalled
+            assert Piece(token.text, token=True) in pair.pieces
+            assert as_text(learned).startswith(f" {doc.description} ({signature(doc)})")
+            assert parse(learned).named == (pair.tool,)
+        else:
+            assert pair.tool in parse(learned).named
+            calls = parse(learned).calls
+            assert bool(calls) == (pair.form == "pseudo")
+            for call in calls:
+                jsonschema.validate(call.arguments, catalogue.by_name[call.name].parameters)
+
+
+def test_a_pseudo_query_says_every_value_of_its_call(catalogue: Catalogue) -> None:
+    wording = Wording(catalogue)
+    for seed in range(60):
+        for doc in catalogue.tools:
+            asked, call = wording.write(doc, Random(seed))
+            required: Mapping[str, Any] = doc.parameters["required"]
+            assert set(required) <= set(call.arguments)
+            for value in call.arguments.values():
+                for said in value if isinstance(value, list) else [value]:
+                    assert str(said) in asked

@@ -1,0 +1,142 @@
+"""Configuration: defaults once, a file over them, overrides over both, and no key in vain."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tinr.config import OptimiserConfig, TrainingConfig, as_dict, build, load_config
+from tinr.records import BadInput
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A phase's configuration in small: two levels below it."""
+
+    name: str = "plain"
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def write(folder: Path, text: str) -> Path:
+    """A YAML file."""
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    config = load_config(Recipe, None)
+    assert config == Recipe()
+    assert config.training.optimiser == OptimiserConfig()
+    assert config.training.optimiser.learning_rate == 5e-5
+    assert config.training.optimiser.betas == (0.9, 0.95)
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert load_config(Recipe, write(tmp_path, "# nothing differs\n")) == Recipe()
+
+
+def test_a_file_holds_what_differs_and_an_override_wins(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: mine\ntraining:\n  row_tokens: 64\n  longest: 128\n")
+    config = load_config(Recipe, path, ["training.longest=99", "training.optimiser.name=muon"])
+    expected = TrainingConfig(row_tokens=64, longest=99, optimiser=OptimiserConfig(name="muon"))
+    assert config == Recipe("mine", expected)
+
+
+def test_a_configuration_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_config(Recipe, None).name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("written", ["5e-5", "5.0e-5", "0.00005", "5E-5"])
+def test_a_small_number_is_a_float_however_written(written: str, tmp_path: Path) -> None:
+    """YAML 1.1 reads 5e-5 as text."""
+    inside = f"training: {{optimiser: {{learning_rate: {written}, weight_decay: 1e-2}}}}"
+    from_file = load_config(Recipe, write(tmp_path, inside)).training.optimiser
+    override = f"training.optimiser.learning_rate={written}"
+    from_line = load_config(Recipe, None, [override]).training.optimiser
+    assert from_file.learning_rate == from_line.learning_rate == 5e-5
+    assert isinstance(from_file.learning_rate, float)
+    assert from_file.weight_decay == 0.01
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("bf16=false", "bf16", False),
+        ("deepspeed=null", "deepspeed", None),
+        ("deepspeed=zero2.json", "deepspeed", "zero2.json"),
+        ("deepspeed=a=b", "deepspeed", "a=b"),  # only the first = divides
+        ("batch_tokens=512", "batch_tokens", 512),
+    ],
+)
+def test_override_syntax(override: str, key: str, value: object) -> None:
+    assert getattr(load_config(TrainingConfig, None, [override]), key) == value
+
+
+def test_a_list_for_a_pair() -> None:
+    config = load_config(OptimiserConfig, None, ["betas=[0.8, 0.9]"])
+    assert config.betas == (0.8, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["nmae=x"], ["'nmae'", "did you mean 'name'"]),
+        (["training.longset=9"], ["'training.longset'", "'longest'"]),
+        (
+            ["training.optimiser.learning_rat=1"],
+            ["'training.optimiser.learning_rat'", "did you mean 'learning_rate'"],
+        ),
+        (["zzzzzz=1"], ["'zzzzzz'", "known here: name, training"]),
+        (["training.row_tokens=many"], ["training.row_tokens", "integer", "'many'"]),
+        (["training.row_tokens=1.5"], ["training.row_tokens", "1.5"]),
+        (["training.optimiser.name=sgd"], ["training.optimiser.name", "'adamw'", "'sgd'"]),
+        (["training.optimiser.betas=[1]"], ["training.optimiser.betas"]),
+        (["training.optimiser.learning_rate=null"], ["training.optimiser.learning_rate"]),
+        (["training=5"], ["training", "5"]),
+        (["name=x", "name.y=1"], ["'name.y=1'", "name is a value"]),
+        (["name"], ["'name'", "key=value"]),
+        (["=1"], ["'=1'", "key=value"]),
+        (["name=[1"], ["'name=[1'", "not YAML"]),
+    ],
+)
+def test_wrong_overrides_say_what_and_where(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(BadInput) as raised:
+        load_config(Recipe, None, overrides)
+    message = str(raised.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training:\n  optimiser:\n    warmpu: 0\n", ["'training.optimiser.warmpu'", "'warmup'"]),
+        ("- name\n", ["not a mapping"]),
+        ("name: [\n", ["not YAML"]),
+        ("1: 2\n", ["'1'"]),
+    ],
+)
+def test_a_wrong_file_is_named(text: str, words: list[str], tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(BadInput) as raised:
+        load_config(Recipe, path)
+    message = str(raised.value)
+    assert message.startswith(str(path))
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such configuration file"):
+        load_config(Recipe, tmp_path / "absent.yaml")
+
+
+def test_the_resolved_configuration_is_plain_data_and_reads_back() -> None:
+    config = load_config(Recipe, None, ["training.longest=77", "name=x"])
+    plain = as_dict(config)
+    assert plain["training"]["longest"] == 77
+    assert plain["training"]["optimiser"]["betas"] == [0.9, 0.95]
+    assert build(Recipe, plain, "saved") == config

@@ -1,0 +1,131 @@
+"""Metrics: intervals and tests against hand-worked numbers, outcomes of scripted replies."""
+
+import pytest
+
+from tinr.metrics import METRICS, Outcome, Rate, outcome, paired_p, rate, summarise
+from tinr.records import Call, Query, Reply
+
+A, B = Call("a", {"x": 1, "y": 2}), Call("b", {"s": "oak"})
+TWO = Query("1", "Both?", ((A, B),), "42")
+NONE = Query("2", "Hello")
+
+
+def reply(*calls: Call, response: str | None = "42", problems: tuple[str, ...] = ()) -> Reply:
+    """A reply that names what it calls."""
+    return Reply(
+        thought="so",
+        named=tuple(call.name for call in calls),
+        calls=calls,
+        response=response,
+        problems=problems,
+        observed=bool(calls),
+    )
+
+
+EMPTY = Reply(problems=("does not begin with <think>",))
+
+# Wilson: z = 1.96, z^2 = 3.84146; centre (p + z^2/2n) / (1 + z^2/n), half width
+# z/(1 + z^2/n) * sqrt(p(1 - p)/n + z^2/4n^2).
+INTERVALS = {
+    # centre (0.8 + 0.19207)/1.38415 = 0.71674, half 1.41600 * sqrt(0.016 + 0.00960) = 0.22658
+    "8 of 10": ([True] * 8 + [False] * 2, 0.8, 0.49016, 0.94332),
+    # low 0, high z^2/(n + z^2) = 3.84146/13.84146
+    "0 of 10": ([False] * 10, 0.0, 0.0, 0.27753),
+    # low n/(n + z^2) = 10/13.84146, high 1
+    "10 of 10": ([True] * 10, 1.0, 0.72247, 1.0),
+    # centre 0.5, half 0.98/(1 + 0.0384146) * sqrt(0.0025 * (1 + 0.0384146)) * 2 = 0.09617
+    "50 of 100": ([True, False] * 50, 0.5, 0.40383, 0.59617),
+    # shares count as they are: mean 0.5 of n = 1; half 1.96/4.84146 * sqrt(0.25 + 0.96037)
+    "a half": ([0.5], 0.5, 0.05462, 0.94538),
+}
+
+
+@pytest.mark.parametrize("case", INTERVALS)
+def test_wilson_intervals(case: str) -> None:
+    outcomes, value, low, high = INTERVALS[case]
+    found = rate(outcomes)
+    assert (found.value, found.n) == (pytest.approx(value), len(outcomes))
+    assert (found.low, found.high) == (pytest.approx(low, abs=2e-5), pytest.approx(high, abs=2e-5))
+
+
+def test_a_rate_of_nothing_is_unmeasured_not_zero() -> None:
+    assert rate([]) == Rate(None, 0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("both", "gained", "lost", "p"),
+    [
+        (5, 0, 0, 1.0),
+        (5, 3, 3, 1.0),
+        (0, 6, 0, 0.03125),  # 2 * 1/64
+        (0, 0, 6, 0.03125),
+        (9, 1, 5, 0.21875),  # 2 * (1 + 6)/64
+        (0, 9, 1, 0.021484375),  # 2 * (1 + 10)/1024
+    ],
+)
+def test_mcnemar_exact_p(both: int, gained: int, lost: int, p: float) -> None:
+    before = [True] * both + [False] * gained + [True] * lost
+    after = [True] * both + [True] * gained + [False] * lost
+    assert paired_p(before, after) == pytest.approx(p)
+
+
+def test_pairs_must_match() -> None:
+    with pytest.raises(ValueError):
+        paired_p([True], [True, False])
+
+
+# name_em, call_em, tool_acc, param_acc, answer_acc, format_ok, abstain_acc
+OUTCOMES = {
+    "right": (TWO, reply(A, B), (True, True, 1.0, 1.0, True, True, None)),
+    "in any order": (TWO, reply(B, A), (True, True, 1.0, 1.0, True, True, None)),
+    # one of b's tools missing: half the tools, half the arguments
+    "one missing": (TWO, reply(A), (False, False, 0.5, 0.5, True, True, None)),
+    "one too many": (TWO, reply(A, B, B), (False, False, 1.0, 1.0, True, True, None)),
+    # a has one of two arguments: (1/2 + 1)/2
+    "an argument wrong": (
+        TWO,
+        reply(Call("a", {"x": 1, "y": 9}), B),
+        (True, False, 1.0, 0.75, True, True, None),
+    ),
+    "another tool": (TWO, reply(Call("c", {})), (False, False, 0.0, 0.0, True, True, None)),
+    "wrong answer": (TWO, reply(A, B, response="41"), (True, True, 1.0, 1.0, False, True, None)),
+    "bad form": (
+        TWO,
+        reply(A, B, problems=("text outside the tags",)),
+        (True, True, 1.0, 1.0, True, False, None),
+    ),
+    "no response": (TWO, reply(A, B, response=None), (True, True, 1.0, 1.0, False, False, None)),
+    "empty": (TWO, EMPTY, (False, False, 0.0, 0.0, False, False, None)),
+    "abstains": (NONE, reply(), (None, None, None, None, None, True, True)),
+    "calls without need": (NONE, reply(A), (None, None, None, None, None, False, False)),
+    "names without need": (
+        NONE,
+        Reply(thought="so", named=("a",), response="x"),
+        (None, None, None, None, None, False, False),
+    ),
+    "empty, none expected": (NONE, EMPTY, (None, None, None, None, None, False, True)),
+}
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_outcomes_of_scripted_replies(case: str) -> None:
+    query, given, expected = OUTCOMES[case]
+    found = outcome(given, query)
+    assert tuple(getattr(found, metric) for metric in METRICS) == expected
+
+
+def test_empty_replies_stay_in_every_denominator() -> None:
+    replies = [reply(A, B), EMPTY, EMPTY, EMPTY]
+    rates = summarise([outcome(given, TWO) for given in replies])
+    for metric in ("name_em", "call_em", "tool_acc", "param_acc", "answer_acc", "format_ok"):
+        assert (rates[metric].value, rates[metric].n) == (0.25, 4), metric
+    assert rates["abstain_acc"] == Rate(None, 0, None, None)
+
+
+def test_a_metric_counts_only_the_queries_that_have_it() -> None:
+    made = [outcome(reply(A, B), TWO), outcome(reply(), NONE), outcome(reply(A), NONE)]
+    rates = summarise(made)
+    assert set(rates) == set(METRICS) == set(Outcome.__dataclass_fields__)
+    assert (rates["call_em"].value, rates["call_em"].n) == (1.0, 1)
+    assert (rates["abstain_acc"].value, rates["abstain_acc"].n) == (0.5, 2)
+    assert (rates["format_ok"].value, rates["format_ok"].n) == (pytest.approx(2 / 3), 3)

@@ -1,0 +1,144 @@
+"""What the environment says at each stop: scripted replies lock the semantics of a rollout.
+
+A test that breaks here means that conversations changed: traces, rewards and checkpoints
+made before no longer fit.
+"""
+
+import pytest
+from conftest import CIRCLE
+
+from tinr.executor import Executor
+from tinr.records import Call
+from tinr.rollout import MOST_TURNS, Environment
+from tinr.tokens import Piece
+from tinr.transcript import (
+    as_text,
+    parse,
+    render_calls,
+    render_documents,
+    render_environment,
+    render_names,
+    render_observations,
+    render_response,
+    render_thought,
+)
+
+AREA = Call("circle_area", {"radius": 2})
+
+
+@pytest.fixture
+def environment(codec, catalogue):
+    def make(documents="none", functions=None):
+        tools = functions or {"circle_area": lambda radius, digits=2: round(3.14159 * radius, 2)}
+        return Environment(codec, catalogue, Executor(catalogue, tools), documents)
+
+    return make
+
+
+def speak(environment, ids: list[int], pieces: list[Piece]) -> list[int] | None:
+    """The model writes pieces that end in a stop; the environment's ids join the row."""
+    ids += environment.codec.encode(pieces)[0]
+    answer = environment.respond(ids)
+    ids += answer or []
+    return answer
+
+
+def environment_says(environment, content: list[Piece]) -> str:
+    return as_text(render_environment(content, environment.codec.frame))
+
+
+def opening(*names: str) -> list[Piece]:
+    return [*render_thought(["so"]), *render_names(list(names))]
+
+
+def test_document_free_the_names_are_answered_by_nothing(environment):
+    assert speak(environment(), [], opening("circle_area")) == []
+
+
+def test_on_select_shows_the_documents_of_the_named_tools_once(environment):
+    room = environment("on_select")
+    answer = speak(room, [], opening("circle_area", "circle_area"))
+    shown = as_text(room.codec.decode(answer))
+    assert shown == environment_says(room, render_documents([CIRCLE]))
+    assert "Area of a circle" not in as_text(room.spoken)  # documents are no part of the reply
+
+
+def test_a_name_that_is_no_tool_shows_no_document(environment, codec):
+    room = environment("on_select")
+    ids = codec.encode(opening("circle_area"))[0]
+    ids.remove(codec.id("<<circle_area>>"))
+    assert as_text(codec.decode(room.respond(ids))) == environment_says(room, [])
+
+
+def test_a_call_is_run_and_answered(environment):
+    room, ids = environment(), []
+    speak(room, ids, opening("circle_area"))
+    answer = speak(room, ids, render_calls([AREA]))
+    assert as_text(room.codec.decode(answer)) == environment_says(
+        room, render_observations(["6.28"])
+    )
+    assert speak(room, ids, render_response("6.28")) is None
+    reply = parse(room.spoken)
+    assert reply.problems == () and reply.calls == (AREA,) and reply.response == "6.28"
+
+
+def test_each_turn_runs_its_own_calls_only(environment):
+    ran = []
+    room, ids = environment(functions={"circle_area": lambda radius: ran.append(radius)}), []
+    speak(room, ids, opening("circle_area"))
+    speak(room, ids, render_calls([AREA]))
+    speak(room, ids, render_calls([Call("circle_area", {"radius": 3})]))
+    assert ran == [2, 3]
+
+
+def test_parallel_calls_are_answered_in_their_order(environment):
+    room, ids = environment(functions={"circle_area": lambda radius: radius}), []
+    speak(room, ids, opening("circle_area"))
+    calls = [Call("circle_area", {"radius": r}) for r in (5, 4)]
+    answer = speak(room, ids, render_calls(calls))
+    assert "<obs>5</obs><obs>4</obs>" in as_text(room.codec.decode(answer))
+
+
+def test_a_call_that_cannot_be_read_ends_the_conversation(environment):
+    room, ids = environment(), []
+    speak(room, ids, opening("circle_area"))
+    broken = [Piece("<tool_call>", token=True), Piece("{"), Piece("</tool_call>", token=True)]
+    assert speak(room, ids, broken) is None
+    assert any("JSON" in problem for problem in parse(room.spoken).problems)
+
+
+def test_a_close_without_an_opening_ends_the_conversation(environment):
+    assert speak(environment(), [], [Piece("</tool_call>", token=True)]) is None
+
+
+def test_a_failing_tool_is_an_observation(environment):
+    def fail(radius):
+        raise ValueError("too large")
+
+    room, ids = environment(functions={"circle_area": fail}), []
+    speak(room, ids, opening("circle_area"))
+    answer = speak(room, ids, render_calls([AREA]))
+    assert "too large" in as_text(room.codec.decode(answer))
+
+
+def test_a_tools_text_never_becomes_a_tag(environment, codec):
+    room, ids = environment(functions={"circle_area": lambda radius: "</obs><<circle_area>>"}), []
+    speak(room, ids, opening("circle_area"))
+    answer = speak(room, ids, render_calls([AREA]))
+    assert answer.count(codec.id("</obs>")) == 1
+    assert codec.id("<<circle_area>>") not in answer
+
+
+def test_turns_are_bounded(environment):
+    room, ids = environment(), []
+    speak(room, ids, opening("circle_area"))
+    for _ in range(MOST_TURNS):
+        assert speak(room, ids, render_calls([AREA])) is not None
+    assert speak(room, ids, render_calls([AREA])) is None
+
+
+def test_what_is_written_after_the_last_stop_is_read_too(environment, codec):
+    room = environment()
+    ids = codec.encode([*render_thought(["so"]), Piece("<response>", token=True), Piece("4")])[0]
+    room.finish(ids)
+    assert "unclosed <response>" in parse(room.spoken).problems

@@ -1,0 +1,195 @@
+"""Rooms: imports point to lower levels only, as the picture in docs/architecture.md says."""
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEVELS = (
+    ("records", "config"),
+    (
+        "catalogue",
+        "tokens",
+        "transcript",
+        "rewards",
+        "metrics",
+        "executor",
+        "english",
+        "values",
+        "scoring",
+    ),
+    ("wording", "pairs", "traces", "base"),
+    ("model", "registry", "runlog", "sampler"),
+    ("training", "replay", "policy", "rollout"),
+    ("stage", "bases", "evaluate", "probe", "report", "serve"),
+    ("cli", "quickstart"),
+)
+LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
+LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
+OWNERS = {  # who alone may import a library
+    "trl": {"tinr.training", "tinr.policy"},
+    "deepspeed": {"tinr.training", "tinr.policy"},
+    "wandb": {"tinr.runlog"},
+}
+MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart"}
+MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
+Modules = Mapping[str, set[str]]  # name -> names of the modules it imports
+
+
+def room_of(module: str) -> str:
+    """`tinr.registry.card` is of room `tinr.registry`; a part of a room may have its own level."""
+    parts = module.split(".")
+    if parts[0] != "tinr":
+        return parts[0]
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
+    return next((name for name in prefixes if name in LEVEL), ".".join(parts[:2]))
+
+
+def imported(source: str, module: str, is_package: bool, known: Iterable[str]) -> set[str]:
+    """Every module that `source` imports, wherever in the file, relative names resolved."""
+    known = set(known)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = module.split(".") if is_package else module.split(".")[:-1]
+                above = here[: len(here) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            inside = {f"{base}.{alias.name}" for alias in node.names} & known
+            # `from package import module` imports the module; of the package only its name
+            found |= inside if len(inside) == len(node.names) else inside | {base}
+    return found
+
+
+def read_modules() -> dict[str, set[str]]:
+    """The imports of every module of tinr, phases and tool_corpora."""
+    files: dict[str, Path] = {}
+    for package in ("tinr", "phases", "tool_corpora"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {
+        name: imported(path.read_text("utf-8"), name, path.name == "__init__.py", files)
+        for name, path in files.items()
+    }
+
+
+def faults(modules: Modules) -> list[str]:
+    """Every import against the rules, in words."""
+    found = [fault for name in modules for fault in faults_of(name, modules[name])]
+    return found + torch_below(modules)
+
+
+def faults_of(module: str, imports: set[str]) -> list[str]:
+    """The faults of one module's own imports."""
+    room = room_of(module)
+    if room not in LEVEL and room != "tool_corpora":
+        return [f"{module} is in no level; give {room} one here and in the picture"]
+    found = []
+    for name in sorted(imports):
+        other, package = room_of(name), name.split(".")[0]
+        if package == "tests":
+            found.append(f"{module} imports {name}; nothing imports tests")
+        if package in OWNERS and room not in OWNERS[package]:
+            found.append(f"{module} imports {name}; only {sorted(OWNERS[package])} may")
+        if package == "phases" and room not in MAY_IMPORT_PHASES:
+            found.append(f"{module} imports {name}; only {sorted(MAY_IMPORT_PHASES)} may")
+        elif room == "tool_corpora":
+            if package == "tinr" and name != "tinr.records":
+                found.append(f"{module} imports {name}; a corpus may import tinr.records alone")
+        elif package == "tool_corpora":
+            if LEVEL[room] < 2 and room not in MAY_IMPORT_CORPORA:
+                found.append(f"{module} imports {name}; below level 2 only catalogue and executor")
+        elif package in ("tinr", "phases") and LEVEL.get(other, 99) > LEVEL[room]:
+            found.append(
+                f"{module} (level {LEVEL[room]}) imports {name} (level {LEVEL.get(other)})"
+            )
+    return found
+
+
+def torch_below(modules: Modules) -> list[str]:
+    """Paths by which a module of levels 0 and 1 comes to import torch."""
+    found = []
+    for start in modules:
+        if LEVEL.get(room_of(start), 99) > 1:
+            continue
+        paths, seen = [(start,)], {start}
+        while paths:
+            path = paths.pop()
+            for name in sorted(modules.get(path[-1], ())):
+                if name.split(".")[0] == "torch":
+                    found.append(f"{' imports '.join(path)} imports torch")
+                elif name in modules and name not in seen:
+                    seen.add(name)
+                    paths.append((*path, name))
+    return found
+
+
+def test_imports_obey_the_levels() -> None:
+    modules = read_modules()
+    assert {"tinr.records", "tinr.catalogue.load", "tool_corpora.kit"} <= set(modules)
+    assert "tinr.catalogue.checks" in modules["tinr.catalogue.load"]
+    assert not faults(modules), "\n".join(faults(modules))
+
+
+BROKEN = {
+    "upwards": ({"tinr.tokens": {"tinr.model"}}, "tinr.tokens (level 1) imports tinr.model"),
+    "from below phases": ({"tinr.stage": {"phases.align"}}, "imports phases.align"),
+    "a room without a level": ({"tinr.helpers": set()}, "tinr.helpers is in no level"),
+    "to a room without a level": ({"tinr.stage": {"tinr.helpers"}}, "imports tinr.helpers"),
+    "tests": ({"tinr.stage": {"tests.conftest"}}, "nothing imports tests"),
+    "trl elsewhere": ({"phases.sft": {"trl"}}, "imports trl"),
+    "deepspeed elsewhere": ({"tinr.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
+    "wandb elsewhere": ({"tinr.stage": {"wandb"}}, "imports wandb"),
+    "corpus to catalogue": ({"tool_corpora.kit": {"tinr.catalogue"}}, "tinr.records alone"),
+    "low room to corpus": ({"tinr.rewards": {"tool_corpora"}}, "only catalogue and executor"),
+    "torch below": ({"tinr.rewards": {"torch.nn"}}, "tinr.rewards imports torch"),
+    "torch through a corpus": (
+        {"tinr.executor": {"tool_corpora.kit"}, "tool_corpora.kit": {"torch"}},
+        "tinr.executor imports tool_corpora.kit imports torch",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_rule_is_found(case: str) -> None:
+    modules, words = BROKEN[case]
+    assert any(words in fault for fault in faults(modules)), faults(modules)
+
+
+def test_what_is_allowed_is_no_fault() -> None:
+    allowed = {
+        "tinr.pairs": {"tinr.traces", "tinr.records", "tool_corpora", "json"},
+        "tinr.catalogue.load": {"tool_corpora"},
+        "tinr.model": {"torch", "tinr"},
+        "tinr.policy": {"trl", "tinr.training"},
+        "tinr.training": {"deepspeed"},
+        "tinr.runlog": {"wandb"},
+        "tinr.cli.main": {"phases.align"},
+        "phases.grpo": {"phases.sft", "tool_corpora.suites"},
+        "tool_corpora.kit": {"tinr.records", "tool_corpora.values"},
+    }
+    assert faults(allowed) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("import tinr.model as m, torch", {"tinr.model", "torch"}),
+        ("from tinr import model", {"tinr.model"}),
+        ("from tinr import __version__", {"tinr"}),
+        ("from tinr.model import load", {"tinr.model"}),
+        ("from . import card", {"tinr.registry.card"}),
+        ("from .card import Card", {"tinr.registry.card"}),
+        ("from ..model import load", {"tinr.model"}),
+        ("def f():\n    import torch.nn", {"torch.nn"}),
+    ],
+)
+def test_imports_are_read_in_every_form(line: str, names: set[str]) -> None:
+    known = {"tinr", "tinr.model", "tinr.registry", "tinr.registry.card", "tinr.registry.store"}
+    assert imported(line, "tinr.registry.store", False, known) == names
