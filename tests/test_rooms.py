@@ -21,7 +21,7 @@ LEVELS = (
         "scoring",
     ),
     ("wording", "pairs", "traces", "base"),
-    ("model", "registry", "runlog", "sampler"),
+    ("model", "optimiser", "registry", "runlog", "sampler"),
     ("training", "replay", "policy", "rollout"),
     ("stage", "bases", "evaluate", "probe", "report", "serve"),
     ("cli", "quickstart"),

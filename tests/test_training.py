@@ -8,16 +8,15 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.optimiser import Muon, MuonAdamW, make_optimiser
 from tinr.records import GateFailed
 from tinr.runlog import RunLog, read_log
 from tinr.tokens import IGNORE
 from tinr.training import (
     Example,
-    MuonAdamW,
     collate,
     labelled_loss,
     make_batches,
-    make_optimiser,
     pack,
     train,
 )
@@ -114,7 +113,7 @@ def test_examples_that_are_too_long_are_left_out():
     assert sum(int((b["weights"] > 0).sum()) for b in batches) == 10
 
 
-def test_the_loop_learns_and_logs(model, tmp_path):
+def test_the_loop_learns_and_logs(model, tiny_tokenizer, tmp_path):
     """Sixty steps over one sentence: the loss falls by more than half, and the log says so."""
     copy = LlamaForCausalLM(model.config)
     config = TrainingConfig(
@@ -122,20 +121,20 @@ def test_the_loop_learns_and_logs(model, tmp_path):
     )
     batches = [collate([[example(30, 5)]], 0)] * 60
     with RunLog(tmp_path, "align", {}) as log:
-        trained = train(copy, None, batches, config, 0, log, "test")
+        trained = train(copy, tiny_tokenizer, batches, config, 0, log, "test")
     losses = [row["train/loss"] for row in read_log(tmp_path / "align.jsonl")]
     assert trained.steps == 60 and trained.tokens == 60 * 30
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run(model, tmp_path):
+def test_a_loss_that_is_no_number_stops_the_run(model, tiny_tokenizer, tmp_path):
     copy = LlamaForCausalLM(model.config)
     config = TrainingConfig(
         optimiser=OptimiserConfig(learning_rate=1e30, warmup=0.0), batch_tokens=64, bf16=False
     )
     batches = [collate([[example(30, 5)]], 0)] * 20
     with RunLog(tmp_path, "align", {}) as log, pytest.raises(GateFailed, match="loss is"):
-        train(copy, None, batches, config, 0, log, "test")
+        train(copy, tiny_tokenizer, batches, config, 0, log, "test")
 
 
 def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(model):
@@ -156,3 +155,24 @@ def test_the_optimisers_state_survives_a_save(model):
     for group in optimiser.param_groups:
         group["lr"] = 0.25
     assert [g["lr"] for part in optimiser.parts for g in part.param_groups] == [0.25] * 3
+
+
+def test_stacked_muon_is_torchs_muon(model):
+    """Five steps with the same gradients move the weights alike (bf16 rounding apart)."""
+    torch.manual_seed(1)
+    shapes = [(32, 32), (48, 32), (32, 48), (32, 32)]
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    start = [p.detach().clone() for p in ours]
+    one = Muon(ours, lr=0.02, weight_decay=0.1)
+    other = torch.optim.Muon(
+        theirs, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    for _ in range(5):
+        for left, right in zip(ours, theirs, strict=True):
+            left.grad = torch.randn(left.shape)
+            right.grad = left.grad.clone()
+        one.step()
+        other.step()
+    for left, right, before in zip(ours, theirs, start, strict=True):
+        assert torch.dist(left, right) < 0.02 * torch.dist(left, before)

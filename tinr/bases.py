@@ -38,6 +38,7 @@ class BaseConfig:
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),
             batch_tokens=4096,
+            row_tokens=320,
         )
     )
 

@@ -17,7 +17,7 @@ LONGEST = 400  # characters of an observation; longer ones are cut
 
 @dataclass(frozen=True)
 class Executor:
-    """The tools of a catalogue that can really run, here in this process; `functions` maps a name to its code."""
+    """The tools of a catalogue that can run, in this process; `functions`: name -> its code."""
 
     catalogue: Catalogue
     functions: Mapping[str, Callable[..., Any]]

@@ -20,6 +20,7 @@ from trl import GRPOConfig, GRPOTrainer
 from tinr.catalogue import Catalogue
 from tinr.config import OptimiserConfig
 from tinr.executor import Executor
+from tinr.optimiser import make_optimiser
 from tinr.records import DocumentsMode, Query, Score
 from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse
@@ -30,7 +31,6 @@ from tinr.training import (
     Progress,
     Trained,
     labelled_loss,
-    make_optimiser,
     schedule_arguments,
 )
 from tinr.transcript import render_prompt
@@ -213,6 +213,7 @@ def _arguments(folder: str, config: PolicyConfig, size: int, seed: int) -> GRPOC
         bf16=config.bf16,
         gradient_checkpointing=False,
         logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -144,7 +144,7 @@ def agrees(response: str, answer: str, query: str = "") -> bool:
     if not found or len(rest) > 200 + 2 * len(expected):
         return False
     words = set(re.findall(r"[^\W\d_]+", rest))
-    if _numbers(rest) and not words or OPPOSITE.get(expected) in words:
+    if (_numbers(rest) and not words) or OPPOSITE.get(expected) in words:
         return False  # a list of candidates is no answer
     return _numbers(rest) <= _numbers(_plain(query)) | _numbers(expected)
 

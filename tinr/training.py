@@ -9,7 +9,7 @@ only where a label is, so its cost does not grow with the prompt.
 import itertools
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -23,6 +23,7 @@ from trl import SFTConfig, SFTTrainer
 
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.model import vocabulary_rows
+from tinr.optimiser import make_optimiser
 from tinr.records import GateFailed
 from tinr.runlog import RunLog
 from tinr.tokens import IGNORE
@@ -148,63 +149,6 @@ class PackedTrainer(SFTTrainer):
         return self.optimizer
 
 
-class MuonAdamW(torch.optim.Optimizer):
-    """Muon for the matrices inside the layers, AdamW for everything else, as one optimiser.
-
-    Source: Muon, Jordan et al. 2024; update scale matched to AdamW (Moonlight, arXiv
-    2502.16982), so one learning rate serves both.
-    """
-
-    def __init__(self, matrices: list[Any], others: list[dict[str, Any]], config: OptimiserConfig):
-        self.parts = [
-            torch.optim.Muon(
-                matrices,
-                lr=config.learning_rate,
-                weight_decay=config.weight_decay,
-                momentum=0.95,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0),
-        ]
-        groups = [group for part in self.parts for group in part.param_groups]
-        super().__init__(groups, {})
-        self.param_groups = groups  # the very groups of the parts: a scheduler moves both
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of both parts."""
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of both parts."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the states of both parts."""
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
-
-
-def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over the model's trainable parameters."""
-    rows = {id(p) for table in vocabulary_rows(model) for p in table.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    embeddings = [p for p in trained if id(p) in rows]
-    inner = [p for p in trained if id(p) not in rows]
-    row_rate = config.embedding_rate or config.learning_rate
-    row_group = {"params": embeddings, "lr": row_rate}
-    if config.name == "muon":
-        matrices = [p for p in inner if p.ndim == 2]
-        rest = {"params": [p for p in inner if p.ndim != 2], "lr": config.learning_rate}
-        return MuonAdamW(matrices, [row_group, rest], config)
-    group = {"params": inner, "lr": config.learning_rate}
-    return torch.optim.AdamW(
-        [row_group, group], betas=config.betas, weight_decay=config.weight_decay
-    )
-
-
 def schedule_arguments(config: OptimiserConfig) -> dict[str, Any]:
     """The trainer's arguments for the learning rate and the gradient."""
     kind = "cosine_with_min_lr" if config.schedule == "cosine" else "linear"
@@ -262,6 +206,7 @@ def _arguments(folder: str, config: TrainingConfig, seed: int) -> SFTConfig:
         dataset_kwargs={"skip_prepare_dataset": True},
         train_sampling_strategy="sequential",
         logging_steps=LOG_STEPS,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -3,6 +3,7 @@
 Heavy imports happen inside the commands, so help and mistakes answer at once.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,15 @@ from rich.console import Console
 
 from tinr.cli import catalogue, model, phase, registry
 from tinr.records import BadInput, GateFailed
+
+# Our own progress bars and errors say what a user needs; the libraries' chatter hides them.
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
 
 app = typer.Typer(
     help="Teach a language model a catalogue of tools, and prove what it learned.",
@@ -57,6 +67,8 @@ def report(
 def guarded(program: Callable[[], Any]) -> int:
     """Run a program; one line and the right exit code for what can go wrong."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         program()
     except BadInput as error:

@@ -1,0 +1,116 @@
+"""Growing a model by tool tokens: tied and untied, ours and Qwen2's, and loading it again."""
+
+import copy
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from tinr.catalogue import Catalogue
+from tinr.model import grow, load
+from tinr.records import BadInput, ToolDoc
+from tinr.tokens import Codec, grow_tokenizer, token_of
+
+
+def tiny(family: str, size: int, tied: bool):
+    """A random two-layer model of a family with `size` rows."""
+    kind, settings = {
+        "qwen": (Qwen2ForCausalLM, Qwen2Config),
+        "tinr": (LlamaForCausalLM, LlamaConfig),
+    }[family]
+    torch.manual_seed(0)
+    return kind(
+        settings(
+            vocab_size=size, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, tie_word_embeddings=tied,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["tinr", "qwen"])
+def bare(request, tiny_tokenizer, qwen_tokenizer):
+    """A family and a fresh tokenizer of it, without tool tokens."""
+    tokenizer = {"tinr": tiny_tokenizer, "qwen": qwen_tokenizer}[request.param]
+    return request.param, copy.deepcopy(tokenizer)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("initialisation", ["name_mean", "document", "random"])
+def test_growing_adds_rows_and_touches_no_old_one(bare, catalogue, tied, initialisation):
+    family, tokenizer = bare
+    model = tiny(family, len(tokenizer), tied)
+    before = [model.get_input_embeddings().weight.detach().clone(),
+              model.get_output_embeddings().weight.detach().clone()]  # fmt: skip
+    size = len(tokenizer)
+    new = grow(model, tokenizer, catalogue, initialisation)
+    after = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    assert new == len(tokenizer) - size
+    for old, grown in zip(before, after, strict=True):
+        assert torch.equal(grown[:size], old)
+        assert grown.shape[0] >= len(tokenizer)
+        rows = grown[size : len(tokenizer)]
+        assert rows.std() > 0 and torch.isfinite(rows).all()
+        assert torch.cdist(rows, rows).fill_diagonal_(1).min() > 0  # no two rows alike
+    assert (after[0].data_ptr() == after[1].data_ptr()) == tied
+
+
+def test_name_mean_is_near_the_mean_of_the_names_pieces(bare, catalogue):
+    family, tokenizer = bare
+    model = tiny(family, len(tokenizer), tied=False)
+    pieces = Codec(tokenizer).encode_plain("circle area")
+    head = model.get_output_embeddings().weight.detach().clone()
+    grow(model, tokenizer, catalogue)
+    row = model.get_output_embeddings().weight[Codec(tokenizer).id("<<circle_area>>")]
+    expected = head[pieces].mean(0)
+    assert torch.dist(row, expected) < 0.2 * torch.dist(row, torch.zeros_like(row)) + 0.05
+
+
+def test_growing_again_changes_nothing(bare, catalogue):
+    family, tokenizer = bare
+    model = tiny(family, len(tokenizer), tied=True)
+    grow(model, tokenizer, catalogue)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert grow(model, tokenizer, catalogue) == 0
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_growing_by_a_larger_catalogue_keeps_the_trained_rows(bare, catalogue):
+    family, tokenizer = bare
+    model = tiny(family, len(tokenizer), tied=False)
+    grow(model, tokenizer, catalogue)
+    index = Codec(tokenizer).id("<<circle_area>>")
+    with torch.no_grad():
+        model.get_output_embeddings().weight[index] = 7.0  # as if it was trained
+    more = ToolDoc("new_tool", "Do more.", {"type": "object", "properties": {}})
+    assert grow(model, tokenizer, Catalogue((*catalogue.tools, more))) == 1
+    assert (model.get_output_embeddings().weight[index] == 7.0).all()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_loading_never_initialises_again(bare, catalogue, tmp_path, tied):
+    """Saved and loaded, every parameter and every token's id is the same."""
+    family, tokenizer = bare
+    model = tiny(family, len(tokenizer), tied)
+    grow(model, tokenizer, catalogue, "random")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded, again = load(tmp_path)
+    assert again.get_vocab() == tokenizer.get_vocab()
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    codec, text = Codec(again), "a <think> <<circle_area>> <|im_end|> b"
+    assert codec.encode_plain(text) == Codec(tokenizer).encode_plain(text)
+    assert all(len(again.encode(token_of(d.name), add_special_tokens=False)) == 1
+               for d in catalogue.tools)  # fmt: skip
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="cannot load"):
+        load(tmp_path)
+
+
+def test_grow_tokenizer_counts(bare, catalogue):
+    _, tokenizer = bare
+    before = len(tokenizer)
+    assert grow_tokenizer(tokenizer, catalogue.names) == len(tokenizer) - before
+    assert grow_tokenizer(tokenizer, catalogue.names) == 0
