@@ -44,7 +44,7 @@ class Muon(torch.optim.Optimizer):
     def _step_stack(
         self,
         shape: tuple[int, ...],
-        parameters: list[torch.nn.Parameter],
+        parameters: list[Any],
         rate: float,
         decay: float,
     ) -> None:

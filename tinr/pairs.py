@@ -12,11 +12,12 @@ usage are what made tools without queries callable in our trials (docs/notebook.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from tinr.catalogue import Catalogue, describe, signature
 from tinr.records import Call, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
-from tinr.traces import plan, render_turns
+from tinr.traces import ask_back, plan, render_turns
 from tinr.transcript import learned, render_message, render_prompt
 from tinr.values import random_word
 from tinr.wording import Wording
@@ -36,6 +37,7 @@ class PairMix:
     pseudo: int = 4  # conversation from a pseudo-query, call included
     naming: int = 4  # the same, up to the names of the tools
     blind: int = 1  # conversation whose query says nothing useful
+    lacking: int = 1  # pseudo-query without a needed value: no call, but a question back
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,21 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
     return [*prompt, *thought[: named + 1], *learned(thought[named + 1 :])]
 
 
+def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
+    """A needed value is only spoken of; a tool that needs none gets a whole pseudo-query."""
+    properties = doc.parameters.get("properties", {})
+    needed = [name for name in doc.parameters.get("required", ()) if _is_open(properties[name])]
+    if not needed:
+        return _pseudo(doc, wording, frame, rng)
+    name = rng.choice(needed)
+    text, _ = wording.write(doc, rng, without=name)
+    return [*render_prompt(text, frame), *learned(ask_back(name, frame))]
+
+
+def _is_open(spec: Any) -> bool:
+    return isinstance(spec, Mapping) and "enum" not in spec and spec.get("type") != "boolean"
+
+
 _FORMS: Mapping[str, Callable[[ToolDoc, Wording, Frame, Random], list[Piece]]] = {
     "memorise": _memorise,
     "recall": _recall,
@@ -144,4 +161,5 @@ _FORMS: Mapping[str, Callable[[ToolDoc, Wording, Frame, Random], list[Piece]]] =
     "pseudo": _pseudo,
     "naming": _naming,
     "blind": _blind,
+    "lacking": _lacking,
 }

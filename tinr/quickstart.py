@@ -31,10 +31,10 @@ from tinr.stage import open_checkpoint
 from tool_corpora.suites import SUITES
 
 PRESETS = Path(__file__).parent / "presets"
-SIZES = {"quickstart": 300, "smoke": 24}  # test queries per split
+SIZES = {"quickstart": 250, "smoke": 24}  # test queries per split
 MODES: dict[str, tuple[DocumentsMode, ...]] = {
     "align": ("none",),
-    "sft": ("none", "on_select"),
+    "sft": ("none",),
     "grpo": ("none", "on_select"),
 }
 

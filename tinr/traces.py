@@ -71,9 +71,8 @@ def render_trace(
     prompt = render_prompt(query.text, frame)
     if not query.turns:
         said = query.reply or query.answer or ""
-        thought = render_thought([NO_TOOL.get(query.kind, NO_TOOL["chat"])])
-        reply = [*thought, *render_response(said), *frame.end()]
-        return [*prompt, *learned(reply)]
+        thought = NO_TOOL.get(query.kind, NO_TOOL["chat"])
+        return [*prompt, *learned(without_tool(thought, said, frame))]
     docs = [catalogue.by_name[call.name] for call in query.calls]
     named = list({doc.name: doc for doc in docs}.values())
     shown = render_environment(render_documents(named), frame)
@@ -83,6 +82,16 @@ def render_trace(
         *(shown if on_select else []),
         *render_turns(query.turns, query.observations, spoken_answer(query), frame),
     ]
+
+
+def without_tool(thought: str, response: str, frame: Frame) -> list[Piece]:
+    """A reply that calls nothing."""
+    return [*render_thought([thought]), *render_response(response), *frame.end()]
+
+
+def ask_back(parameter: str, frame: Frame) -> list[Piece]:
+    """The reply to a query that lacks a needed value."""
+    return without_tool(NO_TOOL["missing"], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:

@@ -55,10 +55,11 @@ class Wording:
             stem for doc in self.catalogue.tools for stem in {_stem(w) for w in _words(doc)}
         )
 
-    def write(self, doc: ToolDoc, rng: Random) -> tuple[str, Call]:
+    def write(self, doc: ToolDoc, rng: Random, without: str = "") -> tuple[str, Call]:
         """A pseudo-query of the tool and its call, with open values for its parameters.
 
-        Required parameters always have a value, optional ones half of the time.
+        Required parameters always have a value, optional ones half of the time; that of
+        the parameter `without` is only spoken of in the text.
         """
         required = set(doc.parameters.get("required", ()))
         chosen = {
@@ -66,7 +67,10 @@ class Wording:
             for name, spec in doc.parameters.get("properties", {}).items()
             if name in required or rng.random() < 0.5
         }
-        parts = [_spoken(name, value, rng) for name, value in chosen.items()]
+        parts = [
+            _spoken(name, value, rng) if name != without else _unsaid(name, rng)
+            for name, value in chosen.items()
+        ]
         if rng.random() < 0.4:
             rng.shuffle(parts)
         about = self._about(doc, rng)
@@ -157,6 +161,12 @@ def _spoken(name: str, value: Any, rng: Random) -> str:
             f"with {shown}",
         )
     )
+
+
+def _unsaid(name: str, rng: Random) -> str:
+    """A parameter that is spoken of without its value."""
+    vague = rng.choice(("some", "a", "something", "some thing", "a number", "several values", "it"))
+    return rng.choice((vague, f"{vague} {name.replace('_', ' ')}", f"for {vague}", f"of {vague}"))
 
 
 def _shown(value: Any, rng: Random) -> str:

@@ -17,7 +17,7 @@ from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side
 
 # How often each kind is asked for, in percent.
-MIX = {"single": 56, "parallel": 12, "chained": 12, "chat": 8, "missing": 7, "foreign": 5}
+MIX = {"single": 50, "parallel": 11, "chained": 11, "chat": 11, "missing": 10, "foreign": 7}
 TOOL_KINDS = ("single", "parallel", "chained")
 # What stands before the parts of a query, and what between them.
 JOINTS: dict[Side, Sequence[tuple[str, str]]] = {
