@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so help and mistakes answer at once.
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,6 @@ QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
-    "PYTHONWARNINGS": "ignore::FutureWarning",
 }
 
 app = typer.Typer(
@@ -69,6 +69,8 @@ def guarded(program: Callable[[], Any]) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", module="trl")
     try:
         program()
     except BadInput as error:

@@ -1,0 +1,110 @@
+"""The base: generic skills only, and any Hugging Face model in its place."""
+
+import copy
+import re
+from random import Random
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from phases.align import AlignConfig, run
+from tinr.base.tasks import MIX, make_task
+from tinr.bases import BaseConfig, build_base, import_base
+from tinr.catalogue import load_catalogue, write_jsonl
+from tinr.english import held_out_sentences, train_sentences
+from tinr.pairs import PairMix
+from tinr.registry import Registry
+from tinr.tokens import FRAMES, IGNORE
+from tinr.transcript import as_text
+from tool_corpora import suites
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[str]:
+    rng = Random(0)
+    return [as_text(make_task(rng, FRAMES["tinr"])) for _ in range(3000)]
+
+
+def test_nothing_of_the_corpora_is_in_the_base(tasks):
+    """No tool name, no description, no query and no phrasing stands in what a base sees."""
+    seen = "\n".join([*tasks, *train_sentences()])
+    tools = load_catalogue(["toolbox", "fieldkit"]).tools
+    assert not [doc.name for doc in tools if doc.name in seen]
+    assert not [doc.description for doc in tools if doc.description in seen]
+    queries = [*suites.training_queries(300, 0, "sft"), *suites.test_suite("in_domain", 100)]
+    assert not [q.text for q in queries if len(q.text) > 30 and q.text in seen]
+
+
+def test_values_are_open(tasks):
+    """Of the words that tasks ask to repeat, most occur once: nothing to memorise."""
+    words = [w for t in tasks for w in re.findall(r'"token": "(\w+)"', t)]
+    assert len(words) > 1000 and len(set(words)) > 0.8 * len(words)
+
+
+def test_every_kind_of_task_is_made_and_learns_something(codec):
+    from tinr.base.tasks import _TASKS
+
+    assert set(_TASKS) == set(MIX)
+    for name, make in _TASKS.items():
+        ids, labels = codec.encode(make(Random(name), codec.frame))
+        learned = [i for i in labels if i != IGNORE]
+        assert 0 < len(learned) <= len(ids)
+
+
+def test_held_out_english_is_not_trained_on():
+    assert not set(held_out_sentences()) & set(train_sentences())
+    assert len(held_out_sentences()) > 100
+
+
+def test_the_same_seed_builds_the_same_base_once(tmp_path):
+    config = BaseConfig(
+        registry=str(tmp_path / "a"),
+        run=str(tmp_path),
+        tokens=20_000,
+        hidden=32,
+        layers=1,
+        heads=1,
+        vocabulary=600,
+    )
+    card = build_base(config)
+    assert build_base(config).id == card.id
+    other = build_base(BaseConfig(**{**vars(config), "registry": str(tmp_path / "b")}))
+    assert other.base_hash == card.base_hash
+
+
+def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
+    """Any causal language model with a fast tokenizer: untied, byte-level, ChatML."""
+    torch.manual_seed(0)
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            tie_word_embeddings=False,
+        )
+    )
+    model.save_pretrained(tmp_path / "qwen")
+    tokenizer.save_pretrained(tmp_path / "qwen")
+    write_jsonl(tmp_path / "tools" / "tools.jsonl", (vars(doc) for doc in catalogue.tools))
+    registry = Registry(tmp_path / "registry")
+    base = import_base(str(tmp_path / "qwen"), registry)
+    assert import_base(str(tmp_path / "qwen"), registry).id == base.id
+    card = run(
+        AlignConfig(
+            parent=base.id,
+            registry=str(tmp_path / "registry"),
+            run=str(tmp_path),
+            catalogue=(str(tmp_path / "tools"),),
+            epochs=2,
+            replay=0.0,
+            least={},
+            mix=PairMix(1, 1, 1, 1, 1, 1, 1),
+        )
+    )
+    assert card.base_model.endswith("qwen") and card.base_hash == base.base_hash
+    assert card.tokens > 500

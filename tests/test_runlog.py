@@ -1,0 +1,46 @@
+"""Logs: JSONL always, wandb when asked and offline."""
+
+import json
+
+import pytest
+
+from tinr.records import BadInput
+from tinr.runlog import METRIC_NAMES, RunLog, read_log
+
+
+def test_rows_are_json_lines_with_step_and_seconds(tmp_path):
+    with RunLog(tmp_path, "align", {"seed": 3}) as log:
+        log.log(5, {"train/loss": 1.5})
+        rows = read_log(tmp_path / "align.jsonl")  # flushed while the run goes on
+    assert rows[0]["step"] == 5 and rows[0]["train/loss"] == 1.5 and rows[0]["seconds"] >= 0
+    assert json.loads((tmp_path / "align.config.json").read_text()) == {"seed": 3}
+
+
+def test_a_metric_that_is_not_listed_is_refused(tmp_path):
+    with RunLog(tmp_path, "align", {}) as log, pytest.raises(KeyError, match="train/los"):
+        log.log(1, {"train/los": 1.0})
+
+
+def test_every_listed_metric_says_what_it_is():
+    assert all(about for about in METRIC_NAMES.values())
+
+
+def test_a_row_cut_short_by_a_kill_is_left_out(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"step": 1}\n{"step": 2, "tr')
+    assert read_log(tmp_path / "x.jsonl") == [{"step": 1}]
+
+
+def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="choose another run folder"):
+        RunLog(tmp_path / "file", "align", {})
+
+
+@pytest.mark.slow
+def test_wandb_runs_offline_and_stays_in_the_run_folder(tmp_path, monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with RunLog(tmp_path, "align", {"seed": 1}, wandb=True) as log:
+        log.log(1, {"train/loss": 2.0})
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert read_log(tmp_path / "align.jsonl")[0]["train/loss"] == 2.0
