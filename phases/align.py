@@ -9,16 +9,17 @@ Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query
 tool is used. A share of generic tasks is replayed, so that the base's skills stay.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
+from tinr.bases import import_base
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.model import Initialisation, grow
 from tinr.pairs import PairMix
 from tinr.records import BadInput
-from tinr.registry import Card
+from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, generic_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
@@ -30,6 +31,7 @@ class AlignConfig(PhaseConfig):
     """Settings of phase 1; the defaults are the published ones where there are any."""
 
     parent: str = "base@latest"
+    base: str = ""  # or a local folder or hub name, taken in as a base first
     catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
     initialisation: Initialisation = "name_mean"  # of the new rows
     epochs: int = 8  # over all tools
@@ -46,6 +48,9 @@ class AlignConfig(PhaseConfig):
 def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
     catalogue = load_catalogue(config.catalogue)
+    if config.base:
+        taken_in = import_base(config.base, Registry(config.registry))
+        config = replace(config, parent=taken_in.id)
     stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
     if stage.published:
         return stage.published

@@ -96,7 +96,7 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
     assert import_base(str(tmp_path / "qwen"), registry).id == base.id
     card = run(
         AlignConfig(
-            parent=base.id,
+            base=str(tmp_path / "qwen"),
             registry=str(tmp_path / "registry"),
             run=str(tmp_path),
             catalogue=(str(tmp_path / "tools"),),

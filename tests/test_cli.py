@@ -1,0 +1,113 @@
+"""Commands that need no checkpoint: score, catalogue, help, and the exit codes."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from tinr.cli.main import app, guarded
+
+REFERENCES = [
+    {"id": 1, "query": "Add 2 and 3", "answer": "5",
+     "calls": [{"name": "add", "arguments": {"a": 2, "b": 3}}]},
+    {"id": "chat", "query": "Hi", "calls": []},
+]  # fmt: skip
+GOLD = (
+    "<think>add</think><tool_token>\n<<add>>\n</tool_token>"
+    '<tool_call>{"token": "<<add>>", "parameters": {"a": 2, "b": 3}}</tool_call>'
+    "<obs>5</obs><response>The answer is 5.</response>"
+)
+
+
+def run(*words: str, code: int = 0, capsys=None) -> str:
+    """The program in this process; its exit code is asserted."""
+    result = []
+
+    def program() -> None:
+        result.append(CliRunner().invoke(app, list(words), catch_exceptions=False))
+
+    got = guarded(program)
+    assert got == code or (result and result[0].exit_code == code)
+    return result[0].output if result else capsys.readouterr().err
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name: str, rows: list) -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(path)
+
+    return write
+
+
+def test_score_prints_one_line_a_reply_in_their_order(files):
+    replies = [
+        {"id": "chat", "text": "<think>no</think><response>Hi!</response>"},
+        {"id": 1, "text": GOLD},
+        {"id": 1, "messages": [{"role": "assistant", "content": GOLD.split("<obs>")[0]},
+                               {"role": "tool", "content": "<obs>5</obs>"},
+                               {"role": "assistant", "content": "<response>5</response>"}]},
+        {"id": 1, "text": ""},
+    ]  # fmt: skip
+    out = run("score", "--references", files("q", REFERENCES), "--replies", files("r", replies))
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["id"] for line in lines] == ["chat", "1", "1", "1"]
+    assert set(lines[0]) == {"id", "format", "tool", "answer", "total", "why"}
+    assert lines[0] == {"id": "chat", "format": 1.0, "tool": 1.0, "answer": None, "total": 1.0,
+                        "why": []}  # fmt: skip
+    assert lines[1]["total"] == lines[2]["total"] == 1.0
+    assert (lines[3]["format"], lines[3]["tool"], lines[3]["answer"]) == (0.0, 0.0, 0.0)
+    assert lines[3]["why"]
+
+
+BAD_SCORES = {
+    "missing references": (None, [{"id": 1, "text": ""}], "no such file"),
+    "unknown id": (REFERENCES, [{"id": 9, "text": ""}], "r:1"),
+    "no text": (REFERENCES, [{"id": 1}], "r:1"),
+    "a role that is none": (REFERENCES, [{"id": 1, "messages": [{"role": "x"}]}], "messages[0]"),
+    "calls missing": ([{"id": 1, "query": "x"}], [{"id": 1, "text": ""}], "q:1"),
+    "not an object": ([[]], [], "q:1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SCORES)
+def test_bad_files_of_score_are_one_line_and_code_2(case, files, tmp_path, capsys):
+    references, replies, says = BAD_SCORES[case]
+    queries = files("q", references) if references is not None else str(tmp_path / "none")
+    out = run("score", "--references", queries, "--replies", files("r", replies), code=2,
+              capsys=capsys)  # fmt: skip
+    assert out.startswith("error: ") and says in out and len(out.strip().splitlines()) == 1
+
+
+def test_catalogue_check_counts_and_hashes():
+    found = json.loads(run("catalogue", "check", "toolbox", "fieldkit", "--json"))
+    assert found["tools"] >= 190 and re.fullmatch("[0-9a-f]{64}", found["hash"])
+
+
+def test_catalogue_show_is_what_the_model_learns():
+    out = run("catalogue", "show", "toolbox", "--tool", "convert_length")
+    assert out.startswith("<<convert_length>>\nConvert a length")
+
+
+def test_an_invalid_document_is_refused_by_place(files, tmp_path, capsys):
+    files("tools.jsonl", [{"name": "a b", "description": "x", "parameters": {"type": "object"}}])
+    out = run("catalogue", "check", str(tmp_path), code=2, capsys=capsys)
+    assert "tools.jsonl:1" in out and "'a b'" in out
+
+
+def test_every_command_has_help_with_an_example():
+    commands = re.findall(r"^│ (\w+) ", run("--help"), re.MULTILINE)
+    assert {"quickstart", "base", "align", "sft", "grpo", "eval", "probe", "call", "score"} <= set(
+        commands
+    )
+    for command in commands:
+        said = run(command, "--help")
+        inner = re.findall(r"^│ (\w+) ", said.partition("Commands")[2], re.MULTILINE)
+        assert "Example" in said or all("Example" in run(command, i, "--help") for i in inner)
+
+
+def test_wrong_use_has_exit_code_2():
+    assert CliRunner().invoke(app, ["nosuch"]).exit_code == 2
+    assert CliRunner().invoke(app, ["eval"]).exit_code == 2
