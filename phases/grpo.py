@@ -4,7 +4,7 @@ For each prompt a group of conversations is sampled; each is rewarded for its fo
 tools and its answer (tinr/rewards.py); GRPO raises what did better than its group.
 Environment tokens carry no loss. Groups whose rewards are all equal teach nothing: more
 groups are rolled out than used, and those with spread go first. Alignment pairs and
-traces are replayed beside it.
+reference traces are replayed beside it.
 Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
 """
 
@@ -19,8 +19,9 @@ from tinr.config import TrainingConfig
 from tinr.executor import corpus_executor
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
+from tinr.records import Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples
+from tinr.replay import aligned_examples, trace_examples
 from tinr.rewards import RewardWeights
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
@@ -34,9 +35,12 @@ class GrpoConfig(PhaseConfig):
     parent: str = "sft@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
     size: int = 4000  # queries drawn from the shipped corpora
+    no_tool_every: int = 3  # of queries without a tool one in so many is used: abstaining is
+    # the easiest reward, and with all of them the policy abstains everywhere
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    traces: int = 600  # reference traces replayed with each epoch of the pairs
     replay: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
     )  # shape of the replayed batches
@@ -51,6 +55,7 @@ def run(config: GrpoConfig) -> Card:
     model, tokenizer = stage.load()
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
+    queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
     with stage.log() as log:
         arena = Arena(
             codec,
@@ -62,7 +67,7 @@ def run(config: GrpoConfig) -> Card:
             config.seed,
             log,
         )
-        trained = train_policy(model, arena, _replay(config, codec, stage))
+        trained = train_policy(model, arena, _replay(config, codec, stage, queries))
     gates = stage.gate(model, codec, stage.floor(config.tolerance))
     return stage.publish(
         model,
@@ -76,12 +81,17 @@ def run(config: GrpoConfig) -> Card:
     )
 
 
-def _replay(config: GrpoConfig, codec: Codec, stage: Stage) -> Iterator[Batch]:
-    """Endless batches of alignment pairs, epoch after epoch."""
+def _replay(
+    config: GrpoConfig, codec: Codec, stage: Stage, queries: list[Query]
+) -> Iterator[Batch]:
+    """Endless batches of alignment pairs and reference traces, epoch after epoch."""
     for epoch in count():
         rng = Random(f"{config.seed}/grpo/{epoch}")
         pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
-        yield from make_batches(pairs, config.replay, epoch, codec.pad)
+        some = rng.sample(queries, min(config.traces, len(queries)))
+        yield from make_batches(
+            pairs + trace_examples(codec, stage.catalogue, some), config.replay, epoch, codec.pad
+        )
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ from tinr.config import TrainingConfig
 from tinr.pairs import PairMix
 from tinr.records import BadInput, Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples, generic_examples, tokens_in
+from tinr.replay import aligned_examples, generic_examples, tokens_in, trace_examples
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
-from tinr.traces import render_trace
-from tinr.training import Batch, Example, make_batches, train
+from tinr.training import Batch, make_batches, train
 from tool_corpora.suites import training_queries
 
 
@@ -91,14 +90,8 @@ def _epoch(
 ) -> list[Batch]:
     """One epoch of traces with its replay."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    traces = [
-        Example(
-            *codec.encode(
-                render_trace(query, stage.catalogue, codec.frame, rng.random() < config.on_select)
-            )
-        )
-        for query in queries
-    ]
+    shown = [rng.random() < config.on_select for _ in queries]
+    traces = trace_examples(codec, stage.catalogue, queries, shown)
     pairs = [
         example
         for _ in range(config.replay_pairs)

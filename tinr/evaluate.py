@@ -66,7 +66,7 @@ def evaluate(
     catalogue: Catalogue,
     executor: Executor,
     documents: str,
-    longest: int = 384,
+    longest: int = 320,
 ) -> list[Conversation]:
     """Greedy conversations over the queries, in their order; the model is left in eval mode."""
     mode = documents_mode(documents)

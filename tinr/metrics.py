@@ -28,7 +28,8 @@ def rate(outcomes: Sequence[bool | float]) -> Rate:
     z = 1.959963984540054
     middle = (value + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (value * (1 - value) / n + z * z / (4 * n * n)) ** 0.5
-    return Rate(value, n, max(0.0, middle - half), min(1.0, middle + half))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Rate(value, n, min(low, value), max(high, value))  # rounding must not part them
 
 
 def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:

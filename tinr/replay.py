@@ -3,13 +3,15 @@
 Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from random import Random
 
 from tinr.base.tasks import make_task
 from tinr.catalogue import Catalogue
 from tinr.pairs import PairMix, make_pairs
+from tinr.records import Query
 from tinr.tokens import Codec
+from tinr.traces import render_trace
 from tinr.training import Example
 
 
@@ -36,6 +38,17 @@ def aligned_examples(
     return [
         Example(*codec.encode(pair.pieces), weights.get(pair.form, beta))
         for pair in make_pairs(catalogue, codec.frame, mix, rng, only)
+    ]
+
+
+def trace_examples(
+    codec: Codec, catalogue: Catalogue, queries: Sequence[Query], on_select: Sequence[bool] = ()
+) -> list[Example]:
+    """Reference traces of queries; `on_select` says for each whether documents are shown."""
+    shown = on_select or [False] * len(queries)
+    return [
+        Example(*codec.encode(render_trace(query, catalogue, codec.frame, show)))
+        for query, show in zip(queries, shown, strict=True)
     ]
 
 
