@@ -23,7 +23,7 @@ LEVELS = (
     ("wording", "pairs", "traces", "base"),
     ("model", "optimiser", "registry", "runlog", "sampler"),
     ("training", "replay", "policy", "rollout"),
-    ("stage", "bases", "evaluate", "probe", "report", "serve"),
+    ("stage", "bases", "evaluate", "probe", "report", "results", "serve"),
     ("cli", "quickstart"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}

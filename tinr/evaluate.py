@@ -67,11 +67,12 @@ def evaluate(
     executor: Executor,
     documents: str,
     longest: int = 320,
+    title: str = "",
 ) -> list[Conversation]:
     """Greedy conversations over the queries, in their order; the model is left in eval mode."""
     mode = documents_mode(documents)
     model.eval()
-    return converse(model, codec, queries, catalogue, executor, mode, longest=longest)
+    return converse(model, codec, queries, catalogue, executor, mode, longest=longest, title=title)
 
 
 def documents_mode(name: str) -> DocumentsMode:

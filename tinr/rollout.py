@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue
@@ -100,13 +101,15 @@ def converse(
     temperature: float = 0.0,
     longest: int = 384,
     seed: int = 0,
+    title: str = "",
 ) -> list[Conversation]:
-    """`group` conversations per query, in the order of the queries."""
+    """`group` conversations per query, in the order of the queries; a title shows progress."""
     prompts = [codec.encode(render_prompt(q.text, codec.frame))[0] for q in queries]
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}
-    for start in range(0, len(order), size):
+    starts = range(0, len(order), size)
+    for start in tqdm(starts, desc=title, unit="batch", ncols=90, disable=not title):
         chunk = order[start : start + size]
         rooms = [
             Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)

@@ -53,15 +53,21 @@ def quickstart(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Option(help="Folder of a quickstart run.")],
+    run: Annotated[list[Path], typer.Option(help="Folder of a quickstart run; repeatable.")],
+    markdown: Annotated[bool, typer.Option(help="Print a table, medians over runs.")] = False,
 ) -> None:
-    """Write the HTML report of a run again.
+    """Write the HTML report of a run again, or print its results as Markdown.
 
     Example: tinr report --run runs/quickstart
     """
-    from tinr.report import write_report
+    from tinr.report import read_summary, write_report
+    from tinr.results import markdown_table
 
-    print(write_report(run))
+    if markdown:
+        print(markdown_table([read_summary(one / "summary.json") for one in run]))
+        return
+    for one in run:
+        print(write_report(one))
 
 
 def guarded(program: Callable[[], Any]) -> int:
