@@ -111,6 +111,14 @@ def test_a_close_without_an_opening_ends_the_conversation(environment):
     assert speak(environment(), [], [Piece("</tool_call>", token=True)]) is None
 
 
+def test_a_tool_without_code_ends_the_conversation_at_its_call(environment):
+    """A user's catalogue that is not executable: the call is what is scored."""
+    room, ids = environment(), []
+    speak(room, ids, opening("city.find"))
+    assert speak(room, ids, render_calls([Call("city.find", {"name": "Ulm"})])) is None
+    assert parse(room.spoken).problems == ()
+
+
 def test_a_failing_tool_is_an_observation(environment):
     def fail(radius):
         raise ValueError("too large")

@@ -360,3 +360,11 @@ def test_messages_of_tools_are_documents_or_observations_never_markup() -> None:
     assert reply.named == ("a",)
     assert (reply.response, reply.observed) == ("4", True)
     assert reply.calls == (Call("a", {"x": 1}),) * 2
+
+
+def test_a_trace_without_observations_ends_at_the_first_calls(catalogue: Catalogue) -> None:
+    """What the tools return is not known: nothing is invented."""
+    bare = Query("q", "Area?", ((AREA,), (CITY,)))
+    text = as_text(render_trace(bare, catalogue, FRAMES["tinr"]))
+    assert text.endswith("</tool_call>") and text.count("<tool_call>") == 1
+    assert "<obs>" not in text and "None" not in text

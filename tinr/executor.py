@@ -22,6 +22,10 @@ class Executor:
     catalogue: Catalogue
     functions: Mapping[str, Callable[..., Any]]
 
+    def runs(self, call: Call) -> bool:
+        """False for a tool of the catalogue that has no code here; its call ends a conversation."""
+        return call.name in self.functions or call.name not in self.catalogue.by_name
+
     def run(self, call: Call) -> str:
         """What the environment shows for a call: the result's JSON, or `{"error": ...}`.
 

@@ -38,7 +38,8 @@ class Environment:
     """Answers the stops of one conversation and keeps the reply's pieces.
 
     After `</tool_token>` it shows documents (on_select) or nothing (none); after
-    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end.
+    `</tool_call>` it runs the calls, or ends where a tool has no code here; `</response>`
+    and the end of a turn are the end.
     """
 
     codec: Codec
@@ -66,7 +67,7 @@ class Environment:
             else 0
         )
         calls = parse(self.spoken[begin:]).calls
-        if not calls:
+        if not calls or not all(map(self.executor.runs, calls)):
             return None
         observations = render_observations([self.executor.run(call) for call in calls])
         self.spoken += observations

@@ -67,7 +67,10 @@ def render_turns(
 def render_trace(
     query: Query, catalogue: Catalogue, frame: Frame, on_select: bool = False
 ) -> list[Piece]:
-    """The reference conversation of a query, in documents mode none or on_select."""
+    """The reference conversation of a query, in documents mode none or on_select.
+
+    Where it is not known what the calls return, it ends at the first turn's calls.
+    """
     prompt = render_prompt(query.text, frame)
     if not query.turns:
         said = query.reply or query.answer or ""
@@ -76,11 +79,14 @@ def render_trace(
     docs = [catalogue.by_name[call.name] for call in query.calls]
     named = list({doc.name: doc for doc in docs}.values())
     shown = render_environment(render_documents(named), frame)
+    known = len(query.observations) == len(query.calls)
+    turns = query.turns if known else query.turns[:1]
+    said = spoken_answer(query) if known else None
     return [
         *prompt,
         *learned(plan(docs)),
         *(shown if on_select else []),
-        *render_turns(query.turns, query.observations, spoken_answer(query), frame),
+        *render_turns(turns, query.observations, said, frame),
     ]
 
 
@@ -95,5 +101,6 @@ def ask_back(parameter: str, frame: Frame) -> list[Piece]:
 
 
 def spoken_answer(query: Query) -> str:
-    """The final response of a trace."""
-    return query.reply or f"The answer is {query.answer}."
+    """The final response of a trace; without a reference answer, what the calls returned."""
+    answer = query.answer if query.answer is not None else "; ".join(query.observations)
+    return query.reply or f"The answer is {answer}."
