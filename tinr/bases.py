@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from tinr.base.tasks import EASY, HARD
 from tinr.base.tokenizer import train_tokenizer
 from tinr.config import OptimiserConfig, TrainingConfig, as_dict
 from tinr.model import load
@@ -33,7 +34,8 @@ class BaseConfig:
     layers: int = 4
     heads: int = 3
     positions: int = 2048  # longest context, tokens
-    tokens: int = 4_200_000  # to train on
+    tokens: int = 4_400_000  # to train on
+    easy: float = 0.4  # share of them, at the beginning, in easy tasks
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),
@@ -55,8 +57,17 @@ def build_base(config: BaseConfig) -> Card:
         tokenizer = train_tokenizer(config.vocabulary, config.seed)
         codec = Codec(tokenizer)
         model = _new_model(config, tokenizer)
-        examples = generic_examples(codec, Random(f"{config.seed}/base"), config.tokens)
-        batches = make_batches(examples, config.training, config.seed, codec.pad)
+        rng = Random(f"{config.seed}/base")
+        batches = [
+            batch
+            for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
+            for batch in make_batches(
+                generic_examples(codec, rng, share * config.tokens, level),
+                config.training,
+                config.seed,
+                codec.pad,
+            )
+        ]
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "base")
         seconds = log.seconds
     card = Card(

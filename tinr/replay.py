@@ -6,7 +6,7 @@ Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 from collections.abc import Collection, Sequence
 from random import Random
 
-from tinr.base.tasks import make_task
+from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
 from tinr.pairs import PairMix, make_pairs
 from tinr.records import Query
@@ -15,11 +15,13 @@ from tinr.traces import render_trace
 from tinr.training import Example
 
 
-def generic_examples(codec: Codec, rng: Random, tokens: float) -> list[Example]:
+def generic_examples(
+    codec: Codec, rng: Random, tokens: float, level: Level = HARD
+) -> list[Example]:
     """Generic tasks of the base, of at least `tokens` tokens in all (none for 0)."""
     made: list[Example] = []
     while tokens > 0:
-        made.append(Example(*codec.encode(make_task(rng, codec.frame))))
+        made.append(Example(*codec.encode(make_task(rng, codec.frame, level))))
         tokens -= len(made[-1].ids)
     return made
 

@@ -6,7 +6,7 @@ query, and an observation is to be read.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from string import ascii_lowercase
@@ -23,14 +23,30 @@ from tinr.transcript import (
 )
 from tinr.values import random_date, random_decimal, random_time, random_whole, random_word
 
-MIX = {"fill": 66, "repeat": 12, "pick": 3, "list": 12, "english": 7}
-NAMED = (
-    "{name} {value}",
-    "{name} is {value}",
-    "with {name} of {value}",
-    "{value} {name}",
-    "{name}: {value}",
+
+@dataclass(frozen=True)
+class Level:
+    """How hard the tasks are: the share of each, parameters of a tool, and cues to them.
+
+    Copying appears first on easy tasks; what binds a value to its parameter's name is
+    learned from several parameters named in another order than the schema's.
+    """
+
+    mix: Mapping[str, int]
+    slots: tuple[int, ...]
+    named: float  # share of queries that name their parameters
+    shuffled: float  # share of these in which the order is not the schema's
+
+
+EASY = Level(
+    {"fill": 66, "repeat": 12, "pick": 3, "list": 12, "english": 7}, (1, 1, 1, 2, 2, 3), 0.5, 0.5
 )
+HARD = Level(
+    {"fill": 66, "repeat": 8, "pick": 14, "list": 6, "english": 6}, (1, 2, 2, 3, 3, 4), 0.7, 1.0
+)
+
+NAMED = ("{name} {value}", "{name} is {value}", "with {name} of {value}", "{name}: {value}")
+BEHIND = ("{value} {name}",)  # the name behind its value: never mixed with the others
 PLACED = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
 
 
@@ -44,9 +60,10 @@ class Slot:
     shown: str
 
 
-def make_task(rng: Random, frame: Frame) -> list[Piece]:
+def make_task(rng: Random, frame: Frame, level: Level = HARD) -> list[Piece]:
     """One task of the mix, as the pieces of a conversation; the assistant's part is learned."""
-    return _TASKS[rng.choices(list(MIX), list(MIX.values()))[0]](rng, frame)
+    kind = rng.choices(list(level.mix), list(level.mix.values()))[0]
+    return _TASKS[kind](rng, frame, level)
 
 
 def _words(rng: Random, least: int, most: int) -> list[str]:
@@ -117,8 +134,8 @@ _KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
 }
 
 
-def _slots(rng: Random) -> list[Slot]:
-    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))}
+def _slots(rng: Random, level: Level) -> list[Slot]:
+    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice(level.slots)))}
     return list(made.values())
 
 
@@ -126,31 +143,33 @@ def _filler(rng: Random, most: int) -> str:
     return " ".join(rng.choice(common_words()) for _ in range(rng.randint(0, most)))
 
 
-def _spoken(rng: Random, slots: Sequence[Slot], about: str) -> str:
+def _spoken(rng: Random, slots: Sequence[Slot], about: str, level: Level) -> str:
     """A query that mentions every slot's value, by its name or in the order of the schema."""
-    named = rng.random() < 0.5
-    order = rng.sample(list(slots), len(slots)) if named and rng.random() < 0.5 else list(slots)
+    named = rng.random() < level.named
+    mixed = named and rng.random() < level.shuffled
+    forms = (BEHIND if rng.random() < 0.2 else NAMED) if named else PLACED
     parts = [about]
-    for slot in order:
+    for slot in rng.sample(list(slots), len(slots)) if mixed else slots:
         name = slot.name.replace("_", " ")
-        forms = NAMED if named else PLACED
-        parts += [rng.choice(forms).format(name=name, value=slot.shown), _filler(rng, 1)]
+        parts += [rng.choice(forms).format(name=name, value=slot.shown)]
+        parts += [_filler(rng, 1)] if named else []
     if rng.random() < 0.3:
         parts = [*parts[1:], parts[0]]
     return " ".join(part for part in parts if part) + rng.choice(("", ".", "?"))
 
 
-def _fill(rng: Random, frame: Frame) -> list[Piece]:
+def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     """Schemas in the thought, values in the query: write the calls, read the results."""
     tools = [
-        ("_".join(_words(rng, 1, 2)), _slots(rng)) for _ in range(2 if rng.random() < 0.08 else 1)
+        ("_".join(_words(rng, 1, 2)), _slots(rng, level))
+        for _ in range(2 if rng.random() < 0.08 else 1)
     ]
     thought: list[Piece] = [Piece("<think>", token=True)]
     spoken, calls = [], []
     for name, slots in tools:
         about = " ".join(rng.choice(common_words()) for _ in range(rng.randint(3, 8)))
         told = rng.random() < 0.8  # else the query does not say what it is about
-        spoken.append(_spoken(rng, slots, about if told else _filler(rng, 5)))
+        spoken.append(_spoken(rng, slots, about if told else _filler(rng, 5), level))
         unused = [_slot(rng)] if rng.random() < 0.12 else []
         schema = [f"{s.name}: {s.kind}" for s in slots]
         schema += [f"{s.name}?: {s.kind} = {s.shown}" for s in unused if s not in slots]
@@ -181,21 +200,21 @@ def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
     ]
 
 
-def _repeat(rng: Random, frame: Frame) -> list[Piece]:
+def _repeat(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     text = " ".join(_words(rng, 3, 9))
     query = rng.choice(("Repeat: {}", "Say {}", 'Copy "{}".', "Write {} again.")).format(text)
     return _answering(query, text, frame)
 
 
-def _list(rng: Random, frame: Frame) -> list[Piece]:
+def _list(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     kind = rng.choice(("words", "integers", "numbers"))
     _, values, shown = _KINDS[kind][0](rng)
     return _answering(f"As a JSON list: {shown}", json.dumps(values), frame)
 
 
-def _pick(rng: Random, frame: Frame) -> list[Piece]:
+def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     """Several named values, one is asked for."""
-    slots = _slots(rng) + _slots(rng)
+    slots = _slots(rng, level) + _slots(rng, level)
     wanted = rng.choice(slots)
     told = ". ".join(
         rng.choice(("The {} is {}", "My {} is {}", "{}: {}")).format(
@@ -207,12 +226,12 @@ def _pick(rng: Random, frame: Frame) -> list[Piece]:
     return _answering(query, wanted.shown, frame)
 
 
-def _english(rng: Random, frame: Frame) -> list[Piece]:
+def _english(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     """One sentence of plain text."""
     return learned([Piece(rng.choice(train_sentences()))])
 
 
-_TASKS: dict[str, Callable[[Random, Frame], list[Piece]]] = {
+_TASKS: dict[str, Callable[[Random, Frame, Level], list[Piece]]] = {
     "fill": _fill,
     "repeat": _repeat,
     "pick": _pick,
