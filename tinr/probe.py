@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 from tinr.catalogue import Catalogue, describe, signature
 from tinr.metrics import Rate, rate
 from tinr.pairs import TO_DOCUMENT, TO_SIGNATURE, ask_about, ask_token
-from tinr.records import ToolDoc
 from tinr.sampler import generate
 from tinr.tokens import Codec, Piece, token_of
 
@@ -65,8 +64,3 @@ def _ask(
             for row in rows
         ]
     return replies
-
-
-def unknown_tools(hits: Sequence[bool], tools: Sequence[ToolDoc]) -> list[str]:
-    """The names of the tools that a probe missed."""
-    return [doc.name for hit, doc in zip(hits, tools, strict=True) if not hit]
