@@ -17,7 +17,7 @@ from tinr.tokens import Codec
 from tinr.transcript import as_text
 from tool_corpora.suites import SUITES, test_suite
 
-SPLITS = ("seen", "unseen", "ood", "no_tool", "foreign")
+LONGEST: dict[str, int] = {"none": 320, "on_select": 640}  # shown documents count
 
 
 def load_suite(suite: str, size: int, catalogue: Catalogue) -> list[Query]:
@@ -66,13 +66,25 @@ def evaluate(
     catalogue: Catalogue,
     executor: Executor,
     documents: str,
-    longest: int = 320,
+    longest: int | None = None,
     title: str = "",
 ) -> list[Conversation]:
-    """Greedy conversations over the queries, in their order; the model is left in eval mode."""
+    """Greedy conversations over the queries, in their order; the model is left in eval mode.
+
+    longest: tokens after the prompt, those of the environment included (None: LONGEST).
+    """
     mode = documents_mode(documents)
     model.eval()
-    return converse(model, codec, queries, catalogue, executor, mode, longest=longest, title=title)
+    return converse(
+        model,
+        codec,
+        queries,
+        catalogue,
+        executor,
+        mode,
+        longest=longest or LONGEST[mode],
+        title=title,
+    )
 
 
 def documents_mode(name: str) -> DocumentsMode:
