@@ -16,12 +16,16 @@ from rich.console import Console
 from tinr.cli import catalogue, model, phase, registry
 from tinr.records import BadInput, GateFailed
 
-# Our own progress bars and errors say what a user needs; the libraries' chatter hides them.
-QUIET = {
+# Facts of the machine, unless the user set them: our own progress bars and errors say what
+# a user needs, the libraries' chatter hides them.
+ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
+    # Every step has shapes of its own; oneDNN keeps a compiled product for each of the last
+    # 1,024 shapes, which grew to 5 GB in a quickstart. A few are as fast.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 
 app = typer.Typer(
@@ -73,7 +77,7 @@ def report(
 def guarded(program: Callable[[], Any]) -> int:
     """Run a program; one line and the right exit code for what can go wrong."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", module="trl")
