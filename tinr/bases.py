@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from tinr.base.tasks import EASY, HARD
 from tinr.base.tokenizer import train_tokenizer
@@ -23,7 +23,7 @@ from tinr.training import make_batches, train
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """A small Llama and how long it learns generic skills."""
+    """A small model (Qwen3: a Llama with normalised queries and keys) and how long it learns."""
 
     registry: str = "runs/registry"
     run: str = "runs/latest"  # folder of the logs
@@ -117,15 +117,18 @@ def weights_hash(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _new_model(config: BaseConfig, tokenizer: Any) -> LlamaForCausalLM:
+def _new_model(config: BaseConfig, tokenizer: Any) -> Qwen3ForCausalLM:
+    """A Llama with normalised queries and keys: binding values to names is learned far sooner."""
     torch.manual_seed(config.seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
+    return Qwen3ForCausalLM(
+        Qwen3Config(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden,
             intermediate_size=config.hidden * 8 // 3 // 32 * 32,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            head_dim=config.hidden // config.heads,
             max_position_embeddings=config.positions,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,

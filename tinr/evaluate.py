@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.executor import Executor
+from tinr.files import write_text
 from tinr.metrics import Outcome, Rate, outcome, paired_p, summarise
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout import Conversation, converse
@@ -146,7 +147,4 @@ def write_replies(folder: Path, done: Sequence[Conversation], documents: str) ->
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     """A summary as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(summary, indent=2) + "\n")

@@ -113,7 +113,7 @@ def _asked(
     doc: ToolDoc, wording: Wording, frame: Frame, rng: Random
 ) -> tuple[list[Piece], list[ToolDoc], list[Call]]:
     docs, tools = [doc], wording.catalogue.tools
-    if len(tools) > 3 and rng.random() < 0.3:
+    if len(tools) > 3 and rng.random() < 0.4:
         others = rng.sample(tools, rng.choice((1, 1, 1, 2)))
         docs += [other for other in others if other.name != doc.name]
     asked = [wording.write(one, rng) for one in docs]

@@ -6,7 +6,6 @@ every text from the run's files escaped. What was not measured shows as missing,
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.runlog import read_log
 
@@ -148,12 +148,9 @@ def write_report(run: Path) -> Path:
     logs = _read_logs(run / "logs")
     html = environment.get_template("report.html.j2").render(_page(run, summary, logs))
     path = run / "report.html"
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(html, encoding="utf-8", errors="replace")
-        partial.replace(path)
+        write_text(path, html.encode("utf-8", "replace").decode("utf-8"))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise BadInput(f"{path}: cannot write it ({error.strerror}); make room for it") from error
     return path
 

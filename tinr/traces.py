@@ -8,7 +8,7 @@ the likeliest first word of a description (docs/notebook.md has the figures).
 
 from collections.abc import Sequence
 
-from tinr.catalogue import Catalogue, signature
+from tinr.catalogue import Catalogue, sentences, signature
 from tinr.records import Call, Query, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.transcript import (
@@ -28,14 +28,14 @@ NO_TOOL = {
     "missing": "A needed value is missing.",
     "foreign": "No tool fits.",
 }
-NEED_WORDS = 24  # of a description in a thought
+NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
 def plan(docs: Sequence[ToolDoc]) -> list[Piece]:
     """The thought and the names: token, what it does, signature, for each tool in turn."""
     thought: list[Piece | str] = []
     for number, doc in enumerate(docs):
-        need = " ".join(doc.description.split()[:NEED_WORDS])
+        need = " ".join(sentences(doc)[0].split()[:NEED_WORDS])
         token = Piece(token_of(doc.name), token=True)
         thought += ["\n" if number else "", token, f" {need} ({signature(doc)})"]
     names = dict.fromkeys(doc.name for doc in docs)

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.layers import Encode, compiled, products
 from tinr.model import vocabulary_rows
 from tinr.optimiser import make_optimiser
 from tinr.records import GateFailed
@@ -115,14 +116,20 @@ def make_batches(
     return [collate(batch, pad) for batch in batches]
 
 
-def labelled_loss(model: PreTrainedModel, batch: Batch, items: Any = None) -> torch.Tensor:
+def labelled_loss(
+    model: PreTrainedModel, batch: Batch, items: Any = None, encode: Encode | None = None
+) -> torch.Tensor:
     """Weighted mean cross-entropy over the labelled positions of a packed batch.
 
-    input_ids (R, T) -> hidden (R, T, H); logits only at the N labelled positions, (N, V).
+    input_ids (R, T) -> hidden (R, T, H), by `encode` where it is given; logits only at the
+    N labelled positions, (N, V).
     """
-    hidden = model.base_model(
-        input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
-    ).last_hidden_state[:, :-1]
+    if encode is not None:
+        hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
+    else:
+        hidden = model.base_model(
+            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+        ).last_hidden_state[:, :-1]
     targets = batch["labels"][:, 1:]
     here = targets != IGNORE
     logits = vocabulary_rows(model)[1](hidden[here]).float()
@@ -135,11 +142,12 @@ class PackedTrainer(SFTTrainer):
     """TRL's supervised trainer over ready batches, with the loss above."""
 
     optimiser_config: OptimiserConfig
+    encode: Encode | None = None  # compiled layers
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Mean loss over labelled positions; other outputs are not kept."""
         with self.accelerator.autocast():  # the trainer wraps only the model's own forward
-            loss = labelled_loss(model, inputs, num_items_in_batch)
+            loss = labelled_loss(model, inputs, num_items_in_batch, self.encode)
         return (loss, None) if return_outputs else loss
 
     def create_optimizer(self, model=None):
@@ -188,7 +196,11 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.optimiser_config = config.optimiser
-        trainer.train()
+        widest = max(batch["input_ids"].shape[1] for batch in batches)
+        with products(model, widest):
+            if config.compile and model.device.type == "cpu":
+                trainer.encode = compiled(model)
+            trainer.train()
     tail = progress.losses[-max(1, len(progress.losses) // 10) :]
     return Trained(trainer.state.global_step, sum(tokens), sum(tail) / max(1, len(tail)))
 

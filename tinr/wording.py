@@ -1,9 +1,9 @@
 """Pseudo-queries: how a user might word a request, written from the document alone.
 
 Real wordings share a few telling words with the document and bury them among others, so
-that is what is drawn: the words that set a document apart from the rest of its catalogue
-are mostly kept, the others often left out, endings vary, everyday words are thrown in,
-and the values stand anywhere among them.
+that is what is drawn: one to six of the words that set a document apart from the rest of
+its catalogue, some of the others, everyday and strange words among them, endings that
+vary, and the values anywhere.
 """
 
 import re
@@ -13,7 +13,8 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
-from tinr.catalogue import Catalogue
+from tinr.catalogue import Catalogue, sentences
+from tinr.english import common_words
 from tinr.records import Call, ToolDoc
 from tinr.values import random_word, schema_value
 
@@ -27,6 +28,10 @@ EVERYDAY = (
     "two first last next same other new old good right left back given using if not no yes "
     "value result answer number thing time way people work day"
 ).split()
+# How many of the words that set a document apart a query has, and how many strange words:
+# seen tools' training queries have 1.6 and 2.3 of about ten words (docs/notebook.md).
+TELLING = (1, 1, 2, 2, 2, 3, 3, 4, 6)
+STRANGE = (0, 0, 1, 1, 2, 3)
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
     "Please",
@@ -81,29 +86,43 @@ class Wording:
 
     def _about(self, doc: ToolDoc, rng: Random) -> list[str]:
         """The words that say what is wanted, among others that say nothing."""
-        plain = rng.random() < 0.25  # the description as it stands
-        words = doc.description.rstrip(".").split()
-        if plain:
-            return words
-        if rng.random() < 0.3:
-            words += doc.name.replace("_", " ").replace(".", " ").split()
-        share = rng.choice((0.2, 0.5, 0.8))
-        kept = [w for w in words if rng.random() < (0.85 if self._telling(w) else share)]
-        kept = [_inflected(w, rng) for w in kept or words]
+        if rng.random() < 0.15:  # the description, or a sentence of it, as it stands
+            return rng.choice((*sentences(doc), doc.description)).rstrip(".").split()
+        words = f"{_spaced(doc.name)} {doc.description}".replace(",", "").rstrip(".").split()
+        telling = [place for place, word in enumerate(words) if self._telling(word)]
+        others = [place for place in range(len(words)) if place not in telling]
+        kept = rng.sample(telling, min(len(telling), rng.choice(TELLING)))
+        kept += rng.sample(others, min(len(others), rng.randint(0, 4) if kept else 6))
+        chosen = list(dict.fromkeys(words[place] for place in sorted(kept)))
         if rng.random() < 0.35:
-            rng.shuffle(kept)
-        for _ in range(rng.randint(0, 6)):
-            other = rng.choice(EVERYDAY) if rng.random() < 0.8 else random_word(rng)
-            kept.insert(rng.randint(0, len(kept)), other)
+            rng.shuffle(chosen)
+        chosen = [_inflected(word, rng) for word in chosen]
+        for _ in range(rng.randint(1, 5)):
+            chosen.insert(rng.randint(0, len(chosen)), rng.choice(EVERYDAY))
+        for _ in range(rng.choice(STRANGE)):
+            chosen.insert(rng.randint(0, len(chosen)), self._stranger(rng))
         opening = [rng.choice(OPENINGS)] if rng.random() < 0.5 else []
-        return opening + kept
+        return opening + chosen
+
+    def _stranger(self, rng: Random) -> str:
+        """A word that has nothing to do with the tool."""
+        kind = rng.random()
+        if kind < 0.5:
+            return rng.choice(common_words())
+        if kind < 0.75:
+            return random_word(rng)
+        return rng.choice(rng.choice(self.catalogue.tools).description.split()).strip(".,").lower()
 
     def _telling(self, word: str) -> bool:
         return self.commonness[_stem(word)] <= max(2, len(self.catalogue.tools) // 30)
 
 
 def _words(doc: ToolDoc) -> list[str]:
-    return f"{doc.description} {doc.name.replace('_', ' ')}".lower().split()
+    return f"{doc.description} {_spaced(doc.name)}".lower().split()
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ").replace(".", " ")
 
 
 def _stem(word: str) -> str:

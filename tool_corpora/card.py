@@ -40,8 +40,8 @@ def _query_table(corpus: str) -> str:
     rows = []
     for group, members in groups.items():
         kinds = Counter(query.kind for query in members)
-        rows.append([group, len(members), *(kinds[kind] for kind in MIX)])
-    return _table(["queries", "all", *MIX], rows)
+        rows.append([group, len(members), *(kinds[kind] for kind in MIX["train"])])
+    return _table(["queries", "all", *MIX["train"]], rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

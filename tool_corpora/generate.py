@@ -16,32 +16,53 @@ from tool_corpora.chat import chat_query, foreign_query
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side
 
-# How often each kind is asked for, in percent.
-MIX = {"single": 50, "parallel": 11, "chained": 11, "chat": 11, "missing": 10, "foreign": 7}
+# How often each kind is asked for, in percent; tests with tools and without are apart.
+MIX: dict[Side, Mapping[str, int]] = {
+    "train": {"single": 38, "parallel": 17, "chained": 17, "chat": 11, "missing": 10, "foreign": 7},
+    "test": {"single": 50, "parallel": 11, "chained": 11, "chat": 11, "missing": 10, "foreign": 7},
+}
 TOOL_KINDS = ("single", "parallel", "chained")
 # What stands before the parts of a query, and what between them.
 JOINTS: dict[Side, Sequence[tuple[str, str]]] = {
-    "train": (("", " "), ("", " Also: "), ("First: ", " Then: "), ("", " Next: ")),
+    "train": (
+        ("", " "),
+        ("", " Also: "),
+        ("First: ", " Then: "),
+        ("", " Next: "),
+        ("", " And: "),
+        ("", " After that: "),
+        ("", " Besides, "),
+        ("Please do this. ", " "),
+    ),
     "test": (("", " And also: "), ("", " Then also: ")),
 }
 LINKS: dict[Side, Sequence[str]] = {
-    "train": ("that result", "the result", "the value you get", "the answer"),
+    "train": (
+        "that result",
+        "the result",
+        "the value you get",
+        "the answer",
+        "this outcome",
+        "the value from before",
+        "the result of that",
+        "that answer",
+    ),
     "test": ("the value of that result", "the answer you get"),
 }
-VAGUE: dict[Side, Mapping[str, str]] = {  # by a parameter's format, or else its type
+VAGUE: dict[Side, Mapping[str, Sequence[str]]] = {  # by a parameter's format, or else its type
     "train": {
-        "number": "some number",
-        "string": "something",
-        "array": "some values",
-        "date": "some day",
-        "time": "some time",
+        "number": ("some number", "a certain number", "so much", "a figure", "my number"),
+        "string": ("something", "some words", "a certain text", "my text", "anything"),
+        "array": ("some values", "a few numbers", "my values", "a list", "certain numbers"),
+        "date": ("some day", "a certain day", "my day", "one day"),
+        "time": ("some time", "a certain time", "one time"),
     },
     "test": {
-        "number": "a number",
-        "string": "some thing",
-        "array": "several values",
-        "date": "some date",
-        "time": "some hour",
+        "number": ("a number",),
+        "string": ("some thing",),
+        "array": ("several values",),
+        "date": ("some date",),
+        "time": ("some hour",),
     },
 }
 NO_TOOL = "I have no tool for that."
@@ -55,7 +76,7 @@ def make_queries(
     count: int,
     seed: int,
     split: Split | None = None,
-    kinds: Sequence[str] = tuple(MIX),
+    kinds: Sequence[str] = tuple(MIX["train"]),
     prefix: str = "q",
 ) -> list[Query]:
     """`count` queries over these tools, no text twice; the same seed gives the same ones.
@@ -64,7 +85,7 @@ def make_queries(
     """
     rng = Random(f"{seed}/{side}/{prefix}")
     pool = [tools[name] for name in sorted(tools)]
-    weights = [MIX[kind] for kind in kinds]
+    weights = [MIX[side][kind] for kind in kinds]
     made: dict[str, Query] = {}
     for _ in range(count * TRIES):
         if len(made) == count:
@@ -245,7 +266,8 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
         return None
     name = rng.choice(lacking)
     schema = tool.parameters[name].schema
-    vague = VAGUE[side][schema.get("format", schema["type"].replace("integer", "number"))]
+    kind = schema.get("format", schema["type"].replace("integer", "number"))
+    vague = rng.choice(VAGUE[side][kind])
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
     drawn = _draw(rng, side, tool, placeholders(sentence))
     others = {other: _shown(value) for other, value in drawn.items()}

@@ -7,7 +7,7 @@ query, and an observation is to be read.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from string import ascii_lowercase
 from typing import Any
@@ -26,7 +26,7 @@ from tinr.values import random_date, random_decimal, random_time, random_whole, 
 
 @dataclass(frozen=True)
 class Level:
-    """How hard the tasks are: the share of each, parameters of a tool, and cues to them.
+    """How hard the tasks are: the share of each, tools, parameters of a tool, and cues to them.
 
     Copying appears first on easy tasks; what binds a value to its parameter's name is
     learned from several parameters named in another order than the schema's.
@@ -36,17 +36,27 @@ class Level:
     slots: tuple[int, ...]
     named: float  # share of queries that name their parameters
     shuffled: float  # share of these in which the order is not the schema's
+    tools: tuple[int, ...]  # of a query
 
 
 EASY = Level(
-    {"fill": 66, "repeat": 12, "pick": 3, "list": 12, "english": 7}, (1, 1, 1, 2, 2, 3), 0.5, 0.5
+    mix={"fill": 50, "repeat": 12, "pick": 20, "list": 12, "english": 6},
+    slots=(1, 1, 1, 2, 2, 3),
+    named=0.5,
+    shuffled=0.5,
+    tools=(1,),
 )
 HARD = Level(
-    {"fill": 66, "repeat": 8, "pick": 14, "list": 6, "english": 6}, (1, 2, 2, 3, 3, 4), 0.7, 1.0
+    mix={"fill": 62, "repeat": 6, "pick": 22, "list": 4, "english": 6},
+    slots=(1, 2, 2, 3, 3, 4),
+    named=0.75,
+    shuffled=1.0,
+    tools=(1, 1, 1, 1, 1, 2, 2, 3),
 )
 
 NAMED = ("{name} {value}", "{name} is {value}", "with {name} of {value}", "{name}: {value}")
 BEHIND = ("{value} {name}",)  # the name behind its value: never mixed with the others
+PICKED = (("The {} is {}", "My {} is {}", "{}: {}"), ("{} {}",), ("{} is {}", "{} {}"))
 PLACED = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
 
 
@@ -80,10 +90,17 @@ def _symbols(rng: Random) -> str:
 
 
 def _slot(rng: Random) -> Slot:
-    name = "_".join(_words(rng, 1, 2)) if rng.random() < 0.3 else random_word(rng)
+    name = _name(rng)
     draw = rng.choices(list(_KINDS), [weight for _, weight in _KINDS.values()])[0]
     kind, value, shown = _KINDS[draw][0](rng)
     return Slot(name, kind, value, shown)
+
+
+def _name(rng: Random) -> str:
+    """Mostly a common word: what binds a value to a name is learned on names of few pieces."""
+    if rng.random() < 0.65:
+        return "_".join(rng.sample(common_words(), 1 if rng.random() < 0.8 else 2))
+    return "_".join(_words(rng, 1, 2)) if rng.random() < 0.3 else random_word(rng)
 
 
 def _string(rng: Random) -> tuple[str, str, str]:
@@ -159,11 +176,20 @@ def _spoken(rng: Random, slots: Sequence[Slot], about: str, level: Level) -> str
 
 
 def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
-    """Schemas in the thought, values in the query: write the calls, read the results."""
+    """Schemas in the thought, values in the query: write the calls, read the results.
+
+    Half of the queries about two tools are chained: the second call takes the first's result.
+    """
     tools = [
-        ("_".join(_words(rng, 1, 2)), _slots(rng, level))
-        for _ in range(2 if rng.random() < 0.08 else 1)
+        ("_".join(_words(rng, 1, 2)), _slots(rng, level)) for _ in range(rng.choice(level.tools))
     ]
+    results = [_KINDS[rng.choice(list(_KINDS))][0](rng)[1] for _ in tools]
+    chained = len(tools) == 2 and rng.random() < 0.5
+    if chained:
+        slots = tools[1][1]
+        place = rng.randrange(len(slots))
+        results[0] = slots[place].value
+        slots[place] = replace(slots[place], shown=_link(rng))
     thought: list[Piece] = [Piece("<think>", token=True)]
     spoken, calls = [], []
     for name, slots in tools:
@@ -176,20 +202,27 @@ def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
         thought += [Piece(about, learn=told), Piece(f" {name}({', '.join(schema)})\n")]
         arguments = json.dumps({s.name: s.value for s in slots}, ensure_ascii=False)
         calls.append(f'{{"token": "{name}", "parameters": {arguments}}}')
-    results = [_KINDS[rng.choice(list(_KINDS))][0](rng)[1] for _ in tools]
-    said = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in results)
-    call = calls[0] if len(calls) == 1 else f"[{', '.join(calls)}]"
-    return [
-        *render_prompt(" ".join(spoken), frame),
-        *thought,
-        Piece("</think>", token=True),
-        *learned(
+    pieces = [*render_prompt(" ".join(spoken), frame), *thought, Piece("</think>", token=True)]
+    steps = [slice(0, 1), slice(1, 2)] if chained else [slice(None)]
+    for step in steps:
+        call = calls[step][0] if len(calls[step]) == 1 else f"[{', '.join(calls[step])}]"
+        pieces += learned(
             [Piece("<tool_call>", token=True), Piece(call), Piece("</tool_call>", token=True)]
-        ),
-        *render_environment(render_observations([json.dumps(r) for r in results]), frame),
-        *learned(render_response(f"The answer is {said}.")),
-        *learned(frame.end()),
-    ]
+        )
+        pieces += render_environment(
+            render_observations([json.dumps(r) for r in results[step]]), frame
+        )
+    answer = results[steps[-1]]
+    said = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in answer)
+    return [*pieces, *learned(render_response(f"The answer is {said}.")), *learned(frame.end())]
+
+
+def _link(rng: Random) -> str:
+    """Words for an earlier result."""
+    noun = rng.choice(("result", "answer", "value", "outcome", "number", "output"))
+    return rng.choice(("the {}", "that {}", "this {}", "the {} of it", "the {} before")).format(
+        noun
+    )
 
 
 def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
@@ -214,15 +247,14 @@ def _list(rng: Random, frame: Frame, level: Level) -> list[Piece]:
 
 def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     """Several named values, one is asked for."""
-    slots = _slots(rng, level) + _slots(rng, level)
+    slots = list({s.name: s for s in _slots(rng, level) + _slots(rng, level)}.values())
     wanted = rng.choice(slots)
-    told = ". ".join(
-        rng.choice(("The {} is {}", "My {} is {}", "{}: {}")).format(
-            s.name.replace("_", " "), s.shown
-        )
-        for s in slots
+    asked = rng.choice(("What is the", "Give the", "Which"))
+    forms = rng.choice(PICKED)
+    told = rng.choice((". ", ", ", " ", " and ")).join(
+        rng.choice(forms).format(s.name.replace("_", " "), s.shown) for s in slots
     )
-    query = f"{told}. What is the {wanted.name.replace('_', ' ')}?"
+    query = f"{told}. {asked} {wanted.name.replace('_', ' ')}?"
     return _answering(query, wanted.shown, frame)
 
 

@@ -9,7 +9,7 @@ from tinr.catalogue.load import (
     read_queries,
     write_jsonl,
 )
-from tinr.catalogue.render import describe, signature
+from tinr.catalogue.render import describe, sentences, signature
 
 __all__ = [
     "Catalogue",
@@ -19,6 +19,7 @@ __all__ = [
     "query_line",
     "read_jsonl",
     "read_queries",
+    "sentences",
     "signature",
     "write_jsonl",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import tool_corpora
 from tinr.catalogue.checks import check_document
+from tinr.files import write_text
 from tinr.records import BadInput, Call, Query, ToolDoc
 
 
@@ -49,7 +50,7 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     docs: dict[str, ToolDoc] = {}
     places: dict[str, str] = {}
     for source in sources:
-        for place, line in _documents(source):
+        for place, line in documents(source):
             doc = document_from(line, place, source=str(source))
             if doc.name in docs:
                 raise BadInput(
@@ -62,7 +63,8 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     return Catalogue(tuple(docs.values()))
 
 
-def _documents(source: str | Path) -> Iterator[tuple[str, Any]]:
+def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
+    """`(place, line)` of every document of a shipped corpus or a catalogue folder, unchecked."""
     if str(source) in tool_corpora.NAMES:
         corpus = tool_corpora.load(str(source))
         yield from ((f"{source}/{tool.domain}", tool.document()) for tool in corpus.values())
@@ -117,12 +119,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """One compact JSON object a line, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as out:
-        for row in rows:
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-    partial.replace(path)
+    write_text(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:

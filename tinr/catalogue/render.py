@@ -1,6 +1,7 @@
 """A tool document as text: what the model memorises, recalls and is shown."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,11 @@ def signature(doc: ToolDoc) -> str:
         for name, spec in schema.get("properties", {}).items()
     ]
     return ", ".join(parts)
+
+
+def sentences(doc: ToolDoc) -> list[str]:
+    """The description's sentences; one empty one where there is none."""
+    return re.split(r"(?<=[.!?])\s+", doc.description.strip())
 
 
 def describe(doc: ToolDoc) -> str:

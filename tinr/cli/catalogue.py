@@ -1,31 +1,163 @@
-"""`tinr catalogue`: look at and check catalogues."""
+"""`tinr catalogue`: import, check, compare and show catalogues."""
 
 import json
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from tinr.files import write_text
 from tinr.records import BadInput
 
-app = typer.Typer(help="Look at and check catalogues.", no_args_is_help=True)
+app = typer.Typer(help="Import, check, compare and show catalogues.", no_args_is_help=True)
 Sources = Annotated[list[str], typer.Argument(help="Catalogue folders, or toolbox, fieldkit.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files or folders: OpenAPI, tools/list, function schemas, .py, ..."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the catalogue to write.")] = Path(
+        "catalogue"
+    ),
+    format: Annotated[
+        str, typer.Option(help="auto, or the one format that all sources must have.")
+    ] = "auto",
+    mcp: Annotated[
+        list[str] | None,
+        typer.Option(help="A running MCP server: its URL, or the command that starts it."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds an MCP server may take.")] = 30.0,
+    namespace: Annotated[
+        str, typer.Option(help="Namespace in front of a name: where names collide, or always.")
+    ] = "collide",
+    replace: Annotated[
+        bool, typer.Option(help="Replace a catalogue that stands in --out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a catalogue of tools as you have them; what did not arrive is listed with its reason.
+
+    Example: tinr catalogue import petstore.yaml --mcp "python server.py" --out tools/
+    """
+    from tinr.catalogue.importing import import_tools, write_catalogue
+
+    if namespace not in ("collide", "always"):
+        raise BadInput(f"--namespace {namespace}: unknown; collide or always")
+    if not sources and not mcp:
+        raise BadInput("nothing to import; give files, folders, or --mcp SERVER")
+    imported = import_tools(sources or [], format, namespace, mcp or [], timeout)  # type: ignore[arg-type]
+    write_catalogue(imported, out, replace)
+    counts = {
+        "tools": len(imported.lines),
+        "lost": len(imported.lost),
+        "notes": len(imported.notes),
+    }
+    if as_json:
+        print(json.dumps({"catalogue": str(out), **counts}))
+        return
+    for title, problems in (("not imported", imported.lost), ("changed", imported.notes)):
+        for reason, places in _by_reason(problems):
+            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+            print(f"{title}: {places[0]}{more}: {reason}")
+    print(
+        f"{counts['tools']} tools in {out / 'tools.jsonl'}, {counts['lost']} not imported, "
+        f"{counts['notes']} notes; every one in {out / 'problems.jsonl'}"
+    )
+
+
+def _by_reason(problems: Iterable[Any]) -> list[tuple[str, list[str]]]:
+    """Problems that differ in their places alone, together, most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for problem in problems:
+        reason = re.sub(r"^tool '[^']*': ", "", problem.reason)
+        key = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*|[\d,.]+", "_", reason)
+        groups.setdefault(key, []).append(str(problem))
+    shown = sorted(groups.values(), key=len, reverse=True)
+    return [
+        (places[0].split(": ", 1)[-1], [p.split(": ", 1)[0] for p in places]) for places in shown
+    ]
+
+
 @app.command()
-def check(sources: Sources, as_json: AsJson = False) -> None:
-    """Check every document; the count and the content hash of what is valid.
+def check(
+    sources: Sources,
+    near: Annotated[float, typer.Option(help="Similarity from which documents are alike.")] = 0.8,
+    groups: Annotated[
+        Path | None, typer.Option(help="Write the groups of tools that are alike, as JSON.")
+    ] = None,
+    tokenizer: Annotated[
+        str, typer.Option(help="Folder or hub name: count a document's tokens with it.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check every document: faults, near-duplicates, missing descriptions, tokens, the hash.
 
     Example: tinr catalogue check toolbox fieldkit
     """
-    from tinr.catalogue import load_catalogue
+    from tinr.catalogue.survey import read_all, survey
 
-    found = load_catalogue(sources)
+    catalogue, faults = read_all(sources)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        raise BadInput(f"{len(faults)} documents are not valid; the first is {faults[0]}")
+    found = survey(catalogue, near, tokenizer)
+    if groups is not None:
+        write_text(groups, json.dumps(found["alike"], ensure_ascii=False, indent=1) + "\n")
     if as_json:
-        print(json.dumps({"tools": len(found.tools), "hash": found.hash}))
-    else:
-        print(f"{len(found.tools)} tools, all valid, hash {found.hash}")
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    for pair in found["near"][:20]:
+        print(f"alike ({pair['similarity']:.2f}): {pair['first']}, {pair['second']}")
+    if len(found["near"]) > 20:
+        print(f"alike: {len(found['near']) - 20} more pairs; --json lists them all")
+    if found["alike"]:
+        print(f"{len(found['alike'])} groups of tools that queries may not tell apart")
+    for name in found["undescribed"]:
+        print(f"no description but its name: {name}")
+    tokens = found["tokens"]
+    print(
+        f"{tokens['unit']} a document: median {tokens['median']}, 95 % {tokens['p95']}, "
+        f"most {tokens['most']} ({tokens['longest']}), all {tokens['all']}"
+    )
+    print(f"{found['tools']} tools, all valid, hash {found['hash']}")
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="A catalogue folder, or a shipped corpus.")],
+    new: Annotated[str, typer.Argument(help="Another one.")],
+    as_json: AsJson = False,
+) -> None:
+    """What was added, removed, renamed and changed from one catalogue to another.
+
+    Example: tinr catalogue diff tools-2025/ tools/
+    """
+    from tinr.catalogue import load_catalogue
+    from tinr.catalogue.similar import difference
+
+    found = difference(load_catalogue(old).by_name, load_catalogue(new).by_name)
+    if as_json:
+        print(json.dumps(asdict(found), ensure_ascii=False))
+        return
+    for name in found.added:
+        print(f"added    {name}")
+    for name in found.removed:
+        print(f"removed  {name}")
+    for was, name in found.renamed:
+        print(f"renamed  {was} -> {name}")
+    for name, parts in found.changed:
+        print(f"changed  {name}: {parts}")
+    if found.empty:
+        print("no difference")
 
 
 @app.command()

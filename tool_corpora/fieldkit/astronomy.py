@@ -6,7 +6,8 @@ from tool_corpora.kit import choice, number, tool
 
 
 @tool(
-    "Compute how far away a star is from its parallax.",
+    "Compute how far away a star is from its parallax. "
+    "Turns the tiny yearly wobble of a star on the sky into parsecs or light years.",
     returns="The distance in the wanted unit, rounded to 3 decimals.",
     parallax=number("Parallax in milliarcseconds.", 1, 700),
     unit=choice("Unit of the distance.", ["parsecs", "lightyears"], default="parsecs"),
@@ -36,7 +37,8 @@ def _check_distance(parsecs):
 
 
 @tool(
-    "Compute the absolute magnitude of a star seen at a known distance.",
+    "Compute the absolute magnitude of a star seen at a known distance. "
+    "Tells how bright a star truly is, its intrinsic luminosity, however faint it appears to us.",
     returns="The absolute magnitude, rounded to 2 decimals.",
     apparent=number("Apparent magnitude.", -2, 15),
     parsecs=number("Distance in parsecs.", 1, 2000, 1),
@@ -59,7 +61,8 @@ def absolute_magnitude(apparent, parsecs):
 
 
 @tool(
-    "Compute the apparent magnitude a star would show from a distance.",
+    "Compute the apparent magnitude a star would show from a distance. "
+    "Answers how bright a star of known true luminosity would look in our night sky.",
     returns="The apparent magnitude, rounded to 2 decimals.",
     absolute=number("Absolute magnitude.", -5, 15),
     parsecs=number("Distance in parsecs.", 1, 2000, 1),
@@ -82,7 +85,8 @@ def apparent_magnitude(absolute, parsecs):
 
 
 @tool(
-    "Give the magnification of a telescope with a certain eyepiece.",
+    "Give the magnification of a telescope with a certain eyepiece. "
+    "Stargazers learn how many times an eyepiece or Barlow enlarges the view, the zoom power.",
     returns="The magnification as a factor, rounded to 1 decimal.",
     focal=number("Focal length of the telescope, millimetres.", 200, 3000, 0),
     eyepiece=number("Focal length of the eyepiece, millimetres.", 3, 40, 1),
@@ -108,7 +112,8 @@ def telescope_magnification(focal, eyepiece, barlow=1):
 
 
 @tool(
-    "Find the orbital period of a planet by Kepler's third law.",
+    "Find the orbital period of a planet by Kepler's third law. "
+    "How long a year lasts on a planet or asteroid circling its sun at some distance.",
     returns="The period in years, rounded to 3 decimals.",
     axis=number("Semi-major axis in astronomical units.", 0.2, 60),
     mass=number("Mass of the star in solar masses.", 0.5, 9, 1, default=1),

@@ -46,7 +46,8 @@ def _split(card):
 
 
 @tool(
-    "Give the full name of a playing card from its code.",
+    "Give the full name of a playing card from its code. "
+    "Spells out a short card abbreviation in words, such as queen of hearts.",
     returns="The name of the card.",
     code=pattern("Rank and suit.", lambda r: r.choice(_RANKS) + r.choice("CDHS"), "QH"),
     ask=[
@@ -66,7 +67,8 @@ def card_full_name(code):
 
 
 @tool(
-    "Count the value of a blackjack hand.",
+    "Count the value of a blackjack hand. "
+    "At the twenty-one table, adds up my cards, aces high or low.",
     returns="The best total of the hand.",
     hand=pattern("Card ranks joined by hyphens.", _draw_ranks, "K-7-A"),
     aces_low=flag("Count every ace as one."),
@@ -92,7 +94,8 @@ def blackjack_total(hand, aces_low=False):
 
 
 @tool(
-    "Count the honour points of a bridge holding.",
+    "Count the honour points of a bridge holding. "
+    "For bidding, scores the high cards (ace, king, queen, jack) I hold in one suit.",
     returns="The number of points.",
     holding=pattern("Ranks of one suit, T for ten.", _draw_holding, "AKJ74"),
     length=flag("Add a point per card beyond four."),
@@ -118,7 +121,8 @@ def bridge_honour_points(holding, length=False):
 
 
 @tool(
-    "Tell which poker category a five card hand makes.",
+    "Tell which poker category a five card hand makes. "
+    "Reads my five cards and says pair, two pair, straight, flush, full house and so on.",
     returns="The category, such as full house.",
     hand=pattern("Five cards joined by hyphens.", _draw_poker, "KH-KD-7S-7C-2H"),
     ask=[
@@ -154,7 +158,8 @@ def poker_hand_category(hand):
 
 
 @tool(
-    "Compute how many cards each player gets when dealing evenly.",
+    "Compute how many cards each player gets when dealing evenly. "
+    "Before a game night, says how big each hand is when whole decks are shared out.",
     returns="The number of cards for each player.",
     players=integer("Number of players.", 1, 99),
     decks=integer("Number of decks of 52.", 1, 20, default=1),

@@ -22,7 +22,8 @@ def _draw_formula(rng):
 
 
 @tool(
-    "Compute the molar mass of a chemical formula.",
+    "Compute the molar mass of a chemical formula. "
+    "Gives the molecular weight of a compound such as water, table salt or sulfuric acid.",
     returns="The molar mass in grams per mole, rounded to 3 decimals.",
     formula=pattern("Chemical formula.", _draw_formula, "H2SO4"),
     ask=[
@@ -53,7 +54,8 @@ def _check_amount(moles, size, what):
 
 
 @tool(
-    "Compute the molarity of a solution from moles and litres.",
+    "Compute the molarity of a solution from moles and litres. "
+    "Concentration per volume of solution, the usual strength of a reagent in the lab.",
     returns="The molarity in moles per litre, rounded to 4 decimals.",
     moles=number("Moles of the dissolved substance.", 0.1, 20),
     litres=number("Litres of solution.", 1, 40, 1),
@@ -74,7 +76,8 @@ def solution_molarity(moles, litres):
 
 
 @tool(
-    "Compute the molality of a solution from moles and kilograms.",
+    "Compute the molality of a solution from moles and kilograms. "
+    "Concentration per mass of solvent, as needed for freezing point or boiling point work.",
     returns="The molality in moles per kilogram, rounded to 4 decimals.",
     moles=number("Moles of the dissolved substance.", 0.1, 20),
     kilograms=number("Kilograms of solvent.", 1, 40, 1),
@@ -95,7 +98,8 @@ def solution_molality(moles, kilograms):
 
 
 @tool(
-    "Find how much stock solution to take for a dilution.",
+    "Find how much stock solution to take for a dilution. "
+    "Lab work: how much concentrate to pipette and water down to reach a weaker strength.",
     returns="The volume of stock, rounded to 3 decimals.",
     stock=number("Concentration of the stock.", 5, 18, 1),
     target=number("Concentration wanted.", 0.1, 4),
@@ -118,7 +122,8 @@ def dilution_stock_volume(stock, target, volume):
 
 
 @tool(
-    "Compute the pH of a solution from its ion concentration.",
+    "Compute the pH of a solution from its ion concentration. "
+    "Says how acidic or alkaline (basic) a liquid such as an acid or lye is.",
     returns="The pH, rounded to 2 decimals.",
     millimolar=number("Ion concentration, millimoles per litre.", 0.1, 900, 1),
     ion=choice("Which ion it is.", ["hydrogen", "hydroxide"], default="hydrogen"),

@@ -6,7 +6,8 @@ from tool_corpora.kit import choice, integer, number, numbers, tool
 
 
 @tool(
-    "Choose the series resistor that an LED needs.",
+    "Choose the series resistor that an LED needs. "
+    "Hobbyists find how many ohms keep a light-emitting diode from burning out.",
     returns="The resistance in ohms, rounded to 1 decimal.",
     supply=number("Supply voltage.", 5, 24, 1),
     forward=number("Forward voltage of the LED.", 1.6, 3.6, 1),
@@ -35,7 +36,8 @@ def led_series_resistor(supply, forward, milliamps):
 
 
 @tool(
-    "Combine several capacitors into one total capacitance.",
+    "Combine several capacitors into one total capacitance. "
+    "Works out what several caps wired in series or in parallel amount to together.",
     returns="The total capacitance, rounded to 4 decimals.",
     capacitors=numbers("Capacitances in microfarads.", 0.5, 90, 1, 2, 4),
     wiring=choice("How they are connected.", ["series", "parallel"]),
@@ -64,7 +66,8 @@ def _check_rc(ohms, nanofarads):
 
 
 @tool(
-    "Compute the cutoff frequency of an RC filter.",
+    "Compute the cutoff frequency of an RC filter. "
+    "The corner point where a low-pass or high-pass made of resistor and capacitor rolls off.",
     returns="The cutoff frequency in hertz, rounded to 2 decimals.",
     ohms=number("Resistance in ohms.", 10, 90000, 0),
     nanofarads=number("Capacitance in nanofarads.", 1, 900, 1),
@@ -86,7 +89,8 @@ def rc_cutoff_frequency(ohms, nanofarads):
 
 
 @tool(
-    "Compute the time constant of an RC circuit.",
+    "Compute the time constant of an RC circuit. "
+    "Tells how fast a capacitor charges or discharges through a resistor, known as tau.",
     returns="The time constant in microseconds, rounded to 3 decimals.",
     ohms=number("Resistance in ohms.", 10, 90000, 0),
     nanofarads=number("Capacitance in nanofarads.", 1, 900, 1),
@@ -107,7 +111,8 @@ def rc_time_constant(ohms, nanofarads):
 
 
 @tool(
-    "Estimate how many hours a battery runs a device.",
+    "Estimate how many hours a battery runs a device. "
+    "How long a power bank, phone or gadget lasts on one charge before it is empty.",
     returns="The running time in hours, rounded to 2 decimals.",
     capacity=number("Battery capacity in milliamp-hours.", 100, 9000, 0),
     draw=number("Current the device draws, milliamps.", 1, 800, 1),

@@ -11,7 +11,8 @@ def _check_area(area):
 
 
 @tool(
-    "Count the plants that fit into a garden bed.",
+    "Count the plants that fit into a garden bed. "
+    "How many seedlings, lettuces or flowers there is room for at a given spacing.",
     returns="The number of plants on a square grid.",
     length=number("Length of the bed in metres.", 1, 20, 1),
     width=number("Width of the bed in metres.", 1, 9, 1),
@@ -36,7 +37,8 @@ def plants_in_bed(length, width, spacing):
 
 
 @tool(
-    "Compute the litres of mulch that cover a garden area.",
+    "Compute the litres of mulch that cover a garden area. "
+    "How much bark, compost or wood chips to buy for a layer spread over the beds.",
     returns="The volume in litres, rounded to 1 decimal.",
     area=number("Area in square metres.", 1, 80, 1),
     depth=number("Depth of the mulch in centimetres.", 2, 15, 1),
@@ -59,7 +61,8 @@ def mulch_litres(area, depth):
 
 
 @tool(
-    "Compute the litres of water to irrigate a garden area.",
+    "Compute the litres of water to irrigate a garden area. "
+    "Tells how much to water a lawn or vegetable patch, allowing for recent rainfall.",
     returns="The water in litres, rounded to 1 decimal.",
     area=number("Area in square metres.", 1, 80, 1),
     millimetres=number("Water the plants need, millimetres.", 10, 60, 1),
@@ -89,7 +92,8 @@ def irrigation_litres(area, millimetres, rain=0):
 
 
 @tool(
-    "Compute the growing degrees a day brings to a crop.",
+    "Compute the growing degrees a day brings to a crop. "
+    "Farmers track heat units (GDD) from the daily high and low to predict crop development.",
     returns="The growing degrees, never below 0, rounded to 2 decimals.",
     warmest=number("Highest temperature of the day.", 16, 38, 1),
     coolest=number("Lowest temperature of the day.", 1, 15, 1),
@@ -115,7 +119,8 @@ def growing_degrees(warmest, coolest, base=10):
 
 
 @tool(
-    "Compute how many seeds to sow for the plants you want.",
+    "Compute how many seeds to sow for the plants you want. "
+    "Accounts for the ones that never sprout, so enough seedlings come up from the packet.",
     returns="The number of seeds, rounded up.",
     plants=integer("Plants wanted.", 1, 100000),
     germination=integer("Percent of seeds that germinate.", 1, 100),

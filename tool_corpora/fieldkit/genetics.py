@@ -37,7 +37,8 @@ def _bases(strand, allowed):
 
 
 @tool(
-    "Transcribe a DNA strand into messenger RNA.",
+    "Transcribe a DNA strand into messenger RNA. "
+    "Copies a gene into its mRNA, with uracil in place of thymine, before any translation.",
     returns="The RNA sequence.",
     strand=pattern("DNA bases.", _draw_dna, "ATGGCAT"),
     template=flag("The strand is the template strand."),
@@ -60,7 +61,8 @@ def transcribe_dna(strand, template=False):
 
 
 @tool(
-    "Give the complementary strand of a DNA sequence.",
+    "Give the complementary strand of a DNA sequence. "
+    "Pairs A with T and C with G to write the opposite, or reverse complement, sequence.",
     returns="The complementary DNA bases.",
     strand=pattern("DNA bases.", _draw_dna, "GATTACA"),
     reverse=flag("Write the complement backwards."),
@@ -83,7 +85,8 @@ def complement_strand(strand, reverse=False):
 
 
 @tool(
-    "Compute the GC content of a DNA sequence in percent.",
+    "Compute the GC content of a DNA sequence in percent. "
+    "How much of a gene or primer is guanine and cytosine, as for melting temperature.",
     returns="The percentage of G and C, rounded to 2 decimals.",
     strand=pattern("DNA bases.", _draw_dna, "GGCATC"),
     ask=[
@@ -103,7 +106,8 @@ def gc_content(strand):
 
 
 @tool(
-    "Translate RNA codons into the amino acids of a protein.",
+    "Translate RNA codons into the amino acids of a protein. "
+    "Reads mRNA triplets as a peptide chain, the step from message to protein.",
     returns="The amino acids up to the first stop codon.",
     codons=pattern("RNA bases, a multiple of three.", _draw_rna, "AUGGCC"),
     long=flag("Use three-letter names."),
@@ -129,7 +133,8 @@ def translate_codons(codons, long=False):
 
 
 @tool(
-    "Cross two parent genotypes in a Punnett square.",
+    "Cross two parent genotypes in a Punnett square. "
+    "Predicts how likely children inherit dominant or recessive alleles from a mother and father.",
     returns="The share of each genotype among the offspring.",
     mother=choice("Genotype of the mother.", _GENOTYPES),
     father=choice("Genotype of the father.", _GENOTYPES),

@@ -17,7 +17,8 @@ def _radians(start_latitude, start_longitude, end_latitude, end_longitude):
 
 
 @tool(
-    "Compute the distance over the globe between two places.",
+    "Compute the distance over the globe between two places. "
+    "How far apart two coordinates are as the crow flies (great circle, haversine).",
     returns="The distance in kilometres, rounded to 1 decimal.",
     start_latitude=number("Latitude of the start.", -80, 80, 1),
     start_longitude=number("Longitude of the start.", -99, 99, 1),
@@ -47,7 +48,8 @@ def globe_distance(start_latitude, start_longitude, end_latitude, end_longitude)
 
 
 @tool(
-    "Compute the starting bearing from one place to another.",
+    "Compute the starting bearing from one place to another. "
+    "Tells pilots and sailors which initial heading to take between two coordinates, not how far.",
     returns="The bearing in degrees from north, rounded to 1 decimal.",
     start_latitude=number("Latitude of the start.", -80, 80, 1),
     start_longitude=number("Longitude of the start.", -99, 99, 1),
@@ -78,7 +80,8 @@ def starting_bearing(start_latitude, start_longitude, end_latitude, end_longitud
 
 
 @tool(
-    "Name the compass point nearest to a heading in degrees.",
+    "Name the compass point nearest to a heading in degrees. "
+    "Says which direction, like north or southwest, a bearing or course in degrees means.",
     returns="The compass point, such as NE.",
     heading=number("Heading in degrees from north.", 0, 360, 1),
     detail=choice("How many points to use.", list(_STEPS), default="eight"),
@@ -103,7 +106,8 @@ def compass_point(heading, detail="eight"):
 
 
 @tool(
-    "Turn centimetres on a map into kilometres on the ground.",
+    "Turn centimetres on a map into kilometres on the ground. "
+    "Hikers measure a route with a ruler on paper and learn its real distance.",
     returns="The kilometres on the ground, rounded to 3 decimals.",
     centimetres=number("Length on the map in centimetres.", 1, 60, 1),
     scale=number("Scale number, the 50000 of 1:50000.", 1000, 500000, 0),
@@ -125,7 +129,8 @@ def ground_kilometres(centimetres, scale):
 
 
 @tool(
-    "Turn kilometres on the ground into centimetres to draw on a map.",
+    "Turn kilometres on the ground into centimetres to draw on a map. "
+    "When drawing to scale, tells how long a real-world distance becomes on the paper.",
     returns="The centimetres on the map, rounded to 2 decimals.",
     kilometres=number("Distance on the ground in kilometres.", 1, 90, 1),
     scale=number("Scale number, the 50000 of 1:50000.", 1000, 500000, 0),

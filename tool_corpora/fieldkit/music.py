@@ -48,7 +48,8 @@ def _spell(root, steps):
 
 
 @tool(
-    "Give the frequency in hertz of a musical note.",
+    "Give the frequency in hertz of a musical note. "
+    "Gives the pitch in Hz of a piano key or string for tuning instruments and synths.",
     returns="The frequency in hertz, rounded to 2 decimals.",
     note=pattern("Note with its octave.", lambda r: f"{_key(r)}{r.randint(0, 8)}", "A4"),
     tuning=number("Frequency of A4 in hertz.", 415, 466, 1, default=440),
@@ -76,7 +77,8 @@ def note_frequency(note, tuning=440):
 
 
 @tool(
-    "Transpose a note up or down by some semitones.",
+    "Transpose a note up or down by some semitones. "
+    "Shifts a single pitch higher or lower by half steps, as when changing key.",
     returns="The new note without octave.",
     note=pattern("Note without octave.", _key, "F#"),
     semitones=integer("Semitones to move.", 0, 24),
@@ -104,7 +106,8 @@ def transpose_note(note, semitones, direction, flats=False):
 
 
 @tool(
-    "Compute how many seconds one bar lasts at a tempo.",
+    "Compute how many seconds one bar lasts at a tempo. "
+    "Musicians and producers time a measure from the BPM and the beats it holds.",
     returns="The length of a bar in seconds, rounded to 3 decimals.",
     tempo=number("Beats per minute.", 40, 220, 0),
     beats=integer("Beats in one bar.", 1, 16, default=4),
@@ -128,7 +131,8 @@ def bar_duration(tempo, beats=4):
 
 
 @tool(
-    "Spell the seven notes of a musical scale.",
+    "Spell the seven notes of a musical scale. "
+    "Lists every tone of a key or mode, from major and minor to dorian.",
     returns="The notes of the scale, separated by spaces.",
     tonic=pattern("First note of the scale.", _key, "Eb"),
     mode=choice("Mode of the scale.", list(_MODES)),
@@ -150,7 +154,8 @@ def spell_scale(tonic, mode):
 
 
 @tool(
-    "Spell the three notes of a musical chord.",
+    "Spell the three notes of a musical chord. "
+    "Tells which tones make up a triad, such as C minor or G augmented.",
     returns="The notes of the chord, separated by spaces.",
     root=pattern("Root note of the chord.", _key, "Bb"),
     quality=choice("Quality of the chord.", list(_CHORDS)),

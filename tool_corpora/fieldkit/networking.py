@@ -15,7 +15,8 @@ def _network(address, prefix):
 
 
 @tool(
-    "Give the subnet mask that belongs to a prefix length.",
+    "Give the subnet mask that belongs to a prefix length. "
+    "Translates CIDR slash notation into a dotted netmask, or a wildcard for router access lists.",
     returns="The mask in dotted notation.",
     prefix=integer("Prefix length in bits.", 1, 32),
     wildcard=flag("Give the inverted wildcard mask."),
@@ -38,7 +39,8 @@ def subnet_mask(prefix, wildcard=False):
 
 
 @tool(
-    "Count the usable hosts in a subnet with a prefix length.",
+    "Count the usable hosts in a subnet with a prefix length. "
+    "Tells how many devices or machines fit into a CIDR block of some slash size.",
     returns="The number of host addresses.",
     prefix=integer("Prefix length in bits.", 1, 32),
     ask=[
@@ -57,7 +59,8 @@ def usable_hosts(prefix):
 
 
 @tool(
-    "Find the network address of the subnet an IP lies in.",
+    "Find the network address of the subnet an IP lies in. "
+    "Gives the first address (subnet ID) of the CIDR block a host belongs to.",
     returns="The network address.",
     address=pattern("An IP address.", _draw_address, "10.1.7.20"),
     prefix=integer("Prefix length in bits.", 1, 32),
@@ -77,7 +80,8 @@ def network_address(address, prefix):
 
 
 @tool(
-    "Find the broadcast address of the subnet an IP lies in.",
+    "Find the broadcast address of the subnet an IP lies in. "
+    "Network admins get the last, all-hosts address of a CIDR block with this.",
     returns="The broadcast address.",
     address=pattern("An IP address.", _draw_address, "10.1.7.20"),
     prefix=integer("Prefix length in bits.", 1, 32),
@@ -97,7 +101,8 @@ def broadcast_address(address, prefix):
 
 
 @tool(
-    "Compute how many seconds a download takes on a connection.",
+    "Compute how many seconds a download takes on a connection. "
+    "Estimates the wait for a file to transfer over an internet line of given Mbps speed.",
     returns="The time in seconds, rounded to 2 decimals.",
     megabytes=number("Size of the file in megabytes.", 1, 5000),
     megabits=number("Speed in megabits per second.", 1, 900, 1),

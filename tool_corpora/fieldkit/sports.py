@@ -4,7 +4,8 @@ from tool_corpora.kit import choice, integer, number, tool
 
 
 @tool(
-    "Compute the batting average of a baseball player.",
+    "Compute the batting average of a baseball player. "
+    "Divides a hitter's hits by at-bats (BA), to rate hitting rather than pitching.",
     returns="The average, rounded to 3 decimals.",
     hits=number("Number of hits.", 5, 60, 0),
     at_bats=number("Number of at-bats.", 61, 600, 0),
@@ -26,7 +27,8 @@ def batting_average(hits, at_bats):
 
 
 @tool(
-    "Compute the earned run average of a baseball pitcher.",
+    "Compute the earned run average of a baseball pitcher. "
+    "The ERA statistic: how many runs a pitcher gives up over a full game.",
     returns="The earned runs per nine innings, rounded to 2 decimals.",
     runs=integer("Earned runs allowed.", 0, 99),
     innings=integer("Innings pitched.", 1, 5000),
@@ -46,7 +48,8 @@ def earned_run_average(runs, innings):
 
 
 @tool(
-    "Count the league points of a team from its results.",
+    "Count the league points of a team from its results. "
+    "For football or hockey standings: how many points wins and ties earn in the table.",
     returns="The number of points.",
     wins=integer("Number of wins.", 0, 90),
     draws=integer("Number of draws, one point each.", 0, 90),
@@ -70,7 +73,8 @@ def league_points(wins, draws, win_points=3):
 
 
 @tool(
-    "Compute the pace of a run in minutes per kilometre.",
+    "Compute the pace of a run in minutes per kilometre. "
+    "Joggers and marathoners see how long each kilometre took them, given distance and time.",
     returns="The pace as minutes:seconds.",
     kilometres=number("Distance run in kilometres.", 3, 42, 1),
     minutes=number("Time of the run in minutes.", 15, 99, 1),
@@ -93,7 +97,8 @@ def running_pace(kilometres, minutes):
 
 
 @tool(
-    "Update an Elo rating after one game.",
+    "Update an Elo rating after one game. "
+    "For chess and online gaming: a player's new score after beating or losing to someone.",
     returns="The new rating, rounded to 1 decimal.",
     rating=number("Rating before the game.", 900, 2700, 0),
     opponent=number("Rating of the opponent.", 900, 2700, 0),

@@ -17,7 +17,8 @@ def _place(position):
 
 
 @tool(
-    "Combine two numbers bit by bit with AND.",
+    "Combine two numbers bit by bit with AND. "
+    "Good for masking flags, keeping only the ones that both integers have in common.",
     returns="The result as a whole number.",
     first=integer("First number.", 1, 4000),
     second=integer("Second number.", 1, 4000),
@@ -27,6 +28,16 @@ def _place(position):
         "Combine {first} with {second} by bitwise AND.",
         "Bitwise, what does {first} AND {second} give?",
         "AND the bits of {first} and {second}.",
+        "I have the masks {first} and {second}; which number keeps only the ones they share?",
+        "Result of {first} & {second}, please.",
+        "Mask {first} using {second} and show me what survives.",
+        "Given {second} as a bit mask, which value is left of {first} after ANDing?",
+        "Keep just the bits that are set in both {first} and {second}.",
+        "Could you evaluate {first} & {second} as a binary AND operation?",
+        "Which integer has a 1 exactly where {second} and {first} both have a 1?",
+        "Perform a logical AND on the binary digits of {first} and {second}.",
+        "Two integers, {first} and {second}: give their bit intersection.",
+        "My register holds {first}. Apply an AND with {second}, what's in it now?",
     ],
     held=[
         "Which bits do {first} and {second} both have? Give the bitwise AND.",
@@ -39,7 +50,8 @@ def bitwise_and(first, second):
 
 
 @tool(
-    "Combine two numbers bit by bit with OR.",
+    "Combine two numbers bit by bit with OR. "
+    "Merges flags or permission masks, keeping every one that is set in either integer.",
     returns="The result as a whole number.",
     first=integer("First number.", 1, 4000),
     second=integer("Second number.", 1, 4000),
@@ -49,6 +61,16 @@ def bitwise_and(first, second):
         "Combine {first} with {second} by bitwise OR.",
         "Bitwise, what does {first} OR {second} give?",
         "OR the bits of {first} and {second}.",
+        "Give me {first} | {second} as an integer.",
+        "Merge the set bits of {first} and {second} into a single number.",
+        "Which integer has a 1 wherever {first} or {second} has one?",
+        "Flags {first} and {second} should be united; what's the combined value?",
+        "Perform a logical OR on the binary digits of {first} and {second}.",
+        "My register contains {first}. After ORing in {second}, what will it hold?",
+        "Please work out the union of bits for {second} and {first}.",
+        "Take every bit that's on in at least one of {first}, {second}: total value?",
+        "Could you evaluate {first} | {second} as a binary OR operation?",
+        "I want all flags from {first} plus all flags from {second}, overlaps only once, using OR.",
     ],
     held=[
         "Merge all bits of {first} and {second} with a bitwise OR.",
@@ -61,7 +83,8 @@ def bitwise_or(first, second):
 
 
 @tool(
-    "Combine two numbers bit by bit with XOR.",
+    "Combine two numbers bit by bit with XOR. "
+    "Exclusive or for toggling flags, parity and masks, keeping ones set in only one integer.",
     returns="The result as a whole number.",
     first=integer("First number.", 1, 4000),
     second=integer("Second number.", 1, 4000),
@@ -83,7 +106,8 @@ def bitwise_xor(first, second):
 
 
 @tool(
-    "Shift the bits of a number left or right.",
+    "Shift the bits of a number left or right. "
+    "Moves the whole binary pattern sideways, a quick doubling or halving by powers of two.",
     returns="The shifted number.",
     value=integer("Number to shift.", 1, 4000),
     direction=choice("Where the bits go.", ["left", "right"]),
@@ -108,7 +132,8 @@ def shift_number_bits(value, direction, places=1):
 
 
 @tool(
-    "Count the one bits or the zero bits in a number.",
+    "Count the one bits or the zero bits in a number. "
+    "Popcount of a single integer: how many ones, or zeros, its binary form has.",
     returns="The count as a whole number.",
     value=integer("Number to look into.", 1, 9000),
     zeros=flag("Whether to count zero bits after the highest one."),
@@ -131,7 +156,8 @@ def count_number_bits(value, zeros=False):
 
 
 @tool(
-    "Switch on the bit at one position of a number.",
+    "Switch on the bit at one position of a number. "
+    "Sets a single flag, making that binary digit a one and leaving the others untouched.",
     returns="The changed number.",
     value=integer("Number to change.", 1, 4000),
     position=integer("Position, counted from 0.", 0, 15),
@@ -141,6 +167,16 @@ def count_number_bits(value, zeros=False):
         "In the number {value}, switch bit {position} on.",
         "What is {value} with the bit at position {position} switched on?",
         "Switch the bit on in {value} at position {position}.",
+        "Set bit number {position} in {value}, please.",
+        "Make the bit with index {position} of the integer {value} a one.",
+        "My options are stored as {value}. Enable the flag at bit {position}.",
+        "Which number do I get by activating bit {position} in {value}?",
+        "Counting from zero, force position {position} of {value} to be a 1 bit.",
+        "Value {value}, bit {position} set: what's the new value?",
+        "Put a 1 into binary place {position} of {value} without touching anything else.",
+        "Could you raise the bit at index {position} within {value}?",
+        "What does {value} become once bit {position} is made 1?",
+        "Ensure that flag {position} is lit in {value} and hand me the updated integer.",
     ],
     held=[
         "I want position {position} of {value} to be on. Which number has that bit?",
@@ -153,7 +189,8 @@ def switch_bit_on(value, position):
 
 
 @tool(
-    "Switch off the bit at one position of a number.",
+    "Switch off the bit at one position of a number. "
+    "Clears a single flag, setting that binary digit to zero and leaving the rest alone.",
     returns="The changed number.",
     value=integer("Number to change.", 1, 4000),
     position=integer("Position, counted from 0.", 0, 11),
@@ -163,6 +200,16 @@ def switch_bit_on(value, position):
         "In the number {value}, switch bit {position} off.",
         "What is {value} with the bit at position {position} switched off?",
         "Switch the bit off in {value} at position {position}.",
+        "Clear bit number {position} in {value}, please.",
+        "Set the bit with index {position} of the integer {value} to zero.",
+        "I've a flag field equal to {value}. Disable the flag at bit {position}.",
+        "Which number do I get by unsetting bit {position} in {value}?",
+        "Reset bit index {position} to 0 within {value}.",
+        "Counting from zero, force position {position} of {value} to be a 0 bit.",
+        "Value {value}, bit {position} cleared: what's the new value?",
+        "Knock out the one at binary position {position} from {value}, if there is any.",
+        "Could you make bit {position} zero and leave the other bits of {value} alone?",
+        "What remains of {value} once the bit in place {position} has been erased?",
     ],
     held=[
         "I want position {position} of {value} to be off. Which number lacks that bit?",
@@ -175,7 +222,8 @@ def switch_bit_off(value, position):
 
 
 @tool(
-    "Count the bits in which two numbers differ.",
+    "Count the bits in which two numbers differ. "
+    "Hamming distance of two integers, how many binary places are not the same.",
     returns="The number of differing bits.",
     first=integer("First number.", 1, 9000),
     second=integer("Second number.", 1, 9000),
@@ -185,6 +233,16 @@ def switch_bit_off(value, position):
         "How many bits differ between {first} and {second}?",
         "Number of bits that differ from {first} to {second}?",
         "Compare {first} with {second} and count where the bits differ.",
+        "What's the Hamming distance between {first} and {second}?",
+        "Write {first} and {second} in binary: how many places don't match?",
+        "How many bit flips turn {first} into {second}?",
+        "Hamming distance, integers {first} and {second}.",
+        "I sent {first} but received {second}; tell me how many bits got corrupted.",
+        "Tally the binary positions at which {first} isn't the same as {second}.",
+        "Give the amount of mismatching binary digits in the pair {first}, {second}.",
+        "By how many bits is {second} unlike {first}?",
+        "To get from {first} to {second}, how many bits must I toggle?",
+        "Please determine the number of ones in the XOR of {first} and {second}.",
     ],
     held=[
         "Tell me how many bits are different in {first} and {second}.",
@@ -197,7 +255,8 @@ def differing_bits(first, second):
 
 
 @tool(
-    "Reverse the order of the bits in a number of fixed width.",
+    "Reverse the order of the bits in a number of fixed width. "
+    "Mirrors a byte or word, so that the lowest binary digit becomes the highest.",
     returns="The number with its bits reversed.",
     value=integer("Number to reverse.", 1, 255),
     width=integer("Width in bits.", 8, 32, default=8),
@@ -207,6 +266,19 @@ def differing_bits(first, second):
         "With width {width}, what is {value} after its bits are reversed?",
         "What number has the bits of {value} in reverse order?",
         "Read the bits of {value} in reverse, width {width}.",
+        "Mirror the binary digits of {value} and tell me the resulting number.",
+        "Flip {value} end to end in binary, treating it as a {width}-bit number.",
+        "If I read the byte {value} from right to left in binary, which integer results?",
+        "Using {width} bits in total, swap the bit sequence of {value} back to front.",
+        "I've got a value of {value} in a register {width} bits wide. What is it mirrored bitwise?",
+        "Turn the bit sequence of {value} around, lowest bit first.",
+        (
+            "Which integer appears when the least significant bit of {value} becomes the most "
+            "significant, and so on?"
+        ),
+        "Bit mirror of {value}, word size {width}.",
+        "Could you put the binary digits of {value} backwards for me?",
+        "Our device sends its bits backwards. Correct the number {value}, given {width}-bit words.",
     ],
     held=[
         "Which number comes out when all bits in {value} are reversed?",

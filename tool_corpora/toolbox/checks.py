@@ -85,7 +85,8 @@ def _secret(rng):
 
 
 @tool(
-    "Check whether a card number passes the Luhn test.",
+    "Check whether a card number passes the Luhn test. "
+    "Catches typos in a complete credit card number by testing its checksum.",
     returns="True if the number passes.",
     digits=pattern("Digits of the card number.", _code(8, _luhn, 10), "79927398"),
     ask=[
@@ -94,6 +95,16 @@ def _secret(rng):
         "Is {digits} a number that passes Luhn?",
         "Run the Luhn test on the card number {digits}.",
         "Luhn test for {digits}, please.",
+        "Could {digits} be a genuine card number as far as the Luhn checksum goes?",
+        "Verify the credit card number {digits} via the mod 10 check.",
+        "A customer gave us {digits} as a card number. Is its checksum right?",
+        "Is the Luhn checksum of {digits} correct?",
+        "Card {digits}: valid by Luhn or not?",
+        "Tell me whether {digits} fails or satisfies the Luhn algorithm.",
+        "Did I mistype my card number {digits}? Use Luhn's formula to see.",
+        "Please validate {digits} as a payment card number with the modulus 10 method.",
+        "Would a shop's Luhn verification accept {digits}?",
+        "Put the number {digits} through a Luhn validation and report yes or no.",
     ],
     held=[
         "I typed the card number {digits}. Will it pass a Luhn test?",
@@ -106,7 +117,8 @@ def passes_luhn_test(digits):
 
 
 @tool(
-    "Compute the Luhn check digit to put after some digits.",
+    "Compute the Luhn check digit to put after some digits. "
+    "Supplies the missing last digit that completes a new card or account number.",
     returns="The check digit from 0 to 9.",
     digits=pattern("Digits without the check digit.", _seven, "7992739"),
     ask=[
@@ -115,6 +127,16 @@ def passes_luhn_test(digits):
         "I need a Luhn check digit to append to {digits}.",
         "What check digit completes {digits} under Luhn?",
         "For the digits {digits}, give the Luhn check digit.",
+        "Our customer number is {digits}, still lacking its final Luhn digit. Which one is it?",
+        "Work out the last digit that makes {digits} valid according to the Luhn formula.",
+        "Luhn check digit for {digits}?",
+        "Which single digit must be added behind {digits} so the mod 10 algorithm accepts it?",
+        "Calculate a mod-10 checksum digit for the sequence {digits}.",
+        "I'm generating card numbers: the payload is {digits}, what control digit follows?",
+        "Determine the Luhn control digit belonging to {digits}.",
+        "Append what to {digits} to satisfy Luhn?",
+        "Please find the missing checksum digit at the end of {digits}, using Luhn's method.",
+        "Given {digits} without its verification digit, tell me that digit (Luhn).",
     ],
     held=[
         "The card starts with {digits}. What must its Luhn check digit be?",
@@ -126,7 +148,8 @@ def luhn_check_digit(digits):
 
 
 @tool(
-    "Check whether a book number is a valid ISBN of ten digits.",
+    "Check whether a book number is a valid ISBN of ten digits. "
+    "Librarians and booksellers catch a mistyped code from the back of a paperback.",
     returns="True if the ISBN is valid.",
     isbn=pattern("The ISBN to check.", _code(10, _isbn, 11), "0306406152"),
     ask=[
@@ -147,7 +170,8 @@ def valid_book_isbn(isbn):
 
 
 @tool(
-    "Check whether the barcode of a product is a valid EAN.",
+    "Check whether the barcode of a product is a valid EAN. "
+    "Tests the checksum of the short code under the stripes on groceries and shop goods.",
     returns="True if the barcode is valid.",
     barcode=pattern("Eight digits of the barcode.", _code(8, _ean, 10), "73513537"),
     ask=[
@@ -156,6 +180,16 @@ def valid_book_isbn(isbn):
         "Does the barcode {barcode} of this product check out?",
         "Tell me if the EAN {barcode} is valid.",
         "Validate barcode {barcode} for a product label.",
+        "The scanner read {barcode} off a package. Is that a correct EAN code?",
+        "Eight-digit EAN {barcode}: genuine or faulty?",
+        "Verify the product code {barcode} printed beneath the bars.",
+        "Could {barcode} be a real EAN number on an article?",
+        "Is the check digit of the product barcode {barcode} right?",
+        "I copied {barcode} from the back of a cereal box; does this EAN hold up?",
+        "Please test whether {barcode} is a properly formed article barcode.",
+        "Would a supermarket till accept the barcode {barcode} as valid?",
+        "Did I type the EAN {barcode} wrong, or is it fine?",
+        "See if the eight-digit goods code {barcode} has a correct checksum.",
     ],
     held=[
         "The scanner read the barcode {barcode}. Is it a valid EAN?",
@@ -168,7 +202,8 @@ def valid_product_barcode(barcode):
 
 
 @tool(
-    "Check whether a text has the shape of an email address.",
+    "Check whether a text has the shape of an email address. "
+    "Form validation that catches a mistyped mail address, without sending any message to it.",
     returns="True if it looks like an email address.",
     address=pattern("Address to check.", _email, "anna@mail.com"),
     ask=[
@@ -189,7 +224,8 @@ def looks_like_email(address):
 
 
 @tool(
-    "Check whether a text is a palindrome that reads the same backwards.",
+    "Check whether a text is a palindrome that reads the same backwards. "
+    "For words, names or phrases that may be the same forwards and in reverse.",
     returns="True if it is a palindrome.",
     phrase=pattern("Text to check.", _mirror, "level"),
     strict=flag("Whether capitals and spaces count."),
@@ -212,7 +248,8 @@ def is_palindrome_text(phrase, strict=False):
 
 
 @tool(
-    "Check whether the brackets in an expression are balanced.",
+    "Check whether the brackets in an expression are balanced. "
+    "Spots a missing or misplaced parenthesis, square bracket or brace in code or a formula.",
     returns="True if every bracket is closed in the right order.",
     expression=pattern("Expression with brackets.", _brackets, "([a]b)"),
     ask=[
@@ -221,6 +258,16 @@ def is_palindrome_text(phrase, strict=False):
         'Does "{expression}" close all its brackets?',
         'Is "{expression}" balanced as to brackets?',
         'Find out if the brackets of "{expression}" match.',
+        'I typed "{expression}"; did I forget a closing bracket anywhere?',
+        'Do the opening and closing parentheses pair up properly in "{expression}"?',
+        'Verify that every bracket of "{expression}" has its partner.',
+        '"{expression}" - are all brackets nested correctly?',
+        'Is there an unmatched bracket somewhere in "{expression}"?',
+        'Look at the formula "{expression}" and say whether its parentheses are well formed.',
+        'My parser chokes on "{expression}". Is the bracketing OK?',
+        'Please test if the bracket structure in "{expression}" is sound.',
+        'Does each bracket that opens in "{expression}" get shut in the proper sequence?',
+        'Bracket check needed, input expression "{expression}".',
     ],
     held=[
         'I wrote the expression "{expression}". Did I balance the brackets?',
@@ -238,7 +285,8 @@ def balanced_brackets(expression):
 
 
 @tool(
-    "Rate how strong a password is.",
+    "Rate how strong a password is. "
+    "Judges if a passphrase or login secret is safe enough or too easy to guess.",
     returns="One of weak, fair and strong.",
     password=pattern("Password to rate.", _secret, "Kolane42!"),
     shortest=integer("Shortest length that is not weak.", 6, 11, default=8),
@@ -248,6 +296,25 @@ def balanced_brackets(expression):
         'Is the password "{password}" strong if the shortest length is {shortest}?',
         'With {shortest} as shortest length, rate "{password}" as a password.',
         'Would you call "{password}" a strong password?',
+        'I plan to log in using "{password}"; is that secure enough?',
+        'Assess the security of "{password}" as a login password.',
+        (
+            "Anything below {shortest} characters counts as weak. How good is my password "
+            '"{password}"?'
+        ),
+        'Weak, fair or strong: which applies to the passphrase "{password}"?',
+        'Grade "{password}" for password safety, with a minimum length of {shortest}.',
+        (
+            "Our policy demands at least {shortest} characters; judge the password "
+            '"{password}" by it.'
+        ),
+        'Could a hacker easily guess the password "{password}"? Give me a rating.',
+        'Evaluate how safe "{password}" would be as my new password.',
+        'Password "{password}", minimum {shortest} characters - strength?',
+        (
+            'What strength does the secret "{password}" reach when passwords shorter than '
+            "{shortest} are considered weak?"
+        ),
     ],
     held=[
         'I want to use "{password}" as my password. Is it strong enough?',
@@ -264,7 +331,8 @@ def password_strength(password, shortest=8):
 
 
 @tool(
-    "Check whether numbers stand in rising or falling order.",
+    "Check whether numbers stand in rising or falling order. "
+    "Says if a list is already sorted, ascending or descending, without sorting it.",
     returns="True if the numbers are in that order.",
     numbers=integers("Numbers to check.", 1, 99, 2, 4),
     order=choice("Order to check for.", ["rising", "falling"], default="rising"),
@@ -274,6 +342,31 @@ def password_strength(password, shortest=8):
         "Do the numbers {numbers} form a {order} row?",
         "Is the order of {numbers} {order}?",
         "Are {numbers} already in order?",
+        "Is the list {numbers} sorted from smallest to largest?",
+        (
+            "Does the sequence {numbers} go down all the way?",
+            {"order": "falling"},
+        ),
+        (
+            "Here are my readings: {numbers}. Are they ascending?",
+            {"order": "rising"},
+        ),
+        (
+            "Verify that {numbers} is arranged in descending order.",
+            {"order": "falling"},
+        ),
+        "Tell me whether these values are {order}: {numbers}.",
+        "I want to know whether {numbers} is sorted already, lowest first.",
+        (
+            "Highest first, lowest last: does that hold for {numbers}?",
+            {"order": "falling"},
+        ),
+        "Test for a {order} sequence in {numbers}, please.",
+        "Have I sorted {numbers} correctly, in increasing order?",
+        (
+            "The prices were {numbers}; did they keep dropping?",
+            {"order": "falling"},
+        ),
     ],
     held=[
         "I lined up the numbers {numbers}. Is that {order} order?",

@@ -23,7 +23,8 @@ def _minutes(time):
 
 
 @tool(
-    "Find the date a number of days after a date.",
+    "Find the date a number of days after a date. "
+    "Answers which calendar day is so many days later, as for deadlines and return periods.",
     returns="The later date, YYYY-MM-DD.",
     start=date("Date to count from."),
     days=integer("Number of days to add.", 0, 2000),
@@ -33,6 +34,16 @@ def _minutes(time):
         "Starting on {start}, which date comes {days} days later?",
         "Move the date {start} forward by {days} days.",
         "Count {days} days on from {start}.",
+        "If today is {start}, what will the date be in {days} days?",
+        "The invoice is dated {start} and due in {days} days. When must I pay?",
+        "Calculate {start} plus {days} days.",
+        "A package shipped on {start} takes {days} days; on what day does it arrive?",
+        "Give the calendar date that lies {days} days past {start}.",
+        "My visa lasts {days} days from {start}. When will it expire?",
+        "{days} days from {start} - which date?",
+        "Tell me the day reached after {days} days have gone by since {start}.",
+        "We begin on {start} and the project runs for {days} days; find the end date.",
+        "Postpone the deadline of {start} by {days} days, please.",
     ],
     held=[
         "My ticket of {start} runs out {days} days later. On which date?",
@@ -45,7 +56,8 @@ def add_days(start, days):
 
 
 @tool(
-    "Find the date a number of days before a date.",
+    "Find the date a number of days before a date. "
+    "Goes back in the calendar, to find which day it was so many days ago.",
     returns="The earlier date, YYYY-MM-DD.",
     start=date("Date to count back from."),
     days=integer("Number of days to subtract.", 0, 2000),
@@ -67,7 +79,9 @@ def subtract_days(start, days):
 
 
 @tool(
-    "Find the date a number of weeks after a date.",
+    "Find the date a number of weeks after a date. "
+    "Which calendar day is so many weeks ahead, as for pregnancies, courses and follow-up "
+    "appointments.",
     returns="The later date, YYYY-MM-DD.",
     start=date("Date to count from."),
     weeks=integer("Number of weeks to add.", 0, 500),
@@ -76,6 +90,16 @@ def subtract_days(start, days):
         "Add {weeks} weeks to {start}.",
         "Starting on {start}, which date comes {weeks} weeks later?",
         "Move {start} forward by {weeks} weeks.",
+        "The course opens on {start} and goes on for {weeks} weeks; when is it finished?",
+        "Calculate {start} plus {weeks} weeks.",
+        "If my cast was put on at {start} and stays for {weeks} weeks, when does it come off?",
+        "Which day will it be once {weeks} weeks have elapsed since {start}?",
+        "Reschedule the meeting of {start} to {weeks} weeks later.",
+        "{weeks} weeks from {start} - on what date is that?",
+        "Find the calendar day lying {weeks} full weeks beyond {start}.",
+        "Delivery takes {weeks} weeks. I ordered on {start}, so when should it get here?",
+        "Please tell me the date in {weeks} weeks, taking {start} as today.",
+        "Training plan of {weeks} weeks, first day {start}. End date?",
     ],
     held=[
         "The course begins {start} and lasts {weeks} weeks. When is it over?",
@@ -87,7 +111,8 @@ def add_weeks(start, weeks):
 
 
 @tool(
-    "Find the date a number of months after a date.",
+    "Find the date a number of months after a date. "
+    "Dates the end of a subscription, contract, warranty or probation running for some months.",
     returns="The later date, YYYY-MM-DD, at most the last day of its month.",
     start=date("Date to count from."),
     months=integer("Number of months to add.", 0, 240),
@@ -96,6 +121,16 @@ def add_weeks(start, weeks):
         "Add {months} months to {start}.",
         "Starting on {start}, which date comes {months} months later?",
         "Move {start} forward by {months} months.",
+        "My contract began on {start} and lasts {months} months. When is it over?",
+        "Which date will it be once {months} months have passed since {start}?",
+        "Calculate {start} plus {months} months.",
+        "The warranty covers {months} months from the purchase on {start}; up to what date?",
+        "Push the appointment on {start} back by {months} months, please.",
+        "{months} months from {start} - give me the calendar date.",
+        "If I subscribe on {start} for {months} months, what day does the subscription run out?",
+        "Find the date lying {months} calendar months beyond {start}.",
+        "Extend a deadline of {start} by another {months} months.",
+        "A baby was born on {start}. On which date does it turn {months} months old?",
     ],
     held=[
         "A guarantee from {start} holds {months} months. Until which date?",
@@ -116,7 +151,8 @@ def add_months(start, months):
 
 
 @tool(
-    "Count the days between two dates.",
+    "Count the days between two dates. "
+    "A countdown to a holiday, or the length of a stay, with weekends counted in.",
     returns="The number of days, in either order of the dates.",
     first=date("One date."),
     last=date("The other date."),
@@ -130,6 +166,30 @@ def add_months(start, months):
             {"inclusive": True},
         ),
         ("How many days lie between {first} and {last}, inclusive?", {"inclusive": True}),
+        "We arrive on {first} and leave on {last}. How long is that in days?",
+        "How far apart, in days, are {first} and {last}?",
+        (
+            "Including the first and the last day, how long does {first} to {last} take?",
+            {"inclusive": True},
+        ),
+        "Until {last}, how many days do I have to wait if it's {first} now?",
+        "Work out the gap in days separating {last} from {first}.",
+        (
+            "The fair runs from {first} through {last}. Counting both ends, how many days is "
+            "it open?",
+            {"inclusive": True},
+        ),
+        "Days elapsed since {first}, as of {last}?",
+        (
+            "Tell me the length in days of the period {first} to {last}, start and end day "
+            "included.",
+            {"inclusive": True},
+        ),
+        (
+            "If I borrowed a book on {first} and returned it on {last}, for how many days did "
+            "I have it?"
+        ),
+        "Difference of the dates {first} and {last}, measured in days, please.",
     ],
     held=[
         "I left on {first} and came back on {last}. How many days passed between?",
@@ -141,7 +201,9 @@ def count_days_between(first, last, inclusive=False):
 
 
 @tool(
-    "Count the working days, Monday to Friday, between two dates.",
+    "Count the working days, Monday to Friday, between two dates. "
+    "How many business days (weekdays) a project or leave takes, leaving out Saturdays and "
+    "Sundays.",
     returns="The number of working days from the earlier date up to, not with, the later.",
     first=date("One date."),
     last=date("The other date."),
@@ -150,6 +212,16 @@ def count_days_between(first, last, inclusive=False):
         "Count the working days from {first} to {last}.",
         "Give the number of working days between the dates {first} and {last}.",
         "From {first} until {last}, how many days do we have to work?",
+        "How many business days lie between {first} and {last}?",
+        "My leave starts {first} and I'm back at {last}; how many weekdays does it cost me?",
+        "Leaving out weekends, how many days pass from {first} to {last}?",
+        "Business days, {first} to {last}?",
+        "Tell me the count of Mondays through Fridays in the stretch from {first} until {last}.",
+        "The office got the order on {first} and must ship by {last}. How many workdays is that?",
+        "Calculate the weekdays between {first} and {last}, ignoring Saturdays and Sundays.",
+        "By {last}, how many working days will have gone by since {first}?",
+        "I'm paid per workday. How many do I have in the period {first} to {last}?",
+        "Figure out how many days aren't weekend days between {first} and {last}.",
     ],
     held=[
         "The job started {first} and was due {last}. How many working days is that?",
@@ -163,7 +235,8 @@ def count_working_days(first, last):
 
 
 @tool(
-    "Tell which day of the week a date falls on.",
+    "Tell which day of the week a date falls on. "
+    "Whether a birthday, wedding or holiday is on a Monday, a Sunday or some other weekday.",
     returns="The weekday's name in lower case, or its first three letters.",
     day=date("Date to look at."),
     short=flag("Give only the first three letters."),
@@ -186,7 +259,8 @@ def weekday_of_date(day, short=False):
 
 
 @tool(
-    "Find the first given weekday that comes after a date.",
+    "Find the first given weekday that comes after a date. "
+    "Which date is the coming Monday or Friday, as for the next delivery or meeting.",
     returns="The date of that weekday, YYYY-MM-DD.",
     start=date("Date to search from."),
     weekday=choice("Weekday to find.", _WEEKDAYS[:5]),
@@ -195,6 +269,19 @@ def weekday_of_date(day, short=False):
         "Find the next {weekday} after {start}.",
         "When is the next {weekday} following {start}?",
         "After {start}, on which date does the first {weekday} come?",
+        (
+            "The rubbish is collected every {weekday}. It's {start} today, so what date is "
+            "the coming pick-up?"
+        ),
+        "Which date does the {weekday} right after {start} fall on?",
+        "Give me the date of the earliest {weekday} later than {start}.",
+        "Counting from {start}, when do we reach a {weekday}?",
+        "I missed class on {start}; the next one is held on a {weekday}. What's the date?",
+        "Upcoming {weekday} past {start}: date?",
+        "Look in the calendar for the {weekday} that comes soonest after {start}.",
+        "If {start} has passed, on what day of the calendar is the following {weekday}?",
+        "Please tell me the date of the closest {weekday} beyond {start}.",
+        "Our team meets on {weekday}. Find the first meeting date following {start}.",
     ],
     held=[
         "We meet on the next {weekday} once {start} is over. Which date?",
@@ -207,7 +294,8 @@ def next_weekday_after(start, weekday):
 
 
 @tool(
-    "Work out a person's age on a date from the birth date.",
+    "Work out a person's age on a date from the birth date. "
+    "How old somebody, or a baby in months, is, was or will be on some day.",
     returns="The age in full years or full months.",
     birth=date("Date of birth.", 1930, 1989),
     day=date("Date on which the age is wanted.", 1990, 2049),
@@ -218,6 +306,25 @@ def next_weekday_after(start, weekday):
         "What is my age on {day}, if my birth was {birth}?",
         "Give the age in {unit} on {day} of a woman born {birth}.",
         "How old in {unit} will a man born on {birth} be on {day}?",
+        "My daughter came into the world on {birth}. What age has she reached by {day}?",
+        (
+            "Date of birth {birth}, reference date {day}: age in full years?",
+            {"unit": "years"},
+        ),
+        (
+            "By {day}, how many months old is a baby born on {birth}?",
+            {"unit": "months"},
+        ),
+        "Calculate someone's age as of {day}; their birthday is {birth}.",
+        "Will an applicant born {birth} be of age on {day}? State how many years old they are.",
+        (
+            "Count the complete months of life on {day} for a child delivered on {birth}.",
+            {"unit": "months"},
+        ),
+        "The form wants the age, in {unit}, on {day}. I was born on {birth}.",
+        "A player has the birth date {birth}; tell me their age when the season opens on {day}.",
+        "Expressed in {unit}, what age does a person with birthday {birth} have on {day}?",
+        "On {day}, how many years will my grandfather, born {birth}, have lived?",
     ],
     held=[
         "With a birth date of {birth}, what age does one have on {day}?",
@@ -233,7 +340,8 @@ def age_on_date(birth, day, unit="years"):
 
 
 @tool(
-    "Find the clock time a number of minutes after a time.",
+    "Find the clock time a number of minutes after a time. "
+    "When a cake, film, meeting or parking ticket will be over, given its start and duration.",
     returns="The later clock time, HH:MM, past midnight if need be.",
     time=clock("Clock time to start from."),
     minutes=integer("Number of minutes to add.", 0, 1440),
@@ -254,7 +362,8 @@ def add_clock_minutes(time, minutes):
 
 
 @tool(
-    "Count the minutes from one clock time to another.",
+    "Count the minutes from one clock time to another. "
+    "Measures how long a shift, train ride, nap or lesson lasts from beginning to finish.",
     returns="The number of minutes, past midnight if the end is earlier.",
     start=clock("Clock time at the start."),
     end=clock("Clock time at the end."),
@@ -263,6 +372,19 @@ def add_clock_minutes(time, minutes):
         "Count the minutes between the clock times {start} and {end}.",
         "The train leaves at {start} and arrives at {end}. How many minutes does it take?",
         "My shift ends at {end} and starts at {start}; count its minutes.",
+        "The film begins at {start} and is over at {end}. How long is it in minutes?",
+        "If I fall asleep at {start} and wake up at {end}, for how many minutes did I sleep?",
+        "Express the span from {start} until {end} in minutes.",
+        "It's {start} now and my bus goes at {end}; how many minutes have I left?",
+        "Duration in minutes, start {start}, end {end}.",
+        "Calculate how many minutes pass before it is {end}, beginning at {start}.",
+        "By {end}, how many minutes has a cake been baking that went in at {start}?",
+        (
+            "What difference, in minutes, lies between a clock showing {start} and one later "
+            "showing {end}?"
+        ),
+        "A meeting closed at {end} after opening at {start}. Give its length in minutes.",
+        "I parked at {start} and drove off at {end}, so how many minutes do I owe?",
     ],
     held=[
         "Someone slept from {start} until {end}. For how many minutes?",

@@ -57,7 +57,8 @@ def _moved(plain, shifts):
 
 
 @tool(
-    "Encode a text into its base64 code.",
+    "Encode a text into its base64 code. "
+    "Packs a message or string safely for email, a data link or a web header.",
     returns="The base64 code.",
     text=text("Text to encode.", 1, 2),
     bare=flag("Leave out the equals signs at the end."),
@@ -79,7 +80,8 @@ def encode_base64(text, bare=False):
 
 
 @tool(
-    "Decode a base64 code back into text.",
+    "Decode a base64 code back into text. "
+    "Unpacks an encoded string, such as one from an email, token or URL, to read it.",
     returns="The decoded text.",
     code=pattern("Base64 code.", lambda r: _base64(_drawn_word(r)), "bWVsb24="),
     ask=[
@@ -87,6 +89,16 @@ def encode_base64(text, bare=False):
         'What text does the base64 code "{code}" decode to?',
         'Read the base64 code "{code}".',
         'Turn "{code}" from base64 back into text.',
+        'Somebody sent me "{code}", which looks like base64. What does it say?',
+        'Convert the base64 string "{code}" to plain text.',
+        'Base64 decode needed, input "{code}".',
+        'What message is hidden in the base64 data "{code}"?',
+        'Please unpack "{code}"; it was encoded with base64.',
+        'I need the original words behind the base64 sequence "{code}".',
+        'Which readable text lies behind "{code}" once base64 is undone?',
+        'Reverse the base64 encoding of "{code}".',
+        'Could you make the base64 token "{code}" legible for me?',
+        'There\'s a base64 value "{code}" in my config file. Show it in clear text.',
     ],
     held=[
         'Someone sent me "{code}" in base64; decode it.',
@@ -98,7 +110,8 @@ def decode_base64(code):
 
 
 @tool(
-    "Encode a word as hexadecimal character codes.",
+    "Encode a word as hexadecimal character codes. "
+    "Shows the bytes behind the letters of a word in hex, as in a dump.",
     returns="Two hexadecimal digits for each byte.",
     word=word("Word to encode."),
     upper=flag("Use upper-case digits."),
@@ -108,6 +121,28 @@ def decode_base64(code):
         'Write the word "{word}" in hexadecimal.',
         ('Encode "{word}" as upper case hexadecimal.', {"upper": True}),
         ('In upper case, give the hexadecimal encoding of "{word}".', {"upper": True}),
+        'Convert "{word}" into hex codes, character by character.',
+        'Which hex bytes represent "{word}"?',
+        (
+            'Show me the hex dump of "{word}", letters A to F capitalised.',
+            {"upper": True},
+        ),
+        'How does "{word}" look when each letter is replaced by its hexadecimal code?',
+        (
+            'Translate "{word}" to hex using capital letters for the digits.',
+            {"upper": True},
+        ),
+        'I need "{word}" spelled out as hexadecimal bytes.',
+        (
+            'Hex of "{word}", in capitals, please.',
+            {"upper": True},
+        ),
+        'Could you turn the string "{word}" into base 16 character codes?',
+        'For a debugging note, represent "{word}" by its character codes in base 16.',
+        (
+            'My tool only accepts uppercase hex. What should I enter for "{word}"?',
+            {"upper": True},
+        ),
     ],
     held=[
         'How does the word "{word}" look once encoded with hexadecimal?',
@@ -120,7 +155,8 @@ def encode_hexadecimal(word, upper=False):
 
 
 @tool(
-    "Decode hexadecimal character codes back into text.",
+    "Decode hexadecimal character codes back into text. "
+    "Makes a hex dump readable, turning pairs of hex digits into the letters they represent.",
     returns="The decoded text.",
     code=pattern("Hexadecimal code.", lambda r: _drawn_word(r).encode().hex(), "6d656c6f6e"),
     ask=[
@@ -139,7 +175,8 @@ def decode_hexadecimal(code):
 
 
 @tool(
-    "Encrypt a text by shifting its letters forward in the alphabet.",
+    "Encrypt a text by shifting its letters forward in the alphabet. "
+    "Makes a secret message in Caesar cipher, replacing each letter by a later one.",
     returns="The encrypted text.",
     text=text("Text to encrypt.", 1, 3),
     shift=integer("How far letters are shifted.", 0, 25, default=3),
@@ -149,6 +186,19 @@ def decode_hexadecimal(code):
         'Shift each letter of "{text}" forward by {shift} to encrypt it.',
         'With a letter shift of {shift}, what is "{text}" encrypted?',
         'What does "{text}" become in encrypted, letter-shifted form?',
+        'Put "{text}" into Caesar cipher.',
+        (
+            'Make a secret message of "{text}" by moving all letters {shift} places on in '
+            "the alphabet."
+        ),
+        'Caesar encode "{text}", offset {shift}.',
+        'I\'d like to hide the note "{text}" with a simple Caesar code.',
+        'How does "{text}" read once it\'s been enciphered the Caesar way?',
+        'Using a displacement of {shift} letters, scramble "{text}" so nobody can read it.',
+        'Replace each letter by the one {shift} further along, for the message "{text}".',
+        'Disguise "{text}" as Julius Caesar would have done.',
+        'What\'s the ciphertext for "{text}" if the alphabet is advanced by {shift}?',
+        'Please code "{text}" by pushing its letters ahead in the alphabet.',
     ],
     held=[
         'Make a secret of "{text}": encrypt it by a shift of {shift}.',
@@ -161,7 +211,8 @@ def shift_encrypt(text, shift=3):
 
 
 @tool(
-    "Decrypt a text by shifting its letters back in the alphabet.",
+    "Decrypt a text by shifting its letters back in the alphabet. "
+    "Cracks open a secret message in Caesar cipher when the shift is known.",
     returns="The decrypted text.",
     text=text("Text to decrypt.", 1, 3),
     shift=integer("How far letters were shifted.", 0, 25, default=3),
@@ -171,6 +222,22 @@ def shift_encrypt(text, shift=3):
         'Shift each letter of "{text}" back by {shift} to decrypt it.',
         'With a letter shift of {shift}, what is "{text}" decrypted?',
         'What does the letter-shifted text "{text}" become when decrypted?',
+        'Crack this Caesar cipher for me: "{text}".',
+        (
+            'The secret note reads "{text}" and every letter was moved {shift} places. What '
+            "is the original?"
+        ),
+        'Undo the Caesar shift of {shift} in "{text}".',
+        'Recover the plain message from the Caesar text "{text}".',
+        (
+            "Every letter was pushed along by {shift}; please restore the readable version of "
+            '"{text}".'
+        ),
+        'My friend wrote "{text}" in Caesar code. What did she want to say?',
+        'Caesar decode "{text}", offset {shift}.',
+        'Move the letters in "{text}" backwards through the alphabet so I can read the message.',
+        'Knowing the alphabet was displaced by {shift}, can you decipher "{text}"?',
+        'Which plain sentence is concealed in the Caesar-enciphered "{text}"?',
     ],
     held=[
         'Undo the secret "{text}": decrypt it by a shift of {shift}.',
@@ -183,7 +250,8 @@ def shift_decrypt(text, shift=3):
 
 
 @tool(
-    "Encrypt or decrypt a text with a Vigenere key word.",
+    "Encrypt or decrypt a text with a Vigenere key word. "
+    "Keeps a message secret, or unlocks one, by a password rather than one fixed Caesar shift.",
     returns="The text with its letters moved by the letters of the key.",
     text=text("Text to change.", 1, 3),
     key=word("Key word of the cipher."),
@@ -194,6 +262,28 @@ def shift_decrypt(text, shift=3):
         'What is "{text}" under the Vigenere key "{key}"?',
         ('Undo the Vigenere cipher on "{text}" with the key "{key}".', {"undo": True}),
         ('With the key "{key}", undo Vigenere on the text "{text}".', {"undo": True}),
+        'Scramble the message "{text}" the Vigenere way; our secret word is "{key}".',
+        (
+            'I received "{text}", encrypted by Vigenere with the key "{key}". What does it say?',
+            {"undo": True},
+        ),
+        'Using the keyword "{key}", encipher "{text}" in Vigenere.',
+        (
+            'Decode the Vigenere message "{text}"; the keyword is "{key}".',
+            {"undo": True},
+        ),
+        'Our password is "{key}". Turn the sentence "{text}" into Vigenere ciphertext.',
+        (
+            'Which plain text hides behind "{text}", given that "{key}" was the Vigenere key word?',
+            {"undo": True},
+        ),
+        'Vigenere, key "{key}", plain text "{text}": show the ciphertext.',
+        'How would "{text}" look after a Vigenere encryption keyed by "{key}"?',
+        (
+            'Please decipher "{text}", a Vigenere cryptogram made using "{key}".',
+            {"undo": True},
+        ),
+        'Hide "{text}" from curious eyes with a Vigenere code based on "{key}".',
     ],
     held=[
         'My key is "{key}"; run Vigenere over "{text}".',
@@ -208,7 +298,8 @@ def vigenere_cipher(text, key, undo=False):
 
 
 @tool(
-    "Write a word in Morse code, as dots and dashes.",
+    "Write a word in Morse code, as dots and dashes. "
+    "Turns plain letters into telegraph signals to tap, beep or flash with a lamp.",
     returns="Dots and dashes, a blank between letters.",
     word=pattern("Word to write.", _drawn_word, "melon"),
     ask=[
@@ -216,6 +307,16 @@ def vigenere_cipher(text, key, undo=False):
         'What is the Morse code for "{word}"?',
         'Translate the word "{word}" to Morse.',
         'In Morse, how do I send "{word}"?',
+        'Spell "{word}" with dots and dashes.',
+        'I have to tap out "{word}" on a telegraph key; which signals do I give?',
+        'Convert "{word}" to Morse signals, please.',
+        'How would a radio operator transmit "{word}" in dots and dashes?',
+        'Morse signals that stand for "{word}"?',
+        'Show me the sequence of shorts and longs in Morse that means "{word}".',
+        'Could you put "{word}" into the Morse alphabet for me?',
+        'If I flash "{word}" with a torch in Morse, what\'s the pattern?',
+        'Encode the word "{word}" the way old telegraphers did, in Morse.',
+        'My scout badge requires "{word}" in Morse code. What should I write down?',
     ],
     held=[
         'Tap out the word "{word}" as Morse for me.',
@@ -227,7 +328,8 @@ def write_morse(word):
 
 
 @tool(
-    "Read dots and dashes of Morse code as letters.",
+    "Read dots and dashes of Morse code as letters. "
+    "Deciphers telegraph beeps or flashes, such as an SOS, into plain letters.",
     returns="The word in lower case.",
     signal=pattern(
         "Morse letters with a blank between.", lambda r: _morse(_drawn_word(r)[:4]), "-- . .-."
@@ -250,7 +352,8 @@ def read_morse(signal):
 
 
 @tool(
-    "Write a whole number as a Roman numeral.",
+    "Write a whole number as a Roman numeral. "
+    "Puts a year, chapter or ruler number into letters such as I, V, X and M.",
     returns="The Roman numeral in capitals.",
     number=integer("Number to write.", 1, 3999),
     ask=[
@@ -258,6 +361,16 @@ def read_morse(signal):
         "What is {number} in Roman numerals?",
         "Convert the number {number} to a Roman numeral.",
         "How did the Romans write {number} as a numeral?",
+        "I want {number} engraved in Roman style. Which letters do I need?",
+        "Translate {number} into Roman figures.",
+        "How do you spell {number} using I, V, X, L, C, D and M?",
+        "Roman numeral form of {number}?",
+        "Give the Latin numeral equivalent to {number}.",
+        "My book has a chapter {number}; show its heading number in Roman letters.",
+        "Express the integer {number} the way ancient Romans would.",
+        "What would appear on a Roman monument for the number {number}?",
+        "Please render {number} in Roman notation.",
+        "Tattoo idea: {number} in Roman numerals. What does that look like?",
     ],
     held=[
         "On a clock face with Roman numerals, what stands for {number}?",
@@ -271,7 +384,8 @@ def write_roman(number):
 
 
 @tool(
-    "Read a Roman numeral as a whole number.",
+    "Read a Roman numeral as a whole number. "
+    "Makes sense of numerals such as XIV on clocks, monuments, chapters and film credits.",
     returns="The value of the numeral.",
     numeral=pattern("Roman numeral.", lambda r: _roman(r.randint(1, 3999)), "XIV"),
     ask=[
@@ -279,6 +393,16 @@ def write_roman(number):
         "What value has the Roman numeral {numeral}?",
         "Convert {numeral} from Roman to a number.",
         "Which whole number is {numeral} in Roman numerals?",
+        "The clock tower bears the inscription {numeral}. What number is that?",
+        "How much is {numeral} in ordinary digits?",
+        "Translate the Roman figure {numeral} to Arabic digits.",
+        "What does {numeral} stand for in the Roman system?",
+        "{numeral} is carved on a stone; which number did the Romans mean?",
+        "Please decipher the old Latin numeral {numeral}.",
+        "Decimal value of Roman {numeral}?",
+        "I can't make sense of chapter {numeral}. Give me its number in normal figures.",
+        "Express {numeral}, a Roman numeral, as an integer.",
+        "If a film's credits end with {numeral}, what is that as a modern number?",
     ],
     held=[
         "The stone shows the Roman numeral {numeral}; what year is that?",

@@ -12,7 +12,8 @@ def _sizes(*lengths):
 
 
 @tool(
-    "Find the area of a circle from its radius.",
+    "Find the area of a circle from its radius. "
+    "How much space a round table, pond, pizza or lawn takes up, in square units.",
     returns="The area, rounded to the wanted decimals.",
     radius=number("Radius of the circle.", 1, 300),
     decimals=integer("Decimals of the result.", 0, 4, default=4),
@@ -22,6 +23,23 @@ def _sizes(*lengths):
         "A round table has a radius of {radius}. What area does its circle cover?",
         "Give the circle area for radius {radius} with {decimals} decimals.",
         "To {decimals} decimals, what area has a circle of radius {radius}?",
+        "How much surface does a round disc cover if it measures {radius} from centre to edge?",
+        "My pizza reaches {radius} from the middle to the crust. How big is its surface?",
+        "Radius {radius}, round plot of land: area please.",
+        (
+            "Work out the area of a disc whose radius is {radius}, rounded to a whole number.",
+            {"decimals": 0},
+        ),
+        "I need {decimals} decimal places: area of the circle drawn with radius {radius}.",
+        (
+            "Calculate the space enclosed by a ring with a radius of {radius}, keeping just "
+            "one decimal.",
+            {"decimals": 1},
+        ),
+        "Given that r = {radius}, compute pi r squared and show {decimals} digits after the point.",
+        "If I draw a circle with the compass opened to {radius}, what area will be inside?",
+        "The lawn sprinkler throws water {radius} far in every direction. Which area gets wet?",
+        "Round to {decimals} decimals the area of a coin that has radius {radius}.",
     ],
     held=[
         "How much area lies within a circle if its radius is {radius}?",
@@ -34,7 +52,8 @@ def circle_area(radius, decimals=4):
 
 
 @tool(
-    "Find the circumference of a circle from its radius.",
+    "Find the circumference of a circle from its radius. "
+    "The distance all the way around a wheel, pond or plate, its perimeter or rim.",
     returns="The circumference, rounded to 4 decimals.",
     radius=number("Radius of the circle.", 1, 300),
     ask=[
@@ -42,6 +61,16 @@ def circle_area(radius, decimals=4):
         "Find the circumference of a circle of radius {radius}.",
         "A wheel has a radius of {radius}. What is its circumference?",
         "How long is the circumference of a round pond with radius {radius}?",
+        "How far is it once around a circle of radius {radius}?",
+        "Compute the perimeter of a round plate measuring {radius} from centre to rim.",
+        "Distance all the way round a disc, radius {radius}?",
+        "I want to fence a circular garden with radius {radius}. How much fence goes around it?",
+        "Calculate 2 pi r, taking r as {radius}.",
+        "A hoop reaches {radius} from its middle to the edge; tell me the length around it.",
+        "With {radius} as the radius, how long does the boundary of the circle get?",
+        "Please work out the outer length of a circular track whose radius comes to {radius}.",
+        "A tyre's radius is {radius}. How far does it roll in one full turn?",
+        "What length of ribbon wraps exactly once around a round cake of radius {radius}?",
     ],
     held=[
         "Once around a circle of radius {radius}, what circumference do I walk?",
@@ -54,7 +83,8 @@ def circle_circumference(radius):
 
 
 @tool(
-    "Find the area of a triangle from its base and height.",
+    "Find the area of a triangle from its base and height. "
+    "How much surface a three-cornered sail, gable, flag or plot of land has.",
     returns="The area, rounded to 4 decimals.",
     base=number("Base of the triangle.", 1, 300),
     height=number("Height over the base.", 1, 300),
@@ -63,6 +93,31 @@ def circle_circumference(radius):
         "Find the area of a triangle of height {height} and base {base}.",
         "A triangle has a base of {base} and a height of {height}. Compute its area.",
         "How large is a triangle whose base is {base} and whose height is {height}?",
+        "Calculate the surface of a three-sided sail, {height} high and {base} along the foot.",
+        "Base {base}, height {height}: how big is the triangle?",
+        (
+            "How much space does a triangular flower bed cover with a bottom side of {base} "
+            "and a height of {height}?"
+        ),
+        "Work out half of base times height for base {base} and height {height}.",
+        (
+            "The tip of my triangle lies {height} above its base, which is {base} long. What "
+            "is the area inside?"
+        ),
+        "Please determine what area a gable of width {base} at the base and height {height} has.",
+        (
+            "If the height amounts to {height}, which area does a triangle on a base of "
+            "{base} enclose?"
+        ),
+        (
+            "I cut a pennant from cloth: base edge {base}, height over it {height}. How much "
+            "cloth is that?"
+        ),
+        "Tell me the triangle's area; its height comes to {height}, its base to {base}.",
+        (
+            "Standing on a side of {base}, a triangle rises to {height}. How many square "
+            "units does it fill?"
+        ),
     ],
     held=[
         "The triangle stands {height} in height on a base of {base}; what is its area?",
@@ -75,7 +130,8 @@ def triangle_area(base, height):
 
 
 @tool(
-    "Find the hypotenuse of a right triangle from its two legs.",
+    "Find the hypotenuse of a right triangle from its two legs. "
+    "Pythagoras for the longest side or a diagonal, such as a ladder, ramp or screen.",
     returns="The length of the hypotenuse, rounded to 4 decimals.",
     first=number("One leg of the triangle.", 1, 200, 1),
     second=number("The other leg of the triangle.", 1, 200, 1),
@@ -96,7 +152,8 @@ def hypotenuse_length(first, second):
 
 
 @tool(
-    "Find the area of a trapezoid from its parallel sides and height.",
+    "Find the area of a trapezoid from its parallel sides and height. "
+    "Sizes a trapezium, a four-sided plot or roof face with two parallel edges.",
     returns="The area, rounded to 4 decimals.",
     top=number("Parallel side at the top.", 1, 90, 1),
     bottom=number("Parallel side at the bottom.", 1, 90, 1),
@@ -106,6 +163,43 @@ def hypotenuse_length(first, second):
         "Find the area of a trapezoid of height {height} with bottom {bottom} and top {top}.",
         "A trapezoid has bottom {bottom}, top {top} and height {height}. Compute its area.",
         "How large is the trapezoid of top {top} and bottom {bottom} if its height is {height}?",
+        (
+            "Calculate the surface of a trapezium: upper side {top}, lower side {bottom}, "
+            "height {height}."
+        ),
+        (
+            "A plot of land has parallel edges, {bottom} at the bottom and {top} at the top, "
+            "lying {height} apart. What area?"
+        ),
+        "Trapezoid, height {height}, top edge {top}, bottom edge {bottom}: area?",
+        (
+            "Work out how much space a trapezium covers if its lower base is {bottom}, its "
+            "height {height} and its upper base {top}."
+        ),
+        (
+            "The top of my table measures {top} along the upper edge and {bottom} along the "
+            "lower one, {height} between. How big is it?"
+        ),
+        (
+            "Please determine the area between two parallel sides, the upper {top} long, the "
+            "lower {bottom} long, at a distance of {height}."
+        ),
+        (
+            "With a height of {height} and parallel sides of {top} above and {bottom} below, "
+            "which area does the shape have?"
+        ),
+        (
+            "I sewed a skirt panel: waist side on top {top}, hem at the bottom {bottom}, "
+            "panel height {height}. How much fabric is it?"
+        ),
+        (
+            "Average the top side {top} and the bottom side {bottom}, multiply by the height "
+            "{height}: which trapezoid area results?"
+        ),
+        (
+            "If the bottom side is {bottom} and the height {height}, how large is the "
+            "trapezoid whose top side is {top}?"
+        ),
     ],
     held=[
         "With height {height}, top {top} and bottom {bottom}, what area has the trapezoid?",
@@ -118,7 +212,8 @@ def trapezoid_area(top, bottom, height):
 
 
 @tool(
-    "Find the volume of a sphere, or of half a sphere.",
+    "Find the volume of a sphere, or of half a sphere. "
+    "How much a ball, globe, balloon, dome or round bowl (hemisphere) holds.",
     returns="The volume, rounded to 4 decimals.",
     radius=number("Radius of the sphere.", 1, 100),
     half=flag("Take only half of the sphere."),
@@ -128,6 +223,29 @@ def trapezoid_area(top, bottom, height):
         "A ball is a sphere of radius {radius}. Compute its volume.",
         ("What is the volume of half a sphere with radius {radius}?", {"half": True}),
         ("A dome is half a sphere of radius {radius}. Compute its volume.", {"half": True}),
+        "How much air is inside a round balloon with a radius of {radius}?",
+        "Calculate the cubic content of a globe measuring {radius} from its centre to the surface.",
+        (
+            "Hemisphere, radius {radius}: volume please.",
+            {"half": True},
+        ),
+        "A marble has radius {radius}. How much glass was needed to make it?",
+        (
+            "Work out how much soup a hemispherical bowl of radius {radius} can hold.",
+            {"half": True},
+        ),
+        "Taking r as {radius}, evaluate four thirds pi r cubed.",
+        (
+            "I sliced an orange of radius {radius} through the middle. What volume does one "
+            "of the two parts have?",
+            {"half": True},
+        ),
+        "Please determine the space that a perfectly round planet of radius {radius} takes up.",
+        (
+            "If a ball's radius comes to {radius}, what is the volume of just one hemisphere?",
+            {"half": True},
+        ),
+        "Volume of a solid ball wanted, radius {radius}.",
     ],
     held=[
         "How much volume does a sphere hold if its radius is {radius}?",
@@ -140,7 +258,8 @@ def sphere_volume(radius, half=False):
 
 
 @tool(
-    "Find the volume of a cylinder from its radius and height.",
+    "Find the volume of a cylinder from its radius and height. "
+    "How much a can, pipe, round tank, barrel or drum holds, its capacity.",
     returns="The volume, rounded to 4 decimals.",
     radius=number("Radius of the cylinder.", 1, 60),
     height=number("Height of the cylinder.", 1, 100),
@@ -149,6 +268,34 @@ def sphere_volume(radius, half=False):
         "Find the volume of a cylinder of height {height} and radius {radius}.",
         "A can is a cylinder of radius {radius} and height {height}. Compute its volume.",
         "How much fits in a cylinder whose radius is {radius} and whose height is {height}?",
+        "How much water does a round tank hold if it is {height} high and {radius} in radius?",
+        "Calculate the capacity of a drum: radius {radius}, height {height}.",
+        "Cylinder, h = {height}, r = {radius}. Volume?",
+        (
+            "A straight pipe has an inner radius of {radius} and runs for a length of "
+            "{height}. Which volume is inside?"
+        ),
+        (
+            "Please work out the cubic content of a candle {height} tall whose round base has "
+            "radius {radius}."
+        ),
+        (
+            "My cylindrical vase measures {radius} from axis to wall and stands {height} "
+            "high. What can it contain?"
+        ),
+        (
+            "Determine the space taken up by a cylindrical log with height {height} and "
+            "radius {radius}."
+        ),
+        (
+            "Tell me the volume that a cylinder with base radius {radius} encloses when it "
+            "rises {height}."
+        ),
+        (
+            "If a silo is {height} tall and its circular floor has radius {radius}, how much "
+            "grain fits inside?"
+        ),
+        "I drilled a round hole, radius {radius}, depth {height}. How much material came out?",
     ],
     held=[
         "The cylinder reaches a height of {height} at radius {radius}; give its volume.",
@@ -161,7 +308,8 @@ def cylinder_volume(radius, height):
 
 
 @tool(
-    "Find the volume of a cone from its radius and height.",
+    "Find the volume of a cone from its radius and height. "
+    "How much an ice cream cornet, funnel or pointed heap of sand holds.",
     returns="The volume, rounded to 4 decimals.",
     radius=number("Radius of the cone's base.", 1, 60),
     height=number("Height of the cone.", 1, 100),
@@ -170,6 +318,37 @@ def cylinder_volume(radius, height):
         "Find the volume of a cone of height {height} and radius {radius}.",
         "A heap of sand is a cone of radius {radius} and height {height}. Compute its volume.",
         "How much fits in a cone whose radius is {radius} and whose height is {height}?",
+        "Tell me how much ice cream a wafer cone holds, {height} tall and {radius} in radius.",
+        "Calculate the cubic content of a cone: base radius {radius}, height {height}.",
+        (
+            "A pointed paper cup is {height} high with an opening radius of {radius}. What is "
+            "its capacity?"
+        ),
+        "Cone, h = {height}, r = {radius}, volume wanted.",
+        (
+            "If a cone stands {height} tall on a circular base of radius {radius}, how much "
+            "space does it take up?"
+        ),
+        (
+            "Work out the volume of a traffic cone whose base radius measures {radius} and "
+            "which rises to {height}."
+        ),
+        (
+            "The base of my cone has radius {radius}; its tip lies {height} above. Which "
+            "volume results?"
+        ),
+        (
+            "I am filling a funnel shaped like a cone, radius {radius}, depth {height}. How "
+            "much goes in?"
+        ),
+        (
+            "Please determine the contents of a conical tent with a height of {height} and a "
+            "floor radius of {radius}."
+        ),
+        (
+            "What volume does a conical roof have when the radius equals {radius} and the "
+            "height {height}?"
+        ),
     ],
     held=[
         "The cone reaches a height of {height} at radius {radius}; give its volume.",
@@ -182,7 +361,8 @@ def cone_volume(radius, height):
 
 
 @tool(
-    "Find the surface of a box from its length, width and height.",
+    "Find the surface of a box from its length, width and height. "
+    "How much wrapping paper, cardboard or paint covers the outside of a carton, crate or cuboid.",
     returns="The area of all faces, rounded to 4 decimals.",
     length=number("Length of the box.", 1, 60, 1),
     width=number("Width of the box.", 1, 60, 1),
@@ -216,7 +396,8 @@ def box_surface(length, width, height, open=False):
 
 
 @tool(
-    "Find the length of a circular arc from its radius and angle.",
+    "Find the length of a circular arc from its radius and angle. "
+    "Measures along a curved part of a circle only, such as a bend or pizza crust.",
     returns="The length of the arc, rounded to 4 decimals.",
     radius=number("Radius of the arc.", 1, 100, 1),
     angle=number("Angle of the arc.", 1, 90, 1),
@@ -238,7 +419,9 @@ def arc_length(radius, angle, unit="degrees"):
 
 
 @tool(
-    "Find each corner angle of a regular polygon in degrees.",
+    "Find each corner angle of a regular polygon in degrees. "
+    "For pentagons, hexagons, octagons and other equal-sided shapes, inside or outside each "
+    "vertex.",
     returns="The angle in degrees, rounded to 4 decimals.",
     sides=integer("Number of sides.", 3, 400),
     kind=choice("Angle inside or outside.", ["interior", "exterior"], default="interior"),
@@ -247,6 +430,26 @@ def arc_length(radius, angle, unit="degrees"):
         "Find each angle in a polygon of {sides} equal sides.",
         "What is the {kind} angle of a regular polygon with {sides} sides?",
         "A regular polygon has {sides} sides. Compute the {kind} angle.",
+        "How many degrees does every corner of a regular shape with {sides} edges measure?",
+        "Tell me the inside angle at a vertex of an equal-sided figure having {sides} sides.",
+        "Regular {sides}-gon: size of one {kind} angle in degrees?",
+        (
+            "By how many degrees do I turn at each corner when walking around a regular "
+            "{sides}-gon?",
+            {"kind": "exterior"},
+        ),
+        (
+            "Calculate the outer angle of a regular polygon whose side count is {sides}.",
+            {"kind": "exterior"},
+        ),
+        "I am cutting tiles with {sides} equal edges. What should each corner measure?",
+        "For the {kind} angle, take a regular figure of {sides} sides and give me the degrees.",
+        "If all {sides} sides and all corners are alike, how wide is one corner?",
+        "Work out one {kind} corner angle; the regular polygon has {sides} vertices.",
+        (
+            "Exterior corner, regular polygon, {sides} sides: how many degrees?",
+            {"kind": "exterior"},
+        ),
     ],
     held=[
         "With {sides} equal sides, how wide is every corner of the polygon?",

@@ -68,7 +68,8 @@ def _component_count(links):
 
 
 @tool(
-    "Count the hops on the shortest path between two vertices.",
+    "Count the hops on the shortest path between two vertices. "
+    "How few steps, links or stops it takes to get from one node to another.",
     returns="The number of hops, or -1 without a path.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     start=pattern("Vertex the path starts at.", _vertex, "B"),
@@ -101,7 +102,8 @@ def shortest_path_hops(edges, start, goal, directed=False):
 
 
 @tool(
-    "Count the edges that meet at a vertex, its degree.",
+    "Count the edges that meet at a vertex, its degree. "
+    "How many connections, links or roads a single node has, without naming them.",
     returns="The degree as a whole number.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     vertex=pattern("Vertex to look at.", _vertex, "B"),
@@ -122,7 +124,8 @@ def vertex_degree(edges, vertex):
 
 
 @tool(
-    "List the neighbours of a vertex in a graph.",
+    "List the neighbours of a vertex in a graph. "
+    "Names the nodes directly linked to one node, such as adjacent towns or immediate friends.",
     returns="The neighbours in alphabetical order.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     vertex=pattern("Vertex whose neighbours are wanted.", _vertex, "B"),
@@ -132,6 +135,19 @@ def vertex_degree(edges, vertex):
         'Given "{edges}", who are the neighbours of {vertex}?',
         'The edges are "{edges}". Name all neighbours of {vertex}.',
         'Show me every neighbour that {vertex} has among "{edges}".',
+        'Who is directly linked to {vertex} in the network "{edges}"?',
+        'Connections: "{edges}". Which nodes touch {vertex}?',
+        'Tell me which points are adjacent to {vertex}, given the links "{edges}".',
+        'Node {vertex}, graph "{edges}": adjacent nodes?',
+        'If the friendships are "{edges}", who are the immediate friends of {vertex}?',
+        'Look at "{edges}" and write down everything that shares an edge with {vertex}.',
+        (
+            'The streets run "{edges}". What crossings can I get to from {vertex} along a '
+            "single street?"
+        ),
+        'I need the adjacency list of {vertex} for the graph made of "{edges}".',
+        'Only one hop away from {vertex}: what lies there in "{edges}"?',
+        'Please enumerate the vertices next to {vertex} when the edges are "{edges}".',
     ],
     held=[
         'What are the direct neighbours of vertex {vertex} when the edges are "{edges}"?',
@@ -143,7 +159,8 @@ def vertex_neighbours(edges, vertex):
 
 
 @tool(
-    "Count the separate connected components of a graph.",
+    "Count the separate connected components of a graph. "
+    "Into how many unlinked pieces, islands or clusters a network falls apart.",
     returns="The number of components.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     ask=[
@@ -152,6 +169,19 @@ def vertex_neighbours(edges, vertex):
         'Into how many separate components does "{edges}" fall?',
         'Find the number of connected components given edges "{edges}".',
         'The graph has edges "{edges}". Number of components?',
+        'Links in my network: "{edges}". How many isolated islands are there?',
+        'Tell me how many disconnected pieces the graph "{edges}" is made of.',
+        'If the only connections are "{edges}", how many separate clusters do we end up with?',
+        'Work out the number of connected parts in "{edges}".',
+        'These cables join the computers: "{edges}". How many groups cannot talk to each other?',
+        'Number of linked groups in "{edges}", please.',
+        (
+            'I connected the dots like this: "{edges}". What number of unconnected bunches '
+            "does that leave?"
+        ),
+        'Determine how many pieces hang together on their own in the network "{edges}".',
+        'Friendships are "{edges}"; how many friend circles with no tie between them exist?',
+        'Does "{edges}" form one connected piece or several? Give me the count.',
     ],
     held=[
         'Tell me how many components the edges "{edges}" form.',
@@ -163,7 +193,8 @@ def count_components(edges):
 
 
 @tool(
-    "Check whether a graph contains a cycle.",
+    "Check whether a graph contains a cycle. "
+    "Detects a loop or ring in a network, a route leading back to where it began.",
     returns="True if there is a cycle.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     ask=[
@@ -172,6 +203,19 @@ def count_components(edges):
         'Is there any cycle among the edges "{edges}"?',
         'I drew the edges "{edges}". Did I make a cycle?',
         'Find out whether "{edges}" has a cycle.',
+        'Can I walk in a loop along the connections "{edges}"?',
+        'Is the network "{edges}" free of loops or not?',
+        'Tell me if a closed ring shows up anywhere in "{edges}".',
+        'Links "{edges}": any loop in there?',
+        (
+            'Our footpaths are "{edges}". Could a hiker make a round trip without using a '
+            "path twice?"
+        ),
+        'Please examine the graph "{edges}" and say whether some edges form a closed circuit.',
+        'Look for a circular path in the links "{edges}".',
+        'Given the connections "{edges}", do any of them close a circle?',
+        'I suspect that "{edges}" contains a circuit. Am I right?',
+        'Determine if the edges "{edges}" loop back on themselves.',
     ],
     held=[
         'Can I walk round a cycle in the graph "{edges}"?',
@@ -185,7 +229,8 @@ def graph_has_cycle(edges):
 
 
 @tool(
-    "Check whether a graph is bipartite, so that two groups suffice.",
+    "Check whether a graph is bipartite, so that two groups suffice. "
+    "Decides if nodes can be two-colored, or split into two teams, with no link inside either.",
     returns="True if the graph is bipartite.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     ask=[
@@ -194,6 +239,28 @@ def graph_has_cycle(edges):
         'Are the edges "{edges}" those of a bipartite graph?',
         'Can the vertices of "{edges}" be split in two groups to make it bipartite?',
         'Test "{edges}" for being bipartite.',
+        (
+            'Is it possible to colour the graph "{edges}" with only two colours so that '
+            "linked points differ?"
+        ),
+        'People who dislike each other: "{edges}". Could two teams keep all such pairs apart?',
+        'Tell me whether two colours are enough for the vertices of "{edges}".',
+        'Graph "{edges}": two-colourable or not?',
+        (
+            'Determine whether the nodes in "{edges}" divide into two sets with links only '
+            "between the sets."
+        ),
+        (
+            'I have the connections "{edges}". Do they make a graph with two sides and no '
+            "link inside either?"
+        ),
+        'Verify that "{edges}" can be separated into two halves without an edge inside a half.',
+        (
+            'Suppose the links are "{edges}"; would a split into two camps leave no link '
+            "within a camp?"
+        ),
+        'Please find out if the network "{edges}" has the bipartite property.',
+        'Could I seat everyone at two tables if each pair in "{edges}" must be separated?',
     ],
     held=[
         'My edges are "{edges}". Do they give a bipartite graph?',
@@ -210,7 +277,8 @@ def graph_is_bipartite(edges):
 
 
 @tool(
-    "Order tasks so that each comes after those it depends on.",
+    "Order tasks so that each comes after those it depends on. "
+    "Topological sort that schedules jobs, courses or build steps so prerequisites are done first.",
     returns="The tasks in order, or an error if they depend on each other in a circle.",
     tasks=pattern("Pairs, the earlier task first.", _ordered_edges, _EXAMPLE),
     ties=choice("Which free task goes first.", ["lowest", "highest"], default="lowest"),
@@ -220,6 +288,36 @@ def graph_is_bipartite(edges):
         'Put the dependent tasks "{tasks}" in order with the {ties} first on ties.',
         'The tasks depend on each other like "{tasks}". Give a valid order.',
         'Order "{tasks}" as tasks, taking the {ties} free one first.',
+        'Some jobs must wait for others: "{tasks}". Which sequence works?',
+        (
+            'Give me a topological sort of "{tasks}", where the first of each pair precedes '
+            "the second."
+        ),
+        'Schedule these steps so that every prerequisite comes first: "{tasks}".',
+        (
+            "Whenever several jobs are free, start with the {ties}. The prerequisites are "
+            '"{tasks}"; what is the sequence?'
+        ),
+        (
+            'Prerequisites "{tasks}". Line the tasks up, picking the last name in the '
+            "alphabet whenever there is a choice.",
+            {"ties": "highest"},
+        ),
+        'What should I do first, second and so on, if the dependencies are "{tasks}"?',
+        (
+            'Arrange the courses so that none precedes its requirements: "{tasks}". Prefer '
+            "the {ties} on a tie."
+        ),
+        'Build order wanted for "{tasks}", earlier part named first in each pair.',
+        (
+            'Sequence the work steps "{tasks}" by their prerequisites and break ties in '
+            "favour of the highest.",
+            {"ties": "highest"},
+        ),
+        (
+            'I have to respect "{tasks}" as before-and-after pairs. Work out a sequence for '
+            "me, {ties} ones first when free."
+        ),
     ],
     held=[
         'My tasks are "{tasks}", the earlier one first. Which order respects that?',
@@ -244,7 +342,8 @@ def dependency_order(tasks, ties="lowest"):
 
 
 @tool(
-    "List every vertex that can be reached from a start vertex.",
+    "List every vertex that can be reached from a start vertex. "
+    "Everywhere you can get to from one node or stop, over any number of links.",
     returns="The reachable vertices in alphabetical order, without the start.",
     edges=pattern("Edges of the graph.", _edges, _EXAMPLE),
     start=pattern("Vertex to start from.", _vertex, "B"),
@@ -259,6 +358,32 @@ def dependency_order(tasks, ties="lowest"):
         ),
         (
             'Which vertices are reachable from {start} if the edges "{edges}" are one-way?',
+            {"directed": True},
+        ),
+        'If I stand at {start} and follow the links "{edges}", where can I end up?',
+        'Roads: "{edges}". Name every place one can get to from {start}.',
+        (
+            'Which nodes are accessible from {start} when "{edges}" are one-way streets?',
+            {"directed": True},
+        ),
+        'Tell me all the points that have a path from {start} in the network "{edges}".',
+        (
+            'Follow the arrows "{edges}" beginning at {start} and report all nodes you get to.',
+            {"directed": True},
+        ),
+        'Connections "{edges}", origin {start}: which other nodes are within reach?',
+        'A rumour starts with {start} and spreads along "{edges}". Who will hear it?',
+        (
+            'Each pair in "{edges}" only leads from the first to the second. Where could '
+            "somebody get from {start}?",
+            {"directed": True},
+        ),
+        (
+            "Show me all destinations available to a traveller leaving {start} on the train "
+            'lines "{edges}".'
+        ),
+        (
+            'Out of the directed graph "{edges}", give everything downstream of {start}.',
             {"directed": True},
         ),
     ],
@@ -276,7 +401,8 @@ def reachable_vertices(edges, start, directed=False):
 
 
 @tool(
-    "Count the edges of a complete graph with so many vertices.",
+    "Count the edges of a complete graph with so many vertices. "
+    "How many links, handshakes or matches there are when everyone is joined to everyone else.",
     returns="The number of edges.",
     vertices=integer("Number of vertices.", 1, 5000),
     directed=flag("Whether each pair has two directed edges."),

@@ -11,7 +11,8 @@ def _within(low, high, *values):
 
 
 @tool(
-    "Compute the body mass index from weight and height.",
+    "Compute the body mass index from weight and height. "
+    "BMI check of whether someone is underweight, normal, overweight or obese for their size.",
     returns="The index in kg per square metre, rounded to 1 decimal.",
     weight=number("Weight in kilograms.", 45, 120, 1),
     height=number("Height in centimetres.", 145, 205, 0),
@@ -34,7 +35,9 @@ def body_mass_index(weight, height):
 
 
 @tool(
-    "Estimate the calories a body burns per day at rest.",
+    "Estimate the calories a body burns per day at rest. "
+    "Useful for diets: gives an adult's basal metabolic rate (BMR), without any exercise or "
+    "activity.",
     returns="Kilocalories per day as a whole number (Mifflin-St Jeor).",
     weight=number("Weight in kilograms.", 45, 120, 1),
     height=number("Height in centimetres.", 145, 205, 0),
@@ -45,6 +48,47 @@ def body_mass_index(weight, height):
         "What calories burn at rest: {sex}, weight {weight}, height {height}, age {age}?",
         "Estimate resting calories: {sex}, {age} years, {height} cm, {weight} kg.",
         "At rest, how many calories go with height {height}, weight {weight}, age {age}, {sex}?",
+        (
+            "What is the basal metabolic rate of a {sex} aged {age} who weighs {weight} kg "
+            "and is {height} cm tall?"
+        ),
+        (
+            "I'm a man, {age} years old, {height} cm, {weight} kg. How many kcal do I use "
+            "while doing nothing?",
+            {"sex": "male"},
+        ),
+        "BMR: {weight} kg, {height} cm, {age} years, {sex}.",
+        (
+            "A woman of {age} weighs {weight} kilos and measures {height} cm. What energy "
+            "does she need lying still all day?",
+            {"sex": "female"},
+        ),
+        (
+            "Calculate the basal calories per day; {height} cm tall, {age} years old, "
+            "{weight} kg heavy, {sex}."
+        ),
+        (
+            "If I stayed in bed all day, how many kcal would I use? {sex}, {weight} kg, {age} "
+            "years, {height} cm."
+        ),
+        (
+            "Tell me the daily energy that the body of a {height} cm tall woman needs at "
+            "rest, {weight} kg and {age} years old.",
+            {"sex": "female"},
+        ),
+        (
+            "My husband is {age}, stands {height} cm and weighs {weight} kg. Work out his "
+            "basal metabolism.",
+            {"sex": "male"},
+        ),
+        (
+            "Sex {sex}, age {age}, height {height} cm, weight {weight} kg: what is the "
+            "resting energy use?"
+        ),
+        (
+            "With {weight} kg at {height} cm, how much does a {age}-year-old {sex} burn "
+            "without moving?"
+        ),
     ],
     held=[
         "I am {sex}, {age} years old, {height} cm and {weight} kg. Calories per day at rest?",
@@ -59,7 +103,8 @@ def resting_calories(weight, height, age, sex):
 
 
 @tool(
-    "Estimate the maximum heart rate from age.",
+    "Estimate the maximum heart rate from age. "
+    "The highest pulse someone that old should reach in training, the upper limit for workouts.",
     returns="Beats per minute as a whole number.",
     age=integer("Age in years.", 10, 90),
     formula=choice("Formula to use.", ["fox", "tanaka"], default="fox"),
@@ -82,7 +127,8 @@ def maximum_heart_rate(age, formula="fox"):
 
 
 @tool(
-    "Find the target heart rate for training at an intensity.",
+    "Find the target heart rate for training at an intensity. "
+    "Runners and cyclists look up the pulse (bpm) to aim for in a cardio workout.",
     returns="Beats per minute as a whole number (Karvonen).",
     age=integer("Age in years.", 15, 80),
     resting=integer("Resting heart rate.", 45, 90),
@@ -93,6 +139,37 @@ def maximum_heart_rate(age, formula="fox"):
         "For training at {intensity} percent, age {age}, resting {resting}, give the target rate.",
         "With a resting heart rate of {resting} at age {age}, what is the training target?",
         "Target pulse at intensity {intensity} with resting {resting} and age {age}?",
+        (
+            "I'm {age} years old and my resting pulse is {resting}. How fast should my heart "
+            "beat while training?"
+        ),
+        (
+            "Which bpm should I aim for when I work out at {intensity} percent, with resting "
+            "pulse {resting}, aged {age}?"
+        ),
+        "Calculate the exercise pulse for a {age}-year-old whose heart rate at rest is {resting}.",
+        "Karvonen formula: age {age}, intensity {intensity} %, resting heart rate {resting}.",
+        (
+            "My heart beats {resting} times a minute at rest. At {age} years of age, what "
+            "pulse should I run at?"
+        ),
+        (
+            "A runner of {age} wants to train at {intensity} percent; the pulse at rest is "
+            "{resting}. Recommend a heart rate."
+        ),
+        "Resting pulse {resting}, {age} years: beats per minute to reach in training?",
+        (
+            "Tell me how many beats per minute suit a workout if I am {age} and rest at "
+            "{resting} beats."
+        ),
+        (
+            "Effort {intensity} percent, pulse at rest {resting}, age {age}. What should my "
+            "watch show?"
+        ),
+        (
+            "Work out the training pulse of somebody aged {age} with {resting} bpm at rest "
+            "and an effort of {intensity} percent."
+        ),
     ],
     held=[
         "I am {age} with a resting rate of {resting}. At {intensity} percent, what is my target?",
@@ -108,7 +185,8 @@ def target_heart_rate(age, resting, intensity=70):
 
 
 @tool(
-    "Estimate how much water a person should drink per day.",
+    "Estimate how much water a person should drink per day. "
+    "For staying hydrated, the fluid intake that suits your body weight and training.",
     returns="Litres per day, rounded to 2 decimals.",
     weight=number("Weight in kilograms.", 45, 120, 1),
     exercise=integer("Minutes of exercise that day.", 10, 120, default=0),
@@ -118,6 +196,25 @@ def target_heart_rate(age, resting, intensity=70):
         "After {exercise} minutes of exercise, how much water does someone of {weight} kg need?",
         "Estimate the daily water for a weight of {weight} kg.",
         "My weight is {weight}. How many litres of water do I need a day?",
+        "How many litres a day ought I to drink when I weigh {weight} kg?",
+        (
+            "Today I trained for {exercise} minutes and I weigh {weight} kilos. What should "
+            "my fluid intake be?"
+        ),
+        "Body weight {weight} kg, recommended water per day?",
+        "Calculate the drinking amount for one day: {weight} kg, {exercise} minutes of sport.",
+        "Tell me what quantity of water keeps a {weight} kg adult hydrated all day.",
+        (
+            "A workout of {exercise} minutes is planned. How much must an athlete of {weight} "
+            "kg drink that day?"
+        ),
+        "I'd like to know my daily fluid requirement; the scales show {weight} kg.",
+        (
+            "If somebody weighs {weight} kg and exercises {exercise} minutes, how many litres "
+            "should go into the bottle?"
+        ),
+        "Recommend an amount of water per day for a {weight} kg person.",
+        "Sport today: {exercise} min. My weight: {weight} kg. Litres to drink?",
     ],
     held=[
         "I weigh {weight} kg and exercise {exercise} minutes. How much water should I drink?",
@@ -132,7 +229,8 @@ def daily_water_need(weight, exercise=0):
 
 
 @tool(
-    "Compute the ratio of waist to hip.",
+    "Compute the ratio of waist to hip. "
+    "A body shape and belly fat measure (WHR), from a tape around the middle and hips.",
     returns="The ratio, rounded to 2 decimals.",
     waist=number("Waist in centimetres.", 60, 120, 1),
     hip=number("Hip in centimetres.", 80, 130, 1),
@@ -154,7 +252,8 @@ def waist_hip_ratio(waist, hip):
 
 
 @tool(
-    "Estimate the calories burned by some minutes of an activity.",
+    "Estimate the calories burned by some minutes of an activity. "
+    "How much energy a workout such as a jog, bike ride or swim uses up.",
     returns="Kilocalories as a whole number.",
     activity=choice("Kind of activity.", list(_EFFORTS)),
     minutes=integer("Minutes of activity.", 10, 90),
@@ -165,6 +264,37 @@ def waist_hip_ratio(waist, hip):
         "At {weight} kg, what do {minutes} minutes {activity} burn in calories?",
         "Estimate the calories I burn with {activity} over {minutes} minutes.",
         "I did {activity} for {minutes} minutes. How many calories is that?",
+        "What energy do I use up if I spend {minutes} minutes on {activity}?",
+        (
+            "My weight is {weight} kg and I plan {minutes} minutes of {activity}. How many "
+            "kcal will that cost?"
+        ),
+        (
+            "I jogged for {minutes} minutes this morning; how many calories went?",
+            {"activity": "running"},
+        ),
+        "{activity}, {minutes} min, body weight {weight} kg: kcal?",
+        (
+            "Tell me how much energy a {minutes}-minute bike ride uses.",
+            {"activity": "cycling"},
+        ),
+        (
+            "Someone weighing {weight} kilos swam for {minutes} minutes. Give the "
+            "kilocalories spent.",
+            {"activity": "swimming"},
+        ),
+        "Roughly what calorie consumption comes with {activity} that lasts {minutes} minutes?",
+        (
+            "Before dinner I went for a walk of {minutes} minutes. How many calories did I "
+            "get rid of?",
+            {"activity": "walking"},
+        ),
+        "Work out the kcal for {activity}: duration {minutes} minutes, person of {weight} kg.",
+        (
+            "With {minutes} minutes in the rowing boat and a body weight of {weight} kg, how "
+            "many calories are gone?",
+            {"activity": "rowing"},
+        ),
     ],
     held=[
         "Someone of {weight} kg spends {minutes} minutes {activity}. Calories burned?",
@@ -181,7 +311,9 @@ def activity_calories(activity, minutes, weight=70):
 
 
 @tool(
-    "Compute the mean arterial pressure from two blood pressures.",
+    "Compute the mean arterial pressure from two blood pressures. "
+    "Clinicians use this average (MAP) of a systolic and diastolic reading to judge organ "
+    "perfusion.",
     returns="The mean pressure in mmHg, rounded to 1 decimal.",
     systolic=number("Upper blood pressure.", 95, 180, 0),
     diastolic=number("Lower blood pressure.", 55, 94, 0),
@@ -190,6 +322,37 @@ def activity_calories(activity, minutes, weight=70):
         "Mean blood pressure for diastolic {diastolic} and systolic {systolic}?",
         "Compute the mean arterial pressure of a reading {systolic} over {diastolic}.",
         "Find the arterial mean when systolic is {systolic}, diastolic {diastolic}.",
+        (
+            "My cuff shows {systolic} for the upper value and {diastolic} for the lower. What "
+            "is the average pressure in my arteries?"
+        ),
+        "MAP please: diastolic {diastolic}, systolic {systolic}.",
+        (
+            "Calculate the average arterial pressure from a lower value of {diastolic} and an "
+            "upper value of {systolic}."
+        ),
+        "Blood pressure {systolic}/{diastolic}. How high is the MAP?",
+        (
+            "If the patient's systolic pressure is {systolic} and the diastolic one "
+            "{diastolic}, which mean pressure results?"
+        ),
+        (
+            "The nurse wrote down {systolic} over {diastolic}; work out the mean of the "
+            "arterial pressure."
+        ),
+        (
+            "Tell me the MAP in mmHg when the bottom number reads {diastolic} and the top "
+            "number {systolic}."
+        ),
+        (
+            "With a diastolic reading of {diastolic}, what arterial average goes with "
+            "{systolic} systolic?"
+        ),
+        (
+            "I measured {diastolic} as the lower and {systolic} as the upper blood pressure. "
+            "Derive the mean pressure."
+        ),
+        "Determine the mean arterial value, upper reading {systolic}, lower reading {diastolic}.",
     ],
     held=[
         "My blood pressure is {systolic} over {diastolic}. What is the mean arterial value?",
@@ -204,7 +367,9 @@ def mean_arterial_pressure(systolic, diastolic):
 
 
 @tool(
-    "Compute the pulse pressure, the gap between two blood pressures.",
+    "Compute the pulse pressure, the gap between two blood pressures. "
+    "Subtracts the diastolic from the systolic reading, and can say whether the difference is "
+    "healthy.",
     returns="The pulse pressure in mmHg, or a verdict.",
     systolic=number("Upper blood pressure.", 95, 180, 0),
     diastolic=number("Lower blood pressure.", 55, 94, 0),
@@ -219,6 +384,41 @@ def mean_arterial_pressure(systolic, diastolic):
         ),
         (
             "Is the pulse pressure narrow, normal or wide at {systolic} over {diastolic}?",
+            {"verdict": True},
+        ),
+        "How far apart are my upper blood pressure {systolic} and my lower one {diastolic}?",
+        "Blood pressure {systolic}/{diastolic}: difference between the two values?",
+        (
+            "Calculate the gap between a diastolic value of {diastolic} and a systolic value "
+            "of {systolic}."
+        ),
+        (
+            "The doctor measured {systolic} over {diastolic}. Should I call that gap narrow, "
+            "normal or wide?",
+            {"verdict": True},
+        ),
+        (
+            "With {diastolic} as bottom number and {systolic} as top number, what does the "
+            "pulse pressure amount to?"
+        ),
+        (
+            "Rate the gap of my blood pressures, lower {diastolic}, upper {systolic}, as "
+            "narrow, normal or wide.",
+            {"verdict": True},
+        ),
+        (
+            "Tell me the pulse pressure in mmHg; systolic was {systolic}, diastolic came to "
+            "{diastolic}."
+        ),
+        (
+            "Does a reading with systolic {systolic} and diastolic {diastolic} count as a "
+            "normal pulse pressure or not?",
+            {"verdict": True},
+        ),
+        "Work out by how many mmHg the systolic {systolic} exceeds the diastolic {diastolic}.",
+        (
+            "Diastolic {diastolic}, systolic {systolic}. Just say in a word how the pulse "
+            "pressure is to be judged.",
             {"verdict": True},
         ),
     ],

@@ -9,7 +9,8 @@ def _short(*lists):
 
 
 @tool(
-    "Sort a list of words alphabetically.",
+    "Sort a list of words alphabetically. "
+    "Puts names, terms or other strings in A to Z order, or backwards from Z.",
     returns="The sorted words.",
     words=wordlist("Words to sort.", 3, 3),
     reverse=flag("Whether to go from Z to A."),
@@ -19,6 +20,28 @@ def _short(*lists):
         "What is the alphabetical order of the words {words}?",
         ("Sort {words} alphabetically in reverse.", {"reverse": True}),
         ("In reverse alphabetical order, list the words {words}.", {"reverse": True}),
+        "Arrange {words} from A to Z.",
+        "I have these words: {words}. How would a dictionary list them?",
+        (
+            "Order {words} from Z down to A.",
+            {"reverse": True},
+        ),
+        "Please alphabetize {words} for me.",
+        (
+            "Line up {words} by the alphabet, but backwards.",
+            {"reverse": True},
+        ),
+        "Words: {words}. Alphabetical listing, please.",
+        "If {words} stood in an index, in which order would they appear?",
+        (
+            "Rank the following by letter, starting at the end of the alphabet: {words}.",
+            {"reverse": True},
+        ),
+        "Could you bring {words} into ABC order?",
+        (
+            "Show {words} in descending alphabetical sequence, Z first.",
+            {"reverse": True},
+        ),
     ],
     held=[
         "I have the words {words} and need them sorted alphabetically.",
@@ -32,7 +55,8 @@ def sort_word_list(words, reverse=False):
 
 
 @tool(
-    "Rotate a list to the left by some places.",
+    "Rotate a list to the left by some places. "
+    "Shifts items toward the front, with those pushed off the start wrapping around to the back.",
     returns="The rotated list.",
     items=integers("List to rotate.", 1, 99, 4, 6),
     places=integer("Places to move left.", 1, 9, default=1),
@@ -42,6 +66,22 @@ def sort_word_list(words, reverse=False):
         "By {places} places, rotate to the left the list {items}.",
         "Rotate {items} one step left.",
         "What is {items} after a left rotation by {places}?",
+        "Shift {items} leftwards by {places} positions, wrapping around at the end.",
+        "Move the first number of {items} to the back.",
+        "What do I get if {items} moves {places} positions to the left in a circle?",
+        "Left shift with wraparound, {places} positions: {items}.",
+        "Take the leading entry off {items} and append it at the end.",
+        "The list is {items}. Cycle it {places} times towards the left.",
+        "Turn {items} around to the left by a single position.",
+        (
+            "Starting from {items}, push everything left by {places} spots; what drops out in "
+            "front returns at the back."
+        ),
+        "Please perform a cyclic left shift of {places} on the sequence {items}.",
+        (
+            "In {items}, let the first two numbers wander to the end.",
+            {"places": 2},
+        ),
     ],
     held=[
         "Move every entry of {items} left by {places}, rotating the front to the back.",
@@ -56,7 +96,8 @@ def rotate_items_left(items, places=1):
 
 
 @tool(
-    "Rotate a list to the right by some places.",
+    "Rotate a list to the right by some places. "
+    "Shifts items toward the back, with those pushed off the end wrapping around to the front.",
     returns="The rotated list.",
     items=integers("List to rotate.", 1, 99, 4, 6),
     places=integer("Places to move right.", 1, 9, default=1),
@@ -66,6 +107,22 @@ def rotate_items_left(items, places=1):
         "How does {items} look rotated right by {places}?",
         "Do one rotation to the right on {items}.",
         "With {places} places to the right, rotate {items}.",
+        "Shift {items} rightwards by {places} positions, wrapping around to the front.",
+        "Bring the last number of {items} to the front.",
+        "What comes out when {items} moves {places} positions to the right in a circle?",
+        "Right shift with wraparound, {places} positions: {items}.",
+        "Take the final entry off {items} and put it at the beginning.",
+        "My list reads {items}. Cycle it {places} times towards the right.",
+        "Turn {items} around to the right by a single position.",
+        (
+            "Push {items} right; each number moves {places} spots and whatever falls off the "
+            "end reappears at the start."
+        ),
+        "Please perform a cyclic right shift of {places} on the sequence {items}.",
+        (
+            "In {items}, let the last two numbers jump ahead of all the others.",
+            {"places": 2},
+        ),
     ],
     held=[
         "Bring the back of {items} to the front: rotate right by {places}.",
@@ -80,7 +137,8 @@ def rotate_items_right(items, places=1):
 
 
 @tool(
-    "Keep only some entries from one end of a list.",
+    "Keep only some entries from one end of a list. "
+    "Takes just the first or last few items (head or tail) and discards the rest.",
     returns="The kept entries.",
     items=integers("List to take from.", 1, 99, 4, 6),
     count=integer("Entries to keep.", 1, 4),
@@ -106,7 +164,8 @@ def keep_list_entries(items, count, end="start"):
 
 
 @tool(
-    "Drop some entries from one end of a list.",
+    "Drop some entries from one end of a list. "
+    "Throws away the first or last few items and returns whatever is left.",
     returns="The remaining entries.",
     items=integers("List to cut.", 1, 99, 4, 6),
     count=integer("Entries to drop.", 1, 3),
@@ -132,7 +191,8 @@ def drop_list_entries(items, count, end="start"):
 
 
 @tool(
-    "Find the entries that two lists have in common.",
+    "Find the entries that two lists have in common. "
+    "Gives the intersection or overlap: which numbers show up in both lists.",
     returns="The common entries in the order of the first list.",
     first=integers("First list.", 1, 9, 4, 5),
     second=integers("Second list.", 1, 9, 4, 5),
@@ -142,6 +202,19 @@ def drop_list_entries(items, count, end="start"):
         "List the common entries of ({first}) and ({second}).",
         "What do the two lists ({first}) and ({second}) share in common?",
         "Common entries in ({first}) and in ({second}), please.",
+        "Which numbers occur both in ({first}) and in ({second})?",
+        "Intersect the list ({first}) with ({second}).",
+        "I picked ({first}), my friend picked ({second}). Where do our picks agree?",
+        "Compare ({first}) against ({second}) and show the values present in both.",
+        "Overlap between ({first}) and ({second})?",
+        "From ({first}), keep only the numbers that also turn up in ({second}).",
+        "Tell me the matches between my ticket ({first}) and the draw ({second}).",
+        (
+            "One list is ({first}), the other one ({second}). Determine the elements that "
+            "belong to both."
+        ),
+        "What values of ({first}) can be found again in ({second})?",
+        "Please return the shared numbers; list one: ({first}), list two: ({second}).",
     ],
     held=[
         "I have ({first}) and you have ({second}). What do we have in common?",
@@ -154,7 +227,8 @@ def common_list_entries(first, second):
 
 
 @tool(
-    "Find the entries of one list that are missing from another.",
+    "Find the entries of one list that are missing from another. "
+    "Compares what should be there with what is there, and reports the gaps (set difference).",
     returns="The missing entries in the order of the wanted list.",
     wanted=integers("List of wanted entries.", 1, 15, 4, 5),
     present=integers("List of present entries.", 1, 15, 3, 5),
@@ -164,6 +238,25 @@ def common_list_entries(first, second):
         "With ({present}) present and ({wanted}) wanted, list the missing entries.",
         "Which of the wanted ({wanted}) are missing if ({present}) are present?",
         "Find the entries missing from the present ({present}) when ({wanted}) are wanted.",
+        "I need ({wanted}) and already have ({present}). What do I still have to get?",
+        (
+            "Which numbers from the required list ({wanted}) do not show up in the available "
+            "list ({present})?"
+        ),
+        "Required: ({wanted}). In stock: ({present}). Tell me the gaps.",
+        "My album holds ({present}), yet it should hold ({wanted}). Which stickers are lacking?",
+        (
+            "Compare what is there, ({present}), with what should be there, ({wanted}), and "
+            "report what lacks."
+        ),
+        "Only ({present}) arrived although I ordered ({wanted}). What was not delivered?",
+        "Take away the existing ({present}) from the desired ({wanted}) and show the rest.",
+        "Given that ({wanted}) were expected, who has not come if ({present}) are here?",
+        "Expected numbers ({wanted}), found numbers ({present}): absent ones?",
+        (
+            "Please check which of the needed values ({wanted}) I cannot find among my own "
+            "({present})."
+        ),
     ],
     held=[
         "Present in the box are ({present}), wanted were ({wanted}). Tell me the missing ones.",
@@ -176,7 +269,8 @@ def missing_list_entries(wanted, present):
 
 
 @tool(
-    "Remove repeated entries from a list, keeping each once.",
+    "Remove repeated entries from a list, keeping each once. "
+    "Deduplicates numbers: duplicates go, only unique values stay, sorted upwards if desired.",
     returns="The entries without repeats, in their first order.",
     items=integers("List with repeats.", 1, 6, 5, 7),
     ascending=flag("Whether to put the result in ascending order."),
@@ -200,7 +294,8 @@ def remove_repeats(items, ascending=False):
 
 
 @tool(
-    "Split a list into chunks of equal size.",
+    "Split a list into chunks of equal size. "
+    "Breaks a sequence into batches, groups or pages of so many items each.",
     returns="The chunks; the last one may be shorter.",
     items=integers("List to split.", 1, 99, 4, 6),
     size=integer("Entries in each chunk.", 2, 4),
@@ -210,6 +305,25 @@ def remove_repeats(items, ascending=False):
         "In chunks of size {size}, what does {items} look like?",
         "Make chunks of {size} out of {items}.",
         "Divide {items} into chunks that hold {size} entries.",
+        "Break {items} up into pieces with {size} numbers in each.",
+        (
+            "Put the numbers {items} into consecutive pairs.",
+            {"size": 2},
+        ),
+        "If I take {size} at a time from {items}, which groups do I get?",
+        "These are the values: {items}. Group them by {size}, in order.",
+        "Batches of {size} from the sequence {items}, please.",
+        (
+            "Partition {items} into blocks of three numbers.",
+            {"size": 3},
+        ),
+        "Deal out {items} so that each packet gets {size} of them.",
+        "I need portions of {size} numbers; the full list is {items}.",
+        "How would you arrange {items} in rows of {size}?",
+        (
+            "Slice {items} into sublists of four.",
+            {"size": 4},
+        ),
     ],
     held=[
         "I want {size} entries per chunk. Split the list {items} that way.",

@@ -100,7 +100,8 @@ def _one(query, key):
 
 
 @tool(
-    "Look up the capital city of a country.",
+    "Look up the capital city of a country. "
+    "For geography questions that name a nation and ask for its seat of government.",
     returns="The name of the capital.",
     country=pattern("Name of the country.", _key(_COUNTRIES), "France"),
     ask=[
@@ -120,7 +121,8 @@ def capital_of_country(country):
 
 
 @tool(
-    "Find the country that has a given city as its capital.",
+    "Find the country that has a given city as its capital. "
+    "The reverse capital lookup: someone names the capital and asks which nation it belongs to.",
     returns="The name of the country.",
     city=pattern("Name of the capital city.", _key(_COUNTRIES, 1), "Paris"),
     ask=[
@@ -129,6 +131,16 @@ def capital_of_country(country):
         "Find the country whose capital city is {city}.",
         "{city} is the capital. Which country is it?",
         "What country does the capital city {city} belong to?",
+        "{city} is the capital of which nation?",
+        "Tell me the state that {city} is the capital of.",
+        "Which land counts {city} as its capital?",
+        "Capital {city}: country name, please.",
+        "I have to match capitals with countries. Where does {city} go?",
+        "Of what country does {city} serve as the capital?",
+        "Quiz question: a nation's capital is named {city}. Name that nation.",
+        "Look up which state calls {city} its capital.",
+        "If I fly to the capital city named {city}, what country will I land in?",
+        "Identify the land whose government chose {city} for its capital.",
     ],
     held=[
         "Tell me the country that is governed from its capital {city}.",
@@ -140,7 +152,8 @@ def country_of_capital(city):
 
 
 @tool(
-    "Look up the currency that is used in a country.",
+    "Look up the currency that is used in a country. "
+    "Tells travellers what money people pay with there, such as yen, euros or pesos.",
     returns="The name of the currency.",
     country=pattern("Name of the country.", _key(_COUNTRIES), "Japan"),
     ask=[
@@ -149,6 +162,16 @@ def country_of_capital(city):
         "Look up the currency of {country}.",
         "Name the currency for the country {country}.",
         "Tell me what {country} has as its currency.",
+        "What sort of money will I need on a trip to {country}?",
+        "Official money unit in {country}?",
+        "Before flying to {country} I want to exchange cash. Into what currency?",
+        "Find out the legal tender of {country}.",
+        "How is the money in {country} called?",
+        "Shops in {country} have price tags in which currency?",
+        "Which banknotes and coins do they use in {country}?",
+        "If I earn a salary in {country}, what money am I paid in?",
+        "I need to know the national monetary unit for {country}.",
+        "Say which money circulates in {country}.",
     ],
     held=[
         "I need cash for {country}. Which currency should I get?",
@@ -160,7 +183,9 @@ def currency_of_country(country):
 
 
 @tool(
-    "Look up the phone dialling code of a country.",
+    "Look up the phone dialling code of a country. "
+    "Needed for calling abroad: tells which international prefix goes before a foreign "
+    "telephone number.",
     returns="The dialling code with its prefix, for example +33.",
     country=pattern("Country to phone.", _key(_COUNTRIES), "Spain"),
     prefix=choice("How the code begins.", ["plus", "zeros", "none"], default="plus"),
@@ -170,6 +195,27 @@ def currency_of_country(country):
         "Give the phone code for {country} with prefix {prefix}.",
         "Look up the dialling code for {country}, prefix {prefix}.",
         "I want to phone {country}. What code do I dial?",
+        "Which digits come before the number when I call somebody in {country}?",
+        "International calling code for {country}?",
+        "My aunt lives in {country}. What do I have to dial before her number?",
+        (
+            "Tell me the country calling code of {country}, written with leading zeros "
+            "instead of the plus.",
+            {"prefix": "zeros"},
+        ),
+        (
+            "Just the bare digits of the telephone code of {country}, without any plus or zeros.",
+            {"prefix": "none"},
+        ),
+        "How does a phone number from {country} begin when written internationally?",
+        "With {prefix} as the prefix style, show me the telephone country code of {country}.",
+        "I am filling in a form and need the telephone country code belonging to {country}.",
+        "Calling {country} from abroad: what code is needed? Prefix style: {prefix}.",
+        (
+            "Find the number one dials first for {country} on an old phone that needs zeros "
+            "at the front.",
+            {"prefix": "zeros"},
+        ),
     ],
     held=[
         "Which phone dialling code belongs to {country}?",
@@ -185,7 +231,8 @@ def country_dialling_code(country, prefix="plus"):
 
 
 @tool(
-    "Look up how high a mountain is.",
+    "Look up how high a mountain is. "
+    "Tells the elevation or altitude of a peak or summit, metric or in feet.",
     returns="The height as a whole number in the wanted unit.",
     mountain=pattern("Name of the mountain.", _key(_MOUNTAINS), "Fuji"),
     unit=choice("Unit of the height.", ["metres", "feet"], default="metres"),
@@ -208,7 +255,8 @@ def mountain_height(mountain, unit="metres"):
 
 
 @tool(
-    "Look up the author who wrote a famous book.",
+    "Look up the author who wrote a famous book. "
+    "Answers who penned a well-known novel or classic, by full name or last name only.",
     returns="The name of the author.",
     title=pattern("Title of the book.", _key(_BOOKS), "Dracula"),
     surname=flag("Whether to give only the surname."),
@@ -233,7 +281,8 @@ def author_of_book(title, surname=False):
 
 
 @tool(
-    "Look up the year in which a famous book was first published.",
+    "Look up the year in which a famous book was first published. "
+    "Answers when a novel or classic came out, rather than who wrote it.",
     returns="The year as a whole number.",
     title=pattern("Title of the book.", _key(_BOOKS), "Dracula"),
     ask=[
@@ -242,6 +291,16 @@ def author_of_book(title, surname=False):
         'Give the publication year of "{title}".',
         'What year did "{title}" first come out as a book?',
         'Look up the year of the book "{title}".',
+        'How long ago did "{title}" appear? Just tell me the year.',
+        '"{title}": year of first edition?',
+        'When did readers get to buy "{title}" for the first time?',
+        'I\'m citing "{title}" and need the date of its original publication.',
+        'Find out when the novel "{title}" was originally released.',
+        'What is the release year of the famous work "{title}"?',
+        'Tell me the year the first printing of "{title}" hit the shops.',
+        'Since which year has the world been able to read "{title}"?',
+        'For a literature timeline, where do I put "{title}"?',
+        'The book is called "{title}". Which year did its author first bring it out?',
     ],
     held=[
         'How long ago was "{title}" published? Tell me the year.',
@@ -253,7 +312,8 @@ def year_of_book(title):
 
 
 @tool(
-    "Look up what the young of an animal is called.",
+    "Look up what the young of an animal is called. "
+    "Names the baby or offspring of a creature, such as a puppy, calf or cub.",
     returns="The word for the young animal.",
     animal=pattern("The grown animal.", _key(_ANIMALS), "dog"),
     ask=[
@@ -262,6 +322,16 @@ def year_of_book(title):
         "Name the baby animal of the {animal}.",
         "Which word is used for the young {animal} as a baby?",
         "The {animal} has young. What are they called?",
+        "Which name do the little ones of the {animal} go by?",
+        "{animal}: word for the offspring?",
+        "When the {animal} gives birth, what is the newborn called?",
+        "Tell me the proper term for the offspring of the {animal}.",
+        "My daughter asks how one names the child of the {animal}.",
+        "Before it grows up to be a full {animal}, what is it known as?",
+        "Look up the special word for the {animal} while it is still a baby.",
+        "If the mother belongs to the kind {animal}, what do we call her little one?",
+        "A grown animal is called {animal}. What is the name of its infant?",
+        "Find the English noun for a juvenile {animal}.",
     ],
     held=[
         "Give me the right word for the young of the animal {animal}.",
@@ -273,7 +343,8 @@ def young_of_animal(animal):
 
 
 @tool(
-    "Look up the word for a group of one kind of animal.",
+    "Look up the word for a group of one kind of animal. "
+    "Collective nouns, such as a pride or a flock, for many of one creature together.",
     returns="The word for the group.",
     animal=pattern("Kind of animal.", _key(_ANIMALS), "lion"),
     ask=[
@@ -282,6 +353,19 @@ def young_of_animal(animal):
         "Give the group name for the {animal}.",
         "How do you call a whole group of the {animal} kind?",
         "Group word for {animal}, please.",
+        "What is the collective noun for the {animal}?",
+        "When many of the species {animal} live together, what is the proper name for them?",
+        "Animal: {animal}. Collective term wanted.",
+        "Tell me how one refers to lots of {animal} individuals gathered together.",
+        (
+            "I saw several animals of the kind {animal} together. Which collective word "
+            "should I write?"
+        ),
+        "Find the term English uses for a bunch of animals of the type {animal}.",
+        "My son asks what one calls a gathering of the {animal} sort.",
+        "Look up the collective name that goes with {animal}.",
+        "If you see not one {animal} but a crowd of them, what is that crowd named?",
+        "Please supply the noun of assembly for the {animal}.",
     ],
     held=[
         "When several of the animal {animal} form a group, what is the word for it?",

@@ -19,7 +19,8 @@ def _pull(place):
 
 
 @tool(
-    "Compute the kinetic energy of a moving mass.",
+    "Compute the kinetic energy of a moving mass. "
+    "Tells how many joules a car, ball or bullet carries because of its motion.",
     returns="The energy in joules, rounded to 2 decimals.",
     mass=number("Mass in kilograms.", 1, 2000, 1),
     speed=number("Speed in metres per second.", 1, 60, 1),
@@ -41,7 +42,8 @@ def kinetic_energy(mass, speed):
 
 
 @tool(
-    "Compute the potential energy of a mass lifted to a height.",
+    "Compute the potential energy of a mass lifted to a height. "
+    "Joules gained by raising something against gravity, on our planet, the Moon, Mars or Jupiter.",
     returns="The energy in joules, rounded to 2 decimals.",
     mass=number("Mass in kilograms.", 1, 500, 1),
     height=number("Height in metres.", 1, 90, 1),
@@ -52,6 +54,42 @@ def kinetic_energy(mass, speed):
         "How much potential energy does a mass of {mass} have at a height of {height} on {place}?",
         "Lift {mass} kg to height {height}. What potential energy does it gain?",
         "Compute the potential energy: height {height}, mass {mass}.",
+        (
+            "An object weighing {mass} kilograms sits {height} metres above the floor; how "
+            "many joules are stored in it?"
+        ),
+        "Tell me the gravitational energy gained by hoisting {mass} kg up {height} m.",
+        (
+            "At {height} metres up there is a rock of {mass} kilograms. Its energy due to "
+            "height on {place}?"
+        ),
+        "Joules needed to raise {mass} kg by {height} m",
+        (
+            "On {place} a crane carries a {mass} kg load to an elevation of {height} metres. "
+            "Work out the potential energy."
+        ),
+        (
+            "How many joules does it take to bring a crate {height} m higher if the crate is "
+            "{mass} kg?"
+        ),
+        (
+            "An astronaut on the moon raises a {mass} kg box {height} metres. What energy "
+            "does the box gain?",
+            {"place": "moon"},
+        ),
+        (
+            "Please calculate the stored gravitational energy, elevation {height} m, body "
+            "{mass} kg, planet {place}."
+        ),
+        (
+            "A Mars rover of {mass} kg climbs {height} metres upward; how much potential "
+            "energy is that?",
+            {"place": "mars"},
+        ),
+        (
+            "I carry {mass} kilos of shopping up a staircase rising {height} metres. What is "
+            "the increase in potential energy?"
+        ),
     ],
     held=[
         "A box with mass {mass} stands at height {height}. Find its potential energy.",
@@ -65,7 +103,8 @@ def potential_energy(mass, height, place="earth"):
 
 
 @tool(
-    "Compute the momentum of a moving mass.",
+    "Compute the momentum of a moving mass. "
+    "Mass times velocity, for collision problems with vehicles, balls or other bodies in motion.",
     returns="The momentum in kg m/s, rounded to 2 decimals.",
     mass=number("Mass in kilograms.", 1, 2000, 1),
     speed=number("Speed in metres per second.", 1, 60, 1),
@@ -75,6 +114,28 @@ def potential_energy(mass, height, place="earth"):
         "How much momentum has {mass} kg that moves at {speed} metres per second?",
         "Compute the momentum: mass {mass}, speed {speed}.",
         "At speed {speed}, which momentum does the mass {mass} carry?",
+        (
+            "A cart weighing {mass} kg rolls at {speed} m/s. What is the product of its mass "
+            "and velocity?"
+        ),
+        "How great is the impulse carried by an object going {speed} m/s with a mass of {mass} kg?",
+        "Calculate p for m = {mass} kg and v = {speed} m/s.",
+        "Velocity {speed} m/s, mass {mass} kg: momentum?",
+        (
+            "A ball flies at {speed} metres per second and has {mass} kilograms. Determine "
+            "its momentum."
+        ),
+        (
+            "Tell me the momentum in kg m/s when {mass} kilograms travel with a velocity of "
+            "{speed} m/s."
+        ),
+        "If something of {mass} kg goes {speed} m/s fast, how much momentum is in it?",
+        "Work out mass times velocity; the velocity is {speed} m/s, the mass {mass} kg.",
+        (
+            "My sledge has a mass of {mass} kg and glides at {speed} m/s. Which momentum must "
+            "I brake away?"
+        ),
+        "Moving along at {speed} m/s, what quantity of motion does a {mass} kg vehicle have?",
     ],
     held=[
         "A truck of mass {mass} drives with speed {speed}. Find its momentum.",
@@ -87,7 +148,8 @@ def linear_momentum(mass, speed):
 
 
 @tool(
-    "Find the time a dropped object needs to fall from a height.",
+    "Find the time a dropped object needs to fall from a height. "
+    "Tells how long a stone let go from a tower or cliff takes to land.",
     returns="The time in seconds, rounded to 2 decimals.",
     height=number("Height in metres.", 1, 900, 1),
     place=choice("Where the object falls.", list(_GRAVITY), default="earth"),
@@ -110,7 +172,8 @@ def fall_time(height, place="earth"):
 
 
 @tool(
-    "Find the speed at which a dropped object hits the ground.",
+    "Find the speed at which a dropped object hits the ground. "
+    "Tells how fast something falling off a roof or bridge is going when it lands.",
     returns="The speed in metres per second, rounded to 2 decimals.",
     height=number("Height in metres.", 1, 900, 1),
     place=choice("Where the object falls.", list(_GRAVITY), default="earth"),
@@ -120,6 +183,39 @@ def fall_time(height, place="earth"):
         "Find the impact speed for a drop of {height} metres.",
         "On {place}, with what speed does a drop from {height} end?",
         "A stone falls {height} metres. What is its speed when it hits the ground?",
+        (
+            "How many metres per second does a ball reach at the bottom after being let go "
+            "{height} metres up?"
+        ),
+        (
+            "I let a hammer go {height} m above the lunar surface. How fast is it on landing?",
+            {"place": "moon"},
+        ),
+        "Drop height {height} m, location {place}: final velocity?",
+        (
+            "A flowerpot tumbles from a balcony {height} metres high. How fast is it when it "
+            "reaches the pavement?"
+        ),
+        (
+            "Calculate the velocity on landing for an object released on {place}, {height} "
+            "metres above ground."
+        ),
+        (
+            "If a probe falls freely over {height} metres on the red planet Mars, what is its "
+            "velocity at touchdown?",
+            {"place": "mars"},
+        ),
+        "Ignoring air, how quick is a coin at the end of a free fall of {height} metres?",
+        (
+            "Suppose we were on {place} and let a rock fall {height} m. Tell me its velocity "
+            "at the bottom."
+        ),
+        (
+            "With Jupiter's gravity, what velocity does a free fall through {height} metres "
+            "produce?",
+            {"place": "jupiter"},
+        ),
+        "Work out how quickly a brick is moving as it strikes the floor {height} metres below.",
     ],
     held=[
         "If I drop a ball at height {height}, with which speed will it hit the floor?",
@@ -133,7 +229,8 @@ def impact_speed(height, place="earth"):
 
 
 @tool(
-    "Compute the swing period of a pendulum from its length.",
+    "Compute the swing period of a pendulum from its length. "
+    "Tells how long one full back-and-forth oscillation of a clock bob or swing takes.",
     returns="The period in seconds, rounded to 3 decimals.",
     length=number("Length in metres.", 1, 50, 2),
     place=choice("Where the pendulum hangs.", list(_GRAVITY), default="earth"),
@@ -143,6 +240,37 @@ def impact_speed(height, place="earth"):
         "Pendulum on {place} with length {length}: what period?",
         "Compute the swing period for a pendulum of {length} metres on {place}.",
         "My pendulum has a length of {length}. Find its period.",
+        (
+            "If a bob hangs from a string measuring {length} m, how many seconds does a full "
+            "back-and-forth take?"
+        ),
+        "Give me the oscillation time for a pendulum with a {length} metre cord.",
+        (
+            "We are on {place}. A weight dangles from a {length} m wire; how long is each "
+            "complete swing?"
+        ),
+        "Period wanted: pendulum, {length} m, located on {place}.",
+        (
+            "A clock maker needs the time per swing of a rod {length} metres in length. "
+            "Please calculate it."
+        ),
+        (
+            "Imagine a {length} metre pendulum set up on {place}: how slowly would it swing "
+            "to and fro?"
+        ),
+        (
+            "How many seconds pass per oscillation for a lunar pendulum {length} metres long?",
+            {"place": "moon"},
+        ),
+        (
+            "Under Jupiter's gravity, what would the swing time be for a pendulum {length} m long?",
+            {"place": "jupiter"},
+        ),
+        "Swing duration please, string length {length} m",
+        (
+            "Work out how much time a {length} metre pendulum needs to go over and come back "
+            "if it hangs on {place}."
+        ),
     ],
     held=[
         "Hang a pendulum of {length} metres and tell me the time of a full swing.",
@@ -156,7 +284,8 @@ def pendulum_period(length, place="earth"):
 
 
 @tool(
-    "Compute the force of a stretched spring.",
+    "Compute the force of a stretched spring. "
+    "Hooke's law: how many newtons a coil pulls back with when extended.",
     returns="The force in newtons, rounded to 2 decimals.",
     stiffness=number("Stiffness in newtons per metre.", 5, 900, 0),
     stretch=number("Stretch of the spring in metres.", 1, 9, 2),
@@ -178,7 +307,8 @@ def spring_force(stiffness, stretch):
 
 
 @tool(
-    "Compute the energy stored in a stretched spring.",
+    "Compute the energy stored in a stretched spring. "
+    "Elastic energy in joules held by a coil or bungee pulled out so far.",
     returns="The energy in joules, rounded to 2 decimals.",
     stiffness=number("Stiffness in newtons per metre.", 5, 900, 0),
     stretch=number("Stretch of the spring in metres.", 1, 9, 2),
@@ -188,6 +318,43 @@ def spring_force(stiffness, stretch):
         "How much energy is stored in a spring stretched by {stretch}, stiffness {stiffness}?",
         "Compute the stored energy of a spring: stiffness {stiffness}, stretch {stretch}.",
         "With stretch {stretch}, find the energy in the spring of stiffness {stiffness}.",
+        (
+            "I pull a coil out by {stretch} m and its constant is {stiffness} N/m; how many "
+            "joules does it hold?"
+        ),
+        (
+            "A spring constant of {stiffness} newtons per metre and an extension of {stretch} "
+            "metres give how much elastic energy?"
+        ),
+        "Elastic energy: k = {stiffness} N/m, extension = {stretch} m",
+        (
+            "Work out the joules loaded into a spring that has been lengthened {stretch} "
+            "metres, its stiffness being {stiffness}."
+        ),
+        (
+            "Someone extends a {stiffness} N/m spring by {stretch} metres. What amount of "
+            "energy sits in it now?"
+        ),
+        (
+            "Please determine how many joules an elongation of {stretch} m puts into a spring "
+            "rated {stiffness} N/m."
+        ),
+        (
+            "When a spring with constant {stiffness} gets pulled {stretch} m beyond its rest "
+            "length, what energy is held?"
+        ),
+        (
+            "Tell me the elastic potential energy, given {stretch} m of extension on a "
+            "{stiffness} newton per metre coil."
+        ),
+        (
+            "How many joules could I get back from a spring drawn out {stretch} metres with "
+            "stiffness {stiffness} N/m?"
+        ),
+        (
+            "Our door spring has {stiffness} N/m and is stretched {stretch} m when open. "
+            "Calculate the energy inside."
+        ),
     ],
     held=[
         "My spring has stiffness {stiffness} and stretch {stretch}. How much energy is in it?",
@@ -200,7 +367,8 @@ def spring_energy(stiffness, stretch):
 
 
 @tool(
-    "Find how far or how high a thrown projectile flies.",
+    "Find how far or how high a thrown projectile flies. "
+    "For a ball or arrow launched at an angle: where it lands, or its maximum height.",
     returns="The range or the peak height in metres, rounded to 2 decimals.",
     speed=number("Throwing speed in metres per second.", 1, 90, 1),
     angle=integer("Throwing angle in degrees.", 10, 80, default=45),
@@ -215,6 +383,39 @@ def spring_energy(stiffness, stretch):
         ),
         (
             "At an angle of {angle}, how high is the peak of a projectile at speed {speed}?",
+            {"peak": True},
+        ),
+        "I hurl a ball at {speed} m/s. Where will it land, in metres from me?",
+        (
+            "What distance does a shot cover when launched {angle} degrees above the ground "
+            "with {speed} m/s?"
+        ),
+        "Horizontal range please: launch velocity {speed} m/s, elevation {angle} degrees",
+        (
+            "Tell me the maximum altitude of a stone tossed at {speed} metres per second.",
+            {"peak": True},
+        ),
+        (
+            "A cannonball is fired {angle} degrees upward, muzzle velocity {speed} m/s. How "
+            "far away does it come down?"
+        ),
+        (
+            "With a launch velocity of {speed} m/s, how high above the ground will my arrow "
+            "climb at most?",
+            {"peak": True},
+        ),
+        (
+            "Calculate the top of the trajectory for something thrown under {angle} degrees "
+            "at {speed} m/s.",
+            {"peak": True},
+        ),
+        "How many metres does a javelin travel if it leaves the hand with {speed} m/s?",
+        (
+            "Kicked at {speed} m/s with an inclination of {angle} degrees, the ball touches "
+            "down after how many metres?"
+        ),
+        (
+            "Highest point of flight wanted: tilt {angle} degrees, initial velocity {speed} m/s.",
             {"peak": True},
         ),
     ],

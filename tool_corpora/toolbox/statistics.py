@@ -22,7 +22,8 @@ def _positive(values):
 
 
 @tool(
-    "Find the arithmetic mean of numbers.",
+    "Find the arithmetic mean of numbers. "
+    "The ordinary average of scores, prices or measurements: add them up and divide by how many.",
     returns="The arithmetic mean, rounded to 4 decimals.",
     values=numbers("Numbers to average.", 0, 100),
     ask=[
@@ -30,6 +31,16 @@ def _positive(values):
         "Find the arithmetic mean of the numbers {values}.",
         "The readings were {values}. Compute their arithmetic mean.",
         "For {values}, give the arithmetic mean.",
+        "Average these numbers for me: {values}.",
+        "I scored {values} this term; what is my average?",
+        "Add up {values} and divide by how many there are. What comes out?",
+        "Data {values}; mean value, please",
+        "Could you tell me what {values} come to on average?",
+        "Our shop took in {values} over the past days. Calculate the ordinary mean.",
+        "Here is my data set, {values}, and I need its plain average.",
+        "What average do you get when you take {values} together?",
+        "Work out the simple, unweighted average for {values}.",
+        "On average, how large are the measurements {values}?",
     ],
     held=[
         "I scored {values}; what arithmetic mean do I have?",
@@ -41,7 +52,8 @@ def arithmetic_mean(values):
 
 
 @tool(
-    "Find the geometric mean of positive numbers.",
+    "Find the geometric mean of positive numbers. "
+    "Averages growth factors, returns or ratios by multiplying them and taking the root.",
     returns="The geometric mean, rounded to 4 decimals.",
     values=numbers("Positive numbers.", 1, 100),
     ask=[
@@ -49,6 +61,19 @@ def arithmetic_mean(values):
         "Find the geometric mean of the numbers {values}.",
         "The growth factors were {values}. Compute their geometric mean.",
         "For {values}, give the geometric mean.",
+        "Multiply {values} together and take the root for their number. What is the result?",
+        "I need the geometric average for {values}.",
+        "Geometric mean please, data: {values}",
+        (
+            "My fund multiplied by {values} in successive years. What constant factor per "
+            "year would be equivalent?"
+        ),
+        "Calculate the n-th root of the product of the n numbers {values}.",
+        "Could you average {values} geometrically rather than arithmetically?",
+        "These ratios came out of my experiment: {values}. Which number is their geometric mean?",
+        "Tell me the multiplicative average when the figures are {values}.",
+        "Taking {values} as positive readings, how large is the geometric mean?",
+        "Work out which single factor, used every time, gives the same product as {values}.",
     ],
     held=[
         "I measured {values}; what geometric mean results?",
@@ -60,7 +85,8 @@ def geometric_mean(values):
 
 
 @tool(
-    "Find the harmonic mean of positive numbers.",
+    "Find the harmonic mean of positive numbers. "
+    "Averages rates, such as speeds over equal distances, through their reciprocals.",
     returns="The harmonic mean, rounded to 4 decimals.",
     values=numbers("Positive numbers.", 1, 100),
     ask=[
@@ -79,7 +105,8 @@ def harmonic_mean(values):
 
 
 @tool(
-    "Find the median, the middle value of sorted numbers.",
+    "Find the median, the middle value of sorted numbers. "
+    "Finds the midpoint of salaries, ages or scores, where half lie above and half below.",
     returns="The median; of an even number of values, the middle of the two or one of them.",
     values=numbers("Numbers to take the median of.", 0, 100),
     tie=choice("Which of two middle values to take.", ["low", "high", "middle"], default="middle"),
@@ -102,7 +129,8 @@ def median_value(values, tie="middle"):
 
 
 @tool(
-    "Find the midrange, halfway between the smallest and the largest number.",
+    "Find the midrange, halfway between the smallest and the largest number. "
+    "Averages just the minimum and the maximum, such as a day's low and high temperature.",
     returns="The midrange, rounded to 4 decimals.",
     values=numbers("Numbers to take the midrange of.", 0, 100),
     ask=[
@@ -110,6 +138,19 @@ def median_value(values, tie="middle"):
         "Find the midrange of the numbers {values}.",
         "The daily highs were {values}. Compute the midrange.",
         "Which value lies halfway between the smallest and the largest of {values}?",
+        "Take the lowest and the highest of {values} and average just these two.",
+        "Midrange for this data, please: {values}",
+        "What is the midpoint between the minimum and maximum among {values}?",
+        (
+            "The thermometer showed {values}. Which temperature sits exactly in the middle of "
+            "the extremes?"
+        ),
+        "Calculate (min + max) / 2 for {values}.",
+        "I have the scores {values} and want the centre between top and bottom score.",
+        "Tell me the number midway from the least to the greatest in {values}.",
+        "Given {values}, how large is the midrange?",
+        "Ignoring everything except the two extremes of {values}, what is their mean?",
+        "Could you work out the middle of the range covered by {values}?",
     ],
     held=[
         "Give me the midrange for these measurements: {values}.",
@@ -121,7 +162,8 @@ def midrange_value(values):
 
 
 @tool(
-    "Find the spread, the largest number minus the smallest.",
+    "Find the spread, the largest number minus the smallest. "
+    "Gives the range between minimum and maximum, such as the gap between best and worst score.",
     returns="The spread, rounded to 4 decimals.",
     values=numbers("Numbers to take the spread of.", 0, 100),
     ask=[
@@ -129,6 +171,19 @@ def midrange_value(values):
         "Find the spread of the numbers {values}.",
         "The prices were {values}. Compute their spread.",
         "What do I get from the largest of {values} minus the smallest?",
+        "How wide is the range covered by {values}?",
+        "Maximum minus minimum for {values}, please.",
+        "What is the gap from the lowest to the highest of {values}?",
+        "My runs took {values} minutes. By how much do the extremes differ?",
+        "Calculate the statistical range: {values}",
+        "Tell me how far apart the biggest and the tiniest of {values} lie.",
+        "Take away the minimum of {values} from the maximum.",
+        (
+            "Temperatures this week were {values}; how large was the difference between the "
+            "warmest and coldest day?"
+        ),
+        "Given the readings {values}, work out the distance between both ends.",
+        "Between which extremes do {values} vary? I only need the difference, max less min.",
     ],
     held=[
         "From smallest to largest, how wide is the spread of {values}?",
@@ -140,7 +195,8 @@ def sample_spread(values):
 
 
 @tool(
-    "Find the standard deviation of numbers.",
+    "Find the standard deviation of numbers. "
+    "Measures how much data scatter around their mean (SD, sigma), for a population or sample.",
     returns="The standard deviation of the population or sample, rounded to 4 decimals.",
     values=numbers("Numbers to take the deviation of.", 0, 100),
     sample=flag("Treat the numbers as a sample (divide by n - 1)."),
@@ -150,6 +206,30 @@ def sample_spread(values):
         "The weights were {values}. Compute the standard deviation.",
         ("What is the sample standard deviation of {values}?", {"sample": True}),
         ("Treat {values} as a sample and find the standard deviation.", {"sample": True}),
+        "How much do {values} scatter around their mean? Give the standard deviation.",
+        "Calculate sigma for the data {values}.",
+        (
+            "These are only a few draws from something bigger: {values}. What's the standard "
+            "deviation, dividing by n - 1?",
+            {"sample": True},
+        ),
+        "Std dev for the series {values}?",
+        (
+            "Using Bessel's correction, determine the standard deviation for {values}.",
+            {"sample": True},
+        ),
+        "Our machine filled bottles with {values}. I'd like to know the standard deviation.",
+        (
+            "My sample consists of {values}; estimate the standard deviation with n minus one "
+            "below the fraction.",
+            {"sample": True},
+        ),
+        "Tell me the root mean square deviation from the average for {values}.",
+        "With {values} as the whole population, how large is sigma?",
+        (
+            "Corrected sample standard deviation wanted, data {values}",
+            {"sample": True},
+        ),
     ],
     held=[
         "How large is the standard deviation among {values}?",
@@ -166,7 +246,8 @@ def standard_deviation(values, sample=False):
 
 
 @tool(
-    "Find the weighted average of values with one weight each.",
+    "Find the weighted average of values with one weight each. "
+    "For grades with credits or prices with quantities, where some entries count more than others.",
     returns="The weighted average, rounded to 4 decimals.",
     values=numbers("Values to average.", 0, 100, least=4, most=4),
     weights=integers("Weight of each value.", 1, 9, least=4, most=4),
@@ -175,6 +256,25 @@ def standard_deviation(values, sample=False):
         "Find the weighted average when the weights are {weights} and the values {values}.",
         "The grades {values} have the weights {weights}. Compute their weighted average.",
         "With weights {weights}, average the values {values}.",
+        (
+            "My marks are {values} and they count {weights} times respectively. What is my "
+            "overall mark?"
+        ),
+        "Weighted mean: numbers {values}, weights {weights}",
+        (
+            "Given importance factors of {weights} for the scores {values}, calculate the "
+            "weighted mean."
+        ),
+        (
+            "I bought {weights} shares at prices of {values} each time. What did one share "
+            "cost me on average?"
+        ),
+        "If {values} are weighted {weights} in that order, what mean comes out?",
+        "Could you take {weights} as weights and work out the mean for {values}?",
+        "How large is the average of {values}, counting each as often as given here: {weights}?",
+        "The credits {weights} go with the grade points {values}. Tell me the grade average.",
+        "Weigh {values} by {weights} and average them.",
+        "Course weights: {weights}. Results: {values}. I want the final weighted score.",
     ],
     held=[
         "Give the values {values} the weights {weights} and average them.",
@@ -189,7 +289,8 @@ def weighted_average(values, weights):
 
 
 @tool(
-    "Find the z score of a value from the mean and the deviation.",
+    "Find the z score of a value from the mean and the deviation. "
+    "Standardises a test score or measurement: how many sigmas it lies above or below average.",
     returns="The z score, rounded to 4 decimals.",
     value=number("Value to score.", 0, 100, 1),
     mean=number("Mean of the population.", 20, 80, 1),
@@ -213,7 +314,8 @@ def z_score(value, mean, deviation):
 
 
 @tool(
-    "Find the correlation between two lists of paired numbers.",
+    "Find the correlation between two lists of paired numbers. "
+    "Shows how strongly two variables, like study hours and grades, move together (Pearson's r).",
     returns="Pearson's correlation from -1 to 1, rounded to 4 decimals.",
     xs=integers("First list of numbers.", 1, 60, least=4, most=4),
     ys=integers("Second list, equally long.", 1, 60, least=4, most=4),
@@ -222,6 +324,22 @@ def z_score(value, mean, deviation):
         "Find the correlation of the first list {xs} with the second list {ys}.",
         "Hours were {xs} and marks were {ys}. Compute the correlation.",
         "How strongly are the numbers {xs} in correlation with {ys}?",
+        "Calculate Pearson's r for x = {xs} and y = {ys}.",
+        "Do the series {xs} and {ys} move together? Give me the coefficient.",
+        "First series: {xs}. Second series: {ys}. How well do they correlate?",
+        "Is there a linear relationship of {xs} with {ys}, and how tight is it from -1 to 1?",
+        "Pearson coefficient wanted, x values {xs}, y values {ys}",
+        (
+            "I measured {xs} degrees outside and sold {ys} ice creams. How closely are the "
+            "two related?"
+        ),
+        "Tell me the correlation coefficient when {xs} are paired one by one with {ys}.",
+        "Ages {xs} belong to the running times {ys}. Work out how strongly they are linked.",
+        "Pair up {xs} with {ys} in order and report r.",
+        (
+            "How strong is the linear association if one variable took the values {xs} and "
+            "the other {ys}?"
+        ),
     ],
     held=[
         "First we measured {xs}, then {ys}; give me the correlation.",
@@ -240,7 +358,8 @@ def pearson_correlation(xs, ys):
 
 
 @tool(
-    "Find the value at a percentile of numbers.",
+    "Find the value at a percentile of numbers. "
+    "Gives the cutoff below which some percentage of the data lies, like a quartile or decile.",
     returns="The value there, between neighbours by straight line, rounded to 4 decimals.",
     values=integers("Numbers to search.", 1, 99, least=4, most=6),
     percentile=integer("Percentile from 0 to 100.", 0, 100),
@@ -249,6 +368,22 @@ def pearson_correlation(xs, ys):
         "Find percentile {percentile} of the numbers {values}.",
         "The heights were {values}. Which one stands at percentile {percentile}?",
         "For {values}, compute the percentile {percentile}.",
+        "Which number marks the {percentile} percent point in {values}?",
+        "My data are {values}. Below what value do {percentile} percent of them lie?",
+        "Percentile wanted: {percentile}. Data: {values}.",
+        "Give me the score at the percentile rank of {percentile} among the scores {values}.",
+        (
+            "At {percentile} percent of the way through the sorted data {values}, what value "
+            "do we meet?"
+        ),
+        "I am looking for the {percentile}% quantile; the observations are {values}.",
+        "Response times came in as {values}; report p{percentile}.",
+        "Calculate where the percentile number {percentile} falls for salaries of {values}.",
+        "If the sample is {values}, how large is its {percentile} percent quantile?",
+        (
+            "Tell me the cut-off that separates the lower {percentile} percent of {values} "
+            "from the rest."
+        ),
     ],
     held=[
         "At percentile {percentile}, what value do the results {values} reach?",

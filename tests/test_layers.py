@@ -1,0 +1,85 @@
+"""The faster layers compute what the usual ones do."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from tinr import layers
+from tinr.layers import compiled, packed_mask, products
+from tinr.training import Example, collate, labelled_loss
+
+SHAPE = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+    "attn_implementation": "sdpa",
+    "pad_token_id": 0,
+}
+
+
+def model(kind: str = "llama"):
+    torch.manual_seed(0)
+    if kind == "llama":
+        return LlamaForCausalLM(LlamaConfig(**SHAPE)).eval()
+    return Qwen2ForCausalLM(Qwen2Config(**SHAPE)).eval()
+
+
+def batch():
+    def example(size: int) -> Example:
+        ids = torch.randint(1, 60, (size,)).tolist()
+        return Example(ids, ids)
+
+    torch.manual_seed(1)
+    return collate([[example(5), example(9)], [example(3), example(8), example(2)]], 0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_products_give_the_same_loss_and_gradient_as_the_fused_attention(kind):
+    one, rows = model(kind), batch()
+    results = []
+    for use in (False, True):
+        one.zero_grad()
+        if use:
+            with products(one):
+                assert one.config._attn_implementation == layers.PRODUCTS
+                loss = labelled_loss(one, rows)
+        else:
+            loss = labelled_loss(one, rows)
+        loss.backward()
+        gradient = torch.cat([p.grad.flatten() for p in one.parameters()])
+        results.append((loss.item(), gradient))
+    assert one.config._attn_implementation == "sdpa"
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
+
+
+def test_long_rows_keep_the_fused_attention():
+    one = model()
+    with products(one, layers.LONGEST + 1):
+        assert one.config._attn_implementation == "sdpa"
+
+
+def test_the_packed_mask_lets_each_example_see_only_itself():
+    positions = torch.tensor([[0, 1, 2, 0, 1]])
+    allowed = packed_mask(positions)[0, 0] == 0
+    expected = torch.block_diag(torch.ones(3, 3), torch.ones(2, 2)).tril().bool()
+    assert torch.equal(allowed, expected)
+
+
+def test_compiled_layers_give_the_same_loss():
+    one, rows = model(), batch()
+    encode = compiled(one)
+    assert encode is not None
+    with torch.no_grad(), products(one):
+        plain, fast = labelled_loss(one, rows), labelled_loss(one, rows, encode=encode)
+    assert fast.item() == pytest.approx(plain.item(), rel=1e-4)
+
+
+def test_without_a_compiler_nothing_is_compiled_and_it_is_said(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler"):
+        assert compiled(model()) is None

@@ -1,0 +1,88 @@
+"""Catalogues as users have them, to canonical ones: find, name, check, report, write."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.catalogue.importing.formats import FORMATS
+from tinr.catalogue.importing.found import Item, Problem, split
+from tinr.catalogue.importing.mcp_server import ask_server
+from tinr.catalogue.importing.names import Namespaces, canonical, words_of
+from tinr.catalogue.importing.python_source import read_python
+from tinr.catalogue.importing.read import Data, files_of, read
+from tinr.catalogue.load import write_jsonl
+from tinr.records import BadInput
+
+__all__ = ["FORMATS", "Imported", "Problem", "import_tools", "words_of", "write_catalogue"]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import gave: catalogue lines, what was lost, and what was changed (notes)."""
+
+    lines: tuple[dict[str, Any], ...]
+    lost: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+
+def import_tools(
+    sources: Sequence[str],
+    format: str = "auto",
+    namespaces: Namespaces = "collide",
+    servers: Sequence[str] = (),
+    timeout: float = 30.0,
+) -> Imported:
+    """Every tool of files, folders and running MCP servers, or the reason why it is not there.
+
+    Raises BadInput for a source that does not exist, an unknown format, and where not a
+    single tool arrives.
+    """
+    if format not in FORMATS:
+        raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
+    found, problems = split(list(_items(sources, format, servers, timeout)))
+    lines: list[dict[str, Any]] = []
+    for one in canonical(found, namespaces):
+        if isinstance(one, Problem):
+            problems.append(one)
+        elif isinstance(one, dict):
+            lines.append(one)
+    lost = tuple(p for p in problems if p.kind == "lost")
+    if not lines:
+        reason = str(lost[0]) if lost else "no sources"
+        more = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
+        raise BadInput(f"no tool could be imported: {reason}{more}; give a source with tools")
+    return Imported(tuple(lines), lost, tuple(p for p in problems if p.kind != "lost"))
+
+
+def _items(
+    sources: Sequence[str], format: str, servers: Sequence[str], timeout: float
+) -> Iterator[Item]:
+    for source in sources:
+        if str(source).endswith(".py"):
+            yield from (one for path in _python(source) for one in read_python(path))
+            continue
+        for path in files_of(source):
+            for data in read(path):
+                if isinstance(data, Data):
+                    yield from FORMATS[format](data)
+                else:
+                    yield data
+    for server in servers:
+        yield from ask_server(server, timeout)
+
+
+def _python(source: str) -> list[Path]:
+    if not Path(source).is_file():
+        raise BadInput(f"{source}: no such file; check the path")
+    return [Path(source)]
+
+
+def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> None:
+    """tools.jsonl and problems.jsonl of a catalogue folder, each whole or not at all."""
+    path = folder / "tools.jsonl"
+    if path.exists() and not replace:
+        raise BadInput(f"{path}: a catalogue stands there; give another --out, or --replace")
+    problems = [*imported.lost, *imported.notes]
+    write_jsonl(folder / "problems.jsonl", [vars(problem) for problem in problems])
+    write_jsonl(path, imported.lines)

@@ -1,0 +1,303 @@
+"""The formats catalogues come in, each as a reader of plain data.
+
+A reader walks what a file holds and gives every tool it finds, or the reason why it could
+not be read. `auto` knows a tool by the names of its keys, whatever is around it.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tinr.catalogue.importing import types
+from tinr.catalogue.importing.found import Found, Item, Problem, step
+from tinr.catalogue.importing.openapi import is_openapi, read_openapi
+from tinr.catalogue.importing.read import Data
+
+NAMES = ("name", "api_name", "function_name", "name_for_model", "tool_name")
+DESCRIPTIONS = (
+    "description",
+    "api_description",
+    "functionality",
+    "desc",
+    "description_for_model",
+)
+# keys of parameters, in the order in which they are looked for
+PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments", "_arguments")
+FLAT = ("path_parameters", "query_parameters", "body_parameters", "api_arguments")
+RAPID = ("required_parameters", "optional_parameters")
+RETURNS = ("returns", "output_parameters", "outputSchema", "response_schema", "responses")
+# keys behind which tools stand, in any nesting
+HOLDERS = (
+    "tools",
+    "functions",
+    "function",
+    "function_list",
+    "api_list",
+    "apis",
+    "result",
+    "Documentation",
+)
+DEEPEST = 16  # levels of holders
+KEPT = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
+
+Reader = Callable[[Data], Iterator[Item]]
+
+
+def auto(data: Data) -> Iterator[Item]:
+    """Whatever a document holds, known by its shape."""
+    empty = True
+    for item in _walk(data.value, data.file, data.pointer, "", 0):
+        empty = False
+        yield item
+    if empty:
+        yield Problem(data.file, data.pointer, "holds no tools", "note")
+
+
+def _walk(value: Any, file: str, pointer: str, namespace: str, depth: int) -> Iterator[Item]:
+    if depth > DEEPEST:
+        yield Problem(file, pointer, "nested too deeply to look for tools")
+    elif isinstance(value, str):
+        yield from _from_string(value, file, pointer, namespace, depth)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _walk(one, file, step(pointer, number), namespace, depth + 1)
+    elif not isinstance(value, Mapping):
+        yield Problem(file, pointer, f"no tool: a value of type {type(value).__name__}")
+    elif is_openapi(value):
+        yield from read_openapi(value, file, pointer)
+    elif value.get("type") == "function" and isinstance(value.get("function"), Mapping):
+        yield _tool(value["function"], file, step(pointer, "function"), namespace)
+    elif is_tool(value):
+        yield _tool(value, file, pointer, namespace)
+    else:
+        yield from _held(value, file, pointer, namespace, depth)
+
+
+def is_tool(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a tool by its keys: a name, and parameters or a description."""
+    if _first(value, NAMES) is None:
+        return False
+    if any(key in value for key in (*PARAMETERS, *FLAT, *RAPID)):
+        return True
+    return _first(value, DESCRIPTIONS) is not None and not any(key in value for key in HOLDERS)
+
+
+def _held(
+    value: Mapping[str, Any], file: str, pointer: str, namespace: str, depth: int
+) -> Iterator[Item]:
+    """The tools behind the keys that hold some; of API lists by name, and of system prompts."""
+    holders = [key for key in HOLDERS if key in value]
+    if holders:
+        stated = _first(value, ("server", "tool_name", "Name", "title", *NAMES))
+        for key in holders:
+            inner = value[key]
+            if inner in ("", None, [], "[]"):
+                continue  # a dialogue without tools
+            place = step(pointer, key)
+            yield from _walk(inner, file, place, stated or namespace, depth + 1)
+    elif _prompt(value):
+        for place, text in _prompt(value):
+            yield from from_prompt(text, file, step(pointer, *place), namespace)
+    elif value and all(isinstance(v, Mapping) and is_tool(v) for v in value.values()):
+        for key, one in value.items():  # tools by key, as TInR keeps them
+            yield _tool(one, file, step(pointer, key), namespace)
+    elif _is_named_parameters(value):
+        for key, one in value.items():  # name -> {description, parameters}
+            yield _tool({"name": key, **one}, file, step(pointer, key), namespace)
+    elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and depth == 0:
+        for key, text in value.items():  # name -> description, as MetaTool keeps them
+            one = {"name": key, "description": text, "parameters": {}}
+            yield _tool(one, file, step(pointer, key), namespace)
+    else:
+        keys = ", ".join(map(str, list(value)[:5])) or "none"
+        yield Problem(file, pointer, f"no tool recognised (keys: {keys})")
+
+
+def _is_named_parameters(value: Mapping[str, Any]) -> bool:
+    return bool(value) and all(
+        isinstance(v, Mapping) and "description" in v and any(k in v for k in PARAMETERS)
+        for v in value.values()
+    )
+
+
+def _from_string(value: str, file: str, pointer: str, namespace: str, depth: int) -> Iterator[Item]:
+    """Data inside a string: JSON, as ShareGPT's "tools" and ToolAlpaca's documents are."""
+    try:
+        inner = json.loads(value)
+    except (ValueError, RecursionError):
+        yield Problem(file, pointer, "a text that is not JSON, where tools are expected")
+        return
+    if isinstance(inner, str):
+        yield Problem(file, pointer, "a text, where tools are expected")
+        return
+    yield from _walk(inner, file, pointer, namespace, depth + 1)
+
+
+def _prompt(value: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """The system prompts of a dialogue: `system`, or the system messages of a conversation."""
+    if isinstance(value.get("system"), str):
+        return [(("system",), value["system"])]
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    for key in ("messages", "conversations"):
+        messages = value.get(key)
+        for number, message in enumerate(messages if isinstance(messages, list) else []):
+            if not isinstance(message, Mapping):
+                continue
+            content = message.get("content", message.get("value"))
+            if message.get("role", message.get("from")) == "system" and isinstance(content, str):
+                found.append(((key, number), content))
+    return found
+
+
+def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[Item]:
+    """The tools that a system prompt lists: JSON anywhere in it, or API-Bank's numbered list."""
+    tools = list(_json_tools(text))
+    if tools:
+        for place, tool in tools:
+            yield _tool(tool, file, f"{pointer}@{place}", namespace)
+        return
+    listed = re.split(r"(?m)^\s*\d+\.\s+(?=[^\n]*\n(?:Description:|Parameters:))", text)[1:]
+    if not listed:
+        yield Problem(file, pointer, "a system prompt without tools")
+    for number, part in enumerate(listed):
+        place = f"{pointer}@{number}"
+        head = re.match(r"(?:Name:\s*)?([^\n:]+)(?::\s*([^\n]*))?\n", part)
+        said = re.search(r"(?m)^Description:\s*(.*)$", part)
+        given = re.search(r"(?m)^Parameters:\s*(\{.*\})\s*$", part)
+        if head is None:
+            yield Problem(file, place, "an item of the list without a name")
+            continue
+        try:
+            parameters = ast.literal_eval(given[1]) if given else {}
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            yield Problem(file, place, f"tool {head[1].strip()!r}: parameters cannot be read")
+            continue
+        description = said[1] if said else head[2] or ""
+        one = {"name": head[1].strip(), "description": description, "parameters": parameters}
+        yield _tool(one, file, place, namespace)
+
+
+def _json_tools(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Objects in a text that are tools, with the character at which they begin."""
+    decoder, place = json.JSONDecoder(), 0
+    while (place := text.find("{", place)) >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            place += 1
+            continue
+        inner = value.get("function") if isinstance(value, dict) else None
+        tool = inner if isinstance(inner, dict) else value
+        if isinstance(tool, dict) and is_tool(tool) and _described(tool):
+            yield place, tool
+        place = end
+
+
+def _described(tool: Mapping[str, Any]) -> bool:
+    """A tool, not a call: it has a description, or its parameters are a schema."""
+    schema = _first_value(tool, PARAMETERS)
+    return _first(tool, DESCRIPTIONS) is not None or (
+        isinstance(schema, Mapping) and types.is_schema(schema)
+    )
+
+
+def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> Item:
+    """One tool by its keys, in whichever of the usual spellings."""
+    name = _first(value, NAMES)
+    if name is None:
+        return Problem(file, pointer, "a tool without a name")
+    notes: list[str] = []
+    raw = _parameters(value)
+    parameters = types.object_schema(raw, notes.append)
+    if isinstance(value.get("required"), list) and "required" not in parameters:
+        names = [n for n in value["required"] if n in parameters["properties"]]
+        parameters |= {"required": names} if names else {}
+    returned = _first_value(value, RETURNS)
+    parent = _first(value, ("tool_name",)) if "api_name" in value else None
+    return Found(
+        file=file,
+        pointer=pointer,
+        name=name.strip(),
+        description=(_first(value, DESCRIPTIONS) or "").strip(),
+        schema=raw,
+        parameters=parameters,
+        namespace=parent or namespace,
+        returns=returned if isinstance(returned, str) else "",
+        domain=_first(value, ("domain", "category", "category_name", "field")) or "",
+        extra={key: value[key] for key in KEPT if key in value} | {"notes": notes},
+    )
+
+
+def _parameters(value: Mapping[str, Any]) -> Any:
+    for key in PARAMETERS:
+        if key in value:
+            return value[key]
+    if any(key in value for key in RAPID):
+        return {
+            str(one.get("name", "")): {k: v for k, v in one.items() if k != "name"}
+            | {"required": key == "required_parameters"}
+            for key in RAPID
+            for one in (value.get(key) or [])
+            if isinstance(one, Mapping)
+        }
+    merged: dict[str, Any] = {}
+    for key in FLAT:
+        if isinstance(value.get(key), Mapping):
+            merged |= value[key]
+    return merged
+
+
+def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    texts = (value.get(key) for key in keys)
+    return next((text for text in texts if isinstance(text, str) and text.strip()), None)
+
+
+def _first_value(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((value[key] for key in keys if value.get(key)), None)
+
+
+def _only(accepts: Callable[[Any], bool], what: str) -> Reader:
+    """`auto`, for documents of one shape alone."""
+
+    def read(data: Data) -> Iterator[Item]:
+        if accepts(data.value):
+            yield from auto(data)
+        else:
+            yield Problem(data.file, data.pointer, f"not {what}, which --format asks for")
+
+    return read
+
+
+def _holds(*keys: str) -> Callable[[Any], bool]:
+    """Whether a tool or a holder in a document has one of these keys."""
+
+    def accepts(value: Any, depth: int = 0) -> bool:
+        if isinstance(value, Mapping):
+            if any(key in value for key in keys):
+                return True
+            inner = list(value.values())[:50]
+        elif isinstance(value, list):
+            inner = value[:50]
+        else:
+            return False
+        return depth < 4 and any(accepts(one, depth + 1) for one in inner)
+
+    return accepts
+
+
+FORMATS: Mapping[str, Reader] = {
+    "auto": auto,
+    "openapi": _only(is_openapi, "an OpenAPI document"),
+    "openai": _only(_holds("function", "functions", "parameters", "tools"), "function schemas"),
+    "mcp": _only(_holds("inputSchema"), "a tools/list result"),
+    "rapidapi": _only(_holds(*RAPID), "RapidAPI documents"),
+    "bfcl": _only(_holds("function", "parameters"), "BFCL functions"),
+    "tinr": _only(_holds("token"), "TInR's tools.json"),
+    "acebench": _only(_holds("function", "arguments", "_arguments", "parameters"), "ACEBench"),
+    "apibank": _only(_holds("system"), "API-Bank dialogues"),
+    "nestful": _only(_holds(*FLAT[:3], "arguments", "parameters"), "NESTFUL's spec"),
+    "sealtools": _only(_holds("api_name"), "Seal-Tools"),
+    "canonical": _only(_holds("parameters"), "a catalogue"),
+}

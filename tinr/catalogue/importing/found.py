@@ -1,0 +1,56 @@
+"""What importers find: tools as their source states them, and what is wrong with the rest."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Found:
+    """A tool as a source states it; `schema` is its parameters verbatim."""
+
+    file: str
+    pointer: str  # JSON pointer into the file
+    name: str
+    description: str
+    schema: Any
+    parameters: Mapping[str, Any]  # JSON Schema of type object
+    namespace: str = ""  # what the source calls itself: a server, an API, a file
+    returns: str = ""
+    domain: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)  # kept in the document's line
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a source that did not become a tool ("lost"), or became one changed ("note")."""
+
+    file: str
+    pointer: str
+    reason: str
+    kind: str = "lost"
+
+    def __str__(self) -> str:
+        place = f"{self.file}#{self.pointer}" if self.pointer else self.file
+        return f"{place}: {self.reason}"
+
+
+Item = Found | Problem
+
+
+def split(items: Iterator[Item] | Sequence[Item]) -> tuple[list[Found], list[Problem]]:
+    """Tools and problems apart."""
+    found: list[Found] = []
+    problems: list[Problem] = []
+    for item in items:
+        if isinstance(item, Found):
+            found.append(item)
+        else:
+            problems.append(item)
+    return found, problems
+
+
+def step(pointer: str, *parts: str | int) -> str:
+    """A JSON pointer (RFC 6901), some parts further."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "/".join([pointer, *escaped])

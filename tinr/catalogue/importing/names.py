@@ -1,0 +1,145 @@
+"""Names, ids and hashes of imported tools: they follow the document, never its position."""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+
+from tinr.catalogue.checks import NAME
+from tinr.catalogue.importing.found import Found, Item, Problem
+
+Namespaces = Literal["collide", "always"]
+LONGEST_TEXT = 100_000  # characters of a description or of a schema's JSON
+LONGEST_NAME = 128
+
+
+def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Iterator[Item | dict]:
+    """Catalogue lines of what was found, in its order, and what had to be changed or left out.
+
+    Documents that say the same under the same name are one. Names that different documents
+    share get a namespace, all of them: the source's own name, then its folder, then the
+    domain, or else the first digits of the document's hash.
+    """
+    groups: dict[str, dict[str, Found]] = defaultdict(dict)  # name -> hash -> first document
+    order: list[tuple[str, str]] = []
+    for one in found:
+        name = clean_name(one.name)
+        fault = _fault(one, name)
+        if fault:
+            yield Problem(one.file, one.pointer, fault)
+            continue
+        digest = content_hash(one)
+        twin = groups[name].get(digest)
+        if twin is not None:
+            reason = f"tool {name!r}: the same document as {twin.file}#{twin.pointer}; kept once"
+            yield Problem(one.file, one.pointer, reason, "note")
+            continue
+        groups[name][digest] = one
+        order.append((name, digest))
+    names = _unique(groups, namespaces)
+    for name, digest in order:
+        one, final = groups[name][digest], names[name, digest]
+        for reason in _changes(one, name, final):
+            yield Problem(one.file, one.pointer, f"tool {final!r}: {reason}", "note")
+        yield _line(one, final, digest)
+
+
+def clean_name(name: str) -> str:
+    """A name that can be a tool token: blanks and signs that cannot become underscores."""
+    kept = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]+", "_", name.strip()).strip("_")
+    return kept if re.search(r"\w", kept) and kept.strip("_") else ""
+
+
+def words_of(name: str) -> str:
+    """A name as words: `getUserId` and `get_user-id` -> get user id."""
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)
+    return " ".join(parts).lower() or name
+
+
+def content_hash(one: Found) -> str:
+    """sha256 of what a document says, wherever it stands."""
+    said = [one.name, one.description, one.parameters, one.returns]
+    said += [one.extra.get(key, "") for key in ("method", "path")]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _fault(one: Found, name: str) -> str:
+    """Why a document cannot be a tool; empty where it can."""
+    if not name:
+        return f"tool name {one.name[:60]!r} has no letter or digit"
+    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+        return f"tool name {name[:60]!r}...: {len(name)} characters, at most {LONGEST_NAME}"
+    if len(one.description) > LONGEST_TEXT:
+        length = f"{len(one.description):,} characters"
+        return f"tool {name!r}: its description has {length}, at most {LONGEST_TEXT:,}"
+    try:
+        length = len(json.dumps(one.parameters))
+        if length > LONGEST_TEXT:
+            return f"tool {name!r}: its schema has {length:,} characters, at most {LONGEST_TEXT:,}"
+        jsonschema.Draft202012Validator.check_schema(one.parameters)
+    except jsonschema.SchemaError as error:
+        place = "/".join(map(str, error.absolute_path))
+        return f"tool {name!r}: parameters/{place}: {error.message[:120]}"
+    except (RecursionError, ValueError, TypeError) as error:
+        return f"tool {name!r}: its schema cannot be written as JSON ({error})"
+    return ""
+
+
+def _unique(
+    groups: Mapping[str, Mapping[str, Found]], namespaces: Namespaces
+) -> dict[tuple[str, str], str]:
+    """(name, hash) -> the final name, the same whatever the order of the documents."""
+    names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    for name, group in sorted(groups.items()):
+        if len(group) == 1 and namespaces == "collide" and name not in taken:
+            names[name, next(iter(group))] = name
+            taken.add(name)
+            continue
+        options = {digest: _options(name, digest, group[digest]) for digest in sorted(group)}
+        uses = Counter(option for some in options.values() for option in some)
+        for digest, some in options.items():
+            free = (o for o in some if uses[o] == 1 and o not in taken and o not in groups)
+            names[name, digest] = next(free, some[-1])
+            taken.add(names[name, digest])
+    return names
+
+
+def _options(name: str, digest: str, one: Found) -> list[str]:
+    file = Path(one.file)
+    spaces = [one.namespace, file.name.split(".")[0], one.domain, digest[:8]]
+    room = LONGEST_NAME - len(name) - 1
+    cleaned = [clean_name(space)[: max(8, room)].rstrip("_.") for space in spaces]
+    return [f"{space}.{name[: LONGEST_NAME - len(space) - 1]}" for space in filter(None, cleaned)]
+
+
+def _changes(one: Found, name: str, final: str) -> Iterator[str]:
+    if name != one.name:
+        yield f"named so because {one.name[:80]!r} cannot be a tool token"
+    if final != name:
+        yield f"its namespace is in front because several documents are named {name!r}"
+    if not one.description:
+        yield "no description; the words of its name stand for one"
+    yield from one.extra.get("notes", ())
+
+
+def _line(one: Found, final: str, digest: str) -> dict[str, Any]:
+    identity = [one.namespace, one.name, one.extra.get("method", ""), one.extra.get("path", "")]
+    line: dict[str, Any] = {
+        "name": final,
+        "description": one.description or words_of(one.name),
+        "parameters": one.parameters,
+        "returns": one.returns,
+        "domain": one.domain,
+        "source": Path(one.file).name,
+        "id": hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
+        "hash": digest,
+        "original": {"name": one.name, "pointer": one.pointer, "parameters": one.schema},
+    }
+    extra = {k: v for k, v in one.extra.items() if k != "notes"}
+    return line | ({"extra": extra} if extra else {})

@@ -1,0 +1,159 @@
+"""Files to plain data, with bounds: what a file holds is never trusted.
+
+JSON, JSON Lines and YAML, plain or gzipped. A broken line of JSON Lines is reported and
+the others are kept; YAML gives plain JSON values only, and aliases that multiply are refused.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tinr.catalogue.importing.found import Problem
+from tinr.records import BadInput
+
+LARGEST_FILE = 512 * 2**20  # bytes, after decompression
+MOST_VALUES = 5_000_000  # values in one YAML document, an alias counted each time it is used
+DEEPEST = 200  # levels of nesting
+SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Data:
+    """One document of a file, at a pointer (a line's number in JSON Lines)."""
+
+    file: str
+    pointer: str
+    value: Any
+
+
+def files_of(source: str | Path) -> list[Path]:
+    """A file, or all files below a folder that an importer can read; BadInput for none."""
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such file or folder; check the path")
+    found = sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES)
+    if not found:
+        raise BadInput(f"{path}: no {', '.join(SUFFIXES)} file in it; give a file")
+    return found
+
+
+def read(path: Path) -> Iterator[Data | Problem]:
+    """The documents of a file, or the reason why there are none."""
+    file = str(path)
+    try:
+        text = _text(path)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
+        yield Problem(file, "", f"cannot be read: {_short(error)}")
+        return
+    if not text.strip():
+        yield Problem(file, "", "is empty")
+    elif _suffix(path) in (".yaml", ".yml"):
+        yield from _yaml(file, text)
+    else:
+        yield from _json(file, text)
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
+
+
+def _text(path: Path) -> str:
+    if path.name.endswith(".gz"):
+        with gzip.open(path) as file:
+            raw = file.read(LARGEST_FILE + 1)
+    else:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    if len(raw) > LARGEST_FILE:
+        raise ValueError(f"larger than {LARGEST_FILE >> 20} MiB; split it")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16")
+    return raw.decode("utf-8-sig")
+
+
+def _json(file: str, text: str) -> Iterator[Data | Problem]:
+    try:
+        yield Data(file, "", json.loads(text))
+        return
+    except RecursionError:
+        yield Problem(file, "", "nested too deeply")
+        return
+    except ValueError as error:
+        whole = Problem(file, "", f"not JSON: {_short(error)}")
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if len(lines) < 2 or not _is_object(lines[0][1]):
+        yield whole
+        return
+    for number, line in lines:
+        try:
+            yield Data(file, f"/{number}", json.loads(line))
+        except (ValueError, RecursionError) as error:
+            yield Problem(file, f"/{number}", f"line {number} is not JSON: {_short(error)}")
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML in which dates stay text, as in JSON."""
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
+    try:
+        value = yaml.load(text, Loader=_PlainLoader)
+        value = plain(value)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        yield Problem(file, "", f"not YAML: {_short(error)}")
+        return
+    yield Data(file, "", value)
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON values of its own; ValueError for too many or too deep ones, or others."""
+    left = MOST_VALUES
+
+    def copy(one: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"more than {MOST_VALUES:,} values; aliases that multiply?")
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
+        if isinstance(one, dict):
+            return {_key(key): copy(inner, depth + 1) for key, inner in one.items()}
+        if isinstance(one, list):
+            return [copy(inner, depth + 1) for inner in one]
+        if one is None or isinstance(one, str | int | float):
+            return one
+        raise ValueError(f"a value of type {type(one).__name__}; only JSON's types are read")
+
+    return copy(value, 0)
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return str(key).lower()
+    return key if isinstance(key, str) else str(key)
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,282 @@
+"""Words for types, in any of the spellings that catalogues use, to JSON Schema."""
+
+import contextlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+DEEPEST = 32  # levels of a schema; what lies deeper is cut, with a note
+KINDS = {
+    "string": "str string char character text varchar url uri file path email phone color password "
+    "enum unicode bytes callable function regex binary query",
+    "integer": "int integer long short byte biginteger bigint int32 int64 timestamp",
+    "number": "float double number decimal numeric real bigdecimal float32 float64 currency",
+    "boolean": "bool boolean",
+    "array": "list array tuple set arraylist sequence iterable vector queue stack deque frozenset",
+    "object": "dict object map hashmap hashtable mapping json struct record dictionary",
+    "null": "none null nonetype void",
+    "": "any anytype mixed unknown variant",
+}
+WORDS = {word: kind for kind, words in KINDS.items() for word in words.split()}
+FORMATS = {"date": "date", "datetime": "date-time", "time": "time", "uuid": "uuid"}
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+MAPS = ("properties", "patternProperties", "$defs", "definitions")
+NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
+
+Note = Callable[[str], None]
+
+
+def from_words(text: str) -> dict[str, Any] | None:
+    """`List[Union[int, float]]`, `str, optional`, `HashMap<String, Integer>`, `int[]`, ...
+
+    None where nothing of it is known. An `optional` in it is for `is_optional` to see.
+    """
+    text = text.strip().strip("\"'")
+    if re.fullmatch(r"\[.*\]", text):  # "['string', 'null']": any of these
+        return _either([from_words(part) for part in _parts(text[1:-1])])
+    text = re.sub(r"(?i),?\s*\boptional\b\s*$|^optional\s+|\(optional\)", "", text).strip()
+    if text.endswith("[]"):
+        return {"type": "array", "items": from_words(text[:-2]) or {}}
+    if len(_parts(text, "|")) > 1:
+        return _either([from_words(part) for part in _parts(text, "|")])
+    if " or " in text:
+        return _either([from_words(part) for part in text.split(" or ")])
+    found = re.fullmatch(r"(?:typing\.)?(\w+)\s*[\[<(](.*)[\]>)]", text, re.DOTALL)
+    head, inner = (found[1].lower(), found[2]) if found else (text.lower(), "")
+    if head in ("optional", "union"):
+        return _either([from_words(part) for part in _parts(inner)])
+    if head == "literal":
+        return {"enum": [part.strip("\"' ") for part in _parts(inner)]}
+    if head in ("annotated", "final", "required", "notrequired"):
+        return from_words(_parts(inner)[0])
+    word = re.sub(r"[^a-z0-9]", "", head.split(".")[-1])
+    if word in FORMATS or re.match(r"date\s*\(", head):
+        return {"type": "string", "format": FORMATS.get(word, "date")}
+    kind = WORDS.get(word)
+    if kind is None:
+        return None
+    if kind == "array":
+        items = [from_words(part) or {} for part in _parts(inner)] if inner else [{}]
+        items = [item for item in items if item is not None]
+        return {"type": "array", "items": items[0] if all(i == items[0] for i in items) else {}}
+    if kind == "object" and inner and len(_parts(inner)) == 2:
+        return {"type": "object", "additionalProperties": from_words(_parts(inner)[1]) or {}}
+    return {"type": kind} if kind else {}
+
+
+def is_optional(text: Any) -> bool:
+    """Whether a type's words say that it may be left out."""
+    return isinstance(text, str) and bool(re.search(r"(?i)\boptional\b", text))
+
+
+def _parts(text: str, at: str = ",") -> list[str]:
+    """Split at separators outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
+        if character in "[<({":
+            depth += 1
+        elif character in "]>)}":
+            depth -= 1
+        elif character == at and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _either(options: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    known = [option for option in options if option is not None]
+    if not known or len(known) < len(options) or {} in known:
+        return {} if {} in known else None
+    distinct = [o for n, o in enumerate(known) if o not in known[:n]]
+    if len(distinct) == 1:
+        return distinct[0]
+    if all(set(option) == {"type"} for option in distinct):
+        return {"type": [option["type"] for option in distinct]}
+    return {"anyOf": distinct}
+
+
+def schema(raw: Any, note: Note, depth: int = 0) -> Any:
+    """A JSON Schema (draft 2020-12) of what a source gives for one.
+
+    Types are JSON's own words, `required` is a list, an enum is a list, and bounds that
+    are no numbers are left out; whatever had to be changed beyond words is noted.
+    """
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str):
+        return _from_text(raw, note)
+    if not isinstance(raw, Mapping):
+        note(f"a schema of type {type(raw).__name__} was read as any value")
+        return {}
+    if depth > DEEPEST:
+        note(f"a schema deeper than {DEEPEST} levels was cut")
+        return {}
+    out = {str(k): v for k, v in raw.items()}
+    out.pop("$schema", None)
+    out |= _types(out, note)
+    for key in LISTS:
+        if key in out:
+            options = out[key] if isinstance(out[key], list) else []
+            out[key] = [schema(one, note, depth + 1) for one in options]
+            if not options:
+                del out[key]
+    for key in MAPS:
+        if key in out:
+            inner = out[key] if isinstance(out[key], Mapping) else {}
+            out[key] = {str(k): schema(one, note, depth + 1) for k, one in inner.items()}
+    for key in SINGLES:
+        if key in out:
+            inner = out[key]
+            if key == "items" and isinstance(inner, list):  # draft 4: a tuple
+                out["prefixItems"], inner = [schema(i, note, depth + 1) for i in inner], {}
+            out[key] = schema(inner, note, depth + 1)
+    _required(out)
+    _enum(out, note)
+    _bounds(out, note)
+    return out
+
+
+def _from_text(text: str, note: Note) -> dict[str, Any]:
+    """A bare type's word, or a sentence about the parameter."""
+    known = from_words(text)
+    if known is not None:
+        return known
+    first = re.match(r"\s*(\w+)\s*[(:,]\s*(.*)", text, re.DOTALL)
+    known = from_words(first[1]) if first else None
+    if first and known:
+        return known | {"description": first[2].rstrip(") ")}
+    return {"type": "string", "description": text}
+
+
+def _types(out: dict[str, Any], note: Note) -> dict[str, Any]:
+    """What the words of "type" mean, beside what is there."""
+    raw = out.pop("type", None)
+    if raw is None:
+        if "properties" in out:
+            return {"type": "object"}
+        return {"type": "array"} if "items" in out else {}
+    if isinstance(raw, list):
+        known = _either([from_words(str(one)) for one in raw])
+    else:
+        known = from_words(str(raw)) if str(raw).strip() else {}
+    if known is None:
+        note(f"unknown type {str(raw)[:60]!r} was read as any value")
+        return {}
+    return {key: value for key, value in known.items() if key == "type" or key not in out}
+
+
+def _required(out: dict[str, Any]) -> None:
+    """ "required" as a list; marks at the properties ("required": true) are gathered in it."""
+    properties = out.get("properties")
+    given = out.pop("required", None)
+    names = [str(n) for n in given] if isinstance(given, list) else []
+    if isinstance(properties, dict):
+        for name, one in properties.items():
+            mark = one.pop("required", None) if isinstance(one, dict) else None
+            if not isinstance(mark, list) and str(mark).lower() == "true" and name not in names:
+                names.append(name)
+            elif isinstance(mark, list):
+                one["required"] = mark
+        names = [name for name in dict.fromkeys(names) if name in properties]
+        if names:
+            out["required"] = names
+    elif isinstance(given, bool | str):
+        out["required"] = given  # for the object around it to gather
+    elif names:
+        out["required"] = list(dict.fromkeys(names))
+
+
+def _enum(out: dict[str, Any], note: Note) -> None:
+    options = out.get("enum", out.pop("allowed_values", None))
+    if isinstance(options, list) and options:
+        distinct = [o for n, o in enumerate(options) if o not in options[:n]]
+        out["enum"] = distinct
+    elif "enum" in out:
+        del out["enum"]
+        note("an enum without options was left out")
+
+
+def _bounds(out: dict[str, Any], note: Note) -> None:
+    for key, high in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if out.get(high) is True and isinstance(out.get(key), int | float):  # draft 4
+            out[high] = out.pop(key)
+        elif isinstance(out.get(high), bool):
+            del out[high]
+    for key in NUMBERS:
+        if isinstance(out.get(key), str):
+            with contextlib.suppress(ValueError):
+                out[key] = float(out[key]) if "." in out[key] else int(out[key])
+        if key in out and (isinstance(out[key], bool) or not isinstance(out[key], int | float)):
+            note(f"{key} {out.pop(key)!r} is no number and was left out")
+    for key in COUNTS:
+        if key in out and (isinstance(out[key], bool) or not isinstance(out[key], int)):
+            note(f"{key} {out.pop(key)!r} is no whole number and was left out")
+    pattern = out.get("pattern")
+    if pattern is not None:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError, OverflowError, RecursionError):
+            note(f"pattern {str(pattern)[:60]!r} is no regular expression and was left out")
+            del out["pattern"]
+    if "description" in out and not isinstance(out["description"], str):
+        out["description"] = str(out["description"])
+    if "title" in out and not isinstance(out["title"], str):
+        del out["title"]
+    for key in ("$ref", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor"):
+        if key in out and not isinstance(out[key], str):
+            del out[key]
+
+
+def object_schema(raw: Any, note: Note) -> dict[str, Any]:
+    """The parameters of a tool as a schema of type object, from a schema or a flat mapping.
+
+    A flat mapping has a parameter's name beside its schema, its type's word, or prose; one
+    without a word of "optional", a default or a mark is required.
+    """
+    if raw is None or raw in ([], "", {}):
+        return {"type": "object", "properties": {}}
+    if isinstance(raw, list):
+        raw = {str(one.get("name", "")): one for one in raw if isinstance(one, Mapping)}
+    if not isinstance(raw, Mapping):
+        note(f"parameters of type {type(raw).__name__} were left out")
+        return {"type": "object", "properties": {}}
+    if is_schema(raw):
+        made = schema(raw, note)
+        if made.get("type") != "object":
+            made = {**made, "type": "object"}
+        made.setdefault("properties", {})
+        return made
+    return _from_flat(raw, note)
+
+
+def is_schema(raw: Mapping[str, Any]) -> bool:
+    """Whether a mapping is a schema of type object itself, not parameters by name."""
+    if isinstance(raw.get("properties"), Mapping):
+        return True
+    known = from_words(raw["type"]) if isinstance(raw.get("type"), str) else None
+    return bool(known and known.get("type") == "object" and not _flat_values(raw))
+
+
+def _flat_values(raw: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, Mapping) for value in raw.values())
+
+
+def _from_flat(raw: Mapping[str, Any], note: Note) -> dict[str, Any]:
+    properties, required = {}, []
+    for name, one in raw.items():
+        made = schema(one, note)
+        made = made if isinstance(made, dict) else {}
+        mark = None if isinstance(made.get("required"), list) else made.pop("required", None)
+        made.pop("name", None)
+        if made.get("default") == "":  # how several sources write that there is none
+            del made["default"]
+        words = one.get("type") if isinstance(one, Mapping) else one
+        free = is_optional(words) or "default" in made
+        if str(mark).lower() == "true" if mark is not None else not free:
+            required.append(str(name))
+        properties[str(name)] = made
+    made = {"type": "object", "properties": properties}
+    return made | ({"required": required} if required else {})

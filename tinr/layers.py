@@ -1,0 +1,107 @@
+"""What a model's layers cost on a CPU: attention as plain products, and compiled layers.
+
+PyTorch's fused attention for the CPU takes three to four times as long as two batched
+bfloat16 products at the length of packed rows, and compiling fuses what lies between the
+products (docs/notebook.md has the figures). On an accelerator nothing here is used.
+"""
+
+import os
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import eager_mask
+
+PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
+LONGEST = 1024  # rows beyond this keep the fused attention: scores grow with the square
+
+# ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
+Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax."""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    scores = query * scaling @ key.transpose(-1, -2)
+    if attention_mask is not None:
+        scores = scores + attention_mask.to(scores.dtype)
+    weights = torch.softmax(scores, -1)
+    if dropout and module.training:
+        weights = torch.nn.functional.dropout(weights, dropout)
+    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(PRODUCTS, attend)
+AttentionMaskInterface.register(PRODUCTS, eager_mask)
+
+
+@contextmanager
+def products(model: PreTrainedModel, longest: int = 0) -> Iterator[None]:
+    """Within, attention is plain products, where that is faster: on a CPU, rows not too long."""
+    before = model.config._attn_implementation
+    swap = model.device.type == "cpu" and longest <= LONGEST and before == "sdpa"
+    if swap:
+        model.set_attn_implementation(PRODUCTS)
+    try:
+        yield
+    finally:
+        if swap:
+            model.set_attn_implementation(before)
+
+
+def compiled(model: PreTrainedModel) -> Encode | None:
+    """The model's layers, compiled for packed rows on a CPU; None, said once, without a compiler.
+
+    The embedding stays outside, so a grown vocabulary does not compile again.
+    """
+    lacking = _lacking()
+    if lacking:
+        warnings.warn(f"layers are not compiled: {lacking}", stacklevel=2)
+        return None
+    layers = torch.compile(model.base_model, dynamic=True)
+
+    def encode(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return layers(
+            inputs_embeds=model.get_input_embeddings()(ids),
+            position_ids=positions,
+            attention_mask=packed_mask(positions),
+            use_cache=False,
+        ).last_hidden_state
+
+    return encode
+
+
+def packed_mask(positions: torch.Tensor) -> torch.Tensor:
+    """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
+    example = (positions == 0).cumsum(1)
+    length = positions.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
+    allowed = (example[:, :, None] == example[:, None, :]) & seen
+    mask = torch.zeros(allowed.shape, dtype=torch.bfloat16, device=positions.device)
+    return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
+
+
+def _lacking() -> str:
+    """What a compiler on this machine lacks; empty: nothing."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        return "no C++ compiler (set CXX or install g++)"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        return "no Python headers (install python3-dev)"
+    return ""
