@@ -21,11 +21,12 @@ from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples, trace_examples
+from tinr.replay import aligned_examples, trace_examples, unqueried_examples
 from tinr.rewards import RewardWeights
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 from tinr.training import Batch, make_batches
+from tinr.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class GrpoConfig(PhaseConfig):
     parent: str = "sft@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
     size: int = 4000  # queries drawn from the shipped corpora
+    pseudo: int = 6  # pseudo-queries worded from the document, for each tool without queries
     no_tool_every: int = 3  # of queries without a tool one in so many is used: abstaining is
     # the easiest reward, and with all of them the policy abstains everywhere
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
     traces: int = 600  # reference traces replayed with each epoch of the pairs
     replay: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
@@ -56,6 +59,7 @@ def run(config: GrpoConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
     queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
+    queries += _pseudo(config, stage, queries)
     with stage.log() as log:
         arena = Arena(
             codec,
@@ -76,9 +80,26 @@ def run(config: GrpoConfig) -> Card:
         tokens=trained.tokens,
         data={
             "steps": trained.steps,
-            "queried_tools": sorted({call.name for query in queries for call in query.calls}),
+            "queried_tools": sorted(
+                {c.name for q in queries if q.kind != "pseudo" for c in q.calls}
+            ),
         },
     )
+
+
+def _pseudo(config: GrpoConfig, stage: Stage, queries: list[Query]) -> list[Query]:
+    """Queries worded from the documents of tools that have none: only their calls are scored.
+
+    Without them the policy learns to prefer the tools that have queries.
+    """
+    rng, wording = Random(f"{config.seed}/grpo/pseudo"), Wording(stage.catalogue)
+    silent = set(stage.catalogue.by_name) - {c.name for q in queries for c in q.calls}
+    made = []
+    for name in sorted(silent):
+        for number in range(config.pseudo):
+            text, call = wording.write(stage.catalogue.by_name[name], rng)
+            made.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
+    return made
 
 
 def _replay(
@@ -88,7 +109,9 @@ def _replay(
     for epoch in count():
         rng = Random(f"{config.seed}/grpo/{epoch}")
         pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
-        some = rng.sample(queries, min(config.traces, len(queries)))
+        real = [query for query in queries if query.kind != "pseudo"]
+        pairs += unqueried_examples(codec, stage.catalogue, real, config.unqueried, rng)
+        some = rng.sample(real, min(config.traces, len(real)))
         yield from make_batches(
             pairs + trace_examples(codec, stage.catalogue, some), config.replay, epoch, codec.pad
         )

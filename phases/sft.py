@@ -17,7 +17,13 @@ from tinr.config import TrainingConfig
 from tinr.pairs import PairMix
 from tinr.records import BadInput, Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples, generic_examples, tokens_in, trace_examples
+from tinr.replay import (
+    aligned_examples,
+    generic_examples,
+    tokens_in,
+    trace_examples,
+    unqueried_examples,
+)
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 from tinr.training import Batch, make_batches, train
@@ -97,10 +103,7 @@ def _epoch(
         for _ in range(config.replay_pairs)
         for example in aligned_examples(codec, stage.catalogue, config.mix, rng)
     ]
-    # seen tools have queries of their own; without more of these they outweigh the rest
-    silent = set(stage.catalogue.by_name) - {c.name for q in queries for c in q.calls}
-    usage = PairMix(0, 0, 0, pseudo=config.unqueried, naming=config.unqueried, blind=0)
-    pairs += aligned_examples(codec, stage.catalogue, usage, rng, only=silent)
+    pairs += unqueried_examples(codec, stage.catalogue, queries, config.unqueried, rng)
     generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
     return make_batches(traces + pairs + generic, config.training, config.seed + epoch, codec.pad)
 

@@ -57,6 +57,18 @@ def test_products_give_the_same_loss_and_gradient_as_the_fused_attention(kind):
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
 
 
+def test_left_padding_gives_no_nan_in_bfloat16():
+    """A padded position sees nothing; what it becomes must not reach the others."""
+    one = model()
+    ids, mask = torch.randint(1, 60, (2, 9)), torch.ones(2, 9, dtype=torch.long)
+    mask[0, :4] = 0
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        usual = one(input_ids=ids, attention_mask=mask).logits[:, -1]
+        with products(one):
+            fast = one(input_ids=ids, attention_mask=mask).logits[:, -1]
+    torch.testing.assert_close(fast, usual, rtol=0.05, atol=0.02)
+
+
 def test_long_rows_keep_the_fused_attention():
     one = model()
     with products(one, layers.LONGEST + 1):

@@ -41,7 +41,8 @@ def attend(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = query * scaling @ key.transpose(-1, -2)
     if attention_mask is not None:
-        scores = scores + attention_mask.to(scores.dtype)
+        # finite in any type: a row that sees nothing must not become NaN
+        scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
     weights = torch.softmax(scores, -1)
     if dropout and module.training:
         weights = torch.nn.functional.dropout(weights, dropout)

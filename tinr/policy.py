@@ -20,6 +20,7 @@ from trl import GRPOConfig, GRPOTrainer
 from tinr.catalogue import Catalogue
 from tinr.config import OptimiserConfig
 from tinr.executor import Executor
+from tinr.layers import products
 from tinr.optimiser import make_optimiser
 from tinr.records import DocumentsMode, Query, Score
 from tinr.rewards import RewardWeights, score
@@ -119,7 +120,8 @@ class Arena:
 
     def _as_trl(self, kept: Sequence[tuple[Conversation, Score]]) -> dict[str, Any]:
         frame = self.codec.frame
-        prompts = [self.codec.encode(render_prompt(c.query.text, frame))[0] for c, _ in kept]
+        asked = [render_prompt(c.query.text, frame, history=c.query.history) for c, _ in kept]
+        prompts = [self.codec.encode(pieces)[0] for pieces in asked]
         return {
             "prompt_ids": prompts,
             "completion_ids": [c.row.ids for c, _ in kept],
@@ -190,7 +192,8 @@ def train_policy(
         trainer.add_callback(progress)
         trainer.remove_callback(PrinterCallback)
         trainer.policy, trainer.replay = config, replay
-        trainer.train()
+        with products(model, config.longest):
+            trainer.train()
     losses = progress.losses[-10:]
     tokens = int(trainer.state.num_input_tokens_seen)
     return Trained(trainer.state.global_step, tokens, sum(losses) / max(1, len(losses)))

@@ -45,6 +45,21 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A tool spoken of in a thought: its tool token stands there."""
+
+    tool: str
+
+
+@dataclass(frozen=True)
 class Query:
     """What a user asks and what is expected of the reply.
 
@@ -61,19 +76,13 @@ class Query:
     kind: str = ""
     reply: str = ""  # a fitting final answer in words, where none can be scored
     observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
+    thought: tuple[str | Mention, ...] = ()  # of a reasoning trace; empty: composed
+    history: tuple[Message, ...] = ()  # what was said before
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """All reference calls in order."""
         return tuple(call for turn in self.turns for call in turn)
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message of a conversation."""
-
-    role: Role
-    content: str
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,18 @@ def aligned_examples(
     ]
 
 
+def unqueried_examples(
+    codec: Codec, catalogue: Catalogue, queries: Sequence[Query], count: int, rng: Random
+) -> list[Example]:
+    """`count` pseudo-queries, and as many up to the names, for each tool that has no query here.
+
+    Tools with queries of their own outweigh the others without them.
+    """
+    silent = set(catalogue.by_name) - {call.name for query in queries for call in query.calls}
+    usage = PairMix(0, 0, 0, pseudo=count, naming=count, blind=0)
+    return aligned_examples(codec, catalogue, usage, rng, only=silent)
+
+
 def trace_examples(
     codec: Codec, catalogue: Catalogue, queries: Sequence[Query], on_select: Sequence[bool] = ()
 ) -> list[Example]:

@@ -105,7 +105,9 @@ def converse(
     title: str = "",
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress."""
-    prompts = [codec.encode(render_prompt(q.text, codec.frame))[0] for q in queries]
+    prompts = [
+        codec.encode(render_prompt(q.text, codec.frame, history=q.history))[0] for q in queries
+    ]
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}

@@ -9,7 +9,7 @@ the likeliest first word of a description (docs/notebook.md has the figures).
 from collections.abc import Sequence
 
 from tinr.catalogue import Catalogue, sentences, signature
-from tinr.records import Call, Query, ToolDoc
+from tinr.records import Call, Mention, Query, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.transcript import (
     learned,
@@ -31,15 +31,25 @@ NO_TOOL = {
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
-def plan(docs: Sequence[ToolDoc]) -> list[Piece]:
-    """The thought and the names: token, what it does, signature, for each tool in turn."""
-    thought: list[Piece | str] = []
+def plan(docs: Sequence[ToolDoc], thought: Sequence[str | Mention] = ()) -> list[Piece]:
+    """The thought, composed where none is given, and the names of the tools."""
+    parts = [_piece(part) for part in thought or compose(docs)]
+    names = dict.fromkeys(doc.name for doc in docs)
+    return [*render_thought(parts), *render_names(list(names))]
+
+
+def compose(docs: Sequence[ToolDoc]) -> list[str | Mention]:
+    """A thought from the documents: token, what it does, signature, for each tool in turn."""
+    thought: list[str | Mention] = []
     for number, doc in enumerate(docs):
         need = " ".join(sentences(doc)[0].split()[:NEED_WORDS])
-        token = Piece(token_of(doc.name), token=True)
-        thought += ["\n" if number else "", token, f" {need} ({signature(doc)})"]
-    names = dict.fromkeys(doc.name for doc in docs)
-    return [*render_thought(thought), *render_names(list(names))]
+        thought += ["\n"] if number else []
+        thought += [Mention(doc.name), f" {need} ({signature(doc)})"]
+    return thought
+
+
+def _piece(part: str | Mention) -> Piece | str:
+    return part if isinstance(part, str) else Piece(token_of(part.tool), token=True)
 
 
 def render_turns(
@@ -71,10 +81,10 @@ def render_trace(
 
     Where it is not known what the calls return, it ends at the first turn's calls.
     """
-    prompt = render_prompt(query.text, frame)
+    prompt = render_prompt(query.text, frame, history=query.history)
     if not query.turns:
         said = query.reply or query.answer or ""
-        thought = NO_TOOL.get(query.kind, NO_TOOL["chat"])
+        thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *learned(without_tool(thought, said, frame))]
     docs = [catalogue.by_name[call.name] for call in query.calls]
     named = list({doc.name: doc for doc in docs}.values())
@@ -84,20 +94,20 @@ def render_trace(
     said = spoken_answer(query) if known else None
     return [
         *prompt,
-        *learned(plan(docs)),
+        *learned(plan(docs, query.thought)),
         *(shown if on_select else []),
         *render_turns(turns, query.observations, said, frame),
     ]
 
 
-def without_tool(thought: str, response: str, frame: Frame) -> list[Piece]:
+def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) -> list[Piece]:
     """A reply that calls nothing."""
-    return [*render_thought([thought]), *render_response(response), *frame.end()]
+    return [*render_thought([*map(_piece, thought)]), *render_response(response), *frame.end()]
 
 
 def ask_back(parameter: str, frame: Frame) -> list[Piece]:
     """The reply to a query that lacks a needed value."""
-    return without_tool(NO_TOOL["missing"], f"Please give the {parameter}.", frame)
+    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:

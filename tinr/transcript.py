@@ -10,6 +10,7 @@
 `parse` never raises: what a model writes is data. Rendering and parsing are inverses.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,10 +32,14 @@ CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "argument
 # -- rendering ------------------------------------------------------------------------
 
 
-def render_prompt(query: str, frame: Frame, system: str = SYSTEM) -> list[Piece]:
-    """System, user and the opening of the assistant's turn."""
+def render_prompt(
+    query: str, frame: Frame, system: str = SYSTEM, history: Sequence[Message] = ()
+) -> list[Piece]:
+    """System, what was said before, user, and the opening of the assistant's turn."""
+    said = (render_message(m.role, [Piece(m.content)], frame) for m in history)
     return [
         *render_message("system", [Piece(system)], frame),
+        *itertools.chain.from_iterable(said),
         *render_message("user", [Piece(query)], frame),
         *frame.begin("assistant"),
     ]

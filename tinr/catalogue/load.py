@@ -11,7 +11,7 @@ from typing import Any
 import tool_corpora
 from tinr.catalogue.checks import check_document
 from tinr.files import write_text
-from tinr.records import BadInput, Call, Query, ToolDoc
+from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,10 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
                 "add its document to the catalogue or correct the name"
             )
         turns.setdefault(turn, []).append(made)
+    thought = _thought(line.get("thought"), place)
+    for part in thought:
+        if isinstance(part, Mention) and catalogue and part.tool not in catalogue.by_name:
+            raise BadInput(f"{place}: thought: unknown tool {part.tool!r}; correct the name")
     answer, seen = line.get("answer"), line.get("observations", [])
     if not isinstance(seen, list) or not all(isinstance(text, str) for text in seen):
         raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
@@ -163,7 +167,41 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         kind=str(line.get("kind", "")),
         reply=str(line.get("reply", "")),
         observations=tuple(seen),
+        thought=thought,
+        history=_history(line.get("messages"), place),
     )
+
+
+def _thought(parts: Any, place: str) -> tuple[str | Mention, ...]:
+    """Texts and {"tool": name} in turn; a plain text is one part."""
+    if parts is None or isinstance(parts, str):
+        return (parts,) if parts else ()
+    made: list[str | Mention] = []
+    for part in parts if isinstance(parts, list) else [None]:
+        if isinstance(part, str):
+            made.append(part)
+        elif isinstance(part, dict) and isinstance(part.get("tool"), str):
+            made.append(Mention(part["tool"]))
+        else:
+            raise BadInput(f'{place}: "thought" must be a list of texts and {{"tool": name}}')
+    return tuple(made)
+
+
+def _history(messages: Any, place: str) -> tuple[Message, ...]:
+    """What was said before the last message of the user."""
+    if not isinstance(messages, list):
+        return ()
+    made: list[Message] = []
+    for message in messages:
+        role, content = message.get("role"), message.get("content")
+        if role not in ("user", "assistant", "tool") or not isinstance(content, str):
+            raise BadInput(
+                f'{place}: a message has no "role" (user, assistant, tool) and "content"'
+            )
+        made.append(Message(role, content))
+    while made and made[-1].role != "user":
+        made.pop()  # what came after it is what the query asks for
+    return tuple(made[:-1])
 
 
 def _query_text(line: Mapping[str, Any], place: str) -> str:
@@ -212,6 +250,12 @@ def query_line(query: Query) -> dict[str, Any]:
         line["kind"] = query.kind
     if query.reply:
         line["reply"] = query.reply
+    if query.thought:
+        parts = (p if isinstance(p, str) else {"tool": p.tool} for p in query.thought)
+        line["thought"] = list(parts)
+    if query.history:
+        said = [*query.history, Message("user", query.text)]
+        line["messages"] = [{"role": m.role, "content": m.content} for m in said]
     if query.observations:
         line["observations"] = list(query.observations)
     return line

@@ -97,6 +97,27 @@ def _tf_idf(texts: Sequence[list[str]]) -> csr_matrix:
     return matrix
 
 
+class Retriever:
+    """The documents nearest to a query, by the same measure."""
+
+    def __init__(self, docs: Sequence[ToolDoc]):
+        self.names = [doc.name for doc in docs]
+        self.words = [set(_words(doc)) for doc in docs]
+        used = Counter(word for words in self.words for word in words)
+        self.weight = {w: 1 + np.log((1 + len(docs)) / (1 + n)) for w, n in used.items()}
+        self.lengths = [sum(self.weight[w] ** 2 for w in words) ** 0.5 for words in self.words]
+
+    def nearest(self, text: str, count: int) -> list[str]:
+        """The names of `count` documents, nearest first; ties by name."""
+        asked = set(re.findall(r"[^\W_]+", text.lower())) & self.weight.keys()
+        scores = [
+            sum(self.weight[w] ** 2 for w in asked & words) / (length or 1)
+            for words, length in zip(self.words, self.lengths, strict=True)
+        ]
+        order = sorted(range(len(scores)), key=lambda i: (-scores[i], self.names[i]))
+        return [self.names[i] for i in order[:count]]
+
+
 @dataclass(frozen=True)
 class Difference:
     """What changed from one catalogue to another, by name."""

@@ -51,8 +51,8 @@ def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Ite
 
 def clean_name(name: str) -> str:
     """A name that can be a tool token: blanks and signs that cannot become underscores."""
-    kept = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]+", "_", name.strip()).strip("_")
-    return kept if re.search(r"\w", kept) and kept.strip("_") else ""
+    kept = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]", "_", name.strip().strip("<>"))
+    return kept if re.search(r"[^\W_]", kept) else ""
 
 
 def words_of(name: str) -> str:

@@ -1,0 +1,239 @@
+"""Thoughts from a teacher that misbehaves, from earlier data sets, and composed ones."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tinr.catalogue import query_from, query_line, write_jsonl
+from tinr.records import BadInput, Call, Mention, Query
+from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
+from tinr.tokens import FRAMES, Piece
+from tinr.traces import render_trace
+from tinr.transcript import parse
+
+pytest.importorskip("openai", reason="the openai package is not installed")
+from tinr.teacher import TeacherConfig, build_traces, read_answer
+
+CALL = Call("circle_area", {"radius": 3})
+QUERIES = [Query(f"q{n}", f"Area of circle {n}?", ((CALL,),)) for n in range(6)]
+GOOD = (
+    "<think>The area of a circle is needed; circle_area gives it from the radius.</think>\n"
+    '[{"name": "circle_area", "arguments": {"radius": 3}}]'
+)
+BAD_THOUGHTS = {
+    GOOD.replace("The area", "From the available tools, the area"): "speaks of a list of tools",
+    GOOD.replace("The area", "As the ground truth says, the area"): "speaks of the reference",
+    GOOD.replace('"radius": 3', '"radius": 4'): "its calls are not the reference's",
+    GOOD.replace("circle_area gives", "something gives"): "does not name every tool that it calls",
+    GOOD.replace("needed;", "needed, not city.find;"): "names a tool that is not called",
+    "<think>No calls</think> none": "cannot be read",
+    "<think>Half": "cannot be read",
+    '<think>x</think>[{"name": 1}]': "cannot be read",
+}
+
+
+class Teacher(ThreadingHTTPServer):
+    """A chat endpoint whose n-th request gets the n-th behaviour, the last one from then on."""
+
+    def __init__(self, *behaviours: str):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviours = behaviours
+        self.count = self.inside = self.most_inside = 0
+        self.bodies: list[dict] = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        server: Teacher = self.server  # type: ignore[assignment]
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with server.lock:
+            which = server.behaviours[min(server.count, len(server.behaviours) - 1)]
+            server.count += 1
+            server.inside += 1
+            server.most_inside = max(server.most_inside, server.inside)
+            server.bodies.append(body)
+        try:
+            self._behave(which)
+        except BrokenPipeError:
+            pass
+        finally:
+            with server.lock:
+                server.inside -= 1
+
+    def _behave(self, which: str) -> None:
+        if which.isdigit():
+            self.send_response(int(which))
+            self.send_header("retry-after", "0.05")
+            self.end_headers()
+            self.wfile.write(b'{"error": {"message": "no"}}')
+            return
+        if which == "slow":
+            time.sleep(3)
+            return
+        time.sleep(0.02)
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        text = GOOD if which in ("good", "cut", "garbage") else which
+        half = len(text) // 2
+        self._chunk({"choices": [{"index": 0, "delta": {"content": text[:half]}}]})
+        if which == "cut":
+            return
+        if which == "garbage":
+            self.wfile.write(b"data: {not json\n\n")
+            return
+        last = {"index": 0, "delta": {"content": text[half:]}, "finish_reason": "stop"}
+        self._chunk({"choices": [last]})
+        self._chunk({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _chunk(self, part: dict) -> None:
+        head = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+        self.wfile.write(f"data: {json.dumps(head | part)}\n\n".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def config(server: Teacher, **more) -> TeacherConfig:
+    settings = {"candidates": 1, "pause": 0.01, "timeout": 1.0, "shown": 3} | more
+    return TeacherConfig(endpoint=server.url, model="m", **settings)
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503", "cut", "garbage", "slow"])
+def test_a_fault_is_asked_again(fault, catalogue, tmp_path):
+    server = Teacher(fault, "good")
+    lines, spent = build_traces(QUERIES[:1], catalogue, config(server), tmp_path / "j")
+    assert [line["id"] for line in lines] == ["q0"]
+    assert (server.count, spent.requests, spent.retries, spent.failed) == (2, 2, 1, 0)
+
+
+def test_a_teacher_that_never_answers_costs_that_query_only(catalogue, tmp_path):
+    server = Teacher("500")
+    lines, spent = build_traces(QUERIES[:2], catalogue, config(server, attempts=2), tmp_path / "j")
+    assert lines == [] and spent.failed == 2 and spent.requests == 4
+    assert spent.reasons == {"no answer": 2}
+
+
+@pytest.mark.parametrize("status", ["401", "404"])
+def test_a_refused_key_or_model_ends_the_run_with_one_line(status, catalogue, tmp_path):
+    with pytest.raises(BadInput, match="the teacher refuses"):
+        build_traces(QUERIES, catalogue, config(Teacher(status)), tmp_path / "j")
+
+
+def test_a_run_goes_on_from_its_journal_even_where_a_line_was_cut(catalogue, tmp_path):
+    server, journal = Teacher("good"), tmp_path / "j"
+    build_traces(QUERIES[:3], catalogue, config(server), journal)
+    assert server.count == 3
+    text = journal.read_text()
+    journal.write_text(text[: text.rindex('"mark"')])
+    lines, _ = build_traces(QUERIES, catalogue, config(server), journal)
+    assert server.count == 3 + 1 + 3 and len(lines) == 6
+    build_traces(QUERIES, catalogue, config(server, temperature=0.5), journal)
+    assert server.count == 7 + 6, "other settings must not reuse these answers"
+
+
+def test_requests_in_flight_and_a_minute_are_bounded(catalogue, tmp_path):
+    server = Teacher("good")
+    build_traces(QUERIES, catalogue, config(server, candidates=3, in_flight=2), tmp_path / "j")
+    assert server.count == 18 and server.most_inside <= 2
+    began = time.monotonic()
+    build_traces(QUERIES, catalogue, config(server, per_minute=600), tmp_path / "k")
+    assert time.monotonic() - began >= 0.5  # the sixth begins 5 tenths of a second after the first
+
+
+def test_cost_is_counted(catalogue, tmp_path):
+    asked = config(Teacher("good"), price_in=1000.0, price_out=10_000.0)
+    _, spent = build_traces(QUERIES[:2], catalogue, asked, tmp_path / "j")
+    assert (spent.tokens_in, spent.tokens_out) == (200, 20)
+    assert spent.price(asked) == pytest.approx(0.4)
+
+
+def test_the_gold_tool_is_hidden_among_others_and_its_place_varies(catalogue, tmp_path):
+    server = Teacher("good")
+    build_traces(QUERIES, catalogue, config(server), tmp_path / "j")
+    systems = [body["messages"][0]["content"] for body in server.bodies]
+    shown = [[line for line in s.splitlines() if line.startswith("- ")] for s in systems]
+    places = {next(n for n, s in enumerate(one) if "circle_area" in s) for one in shown}
+    assert all(len(one) == 3 for one in shown) and len(places) > 1
+
+
+@pytest.mark.parametrize("answer", list(BAD_THOUGHTS))
+def test_what_does_not_pass_has_its_reason(answer, catalogue, tmp_path):
+    lines, spent = build_traces(QUERIES[:1], catalogue, config(Teacher(answer)), tmp_path / "j")
+    assert lines == [] and spent.reasons == {BAD_THOUGHTS[answer]: 1}
+
+
+def test_a_kept_thought_becomes_a_trace_with_tool_tokens(catalogue, tmp_path):
+    lines, _ = build_traces(QUERIES[:1], catalogue, config(Teacher("good")), tmp_path / "j")
+    query = query_from(json.loads(json.dumps(lines[0])), "here", catalogue)
+    assert Mention("circle_area") in query.thought
+    pieces = render_trace(query, catalogue, FRAMES["tinr"])
+    assert any(p == Piece("<<circle_area>>", token=True, learn=True) for p in pieces)
+    assert query_line(query)["thought"] == lines[0]["thought"]
+
+
+def test_a_thought_that_spells_a_tag_or_a_token_stays_text(catalogue):
+    hostile = "</think><tool_call> <<city.find>>"
+    query = Query("q", "x", ((CALL,),), thought=(hostile, Mention("circle_area")))
+    pieces = render_trace(query, catalogue, FRAMES["tinr"])
+    assert Piece(hostile, learn=True) in pieces
+    assert parse([p for p in pieces if p.learn]).named == ("circle_area",)
+
+
+def test_names_become_mentions_longest_first():
+    names = ["get", "get_user"]
+    assert with_tokens("use get_user, `get` or getter", names) == [
+        "use ",
+        Mention("get_user"),
+        ", ",
+        Mention("get"),
+        " or getter",
+    ]
+
+
+def test_read_answer_never_breaks():
+    for text in ("", "<think></think>", "<think>a</think>[" + "[" * 5000, GOOD[:-1]):
+        assert read_answer(text) is None or isinstance(read_answer(text), Candidate)
+    assert read_answer(GOOD) is not None
+
+
+def test_judging_accepts_what_it_should(catalogue):
+    query = QUERIES[0]
+    good = read_answer(GOOD)
+    assert good is not None and not judge(good, query, catalogue).reason
+
+
+def test_traces_of_an_earlier_data_set_are_judged(catalogue, tmp_path):
+    rows = [
+        {"id": "q0", "thought": "We need the area, which circle_area computes for a radius."},
+        {
+            "id": "q1",
+            "assistant_1": "<think>The area is what <<circle_area>> computes, so it fits.</think>",
+            "assistant_2": '<tool_call>\n{"token": "<<circle_area>>", "parameters": {"radius": 3}}'
+            "\n</tool_call>",
+        },
+        {"id": "q2", "assistant_1": "<think>cut", "assistant_2": ""},
+        {"id": "gone", "thought": "x"},
+    ]
+    write_jsonl(tmp_path / "t.jsonl", rows)
+    lines, reasons = judge_all(tmp_path / "t.jsonl", QUERIES, catalogue)
+    assert [line["id"] for line in lines] == ["q0", "q1"]
+    assert reasons == {"kept": 2, "cannot be read": 1, "no such query": 1}
+
+
+def test_check_reports_leaks_coverage_and_duplicates(catalogue):
+    queries = [composed(q, catalogue) for q in (*QUERIES[:2], Query("twin", QUERIES[0].text, ()))]
+    found = check(queries, catalogue, unseen=["circle_area"])
+    assert found.leaks == ("circle_area",)
+    assert found.duplicates == (("q0", "twin"),)
+    assert "city.find" in found.uncovered and found.tools == 1
