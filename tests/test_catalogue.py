@@ -23,7 +23,7 @@ from tinr.catalogue import (
 )
 from tinr.catalogue.load import document_from, query_from, query_line, read_jsonl
 from tinr.pairs import PairMix, make_pairs
-from tinr.records import BadInput, Call, Query, ToolDoc
+from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc
 from tinr.tokens import FRAMES, Piece, token_of
 from tinr.transcript import as_text, parse, render_calls
 from tinr.wording import Wording
@@ -195,6 +195,10 @@ queries = st.builds(
     split=st.sampled_from([None, "seen", "unseen", "ood", "no_tool"]),
     kind=text,
     reply=text,
+    thought=st.lists(text.filter(bool) | st.builds(Mention, names), max_size=3).map(tuple),
+    history=st.lists(
+        st.builds(Message, st.sampled_from(["user", "assistant", "tool"]), text), max_size=3
+    ).map(tuple),
     observations=st.lists(text, max_size=2).map(tuple),
 )
 

@@ -23,7 +23,7 @@ LEVELS = (
     ("wording", "pairs", "traces", "thoughts", "teacher", "base"),
     ("model", "optimiser", "layers", "registry", "runlog", "sampler"),
     ("training", "replay", "policy", "rollout"),
-    ("stage", "bases", "evaluate", "probe", "report", "results", "serve"),
+    ("stage", "bases", "evaluate", "probe", "report", "results", "serve", "bench"),
     ("cli", "quickstart"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}

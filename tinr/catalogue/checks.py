@@ -1,12 +1,15 @@
 """What makes a tool document valid."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 
 from tinr.records import BadInput
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME = re.compile(r"[^\s<>\"\\\x00-\x1f]{1,128}")
 
 
@@ -30,13 +33,9 @@ def check_document(line: Any, place: str) -> None:
     schema = line.get("parameters")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise BadInput(f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object')
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        pointer = "/".join(str(part) for part in error.absolute_path)
-        raise BadInput(
-            f"{place}: tool {name!r}: parameters/{pointer}: {error.message}; correct the schema"
-        ) from error
+    fault = schema_fault(schema)
+    if fault:
+        raise BadInput(f"{place}: tool {name!r}: parameters/{fault}; correct the schema")
     properties = schema.get("properties", {})
     unknown = [key for key in schema.get("required", []) if key not in properties]
     if unknown:
@@ -44,3 +43,22 @@ def check_document(line: Any, place: str) -> None:
             f"{place}: tool {name!r}: required {unknown} not among its properties; "
             "add or remove them"
         )
+
+
+def schema_fault(schema: Mapping[str, Any]) -> str:
+    """Why a schema is none of draft 2020-12, as `pointer: reason`; empty where it is one.
+
+    The fast validator decides what is valid (a thousandth of the time, which 50,000 documents
+    need); the slow one says what is wrong with the rest. A "$schema" of another draft is not
+    looked at: it could name any address.
+    """
+    try:
+        if jsonschema_rs.meta.is_valid({**schema, "$schema": DIALECT}):
+            return ""
+    except (ValueError, TypeError):  # what it cannot take in, the other one judges
+        pass
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
+    return ""

@@ -188,12 +188,15 @@ def _thought(parts: Any, place: str) -> tuple[str | Mention, ...]:
 
 
 def _history(messages: Any, place: str) -> tuple[Message, ...]:
-    """What was said before the last message of the user."""
+    """What was said before the last message of the user; the system prompt is our own."""
     if not isinstance(messages, list):
         return ()
     made: list[Message] = []
     for message in messages:
-        role, content = message.get("role"), message.get("content")
+        said = message if isinstance(message, dict) else {}
+        role, content = said.get("role"), said.get("content")
+        if role == "system":
+            continue
         if role not in ("user", "assistant", "tool") or not isinstance(content, str):
             raise BadInput(
                 f'{place}: a message has no "role" (user, assistant, tool) and "content"'

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonschema
-
-from tinr.catalogue.checks import NAME
+from tinr.catalogue.checks import NAME, schema_fault
 from tinr.catalogue.importing.found import Found, Item, Problem
 
 Namespaces = Literal["collide", "always"]
@@ -81,10 +79,9 @@ def _fault(one: Found, name: str) -> str:
         length = len(json.dumps(one.parameters))
         if length > LONGEST_TEXT:
             return f"tool {name!r}: its schema has {length:,} characters, at most {LONGEST_TEXT:,}"
-        jsonschema.Draft202012Validator.check_schema(one.parameters)
-    except jsonschema.SchemaError as error:
-        place = "/".join(map(str, error.absolute_path))
-        return f"tool {name!r}: parameters/{place}: {error.message[:120]}"
+        fault = schema_fault(one.parameters)
+        if fault:
+            return f"tool {name!r}: parameters/{fault[:160]}"
     except (RecursionError, ValueError, TypeError) as error:
         return f"tool {name!r}: its schema cannot be written as JSON ({error})"
     return ""
