@@ -59,32 +59,20 @@ def run(config: GrpoConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
     queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
-    queries += _pseudo(config, stage, queries)
+    pseudo = _pseudo(config, stage, queries)
     with stage.log() as log:
         arena = Arena(
             codec,
             stage.catalogue,
             corpus_executor(stage.catalogue),
-            queries,
+            [*queries, *pseudo],
             config.policy,
             config.weights,
             config.seed,
             log,
         )
         trained = train_policy(model, arena, _replay(config, codec, stage, queries))
-    gates = stage.gate(model, codec, stage.floor(config.tolerance))
-    return stage.publish(
-        model,
-        tokenizer,
-        gates=gates,
-        tokens=trained.tokens,
-        data={
-            "steps": trained.steps,
-            "queried_tools": sorted(
-                {c.name for q in queries if q.kind != "pseudo" for c in q.calls}
-            ),
-        },
-    )
+    return stage.conclude(model, codec, trained, queries, config.tolerance)
 
 
 def _pseudo(config: GrpoConfig, stage: Stage, queries: list[Query]) -> list[Query]:
@@ -109,9 +97,8 @@ def _replay(
     for epoch in count():
         rng = Random(f"{config.seed}/grpo/{epoch}")
         pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
-        real = [query for query in queries if query.kind != "pseudo"]
-        pairs += unqueried_examples(codec, stage.catalogue, real, config.unqueried, rng)
-        some = rng.sample(real, min(config.traces, len(real)))
+        pairs += unqueried_examples(codec, stage.catalogue, queries, config.unqueried, rng)
+        some = rng.sample(queries, min(config.traces, len(queries)))
         yield from make_batches(
             pairs + trace_examples(codec, stage.catalogue, some), config.replay, epoch, codec.pad
         )

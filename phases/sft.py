@@ -60,18 +60,7 @@ def run(config: SftConfig) -> Card:
     ]
     with stage.log() as log:
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
-    gates = stage.gate(model, codec, stage.floor(config.tolerance))
-    return stage.publish(
-        model,
-        tokenizer,
-        gates=gates,
-        tokens=trained.tokens,
-        data={
-            "epochs": config.epochs,
-            "steps": trained.steps,
-            "queried_tools": sorted({call.name for query in queries for call in query.calls}),
-        },
-    )
+    return stage.conclude(model, codec, trained, queries, config.tolerance)
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:

@@ -64,7 +64,7 @@ def products(model: PreTrainedModel, longest: int = 0) -> Iterator[None]:
         yield
     finally:
         if swap:
-            model.set_attn_implementation(before)
+            model.set_attn_implementation("sdpa")
 
 
 def compiled(model: PreTrainedModel) -> Encode | None:

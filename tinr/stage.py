@@ -7,7 +7,7 @@ configuration, catalogue and code version is not run again.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from tinr.config import as_dict
 from tinr.metrics import Rate
 from tinr.model import load
 from tinr.probe import probe
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card, Registry, environment
 from tinr.runlog import RunLog
 from tinr.tokens import Codec
+from tinr.training import Trained
 
 MACHINE_KEYS = ("registry", "run", "wandb", "accept")  # say where, not what
 
@@ -96,6 +97,26 @@ class Stage:
                 f"or accept it by name: accept=[{','.join(refused)}]"
             )
         return gates
+
+    def conclude(
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        trained: Trained,
+        queries: Sequence[Query],
+        tolerance: float,
+    ) -> Card:
+        """Gate against phase 1, less the tolerance, and publish with the tools that had queries."""
+        return self.publish(
+            model,
+            codec.tokenizer,
+            gates=self.gate(model, codec, self.floor(tolerance)),
+            tokens=trained.tokens,
+            data={
+                "steps": trained.steps,
+                "queried_tools": sorted({call.name for q in queries for call in q.calls}),
+            },
+        )
 
     def publish(
         self,

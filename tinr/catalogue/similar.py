@@ -77,7 +77,7 @@ def _words(doc: ToolDoc) -> list[str]:
     return re.findall(r"[^\W_]+", f"{spaced} {describe(doc)}".lower())
 
 
-def _tf_idf(texts: Sequence[list[str]]) -> csr_matrix:
+def _tf_idf(texts: Sequence[list[str]]) -> Any:
     """Rows of length 1, one for each text."""
     places: dict[str, int] = {}
     indptr, indices, data = [0], [], []
@@ -86,7 +86,7 @@ def _tf_idf(texts: Sequence[list[str]]) -> csr_matrix:
             indices.append(places.setdefault(word, len(places)))
             data.append(1 + np.log(count))
         indptr.append(len(indices))
-    matrix = csr_matrix(
+    matrix: Any = csr_matrix(
         (np.asarray(data, dtype=np.float32), indices, indptr), shape=(len(texts), len(places))
     )
     used = np.bincount(matrix.indices, minlength=matrix.shape[1])

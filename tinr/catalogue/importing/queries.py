@@ -304,7 +304,7 @@ def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Prob
         content = message.get("content", message.get("value")) or ""
         if role == "system":
             continue
-        role = roles.get(role, role)
+        role = roles.get(str(role), str(role))
         if role == "user":
             yield from close()
             waiting, turn, asked = [], 0, asked + 1
