@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinr.metrics import METRICS, Outcome, Rate, outcome, paired_p, rate, summarise
+from tinr.metrics import METRICS, Outcome, Rate, as_one, outcome, paired_p, rate, summarise
 from tinr.records import Call, Query, Reply
 
 A, B = Call("a", {"x": 1, "y": 2}), Call("b", {"s": "oak"})
@@ -129,3 +129,11 @@ def test_a_metric_counts_only_the_queries_that_have_it() -> None:
     assert (rates["call_em"].value, rates["call_em"].n) == (1.0, 1)
     assert (rates["abstain_acc"].value, rates["abstain_acc"].n) == (0.5, 2)
     assert (rates["format_ok"].value, rates["format_ok"].n) == (pytest.approx(2 / 3), 3)
+
+
+def test_equivalent_tools_count_as_one_and_only_when_said():
+    given, query = reply(Call("twin", A.arguments)), Query("q", "x", ((A,),))
+    assert outcome(given, query).call_em is False
+    merged = outcome(*as_one(given, query, {"a": "a", "twin": "a"}))
+    assert merged.call_em is True and merged.name_em is True
+    assert outcome(*as_one(given, query, {})) == outcome(given, query)

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.executor import Executor
 from tinr.files import write_text
-from tinr.metrics import Outcome, Rate, outcome, paired_p, summarise
+from tinr.metrics import Outcome, Rate, as_one, outcome, paired_p, summarise
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout import Conversation, converse
 from tinr.tokens import Codec
@@ -97,12 +97,32 @@ def documents_mode(name: str) -> DocumentsMode:
     return cast(DocumentsMode, name)
 
 
-def by_split(done: Sequence[Conversation]) -> dict[str, dict[str, Rate]]:
-    """Split -> metric -> rate over all its conversations; metrics that never apply are left out."""
+def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
+    """Groups of tools that count as one (a JSON list of lists): name -> its group's first name."""
+    try:
+        groups = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: no JSON ({error}); give a list of lists of names") from error
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise BadInput(f"{path}: not a list of lists of tool names; correct it")
+    unknown = [name for group in groups for name in group if name not in catalogue.by_name]
+    if unknown:
+        raise BadInput(f"{path}: {unknown[0]!r} is not in the checkpoint's catalogue; correct it")
+    return {name: group[0] for group in groups for name in group}
+
+
+def by_split(
+    done: Sequence[Conversation], same: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Rate]]:
+    """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
+
+    same: tools that count as one (`read_equivalent`).
+    """
     groups: dict[str, list[Outcome]] = {}
     for conversation in done:
         split = conversation.query.split or ("no_tool" if not conversation.query.calls else "all")
-        groups.setdefault(split, []).append(outcome(conversation.reply, conversation.query))
+        reply, query = as_one(conversation.reply, conversation.query, same or {})
+        groups.setdefault(split, []).append(outcome(reply, query))
     return {
         split: {name: rate for name, rate in summarise(outcomes).items() if rate.n}
         for split, outcomes in groups.items()

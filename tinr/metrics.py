@@ -1,11 +1,11 @@
 """Counts into rates with intervals, and tests between them. Pure; every denominator is whole."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from scipy.stats import binomtest
 
-from tinr.records import Query, Reply
+from tinr.records import Call, Query, Reply
 from tinr.rewards import answer_reward, call_similarity, format_reward, same_calls
 
 
@@ -76,6 +76,18 @@ def outcome(reply: Reply, query: Query) -> Outcome:
         format_ok=form,
         abstain_acc=None,
     )
+
+
+def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, Query]:
+    """Both with tools that count as equivalent under one name; `same`: name -> that name."""
+
+    def renamed(call: Call) -> Call:
+        return replace(call, name=same.get(call.name, call.name))
+
+    named = tuple(dict.fromkeys(same.get(name, name) for name in reply.named))
+    turns = tuple(tuple(map(renamed, turn)) for turn in query.turns)
+    calls = tuple(map(renamed, reply.calls))
+    return replace(reply, named=named, calls=calls), replace(query, turns=turns)
 
 
 METRICS = ("name_em", "call_em", "tool_acc", "param_acc", "answer_acc", "format_ok", "abstain_acc")

@@ -37,6 +37,12 @@ def evaluate_checkpoint(
     documents: Annotated[str, typer.Option(help="none or on_select.")] = "none",
     size: Annotated[int, typer.Option(help="Queries per split of a shipped suite.")] = 300,
     out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
+    equivalent: Annotated[
+        Path | None,
+        typer.Option(
+            help="Groups of tools that count as one, as `catalogue check --groups` writes."
+        ),
+    ] = None,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +59,7 @@ def evaluate_checkpoint(
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
     queries = ev.load_suite(suite, size, catalogue)
+    same = ev.read_equivalent(equivalent, catalogue) if equivalent else {}
     trained = {
         tool
         for each in shelf.lineage(card.id)
@@ -60,7 +67,7 @@ def evaluate_checkpoint(
     }
     ev.check_splits(queries, trained)
     done = ev.evaluate(model, codec, queries, catalogue, corpus_executor(catalogue), documents)
-    rates = ev.by_split(done)
+    rates = ev.by_split(done, same)
     summary = {
         "checkpoint": card.id,
         "suite": suite,
