@@ -2,8 +2,11 @@
 
 import copy
 import json
+import socket
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -373,6 +376,34 @@ def test_mcp_servers_of_all_sorts(kind, tmp_path):
     else:
         assert names == {"weather"}
         assert len(imported.lost) == 1 and "MCP server" in imported.lost[0].reason
+
+
+def test_an_mcp_server_over_http(tmp_path):
+    pytest.importorskip("mcp", reason="the mcp package is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = textwrap.dedent(SERVERS["good"]).replace(
+        'server.run("stdio")', f'server.run("streamable-http", host="127.0.0.1", port={port})'
+    )
+    (tmp_path / "server.py").write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "server.py")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as knock:
+                if knock.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        imported = import_tools([], servers=[f"http://127.0.0.1:{port}/mcp"], timeout=20)
+        assert [line["name"] for line in imported.lines] == ["price"]
+    finally:
+        process.kill()
+        process.wait()
 
 
 plain_values = st.recursive(
