@@ -97,7 +97,10 @@ def test_each_format_gives_the_same_tool(value):
         ("tuple", {"type": "array", "items": {}}),
         ("List[Union[int, float]]", {"type": "array", "items": {"type": ["integer", "number"]}}),
         ("str, optional", {"type": "string"}),
-        ("Optional[float]", {"type": "number"}),
+        ("Optional[float]", {"type": ["number", "null"]}),
+        ("Literal[1, 2]", {"enum": [1, 2]}),
+        ("required, the city", None),
+        ("List[" * 2000 + "]" * 2000, None),
         ("float | None", {"type": ["number", "null"]}),
         ("['string', 'null']", {"type": ["string", "null"]}),
         ("ArrayList", {"type": "array", "items": {}}),
@@ -203,6 +206,94 @@ def test_bad_files_are_reported_and_the_rest_is_kept(tmp_path):
     blamed = {Path(p.file).name for p in imported.lost}
     assert blamed == {path.name for path in tmp_path.iterdir()} - {"good.json"}
     assert not Path("pwned").exists()
+
+
+MALFORMED = (
+    {"name": "x", "description": "d", "required_parameters": 5},
+    {"name": "x", "description": "d", "parameters": SCHEMA, "required": [["a"]]},
+    {"system": "1. foo: d\nParameters: {[1]: 2}\n"},
+    {"system": "1. foo: d\nParameters: {'a': {1, 2}}\n"},
+    {"name": "x", "description": "a \ud83d b", "parameters": SCHEMA},
+    {
+        "name": "x",
+        "description": "d",
+        "parameters": {"a": {"type": "number", "default": float("nan")}},
+    },
+    {
+        "name": "x",
+        "description": "d",
+        "parameters": {"a": {"type": "array", "items": {"required": True}}},
+    },
+)
+
+
+@pytest.mark.parametrize("value", MALFORMED)
+def test_a_malformed_document_costs_itself_only(value, tmp_path):
+    path = write(tmp_path, "t.json", [value, TOOL])
+    imported = import_tools([str(path)])
+    assert "weather" in {line["name"] for line in imported.lines}
+    write_catalogue(imported, tmp_path / "out")
+    assert len(load_catalogue(tmp_path / "out").tools) == len(imported.lines)
+
+
+def test_deep_and_merging_documents_are_bounded(tmp_path):
+    deep: dict = {"type": "object"}
+    for _ in range(300):
+        deep = {"type": "object", "properties": {"x": deep}}
+    body = {"content": {"application/json": {"schema": deep}}}
+    api = {"openapi": "3.0.0", "paths": {"/a": {"post": {"requestBody": body, "summary": "s"}}}}
+    assert len(import_tools([str(write(tmp_path, "deep.json", api))]).lines) == 1
+    merges = "a0: &a0 {k: 1}\n" + "".join(
+        f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+    )
+    began = time.monotonic()
+    write(tmp_path, "merge.yaml", merges)
+    with pytest.raises(BadInput, match="merges that multiply"):
+        import_tools([str(tmp_path / "merge.yaml")])
+    assert time.monotonic() - began < 10
+
+
+def test_properties_may_be_called_like_keywords():
+    inner = {
+        "example": {"type": "string"},
+        "xml": {"type": "integer"},
+        "nullable": {"type": "string"},
+    }
+    schema = {"type": "object", "properties": inner, "required": ["example", "nullable"]}
+    body = {"content": {"application/json": {"schema": schema}}}
+    api = {"openapi": "3.0.0", "paths": {"/a": {"post": {"operationId": "f", "requestBody": body}}}}
+    made = read_value(api)[0]["f"]["parameters"]
+    assert set(made["properties"]) == set(inner)
+    assert made["required"] == ["example", "nullable"]
+
+
+def test_a_schema_that_refers_into_itself_is_one():
+    raw = {"$ref": "#/definitions/X", "definitions": {"X": SCHEMA}, "$schema": "x"}
+    lines, _ = read_value({"name": "f", "description": "d", "parameters": raw})
+    assert set(lines["f"]["parameters"]["properties"]) == {"city"}
+    assert lines["f"]["parameters"]["required"] == ["city"]
+
+
+def test_an_imported_folder_imports_as_it_is(tmp_path):
+    source = write(tmp_path, "t.json", [TOOL, {"odd": 1}])
+    write_catalogue(import_tools([str(source)]), tmp_path / "out")
+    again = import_tools([str(tmp_path / "out")])
+    assert [line["name"] for line in again.lines] == ["weather"] and not again.lost
+
+
+def test_names_and_ids_do_not_hang_on_the_order_of_the_files(tmp_path):
+    for name, text in (("a", "One."), ("b", "One."), ("c", "Other.")):
+        write(tmp_path, f"{name}.json", {**TOOL, "description": text})
+    files = [str(tmp_path / f"{name}.json") for name in "abc"]
+    forth, back = import_tools(files).lines, import_tools([files[n] for n in (1, 0, 2)]).lines
+    said = [{line["name"]: (line["id"], line["hash"]) for line in lines} for lines in (forth, back)]
+    assert said[0] == said[1] and len({i for i, _ in said[0].values()}) == 2
+
+
+def test_a_key_that_stands_twice_is_said(tmp_path):
+    (tmp_path / "twice.json").write_text('{"tools": [], "tools": ' + json.dumps([TOOL]) + "}")
+    notes = import_tools([str(tmp_path / "twice.json")]).notes
+    assert any("stands twice" in note.reason for note in notes)
 
 
 def test_a_folder_without_tools_or_an_unknown_format_is_bad_input(tmp_path):

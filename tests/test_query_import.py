@@ -119,6 +119,42 @@ def test_what_cannot_be_a_query_is_reported(tmp_path, tools):
         imported(tmp_path, tools, [{"odd": True}])
 
 
+def test_a_namespace_decides_between_tools_of_one_name(tmp_path):
+    apis = [
+        {
+            "tool_name": tool,
+            "api_name": "search",
+            "api_description": tool,
+            "required_parameters": [],
+        }
+        for tool in ("Alpha", "Beta")
+    ]
+    (tmp_path / "tools.json").write_text(json.dumps(apis))
+    write_catalogue(import_tools([str(tmp_path / "tools.json")]), tmp_path / "tools")
+    row = {"query": "x", "relevant APIs": [["Alpha", "search"], ["Beta", "search"]], "query_id": 1}
+    for extra in ({}, {"api_list": apis}):
+        queries, _, problems = imported(tmp_path, tmp_path / "tools", [row | extra])
+        assert not problems
+        assert [c.name for c in queries[0].calls] == ["Alpha.search", "Beta.search"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": 1, "query": "x", "calls": [{"name": None}]},
+        {"id": 1, "query": "x", "calls": [{"name": ["a"]}]},
+        {"id": 1, "messages": ["hi"], "calls": []},
+        {"id": 1, "query": "x", "calls": [], "accept": [{}]},
+        {"id": 1, "query": "x", "calls": [{"name": "get_time", "arguments": [1]}]},
+        {"Instructions": "not py!", "Golden_Answers": "[]"},
+    ],
+)
+def test_a_malformed_row_costs_that_row_only(row, tmp_path, tools):
+    fine = {"id": 2, "query": "fine", "calls": []}
+    queries, _, problems = imported(tmp_path, tools, [row, fine])
+    assert [q.text for q in queries] == ["fine"] and len(problems) == 1
+
+
 def test_missing_arguments_are_flagged(tmp_path, tools):
     row = {"query": "Time?", "relevant APIs": [["x", "get_time"]], "query_id": 3}
     _, lines, _ = imported(tmp_path, tools, [row])

@@ -29,6 +29,9 @@ BAD_THOUGHTS = {
     GOOD.replace('"radius": 3', '"radius": 4'): "its calls are not the reference's",
     GOOD.replace("circle_area gives", "something gives"): "does not name every tool that it calls",
     GOOD.replace("needed;", "needed, not city.find;"): "names a tool that is not called",
+    GOOD.replace("the radius.", "the radius, unlike length_convert."): (
+        "names a tool that is not called"
+    ),
     "<think>No calls</think> none": "cannot be read",
     "<think>Half": "cannot be read",
     '<think>x</think>[{"name": 1}]': "cannot be read",
@@ -76,6 +79,12 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b'{"error": {"message": "no"}}')
             return
+        if which.startswith("raw:"):
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(f"data: {which[4:]}\n\n".encode())
+            return
         if which == "slow":
             time.sleep(3)
             return
@@ -105,11 +114,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def config(server: Teacher, **more) -> TeacherConfig:
-    settings = {"candidates": 1, "pause": 0.01, "timeout": 1.0, "shown": 3} | more
+    slow = "slow" in server.behaviours
+    settings = {"candidates": 1, "pause": 0.01, "timeout": 1.0 if slow else 20.0, "shown": 3} | more
     return TeacherConfig(endpoint=server.url, model="m", **settings)
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "503", "cut", "garbage", "slow"])
+STRANGE = ("[]", "5", '{"choices": ["x"]}', '{"choices": [{"delta": "x"}]}')
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["429", "500", "503", "cut", "garbage", "slow", *(f"raw:{chunk}" for chunk in STRANGE)],
+)
 def test_a_fault_is_asked_again(fault, catalogue, tmp_path):
     server = Teacher(fault, "good")
     lines, spent = build_traces(QUERIES[:1], catalogue, config(server), tmp_path / "j")
@@ -140,6 +156,29 @@ def test_a_run_goes_on_from_its_journal_even_where_a_line_was_cut(catalogue, tmp
     assert server.count == 3 + 1 + 3 and len(lines) == 6
     build_traces(QUERIES, catalogue, config(server, temperature=0.5), journal)
     assert server.count == 7 + 6, "other settings must not reuse these answers"
+
+
+def test_what_a_teacher_owes_is_asked_again_and_a_changed_query_too(catalogue, tmp_path):
+    server, journal = Teacher("500", "good"), tmp_path / "j"
+    lines, _ = build_traces(QUERIES[:1], catalogue, config(server, attempts=1), journal)
+    assert lines == []
+    lines, _ = build_traces(QUERIES[:1], catalogue, config(server, attempts=1), journal)
+    assert len(lines) == 1 and server.count == 2
+    other = Query("q0", "Another question?", QUERIES[0].turns)
+    build_traces([other], catalogue, config(server, attempts=1), journal)
+    assert server.count == 3
+
+
+@pytest.mark.parametrize("setting", ["in_flight", "candidates", "attempts"])
+def test_settings_that_would_hang_are_refused(setting, catalogue, tmp_path):
+    with pytest.raises(BadInput, match=f"{setting}=0"):
+        build_traces(QUERIES, catalogue, config(Teacher("good"), **{setting: 0}), tmp_path / "j")
+
+
+def test_one_refused_query_does_not_end_a_run(catalogue, tmp_path):
+    server = Teacher("good", "400", "good")
+    lines, spent = build_traces(QUERIES, catalogue, config(server, in_flight=1), tmp_path / "j")
+    assert len(lines) == 5 and spent.failed == 1
 
 
 def test_requests_in_flight_and_a_minute_are_bounded(catalogue, tmp_path):

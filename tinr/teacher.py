@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,16 @@ def build_traces(
     `journal` keeps each query's outcome; a run with the same settings goes on from it.
     Raises BadInput where the endpoint refuses the key or does not know the model.
     """
-    done = _read_journal(journal, _mark(config))
+    for name in ("candidates", "keep", "in_flight", "attempts", "shown"):
+        if getattr(config, name) < 1:
+            raise BadInput(f"{name}={getattr(config, name)}: give at least 1")
+    marks = {query.id: _mark(config, query, catalogue) for query in queries}
+    done = _read_journal(journal, marks)
     waiting = [query for query in queries if query.calls and query.id not in done]
     spent = Spent()
     if waiting:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_ask_all(waiting, catalogue, config, journal, done, spent))
+        asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
     by_id = {query.id: query for query in queries}
     lines = []
     for identifier, query in by_id.items():
@@ -102,23 +106,24 @@ def build_traces(
     return lines, spent
 
 
-def _mark(config: TeacherConfig) -> str:
-    """What decides a query's candidates; a journal of other settings is not read."""
+def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
+    """What decides a query's outcome; a journal's rows with another mark are not read."""
     fields = ("endpoint", "model", "candidates", "keep", "shown", "temperature", "longest", "seed")
     said = {name: getattr(config, name) for name in fields} | {"prompt": PROMPT}
+    said |= {"query": query_line(query), "catalogue": catalogue.hash}
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-def _read_journal(path: Path, mark: str) -> dict[str, dict[str, Any]]:
+def _read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     done: dict[str, dict[str, Any]] = {}
     if not path.is_file():
         return done
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:
             continue  # cut off by an interruption: that query is asked again
-        if row.get("mark") == mark:
+        if isinstance(row, dict) and row.get("mark") == marks.get(row.get("id"), ""):
             done[row["id"]] = row
     return done
 
@@ -128,6 +133,7 @@ async def _ask_all(
     catalogue: Catalogue,
     config: TeacherConfig,
     journal: Path,
+    marks: Mapping[str, str],
     done: dict[str, dict[str, Any]],
     spent: Spent,
 ) -> None:
@@ -136,6 +142,7 @@ async def _ask_all(
     retriever = Retriever(catalogue.tools)
     bar = tqdm(total=len(queries), desc="teacher", unit="query", ncols=90)
     with journal.open("a", encoding="utf-8") as out:
+        out.write("\n")  # whatever was cut off before stays a line of its own
 
         async def one(query: Query) -> None:
             messages = _messages(query, catalogue, retriever, config)
@@ -143,10 +150,11 @@ async def _ask_all(
                 _ask(client, messages, config, gate, pace, spent) for _ in range(config.candidates)
             ]
             answers = await asyncio.gather(*asked)
-            row = _outcome(answers, query, catalogue, config)
+            row = {"mark": marks[query.id], **_outcome(answers, query, catalogue, config)}
             done[query.id] = row
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-            out.flush()
+            if None not in answers:  # what the teacher owes is asked again by the next run
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                out.flush()
             bar.update(1)
             bar.set_postfix_str(f"cost {spent.price(config):.2f}", refresh=False)
 
@@ -210,14 +218,16 @@ async def _ask(
                     _collect(_stream(client, messages, config, spent)), config.timeout
                 )
             except APIStatusError as error:
-                if error.status_code in (400, 401, 403, 404, 422):
+                if error.status_code in (400, 413, 422) and spent.tokens_out:
+                    break  # this query is refused, others were not
+                if error.status_code in (400, 401, 403, 404, 413, 422):
                     said = " ".join(str(error).split())[:160]
                     raise BadInput(
                         f"{config.endpoint}: the teacher refuses ({said}); check the endpoint, "
                         f"--model and the key in ${config.key}"
                     ) from error
                 hint = error.response.headers.get("retry-after", "")
-            except (APIError, OSError, ValueError, TimeoutError, _Cut):
+            except (APIError, OSError, ValueError, TypeError, AttributeError, TimeoutError, _Cut):
                 hint = ""
             if attempt + 1 < config.attempts:
                 spent.retries += 1
@@ -321,4 +331,4 @@ def _outcome(
             passing.setdefault(candidate.thought, judged)
     kept = [passing[text] for text in sorted(passing, key=len)][: config.keep]
     thoughts = [[p if isinstance(p, str) else asdict(p) for p in one.thought] for one in kept]
-    return {"id": query.id, "mark": _mark(config), "thoughts": thoughts, "reasons": dict(reasons)}
+    return {"id": query.id, "thoughts": thoughts, "reasons": dict(reasons)}

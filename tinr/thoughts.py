@@ -9,7 +9,7 @@ names become tool tokens); the reasons are the defects of its public traces.
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def judge(candidate: Candidate, query: Query, catalogue: Catalogue) -> Judged:
     if set(called) - mentioned:
         return Judged(reason="does not name every tool that it calls")
     rest = " ".join(part for part in parts if isinstance(part, str))
-    if _others(rest, catalogue, called):
+    if _names_another(rest, catalogue):
         return Judged(reason="names a tool that is not called")
     return Judged(thought=tuple(parts))
 
@@ -94,11 +94,12 @@ def with_tokens(text: str, names: Sequence[str]) -> list[str | Mention]:
     return [part for part in parts if part != ""]
 
 
-def _others(text: str, catalogue: Catalogue, called: Collection[str]) -> bool:
-    """Whether a text spells another tool's name: one that is no plain word, or any token."""
-    words = set(re.findall(r"<<([^<>]+)>>", text))
-    words |= {w for w in re.findall(r"[\w.]+", text) if not w.isalpha() or not w.islower()}
-    return any(w in catalogue.by_name and w not in called and not _plain(w) for w in words)
+def _names_another(text: str, catalogue: Catalogue) -> bool:
+    """Whether a text names a tool: by its token, or by a name that is no plain word."""
+    if re.search(r"<<[^<>]+>>", text):
+        return True
+    words = {word.strip(".,;:!?-/") for word in re.findall(r"[^\s\"'`()]+", text)}
+    return any(word in catalogue.by_name for word in words if not _plain(word))
 
 
 def _plain(word: str) -> bool:
@@ -113,7 +114,7 @@ class Check:
     words: tuple[int, int, int]  # of a thought: median, 95 %, most
     tools: int  # that some trace calls
     uncovered: tuple[str, ...]  # tools of the catalogue that none calls
-    leaks: tuple[str, ...]  # unseen tools that are called: fatal
+    leaks: tuple[str, ...]  # unseen tools that are called or spoken of: fatal
     duplicates: tuple[tuple[str, str], ...]  # ids of traces with the same query
     reasons: Mapping[str, int]  # why thoughts would not pass, with counts
 
@@ -122,6 +123,7 @@ def check(queries: Sequence[Query], catalogue: Catalogue, unseen: Iterable[str] 
     """Length, coverage, leaks and duplicates of traces; a leak is a call of an unseen tool."""
     lengths = sorted(len(_plain_text(q).split()) for q in queries)
     called = {call.name for query in queries for call in query.calls}
+    spoken = {p.tool for query in queries for p in query.thought if isinstance(p, Mention)}
     first: dict[Any, str] = {}
     twice = []
     for query in queries:
@@ -141,7 +143,7 @@ def check(queries: Sequence[Query], catalogue: Catalogue, unseen: Iterable[str] 
         words=(_at(lengths, 0.5), _at(lengths, 0.95), _at(lengths, 1.0)),
         tools=len(called),
         uncovered=tuple(sorted(set(catalogue.by_name) - called)),
-        leaks=tuple(sorted(called & set(unseen))),
+        leaks=tuple(sorted((called | spoken) & set(unseen))),
         duplicates=tuple(twice),
         reasons=dict(reasons),
     )
@@ -173,6 +175,7 @@ def judge_all(
     by_id = {query.id: query for query in queries}
     lines: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
+    kept: set[str] = set()
     for _, row in read_jsonl(path):
         query = by_id.get(str(row.get("id")))
         candidate = _given(row, query)
@@ -180,8 +183,11 @@ def judge_all(
             reasons["no such query" if query is None else "cannot be read"] += 1
             continue
         judged = judge(candidate, query, catalogue)
+        if query.id in kept and not judged.reason:
+            judged = Judged(reason="another thought of its query is kept")
         reasons[judged.reason or "kept"] += 1
         if not judged.reason:
+            kept.add(query.id)
             lines.append(query_line(replace(query, thought=judged.thought)))
     return lines, dict(reasons)
 

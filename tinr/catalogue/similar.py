@@ -46,7 +46,7 @@ def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Nea
         here = (block.data >= min(LEAST_RARE, threshold)) & (rows < block.col)
         rows, others = rows[here], block.col[here]
         exact = np.asarray(matrix[rows].multiply(matrix[others]).sum(1)).ravel()
-        near = exact >= threshold
+        near = exact >= threshold - 1e-5  # of single precision
         pairs += [
             Near(docs[i].name, docs[j].name, round(float(value), 4))
             for i, j, value in zip(rows[near], others[near], exact[near], strict=True)

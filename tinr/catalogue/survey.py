@@ -49,7 +49,9 @@ def survey(catalogue: Catalogue, near: float = 0.8, tokenizer: str = "") -> dict
         "near": [asdict(pair) for pair in pairs],
         "alike": groups(pairs),
         "undescribed": [
-            d.name for d in catalogue.tools if d.description == words_of(_last(d.name))
+            d.name
+            for d in catalogue.tools
+            if d.description in (words_of(d.name), words_of(_last(d.name)))
         ],
         "tokens": {
             "unit": "tokens" if tokenizer else "tokens (characters / 4)",

@@ -77,7 +77,7 @@ def _by_reason(problems: Iterable[Any]) -> list[tuple[str, list[str]]]:
     """Problems that differ in their places alone, together, most frequent first."""
     groups: dict[str, list[str]] = {}
     for problem in problems:
-        reason = re.sub(r"^tool '[^']*': ", "", problem.reason)
+        reason = re.sub(r"^tool '[^']*': ", "", problem.reason[:300])
         key = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*|[\d,.]+", "_", reason)
         groups.setdefault(key, []).append(str(problem))
     shown = sorted(groups.values(), key=len, reverse=True)

@@ -88,6 +88,11 @@ def guarded(program: Callable[[], Any]) -> int:
     except BadInput as error:
         errors.print(f"error: {error}", markup=False)
         return 2
+    except (OSError, UnicodeError) as error:
+        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        said = getattr(error, "strerror", None) or str(error)
+        errors.print(f"error: {place}{said}; check the path, the rights and the disk", markup=False)
+        return 2
     except GateFailed as error:
         errors.print(f"failed: {error}", markup=False)
         return 1

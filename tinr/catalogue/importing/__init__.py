@@ -10,7 +10,7 @@ from tinr.catalogue.importing.found import Item, Problem, split
 from tinr.catalogue.importing.mcp_server import ask_server
 from tinr.catalogue.importing.names import Namespaces, canonical, words_of
 from tinr.catalogue.importing.python_source import read_python
-from tinr.catalogue.importing.read import Data, files_of, read
+from tinr.catalogue.importing.read import REPORT, Data, files_of, read
 from tinr.catalogue.load import write_jsonl
 from tinr.records import BadInput
 
@@ -49,7 +49,7 @@ def import_tools(
             lines.append(one)
     lost = tuple(p for p in problems if p.kind == "lost")
     if not lines:
-        reason = str(lost[0]) if lost else "no sources"
+        reason = str([*lost, *problems, "no sources"][0])
         more = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
         raise BadInput(f"no tool could be imported: {reason}{more}; give a source with tools")
     return Imported(tuple(lines), lost, tuple(p for p in problems if p.kind != "lost"))
@@ -64,12 +64,18 @@ def _items(
             continue
         for path in files_of(source):
             for data in read(path):
-                if isinstance(data, Data):
-                    yield from FORMATS[format](data)
-                else:
-                    yield data
+                yield from _tools_in(data, format) if isinstance(data, Data) else [data]
     for server in servers:
         yield from ask_server(server, timeout)
+
+
+def _tools_in(data: Data, format: str) -> Iterator[Item]:
+    """The tools of a document; whatever it does to its reader costs that document only."""
+    try:
+        yield from FORMATS[format](data)
+    except Exception as error:
+        reason = f"cannot be read ({type(error).__name__}: {str(error)[:80]})"
+        yield Problem(data.file, data.pointer, reason)
 
 
 def _python(source: str) -> list[Path]:
@@ -83,6 +89,5 @@ def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> 
     path = folder / "tools.jsonl"
     if path.exists() and not replace:
         raise BadInput(f"{path}: a catalogue stands there; give another --out, or --replace")
-    problems = [*imported.lost, *imported.notes]
-    write_jsonl(folder / "problems.jsonl", [vars(problem) for problem in problems])
     write_jsonl(path, imported.lines)
+    write_jsonl(folder / REPORT, [vars(problem) for problem in (*imported.lost, *imported.notes)])

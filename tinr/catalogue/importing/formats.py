@@ -40,6 +40,8 @@ HOLDERS = (
     "Documentation",
 )
 DEEPEST = 16  # levels of holders
+LONGEST_PROMPT = 1_000_000  # characters
+MOST_TRIES = 1000  # braces in a prompt that begin no JSON
 KEPT = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
 
 Reader = Callable[[Data], Iterator[Item]]
@@ -106,12 +108,12 @@ def _held(
     elif _is_named_parameters(value):
         for key, one in value.items():  # name -> {description, parameters}
             yield _tool({"name": key, **one}, file, step(pointer, key), namespace)
-    elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and depth == 0:
+    elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and not pointer:
         for key, text in value.items():  # name -> description, as MetaTool keeps them
             one = {"name": key, "description": text, "parameters": {}}
             yield _tool(one, file, step(pointer, key), namespace)
     else:
-        keys = ", ".join(map(str, list(value)[:5])) or "none"
+        keys = ", ".join(str(key)[:40] for key in list(value)[:5]) or "none"
         yield Problem(file, pointer, f"no tool recognised (keys: {keys})")
 
 
@@ -153,12 +155,15 @@ def _prompt(value: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]
 
 def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[Item]:
     """The tools that a system prompt lists: JSON anywhere in it, or API-Bank's numbered list."""
+    if len(text) > LONGEST_PROMPT:
+        yield Problem(file, pointer, f"a system prompt of {len(text):,} characters; split it")
+        return
     tools = list(_json_tools(text))
     if tools:
         for place, tool in tools:
             yield _tool(tool, file, f"{pointer}@{place}", namespace)
         return
-    listed = re.split(r"(?m)^\s*\d+\.\s+(?=[^\n]*\n(?:Description:|Parameters:))", text)[1:]
+    listed = re.split(r"(?m)^[ \t]*\d+\.[ \t]+(?=[^\n]*\n(?:Description:|Parameters:))", text)[1:]
     if not listed:
         yield Problem(file, pointer, "a system prompt without tools")
     for number, part in enumerate(listed):
@@ -171,7 +176,7 @@ def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[
             continue
         try:
             parameters = ast.literal_eval(given[1]) if given else {}
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             yield Problem(file, place, f"tool {head[1].strip()!r}: parameters cannot be read")
             continue
         description = said[1] if said else head[2] or ""
@@ -181,12 +186,12 @@ def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[
 
 def _json_tools(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Objects in a text that are tools, with the character at which they begin."""
-    decoder, place = json.JSONDecoder(), 0
-    while (place := text.find("{", place)) >= 0:
+    decoder, place, tries = json.JSONDecoder(), 0, 0
+    while tries < MOST_TRIES and (place := text.find("{", place)) >= 0:
         try:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
-            place += 1
+            place, tries = place + 1, tries + 1
             continue
         inner = value.get("function") if isinstance(value, dict) else None
         tool = inner if isinstance(inner, dict) else value
@@ -212,7 +217,7 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
     raw = _parameters(value)
     parameters = types.object_schema(raw, notes.append)
     if isinstance(value.get("required"), list) and "required" not in parameters:
-        names = [n for n in value["required"] if n in parameters["properties"]]
+        names = [n for n in map(str, value["required"]) if n in parameters["properties"]]
         parameters |= {"required": names} if names else {}
     returned = _first_value(value, RETURNS)
     parent = _first(value, ("tool_name",)) if "api_name" in value else None
@@ -239,7 +244,7 @@ def _parameters(value: Mapping[str, Any]) -> Any:
             str(one.get("name", "")): {k: v for k, v in one.items() if k != "name"}
             | {"required": key == "required_parameters"}
             for key in RAPID
-            for one in (value.get(key) or [])
+            for one in (value[key] if isinstance(value.get(key), list) else [])
             if isinstance(one, Mapping)
         }
     merged: dict[str, Any] = {}

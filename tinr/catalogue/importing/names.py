@@ -24,8 +24,7 @@ def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Ite
     domain, or else the first digits of the document's hash.
     """
     groups: dict[str, dict[str, Found]] = defaultdict(dict)  # name -> hash -> first document
-    order: list[tuple[str, str]] = []
-    for one in found:
+    for one in sorted(found, key=lambda f: (f.namespace, f.file, f.pointer)):
         name = clean_name(one.name)
         fault = _fault(one, name)
         if fault:
@@ -38,13 +37,18 @@ def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Ite
             yield Problem(one.file, one.pointer, reason, "note")
             continue
         groups[name][digest] = one
-        order.append((name, digest))
     names = _unique(groups, namespaces)
-    for name, digest in order:
-        one, final = groups[name][digest], names[name, digest]
+    chosen = {id(one): (name, d) for name, group in groups.items() for d, one in group.items()}
+    ids = Counter(_identity(one) for group in groups.values() for one in group.values())
+    for one in found:  # in the order of the sources again
+        if id(one) not in chosen:
+            continue
+        name, digest = chosen[id(one)]
+        final, identity = names[name, digest], _identity(one)
         for reason in _changes(one, name, final):
             yield Problem(one.file, one.pointer, f"tool {final!r}: {reason}", "note")
-        yield _line(one, final, digest)
+        identity = identity if ids[identity] == 1 else f"{identity}{digest}"
+        yield _line(one, final, digest, hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def clean_name(name: str) -> str:
@@ -76,6 +80,10 @@ def _fault(one: Found, name: str) -> str:
         length = f"{len(one.description):,} characters"
         return f"tool {name!r}: its description has {length}, at most {LONGEST_TEXT:,}"
     try:
+        kept = [one.name, one.description, one.parameters, one.returns, one.schema, dict(one.extra)]
+        whole = json.dumps(kept, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
+        if len(whole) > 4 * LONGEST_TEXT:
+            return f"tool {name!r}: {len(whole):,} bytes in all, at most {4 * LONGEST_TEXT:,}"
         length = len(json.dumps(one.parameters))
         if length > LONGEST_TEXT:
             return f"tool {name!r}: its schema has {length:,} characters, at most {LONGEST_TEXT:,}"
@@ -83,7 +91,7 @@ def _fault(one: Found, name: str) -> str:
         if fault:
             return f"tool {name!r}: parameters/{fault[:160]}"
     except (RecursionError, ValueError, TypeError) as error:
-        return f"tool {name!r}: its schema cannot be written as JSON ({error})"
+        return f"tool {name!r}: it cannot be written as JSON ({str(error)[:80]})"
     return ""
 
 
@@ -125,8 +133,13 @@ def _changes(one: Found, name: str, final: str) -> Iterator[str]:
     yield from one.extra.get("notes", ())
 
 
-def _line(one: Found, final: str, digest: str) -> dict[str, Any]:
-    identity = [one.namespace, one.name, one.extra.get("method", ""), one.extra.get("path", "")]
+def _identity(one: Found) -> str:
+    """What a document goes by, whatever it says: an id outlives a change of its text."""
+    named = [one.namespace, one.name, one.extra.get("method", ""), one.extra.get("path", "")]
+    return json.dumps(named)
+
+
+def _line(one: Found, final: str, digest: str, identifier: str) -> dict[str, Any]:
     line: dict[str, Any] = {
         "name": final,
         "description": one.description or words_of(one.name),
@@ -134,9 +147,14 @@ def _line(one: Found, final: str, digest: str) -> dict[str, Any]:
         "returns": one.returns,
         "domain": one.domain,
         "source": Path(one.file).name,
-        "id": hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
+        "id": identifier,
         "hash": digest,
-        "original": {"name": one.name, "pointer": one.pointer, "parameters": one.schema},
+        "original": {
+            "name": one.name,
+            "namespace": one.namespace,
+            "pointer": one.pointer,
+            "parameters": one.schema,
+        },
     }
     extra = {k: v for k, v in one.extra.items() if k != "notes"}
     return line | ({"extra": extra} if extra else {})

@@ -209,14 +209,14 @@ class _Document:
         if around.get("required") is True:
             required.append(key)
 
-    def _schema(self, raw: Any, place: str, above: tuple[str, ...]) -> Any:
+    def _schema(self, raw: Any, place: str, above: tuple[str, ...], depth: int = 0) -> Any:
         """A schema with its references put in; circular ones and too large ones are cut."""
         if isinstance(raw, list):
-            return [self._schema(one, place, above) for one in raw]
+            return [self._schema(one, place, above, depth + 1) for one in raw]
         if not isinstance(raw, Mapping):
             return raw
         self.left -= 1
-        if self.left < 0 or len(above) > types.DEEPEST:
+        if self.left < 0 or depth > types.DEEPEST:
             self._note(place, "a very large schema was cut")
             return {}
         reference = raw.get("$ref")
@@ -228,10 +228,18 @@ class _Document:
             beside = {k: v for k, v in raw.items() if k != "$ref"}
             if not isinstance(target, Mapping):
                 return beside
-            return self._schema({**target, **beside}, place, (*above, reference))
-        out = {
-            k: self._schema(v, place, above) for k, v in raw.items() if k not in ("xml", "example")
-        }
+            return self._schema({**target, **beside}, place, (*above, reference), depth + 1)
+        out: dict[str, Any] = {}
+        for key, value in raw.items():
+            if key in ("xml", "example"):
+                continue
+            if key in types.MAPS and isinstance(value, Mapping):  # names, not keywords
+                below = depth + 1
+                out[key] = {n: self._schema(v, place, above, below) for n, v in value.items()}
+            elif key in ("default", "const", "enum", "required"):
+                out[key] = value
+            else:
+                out[key] = self._schema(value, place, above, depth + 1)
         parts = out.get("allOf")
         if isinstance(parts, list) and all(isinstance(p, dict) for p in parts):
             out = _all_of(out, parts)

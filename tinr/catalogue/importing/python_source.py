@@ -32,8 +32,15 @@ def read_python(path: Path) -> Iterator[Item]:
     ]
     if not functions:
         yield Problem(file, "", "no public function at the top of the module")
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.If | ast.Try):
+            what = getattr(node, "name", type(node).__name__.lower())
+            yield Problem(file, f"/{what}", "functions inside of it are left alone", "note")
     for node in functions:
-        yield _function(node, file, path.stem)
+        try:
+            yield _function(node, file, path.stem)
+        except (RecursionError, ValueError, TypeError) as error:
+            yield Problem(file, f"/{node.name}", f"cannot be read ({type(error).__name__})")
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str, module: str) -> Found:

@@ -19,7 +19,7 @@ from tinr.catalogue.importing.found import Found, Problem, step
 from tinr.catalogue.importing.names import clean_name, content_hash
 from tinr.catalogue.importing.openapi import operation_name
 from tinr.catalogue.importing.read import Data, files_of, read
-from tinr.catalogue.load import read_jsonl
+from tinr.catalogue.load import query_from, read_jsonl
 from tinr.records import BadInput
 
 NO_CALL = ("irrelevance",)  # categories in which no call is expected
@@ -61,7 +61,7 @@ def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict],
     lines: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for asked in _asked(sources):
-        line = index.line(asked) if isinstance(asked, Asked) else asked
+        line = _line(index, asked) if isinstance(asked, Asked) else asked
         if isinstance(line, Problem):
             problems.append(line)
         elif line["id"] in lines:
@@ -73,6 +73,19 @@ def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict],
         reason = str(problems[0]) if problems else "no rows"
         raise BadInput(f"no query could be imported: {reason}; give a file of queries")
     return list(lines.values()), problems
+
+
+def _line(index: "_Index", asked: Asked) -> dict[str, Any] | Problem:
+    """A query's line, as `read_queries` will read it back; else the reason."""
+    try:
+        line = index.line(asked)
+        if not isinstance(line, Problem):
+            json.dumps(line, allow_nan=False, ensure_ascii=False).encode()
+            query_from(line, "the line")
+    except (BadInput, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        reason = f"query {asked.id[:80]!r} cannot be kept ({type(error).__name__}: {error})"
+        return Problem(asked.file, asked.pointer, reason[:240])
+    return line
 
 
 def _asked(sources: Sequence[str]) -> Iterator[Asked | Problem]:
@@ -110,7 +123,7 @@ def _read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
         if _has(row, *keys):
             try:
                 yield from reader(row, place)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError, SyntaxError) as error:
                 reason = f"a query that cannot be read ({type(error).__name__}: {error})"
                 yield Problem(place.file, place.pointer, reason[:200])
             return
@@ -127,8 +140,10 @@ def _call(name: str, arguments: Any, turn: int = 0) -> dict[str, Any]:
 
 
 def _canonical(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    messages = row.get("messages")
-    if not isinstance(messages, list):
+    stated = row.get("messages")
+    if isinstance(stated, list):
+        messages = [{"role": m["role"], "content": _text_of(m["content"])} for m in stated]
+    else:
         messages = _user(row["query"])
     calls = [_call(c["name"], c.get("arguments"), c.get("turn", 0)) for c in row["calls"]]
     kept = ("answer", "split", "kind", "reply", "observations", "category")
@@ -363,11 +378,14 @@ class _Index:
         self.by_hash: dict[str, str] = {}
         self.by_name: dict[str, set[str]] = defaultdict(set)
         self.names: set[str] = set()
-        self.known: dict[str, dict[str, str]] = {}  # candidates' JSON -> their names here
+        # candidates' JSON -> their own names and those here
+        self.known: dict[str, list[tuple[str, str]]] = {}
+        self.spaces: dict[str, str] = {}  # name here -> the namespace of its source
         for _, line in read_jsonl(path):
             name, original = str(line.get("name")), line.get("original", {}).get("name", "")
             self.names.add(name)
             self.by_hash[str(line.get("hash"))] = name
+            self.spaces[name] = str(line.get("original", {}).get("namespace", ""))
             for spelled in {original, clean_name(original), line.get("orig_name", "")} - {""}:
                 self.by_name[spelled].add(name)
             extra = line.get("extra") or {}
@@ -377,14 +395,15 @@ class _Index:
     def line(self, asked: Asked) -> dict[str, Any] | Problem:
         """The query's line with the catalogue's names, or why there is none."""
         beside = self._beside(asked.candidates)
-        names: dict[str, str] = {}
+        names: list[str] = []
         for call in asked.calls:
             found = self._find(call, beside)
             if len(found) != 1:
                 known = f"{len(found)} tools have that name" if found else "no such tool"
                 reason = f"query {asked.id!r}: {call['name']!r}: {known} in the catalogue"
                 return Problem(asked.file, asked.pointer, reason)
-            names[call["name"]] = next(iter(found))
+            names += found
+        spelled = {call["name"]: name for call, name in zip(asked.calls, names, strict=True)}
         if not asked.messages or not str(asked.messages[-1].get("content", "")).strip():
             return Problem(asked.file, asked.pointer, f"query {asked.id!r} has no text of a user")
         flags = list(asked.flags)
@@ -395,21 +414,23 @@ class _Index:
             line["messages"] = list(asked.messages)
         line["calls"] = [
             {
-                "name": names[call["name"]],
-                "arguments": call["arguments"] or {},
+                "name": name,
+                "arguments": {} if call["arguments"] is None else call["arguments"],
                 "turn": call.get("turn", 0),
             }
-            for call in asked.calls
+            for call, name in zip(asked.calls, names, strict=True)
         ]
         if asked.accept:
-            line["accept"] = [{**a, "name": names.get(a["name"], a["name"])} for a in asked.accept]
+            line["accept"] = [
+                {**a, "name": spelled.get(a["name"], a["name"])} for a in asked.accept
+            ]
         if beside:
-            line["tools"] = sorted(set(beside.values()))
+            line["tools"] = sorted({name for some in beside.values() for name in some})
         return line | dict(asked.extra) | ({"flags": flags} if flags else {})
 
-    def _beside(self, candidates: Sequence[Any]) -> dict[str, str]:
-        """Original name -> catalogue's name, of the documents that stand beside a query."""
-        found: dict[str, str] = {}
+    def _beside(self, candidates: Sequence[Any]) -> dict[str, set[str]]:
+        """Original name -> catalogue's names, of the documents that stand beside a query."""
+        found: dict[str, set[str]] = defaultdict(set)
         for candidate in candidates:
             if not candidate:
                 continue
@@ -417,18 +438,19 @@ class _Index:
             if key not in self.known:
                 items = (i for i in auto(Data("", "", candidate)) if isinstance(i, Found))
                 named = ((item.name, self.by_hash.get(content_hash(item))) for item in items)
-                self.known[key] = {said: name for said, name in named if name is not None}
-            found |= self.known[key]
+                self.known[key] = [(said, name) for said, name in named if name is not None]
+            for said, name in self.known[key]:
+                found[said].add(name)
         return found
 
-    def _find(self, call: Mapping[str, Any], beside: Mapping[str, str]) -> set[str]:
-        name = call["name"]
-        if name in beside:
-            return {beside[name]}
+    def _find(self, call: Mapping[str, Any], beside: Mapping[str, set[str]]) -> set[str]:
+        """The catalogue's names that a call may mean; the call's namespace decides between them."""
+        name, space = call["name"], call.get("namespace")
+        found: set[str] = beside.get(name) or set()
         for spelled in (name, call.get("also", ""), clean_name(name)):
-            if spelled in self.names:
-                return {spelled}
-            if self.by_name.get(spelled):
-                return self.by_name[spelled]
-        space = call.get("namespace")
-        return {n for n in (f"{space}/{name}", f"{space}.{name}") if space and n in self.names}
+            found = found or ({spelled} & self.names) or self.by_name.get(spelled, set())
+        if space:
+            inside = {n for n in found if self.spaces.get(n) == space}
+            inside |= {n for n in (f"{space}/{name}", f"{space}.{name}") if n in self.names}
+            return inside or found
+        return found

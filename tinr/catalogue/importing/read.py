@@ -7,6 +7,7 @@ the others are kept; YAML gives plain JSON values only, and aliases that multipl
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,10 @@ from tinr.records import BadInput
 
 LARGEST_FILE = 512 * 2**20  # bytes, after decompression
 MOST_VALUES = 5_000_000  # values in one YAML document, an alias counted each time it is used
+MOST_MERGED = 100_000  # keys of one YAML mapping, merged ones included
 DEEPEST = 200  # levels of nesting
+LOOKED_AT = 20  # lines, to tell JSON Lines from a broken JSON file
+REPORT = "problems.jsonl"  # what an import writes beside a catalogue
 SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 
 
@@ -39,7 +43,9 @@ def files_of(source: str | Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise BadInput(f"{path}: no such file or folder; check the path")
-    found = sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES)
+    found = sorted(
+        p for p in path.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES and p.name != REPORT
+    )
     if not found:
         raise BadInput(f"{path}: no {', '.join(SUFFIXES)} file in it; give a file")
     return found
@@ -80,8 +86,12 @@ def _text(path: Path) -> str:
 
 
 def _json(file: str, text: str) -> Iterator[Data | Problem]:
+    twice: list[str] = []
     try:
-        yield Data(file, "", json.loads(text))
+        value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, twice))
+        for key in dict.fromkeys(twice):
+            yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
+        yield Data(file, "", value)
         return
     except RecursionError:
         yield Problem(file, "", "nested too deeply")
@@ -89,7 +99,7 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
     except ValueError as error:
         whole = Problem(file, "", f"not JSON: {_short(error)}")
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if len(lines) < 2 or not _is_object(lines[0][1]):
+    if len(lines) < 2 or not any(_is_object(line) for _, line in lines[:LOOKED_AT]):
         yield whole
         return
     for number, line in lines:
@@ -97,6 +107,13 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
             yield Data(file, f"/{number}", json.loads(line))
         except (ValueError, RecursionError) as error:
             yield Problem(file, f"/{number}", f"line {number} is not JSON: {_short(error)}")
+
+
+def _object(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice += [key[:80] for key, count in Counter(k for k, _ in pairs).items() if count > 1]
+    return made
 
 
 def _is_object(line: str) -> bool:
@@ -107,7 +124,22 @@ def _is_object(line: str) -> bool:
 
 
 class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML in which dates stay text, as in JSON."""
+    """Safe YAML in which dates stay text, as in JSON; merged keys (`<<`) are bounded."""
+
+    def __init__(self, stream: Any):
+        super().__init__(stream)
+        self.twice: list[str] = []
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merge as YAML says, up to a bound: merges of merges multiply."""
+        names = [str(key.value)[:80] for key, _ in node.value if isinstance(key.value, str)]
+        if len(set(names)) < len(names):
+            self.twice += [n for n, count in Counter(names).items() if count > 1 and n != "<<"]
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_MERGED:
+            raise ValueError(
+                f"more than {MOST_MERGED:,} keys in one mapping; merges that multiply?"
+            )
 
 
 _PlainLoader.yaml_implicit_resolvers = {
@@ -118,11 +150,21 @@ _PlainLoader.yaml_implicit_resolvers = {
 
 def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
     try:
-        value = yaml.load(text, Loader=_PlainLoader)
+        loader = _PlainLoader(text)
+        value = loader.get_single_data()
         value = plain(value)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
         yield Problem(file, "", f"not YAML: {_short(error)}")
         return
+    for key in loader.twice:
+        yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
     yield Data(file, "", value)
 
 

@@ -1,11 +1,14 @@
 """Words for types, in any of the spellings that catalogues use, to JSON Schema."""
 
+import ast
 import contextlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 DEEPEST = 32  # levels of a schema; what lies deeper is cut, with a note
+LONGEST_WORDS = 1000  # characters of a type's words
 KINDS = {
     "string": "str string char character text varchar url uri file path email phone color password "
     "enum unicode bytes callable function regex binary query",
@@ -28,29 +31,32 @@ SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
 Note = Callable[[str], None]
 
 
-def from_words(text: str) -> dict[str, Any] | None:
+def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     """`List[Union[int, float]]`, `str, optional`, `HashMap<String, Integer>`, `int[]`, ...
 
     None where nothing of it is known. An `optional` in it is for `is_optional` to see.
     """
+    if depth > DEEPEST or len(text) > LONGEST_WORDS:
+        return None
     text = text.strip().strip("\"'")
     if re.fullmatch(r"\[.*\]", text):  # "['string', 'null']": any of these
-        return _either([from_words(part) for part in _parts(text[1:-1])])
+        return _either([from_words(part, depth + 1) for part in _parts(text[1:-1])])
     text = re.sub(r"(?i),?\s*\boptional\b\s*$|^optional\s+|\(optional\)", "", text).strip()
     if text.endswith("[]"):
-        return {"type": "array", "items": from_words(text[:-2]) or {}}
+        return {"type": "array", "items": from_words(text[:-2], depth + 1) or {}}
     if len(_parts(text, "|")) > 1:
-        return _either([from_words(part) for part in _parts(text, "|")])
+        return _either([from_words(part, depth + 1) for part in _parts(text, "|")])
     if " or " in text:
-        return _either([from_words(part) for part in text.split(" or ")])
+        return _either([from_words(part, depth + 1) for part in text.split(" or ")])
     found = re.fullmatch(r"(?:typing\.)?(\w+)\s*[\[<(](.*)[\]>)]", text, re.DOTALL)
     head, inner = (found[1].lower(), found[2]) if found else (text.lower(), "")
-    if head in ("optional", "union"):
-        return _either([from_words(part) for part in _parts(inner)])
-    if head == "literal":
-        return {"enum": [part.strip("\"' ") for part in _parts(inner)]}
+    if head in ("optional", "union") and inner:
+        options = [from_words(part, depth + 1) for part in _parts(inner)]
+        return _either([*options, {"type": "null"}] if head == "optional" else options)
+    if head == "literal" and inner:
+        return {"enum": [_literal(part) for part in _parts(inner)]}
     if head in ("annotated", "final", "required", "notrequired"):
-        return from_words(_parts(inner)[0])
+        return from_words(_parts(inner)[0], depth + 1) if _parts(inner) else None
     word = re.sub(r"[^a-z0-9]", "", head.split(".")[-1])
     if word in FORMATS or re.match(r"date\s*\(", head):
         return {"type": "string", "format": FORMATS.get(word, "date")}
@@ -58,17 +64,24 @@ def from_words(text: str) -> dict[str, Any] | None:
     if kind is None:
         return None
     if kind == "array":
-        items = [from_words(part) or {} for part in _parts(inner)] if inner else [{}]
-        items = [item for item in items if item is not None]
+        items = [from_words(part, depth + 1) or {} for part in _parts(inner)] or [{}]
         return {"type": "array", "items": items[0] if all(i == items[0] for i in items) else {}}
     if kind == "object" and inner and len(_parts(inner)) == 2:
-        return {"type": "object", "additionalProperties": from_words(_parts(inner)[1]) or {}}
+        values = from_words(_parts(inner)[1], depth + 1)
+        return {"type": "object", "additionalProperties": values or {}}
     return {"type": kind} if kind else {}
 
 
 def is_optional(text: Any) -> bool:
     """Whether a type's words say that it may be left out."""
-    return isinstance(text, str) and bool(re.search(r"(?i)\boptional\b", text))
+    return isinstance(text, str) and bool(re.search(r"(?i)\boptional\b", text[:LONGEST_WORDS]))
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text.strip("\"' ")
 
 
 def _parts(text: str, at: str = ",") -> list[str]:
@@ -120,7 +133,7 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
     for key in LISTS:
         if key in out:
             options = out[key] if isinstance(out[key], list) else []
-            out[key] = [schema(one, note, depth + 1) for one in options]
+            out[key] = [_inner(one, note, depth) for one in options]
             if not options:
                 del out[key]
     for key in MAPS:
@@ -131,12 +144,20 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
         if key in out:
             inner = out[key]
             if key == "items" and isinstance(inner, list):  # draft 4: a tuple
-                out["prefixItems"], inner = [schema(i, note, depth + 1) for i in inner], {}
-            out[key] = schema(inner, note, depth + 1)
+                out["prefixItems"], inner = [_inner(i, note, depth) for i in inner], {}
+            out[key] = _inner(inner, note, depth)
     _required(out)
     _enum(out, note)
     _bounds(out, note)
     return out
+
+
+def _inner(raw: Any, note: Note, depth: int) -> Any:
+    """A schema that is no property: a mark "required" has no meaning there."""
+    made = schema(raw, note, depth + 1)
+    if isinstance(made, dict) and not isinstance(made.get("required", []), list):
+        del made["required"]
+    return made
 
 
 def _from_text(text: str, note: Note) -> dict[str, Any]:
@@ -192,8 +213,8 @@ def _required(out: dict[str, Any]) -> None:
 def _enum(out: dict[str, Any], note: Note) -> None:
     options = out.get("enum", out.pop("allowed_values", None))
     if isinstance(options, list) and options:
-        distinct = [o for n, o in enumerate(options) if o not in options[:n]]
-        out["enum"] = distinct
+        texts = [json.dumps(option, sort_keys=True, default=str) for option in options]
+        out["enum"] = list(dict(zip(texts, options, strict=True)).values())
     elif "enum" in out:
         del out["enum"]
         note("an enum without options was left out")
@@ -239,12 +260,17 @@ def object_schema(raw: Any, note: Note) -> dict[str, Any]:
     if raw is None or raw in ([], "", {}):
         return {"type": "object", "properties": {}}
     if isinstance(raw, list):
-        raw = {str(one.get("name", "")): one for one in raw if isinstance(one, Mapping)}
+        if any(not isinstance(one, Mapping) for one in raw):
+            note("parameters without a schema were read as text")
+        named = [
+            one if isinstance(one, Mapping) else {"name": one, "type": "string"} for one in raw
+        ]
+        raw = {str(one.get("name", "")): one for one in named}
     if not isinstance(raw, Mapping):
         note(f"parameters of type {type(raw).__name__} were left out")
         return {"type": "object", "properties": {}}
     if is_schema(raw):
-        made = schema(raw, note)
+        made = _inner(_referred(raw, note), note, 0)
         if made.get("type") != "object":
             made = {**made, "type": "object"}
         made.setdefault("properties", {})
@@ -256,8 +282,31 @@ def is_schema(raw: Mapping[str, Any]) -> bool:
     """Whether a mapping is a schema of type object itself, not parameters by name."""
     if isinstance(raw.get("properties"), Mapping):
         return True
+    if isinstance(raw.get("$ref"), str) or isinstance(raw.get("$schema"), str):
+        return True
+    if any(isinstance(raw.get(key), list) for key in ("anyOf", "oneOf", "allOf")):
+        return True
     known = from_words(raw["type"]) if isinstance(raw.get("type"), str) else None
     return bool(known and known.get("type") == "object" and not _flat_values(raw))
+
+
+def _referred(raw: Mapping[str, Any], note: Note) -> Mapping[str, Any]:
+    """A schema that is only a reference into itself, with what it refers to in its place."""
+    reference = raw.get("$ref")
+    if not isinstance(reference, str):
+        return raw
+    target: Any = raw
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        target = (
+            target.get(part.replace("~1", "/").replace("~0", "~"))
+            if isinstance(target, Mapping)
+            else None
+        )
+    if not reference.startswith("#/") or not isinstance(target, Mapping):
+        note(f"the reference {reference[:80]!r} leads nowhere")
+        return {k: v for k, v in raw.items() if k != "$ref"}
+    kept = {k: raw[k] for k in ("definitions", "$defs") if k in raw}
+    return {**{k: v for k, v in target.items() if k != "$ref"}, **kept}
 
 
 def _flat_values(raw: Mapping[str, Any]) -> bool:
