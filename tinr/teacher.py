@@ -123,7 +123,7 @@ def _read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, dict[str, A
             row = json.loads(line)
         except ValueError:
             continue  # cut off by an interruption: that query is asked again
-        if isinstance(row, dict) and row.get("mark") == marks.get(row.get("id"), ""):
+        if isinstance(row, dict) and row.get("mark") == marks.get(str(row.get("id")), ""):
             done[row["id"]] = row
     return done
 
