@@ -1,6 +1,6 @@
 """The frozen records every room shares, and the one error for bad input. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -59,6 +59,10 @@ class Mention:
     tool: str
 
 
+# Accepted values of each parameter of one call; "" among them: it may be left out.
+Accepted = Mapping[str, Sequence[Any]]
+
+
 @dataclass(frozen=True)
 class Query:
     """What a user asks and what is expected of the reply.
@@ -78,6 +82,9 @@ class Query:
     observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
     thought: tuple[str | Mention, ...] = ()  # of a reasoning trace; empty: composed
     history: tuple[Message, ...] = ()  # what was said before
+    tools: tuple[str, ...] = ()  # candidates that stand beside the query; empty: not stated
+    accept: tuple[Accepted, ...] = ()  # what else counts as right, one for each reference call
+    flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import tool_corpora
 from tinr.catalogue.checks import check_document
 from tinr.files import write_text
-from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc
+from tinr.records import Accepted, BadInput, Call, Mention, Message, Query, ToolDoc
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,38 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         turns=tuple(tuple(turns[t]) for t in sorted(turns)),
         answer=None if answer is None else _as_text(answer),
         split=line.get("split"),
-        kind=str(line.get("kind", "")),
+        kind=str(line.get("kind") or line.get("category") or ""),
         reply=str(line.get("reply", "")),
         observations=tuple(seen),
         thought=thought,
         history=_history(line.get("messages"), place),
+        tools=_texts(line, "tools", place),
+        accept=_accept(line, place),
+        flags=_texts(line, "flags", place),
     )
+
+
+def _texts(line: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
+    value = line.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise BadInput(f'{place}: "{key}" must be a list of texts')
+    return tuple(value)
+
+
+def _accept(line: Mapping[str, Any], place: str) -> tuple[Accepted, ...]:
+    """Accepted values, one mapping for each call: BFCL's {"name", "arguments": {key: [value]}}."""
+    value = line.get("accept") or []
+    if not isinstance(value, list) or (value and len(value) != len(line["calls"])):
+        raise BadInput(f'{place}: "accept" must be a list with one object for each call')
+    made: list[Accepted] = []
+    for one in value:
+        values = one.get("arguments") if isinstance(one, dict) else None
+        if not isinstance(values, dict) or not all(isinstance(v, list) for v in values.values()):
+            raise BadInput(
+                f'{place}: "accept" must hold {{"name", "arguments": {{key: [value, ...]}}}}'
+            )
+        made.append(values)
+    return tuple(made)
 
 
 def _thought(parts: Any, place: str) -> tuple[str | Mention, ...]:
@@ -261,4 +287,13 @@ def query_line(query: Query) -> dict[str, Any]:
         line["messages"] = [{"role": m.role, "content": m.content} for m in said]
     if query.observations:
         line["observations"] = list(query.observations)
+    if query.tools:
+        line["tools"] = list(query.tools)
+    if query.accept:
+        line["accept"] = [
+            {"name": call.name, "arguments": dict(values)}
+            for call, values in zip(query.calls, query.accept, strict=True)
+        ]
+    if query.flags:
+        line["flags"] = list(query.flags)
     return line
