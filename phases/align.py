@@ -16,7 +16,7 @@ from tinr.bases import import_base
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
-from tinr.model import Initialisation, grow
+from tinr.model import Initialisation, ToolsAs, grow
 from tinr.pairs import PairMix
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
@@ -33,6 +33,7 @@ class AlignConfig(PhaseConfig):
     parent: str = "base@latest"
     base: str = ""  # or a local folder or hub name, taken in as a base first
     catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
+    tools_as: ToolsAs = "tokens"  # "names" writes tools out instead: an ablation
     initialisation: Initialisation = "name_mean"  # of the new rows
     epochs: int = 8  # over all tools
     mix: PairMix = field(default_factory=PairMix)  # examples per tool and epoch
@@ -55,7 +56,7 @@ def run(config: AlignConfig) -> Card:
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
-    grow(model, tokenizer, catalogue, config.initialisation, config.seed)
+    grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)
     codec = Codec(tokenizer)
     batches = [
         batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)

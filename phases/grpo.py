@@ -21,12 +21,17 @@ from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples, trace_examples, unqueried_examples
+from tinr.replay import (
+    aligned_examples,
+    pseudo_queries,
+    trace_examples,
+    unqueried_examples,
+)
+from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
-from tinr.stage import PhaseConfig, Stage, begin
+from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
 from tinr.training import Batch, make_batches
-from tinr.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class GrpoConfig(PhaseConfig):
     pseudo: int = 6  # pseudo-queries worded from the document, for each tool without queries
     no_tool_every: int = 3  # of queries without a tool one in so many is used: abstaining is
     # the easiest reward, and with all of them the policy abstains everywhere
+    prompt: DocumentsConfig = field(default_factory=DocumentsConfig)  # in such documents modes
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
@@ -59,11 +65,13 @@ def run(config: GrpoConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
     queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
-    pseudo = _pseudo(config, stage, queries)
+    rng = Random(f"{config.seed}/grpo/pseudo")
+    pseudo = pseudo_queries(stage.catalogue, queries, config.pseudo, rng)
+    library = Library(stage.catalogue, config.prompt, config.seed)
     with stage.log() as log:
         arena = Arena(
             codec,
-            stage.catalogue,
+            library,
             corpus_executor(stage.catalogue),
             [*queries, *pseudo],
             config.policy,
@@ -71,37 +79,22 @@ def run(config: GrpoConfig) -> Card:
             config.seed,
             log,
         )
-        trained = train_policy(model, arena, _replay(config, codec, stage, queries))
+        trained = train_policy(model, arena, _replay(config, codec, library, queries))
     return stage.conclude(model, codec, trained, queries, config.tolerance)
 
 
-def _pseudo(config: GrpoConfig, stage: Stage, queries: list[Query]) -> list[Query]:
-    """Queries worded from the documents of tools that have none: only their calls are scored.
-
-    Without them the policy learns to prefer the tools that have queries.
-    """
-    rng, wording = Random(f"{config.seed}/grpo/pseudo"), Wording(stage.catalogue)
-    silent = set(stage.catalogue.by_name) - {c.name for q in queries for c in q.calls}
-    made = []
-    for name in sorted(silent):
-        for number in range(config.pseudo):
-            text, call = wording.write(stage.catalogue.by_name[name], rng)
-            made.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
-    return made
-
-
 def _replay(
-    config: GrpoConfig, codec: Codec, stage: Stage, queries: list[Query]
+    config: GrpoConfig, codec: Codec, library: Library, queries: list[Query]
 ) -> Iterator[Batch]:
     """Endless batches of alignment pairs and reference traces, epoch after epoch."""
+    modes = dict.fromkeys(config.policy.documents, 1.0)
     for epoch in count():
         rng = Random(f"{config.seed}/grpo/{epoch}")
-        pairs = aligned_examples(codec, stage.catalogue, config.mix, rng)
-        pairs += unqueried_examples(codec, stage.catalogue, queries, config.unqueried, rng)
+        pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
+        pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
         some = rng.sample(queries, min(config.traces, len(queries)))
-        yield from make_batches(
-            pairs + trace_examples(codec, stage.catalogue, some), config.replay, epoch, codec.pad
-        )
+        traces = trace_examples(codec, library, some, modes, rng)
+        yield from make_batches(pairs + traces, config.replay, epoch, codec.pad)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Phase 2, sft: supervised warm-up on reasoning traces.
 
 A trace's thought says what is needed, recalls the tool and its parameters from memory,
-and then calls. Loss on the assistant's tokens only. Both documents modes, none and
-on_select, in one run. Alignment pairs and generic tasks are replayed: plain SFT erases
-phase 1 (docs/notebook.md).
+and then calls. Loss on the assistant's tokens only. Several documents modes in one run.
+Alignment pairs and generic tasks are replayed: plain SFT erases phase 1 (docs/notebook.md).
+A base that was never aligned can be warmed up with documents in its prompt, the usual way,
+to compare with: parent=base@latest catalogue=[...] documents={retrieved: 1}.
 Source: TInR-U, arXiv 2604.10788, phase 2.
 """
 
@@ -11,19 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tinr.catalogue import read_queries
+from tinr.catalogue import load_catalogue, read_queries
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
+from tinr.model import grow
 from tinr.pairs import PairMix
-from tinr.records import BadInput, Query
+from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
 from tinr.replay import (
     aligned_examples,
     generic_examples,
+    pseudo_queries,
     tokens_in,
     trace_examples,
     unqueried_examples,
 )
+from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 from tinr.training import Batch, make_batches, train
@@ -37,8 +41,14 @@ class SftConfig(PhaseConfig):
     parent: str = "align@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
     size: int = 6000  # queries drawn from the shipped corpora
+    pseudo: int = 0  # traces of pseudo-queries worded from the document, for each tool that
+    # has no query here; for a model that was never aligned with any
     epochs: int = 1  # over the queries
-    on_select: float = 0.25  # share of traces in which the documents are shown
+    catalogue: tuple[str, ...] = ()  # only where the parent is a base; tools are then names
+    documents: dict[DocumentsMode, float] = field(
+        default_factory=lambda: {"none": 0.75, "on_select": 0.25}
+    )  # shares of the traces
+    prompt: DocumentsConfig = field(default_factory=DocumentsConfig)
     replay_pairs: int = 3  # epochs of phase 1 pairs replayed in every epoch
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
     unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
@@ -49,14 +59,20 @@ class SftConfig(PhaseConfig):
 
 def run(config: SftConfig) -> Card:
     """Warm an aligned checkpoint up; returns the published card, or the one that is there."""
-    stage = begin("sft", config, parents=("align", "sft"))
+    catalogue = load_catalogue(config.catalogue) if config.catalogue else None
+    stage = begin("sft", config, parents=("align", "sft", "base"), catalogue=catalogue)
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
+    if stage.parent.phase == "base":
+        grow(model, tokenizer, stage.catalogue, tools_as="names")
     codec = Codec(tokenizer)
+    library = Library(stage.catalogue, config.prompt, config.seed)
     queries = load_queries(config.queries, config.size, config.seed, stage)
+    rng = Random(f"{config.seed}/sft/pseudo")
+    asked = [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
     batches = [
-        b for epoch in range(config.epochs) for b in _epoch(config, codec, stage, queries, epoch)
+        b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
     ]
     with stage.log() as log:
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
@@ -81,18 +97,17 @@ def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]
 
 
 def _epoch(
-    config: SftConfig, codec: Codec, stage: Stage, queries: list[Query], epoch: int
+    config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
 ) -> list[Batch]:
     """One epoch of traces with its replay."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    shown = [rng.random() < config.on_select for _ in queries]
-    traces = trace_examples(codec, stage.catalogue, queries, shown)
+    traces = trace_examples(codec, library, queries, config.documents, rng)
     pairs = [
         example
         for _ in range(config.replay_pairs)
-        for example in aligned_examples(codec, stage.catalogue, config.mix, rng)
+        for example in aligned_examples(codec, library.catalogue, config.mix, rng)
     ]
-    pairs += unqueried_examples(codec, stage.catalogue, queries, config.unqueried, rng)
+    pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
     generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
     return make_batches(traces + pairs + generic, config.training, config.seed + epoch, codec.pad)
 

@@ -6,6 +6,7 @@ import pytest
 
 from tinr.policy import Arena, PolicyConfig
 from tinr.records import Call, Query, Reply, Score
+from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.rollout import Conversation
 from tinr.sampler import Row
@@ -22,7 +23,8 @@ def arena(grown, catalogue):
     rows = []
     log = SimpleNamespace(log=lambda step, values: rows.append((step, values)))
     config = PolicyConfig(prompts=2, group=2, oversample=2.0)
-    made = Arena(grown("tiny"), catalogue, None, QUERIES, config, RewardWeights(), 0, log)
+    library = Library(catalogue, DocumentsConfig())
+    made = Arena(grown("tiny"), library, None, QUERIES, config, RewardWeights(), 0, log)
     return made, rows
 
 
@@ -49,17 +51,17 @@ def test_the_draw_is_decided_by_seed_step_and_rank(arena):
 
 def test_trl_is_handed_ids_masks_and_scores_side_by_side(arena):
     row = Row(ids=[5, 6, 7], mask=[1, 0, 1], logprobs=[0.0] * 3)
-    done = Conversation(QUERIES[0], row, Reply(), ())
+    done = Conversation(QUERIES[0], (3, 4), row, Reply(), ())
     handed = arena[0]._as_trl([(done, Score(1.0, 0.5, None, 0.75))])
     assert handed["completion_ids"] == [[5, 6, 7]] and handed["env_mask"] == [[1, 0, 1]]
     assert handed["total_score"] == [0.75] and handed["answer_score"] == [None]
-    assert handed["prompt_ids"][0][-1] == arena[0].codec.id("<|assistant|>")
+    assert handed["prompt_ids"] == [[3, 4]]
 
 
 def test_each_reward_is_logged_apart_and_unscored_answers_are_left_out(arena):
     made, rows = arena
     row = Row(ids=[5] * 4, mask=[1] * 4, finished=True)
-    done = [Conversation(QUERIES[0], row, Reply(), ())] * 4
+    done = [Conversation(QUERIES[0], (3, 4), row, Reply(), ())] * 4
     given = [Score(1.0, 0.5, None, 0.75), Score(1.0, 0.5, 1.0, 0.9), *scores(0.5, 0.5)]
     made._log(7, done, given)
     step, values = rows[0]

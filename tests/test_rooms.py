@@ -20,7 +20,7 @@ LEVELS = (
         "values",
         "scoring",
     ),
-    ("wording", "pairs", "traces", "thoughts", "teacher", "base"),
+    ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base"),
     ("model", "optimiser", "layers", "registry", "runlog", "sampler"),
     ("training", "replay", "policy", "rollout"),
     ("stage", "bases", "evaluate", "probe", "report", "results", "serve", "bench"),

@@ -16,6 +16,7 @@ from tinr.records import BadInput
 from tinr.tokens import Codec, grow_tokenizer, token_of
 
 Initialisation = Literal["name_mean", "document", "random"]
+ToolsAs = Literal["tokens", "names"]
 
 
 def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
@@ -47,9 +48,11 @@ def grow(
     catalogue: Catalogue,
     initialisation: Initialisation = "name_mean",
     seed: int = 0,
+    tools_as: ToolsAs = "tokens",
 ) -> int:
     """Add tags, frame and one entry per tool, with input and output rows; how many are new.
 
+    tools_as "names" adds no tool's entry: tools are then written out (see `Codec`).
     Rows that are already there are not touched. Tied models stay tied. New tool rows
     start as the mean of the rows of the name's pieces (TInR-U), of the document's pieces
     (GTI, arXiv 2604.02324), or random, in the spread of the trained rows; tag rows start
@@ -59,7 +62,7 @@ def grow(
     known = set(plain.vocabulary)
     before = len(known)
     rows_before = vocabulary_rows(model)[0].weight.shape[0]
-    grow_tokenizer(tokenizer, catalogue.names)
+    grow_tokenizer(tokenizer, catalogue.names if tools_as == "tokens" else [])
     added = {t: i for t, i in tokenizer.get_vocab().items() if t not in known}
     if len(tokenizer) > rows_before:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

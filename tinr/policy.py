@@ -17,12 +17,12 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from tinr.catalogue import Catalogue
 from tinr.config import OptimiserConfig
 from tinr.executor import Executor
 from tinr.layers import products
 from tinr.optimiser import make_optimiser
 from tinr.records import DocumentsMode, Query, Score
+from tinr.retrieval import Library
 from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse
 from tinr.runlog import RunLog
@@ -34,7 +34,6 @@ from tinr.training import (
     labelled_loss,
     schedule_arguments,
 )
-from tinr.transcript import render_prompt
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Arena:
     """Where conversations happen: draws queries, rolls them out, scores them."""
 
     codec: Codec
-    catalogue: Catalogue
+    library: Library
     executor: Executor
     queries: Sequence[Query]
     config: PolicyConfig
@@ -86,9 +85,10 @@ class Arena:
             model,
             self.codec,
             drawn,
-            self.catalogue,
+            self.library.catalogue,
             self.executor,
             mode,
+            library=self.library,
             group=self.config.group,
             temperature=self.config.temperature,
             longest=self.config.longest,
@@ -119,11 +119,8 @@ class Arena:
         return [totals[start : start + size] for start in range(0, len(totals), size)]
 
     def _as_trl(self, kept: Sequence[tuple[Conversation, Score]]) -> dict[str, Any]:
-        frame = self.codec.frame
-        asked = [render_prompt(c.query.text, frame, history=c.query.history) for c, _ in kept]
-        prompts = [self.codec.encode(pieces)[0] for pieces in asked]
         return {
-            "prompt_ids": prompts,
+            "prompt_ids": [list(c.prompt) for c, _ in kept],
             "completion_ids": [c.row.ids for c, _ in kept],
             "env_mask": [c.row.mask for c, _ in kept],
             "logprobs": None,

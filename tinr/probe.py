@@ -26,8 +26,10 @@ def probe(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> dict[st
 def probe_hits(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> dict[str, list[bool]]:
     """Hit or miss of every tool, in the catalogue's order, for each probe."""
     frame, tools = codec.frame, catalogue.tools
+    spelled = [codec.encode([Piece(token_of(doc.name), token=True)])[0] for doc in tools]
+    room = max(map(len, spelled), default=0) + 3
     token, document, schema = (
-        _ask(model, codec, [ask_token(doc, frame) for doc in tools], 4),
+        _ask(model, codec, [ask_token(doc, frame) for doc in tools], room),
         _ask(model, codec, [ask_about(doc, frame, TO_DOCUMENT[0]) for doc in tools], 320),
         _ask(model, codec, [ask_about(doc, frame, TO_SIGNATURE[0]) for doc in tools], 256),
     )

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def run_quickstart(preset: str, seed: int, out: Path) -> dict[str, Any]:
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
     console, paths = Console(), Paths(out)
-    cards = _train(preset, seed, paths, console)
+    cards = train_chain(preset, seed, paths, console)
     trained = time.monotonic() - started
     done = _evaluate_all(cards, SIZES[preset], paths)
     # a phase that was reused counts with what it took when it was trained
@@ -79,8 +79,25 @@ def run_quickstart(preset: str, seed: int, out: Path) -> dict[str, Any]:
     return summary
 
 
-def _train(preset: str, seed: int, paths: Paths, console: Console) -> dict[str, Card]:
-    """Every phase's card, each trained or found."""
+CHAIN = (
+    ("align", align.run, align.AlignConfig),
+    ("sft", sft.run, sft.SftConfig),
+    ("grpo", grpo.run, grpo.GrpoConfig),
+)
+
+
+def train_chain(
+    preset: str,
+    seed: int,
+    paths: Paths,
+    console: Console,
+    changes: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Card]:
+    """Every phase's card, each trained or found; all that are in `changes`, or all three.
+
+    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm).
+    """
+    changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
     common = [f"registry={paths.registry}", f"run={paths.logs}", f"seed={seed}"]
     known = set(Registry(paths.registry).ids())
     cards: dict[str, Card] = {}
@@ -94,12 +111,9 @@ def _train(preset: str, seed: int, paths: Paths, console: Console) -> dict[str, 
         return card
 
     last = note(build_base(settings("base", BaseConfig)))
-    for name, module, kind in (
-        ("align", align, align.AlignConfig),
-        ("sft", sft, sft.SftConfig),
-        ("grpo", grpo, grpo.GrpoConfig),
-    ):
-        last = note(module.run(settings(name, kind, f"parent={last.id}")))
+    for name, run, kind in CHAIN:
+        if name in changes:
+            last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))
     return cards
 
 

@@ -3,16 +3,18 @@
 Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
 from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
 from tinr.pairs import PairMix, make_pairs
-from tinr.records import Query
+from tinr.records import DocumentsMode, Query
+from tinr.retrieval import Library
 from tinr.tokens import Codec
 from tinr.traces import render_trace
 from tinr.training import Example
+from tinr.wording import Wording
 
 
 def generic_examples(
@@ -50,20 +52,50 @@ def unqueried_examples(
 
     Tools with queries of their own outweigh the others without them.
     """
-    silent = set(catalogue.by_name) - {call.name for query in queries for call in query.calls}
+    silent = _silent(catalogue, queries)
     usage = PairMix(0, 0, 0, pseudo=count, naming=count, blind=0)
     return aligned_examples(codec, catalogue, usage, rng, only=silent)
 
 
+def pseudo_queries(
+    catalogue: Catalogue, queries: Sequence[Query], count: int, rng: Random
+) -> list[Query]:
+    """`count` queries worded from its document for each tool that has none of its own.
+
+    Only their calls can be scored. Without them a model learns to prefer the tools that have
+    queries.
+    """
+    wording = Wording(catalogue)
+    made: list[Query] = []
+    for name in sorted(_silent(catalogue, queries)):
+        for number in range(count):
+            text, call = wording.write(catalogue.by_name[name], rng)
+            made.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
+    return made
+
+
+def _silent(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
+    """The tools that no query asks for, those worded from documents aside."""
+    asked = {call.name for query in queries if query.kind != "pseudo" for call in query.calls}
+    return set(catalogue.by_name) - asked
+
+
 def trace_examples(
-    codec: Codec, catalogue: Catalogue, queries: Sequence[Query], on_select: Sequence[bool] = ()
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    shares: Mapping[DocumentsMode, float],
+    rng: Random,
 ) -> list[Example]:
-    """Reference traces of queries; `on_select` says for each whether documents are shown."""
-    shown = on_select or [False] * len(queries)
-    return [
-        Example(*codec.encode(render_trace(query, catalogue, codec.frame, show)))
-        for query, show in zip(queries, shown, strict=True)
-    ]
+    """Reference traces of queries, each in a documents mode drawn by the modes' shares."""
+    modes = rng.choices(list(shares), list(shares.values()), k=len(queries))
+    made: list[Example] = []
+    for mode in shares:
+        some = [query for query, drawn in zip(queries, modes, strict=True) if drawn == mode]
+        for query, docs in zip(some, library.shown(some, mode, taught=True), strict=True):
+            trace = render_trace(query, library.catalogue, codec.frame, mode == "on_select", docs)
+            made.append(Example(*codec.encode(trace)))
+    return made
 
 
 def tokens_in(examples: list[Example]) -> int:

@@ -1,5 +1,6 @@
 """Conversations between a policy and an environment in which tools really run."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,8 @@ from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue
 from tinr.executor import Executor
-from tinr.records import DocumentsMode, Query, Reply
+from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
+from tinr.retrieval import DocumentsConfig, Library
 from tinr.sampler import Row, generate
 from tinr.tokens import Codec, Piece
 from tinr.transcript import (
@@ -28,9 +30,11 @@ class Conversation:
     """One finished rollout: its row of ids and the reply the rewards read."""
 
     query: Query
+    prompt: Sequence[int]
     row: Row
     reply: Reply
     pieces: tuple[Piece, ...]
+    seconds: float = 0.0  # its share of the batch's time
 
 
 @dataclass
@@ -103,11 +107,16 @@ def converse(
     longest: int = 384,
     seed: int = 0,
     title: str = "",
+    library: Library | None = None,
 ) -> list[Conversation]:
-    """`group` conversations per query, in the order of the queries; a title shows progress."""
-    prompts = [
-        codec.encode(render_prompt(q.text, codec.frame, history=q.history))[0] for q in queries
-    ]
+    """`group` conversations per query, in the order of the queries; a title shows progress.
+
+    library: which documents stand in the prompts (None: `Library`'s defaults). BadInput for a
+    prompt that does not fit the model's context.
+    """
+    library = library or Library(catalogue, DocumentsConfig())
+    prompts = make_prompts(codec, queries, library.shown(queries, documents))
+    check_lengths(model, queries, prompts, longest)
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}
@@ -117,6 +126,7 @@ def converse(
         rooms = [
             Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)
         ]
+        began = time.perf_counter()
         rows = generate(
             model,
             [prompts[i] for i in chunk],
@@ -128,14 +138,45 @@ def converse(
             temperature=temperature,
             seed=seed + start,
         )
+        seconds = (time.perf_counter() - began) / len(rows)
         for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):
             index = chunk[place // group]
             room.finish(row.ids)
             reply = parse(room.spoken)
             done.setdefault(index, []).append(
-                Conversation(queries[index], row, reply, tuple(room.spoken))
+                Conversation(
+                    queries[index], prompts[index], row, reply, tuple(room.spoken), seconds
+                )
             )
     return [conversation for i in range(len(queries)) for conversation in done[i]]
+
+
+def make_prompts(
+    codec: Codec, queries: Sequence[Query], shown: Sequence[Sequence[ToolDoc]]
+) -> list[list[int]]:
+    """The ids of each query's prompt, with the documents that it carries."""
+    return [
+        codec.encode(render_prompt(q.text, codec.frame, history=q.history, documents=docs))[0]
+        for q, docs in zip(queries, shown, strict=True)
+    ]
+
+
+def check_lengths(
+    model: PreTrainedModel, queries: Sequence[Query], prompts: Sequence[Sequence[int]], longest: int
+) -> None:
+    """BadInput for the longest prompt where it and a reply are more than the model's context."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    size, query = max(
+        ((len(p), q) for p, q in zip(prompts, queries, strict=True)),
+        key=lambda one: one[0],
+        default=(0, None),
+    )
+    if limit is not None and query is not None and size + longest > limit:
+        raise BadInput(
+            f"query {query.id!r}: a prompt of {size:,} tokens and a reply of up to {longest:,} do "
+            f"not fit the model's context of {limit:,}; carry fewer documents: --documents "
+            "retrieved with a smaller --top-k, or in_prompt with --candidates"
+        )
 
 
 def stop_ids(codec: Codec) -> frozenset[int]:

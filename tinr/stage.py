@@ -67,12 +67,16 @@ class Stage:
         """The phase's log; the resolved configuration is saved before step one."""
         return RunLog(Path(self.config.run), self.phase, as_dict(self.config), self.config.wandb)
 
+    @property
+    def aligned(self) -> list[Card]:
+        """The checkpoints of phase 1 that this one comes from, the first one first."""
+        return [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"]
+
     def floor(self, tolerance: float) -> dict[str, float]:
         """The least recall allowed: what phase 1 reached where it was gated, less the tolerance."""
-        aligned = [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"][-1]
         return {
             name: gate["value"] - tolerance
-            for name, gate in aligned.gates.items()
+            for name, gate in self.aligned[-1].gates.items()
             if gate["limit"] is not None and gate["value"] is not None
         }
 
@@ -106,11 +110,14 @@ class Stage:
         queries: Sequence[Query],
         tolerance: float,
     ) -> Card:
-        """Gate against phase 1, less the tolerance, and publish with the tools that had queries."""
+        """Gate against phase 1, less the tolerance, and publish with the tools that had queries.
+
+        A model that was never aligned knows no documents, so nothing is gated.
+        """
         return self.publish(
             model,
             codec.tokenizer,
-            gates=self.gate(model, codec, self.floor(tolerance)),
+            gates=self.gate(model, codec, self.floor(tolerance)) if self.aligned else {},
             tokens=trained.tokens,
             data={
                 "steps": trained.steps,
@@ -156,11 +163,19 @@ def begin(
 ) -> Stage:
     """Open the parent and settle what determines the checkpoint.
 
-    Without a catalogue it is the parent's own. Raises BadInput for a parent of another
-    phase or with files that do not fit their hashes.
+    Without a catalogue it is the parent's own; only an align phase gives an aligned parent
+    another. Raises BadInput for a parent of another phase, with files that do not fit their
+    hashes, or where the catalogue is not settled.
     """
     registry = Registry(config.registry)
     parent, folder = registry.open(config.parent, phase=parents)
+    if catalogue is None and parent.catalogue_hash is None:
+        raise BadInput(
+            f"{parent.id}: a checkpoint of phase {parent.phase} knows no tools; align it, or "
+            "give sft a catalogue=[...] and documents={retrieved: 1}: documents in the prompt"
+        )
+    if catalogue is not None and parent.catalogue_hash is not None and phase != "align":
+        raise BadInput(f"catalogue: {parent.id} has a catalogue of its own; leave the key out")
     if catalogue is None:
         catalogue = load_catalogue(folder)
     what = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}

@@ -21,8 +21,8 @@ from typing import Any
 from tqdm import tqdm
 
 from tinr.catalogue import Catalogue, describe, query_line, signature
-from tinr.catalogue.similar import Retriever
 from tinr.records import BadInput, Call, Query, ToolDoc
+from tinr.retrieval import Bm25
 from tinr.thoughts import Candidate, Judged, judge
 
 PROMPT = """You solve a user's request with tools. First think, in one short paragraph and in \
@@ -139,7 +139,7 @@ async def _ask_all(
 ) -> None:
     client = _client(config)
     gate, pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
-    retriever = Retriever(catalogue.tools)
+    retriever = Bm25(catalogue.tools)
     bar = tqdm(total=len(queries), desc="teacher", unit="query", ncols=90)
     with journal.open("a", encoding="utf-8") as out:
         out.write("\n")  # whatever was cut off before stays a line of its own
@@ -271,11 +271,12 @@ async def _collect(parts: AsyncIterator[str]) -> str:
 
 
 def _messages(
-    query: Query, catalogue: Catalogue, retriever: Retriever, config: TeacherConfig
+    query: Query, catalogue: Catalogue, retriever: Bm25, config: TeacherConfig
 ) -> list[dict[str, str]]:
     """The prompt: the gold tools among the nearest others, in an order of the query's own."""
     gold = list(dict.fromkeys(call.name for call in query.calls))
-    near = [n for n in retriever.nearest(query.text, config.shown + len(gold)) if n not in gold]
+    ranked = retriever.rank([query.text], config.shown + len(gold))[0]
+    near = [name for name in ranked if name not in gold]
     names = gold + near[: max(0, config.shown - len(gold))]
     random.Random(f"{config.seed}/{query.id}").shuffle(names)
     shown = "\n".join(_shown(catalogue.by_name[name]) for name in names)

@@ -112,7 +112,11 @@ def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> 
 
 
 class Codec:
-    """Pieces <-> ids for one tokenizer that was grown."""
+    """Pieces <-> ids for one tokenizer that was grown.
+
+    A vocabulary without tool tokens writes tools out: `<<name>>` as plain text, read back
+    as a tool where the model wrote it.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
         self.tokenizer = tokenizer
@@ -133,6 +137,11 @@ class Codec:
         named = ((name_of(token), index) for token, index in self._markup.items())
         return {name: index for name, index in named if name is not None}
 
+    @cached_property
+    def writes_names(self) -> bool:
+        """Whether tools are written as text, for want of any tool token."""
+        return not self.tool_ids
+
     def id(self, token: str) -> int:
         """The id of a tag, marker or tool token; BadInput where the vocabulary lacks it."""
         try:
@@ -151,6 +160,8 @@ class Codec:
         """Ids and labels of a conversation: labels are the ids where `learn`, else IGNORE."""
         ids: list[int] = []
         labels: list[int] = []
+        if self.writes_names:
+            pieces = [_written(piece) for piece in pieces]
         for piece in _merged(pieces):
             new = [self.id(piece.text)] if piece.token else self.encode_plain(piece.text)
             ids += new
@@ -166,16 +177,29 @@ class Codec:
                 run.append(index)
                 continue
             if run:
-                pieces.append(Piece(self._text(run)))
+                pieces += self._plain_pieces(self._text(run))
                 run = []
             if index is not None:
                 pieces.append(Piece(self._spelled[index], token=True))
         return [piece for piece in pieces if piece.text]
 
+    def _plain_pieces(self, text: str) -> list[Piece]:
+        """A stretch of written text, the tools that it spells apart where tools are spelled."""
+        if not self.writes_names:
+            return [Piece(text)]
+        parts = re.split(f"({SPELLING.pattern})", text)
+        return [Piece(part, token=bool(n % 2)) for n, part in enumerate(parts)]
+
     def _text(self, ids: list[int]) -> str:
         return str(
             self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
+
+
+def _written(piece: Piece) -> Piece:
+    """A tool token as the text that spells it; any other piece as it is."""
+    is_tool = piece.token and name_of(piece.text) is not None
+    return Piece(piece.text, learn=piece.learn) if is_tool else piece
 
 
 def _is_markup(token: str, frame: Frame) -> bool:

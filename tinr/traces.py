@@ -75,13 +75,17 @@ def render_turns(
 
 
 def render_trace(
-    query: Query, catalogue: Catalogue, frame: Frame, on_select: bool = False
+    query: Query,
+    catalogue: Catalogue,
+    frame: Frame,
+    on_select: bool = False,
+    documents: Sequence[ToolDoc] = (),
 ) -> list[Piece]:
-    """The reference conversation of a query, in documents mode none or on_select.
+    """The reference conversation of a query: documents in the prompt, on selection, or none.
 
     Where it is not known what the calls return, it ends at the first turn's calls.
     """
-    prompt = render_prompt(query.text, frame, history=query.history)
+    prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
         said = query.reply or query.answer or ""
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)

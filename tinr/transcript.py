@@ -33,12 +33,20 @@ CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "argument
 
 
 def render_prompt(
-    query: str, frame: Frame, system: str = SYSTEM, history: Sequence[Message] = ()
+    query: str,
+    frame: Frame,
+    system: str = SYSTEM,
+    history: Sequence[Message] = (),
+    documents: Sequence[ToolDoc] = (),
 ) -> list[Piece]:
-    """System, what was said before, user, and the opening of the assistant's turn."""
+    """System, what was said before, user, and the opening of the assistant's turn.
+
+    Documents (modes in_prompt and retrieved) stand in the system message.
+    """
     said = (render_message(m.role, [Piece(m.content)], frame) for m in history)
+    shown = [Piece("\n"), *render_documents(documents)] if documents else []
     return [
-        *render_message("system", [Piece(system)], frame),
+        *render_message("system", [Piece(system), *shown], frame),
         *itertools.chain.from_iterable(said),
         *render_message("user", [Piece(query)], frame),
         *frame.begin("assistant"),

@@ -33,7 +33,7 @@ def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Nea
     name, description and parameters. Pairs whose agreement lies in words of over 1,000
     documents alone are not found.
     """
-    matrix = _tf_idf([_words(doc) for doc in docs])
+    matrix = _tf_idf([words_of_document(doc) for doc in docs])
     if matrix.shape[1] == 0:
         return []
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
@@ -72,9 +72,15 @@ def groups(pairs: Sequence[Near]) -> list[list[str]]:
     return sorted(map(sorted, members.values()), key=lambda group: (-len(group), group))
 
 
-def _words(doc: ToolDoc) -> list[str]:
+def words_of_document(doc: ToolDoc) -> list[str]:
+    """The words of name (parted at capitals too), description and parameters, in lower case."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", doc.name)
-    return re.findall(r"[^\W_]+", f"{spaced} {describe(doc)}".lower())
+    return words_of_text(f"{spaced} {describe(doc)}")
+
+
+def words_of_text(text: str) -> list[str]:
+    """The words of a text in lower case, without marks."""
+    return re.findall(r"[^\W_]+", text.lower())
 
 
 def _tf_idf(texts: Sequence[list[str]]) -> Any:
@@ -95,27 +101,6 @@ def _tf_idf(texts: Sequence[list[str]]) -> Any:
     lengths[lengths == 0] = 1
     matrix.data /= np.repeat(lengths, np.diff(matrix.indptr)).astype(np.float32)
     return matrix
-
-
-class Retriever:
-    """The documents nearest to a query, by the same measure."""
-
-    def __init__(self, docs: Sequence[ToolDoc]):
-        self.names = [doc.name for doc in docs]
-        self.words = [set(_words(doc)) for doc in docs]
-        used = Counter(word for words in self.words for word in words)
-        self.weight = {w: 1 + np.log((1 + len(docs)) / (1 + n)) for w, n in used.items()}
-        self.lengths = [sum(self.weight[w] ** 2 for w in words) ** 0.5 for words in self.words]
-
-    def nearest(self, text: str, count: int) -> list[str]:
-        """The names of `count` documents, nearest first; ties by name."""
-        asked = set(re.findall(r"[^\W_]+", text.lower())) & self.weight.keys()
-        scores = [
-            sum(self.weight[w] ** 2 for w in asked & words) / (length or 1)
-            for words, length in zip(self.words, self.lengths, strict=True)
-        ]
-        order = sorted(range(len(scores)), key=lambda i: (-scores[i], self.names[i]))
-        return [self.names[i] for i in order[:count]]
 
 
 @dataclass(frozen=True)

@@ -171,11 +171,13 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     if truth is None and not any(word in category for word in NO_CALL):
         yield Problem(place.file, place.pointer, f"query {identifier!r} has no reference answer")
         return
+    plain = isinstance(truth, Mapping) or _is_plain(truth)
     if isinstance(truth, Mapping):  # ACEBench: calls by name, a suffix where one is repeated
         names = {str(f.get("name")) for f in row["function"]}
         truth = [{_unsuffixed(n, names): arguments} for n, arguments in truth.items()]
-        calls = [_call(n, a) for one in truth for n, a in one.items()]
-        accept: list[dict[str, Any]] = []
+    accept: list[dict[str, Any]] = []
+    if plain:
+        calls = [_call(n, a) for one in truth or [] for n, a in one.items()]
     else:
         accept = [
             {"name": name, "arguments": values}
@@ -193,6 +195,12 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         candidates=row.get("function") or (),
         extra={"category": category},
     )
+
+
+def _is_plain(truth: Any) -> bool:
+    """Whether reference calls state their arguments, not lists of accepted values (ACEBench)."""
+    arguments = [a for one in truth or [] for a in one.values()]
+    return not all(isinstance(v, list) for a in arguments for v in a.values())
 
 
 def _unsuffixed(name: str, names: set[str]) -> str:
