@@ -1,7 +1,9 @@
 """Catalogue and suite folders: `tools.jsonl` and `queries.jsonl`, one JSON object a line."""
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -71,7 +73,7 @@ def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
         return
     path = Path(source)
     if path.is_dir():
-        path = path / "tools.jsonl"
+        path = file_of(path, "tools.jsonl")
     if not path.is_file():
         raise BadInput(
             f"{path}: no such catalogue; give a folder with tools.jsonl or one of "
@@ -93,14 +95,26 @@ def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
     )
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """A file of a folder, the gzipped one (`name.gz`) where only that stands there."""
+    zipped = folder / f"{name}.gz"
+    return zipped if zipped.is_file() and not (folder / name).is_file() else folder / name
+
+
 def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    """`("file:line", object)` of every non-empty line; BadInput for a line that is not JSON."""
+    """`("file:line", object)` of every non-empty line, of a gzipped file (.gz) too.
+
+    Raises BadInput for a line that is not JSON.
+    """
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        raw = path.read_bytes()
+        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{path}: cannot be read ({error}); give a whole file") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -1,0 +1,254 @@
+"""The named sets of real queries as suites: every query is scored, or left out with a reason.
+
+A set is a folder with `tools.jsonl` and `queries.jsonl`, each plain or gzipped, or the
+files as their source published them, which the importers read. What a query lacks stands
+in its flags; only a query whose reference calls a tool that has no document is left out.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.catalogue.importing import import_tools, write_catalogue
+from tinr.catalogue.importing.queries import import_queries
+from tinr.catalogue.load import Catalogue, document_from, file_of, query_from, read_jsonl
+from tinr.matching import NO_ARGUMENTS, SOME_CALL
+from tinr.records import BadInput, Query
+
+NAMES = ("bfcl", "tinr", "acebench", "apibank", "nestful", "toolalpaca", "metatool")
+CHAINED = ("toolalpaca",)  # sets whose calls follow one another though no line says so
+HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user
+OTHER_REFERENCE = "other_reference"  # the source has a second reference; it is not scored
+TOOLS, QUERIES = "tools.jsonl", "queries.jsonl"
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Queries with the documents of their tools; `split` of each is its group in a table.
+
+    left_out: (query id or place, reason). source_names: a tool's name here -> in its source,
+    where several documents may share one.
+    """
+
+    name: str
+    catalogue: Catalogue
+    queries: tuple[Query, ...]
+    left_out: tuple[tuple[str, str], ...]
+    source_names: Mapping[str, str]
+
+
+def read_suite(
+    which: str, data: Path, size: int | None = None, catalogue: Catalogue | None = None
+) -> Suite:
+    """A named set below `data`, or a folder or file of one.
+
+    size: of each split, that many queries, the same ones whatever their order; None: all.
+    catalogue: what the model knows. Names become its names, and a query with a tool that is
+    not in it is left out. Raises BadInput for what is no set, a bad line, and no query left.
+    """
+    path = data / which if which in NAMES else Path(which)
+    if not path.exists():
+        raise BadInput(f"{path}: no such suite; give {', '.join(NAMES)}, a folder or a file")
+    plain = path.is_dir() and all(file_of(path, name).is_file() for name in (TOOLS, QUERIES))
+    own, lines, left_out = _folder(path) if plain else _published(path)
+    names = {n: n for n in own.by_name} if catalogue is None else _names_in(catalogue, own)
+    queries: dict[str, Query] = {}
+    for place, line in lines:
+        reason = _unknown(line, own.by_name, names)
+        if reason:
+            left_out.append((str(line.get("id", place)), reason))
+            continue
+        query = query_from(_renamed(line, names), place)
+        if query.id in queries:
+            raise BadInput(f"{place}: id {query.id!r} stands twice; give each query its own")
+        queries[query.id] = query
+    if not queries:
+        why = left_out[0][1] if left_out else "it has none"
+        raise BadInput(f"{path}: no query can be scored ({why}); give another suite or catalogue")
+    kept = tuple(_sample(list(queries.values()), size))
+    spelled = {names[n]: s for n, s in _source_names(path, own, plain).items() if n in names}
+    return Suite(path.name, catalogue or own, kept, tuple(left_out), spelled)
+
+
+def same_names(suite: Suite) -> dict[str, str]:
+    """Tools that their source calls alike, as groups: name -> the group's first name."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, spelled in suite.source_names.items():
+        groups[spelled].append(name)
+    return {name: group[0] for group in groups.values() if len(group) > 1 for name in group}
+
+
+Read = tuple[Catalogue, Sequence[tuple[str, Line]], list[tuple[str, str]]]
+
+
+def _folder(path: Path) -> Read:
+    """A folder in the common form; names that cannot be tool tokens are cleaned."""
+    tools = file_of(path, TOOLS)
+    list(read_jsonl(tools))  # a broken line is an error here, not a lost tool
+    imported = import_tools([str(tools)])
+    clean = {str(line["original"]["name"]): str(line["name"]) for line in imported.lines}
+    lines = [
+        (place, _renamed(_common(line, place, path.name), clean))
+        for place, line in read_jsonl(file_of(path, QUERIES))
+    ]
+    return _catalogue(imported.lines), lines, []
+
+
+def _published(path: Path) -> Read:
+    """Files as their source published them, through the importers."""
+    imported = import_tools([str(path)])
+    with tempfile.TemporaryDirectory() as folder:
+        write_catalogue(imported, Path(folder))
+        lines, problems = import_queries([str(path)], Path(folder))
+    places = [(f"{path}: query {line['id']!r}", _grouped(line)) for line in lines]
+    left_out = [(f"{p.file}#{p.pointer}", p.reason) for p in problems]
+    return _catalogue(imported.lines), places, left_out
+
+
+def _catalogue(lines: Iterable[Line]) -> Catalogue:
+    return Catalogue(tuple(document_from(line, f"tool {line['name']!r}") for line in lines))
+
+
+def _source_names(path: Path, own: Catalogue, plain: bool) -> dict[str, str]:
+    """A tool's name here -> what its source calls it."""
+    if plain:
+        rows = [row for _, row in read_jsonl(file_of(path, TOOLS))]
+        said = [row.get("orig_name") or row["name"] for row in rows]
+    else:
+        rows = import_tools([str(path)]).lines
+        said = [row["original"]["name"] for row in rows]
+    return dict(zip((doc.name for doc in own.tools), map(str, said), strict=True))
+
+
+# -- one line ---------------------------------------------------------------------------
+
+
+def _common(line: Line, place: str, suite: str) -> dict[str, Any]:
+    """A line of the common form with what `query_from` needs to take it in whole."""
+    calls = line.get("calls")
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        query_from(line, place)  # says what is wrong
+        raise BadInput(f'{place}: "calls" must hold objects; write {{"name", "arguments"}}')
+    out: dict[str, Any] = dict(line)
+    flags: list[Any] = list(line.get("flags") or [])
+    if any(call.get("arguments", {}) is None for call in calls):
+        flags.append(NO_ARGUMENTS)
+    if line.get("expect") == "some_call":
+        flags.append(SOME_CALL)
+    if line.get("alt_calls") or line.get("alt_tools"):
+        flags.append(OTHER_REFERENCE)
+    turns = range(len(calls)) if suite in CHAINED else _turns(calls)
+    out["calls"] = [
+        {"turn": turn} | call | {"arguments": {} if (a := call.get("arguments")) is None else a}
+        for turn, call in zip(turns, calls, strict=True)
+    ]
+    if isinstance(line.get("messages"), list):
+        out["messages"] = list(_messages(line["messages"], line.get("suffix")))
+        if not out["messages"] or out["messages"][-1].get("role") != "user":
+            flags.append(HISTORY_CUT)
+    return _grouped(_told(out | {"flags": flags}, line))
+
+
+def _grouped(line: Line) -> dict[str, Any]:
+    """With its group in `split`: the category or part of its set, else the set's own split."""
+    said = (line.get(key) for key in ("category", "part", "split"))
+    return {**line, "split": str(next((word for word in said if word), "all"))}
+
+
+def _turns(calls: Sequence[Line]) -> Iterator[int]:
+    """A call that uses an earlier one's result ("$var1.x$") stands one turn after it."""
+    turns: dict[str, int] = {}
+    for call in calls:
+        used = re.findall(r"\$(\w+)", json.dumps(call.get("arguments")))
+        turn = max((turns[label] + 1 for label in used if label in turns), default=0)
+        turns[str(call.get("label", ""))] = turn
+        yield turn
+
+
+def _messages(messages: Sequence[Any], suffix: Any) -> Iterator[Any]:
+    """The conversation: past calls as JSON, and the line with which its source asks to go on."""
+    last = None
+    for message in messages:
+        last = message.get("role") if isinstance(message, dict) else None
+        if last == "assistant" and message.get("calls") and not message.get("content"):
+            message = {"role": last, "content": json.dumps(message["calls"], ensure_ascii=False)}
+        if last != "system":
+            yield message
+    if suffix and last != "user":
+        yield {"role": "user", "content": str(suffix)}
+
+
+def _told(line: dict[str, Any], source: Line) -> dict[str, Any]:
+    """With what the source says in its system prompt (a date, a profile) before the question."""
+    system = (m for m in source.get("messages") or () if isinstance(m, dict))
+    said = [str(m.get("content")) for m in system if m.get("role") == "system"]
+    context = source.get("context")
+    said += map(str, context.values()) if isinstance(context, dict) else ()
+    before = "\n".join(text.strip() for text in said if text.strip())
+    if before and isinstance(line.get("query"), str):
+        line["query"] = f"{before}\n\n{line['query']}"
+    elif before and line.get("messages"):
+        *first, last = line["messages"]
+        line["messages"] = [*first, {**last, "content": f"{before}\n\n{last.get('content')}"}]
+    return line
+
+
+def _renamed(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+    """With other names of its tools; a candidate that has none is left out of the candidates."""
+    calls = [
+        call | {"name": names.get(call["name"], call["name"])}
+        if isinstance(call.get("name"), str)
+        else call
+        for call in line["calls"]
+    ]
+    out: dict[str, Any] = {**line, "calls": calls}
+    if isinstance(line.get("tools"), list):
+        out["tools"] = [names[name] for name in line["tools"] if name in names]
+    return out
+
+
+def _unknown(line: Line, own: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Why a query's reference cannot be reached by any model; empty where it can."""
+    for call in line["calls"]:
+        name = call.get("name")
+        if isinstance(name, str) and name not in own:
+            return f"the reference calls {name!r}, which has no document"
+        if isinstance(name, str) and name not in names:
+            return f"the reference calls {name!r}, which is not in the model's catalogue"
+    return ""
+
+
+def _names_in(catalogue: Catalogue, own: Catalogue) -> dict[str, str]:
+    """A suite's name -> the catalogue's: the same document, with or without a namespace."""
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for doc in catalogue.tools:
+        by_text[doc.description].append(doc.name)
+    names: dict[str, str] = {}
+    for doc in own.tools:
+        same = by_text.get(doc.description, [])
+        spaced = [n for n in same if n.endswith((f".{doc.name}", f"/{doc.name}"))]
+        if doc.name in same:
+            names[doc.name] = doc.name
+        elif len(spaced) == 1:
+            names[doc.name] = spaced[0]
+    return names
+
+
+def _sample(queries: Sequence[Query], size: int | None) -> Iterator[Query]:
+    """At most `size` queries of each split, chosen by the hash of their ids, in their order."""
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for query in queries:
+        groups[query.split].append(query.id)
+    chosen = {
+        identifier
+        for group in groups.values()
+        for identifier in sorted(group, key=lambda i: hashlib.sha256(i.encode()).digest())[:size]
+    }
+    return (query for query in queries if query.id in chosen)
