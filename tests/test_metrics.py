@@ -3,7 +3,7 @@
 import pytest
 
 from tinr.metrics import METRICS, Outcome, Rate, as_one, outcome, paired_p, rate, summarise
-from tinr.records import Call, Query, Reply
+from tinr.records import Call, Query, Reply, ToolDoc
 
 A, B = Call("a", {"x": 1, "y": 2}), Call("b", {"s": "oak"})
 TWO = Query("1", "Both?", ((A, B),), "42")
@@ -74,7 +74,7 @@ def test_pairs_must_match() -> None:
         paired_p([True], [True, False])
 
 
-# name_em, call_em, tool_acc, param_acc, answer_acc, format_ok, abstain_acc
+JUDGED = ("name_em", "call_em", "tool_acc", "param_acc", "answer_acc", "format_ok", "abstain_acc")
 OUTCOMES = {
     "right": (TWO, reply(A, B), (True, True, 1.0, 1.0, True, True, None)),
     "in any order": (TWO, reply(B, A), (True, True, 1.0, 1.0, True, True, None)),
@@ -103,7 +103,8 @@ OUTCOMES = {
         Reply(thought="so", named=("a",), response="x"),
         (None, None, None, None, None, False, False),
     ),
-    "empty, none expected": (NONE, EMPTY, (None, None, None, None, None, False, True)),
+    # saying nothing is no abstaining
+    "empty, none expected": (NONE, EMPTY, (None, None, None, None, None, False, False)),
 }
 
 
@@ -111,7 +112,39 @@ OUTCOMES = {
 def test_outcomes_of_scripted_replies(case: str) -> None:
     query, given, expected = OUTCOMES[case]
     found = outcome(given, query)
-    assert tuple(getattr(found, metric) for metric in METRICS) == expected
+    assert tuple(getattr(found, metric) for metric in JUDGED) == expected
+
+
+# call_em, strict, lenient; a call of x = 1, y = 2 is expected, and y = 2 is the default
+ONE = Query("3", "One?", ((A,),))
+MATCHES = {
+    "to the letter": (A, (True, True, True)),
+    "one as 1.0": (Call("a", {"x": 1.0, "y": 2}), (True, False, True)),
+    "a default left out": (Call("a", {"x": 1}), (False, False, True)),
+    "another value": (Call("a", {"x": 3, "y": 2}), (False, False, False)),
+}
+
+
+@pytest.mark.parametrize("case", MATCHES)
+def test_strict_and_lenient_matching_stand_side_by_side(case: str) -> None:
+    given, expected = MATCHES[case]
+    properties = {"x": {"type": "number"}, "y": {"type": "integer", "default": 2}}
+    documents = {"a": ToolDoc("a", "", {"type": "object", "properties": properties})}
+    found = outcome(reply(given), ONE, documents)
+    assert (found.call_em, found.call_em_strict, found.call_em_lenient) == expected
+
+
+def test_the_order_of_parallel_calls_matters_to_strict_matching_alone() -> None:
+    found = outcome(reply(B, A), TWO)
+    assert (found.call_em, found.call_em_strict, found.call_em_lenient) == (True, False, True)
+
+
+def test_a_reference_without_arguments_has_only_its_names_judged() -> None:
+    bare = Query("4", "One?", ((Call("a", {}),),), flags=("no_reference_arguments",))
+    found = outcome(reply(A), bare)
+    assert found.name_em is True and found.tool_acc == 1.0
+    assert found.call_em is found.call_em_strict is found.call_em_lenient is None
+    assert found.param_acc is None
 
 
 def test_empty_replies_stay_in_every_denominator() -> None:

@@ -28,8 +28,22 @@ LEVELS = (
     ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base"),
     ("model", "optimiser", "layers", "registry", "runlog", "sampler"),
     ("training", "replay", "policy", "rollout"),
-    ("stage", "bases", "evaluate", "probe", "report", "results", "serve", "bench"),
-    ("cli", "quickstart"),
+    (
+        "stage",
+        "bases",
+        "abstention",
+        "selftest",
+        "evaluate",
+        "compare",
+        "contest",
+        "probe",
+        "report",
+        "results",
+        "serve",
+        "bench",
+        "prompt_cost",
+    ),
+    ("cli", "quickstart", "arms"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else

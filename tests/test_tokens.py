@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tinr.catalogue import Catalogue
-from tinr.records import BadInput
+from tinr.records import BadInput, Call
 from tinr.tokens import (
     FRAMES,
     IGNORE,
@@ -21,6 +21,14 @@ from tinr.tokens import (
     grow_tokenizer,
     name_of,
     token_of,
+)
+from tinr.transcript import (
+    as_text,
+    learned,
+    parse,
+    render_calls,
+    render_names,
+    render_thought,
 )
 
 HOSTILE = [
@@ -209,3 +217,33 @@ def test_the_spelling_of_a_tool_token_has_an_inverse() -> None:
     assert token_of("city.find") == "<<city.find>>"
     assert name_of("<<city.find>>") == "city.find"
     assert [name_of(text) for text in ("city.find", "<city.find>", "<think>")] == [None] * 3
+
+
+@pytest.fixture(params=["tiny", "qwen"])
+def names_codec(request, tiny_tokenizer, qwen_tokenizer) -> Codec:
+    """A codec whose vocabulary has tags but no tool tokens."""
+    tokenizer = copy.deepcopy(tiny_tokenizer if request.param == "tiny" else qwen_tokenizer)
+    grow_tokenizer(tokenizer, [])
+    return Codec(tokenizer)
+
+
+def test_without_tool_tokens_tools_are_written_out_and_read_back(names_codec: Codec) -> None:
+    """The same conversation in names: nothing else about it changes."""
+    call = Call("city.find", {"name": "<<circle_area>> Rome"})
+    thought = render_thought([Piece("<<city.find>>", token=True), " finds"])
+    pieces = learned([*thought, *render_names(["city.find"]), *render_calls([call])])
+    ids, labels = names_codec.encode(pieces)
+    assert names_codec.writes_names and ids == labels
+    decoded = names_codec.decode(ids)
+    assert as_text(decoded) == as_text(pieces)
+    reply = parse(decoded)
+    assert reply.named == ("city.find",) and not reply.problems
+    assert reply.calls == (call,)
+
+
+def test_a_vocabulary_with_tool_tokens_never_reads_a_spelling_as_one(codec: Codec) -> None:
+    ids = codec.encode_plain("<<circle_area>>")
+    assert not codec.writes_names
+    assert codec.decode(ids) == [Piece("<<circle_area>>")]
+    with pytest.raises(BadInput):
+        codec.encode([Piece("<<nosuch>>", token=True)])

@@ -56,7 +56,7 @@ def build_base(config: BaseConfig) -> Card:
     with RunLog(Path(config.run), "base", as_dict(config), config.wandb) as log:
         tokenizer = train_tokenizer(config.vocabulary, config.seed)
         codec = Codec(tokenizer)
-        model = _new_model(config, tokenizer)
+        model = new_model(config, tokenizer)
         rng = Random(f"{config.seed}/base")
         batches = [
             batch
@@ -117,8 +117,8 @@ def weights_hash(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _new_model(config: BaseConfig, tokenizer: Any) -> Qwen3ForCausalLM:
-    """A Llama with normalised queries and keys: binding values to names is learned far sooner."""
+def new_model(config: BaseConfig, tokenizer: Any) -> Qwen3ForCausalLM:
+    """Random weights: a Llama with normalised queries and keys, which binds values far sooner."""
     torch.manual_seed(config.seed)
     return Qwen3ForCausalLM(
         Qwen3Config(

@@ -14,6 +14,7 @@ from tinr.catalogue import load_catalogue
 from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.similar import near_duplicates
 from tinr.english import common_words
+from tinr.records import ToolDoc
 from tinr.tokens import Codec, Piece, grow_tokenizer, token_of
 from tinr.values import CONSONANTS, VOWELS
 
@@ -63,6 +64,20 @@ def bench_catalogue(tools: int = 50_000, seed: int = 0) -> dict[str, Any]:
 
 def _word(rng: Random) -> str:
     return "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.randint(2, 4)))
+
+
+def made_documents(count: int, rng: Random) -> list[ToolDoc]:
+    """So many made documents, each with a name of its own."""
+    kinds = {"int": "integer", "float": "number", "string": "string"}
+    made: list[ToolDoc] = []
+    for tool in _tools(count, rng):
+        properties = {
+            name: spec | {"type": kinds[spec["type"]]}
+            for name, spec in tool["parameters"]["properties"].items()
+        }
+        parameters = {"type": "object", "properties": properties, "required": [*properties]}
+        made.append(ToolDoc(tool["name"], tool["description"], parameters, source="made"))
+    return made
 
 
 def _tools(count: int, rng: Random) -> list[dict[str, Any]]:

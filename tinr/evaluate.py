@@ -2,23 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from transformers import PreTrainedModel
 
+from tinr.abstention import auroc, call_evidence, false_calls
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.metrics import Outcome, Rate, as_one, outcome, paired_p, summarise
 from tinr.records import BadInput, DocumentsMode, Query
+from tinr.retrieval import DocumentsConfig, Library, recall_at_k
 from tinr.rollout import Conversation, converse
+from tinr.selftest import self_test
 from tinr.tokens import Codec
 from tinr.transcript import as_text
 from tool_corpora.suites import SUITES, test_suite
 
-LONGEST: dict[str, int] = {"none": 320, "on_select": 640}  # shown documents count
+# Tokens of a reply; documents shown on selection count.
+LONGEST: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
 
 def load_suite(suite: str, size: int, catalogue: Catalogue) -> list[Query]:
@@ -60,6 +64,18 @@ def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
                     )
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A suite under one checkpoint in one documents mode, in the order of its queries."""
+
+    documents: DocumentsMode
+    done: Sequence[Conversation]
+    outcomes: Sequence[Outcome | None]  # None: the query cannot be scored
+    evidence: Sequence[float]  # of calling, see `abstention.call_evidence`
+    unscorable: Mapping[str, str]  # id -> why
+    shown: Sequence[bool]  # retrieved: whether all of a query's tools were found
+
+
 def evaluate(
     model: PreTrainedModel,
     codec: Codec,
@@ -67,16 +83,22 @@ def evaluate(
     catalogue: Catalogue,
     executor: Executor,
     documents: str,
+    *,
+    prompt: DocumentsConfig | None = None,
+    same: Mapping[str, str] | None = None,
     longest: int | None = None,
     title: str = "",
-) -> list[Conversation]:
-    """Greedy conversations over the queries, in their order; the model is left in eval mode.
+) -> Evaluated:
+    """Greedy conversations over the queries, judged; the model is left in eval mode.
 
-    longest: tokens after the prompt, those of the environment included (None: LONGEST).
+    The self-test comes first (GateFailed where it fails). longest: tokens after the prompt,
+    those of the environment included (None: LONGEST); same: tools that count as one.
     """
     mode = documents_mode(documents)
+    unscorable = self_test(queries, catalogue.by_name)
+    library = Library(catalogue, prompt or DocumentsConfig())
     model.eval()
-    return converse(
+    done = converse(
         model,
         codec,
         queries,
@@ -85,15 +107,22 @@ def evaluate(
         mode,
         longest=longest or LONGEST[mode],
         title=title,
+        library=library,
     )
+    judged = [
+        None
+        if c.query.id in unscorable
+        else outcome(*as_one(c.reply, c.query, same or {}), catalogue.by_name)
+        for c in done
+    ]
+    found = recall_at_k(library.shown(queries, mode), queries) if mode == "retrieved" else []
+    return Evaluated(mode, done, judged, call_evidence(model, codec, done), unscorable, found)
 
 
 def documents_mode(name: str) -> DocumentsMode:
-    """A documents mode by its name; BadInput for one that is unknown or not built yet."""
+    """A documents mode by its name; BadInput for one that is unknown."""
     if name not in get_args(DocumentsMode):
         raise BadInput(f"--documents {name}: unknown; one of {', '.join(get_args(DocumentsMode))}")
-    if name not in ("none", "on_select"):
-        raise BadInput(f"--documents {name}: not built yet; use none or on_select")
     return cast(DocumentsMode, name)
 
 
@@ -111,21 +140,39 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
     return {name: group[0] for group in groups for name in group}
 
 
-def by_split(
-    done: Sequence[Conversation], same: Mapping[str, str] | None = None
-) -> dict[str, dict[str, Rate]]:
+def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
     """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
 
-    same: tools that count as one (`read_equivalent`).
+    The split no_tool also has the false calls by kind and the area under the ROC curve of its
+    evidence of calling against that of all queries which need a call.
     """
     groups: dict[str, list[Outcome]] = {}
-    for conversation in done:
-        split = conversation.query.split or ("no_tool" if not conversation.query.calls else "all")
-        reply, query = as_one(conversation.reply, conversation.query, same or {})
-        groups.setdefault(split, []).append(outcome(reply, query))
+    for one, judged in zip(evaluated.done, evaluated.outcomes, strict=True):
+        if judged is not None:
+            groups.setdefault(split_of(one.query), []).append(judged)
+    rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
+    if "no_tool" in rates:
+        expected = [bool(c.query.calls) for c in evaluated.done]
+        rates["no_tool"] |= {"auroc": auroc(expected, evaluated.evidence)}
+        rates["no_tool"] |= false_calls(evaluated.done)
     return {
-        split: {name: rate for name, rate in summarise(outcomes).items() if rate.n}
-        for split, outcomes in groups.items()
+        split: {name: rate for name, rate in found.items() if rate.n}
+        for split, found in rates.items()
+    }
+
+
+def split_of(query: Query) -> str:
+    """The group of the tables that a query belongs to."""
+    return query.split or ("all" if query.calls else "no_tool")
+
+
+def costs(evaluated: Evaluated) -> dict[str, float]:
+    """Means a query: tokens of the prompt, tokens that the model wrote, seconds of its batch."""
+    count = len(evaluated.done)
+    return {
+        "prompt_tokens": round(sum(len(c.prompt) for c in evaluated.done) / count, 1),
+        "generated_tokens": round(sum(sum(c.row.mask) for c in evaluated.done) / count, 1),
+        "seconds": round(sum(c.seconds for c in evaluated.done) / count, 4),
     }
 
 
@@ -137,10 +184,12 @@ def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[s
     }
 
 
-def compare_calls(before: Sequence[Conversation], after: Sequence[Conversation]) -> dict[str, Any]:
+def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
     """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
-    was = [o for c in before if (o := outcome(c.reply, c.query).call_em) is not None]
-    now = [o for c in after if (o := outcome(c.reply, c.query).call_em) is not None]
+    was, now = (
+        [o.call_em for o in one.outcomes if o is not None and o.call_em is not None]
+        for one in (before, after)
+    )
     return {
         "metric": "call_em",
         "n": len(now),
@@ -150,19 +199,26 @@ def compare_calls(before: Sequence[Conversation], after: Sequence[Conversation])
     }
 
 
-def write_replies(folder: Path, done: Sequence[Conversation], documents: str) -> None:
-    """Every query with what the model wrote and how it was judged, one line each."""
+def write_replies(folder: Path, evaluated: Evaluated) -> None:
+    """Every query with what the model wrote, how it was judged and what it cost, a line each."""
     rows = [
         query_line(c.query)
         | {
             "reply": as_text(c.pieces),
-            "outcome": asdict(outcome(c.reply, c.query)),
+            "outcome": judged and asdict(judged),
+            "unscorable": evaluated.unscorable.get(c.query.id),
+            "called": [asdict(call) for call in c.reply.calls],
             "problems": list(c.reply.problems),
+            "evidence": round(evidence, 4),
+            "prompt_tokens": len(c.prompt),
             "tokens": sum(c.row.mask),
+            "seconds": round(c.seconds, 4),
         }
-        for c in done
+        for c, judged, evidence in zip(
+            evaluated.done, evaluated.outcomes, evaluated.evidence, strict=True
+        )
     ]
-    write_jsonl(folder / f"replies.{documents}.jsonl", rows)
+    write_jsonl(folder / f"replies.{evaluated.documents}.jsonl", rows)
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

@@ -1,12 +1,15 @@
 """Counts into rates with intervals, and tests between them. Pure; every denominator is whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from scipy.stats import binomtest
 
-from tinr.records import Call, Query, Reply
+from tinr.matching import lenient_calls, strict_calls
+from tinr.records import Call, Query, Reply, ToolDoc
 from tinr.rewards import answer_reward, call_similarity, format_reward, same_calls
+
+NO_ARGUMENTS = "no_reference_arguments"  # flag of a query
 
 
 @dataclass(frozen=True)
@@ -44,34 +47,40 @@ def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
 class Outcome:
     """What one reply got right. None where the query has nothing to measure it by."""
 
-    name_em: bool | None  # the set of called tools is the reference's
-    call_em: bool | None  # the calls are the reference's, arguments and all
+    name_em: bool | None  # the called tools are the reference's
+    call_em: bool | None  # the calls are the reference's: numbers by value, in any order
+    call_em_strict: bool | None  # to the letter: 1 is not 1.0, parallel calls in their order
+    call_em_lenient: bool | None  # also alternatives that are accepted, and defaults spelled out
     tool_acc: float | None  # share of reference tools among the called ones
     param_acc: float | None  # share of reference arguments given right
     answer_acc: bool | None  # the response agrees with what the reference calls return
     format_ok: bool
-    abstain_acc: bool | None  # no call where none is expected
+    abstain_acc: bool | None  # an answer without a call, where none is expected
 
 
-def outcome(reply: Reply, query: Query) -> Outcome:
-    """The metrics of one reply, strict: names and calls are judged as they were called."""
+def outcome(reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None = None) -> Outcome:
+    """The metrics of one reply; names and calls are judged as they were called.
+
+    documents: name -> document, for defaults in lenient matching. A query whose reference
+    states no arguments (flag no_reference_arguments) has only its names judged.
+    """
     form = format_reward(reply, query)[0] == 1.0
     answered = answer_reward(reply, query)
     answer = None if answered is None else answered == 1.0
     if not query.calls:
-        return Outcome(
-            None, None, None, None, answer, form, abstain_acc=not (reply.calls or reply.named)
-        )
+        silent = not (reply.calls or reply.named) and reply.response is not None
+        return Outcome(None, None, None, None, None, None, answer, form, abstain_acc=silent)
     given = sorted(call.name for call in reply.calls)
     expected = sorted(call.name for call in query.calls)
+    alike = sum(max((call_similarity(g, e) for g in reply.calls), default=0.0) for e in query.calls)
+    stated = NO_ARGUMENTS not in query.flags
     return Outcome(
         name_em=given == expected,
-        call_em=same_calls(reply.calls, query.calls),
+        call_em=same_calls(reply.calls, query.calls) if stated else None,
+        call_em_strict=strict_calls(reply.calls, query) if stated else None,
+        call_em_lenient=lenient_calls(reply.calls, query, documents or {}) if stated else None,
         tool_acc=len(set(given) & set(expected)) / len(set(expected)),
-        param_acc=sum(
-            max((call_similarity(g, e) for g in reply.calls), default=0.0) for e in query.calls
-        )
-        / len(query.calls),
+        param_acc=alike / len(query.calls) if stated else None,
         answer_acc=answer,
         format_ok=form,
         abstain_acc=None,
@@ -90,7 +99,7 @@ def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, 
     return replace(reply, named=named, calls=calls), replace(query, turns=turns)
 
 
-METRICS = ("name_em", "call_em", "tool_acc", "param_acc", "answer_acc", "format_ok", "abstain_acc")
+METRICS = tuple(field.name for field in fields(Outcome))
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:

@@ -13,9 +13,11 @@ from phases import align, grpo, sft
 from tinr.bases import BaseConfig, build_base
 from tinr.config import load_config
 from tinr.evaluate import (
+    Evaluated,
     by_split,
     check_splits,
     compare_calls,
+    costs,
     evaluate,
     load_suite,
     plain,
@@ -26,7 +28,6 @@ from tinr.executor import corpus_executor
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.report import print_table, write_report
-from tinr.rollout import Conversation
 from tinr.stage import open_checkpoint
 from tool_corpora.suites import SUITES
 
@@ -117,11 +118,11 @@ def train_chain(
     return cards
 
 
-Evaluations = dict[str, dict[str, list[Conversation]]]  # phase -> documents mode -> replies
+Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
 
 
 def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluations:
-    """The conversations of every phase and documents mode over both suites."""
+    """Every phase in its documents modes over both suites."""
     registry = Registry(paths.registry)
     done: Evaluations = {}
     trained: set[str] = set()
@@ -133,9 +134,9 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
         for mode in modes:
             title = f"evaluate {phase}, documents {mode}"
             executor = corpus_executor(catalogue)
-            replies = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
-            done.setdefault(phase, {})[mode] = replies
-            write_replies(paths.replies(card.id), replies, mode)
+            given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
+            done.setdefault(phase, {})[mode] = given
+            write_replies(paths.replies(card.id), given)
     return done
 
 
@@ -144,8 +145,8 @@ def _summary(
 ) -> dict[str, Any]:
     history: dict[str, Any] = {}
     for phase, modes in done.items():
-        for mode, replies in modes.items():
-            for split, metrics in plain(by_split(replies)).items():
+        for mode, given in modes.items():
+            for split, metrics in plain(by_split(given)).items():
                 history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
@@ -161,6 +162,7 @@ def _summary(
         "history": history,
         "comparison": {"before": "sft", "after": "grpo"}
         | compare_calls(done["sft"]["none"], done["grpo"]["none"]),
+        "cost": {mode: costs(given) for mode, given in done["grpo"].items()},
         "seconds": seconds,
         "peak_rss_gib": round(peak, 2),
         "seed": seed,

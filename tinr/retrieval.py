@@ -13,6 +13,7 @@ from tinr.catalogue import Catalogue, describe
 from tinr.catalogue.similar import words_of_document, words_of_text
 from tinr.records import BadInput, DocumentsMode, Query, ToolDoc
 
+NO_WORD = "-"  # stands where a text has no words: bm25s cannot take an empty list
 LSA_DIMENSIONS = 128  # or one fewer than there are documents
 
 
@@ -42,12 +43,12 @@ class Bm25:
 
         self.names = [doc.name for doc in docs]
         self.index = bm25s.BM25()
-        self.index.index([words_of_document(doc) or [""] for doc in docs], show_progress=False)
+        self.index.index([words_of_document(doc) or [NO_WORD] for doc in docs], show_progress=False)
 
     def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
         """See `Retriever`; documents that share no word come last, in no stated order."""
         count = min(count, len(self.names))
-        asked = [words_of_text(text) or [""] for text in texts]
+        asked = [words_of_text(text) or [NO_WORD] for text in texts]
         found: Any = self.index.retrieve(asked, k=count, show_progress=False)
         return [[self.names[i] for i in row] for row in found.documents]
 

@@ -92,9 +92,7 @@ def generate(
     alive = torch.arange(len(rows))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+    ids, mask = _padded(prompts, pad, device)
     logits = _forward(model, ids, mask, cache)
     if group > 1:
         cache.batch_repeat_interleave(group)
@@ -129,6 +127,30 @@ def _forward(
         logits_to_keep=1,
     )
     return out.logits[:, -1].float()
+
+
+@torch.inference_mode()
+def next_logits(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, rows: int = 64
+) -> torch.Tensor:
+    """Logits (B, V) float32 of the token after each prompt, prompts of one length together."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: dict[int, torch.Tensor] = {}
+    for start in range(0, len(order), rows):
+        chunk = order[start : start + rows]
+        ids, mask = _padded([prompts[i] for i in chunk], pad, model.device)
+        found |= dict(zip(chunk, _forward(model, ids, mask, DynamicCache()).cpu(), strict=True))
+    return torch.stack([found[i] for i in range(len(prompts))])
+
+
+def _padded(
+    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (B, T), padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+    return ids, mask
 
 
 def _choose(

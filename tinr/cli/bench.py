@@ -1,16 +1,13 @@
 """`tinr bench`: the benchmarks that the docs quote."""
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the name of the benchmark as a command of its own."""
 
 
 @app.command()
@@ -31,3 +28,38 @@ def catalogue(
         return
     for name, value in found.items():
         print(f"{name.replace('_', ' '):28} {value:,}")
+
+
+@app.command("prompt-cost")
+def prompt_cost(
+    tools: Annotated[
+        list[int] | None, typer.Option(help="Numbers of tools; default: 10 to 46,985.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the made documents.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Prompt tokens, prefill and end-to-end time of the four documents modes.
+
+    Example: tinr bench prompt-cost --tools 10 --tools 1000 --plot cost.svg
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinr.prompt_cost import TOOLS, measure_costs, plot_costs
+    from tinr.records import BadInput
+
+    if tools and min(tools) < 1:
+        raise BadInput(f"--tools {min(tools)}: give 1 or more")
+    found = measure_costs(tools or TOOLS, seed)
+    if plot is not None:
+        plot_costs(found, plot)
+    if as_json:
+        print(json.dumps([asdict(cost) for cost in found]))
+        return
+    table = Table("tools", "documents", "prompt tokens", "prefill ms", "end to end ms")
+    for cost in found:
+        times = (cost.prefill_seconds, cost.end_to_end_seconds)
+        shown = ("not run" if t is None else f"{1000 * t:,.1f}" for t in times)
+        table.add_row(f"{cost.tools:,}", cost.mode, f"{cost.prompt_tokens:,}", *shown)
+    Console().print(table)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinr.cli import bench, catalogue, model, phase, registry, traces
+from tinr.cli import bench, catalogue, evaluation, model, phase, registry, study, traces
 from tinr.records import BadInput, GateFailed
 
 # Facts of the machine, unless the user set them: our own progress bars and errors say what
@@ -38,8 +38,10 @@ app.add_typer(registry.app, name="registry")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(traces.app, name="traces")
 app.add_typer(bench.app, name="bench")
+app.add_typer(study.app, name="study")
 phase.register(app)
 model.register(app)
+evaluation.register(app)
 
 
 @app.command()

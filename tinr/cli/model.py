@@ -1,4 +1,4 @@
-"""Commands that use a checkpoint or score replies: eval, probe, call, score."""
+"""Commands that use a checkpoint or score replies: probe, call, score."""
 
 import json
 from dataclasses import asdict
@@ -25,68 +25,9 @@ COLOURS = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command("eval")(evaluate_checkpoint)
     app.command("probe")(probe_checkpoint)
     app.command("call")(call)
     app.command("score")(score_replies)
-
-
-def evaluate_checkpoint(
-    checkpoint: Checkpoint,
-    suite: Annotated[str, typer.Option(help="in_domain, out_of_domain, or a suite folder.")],
-    documents: Annotated[str, typer.Option(help="none or on_select.")] = "none",
-    size: Annotated[int, typer.Option(help="Queries per split of a shipped suite.")] = 300,
-    out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
-    equivalent: Annotated[
-        Path | None,
-        typer.Option(
-            help="Groups of tools that count as one, as `catalogue check --groups` writes."
-        ),
-    ] = None,
-    registry: RegistryFolder = REGISTRY,
-    as_json: AsJson = False,
-) -> None:
-    """Measure naming, calling, answers, form and abstention, with 95 % intervals.
-
-    Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
-    """
-    from tinr import evaluate as ev
-    from tinr.executor import corpus_executor
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
-
-    ev.documents_mode(documents)
-    shelf = Registry(registry)
-    card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    queries = ev.load_suite(suite, size, catalogue)
-    same = ev.read_equivalent(equivalent, catalogue) if equivalent else {}
-    trained = {
-        tool
-        for each in shelf.lineage(card.id)
-        for tool in each.data_position.get("queried_tools", ())
-    }
-    ev.check_splits(queries, trained)
-    done = ev.evaluate(model, codec, queries, catalogue, corpus_executor(catalogue), documents)
-    rates = ev.by_split(done, same)
-    summary = {
-        "checkpoint": card.id,
-        "suite": suite,
-        "documents": documents,
-        "eval": ev.plain(rates),
-    }
-    if out is not None:
-        ev.write_replies(out, done, documents)
-        ev.write_summary(out / f"summary.{documents}.json", summary)
-    if as_json:
-        print(json.dumps(summary))
-        return
-    table = Table(
-        "split", "metric", "value", "95 % interval", "n", title=f"{card.id}, documents {documents}"
-    )
-    for split, metrics in rates.items():
-        for name, rate in metrics.items():
-            table.add_row(split, name, *_cells(asdict(rate)))
-    Console().print(table)
 
 
 def probe_checkpoint(
@@ -107,14 +48,16 @@ def probe_checkpoint(
         return
     table = Table("probe", "value", "95 % interval", "n", title=card.id)
     for name, rate in found.items():
-        table.add_row(name, *_cells(rate))
+        table.add_row(name, *rate_cells(rate))
     Console().print(table)
 
 
 def call(
     query: Annotated[str, typer.Argument(help="What to ask.")],
     checkpoint: Checkpoint = "grpo@latest",
-    documents: Annotated[str, typer.Option(help="none or on_select.")] = "none",
+    documents: Annotated[
+        str, typer.Option(help="none, on_select, in_prompt or retrieved.")
+    ] = "none",
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -131,7 +74,8 @@ def call(
 
     _, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     asked = [Query("call", query)]
-    done = evaluate(model, codec, asked, catalogue, corpus_executor(catalogue), documents)[0]
+    executor = corpus_executor(catalogue)
+    done = evaluate(model, codec, asked, catalogue, executor, documents).done[0]
     reply = done.reply
     if as_json:
         calls = [asdict(c) for c in reply.calls]
@@ -179,7 +123,8 @@ def _coloured(pieces: Any) -> Text:
     return text
 
 
-def _cells(rate: dict[str, Any]) -> tuple[str, str, str]:
+def rate_cells(rate: dict[str, Any]) -> tuple[str, str, str]:
+    """Value, interval and n of a rate, for a table."""
     if rate["value"] is None:
         return "-", "-", "0"
     return f"{rate['value']:.1%}", f"{rate['low']:.1%} to {rate['high']:.1%}", str(rate["n"])

@@ -1,0 +1,67 @@
+"""Paired comparison of checkpoints: known differences are found, noise is not."""
+
+import numpy as np
+import pytest
+
+from tinr.compare import _corrected, _permutation_p, cell, differences
+
+METRIC = ["call_em"]
+
+
+def run(values: list[float]) -> dict:
+    return {"seen": {"call_em": {f"q{n}": v for n, v in enumerate(values)}}}
+
+
+def test_one_run_each_is_mcnemars_exact_test():
+    """6 gained, none lost: p = 2 / 64; the difference is 6 of 20."""
+    one, two = [1.0] * 8 + [0.0] * 12, [1.0] * 14 + [0.0] * 6
+    found = differences({"a": [run(one)], "b": [run(two)]}, METRIC)[0]
+    assert found.p == found.p_holm == pytest.approx(0.03125)
+    assert found.difference == pytest.approx(0.3) and found.n == 20
+    assert found.low < 0.3 < found.high
+    assert found.distinguishable and "b is better than a" in found.words()
+
+
+def test_equal_checkpoints_cannot_be_told_apart_and_the_words_say_what_could_be():
+    values = [float(n % 2) for n in range(100)]
+    found = differences({"a": [run(values)], "b": [run(values)]}, METRIC)[0]
+    assert (found.difference, found.p) == (0.0, 1.0)
+    assert "cannot be told apart" in found.words()
+
+
+def test_several_seeds_are_averaged_by_query():
+    """Query by query b is 1 where a is 0 in two of three seeds: mean difference 2/3."""
+    a = [run([0.0] * 30)] * 3
+    b = [run([1.0] * 30), run([1.0] * 30), run([0.0] * 30)]
+    found = differences({"a": a, "b": b}, METRIC)[0]
+    assert found.difference == pytest.approx(2 / 3)
+    assert found.by_seed == (1.0, 1.0, 0.0) and found.p < 0.001
+    made = cell(b, "seen", "call_em")
+    assert made is not None and made.spread == pytest.approx(3**-0.5)  # of 1, 1, 0
+    assert (made.n, made.seeds, made.value) == (30, 3, pytest.approx(2 / 3))
+
+
+def test_false_alarms_come_as_often_as_the_level_says():
+    """Two coins of the same kind, 200 times: p below 5 % in about one of twenty."""
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(200):
+        one, two = rng.random((2, 60)) < 0.5
+        alarms += _permutation_p(two.astype(float) - one) < 0.05
+    assert alarms <= 18  # 10 expected
+
+
+def test_only_shared_queries_count():
+    one, two = run([1.0, 0.0, 1.0]), run([1.0, 0.0])
+    assert differences({"a": [one], "b": [two]}, METRIC)[0].n == 2
+    assert differences({"a": [one], "b": [{"seen": {}}]}, METRIC) == []
+
+
+def test_holm_multiplies_the_smallest_most_and_never_falls():
+    """p = .01, .03, .04 of three: .03, .06, max(.06, .04) = .06."""
+    values = [0.0, 1.0]
+    base = differences({"a": [run(values)], "b": [run(values)]}, METRIC)[0]
+    from dataclasses import replace
+
+    given = [replace(base, p=p) for p in (0.04, 0.01, 0.03)]
+    assert [round(d.p_holm, 6) for d in _corrected(given)] == [0.06, 0.03, 0.06]

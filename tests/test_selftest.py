@@ -1,0 +1,48 @@
+"""Before every evaluation: references win, empty replies do not, the rest is reported apart."""
+
+from dataclasses import replace
+
+import pytest
+
+from tinr import selftest
+from tinr.catalogue import load_catalogue
+from tinr.metrics import Outcome, outcome
+from tinr.records import Call, GateFailed, Query, Reply
+from tinr.selftest import reference_reply, self_test
+from tool_corpora import suites
+
+AREA = Query("q1", "area?", ((Call("circle_area", {"radius": 3}),),))
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_every_reference_of_the_shipped_suites_scores_fully(suite):
+    documents = load_catalogue(["toolbox", "fieldkit"]).by_name
+    queries = suites.test_suite(suite, 100)
+    assert self_test(queries, documents) == {}
+    for query in queries:
+        won = outcome(reference_reply(query, documents), query, documents)
+        assert won.format_ok and False not in vars(won).values()
+
+
+def test_a_tool_without_a_document_is_unscorable_with_its_name(catalogue):
+    unknown = Query("q2", "x", ((Call("nosuch", {}),),))
+    assert "nosuch" in self_test([AREA, unknown], catalogue.by_name)["q2"]
+
+
+def test_a_reference_that_does_not_win_is_unscorable(catalogue):
+    """Strict JSON has no NaN, so no reply can equal this reference."""
+    odd = Query("q3", "x", ((Call("circle_area", {"radius": float("nan")}),),))
+    assert list(self_test([AREA, odd], catalogue.by_name)) == ["q3"]
+
+
+def test_an_empty_reply_wins_nothing(catalogue):
+    for query in (AREA, Query("q4", "hello"), Query("q5", "6 * 7?", answer="42")):
+        empty = outcome(Reply(), query, catalogue.by_name)
+        assert not any(vars(empty).values())
+
+
+def test_a_metric_that_rewards_silence_stops_the_evaluation(catalogue, monkeypatch):
+    real: Outcome = outcome(Reply(), AREA, catalogue.by_name)
+    monkeypatch.setattr(selftest, "outcome", lambda *given: replace(real, call_em=True))
+    with pytest.raises(GateFailed, match="empty reply"):
+        self_test([AREA], catalogue.by_name)

@@ -1,0 +1,78 @@
+"""Whether a model knows when to call: false calls by kind, and how well its evidence separates.
+
+The evidence of a reply is log p(<tool_token>) - log p(<response>) right after its own thought,
+whatever it wrote then; the area under the ROC curve says how often a query that needs a call
+has more of it than one that needs none. 0.5 is chance.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+from transformers import PreTrainedModel
+
+from tinr.metrics import Rate, rate
+from tinr.rollout import Conversation
+from tinr.sampler import next_logits
+from tinr.tokens import Codec
+
+RESAMPLES = 1000
+KINDS = {"chat": "no_tool", "foreign": "missing_tool", "missing": "missing_value"}
+
+
+def call_evidence(
+    model: PreTrainedModel, codec: Codec, done: Sequence[Conversation]
+) -> list[float]:
+    """For each conversation the log-odds of naming tools against answering, after its thought.
+
+    A thought that was never closed is closed where the reply went on to something else.
+    """
+    call, answer = codec.id("<tool_token>"), codec.id("<response>")
+    logits = next_logits(model, [_thought_of(codec, c) for c in done], codec.pad)
+    return (logits[:, call] - logits[:, answer]).tolist()
+
+
+def _thought_of(codec: Codec, done: Conversation) -> list[int]:
+    """The prompt and the reply up to the end of its thought."""
+    end = codec.id("</think>")
+    others = {codec.id(tag) for tag in ("<tool_token>", "<tool_call>", "<response>")}
+    ids: list[int] = []
+    for index in done.row.ids:
+        if index == end or index in others or index == codec.id(codec.frame.close):
+            break
+        ids.append(index)
+    return [*done.prompt, *ids, end]
+
+
+def auroc(expected: Sequence[bool], evidence: Sequence[float], seed: int = 0) -> Rate:
+    """Area under the ROC curve with a stratified bootstrap interval (percentiles, 95 %).
+
+    It is the share of (call, no call) pairs in the right order, ties half; None where one
+    side is missing. Source: Mann and Whitney 1947; Hanley and McNeil 1982.
+    """
+    yes = np.array([v for v, e in zip(evidence, expected, strict=True) if e])
+    no = np.array([v for v, e in zip(evidence, expected, strict=True) if not e])
+    if not len(yes) or not len(no):
+        return Rate(None, 0, None, None)
+    value = _area(yes, no)
+    rng = np.random.default_rng(seed)
+    drawn = [_area(rng.choice(yes, len(yes)), rng.choice(no, len(no))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Rate(value, len(yes) + len(no), min(float(low), value), max(float(high), value))
+
+
+def _area(yes: np.ndarray, no: np.ndarray) -> float:
+    ranks = rankdata(np.concatenate([yes, no]))[: len(yes)].sum()
+    return float((ranks - len(yes) * (len(yes) + 1) / 2) / (len(yes) * len(no)))
+
+
+def false_calls(done: Sequence[Conversation]) -> dict[str, Rate]:
+    """Kind of query that needs no call -> share of replies with a call or a named tool."""
+    groups: dict[str, list[bool]] = {}
+    for one in done:
+        if not one.query.calls:
+            kind = KINDS.get(one.query.kind, one.query.kind or "no_tool")
+            groups.setdefault(f"false_call_{kind}", []).append(
+                bool(one.reply.calls or one.reply.named)
+            )
+    return {name: rate(hits) for name, hits in sorted(groups.items())}

@@ -1,0 +1,192 @@
+"""Commands that measure checkpoints on suites of queries: eval and compare."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinr.cli.model import REGISTRY, AsJson, Checkpoint, RegistryFolder, rate_cells
+
+Size = Annotated[int, typer.Option(help="Queries per split of a shipped suite.")]
+MODES = "none, on_select, in_prompt or retrieved"
+COMPARED = (
+    "name_em",
+    "call_em",
+    "call_em_strict",
+    "call_em_lenient",
+    "answer_acc",
+    "format_ok",
+    "abstain_acc",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("eval")(evaluate_checkpoint)
+    app.command("compare")(compare_checkpoints)
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    suite: Annotated[str, typer.Option(help="in_domain, out_of_domain, or a suite folder.")],
+    documents: Annotated[str, typer.Option(help=f"{MODES}.")] = "none",
+    size: Size = 300,
+    retriever: Annotated[
+        str | None,
+        typer.Option(help="bm25, lsa, or a sentence-transformers model; default: as trained."),
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Documents that a retriever gives.")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="in_prompt: documents, the right ones among them; 0: all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
+    equivalent: Annotated[
+        Path | None,
+        typer.Option(
+            help="Groups of tools that count as one, as `catalogue check --groups` writes."
+        ),
+    ] = None,
+    registry: RegistryFolder = REGISTRY,
+    as_json: AsJson = False,
+) -> None:
+    """Measure naming, calling, answers, form and abstention, with 95 % intervals.
+
+    Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
+    """
+    from dataclasses import replace
+
+    from tinr import contest
+    from tinr import evaluate as ev
+    from tinr.executor import corpus_executor
+    from tinr.registry import Registry
+    from tinr.stage import open_checkpoint
+
+    ev.documents_mode(documents)
+    shelf = Registry(registry)
+    card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
+    given = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
+    prompt = contest.trained_prompt(card)
+    prompt = replace(prompt, **{key: v for key, v in given.items() if v is not None})
+    queries = ev.load_suite(suite, size, catalogue)
+    same = ev.read_equivalent(equivalent, catalogue) if equivalent else {}
+    ev.check_splits(queries, contest.trained_tools(shelf, card))
+    executor = corpus_executor(catalogue)
+    found = ev.evaluate(
+        model, codec, queries, catalogue, executor, documents, prompt=prompt, same=same
+    )
+    rates = ev.by_split(found)
+    summary = {
+        "checkpoint": card.id,
+        "suite": suite,
+        "documents": documents,
+        "prompt": asdict(prompt),
+        "eval": ev.plain(rates),
+        "cost": ev.costs(found),
+        "unscorable": dict(found.unscorable),
+    }
+    if out is not None:
+        ev.write_replies(out, found)
+        ev.write_summary(out / f"summary.{documents}.json", summary)
+    if as_json:
+        print(json.dumps(summary))
+        return
+    _print(card.id, summary)
+
+
+def _print(checkpoint: str, summary: dict[str, Any]) -> None:
+    console = Console()
+    title = f"{checkpoint}, documents {summary['documents']}"
+    table = Table("split", "metric", "value", "95 % interval", "n", title=title)
+    for split, metrics in summary["eval"].items():
+        for name, rate in metrics.items():
+            table.add_row(split, name, *rate_cells(rate))
+    console.print(table)
+    cost = summary["cost"]
+    console.print(
+        f"a query: {cost['prompt_tokens']:.0f} tokens of prompt, "
+        f"{cost['generated_tokens']:.0f} written, {cost['seconds']:.3f} s"
+    )
+    for query, reason in list(summary["unscorable"].items())[:5]:
+        console.print(f"not scored: {query}: {reason}", markup=False)
+    if len(summary["unscorable"]) > 5:
+        console.print(f"not scored: {len(summary['unscorable'])} queries in all")
+
+
+def compare_checkpoints(
+    refs: Annotated[list[str], typer.Argument(help="REF or REF=MODE; the first is the baseline.")],
+    suite: Annotated[
+        list[str] | None, typer.Option(help="Repeatable; default: both shipped suites.")
+    ] = None,
+    size: Size = 300,
+    registry: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoint registry; several: one for each seed.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what was measured, for the next time.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare checkpoints on the same queries, by paired tests, and say what they show.
+
+    Example: tinr compare sft@latest grpo@latest --suite in_domain
+    """
+    from tinr.compare import differences
+    from tinr.contest import read_contender, values_of
+    from tinr.records import BadInput
+    from tinr.registry import Registry
+
+    contenders = [read_contender(ref) for ref in refs]
+    if len({one.name for one in contenders}) < max(2, len(contenders)):
+        raise BadInput("compare: give two or more different checkpoints, REF or REF=MODE")
+    suites = suite or ["in_domain", "out_of_domain"]
+    shelves = [Registry(folder) for folder in registry or [REGISTRY]]
+    runs = {
+        one.name: [values_of(shelf, one, suites, size, out) for shelf in shelves]
+        for one in contenders
+    }
+    found = differences(runs, COMPARED)
+    if as_json:
+        print(json.dumps({"cells": _cells(runs), "differences": [asdict(d) for d in found]}))
+        return
+    console = Console()
+    _print_cells(runs, console)
+    for difference in found:
+        console.print(f"- {difference.words()}", markup=False, highlight=False)
+
+
+def _cells(runs: dict[str, Any]) -> dict[str, Any]:
+    """Contender -> split -> metric -> cell, as plain data."""
+    from tinr.compare import cell
+
+    splits = list(dict.fromkeys(split for some in runs.values() for one in some for split in one))
+    return {
+        name: {
+            split: {m: asdict(c) for m in COMPARED if (c := cell(some, split, m)) is not None}
+            for split in splits
+        }
+        for name, some in runs.items()
+    }
+
+
+def _print_cells(runs: dict[str, Any], console: Console) -> None:
+    cells = _cells(runs)
+    table = Table("split", "metric", *runs, "n", title="percent (95 %), spread over seeds")
+    first = next(iter(cells.values()))
+    for split in first:
+        for metric in COMPARED:
+            row = [cells[name].get(split, {}).get(metric) for name in runs]
+            if any(row):
+                n = next(one["n"] for one in row if one)
+                table.add_row(split, metric, *map(_cell_words, row), str(n))
+    console.print(table)
+
+
+def _cell_words(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return "-"
+    spread = "" if cell["spread"] is None else f" ±{100 * cell['spread']:.1f}"
+    return f"{100 * cell['value']:.1f}{spread} ({100 * cell['low']:.0f}-{100 * cell['high']:.0f})"

@@ -1,0 +1,111 @@
+"""Checkpoints evaluated side by side, with what was measured before kept in a folder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tinr
+from tinr.catalogue import Catalogue, query_line, read_jsonl, write_jsonl
+from tinr.compare import Values
+from tinr.config import build
+from tinr.evaluate import check_splits, documents_mode, evaluate, load_suite, split_of
+from tinr.executor import corpus_executor
+from tinr.metrics import METRICS
+from tinr.records import BadInput, DocumentsMode, Query
+from tinr.registry import Card, Registry
+from tinr.retrieval import DocumentsConfig
+from tinr.stage import open_checkpoint
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A registry reference and the documents mode it answers in; None: the one it learned."""
+
+    ref: str
+    documents: DocumentsMode | None = None
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return f"{self.ref}={self.documents}" if self.documents else self.ref
+
+
+def read_contender(text: str) -> Contender:
+    """`REF` or `REF=MODE`."""
+    ref, _, mode = text.partition("=")
+    if not ref:
+        raise BadInput(f"{text!r}: no checkpoint; write REF or REF=MODE")
+    return Contender(ref, documents_mode(mode) if mode else None)
+
+
+def trained_mode(card: Card) -> DocumentsMode:
+    """The documents mode that most of a checkpoint's last training was in."""
+    policy, shares = card.config.get("policy") or {}, card.config.get("documents") or {}
+    if policy.get("documents"):
+        return policy["documents"][0]
+    return max(shares, key=lambda mode: shares[mode]) if shares else "none"
+
+
+def trained_prompt(card: Card) -> DocumentsConfig:
+    """Which documents a checkpoint's prompts carried in its training."""
+    return build(DocumentsConfig, card.config.get("prompt") or {}, f"the card of {card.id}")
+
+
+def trained_tools(registry: Registry, card: Card) -> set[str]:
+    """The tools that had queries anywhere in a checkpoint's lineage, as the cards say."""
+    lineage = registry.lineage(card.id)
+    return {t for one in lineage for t in one.data_position.get("queried_tools", ())}
+
+
+def values_of(
+    registry: Registry, contender: Contender, suites: Sequence[str], size: int, kept: Path | None
+) -> Values:
+    """Split -> metric -> query -> value of one run, from `kept` where it was measured before.
+
+    Raises BadInput where the checkpoint lacks a suite's tools, or was trained on its queries.
+    """
+    card, model, codec, catalogue = open_checkpoint(registry, contender.ref)
+    mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
+    queries = [query for suite in suites for query in load_suite(suite, size, catalogue)]
+    check_splits(queries, trained_tools(registry, card))
+    path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue)}.jsonl"
+    if path is None or not path.is_file():
+        done = evaluate(
+            model,
+            codec,
+            queries,
+            catalogue,
+            corpus_executor(catalogue),
+            mode,
+            prompt=prompt,
+            title=contender.name,
+        )
+        rows = [
+            {"id": c.query.id, "split": split_of(c.query), **(asdict(o) if o else {})}
+            for c, o in zip(done.done, done.outcomes, strict=True)
+        ]
+        if path is None:
+            return _values(rows)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_jsonl(path, rows)
+    return _values([row for _, row in read_jsonl(path)])
+
+
+def _mark(queries: Sequence[Query], prompt: DocumentsConfig, catalogue: Catalogue) -> str:
+    """What determines an evaluation of one checkpoint, in short."""
+    lines = [query_line(query) for query in queries]
+    text = json.dumps([tinr.__version__, lines, asdict(prompt), catalogue.hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _values(rows: Sequence[dict[str, Any]]) -> Values:
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        for metric in METRICS:
+            if row.get(metric) is not None:
+                of_split = values.setdefault(row["split"], {})
+                of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
+    return values
