@@ -11,10 +11,15 @@ catalogue says the same of the others or the tool has no such property, gives no
     choose_default       ... with one default changed or dropped
     choose_enum          ... with one value of an enum replaced by one of another tool
     choose_required      ... with one `?` set or removed, and the default that goes with it
+
+The first three take their wrong options from other tools, where these are right: what makes
+one likely by itself favours no side. A changed signature can be told by itself: it is of a
+rarer form, or the memory of the right line needs no more than the line's beginning. `blind`
+asks the same behind another tool's token and shows how much of a hit is that.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tinr.catalogue import Catalogue, signature
@@ -30,6 +35,7 @@ from tinr.records import ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.transcript import render_message
 
+MINIMAL = ("choose_type", "choose_default", "choose_enum", "choose_required")
 WRONG = 3  # options beside the right one, where there are as many
 
 
@@ -59,6 +65,17 @@ def make_choices(catalogue: Catalogue, frame: Frame, seed: int = 0) -> dict[str,
                  for doc in catalogue.tools)  # fmt: skip
         made[kind] = [choice for choice in asked if len(choice.options) > 1]
     return made
+
+
+def blind(choices: Sequence[Choice], catalogue: Catalogue, frame: Frame) -> list[Choice]:
+    """The same options behind the token of a tool half the catalogue away."""
+    tools = catalogue.tools
+    place = {doc.name: number for number, doc in enumerate(tools)}
+    others = (tools[(place[c.about] + len(tools) // 2) % len(tools)] for c in choices)
+    return [
+        replace(choice, prompt=tuple(ask_about(other, frame, TO_SIGNATURE[0])))
+        for choice, other in zip(choices, others, strict=True)
+    ]
 
 
 def chance(choices: Sequence[Choice]) -> float | None:

@@ -16,7 +16,8 @@ BLOCK = 200  # resamples drawn at a time
 class Figure:
     """A value with its 95 % interval over `n` cases; no n: everything None.
 
-    `chance`: what one who knows nothing would reach; None where that has no meaning.
+    `chance`: what guessing would reach, `blind`: what this model reached without being told
+    which tool it is about; None where that has no meaning or was not measured.
     """
 
     value: float | None
@@ -24,12 +25,13 @@ class Figure:
     high: float | None
     n: int
     chance: float | None = None
+    blind: float | None = None
 
 
-def share(hits: Sequence[bool], chance: float | None = None) -> Figure:
-    """The share of hits with the Wilson score interval at 95 %."""
+def share(hits: Sequence[bool], chance: float | None = None, blind: Sequence[bool] = ()) -> Figure:
+    """The share of hits with the Wilson score interval at 95 %, and that of the blind hits."""
     found = rate(hits)
-    return Figure(found.value, found.low, found.high, found.n, chance)
+    return Figure(found.value, found.low, found.high, found.n, chance, rate(blind).value)
 
 
 def ratio(

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue
-from tinr.choices import chance, make_choices
+from tinr.choices import MINIMAL, Choice, blind, chance, make_choices
 from tinr.intervals import Figure, plain, share
 from tinr.likelihood import decode_among, hits
 from tinr.pairs import ask_token
@@ -55,7 +55,7 @@ def knowledge(
     """
     model.eval()
     figures = {
-        kind: share(hits(model, codec, choices), chance(choices))
+        kind: _chosen(model, codec, catalogue, kind, choices)
         for kind, choices in make_choices(catalogue, codec.frame, seed).items()
     }
     guess = 1 / len(catalogue.tools)
@@ -69,6 +69,14 @@ def knowledge(
         ):
             figures |= _by_split(name, found, catalogue, splits or {}, guess)
     return figures
+
+
+def _chosen(
+    model: PreTrainedModel, codec: Codec, catalogue: Catalogue, kind: str, choices: list[Choice]
+) -> Figure:
+    found = hits(model, codec, choices)
+    unseen = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
+    return share(found, chance(choices), hits(model, codec, unseen))
 
 
 def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:

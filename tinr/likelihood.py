@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 from tinr.choices import Choice
 from tinr.tokens import Codec, Piece
 
-BATCH_TOKENS = 8192  # of all rows of a batch, padding included
+BATCH_TOKENS = 4096  # of all rows of a batch, padding included
 BATCH_LOGITS = 100_000_000  # numbers in the logits of a batch: 400 MB
 
 Tree = dict[int, Any]  # id -> what may follow, or the name of the option that ends here
