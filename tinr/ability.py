@@ -124,7 +124,7 @@ def _shift_figures(
 def _choice_figures(
     base: PreTrainedModel, base_codec: Codec, model: PreTrainedModel, codec: Codec, seed: int
 ) -> dict[str, Figure]:
-    choices = generic_choices(base_codec, seed)
+    choices = generic_choices(base_codec, CHOICES, seed)
     guess = chance(choices)
     return {
         "choice": share(hits(model, codec, choices), guess),
@@ -132,7 +132,7 @@ def _choice_figures(
     }
 
 
-def generic_choices(codec: Codec, seed: int, count: int = CHOICES) -> list[Choice]:
+def generic_choices(codec: Codec, count: int, seed: int) -> list[Choice]:
     """Questions for one of several named values, the others being wrong; options in the
     form the base was taught, or as plain text where it has no markers or tags."""
     rng = Random(f"{seed}/tax/choice")

@@ -42,10 +42,9 @@ def text_nats(
     """For each stretch of text its nats, its predicted ids and their bytes.
 
     Over the whole vocabulary, so what goes to new entries costs. The first id of a stretch
-    has nothing before it and is not predicted, unless the tokenizer has a beginning of text.
+    has nothing before it and is not predicted, unless the tokenizer begins texts with a mark.
     """
-    begin: Any = codec.tokenizer.bos_token_id
-    head = [] if begin is None else [begin]
+    head = _head(codec)
     rows = [[*head, *stretch] for text in texts for stretch in _stretches(codec, text)]
     sums: dict[int, tuple[float, int, int]] = {}
     for batch in _sequences(model, rows):
@@ -55,6 +54,12 @@ def text_nats(
             nats = -logp[place, : len(told)].gather(1, told[:, None]).double().sum()
             sums[i] = (float(nats), len(told), _size(codec, rows[i]))
     return [sums[i] for i in range(len(rows))]
+
+
+def _head(codec: Codec) -> list[int]:
+    """The ids that the tokenizer itself puts before a text."""
+    marked, bare = (codec.tokenizer.encode("a", add_special_tokens=add) for add in (True, False))
+    return marked[: -len(bare)] if marked[-len(bare) :] == bare else []
 
 
 def _stretches(codec: Codec, text: str) -> Iterator[list[int]]:

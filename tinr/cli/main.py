@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinr.cli import bench, catalogue, model, phase, registry, traces
+from tinr.cli import bench, catalogue, knowledge, model, phase, registry, traces
 from tinr.records import BadInput, GateFailed
 
 # Facts of the machine, unless the user set them: our own progress bars and errors say what
@@ -40,6 +40,7 @@ app.add_typer(traces.app, name="traces")
 app.add_typer(bench.app, name="bench")
 phase.register(app)
 model.register(app)
+knowledge.register(app)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands that use a checkpoint or score replies: eval, probe, call, score."""
+"""Commands that use a checkpoint or score replies: eval, call, score."""
 
 import json
 from dataclasses import asdict
@@ -26,7 +26,6 @@ COLOURS = {
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("eval")(evaluate_checkpoint)
-    app.command("probe")(probe_checkpoint)
     app.command("call")(call)
     app.command("score")(score_replies)
 
@@ -86,28 +85,6 @@ def evaluate_checkpoint(
     for split, metrics in rates.items():
         for name, rate in metrics.items():
             table.add_row(split, name, *_cells(asdict(rate)))
-    Console().print(table)
-
-
-def probe_checkpoint(
-    checkpoint: Checkpoint, registry: RegistryFolder = REGISTRY, as_json: AsJson = False
-) -> None:
-    """Ask a checkpoint what it knows of its tools: document -> token, token -> document, schema.
-
-    Example: tinr probe --checkpoint align@latest
-    """
-    from tinr.probe import probe
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
-
-    card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    found = {name: asdict(rate) for name, rate in probe(model, codec, catalogue).items()}
-    if as_json:
-        print(json.dumps({"checkpoint": card.id, "probe": found}))
-        return
-    table = Table("probe", "value", "95 % interval", "n", title=card.id)
-    for name, rate in found.items():
-        table.add_row(name, *_cells(rate))
     Console().print(table)
 
 
