@@ -32,6 +32,8 @@ EVERYDAY = (
 # seen tools' training queries have 1.6 and 2.3 of about ten words (docs/notebook.md).
 TELLING = (1, 1, 2, 2, 2, 3, 3, 4, 6)
 STRANGE = (0, 0, 1, 1, 2, 3)
+# How many words of the document a query of each degree of vagueness has, telling ones first.
+DEGREES = {"explicit": 8, "usual": 3, "vague": 1}
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
     "Please",
@@ -66,12 +68,7 @@ class Wording:
         Required parameters always have a value, optional ones half of the time; that of
         the parameter `without` is only spoken of in the text.
         """
-        required = set(doc.parameters.get("required", ()))
-        chosen = {
-            name: schema_value(rng, spec)
-            for name, spec in doc.parameters.get("properties", {}).items()
-            if name in required or rng.random() < 0.5
-        }
+        chosen = _values(doc, rng)
         parts = [
             _spoken(name, value, rng) if name != without else _unsaid(name, rng)
             for name, value in chosen.items()
@@ -84,11 +81,36 @@ class Wording:
         text = " ".join(_interleave(about, parts, rng))
         return text + rng.choice(("", ".", "?")), Call(doc.name, chosen)
 
+    def at_degrees(self, doc: ToolDoc, rng: Random) -> tuple[dict[str, str], Call]:
+        """One request worded at the three DEGREES of vagueness, and its call.
+
+        The degrees differ only in how many words of the document stand there, telling ones
+        first, then the rarest: the values, how and where they are said, and the words around
+        them are the same, and a vaguer query's words are among those of the less vague.
+        """
+        values = _values(doc, rng)
+        parts = [_spoken(name, value, rng) for name, value in values.items()]
+        words = list(dict.fromkeys(_described(doc)))
+        others = sorted(words, key=lambda word: self.commonness[_stem(word)])
+        telling = [word for word in others if self._telling(word)]
+        rng.shuffle(telling)
+        ranked = list(dict.fromkeys([*telling, *others]))
+        opening = rng.choice(OPENINGS)
+        around = [rng.choice(EVERYDAY) for _ in range(rng.randint(1, 4))]
+        behind = rng.random() < 0.75
+        texts: dict[str, str] = {}
+        for degree, count in DEGREES.items():
+            kept = set(ranked[:count])
+            about = [word for word in words if word in kept]
+            said = [*about, *around, *parts] if behind else [*around, *parts, *about]
+            texts[degree] = " ".join([opening, *said]) + "?"
+        return texts, Call(doc.name, values)
+
     def _about(self, doc: ToolDoc, rng: Random) -> list[str]:
         """The words that say what is wanted, among others that say nothing."""
         if rng.random() < 0.15:  # the description, or a sentence of it, as it stands
             return rng.choice((*sentences(doc), doc.description)).rstrip(".").split()
-        words = f"{_spaced(doc.name)} {doc.description}".replace(",", "").rstrip(".").split()
+        words = _described(doc)
         telling = [place for place, word in enumerate(words) if self._telling(word)]
         others = [place for place in range(len(words)) if place not in telling]
         kept = rng.sample(telling, min(len(telling), rng.choice(TELLING)))
@@ -115,6 +137,21 @@ class Wording:
 
     def _telling(self, word: str) -> bool:
         return self.commonness[_stem(word)] <= max(2, len(self.catalogue.tools) // 30)
+
+
+def _values(doc: ToolDoc, rng: Random) -> dict[str, Any]:
+    """Open values for the required parameters, and for an optional one half of the time."""
+    required = set(doc.parameters.get("required", ()))
+    return {
+        name: schema_value(rng, spec)
+        for name, spec in doc.parameters.get("properties", {}).items()
+        if name in required or rng.random() < 0.5
+    }
+
+
+def _described(doc: ToolDoc) -> list[str]:
+    """The words of name and description, in order."""
+    return f"{_spaced(doc.name)} {doc.description}".replace(",", "").rstrip(".").split()
 
 
 def _words(doc: ToolDoc) -> list[str]:

@@ -245,8 +245,8 @@ def _list(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     return _answering(f"As a JSON list: {shown}", json.dumps(values), frame)
 
 
-def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
-    """Several named values, one is asked for."""
+def pick_question(rng: Random, level: Level = HARD) -> tuple[str, str, list[str]]:
+    """Several named values and one that is asked for: the question, that value, the others."""
     slots = list({s.name: s for s in _slots(rng, level) + _slots(rng, level)}.values())
     wanted = rng.choice(slots)
     asked = rng.choice(("What is the", "Give the", "Which"))
@@ -255,7 +255,12 @@ def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
         rng.choice(forms).format(s.name.replace("_", " "), s.shown) for s in slots
     )
     query = f"{told}. {asked} {wanted.name.replace('_', ' ')}?"
-    return _answering(query, wanted.shown, frame)
+    return query, wanted.shown, [slot.shown for slot in slots if slot is not wanted]
+
+
+def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
+    query, value, _ = pick_question(rng, level)
+    return _answering(query, value, frame)
 
 
 def _english(rng: Random, frame: Frame, level: Level) -> list[Piece]:

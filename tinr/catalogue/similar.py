@@ -54,6 +54,25 @@ def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Nea
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
+def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[str]]:
+    """For each document the names of the `count` others most like it, nearest first.
+
+    The measure is that of `near_duplicates`; ties stand in the order of `docs`.
+    """
+    matrix = _tf_idf([words_of_document(doc) for doc in docs])
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(docs), BLOCK):
+        block = matrix[start : start + BLOCK]
+        likeness = (
+            -(block @ matrix.T).toarray() if matrix.shape[1] else np.zeros((BLOCK, len(docs)))
+        )
+        for row, doc in enumerate(docs[start : start + BLOCK]):
+            likeness[row, start + row] = np.inf
+            order = np.argsort(likeness[row], kind="stable")[: min(count, len(docs) - 1)]
+            found[doc.name] = [docs[place].name for place in order]
+    return found
+
+
 def groups(pairs: Sequence[Near]) -> list[list[str]]:
     """The names that pairs connect, largest group first: tools a query cannot tell apart."""
     parent: dict[str, str] = {}

@@ -9,10 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tinr.cli.model import REGISTRY, AsJson, Checkpoint, RegistryFolder, rate_cells
+from tinr.cli.options import (
+    REGISTRY,
+    AsJson,
+    Checkpoint,
+    Documents,
+    RegistryFolder,
+    rate_cells,
+)
 
 Size = Annotated[int, typer.Option(help="Queries per split of a shipped suite.")]
-MODES = "none, on_select, in_prompt or retrieved"
 COMPARED = (
     "name_em",
     "call_em",
@@ -33,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def evaluate_checkpoint(
     checkpoint: Checkpoint,
     suite: Annotated[str, typer.Option(help="in_domain, out_of_domain, or a suite folder.")],
-    documents: Annotated[str, typer.Option(help=f"{MODES}.")] = "none",
+    documents: Documents = "none",
     size: Size = 300,
     retriever: Annotated[
         str | None,

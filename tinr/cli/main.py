@@ -13,7 +13,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinr.cli import bench, catalogue, evaluation, model, phase, registry, study, traces
+from tinr.cli import (
+    bench,
+    catalogue,
+    evaluation,
+    knowledge,
+    model,
+    phase,
+    registry,
+    study,
+    traces,
+)
 from tinr.records import BadInput, GateFailed
 
 # Facts of the machine, unless the user set them: our own progress bars and errors say what
@@ -42,6 +52,7 @@ app.add_typer(study.app, name="study")
 phase.register(app)
 model.register(app)
 evaluation.register(app)
+knowledge.register(app)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands that use a checkpoint or score replies: probe, call, score."""
+"""Commands that use a checkpoint or score replies: call, score."""
 
 import json
 from dataclasses import asdict
@@ -7,13 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or phase@latest.")]
-RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-REGISTRY = Path("runs/registry")
+from tinr.cli.options import REGISTRY, AsJson, Checkpoint, Documents, RegistryFolder
+
 COLOURS = {
     "think": "dim",
     "tool_token": "magenta",
@@ -25,39 +22,14 @@ COLOURS = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command("probe")(probe_checkpoint)
     app.command("call")(call)
     app.command("score")(score_replies)
-
-
-def probe_checkpoint(
-    checkpoint: Checkpoint, registry: RegistryFolder = REGISTRY, as_json: AsJson = False
-) -> None:
-    """Ask a checkpoint what it knows of its tools: document -> token, token -> document, schema.
-
-    Example: tinr probe --checkpoint align@latest
-    """
-    from tinr.probe import probe
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
-
-    card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    found = {name: asdict(rate) for name, rate in probe(model, codec, catalogue).items()}
-    if as_json:
-        print(json.dumps({"checkpoint": card.id, "probe": found}))
-        return
-    table = Table("probe", "value", "95 % interval", "n", title=card.id)
-    for name, rate in found.items():
-        table.add_row(name, *rate_cells(rate))
-    Console().print(table)
 
 
 def call(
     query: Annotated[str, typer.Argument(help="What to ask.")],
     checkpoint: Checkpoint = "grpo@latest",
-    documents: Annotated[
-        str, typer.Option(help="none, on_select, in_prompt or retrieved.")
-    ] = "none",
+    documents: Documents = "none",
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -121,10 +93,3 @@ def _coloured(pieces: Any) -> Text:
         if piece.token and piece.text.startswith("</"):
             text.append("\n")
     return text
-
-
-def rate_cells(rate: dict[str, Any]) -> tuple[str, str, str]:
-    """Value, interval and n of a rate, for a table."""
-    if rate["value"] is None:
-        return "-", "-", "0"
-    return f"{rate['value']:.1%}", f"{rate['low']:.1%} to {rate['high']:.1%}", str(rate["n"])

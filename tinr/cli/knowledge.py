@@ -1,0 +1,136 @@
+"""Commands that ask what a checkpoint knows and what that cost: probe, tax."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinr.cli.options import REGISTRY, AsJson, Checkpoint, RegistryFolder
+from tinr.records import BadInput
+
+if TYPE_CHECKING:
+    from tinr.registry import Card, Registry
+
+Seed = Annotated[int, typer.Option(help="Of what is drawn: options, queries, samples.")]
+SHARES = ("choice", "choice_base")  # measures of the tax shown in percent
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("probe")(probe_checkpoint)
+    app.command("tax")(tax_checkpoint)
+
+
+def probe_checkpoint(
+    checkpoint: Checkpoint,
+    full: Annotated[
+        bool, typer.Option("--full", help="Multiple choice and vague queries as well.")
+    ] = False,
+    seed: Seed = 0,
+    registry: RegistryFolder = REGISTRY,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a checkpoint what it knows of its tools: document -> token, token -> document, schema.
+
+    Example: tinr probe --checkpoint align@latest --full
+    """
+    from tinr.knowledge import knowledge_summary
+    from tinr.probe import probe
+    from tinr.registry import Registry
+    from tinr.stage import open_checkpoint
+
+    shelf = Registry(registry)
+    card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
+    said: dict[str, Any] = {
+        "checkpoint": card.id,
+        "probe": {name: asdict(rate) for name, rate in probe(model, codec, catalogue).items()},
+    }
+    if full:
+        splits = _splits(shelf, card, [doc.name for doc in catalogue.tools])
+        said["knowledge"] = knowledge_summary(model, codec, catalogue, splits, seed)
+    if as_json:
+        print(json.dumps(said))
+        return
+    rows = said["probe"] | said.get("knowledge", {})
+    _print(card.id, "probe", {name: (row, True) for name, row in rows.items()})
+
+
+def tax_checkpoint(
+    checkpoint: Checkpoint,
+    base: Annotated[str, typer.Option(help="Registry reference; empty: its first ancestor.")] = "",
+    text: Annotated[
+        Path | None, typer.Option(help="Plain text nobody trained on; empty lines part it.")
+    ] = None,
+    seed: Seed = 0,
+    registry: RegistryFolder = REGISTRY,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the tools cost a checkpoint in general ability, against its base.
+
+    Example: tinr tax --checkpoint grpo@latest
+    """
+    from tinr.ability import tax_summary
+    from tinr.model import load
+    from tinr.registry import Registry
+    from tinr.tokens import Codec
+
+    texts = read_texts(text) if text is not None else []
+    shelf = Registry(registry)
+    card, folder = shelf.open(checkpoint)
+    root, root_folder = shelf.open(base or shelf.lineage(card.id)[0].id)
+    (model, tokenizer), (first, first_tokenizer) = load(folder), load(root_folder)
+    found = tax_summary(first, Codec(first_tokenizer), model, Codec(tokenizer), texts, seed)
+    if as_json:
+        print(json.dumps({"checkpoint": card.id, "base": root.id, "tax": found}))
+        return
+    rows = {name: (row, name in SHARES) for name, row in found.items()}
+    _print(f"{card.id} against {root.id}", "measure", rows)
+
+
+def read_texts(path: Path) -> list[str]:
+    """The paragraphs of a UTF-8 text file; BadInput where it has none."""
+    try:
+        whole = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    texts = [part.strip() for part in whole.replace("\r\n", "\n").split("\n\n") if part.strip()]
+    if not texts:
+        raise BadInput(f"{path}: no text in it; give plain text, empty lines between paragraphs")
+    return texts
+
+
+def _splits(shelf: "Registry", card: "Card", names: list[str]) -> dict[str, str]:
+    """The shipped corpora's splits, or those that the lineage tells: tools with queries or not."""
+    from tool_corpora.suites import splits
+
+    known = splits()
+    if set(names) <= set(known):
+        return {name: known[name] for name in names}
+    lineage = shelf.lineage(card.id)
+    queried = {tool for one in lineage for tool in one.data_position.get("queried_tools", ())}
+    return {name: "seen" if name in queried else "unseen" for name in names} if queried else {}
+
+
+def _print(title: str, noun: str, rows: Mapping[str, tuple[dict[str, Any], bool]]) -> None:
+    """A table of figures, each with whether it is a share."""
+    table = Table(noun, "value", "95 % interval", "n", "chance", "blind", title=title)
+    for name, (row, is_share) in rows.items():
+        value, low, high, chance, blind = (
+            _shown(row.get(key), is_share) for key in ("value", "low", "high", "chance", "blind")
+        )
+        interval = f"{low} to {high}" if row["n"] else "-"
+        table.add_row(name, value, interval, str(row["n"]), chance, blind)
+    Console().print(table)
+
+
+def _shown(value: float | None, is_share: bool) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if is_share else f"{value:.4g}"

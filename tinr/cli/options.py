@@ -1,0 +1,20 @@
+"""Options that several commands share, and how a rate stands in a table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or phase@latest.")]
+RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retrieved.")]
+REGISTRY = Path("runs/registry")
+
+
+def rate_cells(rate: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Value, interval and n of a rate, for a table."""
+    if rate["value"] is None:
+        return "-", "-", "0"
+    return f"{rate['value']:.1%}", f"{rate['low']:.1%} to {rate['high']:.1%}", str(rate["n"])

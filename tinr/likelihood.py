@@ -1,0 +1,210 @@
+"""How probable given continuations are, and the best one under a constraint.
+
+A prompt is read once and its cache shared by its options. Options are pieces, so a tool
+counts alike whether it is one vocabulary entry or spelled in several.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from tinr.choices import Choice
+from tinr.tokens import Codec, Piece
+
+BATCH_TOKENS = 4096  # of all rows of a batch, padding included
+BATCH_LOGITS = 100_000_000  # numbers in the logits of a batch: 400 MB
+
+Tree = dict[int, Any]  # id -> what may follow, or the name of the option that ends here
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The log-probability of one option after its prompt, in nats, and its length."""
+
+    total: float
+    tokens: int
+
+    @property
+    def mean(self) -> float:
+        """Nats a token."""
+        return self.total / max(1, self.tokens)
+
+
+@torch.inference_mode()
+def likelihoods(
+    model: PreTrainedModel, codec: Codec, choices: Sequence[Choice]
+) -> list[list[Likelihood]]:
+    """The likelihood of every option of every choice, in their order.
+
+    Prompts must not be empty. The same batch gives the same numbers; another batch may
+    differ in the last digits.
+    """
+    prompts = [codec.encode(choice.prompt)[0] for choice in choices]
+    options = [[codec.encode(option)[0] for option in choice.options] for choice in choices]
+    longest = [max(map(len, given)) for given in options]
+    found: dict[int, list[Likelihood]] = {}
+    sizes = [(len(p), len(p) + most, len(given))
+             for p, most, given in zip(prompts, longest, options, strict=True)]  # fmt: skip
+    for batch in _batches(sizes, batch_tokens(model)):
+        scored = _score(model, [prompts[i] for i in batch], [options[i] for i in batch], codec.pad)
+        found.update(zip(batch, scored, strict=True))
+    return [found[i] for i in range(len(choices))]
+
+
+def hits(model: PreTrainedModel, codec: Codec, choices: Sequence[Choice]) -> list[bool]:
+    """Whether the right option is likelier than every other; a tie is a miss."""
+    scored = likelihoods(model, codec, choices)
+    return [_right(choice, found) for choice, found in zip(choices, scored, strict=True)]
+
+
+def _right(choice: Choice, found: Sequence[Likelihood]) -> bool:
+    right, *others = (one.mean if choice.even else one.total for one in found)
+    return all(right > other for other in others)
+
+
+@torch.inference_mode()
+def decode_among(
+    model: PreTrainedModel,
+    codec: Codec,
+    prompts: Sequence[Sequence[Piece]],
+    options: Mapping[str, Sequence[Piece]],
+) -> list[str]:
+    """Greedy decoding in which only the options can be written: the one written at each prompt.
+
+    Each step takes the likeliest id that goes on with an option. Where every option is one
+    id, that is the likeliest option.
+    """
+    tree = _tree({name: codec.encode(pieces)[0] for name, pieces in options.items()})
+    ids = [codec.encode(prompt)[0] for prompt in prompts]
+    found: dict[int, str] = {}
+    sizes = [(len(p), len(p), 1) for p in ids]
+    for batch in _batches(sizes, batch_tokens(model)):
+        found.update(zip(batch, _descend(model, [ids[i] for i in batch], tree, codec.pad),
+                         strict=True))  # fmt: skip
+    return [found[i] for i in range(len(prompts))]
+
+
+def batch_tokens(model: PreTrainedModel) -> int:
+    """Tokens that a batch may have, so that its logits stay in memory."""
+    rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
+    return max(1, min(BATCH_TOKENS, BATCH_LOGITS // int(rows)))
+
+
+def _batches(sizes: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[int]]:
+    """Numbers of items, short prompts first: (prompt, whole width, rows) -> batches of `tokens`.
+
+    An item larger than a batch is a batch of its own.
+    """
+    batch: list[int] = []
+    width = rows = 0
+    for item in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        width, rows = max(width, sizes[item][1]), rows + sizes[item][2]
+        if batch and width * rows > tokens:
+            yield batch
+            batch, width, rows = [], sizes[item][1], sizes[item][2]
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _score(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    options: Sequence[Sequence[Sequence[int]]],
+    pad: int,
+) -> list[list[Likelihood]]:
+    """Options of each prompt: their first id from the prompt's end, the rest from themselves."""
+    logits, mask, cache = _read(model, prompts, pad)
+    first = torch.log_softmax(logits, -1)
+    owner = [row for row, given in enumerate(options) for _ in given]
+    flat = [option for given in options for option in given]
+    totals = [float(first[o, option[0]]) if option else 0.0
+              for o, option in zip(owner, flat, strict=True)]  # fmt: skip
+    longest = max((len(option) - 1 for option in flat), default=0)
+    if longest > 0:
+        rows = torch.tensor(owner, device=model.device)
+        cache.batch_select_indices(rows)
+        fed = _padded([option[:-1] for option in flat], longest, pad, model)
+        asked = _padded([option[1:] for option in flat], longest, pad, model)
+        real = _padded([[1] * (len(option) - 1) for option in flat], longest, 0, model)
+        seen = torch.cat([mask[rows], real], 1)
+        logp = torch.log_softmax(_step(model, fed, seen, cache).float(), -1)
+        given = logp.gather(2, asked[:, :, None]).squeeze(2).double() * real
+        totals = [a + b for a, b in zip(totals, given.sum(1).tolist(), strict=True)]
+    scored = iter(Likelihood(t, len(o)) for t, o in zip(totals, flat, strict=True))
+    return [[next(scored) for _ in given] for given in options]
+
+
+def _descend(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], tree: Tree, pad: int
+) -> list[str]:
+    logits, mask, cache = _read(model, prompts, pad)
+    nodes: list[Any] = [tree] * len(prompts)
+    while True:
+        fed = [pad] * len(nodes)
+        for row, node in enumerate(nodes):
+            if isinstance(node, dict):
+                allowed = list(node)
+                fed[row] = allowed[int(logits[row, allowed].argmax())]
+                nodes[row] = node[fed[row]]
+        if not any(isinstance(node, dict) for node in nodes):
+            return nodes
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        step = torch.tensor(fed, device=model.device)[:, None]
+        logits = _step(model, step, mask, cache)[:, -1].float()
+
+
+def _tree(options: Mapping[str, Sequence[int]]) -> Tree:
+    """The options' ids as a prefix tree; ValueError where one is empty or begins another."""
+    tree: Tree = {}
+    for name, ids in options.items():
+        node: Any = tree
+        for index in ids[:-1]:
+            node = node.setdefault(index, {}) if isinstance(node, dict) else None
+        if not ids or not isinstance(node, dict) or ids[-1] in node:
+            raise ValueError(f"option {name!r} is empty, or it and another begin alike and end")
+        node[ids[-1]] = name
+    return tree
+
+
+def _read(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int
+) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
+    """Logits (B, V) float32 after each prompt, the mask (B, T), prompts padded left, the cache."""
+    width = max(map(len, prompts))
+    ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
+    real = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+    mask = torch.tensor(real, device=model.device)
+    cache = DynamicCache()
+    logits = _step(model, torch.tensor(ids, device=model.device), mask, cache, keep=1)
+    return logits[:, -1].float(), mask, cache
+
+
+def _step(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    cache: DynamicCache,
+    keep: int = 0,
+) -> torch.Tensor:
+    """Logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them."""
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    return model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=keep,
+    ).logits
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], width: int, pad: int, model: PreTrainedModel
+) -> torch.Tensor:
+    """(R, width), padded right."""
+    filled = [[*row, *[pad] * (width - len(row))] for row in rows]
+    return torch.tensor(filled, device=model.device)
