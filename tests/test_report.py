@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from report_parts import whole_run, write_lines
 from rich.console import Console
+from typer.testing import CliRunner
 
+from tinr.cli.main import app
 from tinr.records import BadInput
 from tinr.report import headline, phase_table, print_table, read_summary, write_report
 
@@ -418,3 +420,15 @@ def test_broken_replies_stop_with_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput, match=r"replies\.none\.jsonl:2: no reply") as caught:
         write_report(run)
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_marks_what_differs_from_the_phases_own_defaults(tmp_path: Path) -> None:
+    run = write_run(tmp_path, summary())
+    config = {"seed": 0, "size": 7, "policy": {"temperature": 0.25}}
+    (run / "logs" / "grpo.config.json").write_text(json.dumps(config))
+    done = CliRunner().invoke(app, ["report", "--run", str(run)])
+    assert done.exit_code == 0 and done.stdout.strip() == str(run / "report.html")
+    rows = {row["label"]: row["cells"] for row in tables_of(run)["config-grpo"]["rows"]}
+    # seed 0 is the default: no mark; the other two differ
+    assert rows["seed"] == ["0", None] and None not in rows["size"]
+    assert rows["policy.temperature"] == ["0.25", "1.0"]
