@@ -42,7 +42,7 @@ def without(key: str) -> dict[str, Any]:
     return {"name": "area", "arguments": {k: v for k, v in AREA["arguments"].items() if k != key}}
 
 
-OTHER = {"name": "volume", "arguments": AREA["arguments"]}
+OTHER = {"name": "volume", "arguments": {"side": 1}}
 CASES = {
     "right": (row(reply(AREA), [AREA], True), "right", ()),
     "right in another order": (row(reply(TIME, AREA), [AREA, TIME], True), "right", ()),
@@ -97,6 +97,8 @@ def test_what_may_be_left_out_is_not_missed() -> None:
     accept = [{"name": "area", "arguments": {"unit": ["cm", ""], "radius": [3]}}]
     faulty = row(reply({"name": "area", "arguments": {"radius": 4}}), [AREA], False, accept=accept)
     assert judged(faulty).words == ("area: radius is 4, expected is 2",)
+    faulty = row(reply(changed(radius=3, unit="km")), [AREA], False, accept=accept)
+    assert judged(faulty).words == ('area: unit is "km", expected is "m"',)
 
 
 def test_calls_of_one_tool_are_compared_with_the_most_alike() -> None:

@@ -29,6 +29,7 @@ from tinr.report.tables import (
     as_markdown,
     duration,
     escaped,
+    number,
     sizes,
 )
 
@@ -71,6 +72,7 @@ def as_page(report: Report) -> str:
         "duration": duration,
         "sizes": sizes,
         "numeric": numeric,
+        "number": number,
         "drawn": Markup,  # our own plots alone
     }
     return environment.get_template("report.html.j2").render(report=report, kinds=KINDS)
@@ -87,9 +89,10 @@ def kind_of(cell: Cell) -> str:
 
 def numeric(table: Table) -> list[bool]:
     """Of every column whether it holds numbers, which stand to the right."""
-    numbers = {"count", "number", "seconds"}
+    numbers = {"count", "number", "seconds"}  # beside them nothing, or an empty text
     columns = zip(*(row.cells for row in table.rows), strict=True)
-    return [{kind_of(cell) for cell in column} - {"none"} <= numbers for column in columns]
+    kinds = ({kind_of(c) for c in column if c != ""} - {"none"} for column in columns)
+    return [bool(kind) and kind <= numbers for kind in kinds]
 
 
 def as_json(report: Report) -> str:

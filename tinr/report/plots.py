@@ -77,9 +77,9 @@ def curve_plot(curve: Curve) -> str:
             axes.yaxis.set_major_locator(FixedLocator(_steps(*axes.get_ylim())))
         else:
             axes.set_ylim(bottom=0, top=1 if curve.drawn.share else None)
-            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         return _svg(figure, curve.key, f"{curve.phase}, {curve.drawn.title}", curve.said)
 
@@ -116,7 +116,7 @@ def phase_plot(
         axes.set_ylim(0, 100)
         axes.set_xlim(-0.35, len(phases) - 0.65)
         axes.set_xticks(range(len(phases)), phases)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         return _svg(figure, key, title, f"Percent. {'; '.join(said)}.")
 
 

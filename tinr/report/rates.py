@@ -195,7 +195,10 @@ def comparison_table(change: Mapping[str, Any]) -> Table:
 
 
 def time_table(summary: Mapping[str, Any], tokens: Mapping[str, float | None]) -> Table | None:
-    """Part of the run -> checkpoint, tokens trained on, time, share of the time."""
+    """Part of the run -> checkpoint, tokens trained on, time, share of the time.
+
+    Empty text stands where a fact does not apply, None where it is missing.
+    """
     seconds = {p: at(summary, "phases", p, "seconds") for p in phases_of(summary)}
     spent = sum(value or 0 for value in seconds.values())
     total = max(at(summary, "seconds") or 0, spent)
@@ -210,10 +213,10 @@ def time_table(summary: Mapping[str, Any], tokens: Mapping[str, float | None]) -
         )
         rows.append(Row(phase, cells))
     if total > spent:
-        rest = (None, None, Seconds(total - spent), Rate((total - spent) / total, 0, None, None))
+        rest = ("", "", Seconds(total - spent), Rate((total - spent) / total, 0, None, None))
         rows.append(Row("rest: corpora, gates, evaluation", rest))
     if total:
-        rows.append(Row("all", (None, None, Seconds(total), None)))
+        rows.append(Row("all", ("", "", Seconds(total), Rate(1.0, 0, None, None))))
     columns = ("checkpoint", "tokens trained on", "time", "% of the time")
     return filled(Table("time", "Time and checkpoints", columns, tuple(rows), "part"))
 
@@ -227,7 +230,7 @@ def prompt_table(summary: Mapping[str, Any]) -> Table | None:
     }
     none = prompts.get("none")
     rows = (
-        Row(mode_word(mode), (float(tokens), f"{tokens / none:.3g}" if none else None))
+        Row(mode_word(mode), (float(tokens), tokens / none if none else None))
         for mode, tokens in prompts.items()
     )
     columns = ("tokens a query", "times as long")

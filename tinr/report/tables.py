@@ -106,10 +106,8 @@ def as_text(cell: Cell) -> str:
             return text
         case Seconds(seconds=seconds):
             return duration(seconds)
-        case int():
-            return f"{cell:,}"
-        case float():
-            return f"{cell:,.1f}"
+        case int() | float():
+            return number(cell)
     return cell
 
 
@@ -119,6 +117,13 @@ def _measured(
     beside = [] if low is None or high is None else [f"{scale * low:{form}}-{scale * high:{form}}"]
     beside += [f"n={n}"] if n else []
     return value + (f" ({', '.join(beside)})" if beside else "")
+
+
+def number(value: int | float) -> str:
+    """1,234 or 1,234.5 or 1.23."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def duration(seconds: float) -> str:
