@@ -50,6 +50,12 @@ def test_a_loss_over_orders_of_magnitude_has_a_log_axis(values, log) -> None:
     assert log or "0" in labels
 
 
+def test_a_loss_below_zero_is_drawn() -> None:
+    """A policy's loss: the axis reaches down to it."""
+    (curve,) = curves({"grpo": [{"step": n, "train/loss": (-1) ** n} for n in range(9)]})
+    assert "−1" in re.findall(r">([−\d.]+)</text>", curve_plot(curve))
+
+
 def test_smoothing_and_bins() -> None:
     # 20 points: one neighbour to each side; a single 6 at index 10 spreads into 2, 2, 2
     points = [(float(i), 6.0 * (i == 10)) for i in range(20)]
@@ -62,7 +68,7 @@ def test_smoothing_and_bins() -> None:
 def test_the_table_of_a_curve_holds_its_figures() -> None:
     (curve,) = curves({"align": LOSSES})
     rows = [(row.label, row.cells) for row in curve_table(curve).rows]
-    assert rows == [("1", ("4",)), ("2", ("2",)), ("4", ("1",))]
+    assert rows == [("1", ("4.000",)), ("2", ("2.000",)), ("4", ("1.000",))]
 
 
 def plots() -> dict[str, str]:

@@ -71,6 +71,9 @@ CASES = {
             problems=["<tool_call> is not strict JSON: not JSON"]),
         "format",
         ("area is not called", "form: <tool_call> is not strict JSON: not JSON")),
+    "another tool beside a call that cannot be read": (
+        row(reply(OTHER), [AREA], False, problems=["empty <tool_call>"]), "wrong name",
+        ("volume is called, expected is area", "form: empty <tool_call>")),
     "a broken form around a right call": (
         row(reply(AREA), [AREA], True, outcome={"format_ok": False}, problems=["stray </x>"]),
         "format", ("form: stray </x>",)),

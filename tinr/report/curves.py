@@ -135,8 +135,9 @@ def curve_table(curve: Curve) -> Table:
     for name, points in curve.series.items():
         for step, value in binned(points, TABLE_ROWS):
             by_step.setdefault(step, {})[name] = value
+    most = {name: max(abs(y) for _, y in points) for name, points in curve.series.items()}
     rows = tuple(
-        Row(f"{step:,.0f}", tuple(_short(values.get(name)) for name in curve.series))
+        Row(f"{step:,.0f}", tuple(_fixed(values.get(name), most[name]) for name in curve.series))
         for step, values in sorted(by_step.items())
     )
     title = f"{curve.phase}: {curve.drawn.title}"
@@ -144,5 +145,7 @@ def curve_table(curve: Curve) -> Table:
     return Table(f"curve-{curve.key}", title, tuple(curve.series), rows, "up to step", note, True)
 
 
-def _short(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4g}"
+def _fixed(value: float | None, most: float) -> str | None:
+    """As many decimals as give the largest value of its column four digits or so."""
+    decimals = sum(most < limit for limit in (1, 10, 100, 1000))
+    return None if value is None else f"{value:,.{decimals}f}"

@@ -76,9 +76,13 @@ def curve_plot(curve: Curve) -> str:
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.yaxis.set_major_locator(FixedLocator(_steps(*axes.get_ylim())))
         else:
-            axes.set_ylim(bottom=0, top=1 if curve.drawn.share else None)
+            least = min(y for points in curve.series.values() for _, y in points)
+            if least >= 0:  # a policy's loss may be less
+                axes.set_ylim(bottom=0, top=1 if curve.drawn.share else None)
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
+        )
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         return _svg(figure, curve.key, f"{curve.phase}, {curve.drawn.title}", curve.said)
