@@ -88,6 +88,10 @@ def curve_plot(curve: Curve) -> str:
         return _svg(figure, curve.key, f"{curve.phase}, {curve.drawn.title}", curve.said)
 
 
+def _tick(value: float, _: object) -> str:
+    return f"{value:.4g}".replace("-", "−")
+
+
 def _steps(low: float, high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten in [low, high]; the powers alone where they suffice."""
     powers = [10.0**n for n in range(-12, 13)]
