@@ -174,6 +174,15 @@ def test_the_heat_map_is_of_the_most_frequent_pairs() -> None:
     assert called[0] == "c29" and len(called) == 12 and counts["e29", "c29"] == 2
 
 
+def test_neither_side_of_the_heat_map_grows_beyond_its_limit() -> None:
+    """One tool called for 20 others, then another confused with 20: 12 a side."""
+    many = [TIME | {"name": f"e{n:02}"} for n in range(20)]
+    expected, called, _ = heat(evaluated(*(row(reply(TIME), [one], False) for one in many)))
+    assert (len(expected), called) == (12, ["time"])
+    expected, called, _ = heat(evaluated(*(row(reply(one), [TIME], False) for one in many)))
+    assert (expected, len(called)) == (["time"], 12)
+
+
 def test_faults_of_form_are_counted_once_a_reply() -> None:
     lines = [row(reply(), [], True, problems=p) for p in (["x", "x"], ["x", "y"], [])]
     table = problem_table([evaluated(*lines)])
