@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_parts import whole_run, write_lines
 from rich.console import Console
+from typer.testing import CliRunner
 
+from tinr.cli.main import app
 from tinr.records import BadInput
-from tinr.report import (
-    binned,
-    charts,
-    headline,
-    phase_table,
-    print_table,
-    read_summary,
-    smoothed,
-    ticks,
-    write_report,
-)
+from tinr.report import headline, phase_table, print_table, read_summary, write_report
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 
@@ -153,15 +146,17 @@ def test_the_page_says_what_the_run_was(tmp_path: Path) -> None:
     logs = {"align": LOSSES, "grpo": REWARDS}
     text = words(shown(write_run(tmp_path / "run", summary(), logs)))
     assert "93.2 90.1\u201395.4" in text  # a value beside its interval
-    assert "86.0 81.6\u201389.5" in text and "documents on selection" in text
+    assert "86.0 81.6\u201389.5" in text and "documents none on selection" in text
     # (61 - 22) / 900 = 4.33 points
     assert "61 came right" in text and "22 went wrong" in text and "+4.3 points" in text
     assert "is distinguishable from chance (p < 0.0001" in text
     assert "align-20260102-00000002 400 30 s" in text  # tokens: the last of 100, 200, 400
-    assert "rest corpora, gates, evaluation \u2013 50 s" in text  # 200 - (60 + 30 + 20 + 40)
-    assert "3 min 20 s" in text and "3.84 GiB" in text and "torch 2.9.1" in text
+    # 200 - (60 + 30 + 20 + 40) = 50 s, a quarter of it
+    assert "rest: corpora, gates, evaluation 50 s 25.0" in text
+    assert "3 min 20 s" in text and "3.8 GiB" in text and "torch 2.9.1" in text
     # 18,214 / 61.4 = 296.6
-    assert "18,153 tokens a query: with all documents the prompt is 297 times as long" in text
+    assert "all in the prompt 18,214.0 296.6" in text
+    assert "Not in this run What goes wrong, Confusion between tools, Worst cases, Lineage" in text
 
 
 @pytest.mark.parametrize(
@@ -183,28 +178,46 @@ def test_a_change_counts_below_p_005(tmp_path: Path, p: float | None, said: str)
 
 def test_a_bar_stands_where_its_interval_is(tmp_path: Path) -> None:
     html = " ".join(shown(write_run(tmp_path, summary())).split())
-    # 75.1 to 84.1: starts at 75.10, 9.00 wide
-    assert 'class="interval" x="75.10" y="1" height="6" width="9.00"' in html
+    assert 'style="--at:80.0%;--low:75.1%;--high:84.1%"' in html
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    content = summary()
-    content["phases"][HOSTILE] = {"checkpoint": HOSTILE, "gate": {"document_to_token": 0.5}}
-    content["eval"] = {HOSTILE: {HOSTILE: {HOSTILE: rate(0.5, 0.4, 0.6)}}}
-    content["comparison"] |= {"metric": HOSTILE, "before": HOSTILE, "after": HOSTILE}
-    content["versions"] = {HOSTILE: HOSTILE}
-    content["cost"]["prompt_tokens"][HOSTILE] = 3
+    """Each place gets a text of its own; all are read as text, none becomes markup."""
+    content, marks = summary(), [f"{HOSTILE}{n}." for n in range(30)]
+    mark = iter(marks)
+    content["phases"][next(mark)] = {"gate": {"document_to_token": 0.5}}
+    content["eval"] = {next(mark): {next(mark): {next(mark): rate(0.5, 0.4, 0.6)}}}
+    content["comparison"] |= {"metric": next(mark), "before": next(mark), "after": next(mark)}
+    content["versions"] = {next(mark): next(mark)}
+    content["cost"]["prompt_tokens"][next(mark)] = 3
+    content["knowledge"] = {"sft": {next(mark): rate(0.5, 0.4, 0.6)}}
+    content["tax"] = {"sft": {next(mark): rate(0.5, 0.4, 0.6) | {"unit": next(mark)}}}
     run = write_run(tmp_path / "<b onclick=x>", content, {"<i src=x>": LOSSES})
+    (run / "logs" / "sft.config.json").write_text(json.dumps({next(mark): {next(mark): 1}}))
+    other = [{"name": next(mark), "arguments": {next(mark): 1}}]
+    call = {"name": next(mark), "parameters": {"a": 1}}
+    row = {
+        "id": "1",
+        "query": next(mark),
+        "calls": other,
+        "split": "seen",
+        "problems": [next(mark)],
+    }
+    row |= {"reply": f"<tool_call>{json.dumps(call)}</tool_call>{next(mark)}"}
+    write_lines(run / "eval" / "grpo-20260102-00000004" / "replies.none.jsonl", [row])
     html = shown(run)
-    # phase name twice, its id, split, mode, metric, comparison thrice, version twice, cost once
-    assert words(html).count(HOSTILE) == 12
+    said = words(html)
+    unused = set(mark)
+    known = [m for m in marks if m in said or json.dumps(m)[1:-1] in said]
+    assert known == [m for m in marks if m not in unused]
     assert not re.search(r"<(script|b onclick|i src)", html)
     assert "{{ 7*7 }}" in html and "{49" not in html
 
 
 def test_nothing_is_fetched_from_elsewhere(tmp_path: Path) -> None:
     html = shown(write_run(tmp_path, summary(), {"align": LOSSES, "grpo": REWARDS}))
-    assert not re.search(r"https?:|//|url\(|@import|<link|<script|\bsrc=|\bhref=", html)
+    assert not re.search(r"https?:|//|@import|<link|<script|\bsrc=", html)
+    assert not re.search(r"""url\((?!#)|href=(?!["']#)""", html)
     assert "default-src 'none'" in html
 
 
@@ -216,46 +229,6 @@ def test_any_part_may_be_missing(tmp_path: Path, part: str) -> None:
     content = {} if part == "all" else {k: v for k, v in content.items() if k != part}
     html = shown(write_run(tmp_path, content))
     assert html.rstrip().endswith("</html>") and "None" not in words(html)
-
-
-def test_curves_in_a_page_are_those_that_were_logged() -> None:
-    drawn = charts({"align": LOSSES, "sft": [], "grpo": REWARDS})
-    kinds = [(c["phase"], c["kind"]) for c in drawn]
-    assert kinds == [("align", "loss"), ("grpo", "rewards"), ("grpo", "flat groups")]
-    assert [line["name"] for line in drawn[1]["lines"]] == ["total", "format"]
-    # steps 1, 2, 3 over x 40..332; 0.25, 0.5, 0.75 of y 168..10: 168 - 158 / 4 = 128.5
-    assert drawn[2]["lines"][0]["raw"] == "M40.0 128.5L186.0 89.0L332.0 49.5"
-
-
-def test_rows_without_a_finite_number_are_left_out() -> None:
-    rows = [
-        {"step": 1, "train/loss": 2.0},
-        {"step": 2, "train/loss": float("nan")},
-        {"step": True, "train/loss": 1.0},
-        {"step": 3, "train/loss": "<b>"},
-        {"step": 10**400, "train/loss": 1.0},
-        ["no row"],
-    ]
-    (chart,) = charts({"sft": rows})
-    # a single point, 2.0 of an axis from 0 to 3: 168 - 158 * 2 / 3 = 62.7
-    assert chart["lines"][0]["raw"] == "M40.0 62.7"
-
-
-def test_a_loss_over_orders_of_magnitude_has_a_log_axis() -> None:
-    (chart,) = charts({"sft": [{"step": s, "train/loss": 100.0 / 10**s} for s in (1, 2, 3)]})
-    # 10, 1, 0.1 are equally far apart: the middle one at (10 + 168) / 2
-    assert chart["log"] and chart["y_ticks"] == [(168.0, "0.1"), (89.0, "1"), (10.0, "10")]
-
-
-def test_ticks_smoothing_and_bins() -> None:
-    assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert ticks(1, 1500) == [500, 1000, 1500]
-    assert ticks(0.03, 5, log=True) == pytest.approx([0.1, 1.0])
-    # 20 points: one neighbour to each side; a single 6 at index 10 spreads into 2, 2, 2
-    points = [(float(i), 6.0 * (i == 10)) for i in range(20)]
-    assert [y for _, y in smoothed(points)] == [2.0 * (9 <= i <= 11) for i in range(20)]
-    # 5 rows in at most 2 bins: three and two of them, named by their last steps
-    assert binned([(1, 1), (2, 2), (3, 6), (4, 4), (5, 5)], most=2) == [(3, 3.0), (5, 4.5)]
 
 
 @pytest.mark.parametrize(
@@ -300,13 +273,162 @@ def test_writing_replaces_the_old_report_and_leaves_nothing_beside(tmp_path: Pat
     (run / "report.html").write_text("old")
     assert write_report(run) == run / "report.html"
     assert (run / "report.html").read_text().startswith("<!doctype html>")
-    assert sorted(p.name for p in run.iterdir()) == ["logs", "report.html", "summary.json"]
+    kept = ["logs", "report.json", "report.md", "summary.json"]
+    assert sorted(p.name for p in run.iterdir()) == sorted([*kept, "report.html"])
     (run / "report.html").unlink()
     (run / "report.html").mkdir()
     with pytest.raises(BadInput, match="cannot write it"):
         write_report(run)
-    assert sorted(p.name for p in run.iterdir()) == ["logs", "report.html", "summary.json"]
+    assert sorted(p.name for p in run.iterdir() if p.name != "report.html") == kept
+
+
+def test_a_page_that_cannot_be_written_leaves_the_other_two_as_they_were(tmp_path: Path) -> None:
+    run = write_run(tmp_path, summary())
+    write_report(run)
+    old = (run / "report.json").read_bytes()
+    write_run(run, summary() | {"seed": 18})
+    (run / "report.md").unlink()
+    (run / "report.md").mkdir()
+    with pytest.raises(BadInput, match="cannot write it"):
+        write_report(run)
+    assert (run / "report.json").read_bytes() == old
 
 
 def test_a_checked_summary_comes_back_unchanged(tmp_path: Path) -> None:
     assert read_summary(write_run(tmp_path, summary()) / "summary.json") == summary()
+
+
+# -- the same tables three times ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything in it, its report written."""
+    run = whole_run(tmp_path_factory.mktemp("runs") / "whole")
+    write_report(run, {"sft": {"seed": 0, "optimiser": {"name": "muon"}}})
+    return run
+
+
+def tables_of(run: Path) -> dict[str, dict[str, Any]]:
+    data = json.loads((run / "report.json").read_text())
+    return {table["key"]: table for section in data["sections"] for table in section["tables"]}
+
+
+def test_page_markdown_and_json_hold_the_same_tables(whole: Path) -> None:
+    html, markdown = (whole / "report.html").read_text(), (whole / "report.md").read_text()
+    tables = tables_of(whole)
+    assert len(tables) > 30
+    assert html.count("<table") == len(tables) == markdown.count("\n|---")
+    for table in tables.values():
+        rows = len(table["rows"]) * f"{len(table['columns'])} cells "
+        assert all(len(row["cells"]) == len(table["columns"]) for row in table["rows"]), rows
+    sections = json.loads((whole / "report.json").read_text())["sections"]
+    assert [s["title"] for s in sections] == [
+        "Knowledge by phase", "Calls by phase", "Did grpo help after sft?",
+        "With and without documents", "What goes wrong", "Confusion between tools",
+        "Worst cases", "Training", "What it cost", "Lineage", "Configuration",
+    ]  # fmt: skip
+
+
+def test_json_holds_rates_as_shares_and_what_is_missing_as_null(tmp_path: Path) -> None:
+    write_report(write_run(tmp_path, summary()))
+    tables = tables_of(tmp_path)
+    calls = {(r["group"], r["label"]): r["cells"] for r in tables["calls"]["rows"]}
+    assert tables["calls"]["columns"] == ["sft", "grpo"]
+    sft, grpo = calls["Calls exactly right", "seen tools"]
+    assert (sft["value"], sft["low"], sft["high"], sft["n"]) == (0.5, 0.44, 0.56, 300)
+    assert grpo["value"] == 0.8
+    # sft was not measured on unseen tools: null, not 0
+    assert calls["Calls exactly right", "unseen tools"][0] is None
+    assert "token to schema" not in {row["label"] for row in tables["recall"]["rows"]}
+    assert tables["time"]["columns"] == ["checkpoint", "tokens trained on", "time", "% of the time"]
+    cells = tables["time"]["rows"][-1]["cells"]
+    assert cells[:3] == ["", "", 200.0] and cells[3]["value"] == 1.0  # "": does not apply
+
+
+def test_knowledge_stands_beside_chance_and_tax_in_its_unit(whole: Path) -> None:
+    tables = tables_of(whole)
+    assert tables["knowledge"]["columns"] == ["align", "sft", "grpo", "chance"]
+    (row,) = tables["knowledge"]["rows"]
+    assert row["label"] == "which tool has parameter" and row["cells"][3]["value"] == 0.25
+    (row,) = tables["tax"]["rows"]
+    assert row["cells"][0] == {"value": 2.31, "low": 2.2, "high": 2.42, "n": 400, "unit": "nats"}
+    assert "2.31 nats 2.2\u20132.42" in words((whole / "report.html").read_text())
+
+
+def test_unknown_splits_and_modes_are_shown_as_they_are_spelled(whole: Path) -> None:
+    tables = tables_of(whole)
+    assert tables["split-bfcl simple_python"]["columns"] == ["none", "on selection", "retrieved"]
+    calls = [(row["group"], row["label"]) for row in tables["calls"]["rows"]]
+    assert ("Calls exactly right", "bfcl simple_python") in calls
+
+
+def test_strict_calls_stand_in_where_calls_are_split_in_two(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(summary()).replace("call_em", "call_em_strict"))
+    lenient, auroc = rate(0.9, 0.8, 0.95), rate(0.7, 0.6, 0.8)
+    content["eval"]["seen"]["none"] |= {"call_em_lenient": lenient, "auroc": auroc}
+    text = words(shown(write_run(tmp_path, content)))
+    assert "gets every call right for 80 %" in text.replace("\u00a0", " ")
+    assert "exact calls, lenient n = 300 90.0" in text and "AUROC, \u00d7 100 n = 300 70.0" in text
+
+
+def test_the_lineage_is_what_the_cards_say(whole: Path) -> None:
+    tables = tables_of(whole)
+    facts = {row["label"]: row["cells"] for row in tables["lineage"]["rows"]}
+    assert tables["lineage"]["columns"] == ["base", "align", "sft", "grpo"]
+    assert facts["parent"][0] is None and facts["parent"][1:] == facts["checkpoint"][:3]
+    assert facts["git commit"][3].endswith("-dirty") and facts["catalogue"][0] is None
+    text = words((whole / "report.html").read_text())
+    assert "0123456789ab with changes" in text and "1 min 43 s" in text
+
+
+def test_configuration_marks_what_differs_from_the_default(whole: Path) -> None:
+    rows = {row["label"]: row["cells"] for row in tables_of(whole)["config-sft"]["rows"]}
+    # the default's seed is 0, the run's 17; a key that the default lacks is new
+    assert rows["seed"] == ["17", "0"] and rows["optimiser.name"] == ['"muon"', None]
+    assert rows["optimiser.learning_rate"] == ["0.0001", "new"]
+    assert tables_of(whole)["config-sft"]["note"] == "2 of 3 values differ from the default."
+    assert tables_of(whole)["config-grpo"]["columns"] == ["value"]
+
+
+def test_what_a_query_took_is_shown_where_it_was_counted(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "query": "x", "calls": [], "tokens": n} for n in (1, 2, 9)]
+    run = write_run(tmp_path, summary())
+    write_lines(run / "eval" / "grpo-20260102-00000004" / "replies.none.jsonl", rows)
+    write_report(run)
+    table = tables_of(run)["cost"]
+    assert table["columns"] == ["queries", "tokens written, mean", "tokens written, median"]
+    assert table["rows"][0]["cells"] == [3, 4.0, 2.0]
+
+
+def test_markdown_takes_texts_literally(tmp_path: Path) -> None:
+    content = summary()
+    content["phases"]["a|b*c*"] = {"gate": {"document_to_token": 0.25}}
+    write_report(write_run(tmp_path, content))
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    assert r"| measure | align | sft | grpo | a\|b\*c\* |" in lines
+    row = next(line for line in lines if line.startswith("| Calls exactly right: seen tools"))
+    assert r"80.0 (75.1-84.1, n=300)" in row
+
+
+@pytest.mark.parametrize("text", ["{", '"x"', '{"calls": 3}', '{"calls": [{"name": "a"}]}'])
+def test_broken_replies_stop_with_one_line(tmp_path: Path, text: str) -> None:
+    run = write_run(tmp_path, summary())
+    path = run / "eval" / "grpo-20260102-00000004" / "replies.none.jsonl"
+    write_lines(path, [{"id": "1", "query": "x", "calls": []}])
+    path.write_text(path.read_text() + text + "\n")
+    with pytest.raises(BadInput, match=r"replies\.none\.jsonl:2: no reply") as caught:
+        write_report(run)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_marks_what_differs_from_the_phases_own_defaults(tmp_path: Path) -> None:
+    run = write_run(tmp_path, summary())
+    config = {"seed": 0, "size": 7, "policy": {"temperature": 0.25}}
+    (run / "logs" / "grpo.config.json").write_text(json.dumps(config))
+    done = CliRunner().invoke(app, ["report", "--run", str(run)])
+    assert done.exit_code == 0 and done.stdout.strip() == str(run / "report.html")
+    rows = {row["label"]: row["cells"] for row in tables_of(run)["config-grpo"]["rows"]}
+    # seed 0 is the default: no mark; the other two differ
+    assert rows["seed"] == ["0", None] and None not in rows["size"]
+    assert rows["policy.temperature"] == ["0.25", "1.0"]

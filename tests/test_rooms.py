@@ -54,6 +54,7 @@ OWNERS = {  # who alone may import a library
     "trl": {"tinr.training", "tinr.policy"},
     "deepspeed": {"tinr.training", "tinr.policy"},
     "wandb": {"tinr.runlog"},
+    "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
@@ -167,6 +168,7 @@ BROKEN = {
     "tests": ({"tinr.stage": {"tests.conftest"}}, "nothing imports tests"),
     "trl elsewhere": ({"phases.sft": {"trl"}}, "imports trl"),
     "deepspeed elsewhere": ({"tinr.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
+    "matplotlib elsewhere": ({"tinr.probe": {"matplotlib.figure"}}, "imports matplotlib"),
     "wandb elsewhere": ({"tinr.stage": {"wandb"}}, "imports wandb"),
     "corpus to catalogue": ({"tool_corpora.kit": {"tinr.catalogue"}}, "tinr.records alone"),
     "low room to corpus": ({"tinr.rewards": {"tool_corpora"}}, "only catalogue and executor"),
@@ -192,6 +194,7 @@ def test_what_is_allowed_is_no_fault() -> None:
         "tinr.policy": {"trl", "tinr.training"},
         "tinr.training": {"deepspeed"},
         "tinr.runlog": {"wandb"},
+        "tinr.report.plots": {"matplotlib.figure", "tinr.report.curves", "tinr.runlog"},
         "tinr.cli.main": {"phases.align"},
         "phases.grpo": {"phases.sft", "tool_corpora.suites"},
         "tool_corpora.kit": {"tinr.records", "tool_corpora.values"},

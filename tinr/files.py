@@ -1,17 +1,29 @@
 """Writing files whole or not at all."""
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Write UTF-8 text, or the pieces of one, beside its place and then put it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    write_together({path: text})
+
+
+def write_together(texts: Mapping[Path, str | Iterable[str]]) -> None:
+    """Write several files; none is put into its place before all of them are written."""
+    partials = {path: path.with_name(f"{path.name}.{os.getpid()}.partial") for path in texts}
     try:
-        with partial.open("w", encoding="utf-8") as out:
-            out.writelines([text] if isinstance(text, str) else text)
-        partial.replace(path)
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partials[path].open("w", encoding="utf-8") as out:
+                out.writelines([text] if isinstance(text, str) else text)
+        for path in texts:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        for path, partial in partials.items():
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)

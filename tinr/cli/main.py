@@ -75,7 +75,7 @@ def report(
     run: Annotated[list[Path], typer.Option(help="Folder of a quickstart run; repeatable.")],
     markdown: Annotated[bool, typer.Option(help="Print a table, medians over runs.")] = False,
 ) -> None:
-    """Write the HTML report of a run again, or print its results as Markdown.
+    """Write the report of a run again (page, JSON, Markdown), or print its results.
 
     Example: tinr report --run runs/quickstart
     """
@@ -85,8 +85,10 @@ def report(
     if markdown:
         print(markdown_table([read_summary(one / "summary.json") for one in run]))
         return
+    from phases import defaults
+
     for one in run:
-        print(write_report(one))
+        print(write_report(one, defaults()))
 
 
 def guarded(program: Callable[[], Any]) -> int:

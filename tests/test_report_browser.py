@@ -1,0 +1,151 @@
+"""The page as people meet it: in a real browser, wide and narrow, light and dark, by keyboard.
+
+Needs Chromium (CHROMIUM, or `chromium` on the path); skipped, and said so, where it is missing.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_parts import whole_run
+
+from tinr.report import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install .[dev]")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe")
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt-get install chromium, or CHROMIUM"),
+]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1280, "height": 900}}
+VIEWS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run with everything in it."""
+    return write_report(whole_run(tmp_path_factory.mktemp("runs") / "whole"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium that starts without a display; its profile is a new folder of its own."""
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The report opened; what the browser complains of or asks for is in `page.said`."""
+    size, scheme = getattr(request, "param", VIEWS[-1])
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+    page = context.new_page()
+    page.said = []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("request", lambda request: page.said.append(request.url))
+    page.goto(report.as_uri())
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("page", VIEWS, indirect=True, ids="-".join)
+def test_the_page_fits_asks_for_nothing_and_is_accessible(page: Any, report: Path) -> None:
+    """All of it opened; axe checks names, roles, contrast, headings, landmarks, tables."""
+    page.evaluate(OPEN_ALL)
+    assert page.said == [report.as_uri()]  # the file itself, and not a word in the console
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1], f"{wide[0]} pixels in a window of {wide[1]}"
+    options = {"resultTypes": ["violations"]}
+    found = axe.Axe().run(page, options=options).response["violations"]
+    assert not found, "\n".join(f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found)
+
+
+@pytest.mark.parametrize("page", VIEWS, indirect=True, ids="-".join)
+def test_charts_take_the_colours_of_the_theme(page: Any) -> None:
+    """The first label of a chart, and the page behind it, are as the theme says."""
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.querySelector('.plot text')).fill,"
+        " getComputedStyle(document.body).backgroundColor]"
+    )
+    shades = [sum(map(int, colour[4:-1].split(","))) / 3 for colour in (ink, paper)]
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert shades[1] < 40 < 140 < shades[0] if dark else shades[0] < 110 < 240 < shades[1]
+
+
+def test_the_keyboard_reaches_everything(page: Any) -> None:
+    """Tab: the skip link, the contents, then tables that scroll and what can be opened."""
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    box = page.locator(".skip").bounding_box()
+    assert box["x"] >= 0 and box["y"] >= 0  # it is seen while it has the focus
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    seen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.tagName"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", f"no focus is seen on {seen[-1]}"
+        if seen[-1] == "SUMMARY":
+            break
+    assert seen[-1] == "SUMMARY" and "DIV" in seen
+    opened = "document.activeElement.parentElement.open"
+    before = page.evaluate(opened)
+    page.keyboard.press("Enter")
+    assert page.evaluate(opened) is not before
+
+
+def test_the_contents_lead_to_the_sections(page: Any) -> None:
+    links = page.eval_on_selector_all("nav a", "links => links.map(a => a.getAttribute('href'))")
+    assert len(links) == 12
+    assert all(page.locator(f"main section{link}").count() == 1 for link in links)
+
+
+def test_headings_never_skip_a_level(page: Any) -> None:
+    page.evaluate(OPEN_ALL)
+    levels = page.eval_on_selector_all("h1,h2,h3,h4", "all => all.map(h => +h.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_every_table_says_what_it_is(page: Any) -> None:
+    """A caption each, a head for every column and row, and no id twice."""
+    bare = page.evaluate(
+        "[...document.querySelectorAll('table')].filter(t => !t.caption?.textContent.trim()"
+        " || t.querySelector('th:not([scope])') || t.querySelector('tbody tr:not(:has(th))'))"
+    )
+    assert bare == []
+    ids = page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+    assert len(ids) == len(set(ids)) > 50
+
+
+def test_a_wide_table_scrolls_in_its_own_region(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport=SIZES["phone"])
+    page.goto(report.as_uri())
+    region = page.locator("#lineage .scroll").first
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#lineage .scroll').scrollLeft > 0")
+    assert page.evaluate("document.documentElement.scrollLeft") == 0
+    page.close()
+
+
+def test_what_was_written_by_a_model_is_text(page: Any) -> None:
+    """The argument "<b>metre</b>" that replies hold never becomes bold."""
+    page.evaluate(OPEN_ALL)
+    assert page.get_by_text("<b>metre</b>").count() > 0
+    assert page.locator(".turns b, .wrong b, script").count() == 0

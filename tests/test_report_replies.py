@@ -1,0 +1,230 @@
+"""Replies judged: the kind of an error, confusion between tools, the worst cases."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tinr.records import Call
+from tinr.report.cases import worst_cases
+from tinr.report.errors import confusion_table, heat, kind_table, problem_table
+from tinr.report.replies import Evaluated, Judged, confused, judged
+
+AREA = {"name": "area", "arguments": {"radius": 2, "unit": "m"}}
+TIME = {"name": "time", "arguments": {}}
+
+
+def reply(*calls: dict[str, Any], response: str = "12") -> str:
+    """A well-formed reply that makes these calls."""
+    if not calls:
+        return f"<think>so</think><response>{response}</response>"
+    named = "".join(f"<<{call['name']}>>\n" for call in calls)
+    items = [{"name": call["name"], "parameters": call["arguments"]} for call in calls]
+    return (
+        f"<think>so</think><tool_token>\n{named}</tool_token><tool_call>{json.dumps(items)}"
+        f"</tool_call><obs>12</obs><response>{response}</response>"
+    )
+
+
+def row(text: str, calls: list[dict[str, Any]], right: bool, **more: Any) -> dict[str, Any]:
+    metric = "call_em" if calls else "abstain_acc"
+    outcome = {metric: right, "format_ok": True, "answer_acc": None, "param_acc": 0.5}
+    outcome |= more.pop("outcome", {})
+    return {"id": "q1", "query": "How large?", "calls": calls, "reply": text, "split": "seen",
+            "outcome": outcome, "problems": []} | more  # fmt: skip
+
+
+def changed(**arguments: Any) -> dict[str, Any]:
+    return {"name": "area", "arguments": AREA["arguments"] | arguments}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {"name": "area", "arguments": {k: v for k, v in AREA["arguments"].items() if k != key}}
+
+
+OTHER = {"name": "volume", "arguments": {"side": 1}}
+CASES = {
+    "right": (row(reply(AREA), [AREA], True), "right", ()),
+    "right in another order": (row(reply(TIME, AREA), [AREA, TIME], True), "right", ()),
+    "no call where none is expected": (row(reply(), [], True), "right", ()),
+    "another tool": (row(reply(OTHER), [AREA], False), "wrong name",
+                     ("volume is called, expected is area",)),
+    "a value": (row(reply(changed(radius=3)), [AREA], False), "wrong value",
+                ("area: radius is 3, expected is 2",)),
+    "a number as text": (row(reply(changed(radius="2")), [AREA], False), "wrong value",
+                         ('area: radius is "2", expected is 2',)),
+    "a parameter less": (row(reply(without("unit")), [AREA], False), "missing parameter",
+                         ('area: unit is missing, expected is "m"',)),
+    "a parameter more": (row(reply(changed(digits=1)), [AREA], False), "extra parameter",
+                         ("area: digits = 1 is not expected",)),
+    "a call less": (row(reply(AREA), [AREA, TIME], False), "missed call",
+                    ("time is not called",)),
+    "no call at all": (row(reply(), [AREA], False), "missed call", ("area is not called",)),
+    "a call more": (row(reply(AREA, TIME), [AREA], False), "false call",
+                    ("time is called without need",)),
+    "a call without need": (row(reply(TIME), [], False), "false call",
+                            ("time is called without need",)),
+    "a name without a call": (row("<think>a</think><tool_token><<time>></tool_token>", [], False),
+                              "false call", ("a tool is named without need",)),
+    "a call that cannot be read": (
+        row("<tool_call>{</tool_call>", [AREA], False,
+            problems=["<tool_call> is not strict JSON: not JSON"]),
+        "format",
+        ("area is not called", "form: <tool_call> is not strict JSON: not JSON")),
+    "another tool beside a call that cannot be read": (
+        row(reply(OTHER), [AREA], False, problems=["empty <tool_call>"]), "wrong name",
+        ("volume is called, expected is area", "form: empty <tool_call>")),
+    "a broken form around a right call": (
+        row(reply(AREA), [AREA], True, outcome={"format_ok": False}, problems=["stray </x>"]),
+        "format", ("form: stray </x>",)),
+    "the answer": (row(reply(AREA, response="7"), [AREA], True, outcome={"answer_acc": False},
+                       answer="12"), "wrong answer", ("the answer is not '12'",)),
+    "what we cannot tell": (row(reply(AREA), [AREA], False), "other", ()),
+    "a value that is accepted as well": (
+        row(reply(changed(radius=2.5)), [AREA], True, outcome={"call_em": None,
+            "call_em_lenient": True}, accept=[{"name": "area", "arguments": {"radius": [2.5]}}]),
+        "right", ()),
+    "no verdict": (row(reply(changed(radius=3)), [AREA], False, outcome={"call_em": None}),
+                   "wrong value", ("area: radius is 3, expected is 2",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_reply_has_one_kind_and_is_told_in_words(case: str) -> None:
+    line, kind, said = CASES[case]
+    found = judged(line)
+    assert (found.kind, found.words) == (kind, said)
+
+
+def test_what_may_be_left_out_is_not_missed() -> None:
+    accept = [{"name": "area", "arguments": {"unit": ["cm", ""], "radius": [3]}}]
+    faulty = row(reply({"name": "area", "arguments": {"radius": 4}}), [AREA], False, accept=accept)
+    assert judged(faulty).words == ("area: radius is 4, expected is 2",)
+    faulty = row(reply(changed(radius=3, unit="km")), [AREA], False, accept=accept)
+    assert judged(faulty).words == ('area: unit is "km", expected is "m"',)
+
+
+def test_calls_of_one_tool_are_compared_with_the_most_alike() -> None:
+    two = [changed(radius=1), changed(radius=9)]
+    found = judged(row(reply(changed(radius=9), changed(radius=5)), two, False))
+    assert found.words == ("area: radius is 5, expected is 1",)
+
+
+def calls(*names: str) -> list[Call]:
+    return [Call(name, {}) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("expected", "called", "pairs"),
+    [
+        ("a b", "b a", ()),
+        ("a b", "c b", (("a", "c"),)),
+        ("a a", "a", (("a", "no call"),)),
+        ("", "c", (("no call", "c"),)),
+        ("a b", "c d e", (("a", "c"), ("b", "d"), ("no call", "e"))),
+    ],
+)
+def test_tools_are_paired_where_they_differ(expected: str, called: str, pairs: Any) -> None:
+    assert confused(calls(*expected.split()), calls(*called.split())) == pairs
+
+
+def evaluated(*lines: dict[str, Any]) -> Evaluated:
+    return Evaluated("grpo", "none", tuple(judged(line) for line in lines))
+
+
+def test_kinds_are_counted_by_split() -> None:
+    table = kind_table(
+        evaluated(
+            *(CASES[case][0] for case in ("right", "another tool", "a value")),
+            CASES["a value"][0] | {"split": "bfcl simple_python"},
+        )
+    )
+    assert table and table.columns == ("Seen tools", "bfcl simple_python")
+    counts = {row.label: [(c.count, c.of) for c in row.cells] for row in table.rows}  # type: ignore[union-attr]
+    assert counts == {
+        "right": [(1, 3), (0, 1)],
+        "wrong name": [(1, 3), (0, 1)],
+        "wrong value": [(1, 3), (1, 1)],
+        "all queries": [(3, 0), (1, 0)],
+    }
+
+
+def test_confusions_are_ranked_with_the_queries_that_expect_the_tool() -> None:
+    wrong, right = CASES["another tool"][0], CASES["right"][0]
+    silent = CASES["a call without need"][0] | {"split": "no_tool"}
+    table = confusion_table(evaluated(wrong, wrong, right, silent))
+    assert table
+    rows = [(r.group, r.label, r.cells[0], r.cells[1].count, r.cells[1].of) for r in table.rows]  # type: ignore[union-attr]
+    assert rows == [
+        ("Seen tools", "area", "volume", 2, 3),
+        ("No tool needed", "no call", "time", 1, 1),
+    ]
+    expected, called, counts = heat(evaluated(wrong, wrong, right, silent))
+    assert (expected, called, counts) == (["area"], ["volume"], {("area", "volume"): 2})
+
+
+def test_the_heat_map_is_of_the_most_frequent_pairs() -> None:
+    """30 confusions of different tools, the last of them twice: 12 a side, the twice first."""
+    lines = [
+        row(reply(TIME | {"name": f"c{n:02}"}), [TIME | {"name": f"e{n:02}"}], False)
+        for n in (*range(30), 29)
+    ]
+    expected, called, counts = heat(evaluated(*lines))
+    assert expected == ["e29", *(f"e{n:02}" for n in range(11))]
+    assert called[0] == "c29" and len(called) == 12 and counts["e29", "c29"] == 2
+
+
+def test_neither_side_of_the_heat_map_grows_beyond_its_limit() -> None:
+    """One tool called for 20 others, then another confused with 20: 12 a side."""
+    many = [TIME | {"name": f"e{n:02}"} for n in range(20)]
+    expected, called, _ = heat(evaluated(*(row(reply(TIME), [one], False) for one in many)))
+    assert (len(expected), called) == (12, ["time"])
+    expected, called, _ = heat(evaluated(*(row(reply(one), [TIME], False) for one in many)))
+    assert (expected, len(called)) == (["time"], 12)
+
+
+def test_faults_of_form_are_counted_once_a_reply() -> None:
+    lines = [row(reply(), [], True, problems=p) for p in (["x", "x"], ["x", "y"], [])]
+    table = problem_table([evaluated(*lines)])
+    assert table and table.columns == ("grpo",)
+    counts = [(row.label, row.cells[0].count) for row in table.rows]  # type: ignore[union-attr]
+    assert counts == [("x", 2), ("y", 1), ("no fault", 1)]
+
+
+def test_rare_faults_are_counted_together() -> None:
+    lines = [row(reply(), [], True, problems=[f"p{n:02}", "a"]) for n in range(20)]
+    table = problem_table([evaluated(*lines)])
+    assert table and table.rows[0].label == "a" and table.rows[-2].label == "9 rarer ones"
+    assert table.rows[-2].cells[0].count == 9  # type: ignore[union-attr]
+
+
+def test_the_worst_come_first_and_are_the_same_every_time() -> None:
+    """By share of the reference met, then id; the same confusion is shown once if others are."""
+    shares = {"a": 0.4, "b": 0.1, "c": 0.1, "d": 0.2, "e": 0.9}
+    lines = [row(reply(TIME if name == "e" else OTHER), [AREA], False, id=name) for name in shares]
+    for line in lines:
+        line["outcome"]["param_acc"] = shares[line["id"]]
+    for order in (lines, lines[::-1]):
+        (kind,) = worst_cases(evaluated(*order))
+        assert (kind.kind, kind.count, kind.of) == ("wrong name", 5, 5)
+        assert [case.id for case in kind.cases] == ["b", "e", "c"]
+
+
+def test_a_case_holds_the_whole_conversation() -> None:
+    before = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    messages = [*before, {"role": "user", "content": "How large?"}]
+    text = reply(OTHER)
+    (kind,) = worst_cases(evaluated(row(text, [AREA], False, messages=messages)))
+    (case,) = kind.cases
+    said = [(turn.role, turn.text) for turn in case.turns]
+    assert said[:3] == [("user", "Hi"), ("assistant", "Hello"), ("user", "How large?")]
+    assert [role for role, _ in said[3:]] == ["model", "tool", "model"]
+    assert "".join(words for _, words in said[3:]) == text
+    assert case.expected == ('area {"radius": 2, "unit": "m"}',)
+    (kind,) = worst_cases(evaluated(row("", [AREA], False)))
+    assert kind.cases[0].turns[-1].text == "(nothing)"
+
+
+def test_a_line_may_lack_everything() -> None:
+    found = judged({})
+    assert isinstance(found, Judged) and (found.split, found.kind) == ("no_tool", "right")

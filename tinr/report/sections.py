@@ -1,0 +1,235 @@
+"""A run's folder in, the sections of its report out: the order and the words between tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.report.cases import Kind, worst_cases
+from tinr.report.curves import Curve, curve_table, curves, read_logs, series_of, smoothed
+from tinr.report.errors import (
+    confusion_table,
+    cost_table,
+    heat,
+    kind_table,
+    problem_table,
+)
+from tinr.report.lineage import config_tables, lineage_tables, read_cards, read_configs
+from tinr.report.measures import CALLED, NAMED, SILENT, headline
+from tinr.report.plots import SERIES, curve_plot, heat_plot, phase_plot
+from tinr.report.rates import (
+    call_table,
+    comparison,
+    comparison_table,
+    knowledge_tables,
+    mode_title,
+    prompt_table,
+    split_tables,
+    time_table,
+)
+from tinr.report.replies import Evaluated, read_evaluations
+from tinr.report.summary import at, phases_of, read_summary
+from tinr.report.tables import Rate, Table, as_text
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot with its words: the series in the order of their colours, each with its last value."""
+
+    title: str
+    note: str
+    key: tuple[tuple[str, str], ...]
+    svg: str
+    table: Table | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report; `said` is a result in words, `note` how to read it."""
+
+    key: str
+    title: str
+    note: str = ""
+    said: str = ""
+    charts: tuple[Chart, ...] = ()
+    more: tuple[Chart, ...] = ()  # shown when asked for
+    tables: tuple[Table, ...] = ()
+    cases: tuple[Kind, ...] = ()
+    change: Mapping[str, Any] | None = None
+
+    @property
+    def filled(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.said or self.charts or self.tables or self.cases)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it: what the three files show."""
+
+    name: str
+    headline: str
+    facts: Mapping[str, Any]
+    sections: tuple[Section, ...]
+    missing: tuple[str, ...]  # titles of sections for which the run holds nothing
+
+
+def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
+    """The report of a run's folder; BadInput where a file of it is broken.
+
+    defaults: phase -> its configuration with nothing set, to mark what differs.
+    """
+    summary = read_summary(run / "summary.json")
+    logs = read_logs(run / "logs")
+    cards = read_cards(run / "registry", summary)
+    names = {at(summary, "phases", phase, "checkpoint"): phase for phase in phases_of(summary)}
+    evaluations = read_evaluations(run / "eval", {k: v for k, v in names.items() if k})
+    sections = (
+        Section(
+            "knowledge",
+            "Knowledge by phase",
+            "What phase 1 put into the weights, measured again at the end of every phase.",
+            tables=tuple(knowledge_tables(summary)),
+        ),
+        _calls(summary),
+        _change(summary),
+        Section(
+            "documents",
+            "With and without documents",
+            "The last checkpoint. On selection, the environment shows the documents of the tools "
+            "that the model has just named.",
+            tables=tuple(split_tables(summary)),
+        ),
+        *_errors(evaluations),
+        _training(logs),
+        _cost(summary, logs, evaluations),
+        Section(
+            "lineage",
+            "Lineage",
+            "From the base to the last checkpoint, as the registry's cards have it.",
+            tables=tuple(lineage_tables(cards)),
+        ),
+        Section(
+            "configuration",
+            "Configuration",
+            "Every value that each phase ran with.",
+            tables=tuple(config_tables(read_configs(run / "logs", cards), defaults)),
+        ),
+    )
+    return Report(
+        name=run.resolve().name,
+        headline=headline(summary),
+        facts={key: at(summary, key) for key in ("seconds", "peak_rss_gib", "seed", "versions")},
+        sections=tuple(section for section in sections if section.filled),
+        missing=tuple(section.title for section in sections if not section.filled),
+    )
+
+
+def _calls(summary: Mapping[str, Any]) -> Section:
+    table = call_table(summary)
+    charts = []
+    for number, group in enumerate((NAMED, CALLED, SILENT)):
+        rows = [row for row in table.rows if row.group == group] if table else []
+        rates = {
+            row.label: [cell if isinstance(cell, Rate) else None for cell in row.cells]
+            for row in rows[:SERIES]
+        }
+        if table and len(table.columns) > 1 and rates:
+            last = tuple((name, as_text(row[-1]).split()[0]) for name, row in rates.items())
+            svg = phase_plot(f"calls-{number}", group, table.columns, rates)
+            charts.append(Chart(group, "percent, 95 % intervals", last, svg))
+    return Section(
+        "calls",
+        "Calls by phase",
+        "No document is ever shown: names and arguments come from the weights. "
+        "A band is the 95 % interval, the mark in it the measured value.",
+        charts=tuple(charts),
+        tables=(table,) if table else (),
+    )
+
+
+def _change(summary: Mapping[str, Any]) -> Section:
+    change = comparison(summary)
+    if change is None:
+        return Section("change", "Paired comparison")
+    after, before = change["after"] or "the later phase", change["before"] or "the earlier phase"
+    return Section(
+        "change",
+        f"Did {after} help after {before}?",
+        said=change["said"],
+        tables=(comparison_table(change),),
+        change=change,
+    )
+
+
+def _errors(evaluations: Sequence[Evaluated]) -> Iterable[Section]:
+    """What goes wrong, the tools confused, and the worst cases, of the last checkpoint."""
+    last = [one for one in evaluations if one.phase == evaluations[-1].phase]
+    tables = [*(kind_table(one, one is not last[0]) for one in last), problem_table(evaluations)]
+    first = f"{last[0].phase}, {mode_title(last[0].mode)}" if last else ""
+    yield Section(
+        "errors",
+        "What goes wrong",
+        "Every reply of the last checkpoint counts once, under the first kind that fits.",
+        tables=tuple(table for table in tables if table),
+    )
+    table = confusion_table(last[0]) if last else None
+    yield Section(
+        "confusion",
+        "Confusion between tools",
+        f"Which tool is called where another is expected ({first}).",
+        charts=_heat(last[0]) if last else (),
+        tables=(table,) if table else (),
+    )
+    yield Section(
+        "cases",
+        "Worst cases",
+        f"Of every kind of error those that met least of the reference ({first}).",
+        cases=tuple(worst_cases(last[0])) if last else (),
+    )
+
+
+def _heat(evaluated: Evaluated) -> tuple[Chart, ...]:
+    expected, called, counts = heat(evaluated)
+    if not counts:
+        return ()
+    svg = heat_plot("confusion", expected, called, counts)
+    note = "expected downwards, called across; queries of all splits"
+    return (Chart("The most confused tools", note, (), svg, wide=True),)
+
+
+def _training(logs: Mapping[str, Sequence[Any]]) -> Section:
+    drawn = curves(logs)
+    return Section(
+        "training",
+        "Training",
+        "By step; a moving mean over the faint measured line, with its last value beside the "
+        "title. A group is flat when all its tries earn the same, and then teaches nothing.",
+        charts=tuple(_curve(curve) for curve in drawn if curve.drawn.key != "gradient"),
+        more=tuple(_curve(curve) for curve in drawn if curve.drawn.key == "gradient"),
+    )
+
+
+def _curve(curve: Curve) -> Chart:
+    ends = {name: smoothed(points)[-1][1] for name, points in curve.series.items()}
+    return Chart(
+        f"{curve.phase}, {curve.drawn.title}",
+        curve.drawn.unit + (", log scale" if curve.log else ""),
+        tuple((name, f"{value:.3g}") for name, value in ends.items()),
+        curve_plot(curve),
+        curve_table(curve),
+    )
+
+
+def _cost(
+    summary: Mapping[str, Any],
+    logs: Mapping[str, Sequence[Any]],
+    evaluations: Sequence[Evaluated],
+) -> Section:
+    tokens = {
+        phase: max((y for _, y in series_of(rows, "train/tokens")), default=None)
+        for phase, rows in logs.items()
+    }
+    tables = (time_table(summary, tokens), cost_table(evaluations), prompt_table(summary))
+    return Section("cost", "What it cost", tables=tuple(table for table in tables if table))

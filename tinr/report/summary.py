@@ -1,0 +1,89 @@
+"""`summary.json`, read and checked: any part may be absent, none may be wrong."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinr.records import BadInput
+
+PHASES = ("base", "align", "sft", "grpo")
+KINDS = {  # what a value of the summary must be, and the test for it
+    "text": lambda v: isinstance(v, str),
+    "a whole number": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "a finite number from 0 up": lambda v: is_finite(v) and v >= 0,
+    "an object": lambda v: isinstance(v, Mapping),
+    "a share in [0, 1]": lambda v: is_finite(v) and 0 <= v <= 1,
+    "a finite number": lambda v: is_finite(v),
+}
+TEXT, WHOLE, AMOUNT, _, SHARE, NUMBER = KINDS
+RATE = {"value": SHARE, "n": AMOUNT, "low": SHARE, "high": SHARE}
+EVALUATION = {"*": {"*": {"*": RATE}}}
+COMPARISON = dict.fromkeys(("metric", "before", "after"), TEXT)
+COMPARISON |= dict.fromkeys(("n", "gained", "lost"), AMOUNT) | {"p": SHARE}
+TAX = dict.fromkeys(("value", "low", "high"), NUMBER) | {"n": AMOUNT, "unit": TEXT}
+SHAPE = {
+    "phases": {"*": {"checkpoint": TEXT, "seconds": AMOUNT, "gate": {"*": SHARE}}},
+    "eval": EVALUATION,
+    "history": {"*": EVALUATION},
+    "knowledge": {"*": {"*": RATE | {"chance": SHARE}}},
+    "tax": {"*": {"*": TAX}},
+    "comparison": COMPARISON,
+    "seconds": AMOUNT,
+    "peak_rss_gib": AMOUNT,
+    "seed": WHOLE,
+    "versions": {"*": TEXT},
+    "cost": {"prompt_tokens": {"*": AMOUNT}},
+}
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary of a run; any part may be absent, none may be wrong, else BadInput."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{path}: cannot read it ({error.strerror}); give the folder of a finished quickstart"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: no valid JSON ({error}); run the quickstart again") from error
+    _check(data, SHAPE, path, "")
+    return data
+
+
+def _check(value: Any, shape: Any, path: Path, pointer: str) -> None:
+    """Raise BadInput at the first place where `value` is not of `shape`; null is missing."""
+    kind = shape if isinstance(shape, str) else "an object"
+    if not KINDS[kind](value):
+        place = (pointer or "/").encode("unicode_escape").decode()
+        raise BadInput(f"{path}: {place} is {repr(value)[:60]}, not {kind}; correct it there")
+    if isinstance(shape, Mapping):
+        for key in (key for key in value if value[key] is not None):
+            if inner := shape.get(key, shape.get("*")):
+                _check(value[key], inner, path, f"{pointer}/{key}")
+
+
+def is_finite(value: Any) -> bool:
+    """A number one can draw: no truth value, nan, infinity or 400-digit integer."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def at(data: Any, *keys: str) -> Any:
+    """The value below a chain of keys, None where a link of it is missing."""
+    for key in keys:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(key)
+    return data
+
+
+def phases_of(summary: Mapping[str, Any]) -> list[str]:
+    """The phases of the run in their order, unknown ones last."""
+    parts = ("phases", "history", "knowledge", "tax")
+    return in_order(phase for part in parts for phase in at(summary, part) or {})
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Phases in the order of the method, each once, unknown ones last."""
+    given = dict.fromkeys(names)
+    return [p for p in PHASES if p in given] + [p for p in given if p not in PHASES]
