@@ -129,6 +129,13 @@ def test_commands_on_a_checkpoint(work):
     one = ("--checkpoint", "sft@latest", *shelf)
     probed = json.loads(tinr("probe", *one, "--json", cwd=work).stdout)
     assert probed["probe"]["document_to_token"]["n"] == 228
+    full = json.loads(tinr("probe", *one, "--full", "--json", cwd=work).stdout)["knowledge"]
+    assert full["choose_token"]["n"] == 228 and full["choose_token"]["chance"] == 0.25
+    assert full["name_vague/unseen"]["n"] == 54
+    (work / "own.txt").write_text("It rained all day.\n\nNobody minded, for once.\n")
+    taxed = json.loads(tinr("tax", *one, "--text", "own.txt", "--json", cwd=work).stdout)
+    assert taxed["base"].startswith("base-") and taxed["tax"]["perplexity"]["n"] == 2
+    assert taxed["tax"]["total_variation"]["low"] > 0
     suite = ("--suite", "out_of_domain", "--size", "5", "--json", "--out", "judged")
     judged = json.loads(tinr("eval", *one, *suite, cwd=work).stdout)
     assert judged["eval"]["ood"]["call_em"]["n"] == 5
@@ -145,6 +152,13 @@ BAD = {
         ("eval", "--checkpoint", "sft@latest", "--suite", "in_domain", "--documents", "all"),
         "on_select",
     ),
+    "tax of nothing": (("tax", "--checkpoint", "nosuch"), "nosuch"),
+    "no base of it": (
+        ("tax", "--checkpoint", "base@latest", "--base", "sft@latest"),
+        "grown from",
+    ),
+    "no text": (("tax", "--checkpoint", "sft@latest", "--text", "nosuch.txt"), "nosuch.txt"),
+    "an empty text": (("tax", "--checkpoint", "sft@latest", "--text", "empty.txt"), "empty.txt"),
     "a base knows no tools": (("probe", "--checkpoint", "base@latest"), "align it first"),
 }
 
@@ -152,6 +166,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_wrong_use_of_a_checkpoint_is_one_line_and_code_2(case, work):
     words, says = BAD[case]
+    (work / "empty.txt").write_text("\n")
     done = tinr(*words, "--registry", "run/registry", cwd=work, code=2)
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

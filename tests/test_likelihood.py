@@ -60,10 +60,25 @@ def test_batches_give_what_single_passes_give(model, codec, choices, tokens, mon
             assert one.mean == pytest.approx(one.total / one.tokens)
 
 
+def test_what_all_options_begin_with_cancels_out(model, codec, catalogue):
+    """Sums of the rest differ from one another as the whole sums do; means are left alone."""
+    lines = ("radius: number, digits?: integer", "radius: number", "radius: number, digits")
+    options = tuple((Piece(line), *codec.frame.end()) for line in lines)
+    prompt = tuple(ask_about(catalogue.tools[0], codec.frame, "Parameters of "))
+    asked = [Choice(prompt, options), Choice(prompt, options, even=True)]
+    (whole, even), (rest, same) = (likelihoods(model, codec, asked, s) for s in (True, False))
+    for one, other in zip(whole, rest, strict=True):
+        assert other.tokens < one.tokens
+        assert one.total - whole[0].total == pytest.approx(other.total - rest[0].total, abs=1e-3)
+    assert [one.tokens for one in even] == [one.tokens for one in same]
+
+
 def test_a_hit_is_the_likeliest_by_sum_or_by_mean_and_a_tie_is_none(monkeypatch, model, codec):
     """-4 over 4 ids against -3 over 1: by sum the second, by mean the first."""
     scored = [Likelihood(-4.0, 4), Likelihood(-3.0, 1)]
-    monkeypatch.setattr(likelihood, "likelihoods", lambda m, c, given: [scored] * len(given))
+    monkeypatch.setattr(
+        likelihood, "likelihoods", lambda m, c, given, shared: [scored] * len(given)
+    )
     two = ((Piece("a"),), (Piece("b"),))
     asked = [Choice((Piece("x"),), two), Choice((Piece("x"),), two, even=True)]
     assert hits(model, codec, asked) == [False, True]

@@ -6,6 +6,7 @@ counts alike whether it is one vocabulary entry or spelled in several.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -35,19 +36,26 @@ class Likelihood:
 
 @torch.inference_mode()
 def likelihoods(
-    model: PreTrainedModel, codec: Codec, choices: Sequence[Choice]
+    model: PreTrainedModel, codec: Codec, choices: Sequence[Choice], shared: bool = True
 ) -> list[list[Likelihood]]:
     """The likelihood of every option of every choice, in their order.
 
-    Prompts must not be empty. The same batch gives the same numbers; another batch may
-    differ in the last digits.
+    Prompts must not be empty. shared=False: the ids with which all options of a choice begin
+    are read once and not counted, which changes no comparison of sums and saves half of the
+    work on lines that differ in a word. Another batch may differ in the last digits.
     """
     prompts = [codec.encode(choice.prompt)[0] for choice in choices]
     options = [[codec.encode(option)[0] for option in choice.options] for choice in choices]
+    for row, choice in enumerate(choices):
+        alike = 0 if shared or choice.even else _alike(options[row])
+        prompts[row] = prompts[row] + options[row][0][:alike]
+        options[row] = [option[alike:] for option in options[row]]
     longest = [max(map(len, given)) for given in options]
     found: dict[int, list[Likelihood]] = {}
-    sizes = [(len(p), len(p) + most, len(given))
-             for p, most, given in zip(prompts, longest, options, strict=True)]  # fmt: skip
+    sizes = [
+        (len(p), len(p) + most, len(given))
+        for p, most, given in zip(prompts, longest, options, strict=True)
+    ]
     for batch in _batches(sizes, batch_tokens(model)):
         scored = _score(model, [prompts[i] for i in batch], [options[i] for i in batch], codec.pad)
         found.update(zip(batch, scored, strict=True))
@@ -56,8 +64,14 @@ def likelihoods(
 
 def hits(model: PreTrainedModel, codec: Codec, choices: Sequence[Choice]) -> list[bool]:
     """Whether the right option is likelier than every other; a tie is a miss."""
-    scored = likelihoods(model, codec, choices)
+    scored = likelihoods(model, codec, choices, shared=False)
     return [_right(choice, found) for choice, found in zip(choices, scored, strict=True)]
+
+
+def _alike(options: Sequence[Sequence[int]]) -> int:
+    """How many ids all options begin with."""
+    columns = zip(*options, strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _right(choice: Choice, found: Sequence[Likelihood]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tinr.cli.options import REGISTRY, AsJson, Checkpoint, RegistryFolder
 from tinr.records import BadInput
@@ -120,7 +120,9 @@ def _splits(shelf: "Registry", card: "Card", names: list[str]) -> dict[str, str]
 
 def _print(title: str, noun: str, rows: Mapping[str, tuple[dict[str, Any], bool]]) -> None:
     """A table of figures, each with whether it is a share."""
-    table = Table(noun, "value", "95 % interval", "n", "chance", "blind", title=title)
+    table = Table(
+        Column(noun, no_wrap=True), "value", "95 % interval", "n", "chance", "blind", title=title
+    )
     for name, (row, is_share) in rows.items():
         value, low, high, chance, blind = (
             _shown(row.get(key), is_share) for key in ("value", "low", "high", "chance", "blind")
