@@ -69,7 +69,7 @@ def values_of(
     """
     card, model, codec, catalogue = open_checkpoint(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
-    queries = [query for suite in suites for query in load_suite(suite, size, catalogue)]
+    queries = [q for suite in suites for q in load_suite(suite, size, catalogue).queries]
     check_splits(queries, trained_tools(registry, card))
     path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue)}.jsonl"
     if path is None or not path.is_file():

@@ -12,43 +12,52 @@ from tinr.abstention import auroc, call_evidence, false_calls
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.executor import Executor
 from tinr.files import write_text
-from tinr.metrics import Outcome, Rate, as_one, outcome, paired_p, summarise
+from tinr.metrics import Outcome, Rate, outcome, paired_p, summarise
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.retrieval import DocumentsConfig, Library, recall_at_k
 from tinr.rollout import Conversation, converse
 from tinr.selftest import self_test
+from tinr.suites import NAMES, Suite, read_suite
 from tinr.tokens import Codec
 from tinr.transcript import as_text
 from tool_corpora.suites import SUITES, test_suite
 
+DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
 # Tokens of a reply; documents shown on selection count.
 LONGEST: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
 
-def load_suite(suite: str, size: int, catalogue: Catalogue) -> list[Query]:
-    """The queries of a shipped suite (`size` per split) or of a suite folder.
+def load_suite(
+    which: str, size: int, known: Catalogue, data: Path = DATA, given: bool = False
+) -> Suite:
+    """A shipped suite (`size` queries per split), a named real one below `data`, or a folder.
 
-    Raises BadInput where the suite names a tool that the checkpoint was never aligned with.
+    known: the checkpoint's catalogue, whose names the queries then carry. given: the suite's
+    own documents stand in the prompt instead, so that tools the model never met can be asked
+    for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
     """
-    if suite in SUITES:
-        queries = test_suite(suite, size)
-        missing = {c.name for q in queries for c in q.calls} - set(catalogue.by_name)
+    if which in SUITES:
+        queries = test_suite(which, size)
+        missing = {c.name for q in queries for c in q.calls} - set(known.by_name)
         if missing:
             raise BadInput(
-                f"suite {suite}: the checkpoint's catalogue lacks {min(missing)!r} and "
+                f"suite {which}: the checkpoint's catalogue lacks {min(missing)!r} and "
                 f"{len(missing) - 1} more of its tools; align with the shipped corpora, "
                 "or give a suite folder"
             )
-        return queries
-    folder = Path(suite)
+        return Suite(which, known, tuple(queries), (), {})
+    folder = Path(which)
+    if which in NAMES or folder.is_file() or (folder / "tools.jsonl").exists():
+        return read_suite(which, data, size, None if given else known)
     if not (folder / "queries.jsonl").is_file():
         raise BadInput(
-            f"{suite}: no suite; give {' or '.join(SUITES)}, or a folder with queries.jsonl"
+            f"{which}: no suite; give {', '.join((*SUITES, *NAMES))}, or a folder with "
+            "queries.jsonl"
         )
-    queries = read_queries(folder / "queries.jsonl", catalogue)
+    queries = read_queries(folder / "queries.jsonl", known)
     if not queries:
         raise BadInput(f"{folder / 'queries.jsonl'}: no queries; give at least one")
-    return queries
+    return Suite(folder.name, known, tuple(queries), (), {})
 
 
 def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
@@ -110,9 +119,7 @@ def evaluate(
         library=library,
     )
     judged = [
-        None
-        if c.query.id in unscorable
-        else outcome(*as_one(c.reply, c.query, same or {}), catalogue.by_name)
+        None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
         for c in done
     ]
     found = recall_at_k(library.shown(queries, mode), queries) if mode == "retrieved" else []
@@ -143,18 +150,18 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
 def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
     """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
 
-    The split no_tool also has the false calls by kind and the area under the ROC curve of its
-    evidence of calling against that of all queries which need a call.
+    The split no_tool (or abstention, where the suite has splits of its own) also has the false
+    calls by kind and the area under the ROC curve of the evidence of calling, over all queries.
     """
     groups: dict[str, list[Outcome]] = {}
     for one, judged in zip(evaluated.done, evaluated.outcomes, strict=True):
         if judged is not None:
             groups.setdefault(split_of(one.query), []).append(judged)
     rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
-    if "no_tool" in rates:
-        expected = [bool(c.query.calls) for c in evaluated.done]
-        rates["no_tool"] |= {"auroc": auroc(expected, evaluated.evidence)}
-        rates["no_tool"] |= false_calls(evaluated.done)
+    expected = [bool(c.query.calls) for c in evaluated.done]
+    if not all(expected):
+        silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
+        silent |= {"auroc": auroc(expected, evaluated.evidence), **false_calls(evaluated.done)}
     return {
         split: {name: rate for name, rate in found.items() if rate.n}
         for split, found in rates.items()

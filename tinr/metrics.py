@@ -5,11 +5,9 @@ from dataclasses import dataclass, fields, replace
 
 from scipy.stats import binomtest
 
-from tinr.matching import lenient_calls, strict_calls
+from tinr.matching import SOME_CALL, lenient_calls, scorable, strict_calls
 from tinr.records import Call, Query, Reply, ToolDoc
 from tinr.rewards import answer_reward, call_similarity, format_reward, same_calls
-
-NO_ARGUMENTS = "no_reference_arguments"  # flag of a query
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,24 @@ class Outcome:
     abstain_acc: bool | None  # an answer without a call, where none is expected
 
 
-def outcome(reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None = None) -> Outcome:
+def outcome(
+    reply: Reply,
+    query: Query,
+    documents: Mapping[str, ToolDoc] | None = None,
+    same: Mapping[str, str] | None = None,
+) -> Outcome:
     """The metrics of one reply; names and calls are judged as they were called.
 
-    documents: name -> document, for defaults in lenient matching. A query whose reference
-    states no arguments (flag no_reference_arguments) has only its names judged.
+    documents: name -> document, for defaults in lenient matching. same: tools that count as
+    one. A query whose reference states no arguments has only its names judged; one that any
+    call answers, only whether there was a call.
     """
+    if SOME_CALL in query.flags:
+        called, form = bool(reply.calls), not reply.problems
+        return Outcome(None, called, called, called, None, None, None, form, None)
+    stated = scorable(query)
+    lenient = lenient_calls(reply.calls, query, documents or {}, same) if stated else None
+    reply, query = as_one(reply, query, same) if same else (reply, query)
     form = format_reward(reply, query)[0] == 1.0
     answered = answer_reward(reply, query)
     answer = None if answered is None else answered == 1.0
@@ -73,12 +83,11 @@ def outcome(reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None 
     given = sorted(call.name for call in reply.calls)
     expected = sorted(call.name for call in query.calls)
     alike = sum(max((call_similarity(g, e) for g in reply.calls), default=0.0) for e in query.calls)
-    stated = NO_ARGUMENTS not in query.flags
     return Outcome(
         name_em=given == expected,
         call_em=same_calls(reply.calls, query.calls) if stated else None,
         call_em_strict=strict_calls(reply.calls, query) if stated else None,
-        call_em_lenient=lenient_calls(reply.calls, query, documents or {}) if stated else None,
+        call_em_lenient=lenient,
         tool_acc=len(set(given) & set(expected)) / len(set(expected)),
         param_acc=alike / len(query.calls) if stated else None,
         answer_acc=answer,

@@ -129,7 +129,7 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
     for phase, modes in MODES.items():
         card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
         trained |= set(card.data_position.get("queried_tools", ()))
-        queries: list[Query] = [q for s in SUITES for q in load_suite(s, size, catalogue)]
+        queries: list[Query] = [q for s in SUITES for q in load_suite(s, size, catalogue).queries]
         check_splits(queries, trained)
         for mode in modes:
             title = f"evaluate {phase}, documents {mode}"
@@ -162,9 +162,16 @@ def _summary(
         "history": history,
         "comparison": {"before": "sft", "after": "grpo"}
         | compare_calls(done["sft"]["none"], done["grpo"]["none"]),
-        "cost": {mode: costs(given) for mode, given in done["grpo"].items()},
+        "cost": _costs(done["grpo"]),
         "seconds": seconds,
         "peak_rss_gib": round(peak, 2),
         "seed": seed,
         "versions": dict(cards["grpo"].packages),
     }
+
+
+def _costs(modes: Mapping[str, Evaluated]) -> dict[str, dict[str, float]]:
+    """What of a query -> documents mode -> its mean."""
+    by_mode = {mode: costs(given) for mode, given in modes.items()}
+    kinds = next(iter(by_mode.values()))
+    return {kind: {mode: found[kind] for mode, found in by_mode.items()} for kind in kinds}

@@ -38,7 +38,13 @@ def register(app: typer.Typer) -> None:
 
 def evaluate_checkpoint(
     checkpoint: Checkpoint,
-    suite: Annotated[str, typer.Option(help="in_domain, out_of_domain, or a suite folder.")],
+    suite: Annotated[
+        str,
+        typer.Option(
+            help="in_domain, out_of_domain, a real set (bfcl, tinr, acebench, apibank, nestful, "
+            "toolalpaca, metatool), or a folder."
+        ),
+    ],
     documents: Documents = "none",
     size: Size = 300,
     retriever: Annotated[
@@ -49,6 +55,9 @@ def evaluate_checkpoint(
     candidates: Annotated[
         int | None, typer.Option(help="in_prompt: documents, the right ones among them; 0: all.")
     ] = None,
+    data: Annotated[Path, typer.Option(help="Folder that holds the real sets.")] = Path(
+        "../shared/data"
+    ),
     out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
     equivalent: Annotated[
         Path | None,
@@ -67,22 +76,32 @@ def evaluate_checkpoint(
 
     from tinr import contest
     from tinr import evaluate as ev
+    from tinr.bfcl import write_results
     from tinr.executor import corpus_executor
     from tinr.registry import Registry
     from tinr.stage import open_checkpoint
+    from tinr.suites import same_names
 
     ev.documents_mode(documents)
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    given = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
+    changed = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
     prompt = contest.trained_prompt(card)
-    prompt = replace(prompt, **{key: v for key, v in given.items() if v is not None})
-    queries = ev.load_suite(suite, size, catalogue)
-    same = ev.read_equivalent(equivalent, catalogue) if equivalent else {}
-    ev.check_splits(queries, contest.trained_tools(shelf, card))
+    prompt = replace(prompt, **{key: v for key, v in changed.items() if v is not None})
+    given = documents in ("in_prompt", "retrieved") and codec.writes_names
+    chosen = ev.load_suite(suite, size, catalogue, data, given)
+    same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
+    ev.check_splits(chosen.queries, contest.trained_tools(shelf, card))
     executor = corpus_executor(catalogue)
     found = ev.evaluate(
-        model, codec, queries, catalogue, executor, documents, prompt=prompt, same=same
+        model,
+        codec,
+        chosen.queries,
+        chosen.catalogue,
+        executor,
+        documents,
+        prompt=prompt,
+        same=same,
     )
     rates = ev.by_split(found)
     summary = {
@@ -92,10 +111,13 @@ def evaluate_checkpoint(
         "prompt": asdict(prompt),
         "eval": ev.plain(rates),
         "cost": ev.costs(found),
-        "unscorable": dict(found.unscorable),
+        "unscorable": dict(chosen.left_out) | dict(found.unscorable),
     }
     if out is not None:
         ev.write_replies(out, found)
+        if chosen.name == "bfcl":
+            replies = [(c.query, c.reply) for c in found.done]
+            write_results(out / "bfcl", replies, chosen.catalogue.by_name, chosen.source_names)
         ev.write_summary(out / f"summary.{documents}.json", summary)
     if as_json:
         print(json.dumps(summary))
