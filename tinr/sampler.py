@@ -157,14 +157,14 @@ def _choose(
     logits: torch.Tensor, temperature: float, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Next ids (B,) and their log-probabilities (B,), by inverse CDF or greedily."""
-    logp = torch.log_softmax(logits / temperature if temperature > 0 else logits, -1)
-    if temperature > 0:
-        levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
-        cumulative = logp.exp().cumsum(-1)
-        chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
-        chosen = chosen.clamp(max=logits.shape[-1] - 1)
-    else:
+    if temperature == 0:
         chosen = logits.argmax(-1)
+        return chosen, logits.gather(1, chosen[:, None]).squeeze(1) - logits.logsumexp(-1)
+    logp = torch.log_softmax(logits / temperature, -1)
+    levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
+    cumulative = logp.exp().cumsum(-1)
+    chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
+    chosen = chosen.clamp(max=logits.shape[-1] - 1)
     return chosen, logp.gather(1, chosen[:, None]).squeeze(1)
 
 
