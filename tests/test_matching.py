@@ -194,6 +194,21 @@ ACCEPTED: dict[str, tuple[dict[str, list[Any]], dict[str, Any], bool]] = {
         {"city": "Oslo", "rows": [1]},
         False,
     ),
+    "a variable for an object": (
+        {"city": ["Oslo"], "guest": ["ada"]},
+        {"city": "Oslo", "guest": "ada"},
+        True,
+    ),
+    "an object beside something else": (
+        {"city": ["Oslo"], "guest": [{"name": ["Ada"]}, 5]},
+        {"city": "Oslo", "guest": {"name": "Bo"}},
+        False,
+    ),
+    "objects cut short": (
+        {"city": ["Oslo"], "rows": [[{"a": [1]}, {"a": [2]}]]},
+        {"city": "Oslo", "rows": [{"a": 1}]},
+        False,
+    ),
     "an undocumented one": ({"city": ["Oslo"], "x": [1]}, {"city": "Oslo", "x": 1}, False),
     "a number too large": (
         {"city": ["Oslo"], "price": [1.0]},
@@ -299,7 +314,13 @@ def test_no_text_takes_for_ever_and_no_depth_is_an_error() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert text_of(deep, "javascript", "array") == text_of(deep, "java", "Array") == ""
-    for text in ("[[1],[" * 500, "{a: " * 900, "new HashMap<>() {" * 200, "[[" + "],[" * 1000):
+    for text in (
+        "[[1],[" * 500,
+        "{a: " * 900,
+        "new HashMap<>() {" + " " * 50_000,
+        "new HashMap<>() {" * 200,
+        "[[" + "],[" * 1000,
+    ):
         for word in ("array", "dict"):
             value_of(text, "javascript", word)
         for word in ("Array", "ArrayList", "HashMap"):
