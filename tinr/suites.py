@@ -57,7 +57,7 @@ def read_suite(
     if not path.exists():
         raise BadInput(f"{path}: no such suite; give {', '.join(NAMES)}, a folder or a file")
     plain = path.is_dir() and all(file_of(path, name).is_file() for name in (TOOLS, QUERIES))
-    own, lines, left_out = _folder(path) if plain else _published(path)
+    own, spelled, lines, left_out = _folder(path) if plain else _published(path)
     names = {n: n for n in own.by_name} if catalogue is None else _names_in(catalogue, own)
     queries: dict[str, Query] = {}
     for place, line in lines:
@@ -73,8 +73,8 @@ def read_suite(
         why = left_out[0][1] if left_out else "it has none"
         raise BadInput(f"{path}: no query can be scored ({why}); give another suite or catalogue")
     kept = tuple(_sample(list(queries.values()), size))
-    spelled = {names[n]: s for n, s in _source_names(path, own, plain).items() if n in names}
-    return Suite(path.name, catalogue or own, kept, tuple(left_out), spelled)
+    said = {names[name]: source for name, source in spelled.items() if name in names}
+    return Suite(path.name, catalogue or own, kept, tuple(left_out), said)
 
 
 def same_names(suite: Suite) -> dict[str, str]:
@@ -85,20 +85,23 @@ def same_names(suite: Suite) -> dict[str, str]:
     return {name: group[0] for group in groups.values() if len(group) > 1 for name in group}
 
 
-Read = tuple[Catalogue, Sequence[tuple[str, Line]], list[tuple[str, str]]]
+Read = tuple[Catalogue, dict[str, str], Sequence[tuple[str, Line]], list[tuple[str, str]]]
 
 
 def _folder(path: Path) -> Read:
     """A folder in the common form; names that cannot be tool tokens are cleaned."""
     tools = file_of(path, TOOLS)
-    list(read_jsonl(tools))  # a broken line is an error here, not a lost tool
+    said = {row.get("name"): row.get("orig_name") for _, row in read_jsonl(tools)}
     imported = import_tools([str(tools)])
+    if imported.lost:
+        raise BadInput(f"{imported.lost[0]}; correct the document or remove it")
     clean = {str(line["original"]["name"]): str(line["name"]) for line in imported.lines}
+    spelled = {new: str(said.get(old) or old) for old, new in clean.items()}
     lines = [
         (place, _renamed(_common(line, place, path.name), clean))
         for place, line in read_jsonl(file_of(path, QUERIES))
     ]
-    return _catalogue(imported.lines), lines, []
+    return _catalogue(imported.lines), spelled, lines, []
 
 
 def _published(path: Path) -> Read:
@@ -107,24 +110,14 @@ def _published(path: Path) -> Read:
     with tempfile.TemporaryDirectory() as folder:
         write_catalogue(imported, Path(folder))
         lines, problems = import_queries([str(path)], Path(folder))
+    spelled = {str(line["name"]): str(line["original"]["name"]) for line in imported.lines}
     places = [(f"{path}: query {line['id']!r}", _grouped(line)) for line in lines]
     left_out = [(f"{p.file}#{p.pointer}", p.reason) for p in problems]
-    return _catalogue(imported.lines), places, left_out
+    return _catalogue(imported.lines), spelled, places, left_out
 
 
 def _catalogue(lines: Iterable[Line]) -> Catalogue:
     return Catalogue(tuple(document_from(line, f"tool {line['name']!r}") for line in lines))
-
-
-def _source_names(path: Path, own: Catalogue, plain: bool) -> dict[str, str]:
-    """A tool's name here -> what its source calls it."""
-    if plain:
-        rows = [row for _, row in read_jsonl(file_of(path, TOOLS))]
-        said = [row.get("orig_name") or row["name"] for row in rows]
-    else:
-        rows = import_tools([str(path)]).lines
-        said = [row["original"]["name"] for row in rows]
-    return dict(zip((doc.name for doc in own.tools), map(str, said), strict=True))
 
 
 # -- one line ---------------------------------------------------------------------------
@@ -179,8 +172,7 @@ def _messages(messages: Sequence[Any], suffix: Any) -> Iterator[Any]:
         last = message.get("role") if isinstance(message, dict) else None
         if last == "assistant" and message.get("calls") and not message.get("content"):
             message = {"role": last, "content": json.dumps(message["calls"], ensure_ascii=False)}
-        if last != "system":
-            yield message
+        yield message
     if suffix and last != "user":
         yield {"role": "user", "content": str(suffix)}
 
