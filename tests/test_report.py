@@ -408,7 +408,8 @@ def test_markdown_takes_texts_literally(tmp_path: Path) -> None:
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert r"| measure | align | sft | grpo | a\|b\*c\* |" in lines
     row = next(line for line in lines if line.startswith("| Calls exactly right: seen tools"))
-    assert r"80.0 (75.1-84.1, n=300)" in row
+    assert "80.0 (75.1-84.1, n=300)" in row
+    assert lines[-1].startswith("Not in this run: What goes wrong, Confusion between tools")
 
 
 @pytest.mark.parametrize("text", ["{", '"x"', '{"calls": 3}', '{"calls": [{"name": "a"}]}'])
