@@ -385,7 +385,7 @@ def test_the_lineage_is_what_the_cards_say(whole: Path) -> None:
 def test_configuration_marks_what_differs_from_the_default(whole: Path) -> None:
     rows = {row["label"]: row["cells"] for row in tables_of(whole)["config-sft"]["rows"]}
     # the default's seed is 0, the run's 17; a key that the default lacks is new
-    assert rows["seed"] == ["17", "0"] and rows["optimiser.name"] == ['"muon"', None]
+    assert rows["seed"] == ["17", "0"] and rows["optimiser.name"] == ['"muon"', ""]
     assert rows["optimiser.learning_rate"] == ["0.0001", "new"]
     assert tables_of(whole)["config-sft"]["note"] == "2 of 3 values differ from the default."
     assert tables_of(whole)["config-grpo"]["columns"] == ["value"]
@@ -408,7 +408,8 @@ def test_markdown_takes_texts_literally(tmp_path: Path) -> None:
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert r"| measure | align | sft | grpo | a\|b\*c\* |" in lines
     row = next(line for line in lines if line.startswith("| Calls exactly right: seen tools"))
-    assert r"80.0 (75.1-84.1, n=300)" in row
+    assert "80.0 (75.1-84.1, n=300)" in row
+    assert lines[-1].startswith("Not in this run: What goes wrong, Confusion between tools")
 
 
 @pytest.mark.parametrize("text", ["{", '"x"', '{"calls": 3}', '{"calls": [{"name": "a"}]}'])
@@ -430,5 +431,17 @@ def test_the_command_marks_what_differs_from_the_phases_own_defaults(tmp_path: P
     assert done.exit_code == 0 and done.stdout.strip() == str(run / "report.html")
     rows = {row["label"]: row["cells"] for row in tables_of(run)["config-grpo"]["rows"]}
     # seed 0 is the default: no mark; the other two differ
-    assert rows["seed"] == ["0", None] and None not in rows["size"]
+    assert rows["seed"] == ["0", ""] and rows["size"][1] not in (None, "")
     assert rows["policy.temperature"] == ["0.25", "1.0"]
+
+
+def test_tokens_are_the_cards_and_a_log_that_counted_none_is_missing(
+    whole: Path, tmp_path: Path
+) -> None:
+    """The cards of the whole run say a million a phase, its logs 60,000."""
+    rows = {row["label"]: row["cells"] for row in tables_of(whole)["time"]["rows"]}
+    assert rows["grpo"][1] == 3_000_001
+    logs = {"align": LOSSES, "grpo": [{"step": 1, "train/tokens": 0}]}
+    write_report(write_run(tmp_path, summary(), logs))
+    rows = {row["label"]: row["cells"] for row in tables_of(tmp_path)["time"]["rows"]}
+    assert rows["align"][1] == 400 and rows["grpo"][1] is None

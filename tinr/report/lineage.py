@@ -99,7 +99,8 @@ def config_tables(
         for key, value in _flat(config):
             differs = bool(usual) and (key not in usual or usual[key] != value)
             changed += differs
-            default = (Code(usual[key]) if key in usual else "new") if differs else None
+            default = (Code(usual[key]) if key in usual else "new") if differs else ""
+            default = default if usual else None  # unknown, so no column
             rows.append(Row(key, (Code(value), default)))
         note = f"{changed} of {len(rows)} values differ from the default." if usual else ""
         title = f"{phase}: {len(rows)} values"

@@ -132,7 +132,7 @@ def heat_plot(
     key: str, expected: Sequence[str], called: Sequence[str], counts: Mapping[Pair, int]
 ) -> str:
     """Counts of confused pairs: expected tools downwards, called tools across."""
-    cell, letter = 30, 6.4  # pixels of a square, and of a letter
+    cell, letter = 26, 6.4  # pixels of a square, and of a letter
     wanted_labels, given_labels = list(map(_label, expected)), list(map(_label, called))
     left = round(letter * max(map(len, wanted_labels)) + 14)
     top = round(letter * max(map(len, given_labels)) * 0.72 + 18)

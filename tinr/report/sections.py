@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinr.registry import Card
 from tinr.report.cases import Kind, worst_cases
 from tinr.report.curves import Curve, curve_table, curves, read_logs, series_of, smoothed
 from tinr.report.errors import (
@@ -103,7 +104,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         ),
         *_errors(evaluations),
         _training(logs),
-        _cost(summary, logs, evaluations),
+        _cost(summary, logs, cards, evaluations),
         Section(
             "lineage",
             "Lineage",
@@ -225,11 +226,14 @@ def _curve(curve: Curve) -> Chart:
 def _cost(
     summary: Mapping[str, Any],
     logs: Mapping[str, Sequence[Any]],
+    cards: Sequence[Card],
     evaluations: Sequence[Evaluated],
 ) -> Section:
-    tokens = {
-        phase: max((y for _, y in series_of(rows, "train/tokens")), default=None)
+    # a log that counted nothing says 0 in every row: that is missing, not 0
+    tokens: dict[str, float | None] = {
+        phase: max((y for _, y in series_of(rows, "train/tokens")), default=0) or None
         for phase, rows in logs.items()
     }
+    tokens |= {card.phase: card.tokens or None for card in cards}
     tables = (time_table(summary, tokens), cost_table(evaluations), prompt_table(summary))
     return Section("cost", "What it cost", tables=tuple(table for table in tables if table))
