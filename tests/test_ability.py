@@ -40,12 +40,12 @@ def few(monkeypatch):
 
 
 def test_a_shift_worked_by_hand() -> None:
-    """Base over 2 entries: (1/2, 1/2). Model over 4: (6, 2, 1, 1)/10, of which entry 2 is a
-    tool. Renormalised over the base's: (3/4, 1/4). TV = (1/4 + 1/4)/2 = 1/4;
-    KL = ln(2/3)/2 + ln(2)/2 = ln(4/3)/2; leaked 1/10 and 1/10. A second position agrees."""
+    """Base over 2 entries: (1/2, 1/2). Model over 4: (6, 2, 1, 1)/10. Renormalised over the
+    base's: (3/4, 1/4). TV = (1/4 + 1/4)/2 = 1/4; KL = ln(2/3)/2 + ln(2)/2 = ln(4/3)/2. Of the
+    tools 1 and 2 the base has the first: leaked are 1/10 and 1/10. A second position agrees."""
     base = torch.log(torch.tensor([[0.5, 0.5], [0.3, 0.7]]))
     model = torch.log(torch.tensor([[0.6, 0.2, 0.1, 0.1], [0.3, 0.7, 1e-30, 1e-30]]))
-    found = shift(base, model, torch.tensor([0, 1]), torch.tensor([2]))
+    found = shift(base, model, torch.tensor([0, 1]), torch.tensor([1, 2]))
     assert found.positions == 2
     assert found.total_variation == pytest.approx(0.25, abs=1e-6)
     assert found.divergence == pytest.approx(math.log(4 / 3) / 2, abs=1e-6)
@@ -133,12 +133,16 @@ def test_long_texts_are_cut_and_none_of_their_ids_is_lost(pair, monkeypatch):
     assert sum(count for _, count, _ in found) == len(ids) - len(found)
 
 
-def test_what_the_base_says_is_drawn_by_seed(pair):
+def test_what_the_base_says_is_sampled_by_seed(pair):
+    """Not its greedy replies: of six first ids some are not the likeliest."""
     base, codec, *_ = pair
     prompts, said = sample_completions(base, codec, 6, seed=1)
     assert (prompts, said) == sample_completions(base, codec, 6, seed=1)
     assert said != sample_completions(base, codec, 6, seed=2)[1]
     assert all(prompts) and all(said) and len(prompts) == 6
+    with torch.no_grad():
+        best = [int(base(torch.tensor([p])).logits[0, -1].argmax()) for p in prompts]
+    assert best != [one[0] for one in said]
 
 
 def test_generic_questions_hold_their_options(pair):

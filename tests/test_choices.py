@@ -152,5 +152,8 @@ def test_the_degrees_of_vagueness_differ_in_the_documents_words_alone() -> None:
         words = f"{tool.name.replace('_', ' ')} {tool.description}".replace(",", "")
         about = len(set(words.rstrip(".").split()))
         assert len(usual) - len(vague) == min(3, about) - 1
+        lost = set(usual) - set(vague)  # a vague query keeps a telling word, if there is one
+        kept = set(vague) & set(words.rstrip(".").split())
+        assert any(map(wording._telling, kept)) or not any(map(wording._telling, lost))
         assert len(explicit) - len(vague) == min(8, about) - 1
     assert wording.at_degrees(tool, Random(1)) == wording.at_degrees(tool, Random(1))

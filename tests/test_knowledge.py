@@ -8,7 +8,7 @@ from tinr import knowledge as probes
 from tinr.knowledge import knowledge, knowledge_summary, name_among, name_freely
 from tinr.sampler import Row
 from tinr.tokens import Piece, token_of
-from tinr.transcript import render_names, render_response, render_thought
+from tinr.transcript import render_names, render_prompt, render_response, render_thought
 
 
 @pytest.fixture
@@ -72,12 +72,19 @@ def test_the_name_of_a_free_reply_is_the_one_tool_it_names(model, codec, monkeyp
     assert dict(zip(scripted, found, strict=True)) == {k: v for k, (_, v) in scripted.items()}
 
 
-def test_the_constraint_asks_where_the_thought_names_its_tool(model, codec, catalogue):
+def test_the_constraint_asks_where_the_thought_names_its_tool(model, codec, catalogue, monkeypatch):
     """After the prompt and <think>; argmax over the tool tokens' logits alone."""
-    from tinr.transcript import render_prompt
+    before = [*render_prompt("Area?", codec.frame), Piece("<think>", token=True)]
+    asked: list[list[Piece]] = []
+    decode = probes.decode_among
 
-    ids = codec.encode([*render_prompt("Area?", codec.frame), Piece("<think>", token=True)])[0]
+    def listen(model, codec, prompts, options):
+        asked.extend(prompts)
+        return decode(model, codec, prompts, options)
+
+    monkeypatch.setattr(probes, "decode_among", listen)
     with torch.no_grad():
-        logits = model(torch.tensor([ids])).logits[0, -1]
+        logits = model(torch.tensor([codec.encode(before)[0]])).logits[0, -1]
     best = max(catalogue.names, key=lambda name: float(logits[codec.tool_ids[name]]))
     assert name_among(model, codec, catalogue, ["Area?"]) == [best]
+    assert asked == [before]
