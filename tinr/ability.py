@@ -30,6 +30,12 @@ from tinr.records import BadInput
 from tinr.tokens import Codec, Piece
 from tinr.transcript import render_prompt
 
+UNITS = {  # of what is no share
+    "perplexity_ratio": "times",
+    "bits_per_byte": "bits",
+    "bits_per_byte_base": "bits",
+    "divergence": "nats",
+}
 COMPLETIONS, CHOICES = 192, 300  # sequences and questions
 
 
@@ -41,8 +47,9 @@ def tax_summary(
     texts: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """Measure -> value, 95 % interval, n and chance, as plain data; see `tax`."""
-    return plain(tax(base, base_codec, model, codec, texts, seed))
+    """Measure -> value, 95 % interval, n, chance and unit, as plain data; see `tax`."""
+    found = plain(tax(base, base_codec, model, codec, texts, seed))
+    return {name: row | {"unit": UNITS.get(name, "")} for name, row in found.items()}
 
 
 def tax(

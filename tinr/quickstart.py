@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from phases import align, grpo, sft
+from phases import align, defaults, grpo, sft
+from tinr.ability import tax_summary
 from tinr.bases import BaseConfig, build_base
 from tinr.config import load_config
 from tinr.evaluate import (
@@ -25,11 +26,14 @@ from tinr.evaluate import (
     write_summary,
 )
 from tinr.executor import corpus_executor
+from tinr.knowledge import knowledge_summary
+from tinr.model import load
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.report import print_table, write_report
 from tinr.stage import open_checkpoint
-from tool_corpora.suites import SUITES
+from tinr.tokens import Codec
+from tool_corpora.suites import SUITES, splits
 
 PRESETS = Path(__file__).parent / "presets"
 SIZES = {"quickstart": 250, "smoke": 24}  # test queries per split
@@ -70,13 +74,14 @@ def run_quickstart(preset: str, seed: int, out: Path) -> dict[str, Any]:
     cards = train_chain(preset, seed, paths, console)
     trained = time.monotonic() - started
     done = _evaluate_all(cards, SIZES[preset], paths)
+    known = _knowledge(cards, paths)
     # a phase that was reused counts with what it took when it was trained
     rest = time.monotonic() - started - trained
     seconds = rest + sum(card.seconds for card in cards.values())
-    summary = _summary(cards, done, seed, round(seconds, 1))
+    summary = _summary(cards, done, seed, round(seconds, 1)) | known
     write_summary(out / "summary.json", summary)
     print_table(summary, console)
-    console.print(f"report: {write_report(out)}", soft_wrap=True)
+    console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
     return summary
 
 
@@ -138,6 +143,16 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
             done.setdefault(phase, {})[mode] = given
             write_replies(paths.replies(card.id), given)
     return done
+
+
+def _knowledge(cards: Mapping[str, Card], paths: Paths) -> dict[str, Any]:
+    """What the last checkpoint knows beyond recall, and what all of it cost the base's skills."""
+    registry = Registry(paths.registry)
+    _, model, codec, catalogue = open_checkpoint(registry, cards["grpo"].id)
+    base, tokenizer = load(registry.open(cards["base"].id)[1])
+    known = knowledge_summary(model, codec, catalogue, splits())
+    tax = tax_summary(base, Codec(tokenizer), model, codec)
+    return {"knowledge": {"grpo": known}, "tax": {"grpo": tax}}
 
 
 def _summary(
