@@ -7,7 +7,7 @@ import pytest
 from tinr.catalogue import describe, load_catalogue
 from tinr.records import BadInput, Call, Query
 from tinr.replay import pseudo_queries
-from tinr.retrieval import DocumentsConfig, Library, make_retriever, recall_at_k
+from tinr.retrieval import DocumentsConfig, Library, all_shown, make_retriever
 
 AREA = Query("q1", "the area of a circle of radius 3", ((Call("circle_area", {"radius": 3}),),))
 FOOT = Query("q2", "look up a city", ((Call("length_convert", {}),),))
@@ -83,7 +83,7 @@ def test_drawn_candidates_hold_the_right_ones_in_no_telling_place(toolbox):
     queries = [Query(f"q{n}", "x", (turn,)) for n, turn in enumerate(calls)]
     shown = library.shown(queries, "in_prompt")
     assert shown == library.shown(queries, "in_prompt")
-    assert all(recall_at_k(shown, queries)) and {len(docs) for docs in shown} == {5}
+    assert all(all_shown(shown, queries)) and {len(docs) for docs in shown} == {5}
     places = [
         [d.name for d in docs].index(q.calls[0].name)
         for docs, q in zip(shown, queries, strict=True)
@@ -99,13 +99,13 @@ def test_training_never_misses_the_right_document_and_evaluation_may(catalogue):
     ]
     both = Query("q4", FOOT.text, ((Call("length_convert", {}), Call("circle_area", {})),))
     taught = library.shown([both], "retrieved", taught=True)
-    assert recall_at_k(taught, [both]) == [True]
+    assert all_shown(taught, [both]) == [True]
 
 
-def test_recall_counts_only_queries_that_expect_calls(catalogue):
+def test_what_was_found_is_asked_only_of_queries_that_expect_calls(catalogue):
     library = Library(catalogue, DocumentsConfig(top_k=1))
     queries = [AREA, FOOT, Query("q5", "hello")]
-    assert recall_at_k(library.shown(queries, "retrieved"), queries) == [True, False]
+    assert all_shown(library.shown(queries, "retrieved"), queries) == [True, False, None]
 
 
 @pytest.mark.parametrize("config", [DocumentsConfig(top_k=0), DocumentsConfig(candidates=-1)])

@@ -12,9 +12,9 @@ from tinr.abstention import auroc, call_evidence, false_calls
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.executor import Executor
 from tinr.files import write_text
-from tinr.metrics import Outcome, Rate, outcome, paired_p, summarise
+from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
 from tinr.records import BadInput, DocumentsMode, Query
-from tinr.retrieval import DocumentsConfig, Library, recall_at_k
+from tinr.retrieval import DocumentsConfig, Library, all_shown
 from tinr.rollout import Conversation, converse
 from tinr.selftest import self_test
 from tinr.suites import NAMES, Suite, read_suite
@@ -82,7 +82,7 @@ class Evaluated:
     outcomes: Sequence[Outcome | None]  # None: the query cannot be scored
     evidence: Sequence[float]  # of calling, see `abstention.call_evidence`
     unscorable: Mapping[str, str]  # id -> why
-    shown: Sequence[bool]  # retrieved: whether all of a query's tools were found
+    found: Sequence[bool | None]  # whether all documents that a query needs stood in its prompt
 
 
 def evaluate(
@@ -122,7 +122,7 @@ def evaluate(
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
         for c in done
     ]
-    found = recall_at_k(library.shown(queries, mode), queries) if mode == "retrieved" else []
+    found = all_shown(library.shown(queries, mode), queries)
     return Evaluated(mode, done, judged, call_evidence(model, codec, done), unscorable, found)
 
 
@@ -158,6 +158,9 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
         if judged is not None:
             groups.setdefault(split_of(one.query), []).append(judged)
     rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
+    if evaluated.documents in ("in_prompt", "retrieved"):
+        for split in rates:
+            rates[split]["documents_found"] = rate(_found(evaluated, split))
     expected = [bool(c.query.calls) for c in evaluated.done]
     if not all(expected):
         silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
@@ -166,6 +169,11 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
         split: {name: rate for name, rate in found.items() if rate.n}
         for split, found in rates.items()
     }
+
+
+def _found(evaluated: Evaluated, split: str) -> list[bool]:
+    pairs = zip(evaluated.done, evaluated.found, strict=True)
+    return [hit for c, hit in pairs if hit is not None and split_of(c.query) == split]
 
 
 def split_of(query: Query) -> str:

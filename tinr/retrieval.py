@@ -170,10 +170,9 @@ def _with_own(names: Sequence[str], query: Query) -> list[str]:
     return kept + missing
 
 
-def recall_at_k(shown: Sequence[Sequence[ToolDoc]], queries: Sequence[Query]) -> list[bool]:
-    """For each query that expects calls, whether all its tools' documents are shown."""
+def all_shown(shown: Sequence[Sequence[ToolDoc]], queries: Sequence[Query]) -> list[bool | None]:
+    """For each query whether all its tools' documents are shown; None where it needs none."""
     return [
-        {call.name for call in query.calls} <= {doc.name for doc in docs}
+        {call.name for call in query.calls} <= {doc.name for doc in docs} if query.calls else None
         for docs, query in zip(shown, queries, strict=True)
-        if query.calls
     ]
