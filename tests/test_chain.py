@@ -145,6 +145,41 @@ def test_commands_on_a_checkpoint(work):
     assert set(said) == {"text", "calls", "response", "problems"}
 
 
+def test_two_checkpoints_are_compared_on_the_same_queries(work):
+    words = ("compare", "sft@latest", "grpo@latest", "grpo@latest=on_select",
+             "--suite", "out_of_domain", "--size", "6", "--registry", "run/registry",
+             "--out", "kept", "--json")  # fmt: skip
+    found = json.loads(tinr(*words, cwd=work).stdout)
+    assert list(found["cells"]) == ["sft@latest", "grpo@latest", "grpo@latest=on_select"]
+    assert found["cells"]["sft@latest"]["ood"]["call_em"]["n"] == 6
+    calls = [d for d in found["differences"] if d["metric"] == "call_em"]
+    assert [d["other"] for d in calls] == ["grpo@latest", "grpo@latest=on_select"]
+    assert all(d["first"] == "sft@latest" and d["p"] <= d["p_holm"] <= 1 for d in calls)
+    kept = {path: path.stat().st_mtime_ns for path in (work / "kept").iterdir()}
+    assert len(kept) == 3
+    assert json.loads(tinr(*words, cwd=work).stdout) == found  # from what was kept
+    assert kept == {path: path.stat().st_mtime_ns for path in (work / "kept").iterdir()}
+
+
+def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
+    """No alignment; tools are written as names; a whole catalogue does not fit the context."""
+    tinr("study", "arms", "retrieved", "--preset", "smoke", "--out", "run", cwd=work)
+    card = registry_of(work).resolve("arm-retrieved")
+    assert [c.phase for c in registry_of(work).lineage(card.id)] == ["base", "sft", "grpo"]
+    assert card.gates == {} and card.config["policy"]["documents"] == ["retrieved"]
+    judge = ("eval", "--checkpoint", "arm-retrieved", "--suite", "out_of_domain", "--size", "5",
+             "--registry", "run/registry", "--json")  # fmt: skip
+    judged = json.loads(tinr(*judge, "--documents", "retrieved", cwd=work).stdout)
+    assert (
+        judged["eval"]["ood"]["call_em"]["n"] == judged["eval"]["ood"]["documents_found"]["n"] == 5
+    )
+    assert judged["prompt"]["top_k"] == 5 and judged["unscorable"] == {}
+    two = json.loads(tinr(*judge, "--documents", "retrieved", "--top-k", "2", cwd=work).stdout)
+    assert two["cost"]["prompt_tokens"] < judged["cost"]["prompt_tokens"]
+    full = tinr(*judge, "--documents", "in_prompt", cwd=work, code=2)
+    assert "do not fit the model's context of 2,048" in full.stderr
+
+
 BAD = {
     "unknown reference": (("probe", "--checkpoint", "nosuch"), "nosuch"),
     "unknown suite": (("eval", "--checkpoint", "sft@latest", "--suite", "nosuch"), "nosuch"),
@@ -176,6 +211,10 @@ BAD_PHASES = {
     "wrong type": (("sft", "size=many"), "size"),
     "wrong phase of the parent": (("grpo", "parent=align@latest"), "align"),
     "parent of no tools": (("sft", "parent=base@latest"), "base"),
+    "a catalogue for an aligned parent": (
+        ("sft", "parent=align@latest", "catalogue=[toolbox]"),
+        "leave the key out",
+    ),
     "missing file": (("sft", "queries=nosuch.jsonl"), "nosuch.jsonl"),
     "missing catalogue": (("align", "catalogue=[nosuch]"), "nosuch"),
     "missing configuration": (("align", "--config", "nosuch.yaml"), "nosuch.yaml"),
