@@ -45,14 +45,14 @@ def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
 ARMS: Mapping[str, Arm] = {
     "internalized": Arm("tool tokens, aligned both ways; no document in the prompt"),
     "retrieved": Arm(
-        "names; the five documents that BM25 finds in the prompt; no alignment",
+        "names; the three documents that BM25 finds in the prompt; no alignment",
         "retrieved",
-        _prompted("retrieved", "prompt.top_k=5"),
+        _prompted("retrieved", "prompt.top_k=3"),
     ),
     "in_prompt": Arm(
-        "names; five candidate documents in the prompt, the right ones always among them",
+        "names; three candidate documents in the prompt, the right ones always among them",
         "in_prompt",
-        _prompted("in_prompt", "prompt.candidates=5"),
+        _prompted("in_prompt", "prompt.candidates=3"),
     ),
     "names": Arm(
         "as internalized, tools written out instead of tokens",
