@@ -164,5 +164,6 @@ def test_a_base_that_is_none_is_refused(pair):
 
 def test_the_summary_is_plain(pair):
     found = tax_summary(*pair, TEXTS)
-    assert set(found["choice"]) == {"value", "low", "high", "n", "chance", "blind"}
+    assert set(found["choice"]) == {"value", "low", "high", "n", "chance", "blind", "unit"}
+    assert (found["divergence"]["unit"], found["choice"]["unit"]) == ("nats", "")
     assert 0 < found["choice"]["chance"] < 0.5 and found["perplexity"]["n"] == 2

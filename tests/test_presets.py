@@ -7,6 +7,7 @@ import pytest
 import phases.align
 import phases.grpo
 import phases.sft
+from tinr.arms import ARMS
 from tinr.bases import BaseConfig
 from tinr.config import load_config
 from tinr.quickstart import PRESETS
@@ -36,3 +37,22 @@ def test_both_presets_cover_all_phases():
 def test_a_phase_is_read_on_a_page_or_two(phase):
     lines = Path(phases.align.__file__).with_name(f"{phase}.py").read_text().splitlines()
     assert len(lines) < 200
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_changes_what_it_says_and_nothing_by_mistake(name):
+    """Every override is a known key; an arm answers in the documents mode it was trained in."""
+    arm = ARMS[name]
+    loaded = {
+        phase: load_config(KINDS[phase], PRESETS / "quickstart" / f"{phase}.yaml", changes)
+        for phase, changes in arm.changes.items()
+    }
+    assert loaded["grpo"].policy.documents == (arm.documents,)
+    if arm.documents == "none":
+        assert list(loaded) == ["align", "sft", "grpo"]
+    else:
+        assert list(loaded) == ["sft", "grpo"]
+        assert loaded["sft"].documents == {arm.documents: 1} and loaded["sft"].catalogue
+        taught = [*vars(loaded["sft"].mix).values(), *vars(loaded["grpo"].mix).values()]
+        assert not any(taught) and loaded["sft"].replay_pairs == 0
+        assert loaded["sft"].prompt == loaded["grpo"].prompt
