@@ -102,10 +102,13 @@ def _mark(queries: Sequence[Query], prompt: DocumentsConfig, catalogue: Catalogu
 
 
 def _values(rows: Sequence[dict[str, Any]]) -> Values:
+    """By split, and under "calls" all queries that expect calls together."""
     values: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
         for metric in METRICS:
-            if row.get(metric) is not None:
-                of_split = values.setdefault(row["split"], {})
+            if row.get(metric) is None:
+                continue
+            for split in (row["split"], *(["calls"] if row["split"] != "no_tool" else [])):
+                of_split = values.setdefault(split, {})
                 of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
     return values

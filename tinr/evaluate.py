@@ -15,7 +15,7 @@ from tinr.files import write_text
 from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.retrieval import DocumentsConfig, Library, all_shown
-from tinr.rollout import Conversation, converse
+from tinr.rollout import Conversation, converse, make_prompts, too_long
 from tinr.selftest import self_test
 from tinr.suites import NAMES, Suite, read_suite
 from tinr.tokens import Codec
@@ -75,7 +75,10 @@ def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A suite under one checkpoint in one documents mode, in the order of its queries."""
+    """A suite under one checkpoint in one documents mode, in the order of its queries.
+
+    Queries whose prompt does not fit the model's context are only among the unscorable ones.
+    """
 
     documents: DocumentsMode
     done: Sequence[Conversation]
@@ -105,24 +108,31 @@ def evaluate(
     """
     mode = documents_mode(documents)
     unscorable = self_test(queries, catalogue.by_name)
-    library = Library(catalogue, prompt or DocumentsConfig())
+    longest = longest or LONGEST[mode]
+    shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
+    prompts = make_prompts(codec, queries, shown)
+    overlong = too_long(model, prompts, longest)
+    if len(overlong) == len(queries):
+        raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
+    unscorable |= {queries[number].id: reason for number, reason in overlong.items()}
+    asked = [number for number in range(len(queries)) if number not in overlong]
     model.eval()
     done = converse(
         model,
         codec,
-        queries,
+        [queries[number] for number in asked],
         catalogue,
         executor,
         mode,
-        longest=longest or LONGEST[mode],
+        longest=longest,
         title=title,
-        library=library,
+        prompts=[prompts[number] for number in asked],
     )
     judged = [
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
         for c in done
     ]
-    found = all_shown(library.shown(queries, mode), queries)
+    found = all_shown([shown[number] for number in asked], [c.query for c in done])
     return Evaluated(mode, done, judged, call_evidence(model, codec, done), unscorable, found)
 
 

@@ -108,15 +108,19 @@ def converse(
     seed: int = 0,
     title: str = "",
     library: Library | None = None,
+    prompts: Sequence[Sequence[int]] | None = None,
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress.
 
-    library: which documents stand in the prompts (None: `Library`'s defaults). BadInput for a
-    prompt that does not fit the model's context.
+    library: which documents stand in the prompts (None: `Library`'s defaults); prompts: those
+    of the queries where they are made already. BadInput for a prompt that does not fit the
+    model's context.
     """
-    library = library or Library(catalogue, DocumentsConfig())
-    prompts = make_prompts(codec, queries, library.shown(queries, documents))
-    check_lengths(model, queries, prompts, longest)
+    if prompts is None:
+        library = library or Library(catalogue, DocumentsConfig())
+        prompts = make_prompts(codec, queries, library.shown(queries, documents))
+    for number, reason in too_long(model, prompts, longest).items():
+        raise BadInput(f"query {queries[number].id!r}: {reason}")
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}
@@ -161,22 +165,18 @@ def make_prompts(
     ]
 
 
-def check_lengths(
-    model: PreTrainedModel, queries: Sequence[Query], prompts: Sequence[Sequence[int]], longest: int
-) -> None:
-    """BadInput for the longest prompt where it and a reply are more than the model's context."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    size, query = max(
-        ((len(p), q) for p, q in zip(prompts, queries, strict=True)),
-        key=lambda one: one[0],
-        default=(0, None),
-    )
-    if limit is not None and query is not None and size + longest > limit:
-        raise BadInput(
-            f"query {query.id!r}: a prompt of {size:,} tokens and a reply of up to {longest:,} do "
-            f"not fit the model's context of {limit:,}; carry fewer documents: --documents "
-            "retrieved with a smaller --top-k, or in_prompt with --candidates"
-        )
+def too_long(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], longest: int
+) -> dict[int, str]:
+    """Number -> why, of each prompt that with a reply is more than the model's context."""
+    limit = getattr(model.config, "max_position_embeddings", None) or float("inf")
+    return {
+        number: f"a prompt of {len(prompt):,} tokens and a reply of up to {longest:,} do not fit "
+        f"the model's context of {limit:,}; carry fewer documents: --documents retrieved with a "
+        "smaller --top-k, or in_prompt with --candidates"
+        for number, prompt in enumerate(prompts)
+        if len(prompt) + longest > limit
+    }
 
 
 def stop_ids(codec: Codec) -> frozenset[int]:
