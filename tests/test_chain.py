@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,17 +164,19 @@ def test_two_checkpoints_are_compared_on_the_same_queries(work):
 
 def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     """No alignment; tools are written as names; a whole catalogue does not fit the context."""
-    tinr("study", "arms", "retrieved", "--preset", "smoke", "--out", "run", cwd=work)
-    card = registry_of(work).resolve("arm-retrieved")
-    assert [c.phase for c in registry_of(work).lineage(card.id)] == ["base", "sft", "grpo"]
+    shutil.copytree(work / "run", work / "arms")
+    tinr("study", "arms", "retrieved", "--preset", "smoke", "--out", "arms", cwd=work)
+    registry = Registry(work / "arms" / "registry")
+    card = registry.resolve("arm-retrieved")
+    assert [c.phase for c in registry.lineage(card.id)] == ["base", "sft", "grpo"]
     assert card.gates == {} and card.config["policy"]["documents"] == ["retrieved"]
     judge = ("eval", "--checkpoint", "arm-retrieved", "--suite", "out_of_domain", "--size", "5",
-             "--registry", "run/registry", "--json")  # fmt: skip
+             "--registry", "arms/registry", "--json")  # fmt: skip
     judged = json.loads(tinr(*judge, "--documents", "retrieved", cwd=work).stdout)
     assert (
         judged["eval"]["ood"]["call_em"]["n"] == judged["eval"]["ood"]["documents_found"]["n"] == 5
     )
-    assert judged["prompt"]["top_k"] == 5 and judged["unscorable"] == {}
+    assert judged["prompt"]["top_k"] == 3 and judged["unscorable"] == {}
     two = json.loads(tinr(*judge, "--documents", "retrieved", "--top-k", "2", cwd=work).stdout)
     assert two["cost"]["prompt_tokens"] < judged["cost"]["prompt_tokens"]
     full = tinr(*judge, "--documents", "in_prompt", cwd=work, code=2)

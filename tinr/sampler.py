@@ -83,8 +83,8 @@ def generate(
 ) -> list[Row]:
     """`group` completions of each prompt, prompt by prompt; row r belongs to prompt r // group.
 
-    longest: tokens of a completion, environment included. temperature 0: greedy, and
-    log-probabilities are those of temperature 1. The same seed gives the same rows.
+    longest: tokens of a completion, environment included. temperature 0: greedy, with
+    log-probabilities of 0. The same seed gives the same rows.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
@@ -159,7 +159,7 @@ def _choose(
     """Next ids (B,) and their log-probabilities (B,), by inverse CDF or greedily."""
     if temperature == 0:
         chosen = logits.argmax(-1)
-        return chosen, logits.gather(1, chosen[:, None]).squeeze(1) - logits.logsumexp(-1)
+        return chosen, torch.zeros(len(chosen))  # greedy writes it with probability 1
     logp = torch.log_softmax(logits / temperature, -1)
     levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
     cumulative = logp.exp().cumsum(-1)
