@@ -185,7 +185,7 @@ def train_policy(
             ),
             rollout_func=arena.rollout,
         )
-        progress = Progress(arena.log, title, [0] * config.steps)
+        progress = Progress(arena.log, title, config.steps)
         trainer.add_callback(progress)
         trainer.remove_callback(PrinterCallback)
         trainer.policy, trainer.replay = config, replay

@@ -116,7 +116,7 @@ def plot_costs(costs: Sequence[Cost], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with pyplot.rc_context({"svg.hashsalt": "tinr", "font.size": 9}):
+    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
         figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
         for mode in get_args(DocumentsMode):
             rows = [cost for cost in costs if cost.mode == mode]

@@ -184,7 +184,7 @@ def train(
     Raises GateFailed when the loss is no number: nothing is kept of such a run.
     """
     tokens = [int((batch["weights"] > 0).sum()) for batch in batches]
-    progress = Progress(log, title, tokens)
+    progress = Progress(log, title, len(tokens), tokens)
     with tempfile.TemporaryDirectory() as folder:
         trainer = PackedTrainer(
             model=model,
@@ -228,12 +228,15 @@ def _arguments(folder: str, config: TrainingConfig, seed: int) -> SFTConfig:
 
 
 class Progress(TrainerCallback):
-    """A progress bar, and the trainer's figures into the run's log."""
+    """A progress bar, and the trainer's figures into the run's log.
 
-    def __init__(self, log: RunLog, title: str, tokens: Sequence[int]):
+    tokens: of each step, where they are known before it; their sum so far is logged too.
+    """
+
+    def __init__(self, log: RunLog, title: str, steps: int, tokens: Sequence[int] = ()):
         self.log = log
         self.tokens = list(itertools.accumulate(tokens))
-        self.bar = tqdm(total=len(tokens), desc=title, unit="step", mininterval=2, ncols=90)
+        self.bar = tqdm(total=steps, desc=title, unit="step", mininterval=2, ncols=90)
         self.losses: list[float] = []
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -256,7 +259,8 @@ class Progress(TrainerCallback):
             )
         self.losses.append(row["train/loss"])
         step = state.global_step
-        self.log.log(step, {**row, "train/tokens": self.tokens[step - 1]})
+        counted = {"train/tokens": self.tokens[step - 1]} if self.tokens else {}
+        self.log.log(step, row | counted)
         self.bar.set_postfix_str(f"loss {self.losses[-1]:.3f}", refresh=False)
 
     def on_train_end(self, args, state, control, **kwargs):

@@ -78,7 +78,7 @@ def evaluate_checkpoint(
     from tinr import contest
     from tinr import evaluate as ev
     from tinr.bfcl import write_results
-    from tinr.executor import corpus_executor
+    from tinr.executor import Executor, corpus_executor
     from tinr.registry import Registry
     from tinr.stage import open_checkpoint
     from tinr.suites import same_names
@@ -93,7 +93,9 @@ def evaluate_checkpoint(
     chosen = ev.load_suite(suite, size, catalogue, data, given)
     same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
     ev.check_splits(chosen.queries, contest.trained_tools(shelf, card))
-    executor = corpus_executor(catalogue)
+    # a foreign tool may share a name with one of ours, and must not be run in its place
+    runs = corpus_executor(catalogue)
+    executor = runs if chosen.catalogue is catalogue else Executor(chosen.catalogue, {})
     found = ev.evaluate(
         model,
         codec,

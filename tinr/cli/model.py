@@ -37,6 +37,7 @@ def call(
 
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
+    from tinr.contest import trained_prompt
     from tinr.evaluate import evaluate
     from tinr.executor import corpus_executor
     from tinr.records import Query
@@ -44,10 +45,10 @@ def call(
     from tinr.stage import open_checkpoint
     from tinr.transcript import as_text
 
-    _, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    asked = [Query("call", query)]
+    card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
+    asked, prompt = [Query("call", query)], trained_prompt(card)
     executor = corpus_executor(catalogue)
-    done = evaluate(model, codec, asked, catalogue, executor, documents).done[0]
+    done = evaluate(model, codec, asked, catalogue, executor, documents, prompt=prompt).done[0]
     reply = done.reply
     if as_json:
         calls = [asdict(c) for c in reply.calls]
