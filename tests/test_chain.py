@@ -153,7 +153,8 @@ def test_two_checkpoints_are_compared_on_the_same_queries(work):
     found = json.loads(tinr(*words, cwd=work).stdout)
     assert list(found["cells"]) == ["sft@latest", "grpo@latest", "grpo@latest=on_select"]
     assert found["cells"]["sft@latest"]["ood"]["call_em"]["n"] == 6
-    calls = [d for d in found["differences"] if d["metric"] == "call_em"]
+    assert {d["split"] for d in found["differences"]} == {"ood", "calls"}
+    calls = [d for d in found["differences"] if (d["metric"], d["split"]) == ("call_em", "ood")]
     assert [d["other"] for d in calls] == ["grpo@latest", "grpo@latest=on_select"]
     assert all(d["first"] == "sft@latest" and d["p"] <= d["p_holm"] <= 1 for d in calls)
     kept = {path: path.stat().st_mtime_ns for path in (work / "kept").iterdir()}
