@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tokenizers import Regex as Pattern
@@ -12,6 +13,7 @@ from tinr.base.tokenizer import train_tokenizer
 from tinr.catalogue import Catalogue
 from tinr.english import train_sentences
 from tinr.records import ToolDoc
+from tinr.registry import Registry
 from tinr.tokens import Codec, grow_tokenizer
 
 # How Qwen2 splits text before its byte pairs.
@@ -126,3 +128,9 @@ def grown(
 def codec(request: pytest.FixtureRequest, grown: Callable[[str], Codec]) -> Codec:
     """A codec that knows the catalogue's tools, once per tokenizer."""
     return grown(request.param)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty registry of the test's own."""
+    return Registry(tmp_path / "registry")

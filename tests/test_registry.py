@@ -22,12 +22,6 @@ from registry_parts import (
 from tinr.records import BadInput
 from tinr.registry import CARD_VERSION, PHASES, Card, Registry, card, environment
 
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "registry")
-
-
 # cards
 
 

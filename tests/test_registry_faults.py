@@ -22,12 +22,6 @@ from registry_parts import (
 from tinr.records import BadInput
 from tinr.registry import Card, Registry, store
 
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "registry")
-
-
 # publishing fails
 
 
