@@ -8,7 +8,7 @@ import pytest
 from tinr.records import Call
 from tinr.report.cases import worst_cases
 from tinr.report.errors import confusion_table, heat, kind_table, problem_table
-from tinr.report.replies import Evaluated, Judged, confused, judged
+from tinr.report.replies import Evaluated, Judged, confused, judged, read_evaluations
 
 AREA = {"name": "area", "arguments": {"radius": 2, "unit": "m"}}
 TIME = {"name": "time", "arguments": {}}
@@ -228,3 +228,15 @@ def test_a_case_holds_the_whole_conversation() -> None:
 def test_a_line_may_lack_everything() -> None:
     found = judged({})
     assert isinstance(found, Judged) and (found.split, found.kind) == ("no_tool", "right")
+
+
+def test_what_the_evaluation_could_not_judge_is_neither_right_nor_wrong(tmp_path):
+    rows = [
+        {"id": "a", "query": "x", "calls": [], "outcome": {"abstain_acc": True}},
+        {"id": "b", "query": "x", "calls": [], "outcome": None, "unscorable": "no document"},
+    ]
+    (tmp_path / "sft-1").mkdir()
+    path = tmp_path / "sft-1" / "replies.none.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_evaluations(tmp_path, {"sft-1": "sft"})
+    assert [reply.id for reply in found[0].replies] == ["a"]

@@ -17,7 +17,7 @@ from tinr.metrics import METRICS
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.retrieval import DocumentsConfig
-from tinr.stage import open_checkpoint
+from tinr.stage import open_catalogue, open_model
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,13 @@ def values_of(
 
     Raises BadInput where the checkpoint lacks a suite's tools, or was trained on its queries.
     """
-    card, model, codec, catalogue = open_checkpoint(registry, contender.ref)
+    card, folder, catalogue = open_catalogue(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
     queries = [q for suite in suites for q in load_suite(suite, size, catalogue).queries]
     check_splits(queries, trained_tools(registry, card))
     path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue)}.jsonl"
     if path is None or not path.is_file():
+        model, codec = open_model(folder)
         done = evaluate(
             model,
             codec,

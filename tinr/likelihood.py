@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from tinr.choices import Choice
+from tinr.sampler import forward, prefill
 from tinr.tokens import Codec, Piece
 
 BATCH_TOKENS = 4096  # of all rows of a batch, padding included
@@ -131,7 +132,8 @@ def _score(
     pad: int,
 ) -> list[list[Likelihood]]:
     """Options of each prompt: their first id from the prompt's end, the rest from themselves."""
-    logits, mask, cache = _read(model, prompts, pad)
+    cache = DynamicCache()
+    logits, mask = prefill(model, prompts, pad, cache)
     first = torch.log_softmax(logits, -1)
     owner = [row for row, given in enumerate(options) for _ in given]
     flat = [option for given in options for option in given]
@@ -145,7 +147,7 @@ def _score(
         asked = _padded([option[1:] for option in flat], longest, pad, model)
         real = _padded([[1] * (len(option) - 1) for option in flat], longest, 0, model)
         seen = torch.cat([mask[rows], real], 1)
-        logp = torch.log_softmax(_step(model, fed, seen, cache).float(), -1)
+        logp = torch.log_softmax(forward(model, fed, seen, cache).float(), -1)
         given = logp.gather(2, asked[:, :, None]).squeeze(2).double() * real
         totals = [a + b for a, b in zip(totals, given.sum(1).tolist(), strict=True)]
     scored = iter(Likelihood(t, len(o)) for t, o in zip(totals, flat, strict=True))
@@ -155,7 +157,8 @@ def _score(
 def _descend(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], tree: Tree, pad: int
 ) -> list[str]:
-    logits, mask, cache = _read(model, prompts, pad)
+    cache = DynamicCache()
+    logits, mask = prefill(model, prompts, pad, cache)
     nodes: list[Any] = [tree] * len(prompts)
     while True:
         fed = [pad] * len(nodes)
@@ -168,7 +171,7 @@ def _descend(
             return nodes
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         step = torch.tensor(fed, device=model.device)[:, None]
-        logits = _step(model, step, mask, cache)[:, -1].float()
+        logits = forward(model, step, mask, cache)[:, -1].float()
 
 
 def _tree(options: Mapping[str, Sequence[int]]) -> Tree:
@@ -182,38 +185,6 @@ def _tree(options: Mapping[str, Sequence[int]]) -> Tree:
             raise ValueError(f"option {name!r} is empty, or it and another begin alike and end")
         node[ids[-1]] = name
     return tree
-
-
-def _read(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int
-) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
-    """Logits (B, V) float32 after each prompt, the mask (B, T), prompts padded left, the cache."""
-    width = max(map(len, prompts))
-    ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
-    real = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
-    mask = torch.tensor(real, device=model.device)
-    cache = DynamicCache()
-    logits = _step(model, torch.tensor(ids, device=model.device), mask, cache, keep=1)
-    return logits[:, -1].float(), mask, cache
-
-
-def _step(
-    model: PreTrainedModel,
-    ids: torch.Tensor,
-    mask: torch.Tensor,
-    cache: DynamicCache,
-    keep: int = 0,
-) -> torch.Tensor:
-    """Logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them."""
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    return model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=keep,
-    ).logits
 
 
 def _padded(

@@ -24,7 +24,7 @@ from tinr.optimiser import make_optimiser
 from tinr.records import DocumentsMode, Query, Score
 from tinr.retrieval import Library
 from tinr.rewards import RewardWeights, score
-from tinr.rollout import Conversation, converse
+from tinr.rollout import Conversation, converse, make_prompts
 from tinr.runlog import RunLog
 from tinr.tokens import Codec
 from tinr.training import (
@@ -88,7 +88,7 @@ class Arena:
             self.library.catalogue,
             self.executor,
             mode,
-            library=self.library,
+            prompts=make_prompts(self.codec, drawn, self.library.shown(drawn, mode)),
             group=self.config.group,
             temperature=self.config.temperature,
             longest=self.config.longest,

@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 from tinr.catalogue import Catalogue
 from tinr.executor import Executor
 from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
-from tinr.retrieval import DocumentsConfig, Library
 from tinr.sampler import Row, generate
 from tinr.tokens import Codec, Piece
 from tinr.transcript import (
@@ -107,18 +106,14 @@ def converse(
     longest: int = 384,
     seed: int = 0,
     title: str = "",
-    library: Library | None = None,
     prompts: Sequence[Sequence[int]] | None = None,
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress.
 
-    library: which documents stand in the prompts (None: `Library`'s defaults); prompts: those
-    of the queries where they are made already. BadInput for a prompt that does not fit the
-    model's context.
+    prompts: those of the queries, documents and all (None: without documents). BadInput for a
+    prompt that does not fit the model's context.
     """
-    if prompts is None:
-        library = library or Library(catalogue, DocumentsConfig())
-        prompts = make_prompts(codec, queries, library.shown(queries, documents))
+    prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, longest).items():
         raise BadInput(f"query {queries[number].id!r}: {reason}")
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))

@@ -92,8 +92,7 @@ def generate(
     alive = torch.arange(len(rows))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
-    ids, mask = _padded(prompts, pad, device)
-    logits = _forward(model, ids, mask, cache)
+    logits, mask = prefill(model, prompts, pad, cache)
     if group > 1:
         cache.batch_repeat_interleave(group)
         mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
@@ -109,24 +108,42 @@ def generate(
             alive, fed, mask = alive[kept.cpu()], fed[kept], mask[kept]
             cache.batch_select_indices(kept)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        logits = _forward(model, fed[:, None], mask, cache)
+        logits = forward(model, fed[:, None], mask, cache, keep=1)[:, -1].float()
     return rows
 
 
-def _forward(
-    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
+def prefill(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, cache: DynamicCache
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (B, V) float32 after each prompt, and the mask (B, T) of the prompts padded left."""
+    width = max(map(len, prompts))
+    ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
+    real = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+    mask = torch.tensor(real, device=model.device)
+    logits = forward(model, torch.tensor(ids, device=model.device), mask, cache, keep=1)
+    return logits[:, -1].float(), mask
+
+
+def forward(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    cache: DynamicCache,
+    keep: int = 0,
 ) -> torch.Tensor:
-    """Logits (B, V) float32 after the last of `ids` (B, T); the cache grows by T."""
+    """Logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them.
+
+    mask: of everything up to here, the cache included, which grows by T.
+    """
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    out = model(
+    return model(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
-    )
-    return out.logits[:, -1].float()
+        logits_to_keep=keep,
+    ).logits
 
 
 @torch.inference_mode()
@@ -138,19 +155,9 @@ def next_logits(
     found: dict[int, torch.Tensor] = {}
     for start in range(0, len(order), rows):
         chunk = order[start : start + rows]
-        ids, mask = _padded([prompts[i] for i in chunk], pad, model.device)
-        found |= dict(zip(chunk, _forward(model, ids, mask, DynamicCache()).cpu(), strict=True))
+        logits, _ = prefill(model, [prompts[i] for i in chunk], pad, DynamicCache())
+        found |= dict(zip(chunk, logits.cpu(), strict=True))
     return torch.stack([found[i] for i in range(len(prompts))])
-
-
-def _padded(
-    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask (B, T), padded on the left."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-    return ids, mask
 
 
 def _choose(

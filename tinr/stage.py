@@ -207,12 +207,23 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalo
 
 def open_checkpoint(registry: Registry, ref: str) -> tuple[Card, PreTrainedModel, Codec, Catalogue]:
     """A published checkpoint ready to be used; BadInput where it has no catalogue yet."""
+    card, folder, catalogue = open_catalogue(registry, ref)
+    return card, *open_model(folder), catalogue
+
+
+def open_catalogue(registry: Registry, ref: str) -> tuple[Card, Path, Catalogue]:
+    """A checkpoint's card, its folder and its catalogue, without its weights; BadInput as above."""
     card, folder = registry.open(ref)
     if card.catalogue_hash is None:
         raise BadInput(f"{ref}: a checkpoint of phase {card.phase} knows no tools; align it first")
+    return card, folder, load_catalogue(folder)
+
+
+def open_model(folder: Path) -> tuple[PreTrainedModel, Codec]:
+    """The model, in eval mode, and the codec of a checkpoint's folder."""
     model, tokenizer = load(folder)
     model.eval()
-    return card, model, Codec(tokenizer), load_catalogue(folder)
+    return model, Codec(tokenizer)
 
 
 def _gate(rate: Rate, least: float | None) -> dict[str, Any]:

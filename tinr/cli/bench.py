@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tinr.cli.options import AsJson
+
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 
 
@@ -14,7 +16,7 @@ app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 def catalogue(
     tools: Annotated[int, typer.Option(help="Documents to make and import.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Of the made documents.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import, hash and compare made documents; a 5 MB OpenAPI file; 46,985 tool tokens.
 
@@ -37,7 +39,7 @@ def prompt_cost(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the made documents.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Prompt tokens, prefill and end-to-end time of the four documents modes.
 

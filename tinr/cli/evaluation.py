@@ -1,9 +1,9 @@
 """Commands that measure checkpoints on suites of queries: eval and compare."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,10 @@ from tinr.cli.options import (
     RegistryFolder,
     rate_cells,
 )
+
+if TYPE_CHECKING:
+    from tinr.evaluate import Evaluated
+    from tinr.suites import Suite
 
 Size = Annotated[int, typer.Option(help="Queries per split of a shipped suite.")]
 TESTED = ("name_em", "call_em", "abstain_acc")  # the others only stand in the table
@@ -73,11 +77,8 @@ def evaluate_checkpoint(
 
     Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
     """
-    from dataclasses import replace
-
     from tinr import contest
     from tinr import evaluate as ev
-    from tinr.bfcl import write_results
     from tinr.executor import Executor, corpus_executor
     from tinr.registry import Registry
     from tinr.stage import open_checkpoint
@@ -117,15 +118,23 @@ def evaluate_checkpoint(
         "unscorable": dict(chosen.left_out) | dict(found.unscorable),
     }
     if out is not None:
-        ev.write_replies(out, found)
-        if chosen.name == "bfcl":
-            replies = [(c.query, c.reply) for c in found.done]
-            write_results(out / "bfcl", replies, chosen.catalogue.by_name, chosen.source_names)
-        ev.write_summary(out / f"summary.{documents}.json", summary)
+        _keep(out, chosen, found, summary)
     if as_json:
         print(json.dumps(summary))
         return
     _print(card.id, summary)
+
+
+def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]) -> None:
+    """Replies and summary, and for BFCL the result files of its own package."""
+    from tinr import evaluate as ev
+    from tinr.bfcl import write_results
+
+    ev.write_replies(out, found)
+    if suite.name == "bfcl":
+        replies = [(c.query, c.reply) for c in found.done]
+        write_results(out / "bfcl", replies, suite.catalogue.by_name, suite.source_names)
+    ev.write_summary(out / f"summary.{found.documents}.json", summary)
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tinr.cli.options import AsJson
+
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
 
 
@@ -23,7 +25,7 @@ def arms(
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
     seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/arms"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train the arms that internalizing is compared with: same base, same data, one registry.
 

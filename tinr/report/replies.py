@@ -73,9 +73,14 @@ def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Evaluated]
         modes = [path.name.removeprefix("replies.").removesuffix(".jsonl") for path in paths]
         for mode in sorted(dict.fromkeys(modes), key=lambda mode: (mode != "none", mode)):
             files = [p for p, m in zip(paths, modes, strict=True) if m == mode]
-            rows = [judged(row) for path in files for row in _rows(path)]
+            rows = [judged(row) for path in files for row in _rows(path) if _scored(row)]
             found.append(Evaluated(phase, mode, tuple(rows)))
     return found
+
+
+def _scored(row: Mapping[str, Any]) -> bool:
+    """Whether the evaluation could judge it; what it could not is neither right nor wrong."""
+    return not row.get("unscorable")
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
