@@ -12,18 +12,20 @@ tool is used. A share of generic tasks is replayed, so that the base's skills st
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from tinr import ranks
 from tinr.bases import import_base
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.model import Initialisation, ToolsAs, grow
+from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, generic_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
-from tinr.training import Batch, make_batches, train
+from tinr.training import train
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
     catalogue = load_catalogue(config.catalogue)
     if config.base:
-        taken_in = import_base(config.base, Registry(config.registry))
+        taken_in = ranks.shared(lambda: import_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
     stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
     if stage.published:
@@ -64,15 +66,11 @@ def run(config: AlignConfig) -> Card:
     if not batches:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
     with stage.log() as log:
-        trained = train(model, tokenizer, batches, config.training, config.seed, log, "align")
-    gates = stage.gate(model, codec, config.least)
-    return stage.publish(
-        model,
-        tokenizer,
-        gates=gates,
-        tokens=trained.tokens,
-        data={"epochs": config.epochs, "steps": trained.steps, "queried_tools": []},
-    )
+        trained = train(
+            model, tokenizer, batches, config.training, config.seed, log, "align",
+            stage.steps, config.trainable, list(codec.markup.values()),
+        )  # fmt: skip
+    return stage.conclude(trained, codec, config.least)
 
 
 def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:

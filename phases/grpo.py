@@ -17,6 +17,7 @@ from phases.sft import load_queries
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.executor import corpus_executor
+from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
@@ -31,7 +32,6 @@ from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
-from tinr.training import Batch, make_batches
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def run(config: GrpoConfig) -> Card:
             config.seed,
             log,
         )
-        trained = train_policy(model, arena, _replay(config, codec, library, queries))
-    return stage.conclude(model, codec, trained, queries, config.tolerance)
+        replay = _replay(config, codec, library, queries)
+        trained = train_policy(model, arena, replay, stage.steps, config.trainable)
+    return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 
 def _replay(

@@ -16,6 +16,7 @@ from tinr.catalogue import load_catalogue, read_queries
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.model import grow
+from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
@@ -30,7 +31,7 @@ from tinr.replay import (
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
-from tinr.training import Batch, make_batches, train
+from tinr.training import train
 from tool_corpora.suites import training_queries
 
 
@@ -75,8 +76,11 @@ def run(config: SftConfig) -> Card:
         b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
     ]
     with stage.log() as log:
-        trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
-    return stage.conclude(model, codec, trained, queries, config.tolerance)
+        trained = train(
+            model, tokenizer, batches, config.training, config.seed, log, "sft",
+            stage.steps, config.trainable, list(codec.markup.values()),
+        )  # fmt: skip
+    return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:

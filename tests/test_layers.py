@@ -6,7 +6,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from tinr import layers
 from tinr.layers import compiled, packed_mask, products
-from tinr.training import Example, collate, labelled_loss
+from tinr.packing import Example, collate
+from tinr.trainer import labelled_loss
 
 SHAPE = {
     "vocab_size": 60,

@@ -27,8 +27,19 @@ LEVELS = (
         "intervals",
     ),
     ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base", "choices"),
-    ("model", "optimiser", "layers", "registry", "runlog", "sampler"),
-    ("training", "replay", "policy", "rollout", "likelihood", "divergence"),
+    (
+        "model",
+        "optimiser",
+        "layers",
+        "registry",
+        "runlog",
+        "sampler",
+        "packing",
+        "ranks",
+        "steps",
+        "trainable",
+    ),
+    ("trainer", "training", "replay", "policy", "rollout", "likelihood", "divergence"),
     (
         "stage",
         "bases",
@@ -52,7 +63,8 @@ LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
 OWNERS = {  # who alone may import a library
     "trl": {"tinr.training", "tinr.policy"},
-    "deepspeed": {"tinr.training", "tinr.policy"},
+    "deepspeed": {"tinr.trainer"},
+    "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog"},
     "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
@@ -192,7 +204,7 @@ def test_what_is_allowed_is_no_fault() -> None:
         "tinr.catalogue.load": {"tool_corpora"},
         "tinr.model": {"torch", "tinr"},
         "tinr.policy": {"trl", "tinr.training"},
-        "tinr.training": {"deepspeed"},
+        "tinr.trainer": {"deepspeed"},
         "tinr.runlog": {"wandb"},
         "tinr.report.plots": {"matplotlib.figure", "tinr.report.curves", "tinr.runlog"},
         "tinr.cli.main": {"phases.align"},

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,12 +12,12 @@ from tinr.base.tasks import EASY, HARD
 from tinr.base.tokenizer import train_tokenizer
 from tinr.config import OptimiserConfig, TrainingConfig, as_dict
 from tinr.model import load
+from tinr.packing import make_batches
 from tinr.registry import Card, Registry, environment
 from tinr.replay import generic_examples
-from tinr.runlog import RunLog
-from tinr.stage import MACHINE_KEYS, fingerprint, save, tokenizer_hash
+from tinr.stage import fingerprint, open_log, save, settings, tokenizer_hash
 from tinr.tokens import Codec
-from tinr.training import make_batches, train
+from tinr.training import train
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ class BaseConfig:
 
 def build_base(config: BaseConfig) -> Card:
     """Train tokenizer and model on generic tasks; the published card, or the one there is."""
-    what = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
-    mark = fingerprint("base", what)
+    mark = fingerprint("base", settings(config))
     registry = Registry(config.registry)
     found = registry.find("base", mark)
     if found:
         return found
-    with RunLog(Path(config.run), "base", as_dict(config), config.wandb) as log:
+    steps = registry.steps("base", mark)
+    with open_log("base", config, steps) as log:
         tokenizer = train_tokenizer(config.vocabulary, config.seed)
         codec = Codec(tokenizer)
         model = new_model(config, tokenizer)
@@ -68,8 +67,7 @@ def build_base(config: BaseConfig) -> Card:
                 codec.pad,
             )
         ]
-        trained = train(model, tokenizer, batches, config.training, config.seed, log, "base")
-        seconds = log.seconds
+        trained = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
     card = Card(
         phase="base",
         base_model=f"from scratch, {model.num_parameters():,} parameters",
@@ -79,12 +77,14 @@ def build_base(config: BaseConfig) -> Card:
         seed=config.seed,
         fingerprint=mark,
         tokens=trained.tokens,
-        seconds=seconds,
+        seconds=steps.seconds,
         data_position={"steps": trained.steps},
         metrics={"loss": trained.loss},
         **environment(),
     )
-    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+    published = registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+    steps.clear()
+    return published
 
 
 def import_base(source: str, registry: Registry, seed: int = 0) -> Card:

@@ -34,6 +34,21 @@ class OptimiserConfig:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.95)  # of AdamW
     gradient_clip: float = 1.0  # largest gradient norm
+    gradient_limit: float | None = None  # norm before clipping from which a step is bad
+    bad_step: Literal["stop", "skip"] = "stop"  # where loss or gradient is no number, or beyond
+    # the limit; ten bad steps in a row stop the run in any case
+
+
+@dataclass(frozen=True)
+class TrainableConfig:
+    """Which weights move."""
+
+    what: Literal["all", "lora", "rows"] = "all"  # lora: adapters inside the layers and the rows
+    # of tags and tool tokens; rows: these rows alone
+    rank: int = 16  # of the adapters
+    alpha: float = 32.0  # their scale times the rank
+    dropout: float = 0.0  # of the adapters' input
+    targets: tuple[str, ...] = ()  # names of linear layers; (): all of them inside the blocks
 
 
 @dataclass(frozen=True)
@@ -41,13 +56,15 @@ class TrainingConfig:
     """The loop that all supervised phases share."""
 
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    batch_tokens: int = 8192  # tokens a step and rank, padding included
+    batch_tokens: int = 8192  # tokens a batch and rank, padding included
+    accumulate: int = 1  # batches a step and rank
     row_tokens: int = 256  # length of a packed row; a longer example has a row of its own
     longest: int = 2048  # tokens; longer examples are dropped and counted
     bf16: bool = True  # autocast; weights stay float32
     compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
-    checkpoint_steps: int = 0  # a step checkpoint every so many steps; 0: none
-    deepspeed: str | None = None  # path of a DeepSpeed configuration
+    gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
+    checkpoint_steps: int = 200  # a step checkpoint every so many steps; 0: none
+    deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
 
 
 def load_config(

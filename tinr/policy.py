@@ -6,33 +6,39 @@ Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, a
 2503.14476.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PrinterCallback
+from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
+from trl.models import unwrap_model_for_generation
 
-from tinr.config import OptimiserConfig
+from tinr import ranks
+from tinr.config import OptimiserConfig, TrainableConfig
 from tinr.executor import Executor
 from tinr.layers import products
-from tinr.optimiser import make_optimiser
-from tinr.records import DocumentsMode, Query, Score
+from tinr.packing import Batch
+from tinr.records import DocumentsMode, GateFailed, Query, Score
 from tinr.retrieval import Library
 from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse, make_prompts
 from tinr.runlog import RunLog
+from tinr.steps import Steps
 from tinr.tokens import Codec
-from tinr.training import (
-    Batch,
+from tinr.trainer import (
+    Loop,
     Progress,
+    Trainables,
     Trained,
-    labelled_loss,
-    schedule_arguments,
+    common_arguments,
+    mean_loss,
+    run_loop,
+    step_folder,
+    with_loss,
 )
 
 
@@ -52,7 +58,11 @@ class PolicyConfig:
     beta: float = 0.0  # weight of KL to the parent; the published run has none
     bf16: bool = True
     replay_weight: float = 0.5  # of the replayed batch's loss beside the policy's
-    deepspeed: str | None = None  # path of a DeepSpeed configuration
+    gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
+    checkpoint_steps: int = 10  # a step checkpoint every so many steps; 0: none
+    deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
+    on_fault: Literal["stop", "continue"] = "stop"  # where a reward raises; continue: its group
+    # teaches nothing
 
 
 @dataclass
@@ -78,27 +88,48 @@ class Arena:
         step, rank = trainer.state.global_step, trainer.accelerator.process_index
         drawn = self._draw(round(wanted * max(1.0, self.config.oversample)), step, rank)
         mode = self.config.documents[step % len(self.config.documents)]
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        was_training = model.training
-        model.eval()
-        conversations = converse(
-            model,
-            self.codec,
-            drawn,
-            self.library.catalogue,
-            self.executor,
-            mode,
-            prompts=make_prompts(self.codec, drawn, self.library.shown(drawn, mode)),
-            group=self.config.group,
-            temperature=self.config.temperature,
-            longest=self.config.longest,
-            seed=hash((self.seed, step, rank)) & 0x7FFFFFFF,
-        )
-        model.train(was_training)
-        scores = [score(c.reply, c.query, self.weights) for c in conversations]
-        self._log(step, conversations, scores)
+        # under ZeRO-3 the weights are whole for all turns at once: ranks take different numbers
+        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+            was_training = model.training
+            model.eval()
+            conversations = converse(
+                model,
+                self.codec,
+                drawn,
+                self.library.catalogue,
+                self.executor,
+                mode,
+                prompts=make_prompts(self.codec, drawn, self.library.shown(drawn, mode)),
+                group=self.config.group,
+                temperature=self.config.temperature,
+                longest=self.config.longest,
+                seed=hash((self.seed, step, rank)) & 0x7FFFFFFF,
+            )
+            model.train(was_training)
+        scores = self._score(conversations, step + 1)
+        self._log(step + 1, conversations, scores)
         kept = self._with_spread(scores, wanted)
         return self._as_trl([(conversations[i], scores[i]) for i in kept])
+
+    def _score(self, done: Sequence[Conversation], step: int) -> list[Score]:
+        """The rewards; one that raises stops the run, or all of its group get the same."""
+        scores: list[Score | None] = []
+        for one in done:
+            try:
+                scores.append(score(one.reply, one.query, self.weights))
+            except Exception as error:
+                if self.config.on_fault == "stop":
+                    raise GateFailed(
+                        f"step {step}: the reward of query {one.query.id} raised "
+                        f"{type(error).__name__}: {error}; nothing was published. Mend it, or go "
+                        "on without: policy.on_fault=continue"
+                    ) from error
+                scores.append(None)
+        size = self.config.group
+        for start in range(0, len(scores), size):
+            if None in scores[start : start + size]:
+                scores[start : start + size] = [Score(0.0, 0.0, None, 0.0)] * size
+        return [one for one in scores if one is not None]
 
     def _draw(self, count: int, step: int, rank: int) -> list[Query]:
         rng = Random(f"{self.seed}/{step}/{rank}")
@@ -145,80 +176,82 @@ class Arena:
         self.log.log(step, row)
 
 
-class PolicyTrainer(GRPOTrainer):
+class PolicyTrainer(Loop, GRPOTrainer):
     """TRL's trainer with our optimiser and a replayed batch beside each step's loss."""
 
-    policy: PolicyConfig
     replay: Iterator[Batch]
-
-    def create_optimizer(self, model=None):
-        """The configured optimiser instead of the trainer's own."""
-        if self.optimizer is None:
-            self.optimizer = make_optimiser(self.model, self.policy.optimiser)  # type: ignore[arg-type]
-        return self.optimizer
+    replay_weight: float
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """GRPO's loss, plus that of a batch of earlier phases' examples."""
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if self.policy.replay_weight > 0:
+        if self.replay_weight > 0:
+            batch = {name: value.to(loss.device) for name, value in next(self.replay).items()}
             with self.accelerator.autocast():
-                kept = labelled_loss(model, next(self.replay))
-            share = self.policy.replay_weight / self.current_gradient_accumulation_steps
+                kept = model(packed=batch)
+            share = self.replay_weight / self.current_gradient_accumulation_steps
             loss = loss + share * kept
         return loss
 
 
 def train_policy(
-    model: PreTrainedModel, arena: Arena, replay: Iterator[Batch], title: str = "grpo"
+    model: PreTrainedModel,
+    arena: Arena,
+    replay: Iterator[Batch],
+    steps: Steps | None = None,
+    trainable: TrainableConfig | None = None,
+    title: str = "grpo",
 ) -> Trained:
-    """Run the loop; the model is changed in place."""
+    """Run the loop; the model is changed in place, and whole in what is returned.
+
+    With `steps` a killed run goes on from its newest whole step checkpoint.
+    """
     config = arena.config
-    size = config.prompts * config.group
-    with tempfile.TemporaryDirectory() as folder:
+    size = config.prompts * config.group * ranks.world()
+    rows = min(config.rows, config.prompts * config.group)
+    passes = config.prompts * config.group // rows  # forward and backward, a step and rank
+    progress = Progress(arena.log, title, config.steps)
+    weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
+    with step_folder(steps) as folder, products(model, config.longest), with_loss(model):
         trainer = PolicyTrainer(
             model=model,
             reward_funcs=[_total],  # type: ignore[list-item]
-            args=_arguments(folder, config, size, arena.seed),
+            args=_arguments(folder, config, rows, passes, arena.seed),
             processing_class=arena.codec.tokenizer,
             train_dataset=Dataset.from_dict(
-                {"prompt": [str(n) for n in range(config.prompts * config.steps)]}
+                {"prompt": [str(n) for n in range(size // config.group * config.steps)]}
             ),
             rollout_func=arena.rollout,
         )
-        progress = Progress(arena.log, title, config.steps)
-        trainer.add_callback(progress)
-        trainer.remove_callback(PrinterCallback)
-        trainer.policy, trainer.replay = config, replay
-        with products(model, config.longest):
-            trainer.train()
-    losses = progress.losses[-10:]
+        trainer.replay_weight = config.replay_weight
+        # the passes of earlier starts and of other ranks had batches of their own
+        trainer.replay = islice(
+            replay, folder.done * passes * ranks.world() + ranks.rank(), None, ranks.world()
+        )
+        run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
-    return Trained(trainer.state.global_step, tokens, sum(losses) / max(1, len(losses)))
+    whole, adapter = weights.whole(trainer)
+    return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
 
 
-def _arguments(folder: str, config: PolicyConfig, size: int, seed: int) -> GRPOConfig:
-    rows = min(config.rows, size)
+def _arguments(
+    folder: Steps, config: PolicyConfig, rows: int, passes: int, seed: int
+) -> GRPOConfig:
     return GRPOConfig(
-        output_dir=folder,
         per_device_train_batch_size=rows,
-        gradient_accumulation_steps=size // rows,
+        gradient_accumulation_steps=passes,
         num_generations=config.group,
         max_completion_length=config.longest,
         max_steps=config.steps,
         temperature=config.temperature,
         beta=config.beta,
         shuffle_dataset=False,
-        seed=seed,
-        use_cpu=not torch.cuda.is_available(),
         bf16=config.bf16,
-        gradient_checkpointing=False,
+        gradient_checkpointing=config.gradient_checkpointing,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # a loss that is no number must be seen
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        deepspeed=config.deepspeed,
-        **schedule_arguments(config.optimiser),
+        **common_arguments(
+            folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
+        ),
     )
 
 

@@ -8,12 +8,12 @@ from random import Random
 
 from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
+from tinr.packing import Example
 from tinr.pairs import PairMix, make_pairs
 from tinr.records import DocumentsMode, Query
 from tinr.retrieval import Library
 from tinr.tokens import Codec
 from tinr.traces import render_trace
-from tinr.training import Example
 from tinr.wording import Wording
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tinr.files import write_text
 from tinr.records import BadInput
 
 METRIC_NAMES = {
@@ -32,19 +33,31 @@ METRIC_NAMES = {
 
 
 class RunLog:
-    """Rows of one phase in `folder/PHASE.jsonl`, each with step and seconds since the start."""
+    """Rows of one phase in `folder/PHASE.jsonl`, each with step and seconds since the start.
 
-    def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], wandb: bool = False):
+    done: steps that an earlier start has made; their rows stay, and the clock goes on from them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        phase: str,
+        config: Mapping[str, Any],
+        wandb: bool = False,
+        done: int = 0,
+    ):
         self.path = Path(folder) / f"{phase}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
-            self._file = self.path.open("w", encoding="utf-8")
+            kept = _rows_until(self.path, done)
+            write_text(self.path, (json.dumps(row) + "\n" for row in kept))
+            self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise BadInput(
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
             ) from error
-        self._started = time.monotonic()
+        self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._wandb = _start_wandb(self.path.parent, phase, config) if wandb else None
 
     @property
@@ -84,6 +97,12 @@ def read_log(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             continue
     return rows
+
+
+def _rows_until(path: Path, done: int) -> list[dict[str, float]]:
+    """The rows of an earlier start up to the step it is known to have made."""
+    rows = read_log(path) if done and path.is_file() else []
+    return [row for row in rows if row["step"] <= done]
 
 
 def _start_wandb(folder: Path, phase: str, config: Mapping[str, Any]) -> Any:

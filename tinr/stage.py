@@ -6,7 +6,6 @@ configuration, catalogue and code version is not run again.
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,17 +14,20 @@ from typing import Any
 from transformers import PreTrainedModel
 
 import tinr
+from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
-from tinr.config import as_dict
+from tinr.config import TrainableConfig, as_dict
 from tinr.metrics import Rate
 from tinr.model import load
 from tinr.probe import probe
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card, Registry, environment
 from tinr.runlog import RunLog
+from tinr.steps import Steps
 from tinr.tokens import Codec
-from tinr.training import Trained
+from tinr.trainer import Trained
 
+ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
 MACHINE_KEYS = ("registry", "run", "wandb", "accept")  # say where, not what
 
 
@@ -39,6 +41,7 @@ class PhaseConfig:
     wandb: bool = False  # log to wandb too (offline unless WANDB_MODE says otherwise)
     seed: int = 0
     accept: tuple[str, ...] = ()  # gates that may fail, by name
+    trainable: TrainableConfig = field(default_factory=TrainableConfig)
 
 
 @dataclass
@@ -52,7 +55,7 @@ class Stage:
     parent: Card
     folder: Path
     fingerprint: str
-    started: float = field(default_factory=time.monotonic)
+    steps: Steps
 
     @property
     def published(self) -> Card | None:
@@ -65,15 +68,20 @@ class Stage:
 
     def log(self) -> RunLog:
         """The phase's log; the resolved configuration is saved before step one."""
-        return RunLog(Path(self.config.run), self.phase, as_dict(self.config), self.config.wandb)
+        return open_log(self.phase, self.config, self.steps)
 
     @property
     def aligned(self) -> list[Card]:
         """The checkpoints of phase 1 that this one comes from, the first one first."""
         return [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"]
 
-    def floor(self, tolerance: float) -> dict[str, float]:
-        """The least recall allowed: what phase 1 reached where it was gated, less the tolerance."""
+    def floor(self, tolerance: float) -> dict[str, float] | None:
+        """The least recall allowed: what phase 1 reached where it was gated, less the tolerance.
+
+        None for a model that was never aligned: it knows no documents, so nothing is gated.
+        """
+        if not self.aligned:
+            return None
         return {
             name: gate["value"] - tolerance
             for name, gate in self.aligned[-1].gates.items()
@@ -104,36 +112,25 @@ class Stage:
 
     def conclude(
         self,
-        model: PreTrainedModel,
-        codec: Codec,
         trained: Trained,
-        queries: Sequence[Query],
-        tolerance: float,
+        codec: Codec,
+        least: Mapping[str, float] | None,
+        queries: Sequence[Query] = (),
     ) -> Card:
-        """Gate against phase 1, less the tolerance, and publish with the tools that had queries.
+        """Gate, unless `least` is None, and publish with the tools that had queries.
 
-        A model that was never aligned knows no documents, so nothing is gated.
+        On several ranks the first does it, and all get its card.
         """
-        return self.publish(
-            model,
-            codec.tokenizer,
-            gates=self.gate(model, codec, self.floor(tolerance)) if self.aligned else {},
-            tokens=trained.tokens,
-            data={
-                "steps": trained.steps,
-                "queried_tools": sorted({call.name for q in queries for call in q.calls}),
-            },
-        )
+        queried = sorted({call.name for query in queries for call in query.calls})
 
-    def publish(
-        self,
-        model: PreTrainedModel,
-        tokenizer: Any,
-        *,
-        gates: Mapping[str, Any],
-        tokens: int,
-        data: Mapping[str, Any],
-        metrics: Mapping[str, Any] | None = None,
+        def finish() -> Card:
+            gates = {} if least is None else self.gate(trained.model, codec, least)
+            return self._publish(trained, codec.tokenizer, gates, queried)
+
+        return ranks.shared(finish)
+
+    def _publish(
+        self, trained: Trained, tokenizer: Any, gates: Mapping[str, Any], queried: Sequence[str]
     ) -> Card:
         """Write model, tokenizer and catalogue as a new checkpoint."""
         missed = [name for name, gate in gates.items() if not gate["passed"]]
@@ -147,15 +144,22 @@ class Stage:
             fingerprint=self.fingerprint,
             parent=self.parent.id or None,
             catalogue_hash=self.catalogue.hash,
-            data_position=dict(data),
-            tokens=tokens,
-            seconds=round(time.monotonic() - self.started, 1),
+            data_position={"steps": trained.steps, "queried_tools": list(queried)},
+            tokens=trained.tokens,
+            seconds=self.steps.seconds,
             gates=dict(gates),
-            metrics=dict(metrics or {}),
             notes=[f"gate accepted although missed: {name}" for name in missed],
             **environment(),
         )
-        return self.registry.publish(card, lambda at: save(at, model, tokenizer, self.catalogue))
+
+        def write(folder: Path) -> None:
+            save(folder, trained.model, tokenizer, self.catalogue)
+            if trained.adapter is not None:
+                trained.adapter.save(folder / ADAPTER)
+
+        published = self.registry.publish(card, write)
+        self.steps.clear()
+        return published
 
 
 def begin(
@@ -178,11 +182,28 @@ def begin(
         raise BadInput(f"catalogue: {parent.id} has a catalogue of its own; leave the key out")
     if catalogue is None:
         catalogue = load_catalogue(folder)
-    what = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
-    return Stage(
-        phase, config, catalogue, registry, parent, folder,
-        fingerprint(phase, what, parent.id, catalogue.hash),
-    )  # fmt: skip
+    mark = fingerprint(phase, settings(config), parent.id, catalogue.hash)
+    steps = registry.steps(phase, mark)
+    return Stage(phase, config, catalogue, registry, parent, folder, mark, steps)
+
+
+def open_log(phase: str, config: Any, steps: Steps) -> RunLog:
+    """The log of a phase, with what earlier starts logged; other ranks than the first have
+    folders of their own."""
+    folder, first = Path(config.run), ranks.rank() == 0
+    folder = folder if first else folder / f"rank{ranks.rank()}"
+    return RunLog(folder, phase, as_dict(config), config.wandb and first, steps.done)
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """What of a configuration determines a checkpoint, as plain data."""
+    kept = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
+    return {
+        key: {k: v for k, v in value.items() if k != "checkpoint_steps"}
+        if isinstance(value, dict)
+        else value
+        for key, value in kept.items()
+    }
 
 
 def fingerprint(*parts: Any) -> str:

@@ -131,6 +131,11 @@ class Codec:
         }
         self._spelled = {index: token for token, index in self._markup.items()}
 
+    @property
+    def markup(self) -> dict[str, int]:
+        """Every tag, role marker and tool token -> its id: the rows that growing added."""
+        return dict(self._markup)
+
     @cached_property
     def tool_ids(self) -> dict[str, int]:
         """Tool name -> id, every tool token of the vocabulary."""

@@ -53,9 +53,15 @@ def run_phase(
     as_json: bool,
 ) -> None:
     """Load the configuration, run the phase, print its card."""
+    from tinr import ranks
     from tinr.config import load_config
 
-    show_card(run(load_config(settings, file, overrides)), as_json)
+    config = load_config(settings, file, overrides)
+    ranks.start()
+    card = run(config)
+    if ranks.rank() == 0:
+        show_card(card, as_json)
+    ranks.finish()
 
 
 def main(name: str) -> None:

@@ -3,6 +3,7 @@
     ROOT/checkpoints/ID/    files and card.json; without card.json it does not exist
     ROOT/tags/NAME          the id it stands for
     ROOT/staging/           what is being written or removed
+    ROOT/steps/             where runs that were killed go on (`tinr.steps`)
 
 Nothing here writes.
 """

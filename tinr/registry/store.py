@@ -17,6 +17,7 @@ from tinr.records import BadInput
 from tinr.registry import files
 from tinr.registry.card import ID, Card, card_id, now
 from tinr.registry.shelf import CARD, TAG, Shelf
+from tinr.steps import Steps
 
 EXPORTED_CARD = "tinr_card.json"
 LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
@@ -55,6 +56,10 @@ class Registry(Shelf):
                 shutil.rmtree(staged, ignore_errors=True)  # the first error is the one to tell
                 raise
         return card
+
+    def steps(self, phase: str, fingerprint: str) -> Steps:
+        """Where a run that will have this fingerprint keeps its step checkpoints."""
+        return Steps(self.root / "steps" / f"{phase}-{fingerprint[:16]}")
 
     def _stage(self) -> Path:
         """A new name in staging."""

@@ -1,0 +1,121 @@
+"""Step checkpoints: a run that was killed goes on as if nothing had happened."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.packing import Example, collate
+from tinr.records import BadInput
+from tinr.runlog import RunLog, read_log
+from tinr.steps import WHOLE, Steps
+from tinr.trainer import Progress
+from tinr.training import train
+
+
+def fresh_model():
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=60,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            tie_word_embeddings=True,
+            pad_token_id=0,
+        )
+    )
+
+
+def batches(count=24):
+    """Batches of different lengths, so that a wrong order would show in the losses."""
+    made = []
+    for n in range(count):
+        ids = [(7 * n + 3 * k) % 59 + 1 for k in range(8 + n)]
+        made.append(collate([[Example(ids, ids)]], 0))
+    return made
+
+
+def run(folder: Path, tokenizer, config: TrainingConfig, stop_after: int = 0):
+    """Train below `folder`; with `stop_after` the process "dies" after that step."""
+    steps = Steps(folder / "steps")
+
+    class Killed(Exception):
+        pass
+
+    kept = Progress.on_step_end
+
+    def dying(self, args, state, control, **kwargs):
+        if state.global_step == stop_after:
+            raise Killed
+        return kept(self, args, state, control, **kwargs)
+
+    Progress.on_step_end = dying
+    try:
+        with RunLog(folder, "align", {}, done=steps.done) as log:
+            return train(fresh_model(), tokenizer, batches(), config, 3, log, "test", steps)
+    except Killed:
+        return None
+    finally:
+        Progress.on_step_end = kept
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("stop_after", [4, 11, 17])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, tiny_tokenizer, name, stop_after):
+    """Weights and every logged loss are those of the undisturbed run, bit by bit."""
+    config = TrainingConfig(
+        optimiser=OptimiserConfig(name=name, learning_rate=0.01), checkpoint_steps=5, bf16=False
+    )
+    whole = run(tmp_path / "whole", tiny_tokenizer, config)
+    assert run(tmp_path / "cut", tiny_tokenizer, config, stop_after) is None
+    assert Steps(tmp_path / "cut" / "steps").done == stop_after // 5 * 5
+    again = run(tmp_path / "cut", tiny_tokenizer, config)
+    assert again.steps == whole.steps == 24 and again.tokens == whole.tokens
+    assert again.loss == whole.loss
+    for (key, one), other in zip(
+        whole.model.state_dict().items(), again.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), key
+    losses = [
+        [(row["step"], row["train/loss"]) for row in read_log(tmp_path / run_ / "align.jsonl")]
+        for run_ in ("whole", "cut")
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) > 3
+
+
+def test_a_finished_run_whose_gate_was_missed_trains_no_step_again(tmp_path, tiny_tokenizer):
+    config = TrainingConfig(optimiser=OptimiserConfig(learning_rate=0.01), bf16=False)
+    first = run(tmp_path, tiny_tokenizer, config)
+    assert Steps(tmp_path / "steps").done == 24
+    second = run(tmp_path, tiny_tokenizer, config, stop_after=1)  # would die if it trained
+    assert second.loss == first.loss and second.steps == 24
+
+
+def test_a_step_checkpoint_that_is_not_whole_is_not_used(tmp_path):
+    steps = Steps(tmp_path)
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    steps.complete(5)  # the process dies before it completes the other
+    assert steps.done == 5
+    with Steps(tmp_path).held():
+        assert not (tmp_path / "checkpoint-10").exists()
+        assert (tmp_path / "checkpoint-5").exists()
+
+
+def test_the_time_of_earlier_starts_counts(tmp_path):
+    (tmp_path / "checkpoint-5").mkdir()
+    (tmp_path / "checkpoint-5" / WHOLE).write_text(json.dumps({"step": 5, "seconds": 100.0}))
+    assert 100.0 <= Steps(tmp_path).seconds < 101.0
+
+
+def test_two_runs_of_the_same_settings_do_not_write_over_each_other(tmp_path):
+    first, second = Steps(tmp_path), Steps(tmp_path)
+    with first.held(), pytest.raises(BadInput, match="running already"), second.held():
+        pass
+    with Steps(tmp_path).held():  # the first has ended
+        pass

@@ -1,0 +1,91 @@
+"""Examples into batches: rows shared by first fit, loss positions and weights beside the ids.
+
+Each example is a run of ids with labels. Examples share rows, longest first; position ids
+restart at each example, from which the block-diagonal attention follows, so neighbours
+never see each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+
+from tinr.config import TrainingConfig
+from tinr.tokens import IGNORE
+
+
+@dataclass(frozen=True)
+class Example:
+    """Ids with labels (IGNORE: no loss) and the weight of its loss."""
+
+    ids: Sequence[int]
+    labels: Sequence[int]
+    weight: float = 1.0
+
+
+Batch = dict[str, torch.Tensor]
+
+
+def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+    """Examples into rows of at most `row_tokens` by best fit, longest first.
+
+    A longer example has a row of its own.
+    """
+    rows: list[list[Example]] = []
+    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
+    for example in sorted(examples, key=lambda e: -len(e.ids)):
+        size = len(example.ids)
+        room = next((r for r in range(size, row_tokens + 1) if by_room[r]), None)
+        if room is None:
+            rows.append([example])
+            index, room = len(rows) - 1, max(row_tokens, size)
+        else:
+            index = by_room[room].pop()
+            rows[index].append(example)
+        by_room[room - size].append(index)
+    return rows
+
+
+def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
+    """Rows to tensors (R, T): input_ids, position_ids, labels, weights; padding is a segment."""
+    longest = max(sum(len(example.ids) for example in row) for row in rows)
+    out: dict[str, list[list[Any]]] = {
+        "input_ids": [],
+        "position_ids": [],
+        "labels": [],
+        "weights": [],
+    }
+    for row in rows:
+        ids, positions, labels, weights = [], [], [], []
+        for example in row:
+            ids += example.ids
+            positions += range(len(example.ids))
+            labels += [IGNORE, *example.labels[1:]]  # nothing precedes a first token
+            weights += [example.weight] * len(example.ids)
+        gap = longest - len(ids)
+        out["input_ids"].append(ids + [pad] * gap)
+        out["position_ids"].append(positions + list(range(gap)))
+        out["labels"].append(labels + [IGNORE] * gap)
+        out["weights"].append(weights + [0.0] * gap)
+    return {key: torch.tensor(value) for key, value in out.items()}
+
+
+def make_batches(
+    examples: Sequence[Example], config: TrainingConfig, seed: int, pad: int
+) -> list[Batch]:
+    """One epoch of batches of at most `batch_tokens` tokens, in seeded random order."""
+    rng = Random(seed)
+    kept = [e for e in examples if len(e.ids) <= config.longest]
+    rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
+    rng.shuffle(rows)
+    rows.sort(key=lambda row: max(sum(len(e.ids) for e in row), config.row_tokens))
+    batches: list[list[list[Example]]] = []
+    for row in rows:
+        width = max(sum(len(e.ids) for e in r) for r in [row, *(batches[-1] if batches else [])])
+        if not batches or width * (len(batches[-1]) + 1) > config.batch_tokens:
+            batches.append([])
+        batches[-1].append(row)
+    rng.shuffle(batches)
+    return [collate(batch, pad) for batch in batches]

@@ -1,0 +1,60 @@
+"""The processes of one run: each trains its share, the first alone writes and decides.
+
+A launcher (deepspeed, torchrun) says by RANK and WORLD_SIZE who is who; without one there is
+a single process, and nothing here costs anything.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from tinr.records import BadInput, GateFailed
+
+PATIENCE = timedelta(hours=6)  # the others wait while the first measures a gate
+Made = TypeVar("Made")
+
+
+def rank() -> int:
+    """Number of this process among all, 0 for the first."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start() -> None:
+    """Let the processes find each other: gloo on CPUs, NCCL on accelerators."""
+    if world() == 1 or dist.is_initialized():
+        return
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group(backend, timeout=PATIENCE)
+
+
+def finish() -> None:
+    """Part in peace; without it a launcher warns of leaks."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def shared(make: Callable[[], Made]) -> Made:
+    """What `make` gives on the first process, on all of them; what it refuses, on all too."""
+    if world() == 1:
+        return make()
+    outcome: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            outcome[0] = make()
+        except (BadInput, GateFailed) as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, src=0)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]

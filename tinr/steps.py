@@ -1,0 +1,85 @@
+"""Step checkpoints: where a phase goes on that was killed.
+
+    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/    what the trainer wrote after step N
+    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/whole.json    written last: all of it is there
+
+They are this machine's own and no part of the registry's contract: never published, and
+removed once the phase has published.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinr.files import write_text
+from tinr.records import BadInput
+
+WHOLE = "whole.json"
+KEPT = 2  # the newest is not whole while it is written
+
+
+@dataclass
+class Steps:
+    """The step checkpoints of one run, and how long it took so far, over all its starts."""
+
+    folder: Path
+    _began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        last = self.last()
+        if last is not None:
+            self._began -= json.loads((last / WHOLE).read_text())["seconds"]
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this run, its earlier starts up to their last whole step checkpoint too."""
+        return round(time.monotonic() - self._began, 1)
+
+    def last(self) -> Path | None:
+        """The newest whole step checkpoint."""
+        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}")]
+        return max(whole, key=_step, default=None)
+
+    @property
+    def done(self) -> int:
+        """Steps that need not be made again."""
+        last = self.last()
+        return 0 if last is None else _step(last)
+
+    def complete(self, step: int) -> None:
+        """State that everything of step `step` is written."""
+        at = self.folder / f"checkpoint-{step}"
+        write_text(at / WHOLE, json.dumps({"step": step, "seconds": self.seconds}))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, this process alone may write here; what a killed one left half is removed.
+
+        BadInput where another process runs the same phase with the same settings.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise BadInput(
+                    f"{self.folder}: the same phase with the same settings is running already; "
+                    "wait for it, or change a setting"
+                ) from error
+            for path in self.folder.glob("checkpoint-*"):
+                if not (path / WHOLE).is_file():
+                    shutil.rmtree(path, ignore_errors=True)
+            yield
+
+    def clear(self) -> None:
+        """Remove all of them: the phase has published."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))

@@ -1,0 +1,87 @@
+"""Which weights move: all, LoRA adapters with the new rows, or the new rows alone.
+
+By PEFT, inside the model: whoever calls the model need not know. A published checkpoint
+always holds whole weights; what was trained lies beside them as an ordinary PEFT adapter.
+Source: LoRA, arXiv 2106.09685.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from transformers import PreTrainedModel
+
+from tinr.config import TrainableConfig
+from tinr.records import BadInput
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained adapter as the files that PEFT reads."""
+
+    config: Any
+    weights: dict[str, Any]  # name -> tensor
+
+    def save(self, folder: Path) -> None:
+        """adapter_config.json and adapter_model.safetensors in `folder`."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True)
+        plain = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
+        save_file(plain, folder / "adapter_model.safetensors")
+        self.config.save_pretrained(folder)
+
+
+def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> PeftModel | None:
+    """Freeze all but what the configuration names; None where everything moves.
+
+    rows: ids whose rows are trained in the input embedding and, where it is not tied, the
+    output head. The model itself is changed; the PeftModel around it only merges and saves.
+    """
+    if config.what == "all":
+        return None
+    tables = _table_names(model)
+    kept = sorted(rows)
+    if config.what == "rows":
+        return get_peft_model(
+            model, TrainableTokensConfig(token_indices=kept, target_modules=list(tables))
+        )
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets) or "all-linear",
+        trainable_token_indices={name: kept for name in tables},
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:  # a target that this model has not
+        raise BadInput(
+            f"trainable.targets: {' '.join(str(error).split())[:200]}; "
+            "name linear layers of the model"
+        ) from error
+
+
+def merge(adapted: PeftModel) -> tuple[PreTrainedModel, Adapter]:
+    """The model with the adapter in its weights, and the adapter itself."""
+    from peft import get_peft_model_state_dict
+
+    config = adapted.active_peft_config
+    config.inference_mode = True
+    weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    kept = {name: value.clone() for name, value in weights.items()}
+    merged: Any = adapted.merge_and_unload()
+    for parameter in merged.parameters():
+        parameter.requires_grad_(True)
+    return merged, Adapter(config, kept)
+
+
+def _table_names(model: PreTrainedModel) -> tuple[str, ...]:
+    """The last part of the name of the input embedding, and of the head where it is its own."""
+    tied = bool(model.config.tie_word_embeddings)
+    wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
+    names = {id(module): name for name, module in model.named_modules()}
+    return tuple(names[id(module)].rpartition(".")[2] for module in wanted)
