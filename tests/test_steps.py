@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.packing import Example, collate
 from tinr.records import BadInput
 from tinr.runlog import RunLog, read_log
@@ -40,7 +40,7 @@ def batches(count=24):
     return made
 
 
-def run(folder: Path, tokenizer, config: TrainingConfig, stop_after: int = 0):
+def run(folder: Path, tokenizer, config: TrainingConfig, stop_after: int = 0, what: str = "all"):
     """Train below `folder`; with `stop_after` the process "dies" after that step."""
     steps = Steps(folder / "steps")
 
@@ -57,24 +57,35 @@ def run(folder: Path, tokenizer, config: TrainingConfig, stop_after: int = 0):
     Progress.on_step_end = dying
     try:
         with RunLog(folder, "align", {}, done=steps.done) as log:
-            return train(fresh_model(), tokenizer, batches(), config, 3, log, "test", steps)
+            return train(
+                fresh_model(), tokenizer, batches(), config, 3, log, "test", steps,
+                TrainableConfig(what, rank=4), [3, 40],
+            )  # fmt: skip
     except Killed:
         return None
     finally:
         Progress.on_step_end = kept
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-@pytest.mark.parametrize("stop_after", [4, 11, 17])
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, tiny_tokenizer, name, stop_after):
+@pytest.mark.parametrize(
+    ("name", "stop_after", "what"),
+    [
+        ("adamw", 4, "all"),
+        ("adamw", 11, "all"),
+        ("muon", 17, "all"),
+        ("adamw", 11, "lora"),
+        ("adamw", 17, "rows"),
+    ],
+)
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, tiny_tokenizer, name, stop_after, what):
     """Weights and every logged loss are those of the undisturbed run, bit by bit."""
     config = TrainingConfig(
         optimiser=OptimiserConfig(name=name, learning_rate=0.01), checkpoint_steps=5, bf16=False
     )
-    whole = run(tmp_path / "whole", tiny_tokenizer, config)
-    assert run(tmp_path / "cut", tiny_tokenizer, config, stop_after) is None
+    whole = run(tmp_path / "whole", tiny_tokenizer, config, what=what)
+    assert run(tmp_path / "cut", tiny_tokenizer, config, stop_after, what) is None
     assert Steps(tmp_path / "cut" / "steps").done == stop_after // 5 * 5
-    again = run(tmp_path / "cut", tiny_tokenizer, config)
+    again = run(tmp_path / "cut", tiny_tokenizer, config, what=what)
     assert again.steps == whole.steps == 24 and again.tokens == whole.tokens
     assert again.loss == whole.loss
     for (key, one), other in zip(

@@ -89,3 +89,11 @@ def make_batches(
         batches[-1].append(row)
     rng.shuffle(batches)
     return [collate(batch, pad) for batch in batches]
+
+
+def blank(batch: Batch) -> Batch:
+    """A batch of the same shape without a label: a rank that has nothing left to do gets it."""
+    return batch | {
+        "labels": torch.full_like(batch["labels"], IGNORE),
+        "weights": torch.zeros_like(batch["weights"]),
+    }

@@ -89,7 +89,9 @@ class Arena:
         drawn = self._draw(round(wanted * max(1.0, self.config.oversample)), step, rank)
         mode = self.config.documents[step % len(self.config.documents)]
         # under ZeRO-3 the weights are whole for all turns at once: ranks take different numbers
-        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+        wrapped: Any = trainer.model_wrapped
+        with unwrap_model_for_generation(wrapped, trainer.accelerator) as whole:
+            model: Any = whole
             was_training = model.training
             model.eval()
             conversations = converse(

@@ -5,12 +5,20 @@ always holds whole weights; what was trained lies beside them as an ordinary PEF
 Source: LoRA, arXiv 2106.09685.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftModel,
+    TrainableTokensConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+)
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from tinr.config import TrainableConfig
@@ -26,8 +34,6 @@ class Adapter:
 
     def save(self, folder: Path) -> None:
         """adapter_config.json and adapter_model.safetensors in `folder`."""
-        from safetensors.torch import save_file
-
         folder.mkdir(parents=True)
         plain = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
         save_file(plain, folder / "adapter_model.safetensors")
@@ -45,9 +51,11 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     tables = _table_names(model)
     kept = sorted(rows)
     if config.what == "rows":
-        return get_peft_model(
-            model, TrainableTokensConfig(token_indices=kept, target_modules=list(tables))
-        )
+        with warnings.catch_warnings():  # it does tie them; a test watches that
+            warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
+            return get_peft_model(
+                model, TrainableTokensConfig(token_indices=kept, target_modules=list(tables))
+            )
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]
@@ -67,8 +75,6 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
 
 def merge(adapted: PeftModel) -> tuple[PreTrainedModel, Adapter]:
     """The model with the adapter in its weights, and the adapter itself."""
-    from peft import get_peft_model_state_dict
-
     config = adapted.active_peft_config
     config.inference_mode = True
     weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)

@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 import tinr
 from tinr import ranks
@@ -77,11 +79,38 @@ class Loop(Trainer):
         model.zero_grad(set_to_none=True)  # no gradient, no move
         return norm
 
+    def _save(self, output_dir=None, state_dict=None):
+        """Of a model with adapters only what is trained: the rest lies in the parent."""
+        model: Any = self.model
+        if not _is_adapted(model):
+            super()._save(output_dir, state_dict)
+            return
+        state = model.state_dict() if state_dict is None else state_dict
+        moving = {n: state[n] for n, p in model.named_parameters() if p.requires_grad}
+        path = _moving(output_dir or str(self.args.output_dir))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.contiguous() for name, value in moving.items()}, path)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        into: Any = self.model if model is None else model
+        if not _is_adapted(into):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        into.load_state_dict(load_file(_moving(resume_from_checkpoint)), strict=False)
+
     def _save_checkpoint(self, model, trial):
         Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card each time
         self.accelerator.wait_for_everyone()
         if self.args.should_save and self.step_checkpoints is not None:
             self.step_checkpoints.complete(self.state.global_step)
+
+
+def _is_adapted(model: Any) -> bool:
+    return not all(parameter.requires_grad for parameter in model.parameters())
+
+
+def _moving(folder: str) -> Path:
+    return Path(folder) / "moving.safetensors"
 
 
 def run_loop(
@@ -128,6 +157,7 @@ def common_arguments(
         "save_total_limit": KEPT,
         "report_to": [],
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
         "ddp_timeout": int(ranks.PATIENCE.total_seconds()),
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "deepspeed": deepspeed_file(deepspeed, optimiser),
@@ -206,7 +236,8 @@ class Trainables:
         """The trained model with whole weights and no adapter in it; whole on the first process."""
         model, adapted = self.model, self.adapted
         if trainer.is_deepspeed_enabled:
-            state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+            state: Any = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+            unset_hf_deepspeed_config()  # what is made from here on is not cut into shards
             model = type(self.model)(self.model.config)
             adapted = adapt(model, self.config, self.rows)
             if ranks.rank() == 0:

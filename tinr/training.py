@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from tinr import ranks
 from tinr.config import TrainableConfig, TrainingConfig
 from tinr.layers import Encode, compiled, products
-from tinr.packing import Batch
+from tinr.packing import Batch, blank
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.trainer import (
@@ -67,6 +67,7 @@ def train(
     a run.
     """
     share = config.accumulate * ranks.world()
+    batches = [*batches, *[blank(batches[-1])] * (-len(batches) % share)]
     counts = [int((batch["weights"] > 0).sum()) for batch in batches]
     tokens = [sum(counts[at : at + share]) for at in range(0, len(counts), share)]
     progress = Progress(log, title, len(tokens), tokens)

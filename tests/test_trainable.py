@@ -1,0 +1,94 @@
+"""Which weights move: all, adapters with the new rows, or these rows alone."""
+
+import copy
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
+from tinr.packing import Example, collate
+from tinr.records import BadInput
+from tinr.runlog import RunLog
+from tinr.training import train
+
+ROWS = [3, 40, 58]
+IDS = torch.tensor([[3, 17, 40, 9, 58, 2, 3]])
+
+
+def fresh_model(tied: bool) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=60,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            tie_word_embeddings=tied,
+            pad_token_id=0,
+        )
+    )
+
+
+def trained(model, tokenizer, tmp_path, what, **settings):
+    ids = IDS[0].tolist()
+    batches = [collate([[Example(ids, ids)]], 0)] * 8
+    config = TrainingConfig(optimiser=OptimiserConfig(learning_rate=0.02), bf16=False)
+    with RunLog(tmp_path, "align", {}) as log:
+        return train(
+            model, tokenizer, batches, config, 0, log, "test",
+            trainable=TrainableConfig(what, rank=4, **settings), rows=ROWS,
+        )  # fmt: skip
+
+
+def changed_rows(before: torch.Tensor, after: torch.Tensor) -> list[int]:
+    return (before != after).any(1).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("what", ["rows", "lora"])
+def test_only_what_is_named_moves(tiny_tokenizer, tmp_path, what, tied):
+    model = fresh_model(tied)
+    before = copy.deepcopy(model.state_dict())
+    done = trained(model, tiny_tokenizer, tmp_path, what)
+    after = done.model.state_dict()
+    assert after.keys() == before.keys()  # whole weights, no adapter left inside
+    for table in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert changed_rows(before[table], after[table]) == ROWS
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    inner = {key for key in moved if "embed" not in key and "lm_head" not in key}
+    linear = {key for key in before if "proj" in key}
+    assert inner == (linear if what == "lora" else set())
+    shared = done.model.get_input_embeddings().weight is done.model.get_output_embeddings().weight
+    assert shared == tied
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("what", ["rows", "lora"])
+def test_the_adapter_on_the_untouched_model_is_the_merged_one(tiny_tokenizer, tmp_path, what, tied):
+    """Beside the merged weights lies what was trained: PEFT loads it onto the parent."""
+    done = trained(fresh_model(tied), tiny_tokenizer, tmp_path, what)
+    done.adapter.save(tmp_path / "adapter")
+    again = PeftModel.from_pretrained(fresh_model(tied), tmp_path / "adapter").eval()
+    plain = fresh_model(tied).eval()
+    with torch.no_grad():
+        merged, unmerged = done.model.eval()(IDS).logits, again(IDS).logits
+        assert torch.allclose(merged, unmerged, atol=1e-5)
+        assert not torch.allclose(merged, plain(IDS).logits, atol=1e-2)
+
+
+def test_all_weights_move_by_default_and_leave_no_adapter(tiny_tokenizer, tmp_path):
+    model = fresh_model(True)
+    before = copy.deepcopy(model.state_dict())
+    done = trained(model, tiny_tokenizer, tmp_path, "all")
+    assert done.adapter is None
+    assert all(
+        not torch.equal(before[key], value) for key, value in done.model.state_dict().items()
+    )
+
+
+def test_a_target_that_the_model_has_not_is_named(tiny_tokenizer, tmp_path):
+    with pytest.raises(BadInput, match="nosuch"):
+        trained(fresh_model(True), tiny_tokenizer, tmp_path, "lora", targets=("nosuch",))
