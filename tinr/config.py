@@ -68,21 +68,27 @@ class TrainingConfig:
 
 
 def load_config(
-    kind: type[Settings], file: str | Path | None, overrides: Sequence[str] = ()
+    kind: type[Settings],
+    files: str | Path | Sequence[str | Path] | None,
+    overrides: Sequence[str] = (),
 ) -> Settings:
-    """A checked configuration of `kind` from a YAML file and `key=value` overrides.
+    """A checked configuration of `kind` from YAML files and `key=value` overrides.
 
-    Raises BadInput for a missing or broken file, an unknown key, or a wrong value.
+    A later file wins over an earlier one, an override over all. Raises BadInput for a missing
+    or broken file, an unknown key, or a wrong value.
     """
+    files = [files] if isinstance(files, str | Path) else files or []
     values: dict[str, Any] = {}
-    if file is not None:
-        values = _read_yaml(Path(file))
+    for file in files:
+        read = _read_yaml(Path(file))
+        _check_keys(kind, read, str(file), ())
+        _lay_over(values, read)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
         _assign(values, key.split("."), _scalar(text, override), override)
-    return build(kind, values, str(file) if file is not None else "command line")
+    return build(kind, values, ", ".join(map(str, files)) or "command line")
 
 
 def build(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
@@ -116,6 +122,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadInput(f"{path}: not a mapping; write key: value lines")
     return values
+
+
+def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Put `more` over `values`, group by group."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _lay_over(values[key], value)
+        else:
+            values[key] = value
 
 
 def _scalar(text: str, override: str) -> Any:

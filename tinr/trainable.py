@@ -48,20 +48,31 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     """
     if config.what == "all":
         return None
-    tables = _table_names(model)
-    kept = sorted(rows)
-    if config.what == "rows":
-        with warnings.catch_warnings():  # it does tie them; a test watches that
-            warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
-            return get_peft_model(
-                model, TrainableTokensConfig(token_indices=kept, target_modules=list(tables))
-            )
+    adapted = _rows_alone(model, rows) if config.what == "rows" else _lora(model, config, rows)
+    head: Any = model.get_output_embeddings()
+    if not hasattr(head, "bias"):  # PEFT's wrapper hides it, and TRL asks for it
+        head.bias = None
+    return adapted
+
+
+def _rows_alone(model: PreTrainedModel, rows: Sequence[int]) -> PeftModel:
+    with warnings.catch_warnings():  # it does tie them; a test watches that
+        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
+        return get_peft_model(
+            model,
+            TrainableTokensConfig(
+                token_indices=sorted(rows), target_modules=list(_table_names(model))
+            ),
+        )
+
+
+def _lora(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> PeftModel:
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]
         lora_dropout=config.dropout,
         target_modules=list(config.targets) or "all-linear",
-        trainable_token_indices={name: kept for name in tables},
+        trainable_token_indices={name: sorted(rows) for name in _table_names(model)},
         task_type="CAUSAL_LM",
     )
     try:

@@ -14,7 +14,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of what differs.")]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--config", help="YAML file of what differs; repeatable, the last one wins."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the card as JSON.")]
 PHASES = {
     "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
@@ -36,11 +39,11 @@ def phase_command(name: str) -> Callable[..., None]:
     """The command of a phase."""
 
     def command(
-        config: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
+        config: ConfigFiles = None, overrides: Overrides = None, as_json: AsJson = False
     ) -> None:
         module = import_module(f"phases.{name}")
         settings = getattr(module, f"{name.capitalize()}Config")
-        run_phase(settings, module.run, config, overrides or [], as_json)
+        run_phase(settings, module.run, config or [], overrides or [], as_json)
 
     return command
 
@@ -48,7 +51,7 @@ def phase_command(name: str) -> Callable[..., None]:
 def run_phase(
     settings: type,
     run: Callable[[Any], Any],
-    file: Path | None,
+    files: list[Path],
     overrides: list[str],
     as_json: bool,
 ) -> None:
@@ -56,7 +59,7 @@ def run_phase(
     from tinr import ranks
     from tinr.config import load_config
 
-    config = load_config(settings, file, overrides)
+    config = load_config(settings, files, overrides)
     ranks.start()
     card = run(config)
     if ranks.rank() == 0:
