@@ -101,7 +101,8 @@ def train_chain(
 ) -> dict[str, Card]:
     """Every phase's card, each trained or found; all that are in `changes`, or all three.
 
-    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm).
+    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm); the
+    base is always there.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
     common = [f"registry={paths.registry}", f"run={paths.logs}", f"seed={seed}"]
@@ -116,7 +117,7 @@ def train_chain(
         cards[card.phase] = card
         return card
 
-    last = note(build_base(settings("base", BaseConfig)))
+    last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
     for name, run, kind in CHAIN:
         if name in changes:
             last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))

@@ -65,3 +65,34 @@ def prompt_cost(
         shown = ("not run" if t is None else f"{1000 * t:,.1f}" for t in times)
         table.add_row(f"{cost.tools:,}", cost.mode, f"{cost.prompt_tokens:,}", *shown)
     Console().print(table)
+
+
+@app.command()
+def kills(
+    kills: Annotated[int, typer.Option(help="How often a phase is killed.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder to work in.")] = Path("runs/kills"),
+    as_json: AsJson = False,
+) -> None:
+    """Kill phases at random moments; count what is corrupt, lost, half visible or different.
+
+    Exit code 1 where anything is. Example: OMP_NUM_THREADS=1 tinr bench kills --kills 1000
+    """
+    from tqdm import tqdm
+
+    from tinr.kills import drill
+    from tinr.records import BadInput, GateFailed
+
+    if kills < 1:
+        raise BadInput(f"--kills {kills}: give 1 or more")
+    if out.exists() and any(out.iterdir()):
+        raise BadInput(f"--out {out}: is not empty; name a new folder")
+    with tqdm(total=kills, unit="kill", ncols=90) as bar:
+        count = drill(kills, seed, out, lambda now: bar.update(now.kills - bar.n))
+    if as_json:
+        print(json.dumps(count.as_dict()))
+    else:
+        for name, value in count.as_dict().items():
+            print(f"{name.replace('_', ' '):22} {value:,}")
+    if not count.clean:
+        raise GateFailed(f"--out {out}: not everything survived; what is left lies there")
