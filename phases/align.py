@@ -65,14 +65,14 @@ def run(config: AlignConfig) -> Card:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
     with stage.log() as log:
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "align")
-    gates = stage.gate(model, codec, config.least)
-    return stage.publish(
-        model,
-        tokenizer,
-        gates=gates,
-        tokens=trained.tokens,
-        data={"epochs": config.epochs, "steps": trained.steps, "queried_tools": []},
-    )
+        gates = stage.gate(model, codec, config.least)
+        return stage.publish(
+            model,
+            tokenizer,
+            gates=gates,
+            tokens=trained.tokens,
+            data={"epochs": config.epochs, "steps": trained.steps, "queried_tools": []},
+        )
 
 
 def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:

@@ -80,7 +80,7 @@ def run(config: GrpoConfig) -> Card:
             log,
         )
         trained = train_policy(model, arena, _replay(config, codec, library, queries))
-    return stage.conclude(model, codec, trained, queries, config.tolerance)
+        return stage.conclude(model, codec, trained, queries, config.tolerance)
 
 
 def _replay(

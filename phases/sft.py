@@ -76,7 +76,7 @@ def run(config: SftConfig) -> Card:
     ]
     with stage.log() as log:
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
-    return stage.conclude(model, codec, trained, queries, config.tolerance)
+        return stage.conclude(model, codec, trained, queries, config.tolerance)
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:

@@ -18,7 +18,7 @@ from tinr.replay import generic_examples
 from tinr.runlog import RunLog
 from tinr.stage import MACHINE_KEYS, fingerprint, save, tokenizer_hash
 from tinr.tokens import Codec
-from tinr.training import make_batches, train
+from tinr.training import Trained, make_batches, train
 
 
 @dataclass(frozen=True)
@@ -54,37 +54,47 @@ def build_base(config: BaseConfig) -> Card:
     if found:
         return found
     with RunLog(Path(config.run), "base", as_dict(config), config.wandb) as log:
-        tokenizer = train_tokenizer(config.vocabulary, config.seed)
-        codec = Codec(tokenizer)
-        model = new_model(config, tokenizer)
-        rng = Random(f"{config.seed}/base")
-        batches = [
-            batch
-            for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
-            for batch in make_batches(
-                generic_examples(codec, rng, share * config.tokens, level),
-                config.training,
-                config.seed,
-                codec.pad,
-            )
-        ]
-        trained = train(model, tokenizer, batches, config.training, config.seed, log, "base")
-        seconds = log.seconds
-    card = Card(
-        phase="base",
-        base_model=f"from scratch, {model.num_parameters():,} parameters",
-        base_hash=weights_hash(model),
-        tokenizer_hash=tokenizer_hash(tokenizer),
-        config=as_dict(config),
-        seed=config.seed,
-        fingerprint=mark,
-        tokens=trained.tokens,
-        seconds=seconds,
-        data_position={"steps": trained.steps},
-        metrics={"loss": trained.loss},
-        **environment(),
+        model, tokenizer, trained = _train_base(config, log)
+        card = Card(
+            phase="base",
+            base_model=f"from scratch, {model.num_parameters():,} parameters",
+            base_hash=weights_hash(model),
+            tokenizer_hash=tokenizer_hash(tokenizer),
+            config=as_dict(config),
+            seed=config.seed,
+            fingerprint=mark,
+            tokens=trained.tokens,
+            seconds=log.seconds,
+            data_position={"steps": trained.steps},
+            metrics={"loss": trained.loss},
+            **environment(),
+        )
+        card = registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+        log.published([card])
+    return card
+
+
+def _train_base(config: BaseConfig, log: RunLog) -> tuple[Qwen3ForCausalLM, Any, Trained]:
+    """A tokenizer, and a model that has learned the generic tasks: the easy ones first."""
+    tokenizer = train_tokenizer(config.vocabulary, config.seed)
+    codec = Codec(tokenizer)
+    model = new_model(config, tokenizer)
+    rng = Random(f"{config.seed}/base")
+    batches = [
+        batch
+        for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
+        for batch in make_batches(
+            generic_examples(codec, rng, share * config.tokens, level),
+            config.training,
+            config.seed,
+            codec.pad,
+        )
+    ]
+    return (
+        model,
+        tokenizer,
+        train(model, tokenizer, batches, config.training, config.seed, log, "base"),
     )
-    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
 
 
 def import_base(source: str, registry: Registry, seed: int = 0) -> Card:

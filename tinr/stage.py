@@ -53,6 +53,7 @@ class Stage:
     folder: Path
     fingerprint: str
     started: float = field(default_factory=time.monotonic)
+    written: RunLog | None = None  # the log, open until the checkpoint is published
 
     @property
     def published(self) -> Card | None:
@@ -64,8 +65,13 @@ class Stage:
         return load(self.folder)
 
     def log(self) -> RunLog:
-        """The phase's log; the resolved configuration is saved before step one."""
-        return RunLog(Path(self.config.run), self.phase, as_dict(self.config), self.config.wandb)
+        """The phase's log; the resolved configuration is saved before step one.
+
+        Gate and publish while it is open: what they find is logged too.
+        """
+        where, config = Path(self.config.run), as_dict(self.config)
+        self.written = RunLog(where, self.phase, config, self.config.wandb)
+        return self.written
 
     @property
     def aligned(self) -> list[Card]:
@@ -89,6 +95,8 @@ class Stage:
         """
         measured = probe(model, codec, self.catalogue)
         gates = {name: _gate(rate, least.get(name)) for name, rate in measured.items()}
+        if self.written:
+            self.written.gates(gates)
         missed = [name for name, gate in gates.items() if not gate["passed"]]
         refused = [name for name in missed if name not in self.config.accept]
         if refused:
@@ -155,7 +163,10 @@ class Stage:
             notes=[f"gate accepted although missed: {name}" for name in missed],
             **environment(),
         )
-        return self.registry.publish(card, lambda at: save(at, model, tokenizer, self.catalogue))
+        card = self.registry.publish(card, lambda at: save(at, model, tokenizer, self.catalogue))
+        if self.written:
+            self.written.published(self.registry.lineage(card.id))
+        return card
 
 
 def begin(
