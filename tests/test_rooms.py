@@ -45,6 +45,7 @@ LEVELS = (
         "serve",
         "bench",
         "prompt_cost",
+        "dashboards",
     ),
     ("cli", "quickstart", "arms"),
 )
@@ -53,7 +54,8 @@ LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing e
 OWNERS = {  # who alone may import a library
     "trl": {"tinr.training", "tinr.policy"},
     "deepspeed": {"tinr.training", "tinr.policy"},
-    "wandb": {"tinr.runlog"},
+    "wandb": {"tinr.runlog", "tinr.dashboards"},
+    "wandb_workspaces": {"tinr.dashboards"},
     "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart"}
@@ -170,6 +172,7 @@ BROKEN = {
     "deepspeed elsewhere": ({"tinr.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
     "matplotlib elsewhere": ({"tinr.probe": {"matplotlib.figure"}}, "imports matplotlib"),
     "wandb elsewhere": ({"tinr.stage": {"wandb"}}, "imports wandb"),
+    "dashboards elsewhere": ({"tinr.runlog": {"wandb_workspaces.workspaces"}}, "imports wandb_w"),
     "corpus to catalogue": ({"tool_corpora.kit": {"tinr.catalogue"}}, "tinr.records alone"),
     "low room to corpus": ({"tinr.rewards": {"tool_corpora"}}, "only catalogue and executor"),
     "torch below": ({"tinr.rewards": {"torch.nn"}}, "tinr.rewards imports torch"),
