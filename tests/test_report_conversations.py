@@ -9,6 +9,7 @@ from report_parts import sampled, write_lines
 from tinr.records import BadInput
 from tinr.report import write_report
 from tinr.report.conversations import LONGEST, read_conversations, spread
+from tinr.report.curves import read_logs
 
 
 def write_run(folder: Path, rows: list) -> Path:
@@ -49,6 +50,7 @@ def test_the_page_and_the_json_show_them_and_the_samples_are_no_phase(tmp_path):
     html = write_report(run).read_text()
     assert "<script" not in html and "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "total 0.50, format 1.00, tool 0.25, answer –" in html
+    assert list(read_logs(run / "logs")) == ["grpo"]
     sections = {s["key"]: s for s in json.loads((run / "report.json").read_text())["sections"]}
     [moment] = sections["conversations"]["conversations"]
     assert moment["step"] == 0 and moment["samples"][0]["query"] == "q0"
