@@ -25,7 +25,6 @@ from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, generic_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
-from tinr.training import train
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,8 @@ def run(config: AlignConfig) -> Card:
     if not batches:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
     with stage.log() as log:
-        trained = train(
-            model, tokenizer, batches, config.training, config.seed, log, "align",
-            stage.steps, config.trainable, list(codec.markup.values()),
-        )  # fmt: skip
-    return stage.conclude(trained, codec, config.least)
+        trained = stage.train(model, codec, batches, config.training, log)
+        return stage.conclude(trained, codec, config.least)
 
 
 def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:

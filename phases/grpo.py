@@ -81,7 +81,7 @@ def run(config: GrpoConfig) -> Card:
         )
         replay = _replay(config, codec, library, queries)
         trained = train_policy(model, arena, replay, stage.steps, config.trainable)
-    return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
+        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 
 def _replay(

@@ -31,7 +31,6 @@ from tinr.replay import (
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
-from tinr.training import train
 from tool_corpora.suites import training_queries
 
 
@@ -76,11 +75,8 @@ def run(config: SftConfig) -> Card:
         b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
     ]
     with stage.log() as log:
-        trained = train(
-            model, tokenizer, batches, config.training, config.seed, log, "sft",
-            stage.steps, config.trainable, list(codec.markup.values()),
-        )  # fmt: skip
-    return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
+        trained = stage.train(model, codec, batches, config.training, log)
+        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:

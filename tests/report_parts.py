@@ -31,6 +31,12 @@ from tool_corpora.suites import test_suite
 PHASES = ("base", "align", "sft", "grpo")
 RATES = (1e-3, 3e-4, 1e-4, 5e-5)
 PACKAGES = {"python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0"}
+GATE = {
+    "document_to_token": {"value": 0.996, "n": 228, "low": 0.976, "high": 0.999, "limit": 0.99,
+                          "passed": True},
+    "token_to_document": {"value": 0.842, "n": 228, "low": 0.789, "high": 0.884, "limit": None,
+                          "passed": True},
+}  # fmt: skip
 HARDWARE = {"cpu": "a CPU", "cores": 2, "accelerators": [], "ram_gib": 15.6}
 
 
@@ -43,12 +49,15 @@ def whole_run(folder: Path, size: int = 24) -> Path:
         card = make_card(
             phase, created=moment(number), parent=parent, seed=17, tokens=10**6 * number + 1,
             seconds=100.0 + number, git_commit="0123456789abcdef" * 2 + "01234567-dirty",
-            packages=PACKAGES, hardware=HARDWARE, catalogue_hash="c" * 64 if parent else None,
+            gates=GATE if parent else {}, packages=PACKAGES, hardware=HARDWARE,
+            catalogue_hash="c" * 64 if parent else None,
             config={"seed": 17, "optimiser": {"name": "muon", "learning_rate": RATES[number]}},
         )  # fmt: skip
         card = registry.publish(card, lambda place: (place / "model.bin").write_bytes(b"weights"))
         parent = ids[phase] = card.id
         write_log(folder / "logs" / f"{phase}.jsonl", phase)
+        if phase == "grpo":
+            write_lines(folder / "logs" / "grpo.conversations.jsonl", sampled())
         for mode in ("none", "on_select", "retrieved")[: (0, 1, 1, 3)[number]]:
             rows, rates = replies(size, number, mode)
             write_lines(folder / "eval" / card.id / f"replies.{mode}.jsonl", rows)
@@ -156,6 +165,17 @@ def write_log(path: Path, phase: str) -> None:
                     "rollout/entropy": 0.4 - 0.2 * rise}  # fmt: skip
         rows.append(row)
     write_lines(path, rows)
+
+
+def sampled() -> list[dict[str, Any]]:
+    """What a policy's log keeps of its conversations: two at every tenth step of 200."""
+    said = "<think>area</think><tool_call>{}</tool_call><obs>12</obs><response>12</response>"
+    return [
+        {"step": step, "query": f"q{n}", "prompt": "Area of 2?", "reply": said,
+         "total": 0.5, "format": 1.0, "tool": 0.25, "answer": (None, 1.0)[n]}
+        for step in range(0, 201, 10)
+        for n in range(2)
+    ]  # fmt: skip
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinr.registry import Registry
+from tinr.runlog import read_log
 
 pytestmark = pytest.mark.slow
 PHASES = ("base", "align", "sft", "grpo")
@@ -94,13 +95,15 @@ def test_a_second_run_reuses_what_is_published(work):
 
 
 def test_the_logs_hold_each_phase_and_each_reward(work):
-    from tinr.runlog import read_log
-
     for phase in PHASES:
         rows = read_log(work / "run" / "logs" / f"{phase}.jsonl")
         assert any("train/loss" in row for row in rows)
     rows = read_log(work / "run" / "logs" / "grpo.jsonl")
     assert any({"reward/format", "reward/tool", "rollout/flat_groups"} <= set(row) for row in rows)
+    gate = registry_of(work).resolve("grpo@latest").gates["token_to_schema"]
+    assert rows[-1]["gate/token_to_schema_high"] == gate["high"]
+    shown = read_log(work / "run" / "logs" / "grpo.conversations.jsonl")
+    assert len(shown) == 4 and all(row["prompt"] and row["total"] is not None for row in shown)
 
 
 def test_the_report_is_one_file(work):
@@ -250,6 +253,7 @@ def test_a_missed_gate_fails_by_name_and_can_be_accepted_by_name(work):
     before = registry_of(work).ids()
     done = tinr("align", gate, *quick, cwd=work, code=1)
     assert "document_to_token" in done.stderr and registry_of(work).ids() == before
+    assert read_log(work / "elsewhere" / "align.jsonl")[-1]["gate/document_to_token_limit"] == 1.0
     tinr("align", gate, "accept=[document_to_token]", *quick, cwd=work)
     card = registry_of(work).resolve("align@latest")
     assert any("document_to_token" in note for note in card.notes)

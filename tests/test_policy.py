@@ -1,15 +1,18 @@
 """The GRPO loop's own parts: which groups are used, and what TRL is handed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from tinr.policy import Arena, PolicyConfig
-from tinr.records import Call, Query, Reply, Score
+from tinr.records import Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.rollout import Conversation
+from tinr.runlog import CONVERSATION
 from tinr.sampler import Row
+from tinr.tokens import Piece
 
 QUERIES = [Query(f"q{n}", f"Area {n}?", ((Call("circle_area", {"radius": n}),),)) for n in range(9)]
 
@@ -47,6 +50,29 @@ def test_the_draw_is_decided_by_seed_step_and_rank(arena):
     assert draw(4, step=3, rank=0) == draw(4, step=3, rank=0)
     assert draw(4, 3, 0) != draw(4, 4, 0) and draw(4, 3, 0) != draw(4, 3, 1)
     assert len({q.id for q in draw(9, 0, 0)}) == 9
+
+
+def test_the_log_keeps_the_first_try_at_the_first_queries_now_and_then(arena):
+    """Four of six groups of two; at step 7 nothing, at step 20 a sample."""
+    made, _ = arena
+    kept = []
+    made.log.conversations = lambda step, rows: kept.append((step, rows))
+    row = Row(ids=[5], mask=[1], finished=True)
+    query = replace(QUERIES[1], history=(Message("user", "Hi"),))
+    done = [
+        Conversation(q, (3,), row, Reply(), (Piece(f"{q.id}/{member}"),))
+        for q in (QUERIES[0], query, *QUERIES[2:6])
+        for member in range(2)
+    ]
+    given = [Score(1.0, 0.5, None, 0.75)] * 12
+    made._log(7, done, given)
+    assert kept == []
+    made._log(20, done, given)
+    [(step, rows)] = kept
+    assert step == 20 and [r["reply"] for r in rows] == ["q0/0", "q1/0", "q2/0", "q3/0"]
+    assert set(rows[0]) == set(CONVERSATION)
+    assert rows[0]["prompt"] == "Area 0?" and rows[1]["prompt"] == "user: Hi\nArea 1?"
+    assert (rows[0]["total"], rows[0]["answer"]) == (0.75, None)
 
 
 def test_trl_is_handed_ids_masks_and_scores_side_by_side(arena):

@@ -156,7 +156,10 @@ def test_the_page_says_what_the_run_was(tmp_path: Path) -> None:
     assert "3 min 20 s" in text and "3.8 GiB" in text and "torch 2.9.1" in text
     # 18,214 / 61.4 = 296.6
     assert "all in the prompt 18,214.0 296.6" in text
-    assert "Not in this run What goes wrong, Confusion between tools, Worst cases, Lineage" in text
+    missing = (
+        "What goes wrong, Confusion between tools, Worst cases, Sampled conversations, Lineage"
+    )
+    assert f"Not in this run {missing}" in text
 
 
 @pytest.mark.parametrize(
@@ -326,7 +329,8 @@ def test_page_markdown_and_json_hold_the_same_tables(whole: Path) -> None:
     assert [s["title"] for s in sections] == [
         "Knowledge by phase", "Calls by phase", "Did grpo help after sft?",
         "With and without documents", "What goes wrong", "Confusion between tools",
-        "Worst cases", "Training", "What it cost", "Lineage", "Configuration",
+        "Worst cases", "Training", "Sampled conversations", "What it cost", "Lineage",
+        "Configuration",
     ]  # fmt: skip
 
 
@@ -380,6 +384,15 @@ def test_the_lineage_is_what_the_cards_say(whole: Path) -> None:
     assert facts["git commit"][3].endswith("-dirty") and facts["catalogue"][0] is None
     text = words((whole / "report.html").read_text())
     assert "0123456789ab with changes" in text and "1 min 43 s" in text
+
+
+def test_gates_stand_beside_the_least_that_passes(whole: Path) -> None:
+    rows = {(r["group"], r["label"]): r["cells"] for r in tables_of(whole)["gates"]["rows"]}
+    assert tables_of(whole)["gates"]["columns"] == ["align", "sft", "grpo"]  # a base has none
+    measured = rows["measured", "document to token"][0]
+    assert (measured["value"], measured["low"], measured["n"]) == (0.996, 0.976, 228)
+    assert rows["least that passes", "document to token"][2]["value"] == 0.99
+    assert ("least that passes", "token to document") not in rows
 
 
 def test_configuration_marks_what_differs_from_the_default(whole: Path) -> None:

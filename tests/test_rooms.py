@@ -56,6 +56,7 @@ LEVELS = (
         "serve",
         "bench",
         "prompt_cost",
+        "dashboards",
     ),
     ("cli", "quickstart", "arms", "kills"),
 )
@@ -65,7 +66,8 @@ OWNERS = {  # who alone may import a library
     "trl": {"tinr.training", "tinr.policy"},
     "deepspeed": {"tinr.trainer"},
     "peft": {"tinr.trainable"},
-    "wandb": {"tinr.runlog"},
+    "wandb": {"tinr.runlog", "tinr.dashboards"},
+    "wandb_workspaces": {"tinr.dashboards"},
     "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills"}
@@ -182,6 +184,7 @@ BROKEN = {
     "deepspeed elsewhere": ({"tinr.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
     "matplotlib elsewhere": ({"tinr.probe": {"matplotlib.figure"}}, "imports matplotlib"),
     "wandb elsewhere": ({"tinr.stage": {"wandb"}}, "imports wandb"),
+    "dashboards elsewhere": ({"tinr.runlog": {"wandb_workspaces.workspaces"}}, "imports wandb_w"),
     "corpus to catalogue": ({"tool_corpora.kit": {"tinr.catalogue"}}, "tinr.records alone"),
     "low room to corpus": ({"tinr.rewards": {"tool_corpora"}}, "only catalogue and executor"),
     "torch below": ({"tinr.rewards": {"torch.nn"}}, "tinr.rewards imports torch"),

@@ -15,8 +15,11 @@ from tinr.model import load
 from tinr.packing import make_batches
 from tinr.registry import Card, Registry, environment
 from tinr.replay import generic_examples
+from tinr.runlog import RunLog
 from tinr.stage import fingerprint, open_log, save, settings, tokenizer_hash
+from tinr.steps import Steps
 from tinr.tokens import Codec
+from tinr.trainer import Trained
 from tinr.training import train
 
 
@@ -53,38 +56,47 @@ def build_base(config: BaseConfig) -> Card:
         return found
     steps = registry.steps("base", mark)
     with open_log("base", config, steps) as log:
-        tokenizer = train_tokenizer(config.vocabulary, config.seed)
-        codec = Codec(tokenizer)
-        model = new_model(config, tokenizer)
-        rng = Random(f"{config.seed}/base")
-        batches = [
-            batch
-            for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
-            for batch in make_batches(
-                generic_examples(codec, rng, share * config.tokens, level),
-                config.training,
-                config.seed,
-                codec.pad,
-            )
-        ]
-        trained = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
-    card = Card(
-        phase="base",
-        base_model=f"from scratch, {model.num_parameters():,} parameters",
-        base_hash=weights_hash(model),
-        tokenizer_hash=tokenizer_hash(tokenizer),
-        config=as_dict(config),
-        seed=config.seed,
-        fingerprint=mark,
-        tokens=trained.tokens,
-        seconds=steps.seconds,
-        data_position={"steps": trained.steps},
-        metrics={"loss": trained.loss},
-        **environment(),
-    )
-    published = registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+        model, tokenizer, trained = _train_base(config, log, steps)
+        card = Card(
+            phase="base",
+            base_model=f"from scratch, {model.num_parameters():,} parameters",
+            base_hash=weights_hash(model),
+            tokenizer_hash=tokenizer_hash(tokenizer),
+            config=as_dict(config),
+            seed=config.seed,
+            fingerprint=mark,
+            tokens=trained.tokens,
+            seconds=steps.seconds,
+            data_position={"steps": trained.steps},
+            metrics={"loss": trained.loss},
+            **environment(),
+        )
+        card = registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+        log.published([card])
     steps.clear()
-    return published
+    return card
+
+
+def _train_base(
+    config: BaseConfig, log: RunLog, steps: Steps
+) -> tuple[PreTrainedModel, Any, Trained]:
+    """A tokenizer, and a model that has learned the generic tasks: the easy ones first."""
+    tokenizer = train_tokenizer(config.vocabulary, config.seed)
+    codec = Codec(tokenizer)
+    model = new_model(config, tokenizer)
+    rng = Random(f"{config.seed}/base")
+    batches = [
+        batch
+        for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
+        for batch in make_batches(
+            generic_examples(codec, rng, share * config.tokens, level),
+            config.training,
+            config.seed,
+            codec.pad,
+        )
+    ]
+    trained = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
+    return trained.model, tokenizer, trained
 
 
 def import_base(source: str, registry: Registry, seed: int = 0) -> Card:

@@ -40,6 +40,10 @@ from tinr.trainer import (
     step_folder,
     with_loss,
 )
+from tinr.transcript import as_text
+
+SHOWN_EVERY = 10  # steps between the samples of conversations in the log
+SHOWN = 4  # conversations in a sample
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,8 @@ class Arena:
             if values:
                 row[f"reward/{name}"] = _mean(values)
         self.log.log(step, row)
+        if step % SHOWN_EVERY == 0:
+            self.log.conversations(step, shown(done, scores, self.config.group))
 
 
 class PolicyTrainer(Loop, GRPOTrainer):
@@ -255,6 +261,21 @@ def _arguments(
             folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
         ),
     )
+
+
+def shown(
+    done: Sequence[Conversation], scores: Sequence[Score], group: int
+) -> list[dict[str, Any]]:
+    """The first tries at the first queries, drawn at random both: as the log keeps them."""
+    rows = []
+    for index in range(0, len(done), group)[:SHOWN]:
+        query, said, judged = done[index].query, done[index].pieces, scores[index]
+        before = (f"{message.role}: {message.content}" for message in query.history)
+        rows.append(
+            {"query": query.id, "prompt": "\n".join([*before, query.text]), "reply": as_text(said)}
+            | {name: getattr(judged, name) for name in ("total", "format", "tool", "answer")}
+        )
+    return rows
 
 
 def _total(prompts: Any, completions: Any, total_score: list[float], **_: Any) -> list[float]:

@@ -1,18 +1,22 @@
 """What a run writes down: JSONL always, wandb when asked, offline unless told otherwise.
 
-Metric names are stable and listed here, in one place; `log` refuses any other.
+Metric names are stable and listed here, in one place; `log` refuses any other. Whatever wandb
+fails at, it says so once and the run goes on without it: the JSONL has the same rows.
 """
 
 import json
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from tinr.files import write_text
 from tinr.records import BadInput
+from tinr.registry import Card
 
+STEP = "train/global_step"  # the axis of every metric in wandb; `step` in a row
 METRIC_NAMES = {
     "train/loss": "cross-entropy over labelled tokens, nats",
     "train/learning_rate": "of the first parameter group",
@@ -26,10 +30,28 @@ METRIC_NAMES = {
     "rollout/length": "mean tokens of a completion, environment included",
     "rollout/entropy": "mean entropy of the policy, nats a token",
     "rollout/finished": "share of conversations that ended before the limit",
-    "gate/document_to_token": "recall after the phase",
-    "gate/token_to_document": "recall after the phase",
-    "gate/token_to_schema": "recall after the phase",
 }
+GATES = ("document_to_token", "token_to_document", "token_to_schema")
+GATE_PARTS = {  # keys of a gate in a card
+    "value": "recall after the phase",
+    "low": "lower end of its 95 % interval",
+    "high": "upper end of its 95 % interval",
+    "limit": "the least that the gate lets pass",
+}
+
+
+def gate_metric(gate: str, part: str) -> str:
+    """`gate/NAME` is the value, `gate/NAME_low` and so on stand beside it."""
+    return f"gate/{gate}" if part == "value" else f"gate/{gate}_{part}"
+
+
+METRIC_NAMES |= {gate_metric(g, part): said for g in GATES for part, said in GATE_PARTS.items()}
+TABLE_NAMES = {
+    "conversations": "a few of the step's conversations: prompt, reply, rewards",
+    "lineage": "the checkpoints from the base to the one that was published",
+}
+CONVERSATION = ("query", "prompt", "reply", "total", "format", "tool", "answer")
+ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", "seconds")
 
 
 class RunLog:
@@ -47,18 +69,20 @@ class RunLog:
         done: int = 0,
     ):
         self.path = Path(folder) / f"{phase}.jsonl"
+        self._samples = self.path.with_suffix(".conversations.jsonl")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
-            kept = _rows_until(self.path, done)
-            write_text(self.path, (json.dumps(row) + "\n" for row in kept))
+            kept = _restart(self.path, done)
+            _restart(self._samples, done)
             self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise BadInput(
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
             ) from error
+        self._step = int(kept[-1]["step"]) if kept else 0  # the last one that was logged
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        self._wandb = _start_wandb(self.path.parent, phase, config) if wandb else None
+        self._wandb = _Wandb(self.path.parent, phase, config, wandb)
 
     @property
     def seconds(self) -> float:
@@ -70,22 +94,49 @@ class RunLog:
         unknown = set(values) - set(METRIC_NAMES)
         if unknown:
             raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown)}")
+        self._step = step
         self._file.write(json.dumps({"step": step, "seconds": self.seconds, **values}) + "\n")
         self._file.flush()
-        if self._wandb is not None:
-            self._wandb.log({**values, "train/global_step": step})
+        self._wandb.do(lambda run: run.log({**values, STEP: step}))
 
-    def close(self) -> None:
-        """Flush and end the run."""
+    def conversations(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a few conversations in `PHASE.conversations.jsonl`; each has CONVERSATION's keys."""
+        cells = [[row[name] for name in CONVERSATION] for row in rows]
+        with self._samples.open("a", encoding="utf-8") as file:
+            for row in cells:
+                kept = dict(zip(CONVERSATION, row, strict=True))
+                file.write(json.dumps({"step": step, **kept}) + "\n")
+        self._wandb.table("conversations", ("step", *CONVERSATION), [[step, *c] for c in cells])
+
+    def gates(self, gates: Mapping[str, Mapping[str, Any]]) -> None:
+        """One row of what the gates measured and asked, passed or missed, at the last step."""
+        row = {
+            gate_metric(name, part): gate[part]
+            for name, gate in gates.items()
+            for part in GATE_PARTS
+            if gate[part] is not None
+        }
+        if row:
+            self.log(self._step, row)
+        self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
+
+    def published(self, lineage: Sequence[Card]) -> None:
+        """Tell wandb of the new checkpoint: the last card of `lineage`, which begins at the base.
+
+        The registry has the cards, so no file of ours repeats them. No weights are uploaded.
+        """
+        self._wandb.published(lineage)
+
+    def close(self, failed: bool = False) -> None:
+        """Flush and end the run; a failed one is marked so in wandb."""
         self._file.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        self._wandb.close(failed)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        self.close(failed=exc[0] is not None)
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -99,19 +150,103 @@ def read_log(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _rows_until(path: Path, done: int) -> list[dict[str, float]]:
-    """The rows of an earlier start up to the step it is known to have made."""
+def _restart(path: Path, done: int) -> list[dict[str, float]]:
+    """Keep of an earlier start's rows those up to the step it is known to have made.
+
+    What its gates found is measured again.
+    """
     rows = read_log(path) if done and path.is_file() else []
-    return [row for row in rows if row["step"] <= done]
+    kept = [r for r in rows if r["step"] <= done and not any(k.startswith("gate/") for k in r)]
+    path.unlink(missing_ok=True)
+    if kept:
+        write_text(path, (json.dumps(row) + "\n" for row in kept))
+    return kept
 
 
-def _start_wandb(folder: Path, phase: str, config: Mapping[str, Any]) -> Any:
-    """An offline run below `folder` unless WANDB_MODE says otherwise; its caches stay there too."""
-    os.environ.setdefault("WANDB_MODE", "offline")
-    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        os.environ.setdefault(name, str(folder))
+class _Wandb:
+    """The same in wandb, an offline run below `folder` unless WANDB_MODE says otherwise.
+
+    Nothing it does raises: at the first failure it warns and is done.
+    """
+
+    def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], wanted: bool):
+        self._run: Any = None
+        self._lent: list[str] = []  # variables that were not set before
+        if wanted:
+            self._guarded(lambda: self._start(str(folder.resolve()), phase, config))
+
+    def _start(self, folder: str, phase: str, config: Mapping[str, Any]) -> None:
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):  # there is no argument for these two
+            if name not in os.environ:
+                os.environ[name] = folder
+                self._lent.append(name)
+        import wandb
+
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "tinr"),
+            name=phase,
+            job_type=phase,
+            config=dict(config),
+            dir=os.environ.get("WANDB_DIR", folder),
+            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            reinit="create_new",  # never the run of an earlier phase that could not be ended
+        )
+        self._run.define_metric("*", step_metric=STEP)
+
+    def _guarded(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:  # of whatever kind: days of training are worth more
+            self._run = None
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            print(f"warning: wandb is off, the JSONL goes on: {reason}", file=sys.stderr)
+
+    def do(self, action: Callable[[Any], Any]) -> None:
+        """Call `action` with the run, if there is one that works."""
+        if self._run is not None:
+            self._guarded(lambda: action(self._run))
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a table of its own; in rows with a step it is the first column."""
+
+        def action(run: Any) -> None:
+            import wandb
+
+            table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            run.log({name: table} | ({STEP: rows[0][0]} if columns[0] == "step" else {}))
+
+        if rows:
+            self.do(action)
+
+    def published(self, lineage: Sequence[Card]) -> None:
+        """Facts, table and card of a checkpoint; where wandb is online, its parent as input too."""
+        card = lineage[-1]
+        facts = {name: value for name, value in vars(card).items() if name not in NOT_FACTS}
+        ids = {"base": lineage[0].id, "parent": card.parent, "checkpoint": card.id}
+        self.do(lambda run: run.summary.update({"checkpoint": facts}))
+        self.do(lambda run: run.config.update({"lineage": ids}))  # what runs are grouped by
+        self.table("lineage", ANCESTOR, [[getattr(c, n) for n in ANCESTOR] for c in lineage])
+        self.do(lambda run: run.log_artifact(_artifact(card)))
+        if card.parent is not None:  # wandb refuses an input offline; the table says it as well
+            self.do(lambda run: run.offline or run.use_artifact(_artifact(lineage[-2])))
+
+    def close(self, failed: bool) -> None:
+        """End the run."""
+        self.do(lambda run: run.finish(exit_code=int(failed)))
+        self._run = None
+        for name in self._lent:
+            os.environ.pop(name, None)
+        self._lent.clear()
+
+
+NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # said elsewhere, or long
+
+
+def _artifact(card: Card) -> Any:
+    """The card alone, by its id: the same bytes from every run, so wandb knows it again."""
     import wandb
 
-    run = wandb.init(project="tinr", name=phase, config=dict(config), dir=str(folder))
-    run.define_metric("*", step_metric="train/global_step")
-    return run
+    artifact = wandb.Artifact(card.id, type="checkpoint", description=f"card of {card.id}")
+    with artifact.new_file("card.json") as file:
+        file.write(card.to_json())
+    return artifact

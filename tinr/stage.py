@@ -16,9 +16,10 @@ from transformers import PreTrainedModel
 import tinr
 from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
-from tinr.config import TrainableConfig, as_dict
+from tinr.config import TrainableConfig, TrainingConfig, as_dict
 from tinr.metrics import Rate
 from tinr.model import load
+from tinr.packing import Batch
 from tinr.probe import probe
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card, Registry, environment
@@ -26,6 +27,7 @@ from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import Trained
+from tinr.training import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
 MACHINE_KEYS = ("registry", "run", "wandb", "accept")  # say where, not what
@@ -56,6 +58,7 @@ class Stage:
     folder: Path
     fingerprint: str
     steps: Steps
+    written: RunLog | None = None  # the log, open until the checkpoint is published
 
     @property
     def published(self) -> Card | None:
@@ -67,8 +70,22 @@ class Stage:
         return load(self.folder)
 
     def log(self) -> RunLog:
-        """The phase's log; the resolved configuration is saved before step one."""
-        return open_log(self.phase, self.config, self.steps)
+        """The phase's log; the resolved configuration is saved before step one.
+
+        Gate and publish while it is open: what they find is logged too.
+        """
+        self.written = open_log(self.phase, self.config, self.steps)
+        return self.written
+
+    def train(
+        self, model: PreTrainedModel, codec: Codec, batches: Sequence[Batch],
+        config: TrainingConfig, log: RunLog,
+    ) -> Trained:  # fmt: skip
+        """The supervised loop with what all phases configure alike."""
+        return train(
+            model, codec.tokenizer, batches, config, self.config.seed, log, self.phase,
+            self.steps, self.config.trainable, list(codec.markup.values()),
+        )  # fmt: skip
 
     @property
     def aligned(self) -> list[Card]:
@@ -97,6 +114,8 @@ class Stage:
         """
         measured = probe(model, codec, self.catalogue)
         gates = {name: _gate(rate, least.get(name)) for name, rate in measured.items()}
+        if self.written:
+            self.written.gates(gates)
         missed = [name for name, gate in gates.items() if not gate["passed"]]
         refused = [name for name in missed if name not in self.config.accept]
         if refused:
@@ -157,9 +176,11 @@ class Stage:
             if trained.adapter is not None:
                 trained.adapter.save(folder / ADAPTER)
 
-        published = self.registry.publish(card, write)
+        card = self.registry.publish(card, write)
         self.steps.clear()
-        return published
+        if self.written:
+            self.written.published(self.registry.lineage(card.id))
+        return card
 
 
 def begin(

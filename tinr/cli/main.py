@@ -16,6 +16,7 @@ from rich.console import Console
 from tinr.cli import (
     bench,
     catalogue,
+    dashboards,
     evaluation,
     knowledge,
     model,
@@ -53,6 +54,7 @@ phase.register(app)
 model.register(app)
 evaluation.register(app)
 knowledge.register(app)
+dashboards.register(app)
 
 
 @app.command()

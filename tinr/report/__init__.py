@@ -7,6 +7,7 @@ rates       the summary's figures as tables: knowledge, calls, documents, change
 replies     what the model wrote, and what is wrong with it
 errors      replies counted: kinds of error, confusion between tools, format, tokens
 cases       the worst replies of every kind, with the whole conversation
+conversations  what a policy's log sampled of them, by step
 curves      the logs as series, and what is drawn of them
 plots       drawing, by matplotlib
 lineage     the registry's cards: where the checkpoint came from, how it was configured

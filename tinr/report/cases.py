@@ -72,11 +72,11 @@ def _chosen(replies: Sequence[Judged]) -> list[Judged]:
 
 def _case(reply: Judged) -> Case:
     said = [Turn(role, text) for role, text in reply.history]
-    turns = (*said, Turn("user", reply.query), *_turns(reply.reply))
+    turns = (*said, Turn("user", reply.query), *turns_of(reply.reply))
     return Case(reply.id, turns, tuple(map(_call_text, reply.expected)), reply.words)
 
 
-def _turns(reply: str) -> Iterator[Turn]:
+def turns_of(reply: str) -> Iterator[Turn]:
     """The model's words and, between them, what the tools returned; nothing is left out."""
     if not reply.strip():
         yield Turn("model", "(nothing)")

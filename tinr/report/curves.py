@@ -45,6 +45,8 @@ DRAWN = (
     Drawn("length", "length of a completion", "tokens", {"length": "rollout/length"}),
     Drawn("entropy", "entropy of the policy", "nats a token", {"entropy": "rollout/entropy"}),
     Drawn("gradient", "norm of the gradient", "before clipping", {"norm": "train/grad_norm"}),
+    Drawn("rate", "learning rate", "of the first group", {"rate": "train/learning_rate"}),
+    Drawn("tokens", "tokens trained on", "so far", {"tokens": "train/tokens"}),
 )
 
 
@@ -82,7 +84,9 @@ class Curve:
 def read_logs(folder: Path) -> dict[str, list[Any]]:
     """Phase -> rows of its log, in the order of the phases."""
     logs = {}
-    for phase in in_order(path.stem for path in sorted(folder.glob("*.jsonl"))):
+    paths = sorted(folder.glob("*.jsonl"))
+    # `grpo.conversations.jsonl` is no log: see tinr.report.conversations
+    for phase in in_order(path.stem for path in paths if "." not in path.stem):
         path = folder / f"{phase}.jsonl"
         try:
             logs[phase] = read_log(path)

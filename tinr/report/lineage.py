@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinr.metrics import Rate
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
-from tinr.report.summary import at, in_order, phases_of
+from tinr.report.summary import at, in_order, is_finite, phases_of
 from tinr.report.tables import Cell, Code, Row, Seconds, Table, filled
 
 SHORT = 12  # characters of a hash
@@ -50,6 +51,30 @@ def lineage_tables(cards: Sequence[Card]) -> list[Table]:
         Table("packages", "Packages and machine", columns, _rows(machine), folded=True),
     )
     return [table for table in map(filled, tables) if table]
+
+
+def gate_tables(cards: Sequence[Card]) -> list[Table]:
+    """What the gates measured, and the least that each let pass, a phase a column."""
+    names = dict.fromkeys(name for card in cards for name in card.gates)
+    rows = [
+        Row(name.replace("_", " "), tuple(cell(card.gates.get(name)) for card in cards), group)
+        for group, cell in (("measured", _measured), ("least that passes", _least))
+        for name in names
+    ]
+    columns = tuple(card.phase for card in cards)
+    note = "Percent of the catalogue's tools; without a limit it is measured, not gated."
+    table = filled(Table("gates", "Gates", columns, tuple(rows), "gate", note))
+    return [table] if table else []
+
+
+def _measured(gate: Any) -> Rate | None:
+    parts = [at(gate, key) for key in ("value", "n", "low", "high")]
+    return Rate(*parts) if is_finite(parts[0]) else None
+
+
+def _least(gate: Any) -> Rate | None:
+    limit = at(gate, "limit")
+    return Rate(limit, 0, None, None) if is_finite(limit) else None
 
 
 def _rows(facts: Mapping[str, Sequence[Cell]]) -> tuple[Row, ...]:

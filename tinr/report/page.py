@@ -117,11 +117,12 @@ def _section_data(section: Section) -> dict[str, Any]:
         "said": section.said,
         "tables": [as_data(table) for table in (*section.tables, *charts)],
         "cases": [asdict(kind) for kind in section.cases],
+        "conversations": [asdict(moment) for moment in section.moments],
     }
 
 
 def as_text(report: Report) -> str:
-    """The tables in Markdown; the cases are in the other two."""
+    """The tables in Markdown; cases and conversations are in the other two."""
     parts = [f"# Run {escaped(report.name)}", escaped(report.headline)]
     for section in report.sections:
         charts = [chart.table for chart in (*section.charts, *section.more) if chart.table]

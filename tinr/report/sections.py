@@ -7,6 +7,7 @@ from typing import Any
 
 from tinr.registry import Card
 from tinr.report.cases import Kind, worst_cases
+from tinr.report.conversations import Moment, read_conversations
 from tinr.report.curves import Curve, curve_table, curves, read_logs, series_of, smoothed
 from tinr.report.errors import (
     confusion_table,
@@ -15,7 +16,7 @@ from tinr.report.errors import (
     kind_table,
     problem_table,
 )
-from tinr.report.lineage import config_tables, lineage_tables, read_cards, read_configs
+from tinr.report.lineage import config_tables, gate_tables, lineage_tables, read_cards, read_configs
 from tinr.report.measures import CALLED, NAMED, SILENT, headline
 from tinr.report.plots import SERIES, curve_plot, heat_plot, phase_plot
 from tinr.report.rates import (
@@ -31,6 +32,8 @@ from tinr.report.rates import (
 from tinr.report.replies import Evaluated, read_evaluations
 from tinr.report.summary import at, phases_of, read_summary
 from tinr.report.tables import Rate, Table, as_text
+
+FOLDED = ("gradient", "rate", "tokens")  # charts shown when asked for
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,13 @@ class Section:
     more: tuple[Chart, ...] = ()  # shown when asked for
     tables: tuple[Table, ...] = ()
     cases: tuple[Kind, ...] = ()
+    moments: tuple[Moment, ...] = ()
     change: Mapping[str, Any] | None = None
 
     @property
     def filled(self) -> bool:
         """Whether there is anything in it."""
-        return bool(self.said or self.charts or self.tables or self.cases)
+        return bool(self.said or self.charts or self.tables or self.cases or self.moments)
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,18 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         ),
         *_errors(evaluations),
         _training(logs),
+        Section(
+            "conversations",
+            "Sampled conversations",
+            "What the policy wrote while it was trained, and what it earned, drawn at random.",
+            moments=tuple(read_conversations(run / "logs")),
+        ),
         _cost(summary, logs, cards, evaluations),
         Section(
             "lineage",
             "Lineage",
             "From the base to the last checkpoint, as the registry's cards have it.",
-            tables=tuple(lineage_tables(cards)),
+            tables=(*gate_tables(cards), *lineage_tables(cards)),
         ),
         Section(
             "configuration",
@@ -207,8 +217,8 @@ def _training(logs: Mapping[str, Sequence[Any]]) -> Section:
         "Training",
         "By step; a moving mean over the faint measured line, with its last value beside the "
         "title. A group is flat when all its tries earn the same, and then teaches nothing.",
-        charts=tuple(_curve(curve) for curve in drawn if curve.drawn.key != "gradient"),
-        more=tuple(_curve(curve) for curve in drawn if curve.drawn.key == "gradient"),
+        charts=tuple(_curve(curve) for curve in drawn if curve.drawn.key not in FOLDED),
+        more=tuple(_curve(curve) for curve in drawn if curve.drawn.key in FOLDED),
     )
 
 
