@@ -25,6 +25,7 @@ METRIC_NAMES = {
     "rollout/length": "mean tokens of a completion, environment included",
     "rollout/entropy": "mean entropy of the policy, nats a token",
     "rollout/finished": "share of conversations that ended before the limit",
+    "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
     "gate/document_to_token": "recall after the phase",
     "gate/token_to_document": "recall after the phase",
     "gate/token_to_schema": "recall after the phase",
