@@ -60,7 +60,6 @@ class Worker:
     def __init__(self, functions: Mapping[str, str], config: ExecutorConfig) -> None:
         self.functions, self.config = functions, config
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0  # the process that started it: a fork of ours must not speak to it
         self._end = weakref.finalize(self, _nothing)
         self._number = 0  # of the last call
         self.faults = 0  # calls that broke a bound
@@ -95,8 +94,8 @@ class Worker:
 
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process
-        if process is not None and self._owner == os.getpid() and process.poll() is None:
-            return process
+        if process is not None and process.poll() is None:  # in a fork of ours it is none of its
+            return process  # children, and counts as ended: a fork gets a worker of its own
         self._stop()
         process = subprocess.Popen(
             [sys.executable, "-P", "-S", "-s", "-B", "-m", "tinr.worker"],
@@ -109,7 +108,7 @@ class Worker:
             start_new_session=True,  # ctrl-c is for us; and what it starts dies with it
         )
         os.set_blocking(process.stdin.fileno(), False)  # type: ignore[union-attr]
-        self._process, self._owner, self._number = process, os.getpid(), -1
+        self._process, self._number = process, -1
         self._end = weakref.finalize(self, _kill, process, os.getpid())
         told = {"functions": dict(self.functions), "readable": _libraries()} | asdict(self.config)
         try:

@@ -21,7 +21,7 @@ from tinr.guard import arm, disarm, shut_in
 HEAD = struct.Struct("!II")  # length of what follows, number of the call
 READY, RESULT, RAISED, TOO_LONG = b"y", b"r", b"e", b"o"  # the first byte of an answer
 NO_MEMORY = 77  # exit code: memory ran out, and with it the means to say so
-ORPHAN = 5000  # milliseconds between looks whether the parent lives
+ORPHAN = 1000  # milliseconds between looks whether the parent lives
 LONGEST_ERROR = 200  # characters of an exception's words
 
 Functions = Mapping[str, Callable[..., Any]]
