@@ -14,6 +14,7 @@ from itertools import count
 from random import Random
 
 from phases.sft import load_queries
+from tinr.bounds import ExecutorConfig
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.executor import corpus_executor
@@ -47,6 +48,7 @@ class GrpoConfig(PhaseConfig):
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)  # in such documents modes
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)  # bounds of the tools
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
     unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
     traces: int = 600  # reference traces replayed with each epoch of the pairs
@@ -68,11 +70,11 @@ def run(config: GrpoConfig) -> Card:
     rng = Random(f"{config.seed}/grpo/pseudo")
     pseudo = pseudo_queries(stage.catalogue, queries, config.pseudo, rng)
     library = Library(stage.catalogue, config.prompt, config.seed)
-    with stage.log() as log:
+    with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
         arena = Arena(
             codec,
             library,
-            corpus_executor(stage.catalogue),
+            executor,
             [*queries, *pseudo],
             config.policy,
             config.weights,

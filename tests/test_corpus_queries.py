@@ -128,9 +128,10 @@ def test_chained_second_call_takes_the_first_result():
 
 
 def test_answers_agree_with_running_the_calls_again():
-    executor = corpus_executor(load_catalogue(tool_corpora.NAMES))
-    for query in TRAIN + TEST:
-        assert tuple(map(executor.run, query.calls)) == query.observations, query.text
+    with corpus_executor(load_catalogue(tool_corpora.NAMES)) as executor:
+        shown = [tuple(map(executor.run, query.calls)) for query in TRAIN + TEST]
+    for query, observations in zip(TRAIN + TEST, shown, strict=True):
+        assert observations == query.observations, query.text
         if query.turns:
             last = query.observations[-len(query.turns[-1]) :]
             assert query.answer == answer_text([json.loads(text) for text in last])

@@ -124,10 +124,10 @@ def test_half_a_surrogate_pair_is_refused_or_can_be_shown(executor: Executor, na
 
 def test_the_shipped_tools_run() -> None:
     catalogue = load_catalogue(["toolbox", "fieldkit"])
-    executor = corpus_executor(catalogue)
-    assert set(executor.functions) == set(catalogue.by_name)
-    for name in catalogue.names:
-        json.loads(executor.run(Call(name, {"no such parameter": 1})))
+    with corpus_executor(catalogue) as executor:
+        assert set(executor.functions) == set(catalogue.by_name)
+        for name in catalogue.names:
+            json.loads(executor.run(Call(name, {"no such parameter": 1})))
 
 
 def test_only_tools_of_the_catalogue_run() -> None:

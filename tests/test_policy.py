@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tinr.executor import Executor
 from tinr.policy import Arena, PolicyConfig
 from tinr.records import Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
@@ -27,7 +28,9 @@ def arena(grown, catalogue):
     log = SimpleNamespace(log=lambda step, values: rows.append((step, values)))
     config = PolicyConfig(prompts=2, group=2, oversample=2.0)
     library = Library(catalogue, DocumentsConfig())
-    made = Arena(grown("tiny"), library, None, QUERIES, config, RewardWeights(), 0, log)
+    made = Arena(
+        grown("tiny"), library, Executor(catalogue, {}), QUERIES, config, RewardWeights(), 0, log
+    )
     return made, rows
 
 
@@ -96,3 +99,4 @@ def test_each_reward_is_logged_apart_and_unscored_answers_are_left_out(arena):
     assert values["reward/answer"] == 1.0  # one of four could be scored
     assert values["rollout/flat_groups"] == 0.5
     assert values["rollout/length"] == 4
+    assert values["rollout/tool_faults"] == 0

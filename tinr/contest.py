@@ -74,16 +74,17 @@ def values_of(
     path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue)}.jsonl"
     if path is None or not path.is_file():
         model, codec = open_model(folder)
-        done = evaluate(
-            model,
-            codec,
-            queries,
-            catalogue,
-            corpus_executor(catalogue),
-            mode,
-            prompt=prompt,
-            title=contender.name,
-        )
+        with corpus_executor(catalogue) as executor:
+            done = evaluate(
+                model,
+                codec,
+                queries,
+                catalogue,
+                executor,
+                mode,
+                prompt=prompt,
+                title=contender.name,
+            )
         rows = [
             {"id": c.query.id, "split": split_of(c.query), **(asdict(o) if o else {})}
             for c, o in zip(done.done, done.outcomes, strict=True)

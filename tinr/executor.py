@@ -2,13 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
 
 import jsonschema
 
 import tool_corpora
+from tinr.bounds import ExecutorConfig, Fault, ToolFault, Worker
 from tinr.catalogue import Catalogue
 from tinr.records import Call
 
@@ -17,10 +20,13 @@ LONGEST = 400  # characters of an observation; longer ones are cut
 
 @dataclass(frozen=True)
 class Executor:
-    """The tools of a catalogue that can run, in this process; `functions`: name -> its code."""
+    """The tools of a catalogue that can run, in this process and without bounds: trusted code.
+
+    functions: name -> its code. Where a model calls, BoundedExecutor stands in its place.
+    """
 
     catalogue: Catalogue
-    functions: Mapping[str, Callable[..., Any]]
+    functions: Mapping[str, Any]
 
     def runs(self, call: Call) -> bool:
         """False for a tool of the catalogue that has no code here; its call ends a conversation."""
@@ -33,29 +39,86 @@ class Executor:
         them are all answers, not exceptions: what a model writes is data.
         """
         doc = self.catalogue.by_name.get(call.name)
-        function = self.functions.get(call.name)
-        if doc is None or function is None:
+        if doc is None or call.name not in self.functions:
             return _error(f"no tool {call.name}")
         try:
             wrong = _misfit(call.arguments, doc.parameters)
-            if wrong:
-                return _error(wrong)
-            result = function(**call.arguments)
-            text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        except Exception as error:  # the checker's own: too deep, too large a number
+            wrong = _words(error)
+        return _error(wrong) if wrong else self._observe(call)
+
+    @property
+    def faults(self) -> int:
+        """How many calls broke a bound so far; here there is none to break."""
+        return 0
+
+    def close(self) -> None:
+        """Let go of what running tools took."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _observe(self, call: Call) -> str:
+        try:
+            result = self.functions[call.name](**call.arguments)
+            return _cut(json.dumps(result, ensure_ascii=False, allow_nan=False))
         except Exception as error:  # whatever a tool raises is its answer
-            return _error(f"{type(error).__name__}: {error}")
-        return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
+            return _error(_words(error))
 
 
-def corpus_executor(catalogue: Catalogue) -> Executor:
-    """The executor over the shipped corpora's functions, as far as the catalogue names them."""
+@dataclass(frozen=True)
+class BoundedExecutor(Executor):
+    """The same in a process of its own, with bounds; close it, or use it in a `with`.
+
+    functions: name -> `module:attribute`, where the worker finds the code. A call that breaks a
+    bound is answered by an error like any other; ToolFault where `config.on_fault` is stop.
+    """
+
+    config: ExecutorConfig = field(default_factory=ExecutorConfig)
+
+    @cached_property
+    def worker(self) -> Worker:
+        """The process, which starts with the first call."""
+        return Worker(self.functions, self.config)
+
+    @property
+    def faults(self) -> int:
+        """How many calls broke a bound so far."""
+        return self.worker.faults
+
+    def close(self) -> None:
+        """End the process."""
+        self.worker.close()
+
+    def _observe(self, call: Call) -> str:
+        try:
+            returned, text = self.worker.ask(call.name, call.arguments)
+        except (ValueError, RecursionError) as error:  # no JSON for the arguments
+            return _error(_words(error))
+        except Fault as fault:
+            said = f"tool {call.name} {fault}"
+            if self.config.on_fault == "stop":
+                raise ToolFault(
+                    f"{said}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
+                    "the bound in executor, or set executor.on_fault=continue"
+                ) from fault
+            warnings.warn(f"{said}; its call was answered by an error", stacklevel=3)
+            return _error(f"the tool {fault}")
+        return _cut(text) if returned else _error(text)
+
+
+def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
+    """The shipped corpora's tools, as far as the catalogue names them, in their own process."""
     functions = {
-        tool.name: tool.run
+        tool.name: f"{tool.run.__module__}:{tool.name}.run"
         for corpus in tool_corpora.NAMES
         for tool in tool_corpora.load(corpus).values()
         if tool.name in catalogue.by_name
     }
-    return Executor(catalogue, functions)
+    return BoundedExecutor(catalogue, functions, config or ExecutorConfig())
 
 
 def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
@@ -68,6 +131,14 @@ def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | No
     if any(isinstance(v, float) and not math.isfinite(v) for v in arguments.values()):
         return "a number is not finite"
     return None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _error(message: str) -> str:

@@ -174,6 +174,7 @@ class Arena:
             "rollout/flat_groups": flat,
             "rollout/length": _mean([len(c.row.ids) for c in done]),
             "rollout/finished": _mean([c.row.finished for c in done]),
+            "rollout/tool_faults": self.executor.faults,
         }
         for name in ("total", "format", "tool", "answer"):
             values = [v for s in scores if (v := getattr(s, name)) is not None]

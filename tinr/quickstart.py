@@ -139,8 +139,8 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
         check_splits(queries, trained)
         for mode in modes:
             title = f"evaluate {phase}, documents {mode}"
-            executor = corpus_executor(catalogue)
-            given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
+            with corpus_executor(catalogue) as executor:
+                given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
             done.setdefault(phase, {})[mode] = given
             write_replies(paths.replies(card.id), given)
     return done

@@ -95,18 +95,18 @@ def evaluate_checkpoint(
     same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
     ev.check_splits(chosen.queries, contest.trained_tools(shelf, card))
     # a foreign tool may share a name with one of ours, and must not be run in its place
-    runs = corpus_executor(catalogue)
-    executor = runs if chosen.catalogue is catalogue else Executor(chosen.catalogue, {})
-    found = ev.evaluate(
-        model,
-        codec,
-        chosen.queries,
-        chosen.catalogue,
-        executor,
-        documents,
-        prompt=prompt,
-        same=same,
-    )
+    ours = chosen.catalogue is catalogue
+    with corpus_executor(catalogue) if ours else Executor(chosen.catalogue, {}) as executor:
+        found = ev.evaluate(
+            model,
+            codec,
+            chosen.queries,
+            chosen.catalogue,
+            executor,
+            documents,
+            prompt=prompt,
+            same=same,
+        )
     rates = ev.by_split(found)
     summary = {
         "checkpoint": card.id,

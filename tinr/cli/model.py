@@ -47,8 +47,9 @@ def call(
 
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     asked, prompt = [Query("call", query)], trained_prompt(card)
-    executor = corpus_executor(catalogue)
-    done = evaluate(model, codec, asked, catalogue, executor, documents, prompt=prompt).done[0]
+    with corpus_executor(catalogue) as executor:
+        found = evaluate(model, codec, asked, catalogue, executor, documents, prompt=prompt)
+    done = found.done[0]
     reply = done.reply
     if as_json:
         calls = [asdict(c) for c in reply.calls]
