@@ -6,7 +6,7 @@ Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, a
 2503.14476.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -27,6 +27,8 @@ from tinr.retrieval import Library
 from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse, make_prompts
 from tinr.runlog import RunLog
+from tinr.sampler import Row, generate
+from tinr.served import Served, connect
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import (
@@ -65,6 +67,7 @@ class PolicyConfig:
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: int = 10  # a step checkpoint every so many steps; 0: none
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
+    vllm: str = ""  # address of a vLLM server that rolls out, http://host:8000; "": here
     on_fault: Literal["stop", "continue"] = "stop"  # where a reward raises; continue: its group
     # teaches nothing
 
@@ -81,6 +84,7 @@ class Arena:
     weights: RewardWeights
     seed: int
     log: RunLog
+    engine: Callable[..., list[Row]] = generate
 
     def rollout(self, prompts: list[Any], trainer: GRPOTrainer) -> dict[str, Any]:
         """TRL's rollout function: as many completions as `prompts`, group by group.
@@ -92,6 +96,9 @@ class Arena:
         step, rank = trainer.state.global_step, trainer.accelerator.process_index
         drawn = self._draw(round(wanted * max(1.0, self.config.oversample)), step, rank)
         mode = self.config.documents[step % len(self.config.documents)]
+        prompts_ids = make_prompts(self.codec, drawn, self.library.shown(drawn, mode))
+        if isinstance(self.engine, Served):
+            self.engine.check(prompts_ids[0])
         # under ZeRO-3 the weights are whole for all turns at once: ranks take different numbers
         wrapped: Any = trainer.model_wrapped
         with unwrap_model_for_generation(wrapped, trainer.accelerator) as whole:
@@ -105,7 +112,8 @@ class Arena:
                 self.library.catalogue,
                 self.executor,
                 mode,
-                prompts=make_prompts(self.codec, drawn, self.library.shown(drawn, mode)),
+                prompts=prompts_ids,
+                engine=self.engine,
                 group=self.config.group,
                 temperature=self.config.temperature,
                 longest=self.config.longest,
@@ -219,6 +227,8 @@ def train_policy(
     size = config.prompts * config.group * ranks.world()
     rows = min(config.rows, config.prompts * config.group)
     passes = config.prompts * config.group // rows  # forward and backward, a step and rank
+    if config.vllm:
+        arena.engine = Served(connect(config.vllm))
     progress = Progress(arena.log, title, config.steps)
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
     with step_folder(steps) as folder, products(model, config.longest), with_loss(model):
@@ -258,6 +268,10 @@ def _arguments(
         bf16=config.bf16,
         gradient_checkpointing=config.gradient_checkpointing,
         logging_steps=1,
+        use_vllm=bool(config.vllm),
+        vllm_mode="server",
+        vllm_server_base_url=config.vllm or None,
+        vllm_importance_sampling_correction=False,
         **common_arguments(
             folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
         ),

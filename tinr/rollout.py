@@ -1,7 +1,7 @@
 """Conversations between a policy and an environment in which tools really run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tqdm import tqdm
@@ -107,11 +107,13 @@ def converse(
     seed: int = 0,
     title: str = "",
     prompts: Sequence[Sequence[int]] | None = None,
+    engine: Callable[..., list[Row]] = generate,
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress.
 
-    prompts: those of the queries, documents and all (None: without documents). BadInput for a
-    prompt that does not fit the model's context.
+    prompts: those of the queries, documents and all (None: without documents). engine: the
+    local sampler, or what stands in for it. BadInput for a prompt that does not fit the
+    model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, longest).items():
@@ -126,7 +128,7 @@ def converse(
             Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)
         ]
         began = time.perf_counter()
-        rows = generate(
+        rows = engine(
             model,
             [prompts[i] for i in chunk],
             lambda index, ids, rooms=rooms: rooms[index].respond(ids),
