@@ -23,7 +23,7 @@ from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, generic_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
-from tinr.training import Batch, make_batches, train
+from tinr.training import Batch, Example, make_batches, train
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,17 @@ def run(config: AlignConfig) -> Card:
 
 
 def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:
+    examples = epoch_examples(config, codec, catalogue, epoch)
+    return make_batches(examples, config.training, config.seed + epoch, codec.pad)
+
+
+def epoch_examples(
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int
+) -> list[Example]:
     """One epoch of pairs with its share of generic tasks."""
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
-    generic = generic_examples(codec, rng, config.replay * tokens_in(pairs))
-    return make_batches(pairs + generic, config.training, config.seed + epoch, codec.pad)
+    return pairs + generic_examples(codec, rng, config.replay * tokens_in(pairs))
 
 
 if __name__ == "__main__":

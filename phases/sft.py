@@ -30,7 +30,7 @@ from tinr.replay import (
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
-from tinr.training import Batch, make_batches, train
+from tinr.training import Batch, Example, make_batches, train
 from tool_corpora.suites import training_queries
 
 
@@ -68,15 +68,20 @@ def run(config: SftConfig) -> Card:
         grow(model, tokenizer, stage.catalogue, tools_as="names")
     codec = Codec(tokenizer)
     library = Library(stage.catalogue, config.prompt, config.seed)
-    queries = load_queries(config.queries, config.size, config.seed, stage)
-    rng = Random(f"{config.seed}/sft/pseudo")
-    asked = [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
+    queries, asked = draw_queries(config, stage)
     batches = [
         b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
     ]
     with stage.log() as log:
         trained = train(model, tokenizer, batches, config.training, config.seed, log, "sft")
     return stage.conclude(model, codec, trained, queries, config.tolerance)
+
+
+def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
+    """The training queries, and these with the pseudo-queries beside them."""
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    rng = Random(f"{config.seed}/sft/pseudo")
+    return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:
@@ -99,6 +104,13 @@ def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]
 def _epoch(
     config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
 ) -> list[Batch]:
+    examples = epoch_examples(config, codec, library, queries, epoch)
+    return make_batches(examples, config.training, config.seed + epoch, codec.pad)
+
+
+def epoch_examples(
+    config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
+) -> list[Example]:
     """One epoch of traces with its replay."""
     rng = Random(f"{config.seed}/sft/{epoch}")
     traces = trace_examples(codec, library, queries, config.documents, rng)
@@ -108,8 +120,7 @@ def _epoch(
         for example in aligned_examples(codec, library.catalogue, config.mix, rng)
     ]
     pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-    generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
-    return make_batches(traces + pairs + generic, config.training, config.seed + epoch, codec.pad)
+    return traces + pairs + generic_examples(codec, rng, config.replay * tokens_in(traces))
 
 
 if __name__ == "__main__":
