@@ -37,17 +37,31 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
+class TrainableConfig:
+    """Which weights move."""
+
+    what: Literal["all", "lora", "rows"] = "all"  # lora: adapters in the layers and the new
+    # rows; rows: the new rows only
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()  # names of linear layers; (): all of them inside the blocks
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """The loop that all supervised phases share."""
 
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    batch_tokens: int = 8192  # tokens a step and rank, padding included
+    batch_tokens: int = 8192  # tokens of a batch, padding included
+    accumulate: int = 1  # batches a step and rank
     row_tokens: int = 256  # length of a packed row; a longer example has a row of its own
     longest: int = 2048  # tokens; longer examples are dropped and counted
     bf16: bool = True  # autocast; weights stay float32
     compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
+    gradient_checkpointing: bool = False  # layers are computed twice, and hold less
     checkpoint_steps: int = 0  # a step checkpoint every so many steps; 0: none
-    deepspeed: str | None = None  # path of a DeepSpeed configuration
+    deepspeed: str | None = None  # a name in scripts/deepspeed or the path of a configuration
 
 
 def load_config(

@@ -52,7 +52,9 @@ class PolicyConfig:
     beta: float = 0.0  # weight of KL to the parent; the published run has none
     bf16: bool = True
     replay_weight: float = 0.5  # of the replayed batch's loss beside the policy's
-    deepspeed: str | None = None  # path of a DeepSpeed configuration
+    gradient_checkpointing: bool = False  # layers are computed twice, and hold less
+    checkpoint_steps: int = 0  # a step checkpoint every so many steps; 0: none
+    deepspeed: str | None = None  # a name in scripts/deepspeed or the path of a configuration
 
 
 @dataclass

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 import tinr
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
-from tinr.config import as_dict
+from tinr.config import TrainableConfig, as_dict
 from tinr.metrics import Rate
 from tinr.model import load
 from tinr.probe import probe
@@ -39,6 +39,7 @@ class PhaseConfig:
     wandb: bool = False  # log to wandb too (offline unless WANDB_MODE says otherwise)
     seed: int = 0
     accept: tuple[str, ...] = ()  # gates that may fail, by name
+    trainable: TrainableConfig = field(default_factory=TrainableConfig)
 
 
 @dataclass
