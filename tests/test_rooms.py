@@ -46,7 +46,7 @@ LEVELS = (
         "bench",
         "prompt_cost",
     ),
-    ("cli", "quickstart", "arms"),
+    ("cli", "quickstart", "arms", "preflight"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
@@ -56,7 +56,7 @@ OWNERS = {  # who alone may import a library
     "wandb": {"tinr.runlog"},
     "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
-MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart"}
+MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
 Modules = Mapping[str, set[str]]  # name -> names of the modules it imports
 

@@ -20,6 +20,7 @@ from tinr.cli import (
     knowledge,
     model,
     phase,
+    preflight,
     registry,
     study,
     traces,
@@ -53,6 +54,7 @@ phase.register(app)
 model.register(app)
 evaluation.register(app)
 knowledge.register(app)
+preflight.register(app)
 
 
 @app.command()
