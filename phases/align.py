@@ -18,7 +18,7 @@ from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.model import Initialisation, ToolsAs, grow
-from tinr.packing import Batch, make_batches
+from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
@@ -70,11 +70,17 @@ def run(config: AlignConfig) -> Card:
 
 
 def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:
+    examples = epoch_examples(config, codec, catalogue, epoch)
+    return make_batches(examples, config.training, config.seed + epoch, codec.pad)
+
+
+def epoch_examples(
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int
+) -> list[Example]:
     """One epoch of pairs with its share of generic tasks."""
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
-    generic = generic_examples(codec, rng, config.replay * tokens_in(pairs))
-    return make_batches(pairs + generic, config.training, config.seed + epoch, codec.pad)
+    return pairs + generic_examples(codec, rng, config.replay * tokens_in(pairs))
 
 
 if __name__ == "__main__":

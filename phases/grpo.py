@@ -18,7 +18,7 @@ from tinr.bounds import ExecutorConfig
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.executor import corpus_executor
-from tinr.packing import Batch, make_batches
+from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
@@ -31,7 +31,7 @@ from tinr.replay import (
 )
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
-from tinr.stage import PhaseConfig, begin
+from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 
 
@@ -65,17 +65,14 @@ def run(config: GrpoConfig) -> Card:
         return stage.published
     model, tokenizer = stage.load()
     codec = Codec(tokenizer)
-    queries = load_queries(config.queries, config.size, config.seed, stage)
-    queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
-    rng = Random(f"{config.seed}/grpo/pseudo")
-    pseudo = pseudo_queries(stage.catalogue, queries, config.pseudo, rng)
+    queries, asked = draw_queries(config, stage)
     library = Library(stage.catalogue, config.prompt, config.seed)
     with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
         arena = Arena(
             codec,
             library,
             executor,
-            [*queries, *pseudo],
+            asked,
             config.policy,
             config.weights,
             config.seed,
@@ -86,18 +83,33 @@ def run(config: GrpoConfig) -> Card:
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 
+def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
+    """The training queries, and these with the pseudo-queries beside them."""
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
+    rng = Random(f"{config.seed}/grpo/pseudo")
+    return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
+
+
 def _replay(
     config: GrpoConfig, codec: Codec, library: Library, queries: list[Query]
 ) -> Iterator[Batch]:
     """Endless batches of alignment pairs and reference traces, epoch after epoch."""
-    modes = dict.fromkeys(config.policy.documents, 1.0)
     for epoch in count():
-        rng = Random(f"{config.seed}/grpo/{epoch}")
-        pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
-        pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-        some = rng.sample(queries, min(config.traces, len(queries)))
-        traces = trace_examples(codec, library, some, modes, rng)
-        yield from make_batches(pairs + traces, config.replay, epoch, codec.pad)
+        examples = epoch_examples(config, codec, library, queries, epoch)
+        yield from make_batches(examples, config.replay, epoch, codec.pad)
+
+
+def epoch_examples(
+    config: GrpoConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
+) -> list[Example]:
+    """One epoch of what is replayed."""
+    rng = Random(f"{config.seed}/grpo/{epoch}")
+    pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
+    pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
+    some = rng.sample(queries, min(config.traces, len(queries)))
+    modes = dict.fromkeys(config.policy.documents, 1.0)
+    return pairs + trace_examples(codec, library, some, modes, rng)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tinr.catalogue import load_catalogue, read_queries
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.model import grow
-from tinr.packing import Batch, make_batches
+from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
@@ -68,15 +68,20 @@ def run(config: SftConfig) -> Card:
         grow(model, tokenizer, stage.catalogue, tools_as="names")
     codec = Codec(tokenizer)
     library = Library(stage.catalogue, config.prompt, config.seed)
-    queries = load_queries(config.queries, config.size, config.seed, stage)
-    rng = Random(f"{config.seed}/sft/pseudo")
-    asked = [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
+    queries, asked = draw_queries(config, stage)
     batches = [
         b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
     ]
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
+
+
+def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
+    """The training queries, and these with the pseudo-queries beside them."""
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    rng = Random(f"{config.seed}/sft/pseudo")
+    return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
 
 
 def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:
@@ -99,6 +104,13 @@ def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]
 def _epoch(
     config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
 ) -> list[Batch]:
+    examples = epoch_examples(config, codec, library, queries, epoch)
+    return make_batches(examples, config.training, config.seed + epoch, codec.pad)
+
+
+def epoch_examples(
+    config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
+) -> list[Example]:
     """One epoch of traces with its replay."""
     rng = Random(f"{config.seed}/sft/{epoch}")
     traces = trace_examples(codec, library, queries, config.documents, rng)
@@ -108,8 +120,7 @@ def _epoch(
         for example in aligned_examples(codec, library.catalogue, config.mix, rng)
     ]
     pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-    generic = generic_examples(codec, rng, config.replay * tokens_in(traces))
-    return make_batches(traces + pairs + generic, config.training, config.seed + epoch, codec.pad)
+    return traces + pairs + generic_examples(codec, rng, config.replay * tokens_in(traces))
 
 
 if __name__ == "__main__":

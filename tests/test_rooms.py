@@ -61,7 +61,7 @@ LEVELS = (
         "prompt_cost",
         "dashboards",
     ),
-    ("cli", "quickstart", "arms", "kills"),
+    ("cli", "quickstart", "arms", "kills", "preflight"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
@@ -73,7 +73,7 @@ OWNERS = {  # who alone may import a library
     "wandb_workspaces": {"tinr.dashboards"},
     "matplotlib": {"tinr.report", "tinr.prompt_cost"},
 }
-MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills"}
+MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
 Modules = Mapping[str, set[str]]  # name -> names of the modules it imports
 

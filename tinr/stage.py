@@ -184,16 +184,20 @@ class Stage:
 
 
 def begin(
-    phase: str, config: PhaseConfig, parents: tuple[str, ...], catalogue: Catalogue | None = None
+    phase: str,
+    config: PhaseConfig,
+    parents: tuple[str, ...],
+    catalogue: Catalogue | None = None,
+    verify: bool = True,
 ) -> Stage:
     """Open the parent and settle what determines the checkpoint.
 
     Without a catalogue it is the parent's own; only an align phase gives an aligned parent
     another. Raises BadInput for a parent of another phase, with files that do not fit their
-    hashes, or where the catalogue is not settled.
+    hashes (verify=False: not looked at), or where the catalogue is not settled.
     """
     registry = Registry(config.registry)
-    parent, folder = registry.open(config.parent, phase=parents)
+    parent, folder = registry.open(config.parent, phase=parents, verify=verify)
     if catalogue is None and parent.catalogue_hash is None:
         raise BadInput(
             f"{parent.id}: a checkpoint of phase {parent.phase} knows no tools; align it, or "

@@ -21,6 +21,7 @@ from tinr.cli import (
     knowledge,
     model,
     phase,
+    preflight,
     registry,
     study,
     traces,
@@ -55,6 +56,7 @@ model.register(app)
 evaluation.register(app)
 knowledge.register(app)
 dashboards.register(app)
+preflight.register(app)
 
 
 @app.command()

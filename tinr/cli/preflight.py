@@ -1,0 +1,88 @@
+"""`tinr preflight`: what a run would cost and whether it fits, before anything is spent."""
+
+import json
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinr.cli.options import AsJson
+from tinr.cli.phase import PHASES, Overrides
+from tinr.records import BadInput, GateFailed
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("preflight")(preflight)
+
+
+def preflight(
+    file: Annotated[Path, typer.Argument(help="YAML file of a phase, as --config takes it.")],
+    overrides: Overrides = None,
+    phase: Annotated[str, typer.Option(help="align, sft or grpo; else FILE's name says.")] = "",
+    ranks: Annotated[int, typer.Option(help="Processes, one accelerator each.")] = 1,
+    memory: Annotated[
+        float | None,
+        typer.Option(help="GiB free on each accelerator; default: what this machine has."),
+    ] = None,
+    host_memory: Annotated[
+        float | None, typer.Option(help="GiB free on the host; default: what this machine has.")
+    ] = None,
+    flops: Annotated[
+        float | None, typer.Option(help="TFLOP/s of a rank; default: this machine's, measured.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Memory, tokens, time and disk of a run; refuses what cannot fit and says what would.
+
+    Example: tinr preflight align.yaml base=Qwen/Qwen2.5-7B-Instruct --ranks 8 --memory 80
+    """
+    name = phase or file.stem
+    if name not in PHASES:
+        said = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
+        raise BadInput(f"{said}; give --phase {' or '.join(PHASES)}")
+    from tinr.config import load_config
+    from tinr.preflight import preflight as estimate
+
+    settings = getattr(import_module(f"phases.{name}"), f"{name.capitalize()}Config")
+    config = load_config(settings, file, overrides or [])
+    report = estimate(name, config, ranks, memory, host_memory, flops)
+    if as_json:
+        fits = {"phase": name, "fits": not report.refusals}
+        print(json.dumps(fits | asdict(report)))
+    else:
+        show(report)
+    if report.refusals:
+        raise GateFailed(f"{name} cannot fit: {'; '.join(map(str, report.refusals))}")
+
+
+def show(report: Any) -> None:
+    """The figures as a table, parts apart."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "", "", "how", title=f"{report.phase}, estimated")
+    table.columns[2].justify = "right"
+    part = ""
+    for line in report.lines:
+        if line.part != part and part:
+            table.add_section()
+        shown = line.part if line.part != part else ""
+        table.add_row(shown, line.name, _shown(line.value, line.unit), line.how)
+        part = line.part
+    console = Console(highlight=False)
+    console.print(table)
+    for warning in report.warnings:
+        console.print(f"note: {warning}", markup=False)
+
+
+def _shown(value: float, unit: str) -> str:
+    from tinr.preflight.plan import gib
+
+    if unit == "bytes":
+        return gib(value)
+    if unit == "seconds":
+        return f"{value:,.0f} s" if value < 7200 else f"{value / 3600:,.1f} h"
+    return f"{value:,.0f} {unit}".strip()
