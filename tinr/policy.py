@@ -189,7 +189,7 @@ class Arena:
             if values:
                 row[f"reward/{name}"] = _mean(values)
         self.log.log(step, row)
-        if step % SHOWN_EVERY == 0:
+        if (step - 1) % SHOWN_EVERY == 0:
             self.log.conversations(step, shown(done, scores, self.config.group))
 
 

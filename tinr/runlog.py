@@ -81,6 +81,7 @@ class RunLog:
             raise BadInput(
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
             ) from error
+        self.offset = 0  # added to every step: those of earlier rounds
         self._step = int(kept[-1]["step"]) if kept else 0  # the last one that was logged
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._wandb = _Wandb(self.path.parent, phase, config, wandb)
@@ -95,6 +96,7 @@ class RunLog:
         unknown = set(values) - set(METRIC_NAMES)
         if unknown:
             raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown)}")
+        step += self.offset
         self._step = step
         self._file.write(json.dumps({"step": step, "seconds": self.seconds, **values}) + "\n")
         self._file.flush()

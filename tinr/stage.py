@@ -69,12 +69,14 @@ class Stage:
         """The parent's model and tokenizer."""
         return load(self.folder)
 
-    def log(self) -> RunLog:
+    def log(self, done: int | None = None) -> RunLog:
         """The phase's log; the resolved configuration is saved before step one.
 
-        Gate and publish while it is open: what they find is logged too.
+        done: steps that earlier starts have made, where the stage's own step checkpoints do not
+        say it. Gate and publish while it is open: what they find is logged too.
         """
-        self.written = open_log(self.phase, self.config, self.steps)
+        done = self.steps.done if done is None else done
+        self.written = open_log(self.phase, self.config, done)
         return self.written
 
     def train(
@@ -135,6 +137,7 @@ class Stage:
         codec: Codec,
         least: Mapping[str, float] | None,
         queries: Sequence[Query] = (),
+        metrics: Mapping[str, Any] | None = None,
     ) -> Card:
         """Gate, unless `least` is None, and publish with the tools that had queries.
 
@@ -144,12 +147,17 @@ class Stage:
 
         def finish() -> Card:
             gates = {} if least is None else self.gate(trained.model, codec, least)
-            return self._publish(trained, codec.tokenizer, gates, queried)
+            return self._publish(trained, codec.tokenizer, gates, queried, metrics or {})
 
         return ranks.shared(finish)
 
     def _publish(
-        self, trained: Trained, tokenizer: Any, gates: Mapping[str, Any], queried: Sequence[str]
+        self,
+        trained: Trained,
+        tokenizer: Any,
+        gates: Mapping[str, Any],
+        queried: Sequence[str],
+        metrics: Mapping[str, Any],
     ) -> Card:
         """Write model, tokenizer and catalogue as a new checkpoint."""
         missed = [name for name, gate in gates.items() if not gate["passed"]]
@@ -167,6 +175,7 @@ class Stage:
             tokens=trained.tokens,
             seconds=self.steps.seconds,
             gates=dict(gates),
+            metrics=dict(metrics),
             notes=[f"gate accepted although missed: {name}" for name in missed],
             **environment(),
         )
@@ -212,12 +221,12 @@ def begin(
     return Stage(phase, config, catalogue, registry, parent, folder, mark, steps)
 
 
-def open_log(phase: str, config: Any, steps: Steps) -> RunLog:
+def open_log(phase: str, config: Any, done: int) -> RunLog:
     """The log of a phase, with what earlier starts logged; other ranks than the first have
     folders of their own."""
     folder, first = Path(config.run), ranks.rank() == 0
     folder = folder if first else folder / f"rank{ranks.rank()}"
-    return RunLog(folder, phase, as_dict(config), config.wandb and first, steps.done)
+    return RunLog(folder, phase, as_dict(config), config.wandb and first, done)
 
 
 def settings(config: Any) -> dict[str, Any]:
