@@ -56,7 +56,7 @@ def test_the_draw_is_decided_by_seed_step_and_rank(arena):
 
 
 def test_the_log_keeps_the_first_try_at_the_first_queries_now_and_then(arena):
-    """Four of six groups of two; at step 7 nothing, at step 20 a sample."""
+    """Four of six groups of two; at step 7 nothing, at step 21 a sample."""
     made, _ = arena
     kept = []
     made.log.conversations = lambda step, rows: kept.append((step, rows))
@@ -70,9 +70,9 @@ def test_the_log_keeps_the_first_try_at_the_first_queries_now_and_then(arena):
     given = [Score(1.0, 0.5, None, 0.75)] * 12
     made._log(7, done, given)
     assert kept == []
-    made._log(20, done, given)
+    made._log(21, done, given)
     [(step, rows)] = kept
-    assert step == 20 and [r["reply"] for r in rows] == ["q0/0", "q1/0", "q2/0", "q3/0"]
+    assert step == 21 and [r["reply"] for r in rows] == ["q0/0", "q1/0", "q2/0", "q3/0"]
     assert set(rows[0]) == set(CONVERSATION)
     assert rows[0]["prompt"] == "Area 0?" and rows[1]["prompt"] == "user: Hi\nArea 1?"
     assert (rows[0]["total"], rows[0]["answer"]) == (0.75, None)
