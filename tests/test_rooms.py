@@ -28,6 +28,10 @@ LEVELS = (
         "suites",
         "bfcl",
         "intervals",
+        "calibration.fragments",
+        "calibration.alignment",
+        "calibration.evidence",
+        "calibration.judge",
     ),
     ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base", "choices"),
     (
@@ -60,6 +64,7 @@ LEVELS = (
         "bench",
         "prompt_cost",
         "dashboards",
+        "calibration",
     ),
     ("cli", "quickstart", "arms", "kills", "preflight"),
 )
