@@ -42,7 +42,16 @@ LEVELS = (
         "steps",
         "trainable",
     ),
-    ("trainer", "training", "replay", "policy", "rollout", "likelihood", "divergence"),
+    (
+        "trainer",
+        "training",
+        "replay",
+        "policy",
+        "preference",
+        "rollout",
+        "likelihood",
+        "divergence",
+    ),
     (
         "stage",
         "bases",
@@ -66,7 +75,7 @@ LEVELS = (
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
 OWNERS = {  # who alone may import a library
-    "trl": {"tinr.training", "tinr.policy"},
+    "trl": {"tinr.training", "tinr.policy", "tinr.preference"},
     "deepspeed": {"tinr.trainer"},
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
