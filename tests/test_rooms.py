@@ -46,7 +46,17 @@ LEVELS = (
         "steps",
         "trainable",
     ),
-    ("served", "trainer", "training", "replay", "policy", "rollout", "likelihood", "divergence"),
+    (
+        "served",
+        "trainer",
+        "training",
+        "replay",
+        "policy",
+        "preference",
+        "rollout",
+        "likelihood",
+        "divergence",
+    ),
     (
         "stage",
         "bases",
@@ -71,7 +81,7 @@ LEVELS = (
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
 OWNERS = {  # who alone may import a library
-    "trl": {"tinr.training", "tinr.policy", "tinr.served"},
+    "trl": {"tinr.training", "tinr.policy", "tinr.served", "tinr.preference"},
     "deepspeed": {"tinr.trainer"},
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},

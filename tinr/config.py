@@ -67,6 +67,26 @@ class TrainingConfig:
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
 
 
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """The loop over preference pairs; dropout is off in it, as TRL has it."""
+
+    loss: Literal["simpo", "dpo", "ipo", "orpo"] = "simpo"
+    beta: float = 2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1 (its
+    # tau), orpo 0.1 (its lambda)
+    gamma: float = 0.5  # simpo: how far apart the sides should be, after beta
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-6))
+    epochs: int = 2
+    pairs: int = 8  # a batch and rank
+    accumulate: int = 1  # batches a step and rank
+    longest: int = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
+    bf16: bool = True  # autocast; weights stay float32
+    replay_weight: float = 0.5  # of the replayed batch's loss beside that of the pairs
+    gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
+    checkpoint_steps: int = 50  # a step checkpoint every so many steps; 0: none
+    deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
+
+
 def load_config(
     kind: type[Settings],
     files: str | Path | Sequence[str | Path] | None,

@@ -15,7 +15,12 @@ from tinr.report.curves import DRAWN
 from tinr.runlog import GATE_PARTS, GATES, STEP, gate_metric
 
 NAME = "tinr"  # of the view
-SECTIONS = {"train": "Training", "reward": "Rewards", "rollout": "Rollouts"}  # by metric's prefix
+SECTIONS = {  # by metric's prefix
+    "train": "Training",
+    "preference": "Training",
+    "reward": "Rewards",
+    "rollout": "Rollouts",
+}
 INSTEAD = "or read report.html of the run (tinr report --run DIR), which shows the same"
 
 

@@ -25,6 +25,19 @@ class Example:
     weight: float = 1.0
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two ways to go on after the same ids, the better and the worse one.
+
+    The ids are trained as they are: no end of sequence follows a side that has none.
+    """
+
+    prompt: Sequence[int]  # a conversation and what of an answer both sides share: no loss
+    chosen: Sequence[int]
+    rejected: Sequence[int]
+    kind: str = ""  # of deficiency, only carried
+
+
 Batch = dict[str, torch.Tensor]
 
 

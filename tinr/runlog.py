@@ -22,6 +22,8 @@ METRIC_NAMES = {
     "train/learning_rate": "of the first parameter group",
     "train/grad_norm": "before clipping",
     "train/tokens": "real tokens trained on so far",
+    "preference/margin": "chosen less rejected side, mean log-probability a token, nats",
+    "preference/accuracy": "share of pairs whose chosen side is the likelier one, a token",
     "reward/total": "mean total reward of the step's conversations",
     "reward/format": "mean format reward",
     "reward/tool": "mean tool reward",

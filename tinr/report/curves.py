@@ -28,6 +28,14 @@ class Drawn:
 
 DRAWN = (
     Drawn("loss", "loss", "nats a token", {"loss": "train/loss"}),
+    Drawn("margin", "margin of chosen sides", "nats a token", {"margin": "preference/margin"}),
+    Drawn(
+        "preferred",
+        "chosen side likelier",
+        "share of pairs",
+        {"preferred": "preference/accuracy"},
+        share=True,
+    ),
     Drawn(
         "rewards",
         "rewards",
