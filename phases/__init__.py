@@ -1,13 +1,14 @@
-"""The three phases, each a recipe: resolve the parent, load, build, train, gate, publish."""
+"""The phases, each a recipe: resolve the parent, load, build, train, gate, publish."""
 
 from typing import Any
 
 
 def defaults() -> dict[str, dict[str, Any]]:
     """Phase -> its configuration with nothing set, the base's too: a report marks what differs."""
-    from phases import align, grpo, sft  # slow, and who imports one phase needs no other
+    from phases import align, calibrate, grpo, sft  # slow, and who imports one phase needs no other
     from tinr.bases import BaseConfig
     from tinr.config import as_dict
 
     kinds = {"base": BaseConfig, "align": align.AlignConfig, "sft": sft.SftConfig}
-    return {phase: as_dict(kind()) for phase, kind in (kinds | {"grpo": grpo.GrpoConfig}).items()}
+    kinds |= {"grpo": grpo.GrpoConfig, "calibrate": calibrate.CalibrateConfig}
+    return {phase: as_dict(kind()) for phase, kind in kinds.items()}

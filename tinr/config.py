@@ -87,6 +87,29 @@ class PreferenceConfig:
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
 
 
+@dataclass(frozen=True)
+class SearchConfig:
+    """Tree search over fragments; the published settings of iTool (arXiv 2501.09766)."""
+
+    samples: int = 3  # fragments drawn at an expansion
+    temperature: float = 1.5  # at which they are drawn
+    fragment: int = 50  # tokens of one at most
+    depth: int = 8  # fragments from the root; published are 3, of longer ones
+    iterations: int = 5  # expansions of a tree
+    exploration: float = 1.0  # weight of what was seldom tried
+    completion: int = 256  # tokens to the end of a reply at most
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Which siblings become a preference pair; published."""
+
+    gap: float = 0.1  # between the means of best and worst, at least
+    least: float = -0.3  # mean of the best, at least
+    overlap: float = 0.95  # share of tokens that both have, at most
+    most: int = 4000  # pairs a round
+
+
 def load_config(
     kind: type[Settings],
     files: str | Path | Sequence[str | Path] | None,

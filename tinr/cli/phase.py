@@ -23,6 +23,7 @@ PHASES = {
     "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
     "sft": "Phase 2: supervised warm-up on reasoning traces.",
     "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
+    "calibrate": "Optional, after sft or grpo: preference pairs of fragments (iTool).",
 }
 
 

@@ -1,0 +1,148 @@
+"""Optional phase, calibrate: what the policy still gets wrong, fragment by fragment (iTool).
+
+A round: the queries on whose reference the policy is most perplexed; for each a tree of
+fragments, its replies judged by rule, tools really running; pairs of siblings of which one ends
+better; preference training on the fragments alone. The next round searches with what it made.
+Alignment pairs and reference traces are replayed beside it. After sft or after grpo.
+Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from random import Random
+
+from transformers import PreTrainedModel
+
+from phases.sft import load_queries
+from tinr import ranks
+from tinr.calibration.hard import hardest, perplexities
+from tinr.calibration.rounds import Gathered, gather_pairs, measure
+from tinr.calibration.search import Spent
+from tinr.cli.phase import main
+from tinr.config import PairsConfig, PreferenceConfig, SearchConfig, TrainingConfig
+from tinr.executor import Executor, ExecutorConfig, corpus_executor
+from tinr.packing import Batch, make_batches
+from tinr.pairs import PairMix
+from tinr.preference import train_preference
+from tinr.records import BadInput, GateFailed, Query
+from tinr.registry import Card
+from tinr.replay import aligned_examples, trace_examples, unqueried_examples
+from tinr.retrieval import DocumentsConfig, Library
+from tinr.stage import PhaseConfig, Stage, begin
+from tinr.steps import Steps
+from tinr.tokens import Codec
+from tinr.trainer import Trained
+
+
+@dataclass(frozen=True)
+class CalibrateConfig(PhaseConfig):
+    """Settings of the optional phase; the defaults are the published ones where there are any."""
+
+    parent: str = "sft@latest"
+    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
+    size: int = 2000  # queries drawn from the shipped corpora
+    held: int = 200  # of them kept apart, to count deficiencies before and after
+    hardest: float = 0.3  # share that is searched, of queries with and without a call apart
+    rounds: int = 1  # each searches with the policy that the one before made
+    search: SearchConfig = field(default_factory=SearchConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
+    traces: int = 600  # reference traces replayed with each epoch of the pairs
+    replay: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(batch_tokens=2048)
+    )  # shape of the replayed batches
+    tolerance: float = 0.01  # largest fall of each recall since phase 1
+
+
+def run(config: CalibrateConfig) -> Card:
+    """Calibrate a warmed-up checkpoint; returns the published card, or the one that is there."""
+    stage = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
+    if stage.published:
+        return stage.published
+    if config.rounds > 1 and ranks.world() > 1:
+        raise BadInput("rounds: on several ranks run one round a command: rounds=1")
+    model, tokenizer = stage.load()
+    codec = Codec(tokenizer)
+    queries = load_queries(config.queries, config.size, config.seed, stage)
+    held, asked = queries[: config.held], queries[config.held :]
+    library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
+    with (
+        stage.log(sum(steps.done for steps in rounds)) as log,
+        corpus_executor(stage.catalogue, config.executor) as executor,
+    ):
+        found = {"before": measure(model, codec, held, stage.catalogue, executor, "before")}
+        done: list[tuple[Trained, Gathered]] = []
+        gathered = Gathered([], Spent(), 0)
+        for number, steps in enumerate(rounds):
+            look = partial(_search, config, stage, library, model, codec, asked, executor, number)
+            gathered = ranks.shared(look)
+            if not gathered.pairs:
+                break
+            log.offset = sum(one.steps for one, _ in done)
+            replay = _replay(config, codec, library, queries, number)
+            trained = train_preference(
+                model, codec, gathered.pairs, config.preference, config.seed + number, log,
+                steps, config.trainable, replay,
+            )  # fmt: skip
+            model = trained.model
+            done.append((trained, gathered))
+        if not done:
+            raise GateFailed(
+                f"calibrate: {gathered.spent.nodes} nodes of {gathered.queries} queries gave no "
+                "pair of which one side ends better; nothing was published. Search longer, raise "
+                "search.temperature, or lower pairs.gap"
+            )
+        found["after"] = measure(model, codec, held, stage.catalogue, executor, "after")
+        costs = [
+            {"queries": g.queries, "nodes": g.spent.nodes, "tokens": g.spent.tokens,
+             "pairs": len(g.pairs), "steps": t.steps}
+            for t, g in done
+        ]  # fmt: skip
+        return stage.conclude(
+            done[-1][0], codec, stage.floor(config.tolerance), queries, found | {"rounds": costs}
+        )
+
+
+def _search(
+    config: CalibrateConfig,
+    stage: Stage,
+    library: Library,
+    model: PreTrainedModel,
+    codec: Codec,
+    queries: list[Query],
+    executor: Executor,
+    number: int,
+) -> Gathered:
+    """The pairs of one round: of the queries that are hardest for the policy as it is."""
+    rng = Random(f"{config.seed}/calibrate/{number}")
+    traces = trace_examples(codec, library, queries, {"none": 1.0}, rng)
+    model.eval()
+    hard = hardest(queries, perplexities(model, traces, codec.pad), config.hardest)
+    folder = stage.steps.folder / f"search{number}"
+    return gather_pairs(
+        model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
+        config.seed + 1000 * number,
+    )  # fmt: skip
+
+
+def _replay(
+    config: CalibrateConfig, codec: Codec, library: Library, queries: list[Query], number: int
+) -> Iterator[Batch]:
+    """Endless batches of alignment pairs and reference traces, epoch after epoch."""
+    for epoch in count():
+        rng = Random(f"{config.seed}/calibrate/{number}/{epoch}")
+        pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
+        pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
+        some = rng.sample(queries, min(config.traces, len(queries)))
+        traces = trace_examples(codec, library, some, {"none": 1.0}, rng)
+        yield from make_batches(pairs + traces, config.replay, epoch, codec.pad)
+
+
+if __name__ == "__main__":
+    main("calibrate")

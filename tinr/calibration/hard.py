@@ -1,0 +1,53 @@
+"""Which queries the policy is bad at: its own perplexity on the reference answer.
+
+Source: iTool, arXiv 2501.09766: the hardest share, of queries with and without a tool apart.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from transformers import PreTrainedModel
+
+from tinr.model import vocabulary_rows
+from tinr.packing import Example, collate
+from tinr.records import Query
+from tinr.tokens import IGNORE
+
+BATCH_TOKENS = 8192  # padding included
+
+
+@torch.inference_mode()
+def perplexities(model: PreTrainedModel, examples: Sequence[Example], pad: int) -> list[float]:
+    """exp of the mean negative log-likelihood of each example's labelled tokens (prompt masked)."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    found: dict[int, float] = {}
+    while order:
+        size = max(1, BATCH_TOKENS // len(examples[order[-1]].ids))
+        chunk, order = order[-size:], order[:-size]
+        batch = collate([[examples[i]] for i in chunk], pad)
+        ids, positions = (batch[k].to(model.device) for k in ("input_ids", "position_ids"))
+        hidden = model.base_model(
+            input_ids=ids, position_ids=positions, use_cache=False
+        ).last_hidden_state[:, :-1]
+        targets = batch["labels"][:, 1:].to(model.device)
+        here = targets != IGNORE
+        logits = vocabulary_rows(model)[1](hidden[here]).float()
+        losses = torch.zeros(targets.shape, device=model.device)
+        losses[here] = F.cross_entropy(logits, targets[here], reduction="none")
+        means = losses.sum(1) / here.sum(1).clamp(min=1)
+        found |= dict(zip(chunk, means.exp().tolist(), strict=True))
+    return [found[i] for i in range(len(examples))]
+
+
+def hardest(queries: Sequence[Query], scores: Sequence[float], share: float) -> list[Query]:
+    """The queries with the highest scores: `share` of those with calls, and of those without.
+
+    In the order given; at least one of a kind that is there at all.
+    """
+    kept: set[int] = set()
+    for calls in (True, False):
+        mine = [i for i, query in enumerate(queries) if bool(query.calls) == calls]
+        count = max(1, round(share * len(mine))) if mine else 0
+        kept |= set(sorted(mine, key=lambda i: -scores[i])[:count])
+    return [query for i, query in enumerate(queries) if i in kept]
