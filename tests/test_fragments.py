@@ -125,6 +125,14 @@ def test_tool_tokens_in_thoughts_and_answers_are_no_borders(codec: Codec) -> Non
     assert [kind for _, kind in shown(codec, [*pieces, close])] == ["thought", "end", "end"]
 
 
+def test_a_stray_closing_tag_ends_no_call(codec: Codec) -> None:
+    """As `parse` reads it: the call goes on behind it."""
+    tags = [Piece(mark, token=True) for mark in ("<tool_call>", "</response>")]
+    pieces = [tags[0], Piece('{"a":'), tags[1], Piece(" 1,")]
+    kinds = [kind for _, kind in shown(codec, pieces)]
+    assert kinds == ["key", "end", "value"]
+
+
 def test_what_is_not_finished_is_a_fragment_without_a_border(codec: Codec) -> None:
     ids, _ = codec.encode([Piece("<tool_call>", token=True), Piece('{"to')])
     assert cut(codec, ids) == [Fragment(0, len(ids), None)]

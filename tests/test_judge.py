@@ -117,6 +117,12 @@ TABLE: dict[str, tuple[Query, Reply, str, str]] = {
         "fair",
         "wrong_key",
     ),
+    "one wrong key for two equal values": (
+        asked(book(nights=3, price=3)),
+        said(book(days=3)),
+        "fair",
+        "missing_parameter wrong_key",
+    ),
     "wrong key and value": (
         ONE,
         said(book(town="Rome", nights=3)),
@@ -207,7 +213,7 @@ TABLE: dict[str, tuple[Query, Reply, str, str]] = {
         TWO,
         said(book(city=7, nights=3, price=9), Call("now", {}), OSLO, named="pay book"),
         "fair",
-        "wrong_name extra_parameter wrong_type hallucinated_value extra_call",
+        "wrong_name extra_parameter wrong_value wrong_type hallucinated_value extra_call",
     ),
     "any call, and there is one": (asked(flags=(SOME_CALL,)), said(pay(3)), "excellent", ""),
     "any call, and there is none": (
@@ -274,6 +280,13 @@ def test_the_grades_are_worth_what_the_paper_says() -> None:
 )
 def test_near(given: Any, expected: Any, value: float) -> None:
     assert near(given, expected) == pytest.approx(value)
+
+
+def test_of_equal_alignments_the_one_in_order_is_taken() -> None:
+    """Else mending one call could turn a tie, and with it another criterion, round."""
+    calls = [book(city="A"), book(city="B")]
+    found = align(calls, asked(book(city="C"), book(city="D")), TOOLS)
+    assert [one.given for one in found.facing] == calls
 
 
 # -- what is accepted, and what could be known ----------------------------------------
