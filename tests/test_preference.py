@@ -13,7 +13,7 @@ from tinr import preference
 from tinr.config import OptimiserConfig, PreferenceConfig, TrainableConfig
 from tinr.packing import Example, Pair, collate
 from tinr.preference import fitting, passes_of, train_preference
-from tinr.records import BadInput
+from tinr.records import BadInput, GateFailed
 from tinr.runlog import RunLog, read_log
 from tinr.steps import Steps
 from tinr.trainer import Progress
@@ -229,6 +229,13 @@ def test_of_rows_alone_those_of_the_head_learn_as_well(codec, tmp_path, loss):
     after = done.model.lm_head.weight
     assert (before != after).any(1).nonzero().flatten().tolist() == rows
     assert done.adapter is not None
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_bad_step_stops_the_run(codec, tmp_path, loss):
+    config = settings(loss, optimiser=OptimiserConfig(gradient_limit=1e-6))
+    with pytest.raises(GateFailed, match="step 1: the gradient's norm"):
+        run(fresh_model(codec), codec, some_pairs(4), config, tmp_path)
 
 
 def test_no_pairs_and_pairs_that_teach_nothing_are_refused_in_one_line(codec, tmp_path):
