@@ -11,6 +11,7 @@ from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.packing import Example, collate
 from tinr.records import BadInput
 from tinr.runlog import RunLog
+from tinr.trainable import adapt
 from tinr.training import train
 
 ROWS = [3, 40, 58]
@@ -92,3 +93,20 @@ def test_all_weights_move_by_default_and_leave_no_adapter(tiny_tokenizer, tmp_pa
 def test_a_target_that_the_model_has_not_is_named(tiny_tokenizer, tmp_path):
     with pytest.raises(BadInput, match="nosuch"):
         trained(fresh_model(True), tiny_tokenizer, tmp_path, "lora", targets=("nosuch",))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("what", ["rows", "lora"])
+def test_the_heads_weight_is_what_the_head_computes_with(what, tied):
+    """TRL's fused head reads `lm_head.weight`; what moved must be in it, and get a gradient."""
+    model = fresh_model(tied)
+    adapt(model, TrainableConfig(what, rank=4), ROWS)
+    moving = [p for n, p in model.named_parameters() if "trainable_tokens_delta" in n]
+    with torch.no_grad():
+        for parameter in moving:
+            parameter.add_(1.0)
+    hidden, head = torch.randn(2, 32), model.get_output_embeddings()
+    by_weight = hidden @ head.weight.T
+    assert torch.allclose(by_weight, head(hidden), atol=1e-5)
+    by_weight.sum().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in moving)

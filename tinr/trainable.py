@@ -52,7 +52,14 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     head: Any = model.get_output_embeddings()
     if not hasattr(head, "bias"):  # PEFT's wrapper hides it, and TRL asks for it
         head.bias = None
+    if config.what == "rows":
+        head.__class__ = type("MergedRows", (type(head),), {"weight": property(_merged)})
     return adapted
+
+
+def _merged(head: Any) -> Any:
+    """The head's weights with the trained rows in them: TRL reads `weight` past the adapter."""
+    return head.get_merged_weights(head.active_adapters)
 
 
 def _rows_alone(model: PreTrainedModel, rows: Sequence[int]) -> PeftModel:
