@@ -34,7 +34,7 @@ def _best_and_worst(node: Node, config: PairsConfig) -> list[tuple[Node, Node]]:
     if len(node.children) < 2:
         return []
     best = max(node.children, key=lambda child: child.mean)
-    worst = min(node.children, key=lambda child: child.mean)
+    worst = min((c for c in node.children if c is not best), key=lambda child: child.mean)
     good = best.mean - worst.mean >= config.gap and best.mean >= config.least
     return [(best, worst)] if good and overlap(best.wrote, worst.wrote) <= config.overlap else []
 

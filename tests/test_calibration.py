@@ -1,0 +1,318 @@
+"""Tree search over fragments, pairs of siblings, and the phase around them."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+from conftest import CIRCLE
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from phases import align, calibrate, sft
+from tinr.calibration import rounds
+from tinr.calibration import search as search_room
+from tinr.calibration.hard import hardest, perplexities
+from tinr.calibration.pairs import overlap, sibling_pairs
+from tinr.calibration.rounds import gather_pairs, measure
+from tinr.calibration.search import Node, Tree, back_up, search, select
+from tinr.catalogue import write_jsonl
+from tinr.config import PairsConfig, SearchConfig, load_config
+from tinr.executor import Executor
+from tinr.packing import Example
+from tinr.records import Call, GateFailed, Query
+from tinr.registry import Registry
+from tinr.rollout import make_prompts
+from tinr.sampler import Row
+from tinr.tokens import IGNORE
+from tinr.transcript import render_calls, render_names, render_thought
+
+AREA = Query("q1", "Area of a circle of radius 2?", ((Call("circle_area", {"radius": 2}),),))
+NONE = Query("q2", "Hello there.")
+
+
+def random_model(codec) -> LlamaForCausalLM:
+    torch.manual_seed(3)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(codec.tokenizer), hidden_size=32, intermediate_size=64,
+            num_hidden_layers=1, num_attention_heads=2, pad_token_id=codec.pad,
+        )
+    ).eval()  # fmt: skip
+
+
+@pytest.fixture
+def executor(catalogue):
+    return Executor(catalogue, {"circle_area": lambda radius, digits=2: 3.14 * radius})
+
+
+def leaf(parent=None, prior=1.0, **facts) -> Node:
+    node = Node((), room=None, prior=prior, parent=parent, **facts)  # type: ignore[arg-type]
+    if parent is not None:
+        parent.children.append(node)
+    return node
+
+
+def test_worth_goes_up_to_the_root_as_a_mean():
+    """Two replies through one child, 0.25 and -0.5: its mean -0.125, the root's too; not a sum."""
+    root = leaf()
+    child = leaf(root)
+    for worth in (0.25, -0.5):
+        back_up(leaf(child), worth)
+    assert (child.visits, child.mean) == (2, pytest.approx(-0.125))
+    assert (root.visits, root.mean) == (2, pytest.approx(-0.125))
+
+
+def test_selection_weighs_mean_prior_and_visits():
+    """ln 4 = 1.386. a: -0.25 + 0.5 sqrt(1.386/3) = 0.090; b: 0.025 + 0.1 sqrt(1.386/2) = 0.108;
+    without exploration b's mean wins as well; with twice the exploration a wins: 0.430 > 0.192."""
+    root = leaf(visits=4)
+    a = leaf(root, prior=0.5, visits=2, total=-0.5)
+    b = leaf(root, prior=0.1, visits=1, total=0.025)
+    assert select(root, SearchConfig(exploration=1.0)) is b
+    assert select(root, SearchConfig(exploration=0.0)) is b
+    assert select(root, SearchConfig(exploration=2.0)) is a
+
+
+def test_what_has_ended_or_is_deep_enough_is_not_expanded():
+    root = leaf(visits=3)
+    leaf(root, ended=True, visits=1)
+    deep = leaf(root, depth=2, visits=1)
+    assert select(root, SearchConfig(depth=3)) is deep
+    assert select(root, SearchConfig(depth=2)) is None
+
+
+def grown_forest(codec, catalogue, executor, seed=0):
+    queries = [AREA, NONE, Query("q3", "And of radius 5?", AREA.turns)]
+    prompts = make_prompts(codec, queries, [()] * 3)
+    config = SearchConfig(fragment=12, completion=24, iterations=3)
+    return search(random_model(codec), codec, queries, prompts, catalogue, executor, config, seed)
+
+
+def test_a_tree_of_whatever_a_random_model_writes(codec, catalogue, executor):
+    """Ids are joined, never re-tokenised; siblings differ; every leaf is judged; counts add up."""
+    trees, spent = grown_forest(codec, catalogue, executor)
+    nodes = [node for tree in trees for node in tree.nodes()]
+    born = [node for node in nodes if node.parent is not None]
+    assert spent.nodes == len(born) > 9 and spent.tokens >= sum(len(n.wrote) for n in born)
+    for node in born:
+        joined = node.parent.ids + node.wrote
+        assert node.ids[: len(joined)] == joined
+        assert node.depth == node.parent.depth + 1 and 0 < node.prior <= 1
+        if not node.children:
+            assert node.verdict is not None and node.reply is not None
+    for node in nodes:
+        wrote = [child.wrote for child in node.children]
+        assert len(set(wrote)) == len(wrote)
+    for tree in trees:
+        judged = [node for node in tree.nodes() if node.verdict is not None]
+        assert tree.root.visits == len(judged)
+        assert tree.root.total == pytest.approx(sum(n.verdict.worth for n in judged))
+
+
+def test_the_same_seed_grows_the_same_trees(grown, catalogue, executor):
+    codec = grown("tiny")
+    first, again, other = (
+        [
+            node.ids
+            for tree in grown_forest(codec, catalogue, executor, seed)[0]
+            for node in tree.nodes()
+        ]
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+@pytest.fixture
+def scripted(grown, catalogue, monkeypatch):
+    """A policy that thinks, then names two tools in turn, and calls what it has named, rightly."""
+    codec = grown("tiny")
+
+    def encode(*parts):
+        return codec.encode([piece for part in parts for piece in part])[0]
+
+    thought = encode(render_thought(["so"]))
+    right, wrong = (encode(render_names([name])) for name in ("circle_area", "length_convert"))
+    calls = {
+        "right": encode(render_calls([Call("circle_area", {"radius": 2})])),
+        "wrong": encode(render_calls([Call("length_convert", {"length": 2, "source": "metre",
+                                                              "target": "foot"})])),
+    }  # fmt: skip
+    after = {"": [thought], "thought": [right, wrong, right]}
+
+    def spoken(ids):
+        return (
+            "named"
+            if ids[-len(right) :] in (right, wrong)
+            else "thought"
+            if ids[-len(thought) :] == thought
+            else ""
+        )
+
+    def generate(model, prompts, respond, stops, *, longest, pad, group=1, temperature=0.0, seed=0):
+        rows = []
+        for prompt in prompts:
+            if temperature:
+                options = after.get(spoken(prompt), [calls["right"]])
+                made = [list(options[n % len(options)]) for n in range(group)]
+            else:
+                tail = list(prompt)
+                done = []
+                if spoken(tail) == "":
+                    done, tail = done + thought, tail + thought
+                if spoken(tail) == "thought":
+                    done, tail = done + right, tail + right
+                done += calls["right"] if tail[-len(right) :] == right else calls["wrong"]
+                made = [done]
+            for ids in made:
+                rows.append(Row(ids, [1] * len(ids), [-0.1] * len(ids), True))
+        return rows
+
+    monkeypatch.setattr(search_room, "generate", generate)
+    return codec, right, wrong
+
+
+def test_siblings_become_a_pair_of_the_fragments_that_differ(scripted, catalogue, executor):
+    """The thought decides nothing; then two names, of which one ends in the right call."""
+    codec, right, wrong = scripted
+    prompts = make_prompts(codec, [AREA], [()])
+    trees, _ = search(
+        None,
+        codec,
+        [AREA],
+        prompts,
+        catalogue,
+        executor,
+        SearchConfig(iterations=1),  # type: ignore[arg-type]
+    )
+    [thought] = trees[0].root.children
+    assert [list(child.wrote) for child in thought.children] == [right, wrong]
+    [pair] = sibling_pairs(trees, catalogue, PairsConfig())
+    assert list(pair.prompt) == [*prompts[0], *thought.ids]
+    assert (list(pair.chosen), list(pair.rejected)) == (right, wrong)
+    assert pair.kind == "wrong_name"
+    assert codec.id(codec.frame.close) not in [*pair.chosen, *pair.rejected]  # no end of turn
+
+
+@pytest.mark.parametrize(
+    ("means", "wrote", "pairs"),
+    [
+        ((0.25, -0.5), ((1, 2, 3), (4, 5, 6)), 1),
+        ((0.25, 0.2), ((1, 2, 3), (4, 5, 6)), 0),  # the gap is less than 0.1
+        ((-0.35, -0.5), ((1, 2, 3), (4, 5, 6)), 0),  # the best is too bad
+        ((0.25, -0.5), (tuple(range(40)), (*range(39), 99)), 0),  # 39 of 40 tokens are shared
+    ],
+)
+def test_a_pair_needs_a_gap_a_good_side_and_a_difference(catalogue, means, wrote, pairs):
+    root = Node((), room=None)  # type: ignore[arg-type]
+    for mean, ids in zip(means, wrote, strict=True):
+        root.children.append(
+            Node(ids, None, parent=root, wrote=ids, visits=2, total=2 * mean)  # type: ignore[arg-type]
+        )
+    assert len(sibling_pairs([Tree(AREA, (9,), root)], catalogue, PairsConfig())) == pairs
+
+
+def test_overlap_counts_repetitions():
+    assert overlap([1, 1, 2], [1, 3, 3]) == pytest.approx(1 / 3)
+    assert overlap([1, 2], [2, 1]) == 1.0
+
+
+def test_perplexity_is_that_of_the_example_alone(grown):
+    """Batched with others and padded, each has the value it has by itself."""
+    codec = grown("tiny")
+    model = random_model(codec)
+    examples = [
+        Example(ids, [IGNORE, *ids[1:]]) for ids in ([5, 6, 7], [9, 8, 7, 6, 5, 4], [3, 30])
+    ]
+    for example, found in zip(examples, perplexities(model, examples, codec.pad), strict=True):
+        ids = torch.tensor([list(example.ids)])
+        with torch.no_grad():
+            logp = model(ids).logits[0, :-1].log_softmax(-1)
+        expected = logp.gather(1, ids[0, 1:, None]).mean().neg().exp().item()
+        assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_hardest_share_is_taken_of_both_kinds():
+    queries = [AREA] * 6 + [NONE] * 4
+    scores = [1, 6, 2, 5, 3, 4, 9, 7, 8, 10]
+    kept = hardest([Query(str(n), "", q.turns) for n, q in enumerate(queries)], scores, 0.34)
+    assert [q.id for q in kept] == ["1", "3", "9"]  # 2 of 6 with a call, 1 of 4 without
+
+
+def test_a_killed_search_goes_on_from_what_it_kept(
+    grown, catalogue, executor, tmp_path, monkeypatch
+):
+    codec = grown("tiny")
+    depth = SearchConfig(fragment=8, completion=8, iterations=2)
+    settings = (depth, PairsConfig(gap=0, least=-1))
+    asked = [Query(f"q{n}", f"Radius {n}?", AREA.turns) for n in range(4)]
+    monkeypatch.setattr(rounds, "CHUNK", 2)
+    args = (random_model(codec), codec, asked, catalogue, executor, *settings, tmp_path, 0)
+    whole = gather_pairs(*args)
+    assert len(list(tmp_path.glob("pairs-*.json"))) == 2 and whole.pairs and whole.queries == 4
+    (tmp_path / "pairs-000002.json").unlink()  # killed before the second chunk was kept
+    again = gather_pairs(*args)
+    assert [p.chosen for p in again.pairs] == [list(p.chosen) for p in whole.pairs]
+    monkeypatch.setattr(rounds, "search", None)  # all is kept: nothing is searched
+    assert gather_pairs(*args).spent.nodes == whole.spent.nodes
+
+
+def test_measure_counts_every_reply(grown, catalogue, executor):
+    codec = grown("tiny")
+    found = measure(random_model(codec), codec, [AREA, NONE], catalogue, executor)
+    assert found["n"] == 2 == sum(found["grades"].values())
+    assert found["deficiencies"]
+
+
+@pytest.fixture
+def warmed(tmp_path, tiny_tokenizer, catalogue):
+    """The words of a command line for a tiny policy that was aligned and warmed up."""
+    base = copy.deepcopy(tiny_tokenizer)
+    torch.manual_seed(0)
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(base), hidden_size=32, intermediate_size=64,
+                    num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=True)
+    ).save_pretrained(tmp_path / "base")  # fmt: skip
+    base.save_pretrained(tmp_path / "base")
+    write_jsonl(tmp_path / "tools" / "tools.jsonl", (vars(doc) for doc in catalogue.tools))
+    asked = [
+        {"id": f"q{n}", "query": f"Area of a circle of radius {n}?",
+         "calls": [{"name": CIRCLE.name, "arguments": {"radius": n}}]}
+        for n in range(1, 13)
+    ]  # fmt: skip
+    write_jsonl(tmp_path / "queries.jsonl", asked)
+    words = [f"registry={tmp_path / 'registry'}", f"run={tmp_path / 'run'}"]
+    queries = f"queries={tmp_path / 'queries.jsonl'}"
+    align.run(load_config(align.AlignConfig, None, [
+        *words, f"base={tmp_path / 'base'}", f"catalogue=[{tmp_path / 'tools'}]", "epochs=1",
+        "least={}", "replay=0",
+    ]))  # fmt: skip
+    sft.run(load_config(sft.SftConfig, None, [*words, queries, "tolerance=1", "replay=0"]))
+    return [
+        *words, queries, "tolerance=1", "held=4", "hardest=1", "search.fragment=12",
+        "search.completion=16", "search.iterations=2", "unqueried=1", "traces=4",
+        "preference.optimiser.learning_rate=0.001", "preference.bf16=false",
+    ]  # fmt: skip
+
+
+def test_the_phase_publishes_what_it_calibrated(warmed, tmp_path):
+    """A policy that knows nothing has no good siblings, so here any pair will do."""
+    words = [*warmed, "pairs.gap=0", "pairs.least=-1", "rounds=2"]
+    card = calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
+    assert card.phase == "calibrate" and len(card.metrics["rounds"]) == 2
+    assert all(r["pairs"] > 0 and r["steps"] > 0 for r in card.metrics["rounds"])
+    assert card.metrics["before"]["n"] == card.metrics["after"]["n"] == 4
+    registry = Registry(tmp_path / "registry")
+    assert [c.phase for c in registry.lineage(card.id)] == ["base", "align", "sft", "calibrate"]
+    assert not list(registry.root.glob("steps/calibrate*"))
+    log = (tmp_path / "run" / "calibrate.jsonl").read_text().splitlines()
+    steps = [int(row.split('"step": ')[1].split(",")[0]) for row in log]
+    assert all(a <= b for a, b in pairwise(steps))  # the second round counts on
+    again = calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
+    assert again.id == card.id
+
+
+def test_a_round_without_a_pair_ends_in_one_line(warmed, tmp_path):
+    words = [*warmed, "pairs.gap=9"]
+    with pytest.raises(GateFailed, match="gave no pair of which one side ends better"):
+        calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
+    assert not [c for c in Registry(tmp_path / "registry").cards() if c.phase == "calibrate"]
