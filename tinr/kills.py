@@ -7,6 +7,7 @@ publication. After each kill the registry is read as any reader would; when a ch
 its weights must be those of a chain that was never disturbed, bit by bit.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -16,12 +17,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
+from threading import RLock
 from typing import Any
+
+from tqdm import tqdm
 
 from phases import align, grpo, sft
 from tinr.bases import BaseConfig, build_base
 from tinr.catalogue import load_catalogue, write_jsonl
 from tinr.config import load_config
+from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
 from tool_corpora.suites import training_queries
@@ -87,6 +92,7 @@ class Chain:
 def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambda _: None) -> Count:
     """Kill `kills` times below `out`; `each` is told the count after every kill.
 
+    The count so far is in OUT/count.json.
     BadInput where even an undisturbed chain does not end.
     """
     rng, count, began = Random(seed), Count(), time.monotonic()
@@ -106,6 +112,7 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
             shutil.rmtree(chain.out)
             chain = Chain(out / "chain")
         count.seconds = round(time.monotonic() - began, 1)
+        write_text(out / "count.json", json.dumps(count.as_dict()) + "\n")
         each(count)
     return count
 
@@ -121,6 +128,7 @@ def _start(chain: Chain) -> int:
         said = os.open(chain.out / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        tqdm.set_lock(RLock())  # its own is shared with the parent: a killed child would keep it
         _work(chain)
         status = 0
     except BaseException:

@@ -87,6 +87,7 @@ def kills(
         raise BadInput(f"--kills {kills}: give 1 or more")
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"--out {out}: is not empty; name a new folder")
+    tqdm.monitor_interval = 0  # its thread would be in the way of a fork
     with tqdm(total=kills, unit="kill", ncols=90) as bar:
         count = drill(kills, seed, out, lambda now: bar.update(now.kills - bar.n))
     if as_json:
