@@ -8,9 +8,8 @@ Source: iTool, arXiv 2501.09766; selection as in PUCT, with mean values.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -93,13 +92,13 @@ def search(
     executor: Executor,
     config: SearchConfig,
     seed: int = 0,
-    each: Callable[[Spent], Any] = lambda _: None,
+    rows: int = ROWS,
 ) -> tuple[list[Tree], Spent]:
     """A tree for each query after `config.iterations` expansions, documents mode none.
 
-    each: told the cost so far after every iteration.
+    rows: fragments or replies that are written together, of all trees.
     """
-    forest = _Forest(model, codec, catalogue, executor, config)
+    forest = _Forest(model, codec, catalogue, executor, config, rows)
     trees = [
         Tree(query, tuple(prompt), Node((), Environment(codec, catalogue, executor, "none")))
         for query, prompt in zip(queries, prompts, strict=True)
@@ -109,7 +108,6 @@ def search(
         if not leaves:
             break
         forest.expand(leaves, seed + iteration * 1_000_003)
-        each(forest.spent)
     return trees, forest.spent
 
 
@@ -152,6 +150,7 @@ class _Forest:
     catalogue: Catalogue
     executor: Executor
     config: SearchConfig
+    rows: int
     spent: Spent = field(default_factory=Spent)
 
     def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
@@ -179,7 +178,7 @@ class _Forest:
     ) -> Iterator[list[tuple[Tree, Node]]]:
         """Batches of like length."""
         order = sorted(nodes, key=lambda at: len(at[0].prompt) + len(at[1].ids))
-        size = max(1, ROWS // group)
+        size = max(1, self.rows // group)
         return (order[start : start + size] for start in range(0, len(order), size))
 
     def _fragments(

@@ -97,3 +97,27 @@ def kills(
             print(f"{name.replace('_', ' '):22} {value:,}")
     if not count.clean:
         raise GateFailed(f"--out {out}: not everything survived; what is left lies there")
+
+
+@app.command()
+def search(
+    checkpoint: Annotated[str, typer.Option(help="Policy: id, tag or phase@latest.")],
+    registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
+    trees: Annotated[int, typer.Option(help="Queries that are searched.")] = 48,
+    as_json: AsJson = False,
+) -> None:
+    """Calibration's tree search: all trees in one batch against one tree at a time.
+
+    Example: tinr bench search --checkpoint sft@latest --registry runs/quickstart/registry
+    """
+    from tinr.calibration.bench import bench_search
+    from tinr.records import BadInput
+
+    if trees < 1:
+        raise BadInput(f"--trees {trees}: give 1 or more")
+    found = bench_search(registry, checkpoint, trees)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name.replace('_', ' '):28} {value:,}")
