@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from phases import align, grpo, sft
+from phases import align, calibrate, grpo, sft
 from tinr.catalogue import write_jsonl
 from tinr.config import load_config
 from tinr.registry import Registry
@@ -68,8 +68,10 @@ def test_a_deepspeed_configuration_is_what_its_name_says(file):
     assert read["train_batch_size"] == read["gradient_clipping"] == "auto"
 
 
-@pytest.mark.parametrize("kind", ["all", *LAYERED])
-@pytest.mark.parametrize("model", MODELS)
+EACH_ONCE = [*((model, "all") for model in MODELS), *zip(MODELS, LAYERED, strict=False)]
+
+
+@pytest.mark.parametrize(("model", "kind"), EACH_ONCE)
 def test_a_recipe_runs_on_a_tiny_model(model, kind, qwen_tokenizer, catalogue, tmp_path):
     """All three phases, two steps at least, in float32 on one rank; the card says what moved."""
     tiny(model, len(qwen_tokenizer)).save_pretrained(tmp_path / "base")
@@ -101,3 +103,8 @@ def test_a_recipe_runs_on_a_tiny_model(model, kind, qwen_tokenizer, catalogue, t
         assert card.data_position["steps"] >= 2
         beside = Registry(tmp_path / "registry").path(card) / ADAPTER
         assert beside.is_dir() == (kind != "all")
+
+
+def test_the_recipe_of_calibration_is_valid():
+    config = load_config(calibrate.CalibrateConfig, CONFIGS / "lora" / "calibrate.yaml")
+    assert config.trainable.what == "lora" and config.preference.optimiser.learning_rate == 1e-6
