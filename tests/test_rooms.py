@@ -29,7 +29,20 @@ LEVELS = (
         "bfcl",
         "intervals",
     ),
-    ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base", "choices"),
+    (
+        "wording",
+        "pairs",
+        "traces",
+        "thoughts",
+        "retrieval",
+        "teacher",
+        "base",
+        "choices",
+        "intool.people",
+        "intool.recipe",
+        "intool.cells",
+        "intool.search",
+    ),
     (
         "model",
         "optimiser",
@@ -60,6 +73,7 @@ LEVELS = (
         "bench",
         "prompt_cost",
         "dashboards",
+        "intool",
     ),
     ("cli", "quickstart", "arms", "kills"),
 )
@@ -71,7 +85,7 @@ OWNERS = {  # who alone may import a library
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.prompt_cost"},
+    "matplotlib": {"tinr.report", "tinr.prompt_cost", "tinr.intool"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2

@@ -1,33 +1,14 @@
 """One optimiser step for a stack: every row of the weights moves as it would alone."""
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from tinr.intool.recipe import OptimiserRecipe
 from tinr.intool.stack import LAYERS, Shape, unpack
 from tinr.optimiser import orthogonalise
 
 EPSILON = 1e-8
 MATCHED = 0.2  # Muon's update gets the root mean square of AdamW's (arXiv 2502.16982)
-
-
-@dataclass(frozen=True)
-class OptimiserRecipe:
-    """How all models of a study are optimised."""
-
-    name: str = "muon"  # for the matrices inside the layers; adamw: for everything
-    rate: float = 1e-2  # at its highest
-    decay: float = 0.1  # weight decay, towards 0 a step: rate * decay
-    betas: tuple[float, float] = (0.9, 0.95)
-    warmup: int = 50  # steps
-    clip: float = 1.0  # largest norm of one model's gradient
-
-    def rate_at(self, step: int, steps: int) -> float:
-        """Linear warm-up, then a cosine to 0 at `steps`; the first step is 0."""
-        warm = min(1.0, (step + 1) / self.warmup)
-        return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 class StackOptimiser:

@@ -84,8 +84,7 @@ def forward(
     Nothing but what these positions need is computed in the last layer.
     """
     w = unpack(shape, weights_MN)
-    models, rows, length = ids_MBT.shape
-    offset = torch.arange(models, device=ids_MBT.device).view(-1, 1, 1) * VOCABULARY
+    offset = torch.arange(len(ids_MBT), device=ids_MBT.device).view(-1, 1, 1) * VOCABULARY
     flat = w["embedding"].reshape(-1, shape.width)
     x = F.embedding(ids_MBT + offset, flat)
     for layer in range(LAYERS):

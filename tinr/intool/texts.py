@@ -60,7 +60,7 @@ def tabulate(facts: Sequence[Fact], form: Form) -> Table:
 
 
 def stacked(tables: Sequence[Table], device: str) -> Table:
-    """Tables of several models as (M, R, ...), each filled up to the largest; the fill is unused."""
+    """Tables of several models as (M, R, ...), filled up to the largest; nobody reads the fill."""
 
     def join(parts: Sequence[Tensor], fill: int) -> Tensor:
         rows, columns = (max(part.shape[axis] for part in parts) for axis in (0, 1))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -11,41 +11,14 @@ from torch import Tensor
 
 from tinr.executor import Executor
 from tinr.intool.answers import pick, recalls, said_right
-from tinr.intool.optimiser import OptimiserRecipe, StackOptimiser
+from tinr.intool.optimiser import StackOptimiser
 from tinr.intool.people import PHRASINGS, Fact, Form, Town, facts_of, make_people, open_database
+from tinr.intool.recipe import Budget, TrainRecipe
 from tinr.intool.stack import Shape, forward, losses, new_weights
 from tinr.intool.texts import Table, draws, stacked, tabulate
-from tinr.records import BadInput
 
 CHUNK = 64  # steps whose rows are put on the device at once
 STRANGERS = 4096  # facts of people with unseen first names that are made
-
-@dataclass(frozen=True)
-class Budget:
-    """What one model may use; models of one stack share it."""
-
-    batch: int  # conversations a step
-    steps: int
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "steps"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name}: {getattr(self, name)} is below 1")
-
-
-@dataclass(frozen=True)
-class TrainRecipe:
-    """What all models of a study share."""
-
-    threshold: float = 0.95  # recall at which a model is done
-    checks: int = 20  # how often in a budget it is asked whether it is done
-    asked: int = 1024  # facts of each model that are asked; all where it has fewer
-    unseen: int = 256  # facts of people with unseen first names that are asked
-    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise BadInput(f"threshold: {self.threshold} is not above 0 and at most 1")
 
 
 @dataclass(frozen=True)
