@@ -47,6 +47,9 @@ def read_cells(path: Path) -> list[Cell]:
                 raise ValueError("its keys are not those of a cell")
             if row["form"] not in FORMS or not isinstance(row["reached"], bool):
                 raise ValueError("form or reached has no such value")
+            numbers = set(row) - {"form", "settings", "reached", "unseen_right"}
+            if wrong := [name for name in numbers if not isinstance(row[name], int | float)]:
+                raise ValueError(f"{wrong[0]} is no number")
             found.append(Cell(**row))
         except ValueError as error:
             raise BadInput(

@@ -80,7 +80,7 @@ def slope(points: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
     found = [(one["facts"], one["parameters"]) for one in points if one["parameters"]]
     if len(found) < 3:
         return None
-    rise, start = np.polyfit(*zip(*found, strict=True), 1)
+    rise, start = np.polyfit([facts for facts, _ in found], [size for _, size in found], 1)
     return float(rise), float(start)
 
 

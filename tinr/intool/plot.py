@@ -21,8 +21,7 @@ def draw(study: Mapping[str, Any]) -> str:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    settings = {"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}
-    with pyplot.rc_context(settings):
+    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
         figure, axis = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
         for form, points in study["curves"].items():
             _published(axis, form)

@@ -116,6 +116,7 @@ def run_study(
     """
     began = time.monotonic()
     study = Study(_preset(preset, seeds, minutes), dependence, threshold, out)
+    out.mkdir(parents=True, exist_ok=True)  # a wrong place is known before anything is trained
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: widths this small gain nothing by bf16
@@ -158,7 +159,7 @@ def _curve(study: Study, form: Form) -> list[dict[str, Any]]:
 
 def _train(study: Study, device: str, deadline: float) -> bool:
     """Train round after round; False where time ended before the work."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     while groups := study.wanted():
         for group in groups:
             if time.monotonic() > deadline:

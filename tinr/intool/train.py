@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -41,7 +41,8 @@ class Pupil:
     def __init__(self, town: Town, form: Form, recipe: TrainRecipe, budget: Budget):
         people, strangers = make_people(town), make_people(_strangers(town), unseen=True)
         facts = facts_of(people)
-        self.town, self.form = town, form
+        self.town = town
+        self.form: Form = form
         self.facts = len(facts)
         self.table = tabulate(facts, form)
         self.draws = draws(len(facts), budget.batch, town.seed)
@@ -128,41 +129,49 @@ def train_stack(
             rows = _rows(stack.pupils, min(CHUNK, budget.steps - step), device)
         stack.step(rows[step % CHUNK], recipe.optimiser.rate_at(step, budget.steps))
         last = step + 1 == budget.steps
-        if time.monotonic() > deadline:
+        if not last and time.monotonic() > deadline:
             break
         if not last and (step + 1) % every:
             continue
-        candidates = list(range(len(stack.pupils))) if last else stack.ready()
-        right = stack.ask(candidates) if candidates else []
-        done = [
-            row
-            for row, hits in zip(candidates, right, strict=True)
-            if last or np.mean(hits) >= recipe.threshold
-        ]
+        ended = _ended(stack, budget, step + 1)
         now = time.monotonic()
         spent, began = spent + (now - began) / len(stack.pupils), now
-        if not done:
-            continue
-        unseen = stack.ask_unseen(done) if form == "in_tool" else [[]] * len(done)
-        hits = dict(zip(candidates, right, strict=True))
-        for row, others in zip(done, unseen, strict=True):
-            pupil = stack.pupils[row]
-            found[pupils.index(pupil)] = Trained(
-                right=sum(hits[row]),
-                asked=len(hits[row]),
-                unseen_right=sum(others) if others else None,
-                unseen_asked=len(others),
-                reached=bool(np.mean(hits[row]) >= recipe.threshold),
-                steps=step + 1,
-                exposures=round((step + 1) * budget.batch / pupil.facts, 1),
-                seconds=round(spent, 2),
-            )
-        left = [row for row in range(len(stack.pupils)) if row not in done]
+        for row, trained in ended.items():
+            found[pupils.index(stack.pupils[row])] = replace(trained, seconds=round(spent, 2))
+        left = [row for row in range(len(stack.pupils)) if row not in ended]
         if not left:
             break
-        stack.keep(left)
-        rows = rows[:, torch.tensor(left, device=device)]
+        if ended:
+            stack.keep(left)
+            rows = rows[:, torch.tensor(left, device=device)]
     return [found.get(row) for row in range(len(pupils))]
+
+
+def _ended(stack: Stack, budget: Budget, steps: int) -> dict[int, Trained]:
+    """The models that are done after so many steps, by row: all of them where no step is left."""
+    last, threshold = steps == budget.steps, stack.recipe.threshold
+    candidates = list(range(len(stack.pupils))) if last else stack.ready()
+    if not candidates:
+        return {}
+    asked = dict(zip(candidates, stack.ask(candidates), strict=True))
+    done = [row for row, hits in asked.items() if last or np.mean(hits) >= threshold]
+    if not done:
+        return {}
+    in_tool = stack.pupils[0].form == "in_tool"
+    unseen = stack.ask_unseen(done) if in_tool else [[] for _ in done]
+    return {
+        row: Trained(
+            right=sum(asked[row]),
+            asked=len(asked[row]),
+            unseen_right=sum(others) if in_tool else None,
+            unseen_asked=len(others),
+            reached=bool(np.mean(asked[row]) >= threshold),
+            steps=steps,
+            exposures=round(steps * budget.batch / stack.pupils[row].facts, 1),
+            seconds=0.0,
+        )
+        for row, others in zip(done, unseen, strict=True)
+    }
 
 
 def _rows(pupils: Sequence[Pupil], steps: int, device: str) -> Tensor:
