@@ -33,7 +33,20 @@ LEVELS = (
         "calibration.evidence",
         "calibration.judge",
     ),
-    ("wording", "pairs", "traces", "thoughts", "retrieval", "teacher", "base", "choices"),
+    (
+        "wording",
+        "pairs",
+        "traces",
+        "thoughts",
+        "retrieval",
+        "teacher",
+        "base",
+        "choices",
+        "intool.people",
+        "intool.recipe",
+        "intool.cells",
+        "intool.search",
+    ),
     (
         "model",
         "optimiser",
@@ -75,6 +88,7 @@ LEVELS = (
         "prompt_cost",
         "dashboards",
         "calibration",
+        "intool",
     ),
     ("cli", "quickstart", "arms", "kills", "preflight"),
 )
@@ -86,7 +100,7 @@ OWNERS = {  # who alone may import a library
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.prompt_cost"},
+    "matplotlib": {"tinr.report", "tinr.prompt_cost", "tinr.intool"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2

@@ -11,11 +11,6 @@ from tinr.cli.options import AsJson
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep the name of the study as a command of its own."""
-
-
 @app.command()
 def arms(
     names: Annotated[
@@ -41,3 +36,29 @@ def arms(
         print(f"arm-{name}  {checkpoint}")
     tags = " ".join(f"arm-{name}" for name in done)
     print(f"compare them: tinr compare {tags} --registry {out / 'registry'}")
+
+
+@app.command("in-tool")
+def in_tool(
+    preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/in_tool"),
+    seeds: Annotated[int | None, typer.Option(help="Models a point; the preset's.")] = None,
+    threshold: Annotated[float, typer.Option(help="Recall that is enough.")] = 0.95,
+    dependence: Annotated[
+        float, typer.Option(help="How often a last name decides an attribute, 0 to 1.")
+    ] = 0.0,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time of this run; the preset's. Run it again to go on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the smallest models that know their facts, or know how to look them up.
+
+    Example: tinr study in-tool --preset cpu --out runs/in_tool
+    """
+    from tinr.intool.study import run_study
+
+    found = run_study(preset, out, seeds, threshold, dependence, minutes)
+    print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
+    if as_json:
+        print()

@@ -1,0 +1,451 @@
+"""In-tool against in-weight learning: people, the stack, training, bisection and the study."""
+
+import json
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tinr.cli.main import app, guarded
+from tinr.intool import study as study_module
+from tinr.intool.answers import recalls, text_of, write
+from tinr.intool.cells import Cell, read_cells, write_cells
+from tinr.intool.curves import slope, summarise
+from tinr.intool.optimiser import StackOptimiser
+from tinr.intool.people import (
+    ATTRIBUTES,
+    BITS,
+    NOTHING,
+    PHRASINGS,
+    QUESTIONS,
+    Person,
+    Town,
+    ask,
+    bits,
+    facts_of,
+    make_people,
+    open_database,
+)
+from tinr.intool.presets import PRESETS, Plan, Preset
+from tinr.intool.recipe import Budget, OptimiserRecipe, TrainRecipe
+from tinr.intool.search import next_width, smallest
+from tinr.intool.stack import ASSISTANT, END, TOOL, USER, Shape, forward, losses, new_weights
+from tinr.intool.study import run_study
+from tinr.intool.table import markdown
+from tinr.intool.texts import conversation, draws, stacked, tabulate
+from tinr.intool.train import train_stack
+from tinr.records import BadInput
+
+PERSON = Person("Bela Tonik", {"born": "1999-02-03", "country": "Zum", "city": "Fod", "job": "x"})
+
+
+# people
+
+
+def test_people_are_those_of_their_seed_and_unseen_first_names_are_others():
+    people = make_people(Town(256, 3))
+    assert people == make_people(Town(256, 3)) != make_people(Town(256, 4))
+    assert len({person.name for person in people}) == 64
+    firsts = {person.name.split()[0] for person in people}
+    others = {person.name.split()[0] for person in make_people(Town(256, 3), unseen=True)}
+    assert not firsts & others
+    lasts = {person.name.split()[1] for person in people}
+    assert {person.name.split()[1] for person in make_people(Town(256, 3), unseen=True)} <= lasts
+
+
+def test_attributes_have_the_published_bits():
+    assert {name: round(value, 2) for name, value in BITS.items()} == {
+        "born": 14.06, "country": 2.81, "city": 7.73, "job": 6.64,
+    }  # fmt: skip
+    assert bits(Town(4096)) == pytest.approx(1024 * 31.24, abs=10)  # 1,024 people
+    seen = {p.values["country"] for p in make_people(Town(8192))}
+    assert len(seen) == 7
+
+
+def test_dependence_lets_the_last_name_decide():
+    def kinds(dependence):
+        found = {}
+        for person in make_people(Town(512, dependence=dependence)):
+            found.setdefault(person.name.split()[1], set()).add(person.values["born"])
+        return [len(dates) for dates in found.values()]
+
+    assert set(kinds(1.0)) == {1}
+    assert max(kinds(0.0)) > 3
+    # 128 people of 32 last names: a quarter of the bits
+    assert bits(Town(512, dependence=1.0)) == pytest.approx(bits(Town(512)) / 4)
+    assert bits(Town(512, dependence=0.5)) < bits(Town(512)) + 512
+
+
+def test_a_real_database_answers_what_a_model_wrote():
+    people = make_people(Town(64))
+    base = open_database(people)
+    for fact in facts_of(people):
+        assert ask(base, fact.query) == fact.value
+        assert fact.answer.endswith(fact.value)
+        assert len({fact.question(p) for p in range(PHRASINGS)}) == PHRASINGS
+    name = people[0].name
+    assert list(QUESTIONS) == list(ATTRIBUTES)
+    for bad in ("", "{", "[]", "3", "[" * 100_000, '{"city":"Nobody Here"}', '{"city":3}',
+                f'{{"age":"{name}"}}', f'{{"city":"{name}","job":"{name}"}}', "{}",
+                '{"city":"x\' OR 1=1 --"}'):  # fmt: skip
+        assert ask(base, bad) == NOTHING, bad
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"facts": 0}, {"facts": 63}, {"facts": 64, "dependence": 1.1},
+              {"facts": 64, "dependence": float("nan")}, {"facts": 10**9},
+              {"facts": 8, "family": 0}]
+)  # fmt: skip
+def test_an_impossible_town_is_refused(wrong):
+    with pytest.raises(BadInput):
+        Town(**wrong)
+
+
+# texts
+
+
+def test_only_the_assistants_symbols_carry_loss():
+    fact = facts_of([PERSON])[2]
+    ids, said = conversation(fact, 1, "in_tool")
+    question, query, answer = b"Town of Bela Tonik?", b'{"city":"Bela Tonik"}', b"Lives in Fod"
+    assert ids == [USER, *question, ASSISTANT, *query, END, TOOL, *b"Fod", ASSISTANT, *answer, END]
+    kept = [one for one, is_said in zip(ids, said, strict=True) if is_said]
+    assert kept == [*query, END, *answer, END]
+    table = tabulate([fact], "in_weight")
+    ids, said = conversation(fact, 0, "in_weight")
+    row, at, targets = (part[0].tolist() for part in (table.ids_RT, table.at_RK, table.targets_RK))
+    assert targets[: sum(said)] == [*answer, END]
+    assert [row[place + 1] for place in at[: sum(said) - 1]] == targets[: sum(said) - 1]
+
+
+def test_every_round_shows_every_fact_once():
+    drawn = draws(10, 4, seed=1)
+    rounds = np.concatenate([next(drawn) for _ in range(5)]).reshape(2, 10) // PHRASINGS
+    assert [sorted(one) for one in rounds.tolist()] == [list(range(10))] * 2
+    again = draws(10, 4, seed=1)
+    assert next(again).tolist() != next(again).tolist()
+
+
+# the stack
+
+
+@pytest.mark.parametrize("width", [4, 16, 24])
+def test_parameters_follow_the_formula(width):
+    shape = Shape(width)
+    assert shape.parameters == 32 * width**2 + 525 * width
+    assert new_weights(shape, [0]).shape == (1, shape.parameters)
+
+
+def batch(models, rows=6, length=20, labels=5):
+    draw = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 256, (models, rows, length), generator=draw)
+    at = torch.rand((models, rows, length), generator=draw).argsort(-1)[..., :labels]
+    targets = torch.randint(-1, 256, (models, rows, labels), generator=draw)
+    return ids, at.sort().values, targets
+
+
+def test_a_model_in_a_stack_has_the_loss_it_has_alone():
+    shape, (ids, at, targets) = Shape(12), batch(3)
+    weights = new_weights(shape, [5, 6, 7])
+    together = losses(forward(shape, weights, ids, at), targets)
+    for row, seed in enumerate([5, 6, 7]):
+        part = slice(row, row + 1)
+        alone = losses(forward(shape, new_weights(shape, [seed]), ids[part], at[part]),
+                       targets[part])  # fmt: skip
+        assert alone.item() == pytest.approx(together[row].item(), abs=1e-5)
+    assert len({round(one, 4) for one in together.tolist()}) == 3
+
+
+def test_logits_at_places_are_those_of_the_whole():
+    shape, (ids, at, _) = Shape(8), batch(2)
+    weights = new_weights(shape, [0, 1])
+    whole, some = forward(shape, weights, ids), forward(shape, weights, ids, at)
+    wanted = whole.gather(2, at[..., None].expand(-1, -1, -1, whole.shape[-1]))
+    assert torch.allclose(some, wanted, atol=1e-5)
+    later = ids.clone()
+    later[..., 10:] = 7  # causal: what comes later changes nothing before
+    assert torch.allclose(forward(shape, weights, later)[:, :, :10], whole[:, :, :10], atol=1e-5)
+
+
+def test_positions_matter():
+    shape = Shape(8)
+    ids = torch.tensor([[[1, 2, 3], [2, 1, 3]]])
+    logits = forward(shape, new_weights(shape, [0]), ids)[0, :, -1]
+    assert not torch.allclose(logits[0], logits[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_training_one_does_not_depend_on_its_neighbours(name):
+    shape, recipe, (ids, at, targets) = Shape(8), OptimiserRecipe(name), batch(2)
+
+    def trained(seeds, rows):
+        weights = new_weights(shape, seeds).requires_grad_()
+        optimiser = StackOptimiser(shape, weights, recipe)
+        for step in range(8):
+            loss = losses(forward(shape, weights, ids[rows], at[rows]), targets[rows]).sum()
+            (gradient,) = torch.autograd.grad(loss, weights)
+            optimiser.step(weights, gradient, recipe.rate_at(step + 40, 100))
+        return weights.detach()
+
+    alone, among = trained([3], [1]), trained([9, 3], [0, 1])
+    assert torch.allclose(alone[0], among[1], atol=1e-5)
+    assert (among[1] - new_weights(shape, [3])[0]).abs().max() > 0.01
+
+
+def test_adamw_is_that_of_torch():
+    shape, recipe = Shape(4), OptimiserRecipe("adamw", clip=1e9)
+    ours = new_weights(shape, [0])
+    theirs = torch.nn.Parameter(ours.clone())
+    torchs = torch.optim.AdamW([theirs], lr=0.01, betas=recipe.betas, weight_decay=recipe.decay)
+    optimiser = StackOptimiser(shape, ours, recipe)
+    for step in range(4):
+        theirs.grad = torch.sin(theirs.detach() * (step + 3))
+        optimiser.step(ours, theirs.grad.clone(), 0.01)
+        torchs.step()
+    assert torch.allclose(ours, theirs.detach(), atol=1e-6)
+
+
+def test_the_rate_warms_up_and_ends_at_nothing():
+    recipe = OptimiserRecipe(rate=1.0, warmup=10)
+    assert recipe.rate_at(0, 1000) == pytest.approx(0.1)
+    assert recipe.rate_at(500, 1000) == pytest.approx(0.5)
+    assert recipe.rate_at(999, 1000) < 1e-4
+
+
+# replies
+
+
+def test_greedy_replies_end_at_end_and_are_those_of_one_row_alone():
+    shape = Shape(8)
+    weights = new_weights(shape, [0, 1])
+    given = [[[USER, 65, ASSISTANT], [USER, 66, 67, 68, ASSISTANT]], [[USER, 70, ASSISTANT]]]
+    said = write(shape, weights, given, 12)
+    assert [len(one) for one in said] == [2, 1]
+    for row, start in enumerate(given[0]):
+        ids = list(start)
+        for _ in range(12):
+            logits = forward(shape, weights[:1], torch.tensor([[ids]]))[0, 0, -1]
+            ids.append(int(logits.argmax()))
+        wanted = ids[len(start) :]
+        assert said[0][row] == (wanted[: wanted.index(END)] if END in wanted else wanted)
+    assert text_of([65, 300, 66]) == "A\0B"
+
+
+def test_the_database_answers_in_the_middle_of_a_reply(monkeypatch):
+    people = make_people(Town(8))
+    facts, seen = facts_of(people), []
+
+    def scripted(_shape, _weights, rows, longest):
+        """Right queries but the last; the answer repeats what the tool returned."""
+        if not seen:
+            seen.append(1)
+            return [[list(fact.query.encode()) for fact in facts[:-1]] + [list(b"{oops")]]
+        seen.append(rows)
+        tails = [row[len(row) - 1 - row[::-1].index(TOOL) + 1 : -1] for row in rows[0]]
+        return [[[*b"It is ", *tail] for tail in tails]]
+
+    monkeypatch.setattr("tinr.intool.answers.write", scripted)
+    right = recalls(Shape(4), torch.zeros(1, 1), "in_tool", [facts], [open_database(people)], [0])
+    assert right == [[True] * (len(facts) - 1) + [False]]
+    assert bytes(seen[1][0][-1][-8:-1]) == NOTHING.encode()
+
+
+# training
+
+
+def test_a_stack_learns_and_each_model_is_what_it_is_alone():
+    recipe = TrainRecipe(asked=8, unseen=8, checks=10)
+    towns, budget = [Town(8, 0), Town(12, 1)], Budget(8, 300)
+    together = train_stack("in_weight", 12, towns, budget, recipe)
+    assert all(one is not None and one.reached for one in together)
+    alone = train_stack("in_weight", 12, towns[1:], budget, recipe)
+    assert replace(together[1], seconds=0) == replace(alone[0], seconds=0)
+    assert together[0].exposures == together[0].steps and together[0].unseen_right is None
+    assert together[1].exposures == pytest.approx(together[1].steps * 8 / 12, abs=0.1)
+
+
+def test_what_the_budget_does_not_reach_is_said_and_what_time_cuts_off_has_no_result():
+    recipe = TrainRecipe(asked=8, unseen=4, checks=2)
+    [one] = train_stack("in_tool", 4, [Town(8)], Budget(4, 4), recipe)
+    assert not one.reached and one.steps == 4 and (one.unseen_right, one.unseen_asked) == (0, 4)
+    assert train_stack("in_tool", 4, [Town(8)], Budget(4, 4), recipe, deadline=0.0) == [None]
+
+
+# bisection
+
+
+def outcome(widths, needed, first):
+    tried = {}
+    while (width := next_width(widths, tried, first)) is not None:
+        assert width not in tried
+        tried[width] = width >= needed
+    return tried
+
+
+@pytest.mark.parametrize("first", [4, 12, 20])
+@pytest.mark.parametrize("needed", [4, 8, 12, 16, 20, 24])
+def test_bisection_finds_the_smallest_width_or_says_that_there_is_none(first, needed):
+    widths = (4, 8, 12, 16, 20)
+    tried = outcome(widths, needed, first)
+    assert smallest(widths, tried) == (
+        ("not_reached", None) if needed > 20 else ("found", needed)
+    )  # fmt: skip
+
+
+def test_what_was_not_tried_is_not_claimed():
+    widths = (4, 8, 12, 16)
+    assert smallest(widths, {}) == ("open", None)
+    assert smallest(widths, {8: False}) == ("open", None)
+    assert smallest(widths, {12: True}) == ("at_most", 12)
+    assert smallest(widths, {4: False, 12: True}) == ("at_most", 12)
+    assert next_width(widths, {4: False, 12: True}, 12) == 8
+    assert smallest(widths, {8: True, 12: False, 4: False}) == ("found", 8)  # bad luck above
+
+
+# the study
+
+BUDGET = Budget(8, 10)
+
+
+def cell(**changes) -> Cell:
+    plain = {"form": "in_weight", "facts": 64, "width": 8, "seed": 0, "settings": "s",
+             "parameters": 6248, "bits": 500.0, "reached": True, "right": 62, "asked": 64,
+             "unseen_right": None, "unseen_asked": 0, "steps": 10, "exposures": 5.0,
+             "seconds": 1.0}  # fmt: skip
+    return Cell(**(plain | changes))
+
+
+def test_a_point_is_the_mean_of_seeds_only_where_every_seed_is_known():
+    small, failed = cell(), cell(width=4, parameters=2612, reached=False, right=3)
+    other = [cell(width=4, parameters=2612, seed=1)]
+    point = summarise((4, 8), BUDGET, [[small, failed], other])
+    assert (point["status"], point["parameters"]) == ("found", (6248 + 2612) // 2)
+    assert (point["low"], point["high"], point["recall"]["n"]) == (2612, 6248, 128)
+    worse = [cell(seed=1, reached=False, right=10), cell(width=4, seed=1, reached=False)]
+    point = summarise((4, 8), BUDGET, [[small, failed], worse])
+    assert (point["status"], point["parameters"], point["low"]) == ("not_reached", None, None)
+    assert (point["seeds_found"], point["largest_tried"]) == (1, 6248)
+    point = summarise((4, 8), BUDGET, [[small], [failed]])
+    assert point["status"] == "open"
+
+
+def test_the_slope_is_that_of_known_points():
+    points = [{"facts": n, "parameters": 100 + 8 * n} for n in (8, 64, 256)]
+    assert slope(points) == pytest.approx((8, 100))
+    assert slope([*points[:2], {"facts": 512, "parameters": None}]) is None
+
+
+def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
+    path = tmp_path / "cells.jsonl"
+    assert read_cells(path) == []
+    write_cells(path, [cell(), cell(seed=1)])
+    assert read_cells(path) == [cell(), cell(seed=1)]
+    whole = asdict(cell())
+    for line in ("{", "3", json.dumps(whole | {"more": 1}), json.dumps(whole | {"form": "x"}),
+                 json.dumps(whole | {"seconds": "1"})):  # fmt: skip
+        path.write_text(json.dumps(whole) + "\n" + line + "\n")
+        with pytest.raises(BadInput, match=r"cells.jsonl:2: not a cell"):
+            read_cells(path)
+
+
+TINY = Preset(
+    {
+        "in_weight": Plan((8,), (12,), (8, 12), (8, 8), 1, 240, (240, 240)),
+        "in_tool": Plan((8,), (4,), (4,), (4, 4), 1, 4, (4, 4)),
+    },
+    seeds=2, minutes=5, asked=8, unseen=4,
+)  # fmt: skip
+
+
+def test_a_study_is_resumed_and_says_what_was_not_reached(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    first = run_study("tiny", tmp_path, threshold=0.5)
+    assert first["complete"]
+    weight, tool = (first["curves"][form][0] for form in ("in_weight", "in_tool"))
+    assert weight["status"] == "found" and weight["seeds_found"] == 2
+    assert tool["status"] == "not_reached" and tool["parameters"] is None
+    table = (tmp_path / "table.md").read_text()
+    assert "not reached (largest tried 2,612, best recall" in table and "published" in table
+    assert "muon" in table and "SQLite" in table
+    svg = (tmp_path / "study.svg").read_text()
+    assert "not reached" in svg and "in tool, published" in svg
+    assert json.loads((tmp_path / "study.json").read_text()) == first
+
+    def refuse(*_, **__):
+        raise AssertionError("a finished cell was trained again")
+
+    monkeypatch.setattr(study_module, "train_stack", refuse)
+    again = run_study("tiny", tmp_path, threshold=0.5)
+    assert again["curves"] == first["curves"]
+    with pytest.raises(AssertionError, match="again"):  # another threshold: other cells
+        run_study("tiny", tmp_path, threshold=0.6)
+
+
+def test_a_study_without_time_leaves_its_points_open(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    found = run_study("tiny", tmp_path, minutes=1e-9)
+    assert not found["complete"]
+    assert {point["status"] for points in found["curves"].values() for point in points} == {"open"}
+    assert "open: time ended" in markdown(found)
+
+
+def test_presets_cover_what_they_promise():
+    cpu, full = PRESETS["cpu"], PRESETS["full"]
+    assert cpu.minutes <= 20 and full.minutes <= 10
+    assert {64, 1024} <= set(cpu.plans["in_weight"].facts)
+    assert max(cpu.plans["in_tool"].facts) >= 8192 and cpu.seeds > 1 < full.seeds
+    assert all(max(plan.facts) == 32_768 for plan in full.plans.values())
+    for preset in PRESETS.values():
+        for plan in preset.plans.values():
+            for facts in plan.facts:
+                Town(facts)
+                budget = plan.budget(facts)
+                assert budget.steps * budget.batch / facts >= 10  # exposures
+    assert cpu.plans["in_weight"].budget(1024) == Budget(128, 3000)
+
+
+def test_the_largest_town_can_be_made():
+    people = make_people(Town(32_768))
+    assert len({person.name for person in people}) == 8192
+    assert math.isclose(bits(Town(32_768)), 8192 * sum(BITS.values()))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "huge"], "no 'huge'; give one of smoke, cpu, full"),
+        (["--seeds", "0"], "--seeds: 0"),
+        (["--threshold", "0"], "threshold: 0"),
+        (["--dependence", "2"], "dependence: 2"),
+        (["--minutes", "-1"], "--minutes: -1"),
+    ],
+)
+def test_bad_options_are_one_line(words, said, tmp_path, capsys):
+    def program():
+        CliRunner().invoke(app, ["study", "in-tool", "--out", str(tmp_path / "o"), *words],
+                           catch_exceptions=False)  # fmt: skip
+
+    assert guarded(program) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_command_prints_the_study(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", replace(TINY, minutes=1e-9, seeds=1))
+    words = ["study", "in-tool", "--preset", "tiny", "--out", str(tmp_path), "--json"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert json.loads(result.stdout)["curves"]["in_tool"][0]["status"] == "open"
+    assert result.exit_code == 0
+
+
+def test_stacked_tables_keep_each_models_rows():
+    first, second = (tabulate(facts_of(make_people(Town(n))), "in_tool") for n in (4, 8))
+    whole = stacked([first, second], "cpu")
+    rows, length = first.ids_RT.shape
+    assert torch.equal(whole.ids_RT[0, :rows, :length], first.ids_RT)
+    assert torch.equal(whole.targets_RK[1, :, : second.targets_RK.shape[1]], second.targets_RK)
+    assert (whole.targets_RK[0, rows:] == -1).all()

@@ -1,0 +1,64 @@
+"""The plot of a study: both curves beside the published ones."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from tinr.intool.curves import PUBLISHED
+from tinr.intool.table import NAMES, STATES
+
+COLOURS = {"in_weight": "#b3541e", "in_tool": "#1f6f8b"}
+
+
+def draw(study: Mapping[str, Any]) -> str:
+    """Parameters by facts, both axes logarithmic, as SVG; the same study gives the same bytes.
+
+    A point whose smallest model is not known stands as a hollow triangle at the largest that was
+    tried, named as what it is; the line leaves it out.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
+        figure, axis = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
+        for form, points in study["curves"].items():
+            _published(axis, form)
+            _own(axis, form, points)
+        axis.set(xscale="log", yscale="log", xlabel="facts", ylabel="parameters")
+        axis.set_title(f"smallest model with recall of at least {study['threshold']:g}")
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+        out = StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+        pyplot.close(figure)
+    return out.getvalue()
+
+
+def _published(axis: Any, form: str) -> None:
+    known = PUBLISHED[form]
+    axis.plot(
+        list(known), list(known.values()), "x--", color=COLOURS[form], alpha=0.5, linewidth=1,
+        label=f"{NAMES[form]}, published",
+    )  # fmt: skip
+
+
+def _own(axis: Any, form: str, points: list[Mapping[str, Any]]) -> None:
+    found = [point for point in points if point["status"] == "found"]
+    sizes = [point["parameters"] for point in found]
+    spread = [
+        [size - point["low"] for size, point in zip(sizes, found, strict=True)],
+        [point["high"] - size for size, point in zip(sizes, found, strict=True)],
+    ]
+    facts = [point["facts"] for point in found]
+    label = f"{NAMES[form]}, lowest to highest seed"
+    axis.errorbar(facts, sizes, spread, fmt="o-", color=COLOURS[form], capsize=3, label=label)
+    for point in points:
+        if point["status"] != "found" and point["largest_tried"]:
+            place = (point["facts"], point["largest_tried"])
+            axis.plot(*place, "^", color=COLOURS[form], markerfacecolor="none")
+            axis.annotate(
+                STATES[point["status"]], place, xytext=(4, 4), textcoords="offset points",
+                color=COLOURS[form],
+            )  # fmt: skip

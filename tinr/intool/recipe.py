@@ -1,0 +1,55 @@
+"""How a study's models are trained and asked. Frozen data, no torch."""
+
+import math
+from dataclasses import dataclass, field
+
+from tinr.records import BadInput
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """How all models of a study are optimised."""
+
+    name: str = "muon"  # for the matrices inside the layers; adamw: for everything
+    rate: float = 1.5e-2  # at its highest
+    decay: float = 0.1  # weight decay, times the rate a step
+    betas: tuple[float, float] = (0.9, 0.95)
+    warmup: int = 50  # steps
+    clip: float = 1.0  # largest norm of one model's gradient
+
+    def __post_init__(self) -> None:
+        if self.name not in ("muon", "adamw"):
+            raise BadInput(f"optimiser: no {self.name!r}; give muon or adamw")
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """Linear warm-up times a cosine that is 0 after the last step."""
+        warm = min(1.0, (step + 1) / self.warmup)
+        return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one model may use; models of one stack share it."""
+
+    batch: int  # conversations a step
+    steps: int
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name}: {getattr(self, name)} is below 1")
+
+
+@dataclass(frozen=True)
+class TrainRecipe:
+    """What all models of a study share."""
+
+    threshold: float = 0.95  # recall at which a model is done
+    checks: int = 20  # how often in a budget it is asked whether it is done
+    asked: int = 1024  # facts of each model that are asked; all where it has fewer
+    unseen: int = 256  # facts of people with unseen first names that are asked
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise BadInput(f"threshold: {self.threshold} is not above 0 and at most 1")
