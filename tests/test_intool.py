@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
 from tinr.cli.main import app, guarded
@@ -32,7 +33,20 @@ from tinr.intool.people import (
 from tinr.intool.presets import PRESETS, Plan, Preset
 from tinr.intool.recipe import Budget, OptimiserRecipe, TrainRecipe
 from tinr.intool.search import next_width, smallest
-from tinr.intool.stack import ASSISTANT, END, TOOL, USER, Shape, forward, losses, new_weights
+from tinr.intool.stack import (
+    ASSISTANT,
+    END,
+    HEADS,
+    LAYERS,
+    TOOL,
+    USER,
+    VOCABULARY,
+    Shape,
+    forward,
+    losses,
+    new_weights,
+    unpack,
+)
 from tinr.intool.study import run_study
 from tinr.intool.table import markdown
 from tinr.intool.texts import conversation, draws, stacked, tabulate
@@ -170,11 +184,31 @@ def test_logits_at_places_are_those_of_the_whole():
     assert torch.allclose(forward(shape, weights, later)[:, :, :10], whole[:, :, :10], atol=1e-5)
 
 
-def test_positions_matter():
-    shape = Shape(8)
-    ids = torch.tensor([[[1, 2, 3], [2, 1, 3]]])
-    logits = forward(shape, new_weights(shape, [0]), ids)[0, :, -1]
-    assert not torch.allclose(logits[0], logits[1], atol=1e-4)
+def test_a_model_is_the_llama_of_transformers():
+    shape, (ids, _, _) = Shape(12), batch(2)
+    weights = new_weights(shape, [4, 5])
+    parts = {name: part[1] for name, part in unpack(shape, weights).items()}
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=12, intermediate_size=48, num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS, rms_norm_eps=1e-6, tie_word_embeddings=False,
+        pad_token_id=END, bos_token_id=USER, eos_token_id=END,
+    )  # fmt: skip
+    state = {"model.embed_tokens.weight": parts["embedding"], "model.norm.weight": parts["norm"],
+             "lm_head.weight": parts["head"].T}  # fmt: skip
+    for n in range(LAYERS):
+        q, k, v = parts[f"{n}.qkv"].chunk(3, -1)
+        gate, up = parts[f"{n}.gate_up"].chunk(2, -1)
+        matrices = {"self_attn.q": q, "self_attn.k": k, "self_attn.v": v, "mlp.gate": gate,
+                    "self_attn.o": parts[f"{n}.out"], "mlp.up": up,
+                    "mlp.down": parts[f"{n}.down"]}  # fmt: skip
+        state |= {f"model.layers.{n}.{name}_proj.weight": m.T for name, m in matrices.items()}
+        state[f"model.layers.{n}.input_layernorm.weight"] = parts[f"{n}.norm"]
+        state[f"model.layers.{n}.post_attention_layernorm.weight"] = parts[f"{n}.mlp_norm"]
+    llama = LlamaForCausalLM(config)
+    llama.load_state_dict({name: part.contiguous() for name, part in state.items()})
+    with torch.no_grad():
+        theirs = llama.eval()(ids[1]).logits
+    assert torch.allclose(forward(shape, weights, ids)[1], theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["muon", "adamw"])
@@ -302,6 +336,7 @@ def test_what_was_not_tried_is_not_claimed():
     assert smallest(widths, {12: True}) == ("at_most", 12)
     assert smallest(widths, {4: False, 12: True}) == ("at_most", 12)
     assert next_width(widths, {4: False, 12: True}, 12) == 8
+    assert next_width(widths, {16: True}, 16) == 12  # one step at a time from a good guess
     assert smallest(widths, {8: True, 12: False, 4: False}) == ("found", 8)  # bad luck above
 
 
@@ -372,7 +407,7 @@ def test_a_study_is_resumed_and_says_what_was_not_reached(tmp_path, monkeypatch)
     assert "muon" in table and "SQLite" in table
     svg = (tmp_path / "study.svg").read_text()
     assert "not reached" in svg and "in tool, published" in svg
-    assert json.loads((tmp_path / "study.json").read_text()) == first
+    assert json.loads((tmp_path / "study.json").read_text()) == json.loads(json.dumps(first))
 
     def refuse(*_, **__):
         raise AssertionError("a finished cell was trained again")

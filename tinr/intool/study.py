@@ -46,6 +46,7 @@ class Study:
     def __init__(self, preset: Preset, dependence: float, threshold: float, out: Path):
         self.preset, self.dependence = preset, dependence
         self.recipe = TrainRecipe(threshold, asked=preset.asked, unseen=preset.unseen)
+        list(self.questions())  # a town that cannot be is refused before anything else
         self.path = out / "cells.jsonl"
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
