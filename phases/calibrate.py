@@ -28,7 +28,7 @@ from tinr.pairs import PairMix
 from tinr.preference import train_preference
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
-from tinr.replay import aligned_examples, trace_examples, unqueried_examples
+from tinr.replay import kept_examples, trace_examples
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.steps import Steps
@@ -137,11 +137,10 @@ def _replay(
     """Endless batches of alignment pairs and reference traces, epoch after epoch."""
     for epoch in count():
         rng = Random(f"{config.seed}/calibrate/{number}/{epoch}")
-        pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
-        pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-        some = rng.sample(queries, min(config.traces, len(queries)))
-        traces = trace_examples(codec, library, some, {"none": 1.0}, rng)
-        yield from make_batches(pairs + traces, config.replay, epoch, codec.pad)
+        examples = kept_examples(
+            codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
+        )
+        yield from make_batches(examples, config.replay, epoch, codec.pad)
 
 
 if __name__ == "__main__":

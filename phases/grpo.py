@@ -23,12 +23,7 @@ from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
 from tinr.registry import Card
-from tinr.replay import (
-    aligned_examples,
-    pseudo_queries,
-    trace_examples,
-    unqueried_examples,
-)
+from tinr.replay import kept_examples, pseudo_queries
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.stage import PhaseConfig, Stage, begin
@@ -105,11 +100,10 @@ def epoch_examples(
 ) -> list[Example]:
     """One epoch of what is replayed."""
     rng = Random(f"{config.seed}/grpo/{epoch}")
-    pairs = aligned_examples(codec, library.catalogue, config.mix, rng)
-    pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-    some = rng.sample(queries, min(config.traces, len(queries)))
     modes = dict.fromkeys(config.policy.documents, 1.0)
-    return pairs + trace_examples(codec, library, some, modes, rng)
+    return kept_examples(
+        codec, library, queries, modes, config.mix, config.unqueried, config.traces, rng
+    )
 
 
 if __name__ == "__main__":

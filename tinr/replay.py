@@ -98,6 +98,23 @@ def trace_examples(
     return made
 
 
+def kept_examples(
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    modes: Mapping[DocumentsMode, float],
+    mix: PairMix,
+    unqueried: int,
+    traces: int,
+    rng: Random,
+) -> list[Example]:
+    """An epoch of what a policy must keep: alignment pairs, reference traces of some queries."""
+    pairs = aligned_examples(codec, library.catalogue, mix, rng)
+    pairs += unqueried_examples(codec, library.catalogue, queries, unqueried, rng)
+    some = rng.sample(queries, min(traces, len(queries)))
+    return pairs + trace_examples(codec, library, some, modes, rng)
+
+
 def tokens_in(examples: list[Example]) -> int:
     """Tokens of the examples in all."""
     return sum(len(example.ids) for example in examples)
