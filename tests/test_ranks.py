@@ -146,3 +146,15 @@ def wait_for_a_step_checkpoint(registry: Path, process: subprocess.Popen) -> Non
     while not list(registry.glob("steps/*/checkpoint-*/whole.json")):
         assert process.poll() is None and time.monotonic() < end, "it ended before it was killed"
         time.sleep(0.02)
+
+
+def test_what_deepspeed_says_is_not_on_stdout():
+    """`--json` prints a card and nothing else, DeepSpeed installed or not."""
+    said = subprocess.run(
+        [sys.executable, "-c",
+         "from tinr.trainer import keep_stdout_clean; keep_stdout_clean(); "
+         "from deepspeed.utils import logger; logger.warning('heard')"],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert said.stdout == "" and "heard" in said.stderr

@@ -7,10 +7,13 @@ sees every forward pass.
 
 import itertools
 import math
+import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +148,7 @@ def common_arguments(
     steps: Steps, every: int, seed: int, optimiser: OptimiserConfig, deepspeed: str | None
 ) -> dict[str, Any]:
     """The trainer's arguments that do not depend on the loop."""
+    keep_stdout_clean()
     kind = "cosine_with_min_lr" if optimiser.schedule == "cosine" else "linear"
     return {
         "output_dir": str(steps.folder),
@@ -167,6 +171,15 @@ def common_arguments(
         "warmup_steps": optimiser.warmup,
         "max_grad_norm": optimiser.gradient_clip,
     }
+
+
+def keep_stdout_clean() -> None:
+    """Where DeepSpeed is installed the trainer imports it, and its log would go to stdout."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it wonders aloud
+    if find_spec("deepspeed") is not None:
+        with redirect_stdout(sys.stderr):
+            import deepspeed  # noqa: F401  # its log keeps the stream that it finds now
 
 
 def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
