@@ -229,7 +229,6 @@ def train_policy(
     passes = config.prompts * config.group // rows  # forward and backward, a step and rank
     if config.vllm:
         arena.engine = Served(connect(config.vllm))
-    progress = Progress(arena.log, title, config.steps)
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
     with step_folder(steps) as folder, products(model, config.longest), with_loss(model):
         trainer = PolicyTrainer(
@@ -247,6 +246,7 @@ def train_policy(
         trainer.replay = islice(
             replay, folder.done * passes * ranks.world() + ranks.rank(), None, ranks.world()
         )
+        progress = Progress(arena.log, title, config.steps)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
     whole, adapter = weights.whole(trainer)

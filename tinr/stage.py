@@ -26,7 +26,7 @@ from tinr.registry import Card, Registry, environment
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.tokens import Codec
-from tinr.trainer import Trained
+from tinr.trainer import Trained, deepspeed_file
 from tinr.training import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
@@ -205,6 +205,9 @@ def begin(
     another. Raises BadInput for a parent of another phase, with files that do not fit their
     hashes (verify=False: not looked at), or where the catalogue is not settled.
     """
+    for part in vars(config).values():  # before anything is made ready for it
+        if hasattr(part, "deepspeed"):
+            deepspeed_file(part.deepspeed, part.optimiser)
     registry = Registry(config.registry)
     parent, folder = registry.open(config.parent, phase=parents, verify=verify)
     if catalogue is None and parent.catalogue_hash is None:

@@ -70,7 +70,6 @@ def train(
     batches = [*batches, *[blank(batches[-1])] * (-len(batches) % share)]
     counts = [int((batch["weights"] > 0).sum()) for batch in batches]
     tokens = [sum(counts[at : at + share]) for at in range(0, len(counts), share)]
-    progress = Progress(log, title, len(tokens), tokens)
     weights = Trainables(model, trainable or TrainableConfig(), rows)
     widest = max(batch["input_ids"].shape[1] for batch in batches)
     with step_folder(steps) as folder, products(model, widest):
@@ -85,6 +84,7 @@ def train(
                 train_dataset=Dataset.from_dict({"batch": list(range(len(batches)))}),
                 data_collator=lambda features: batches[features[0]["batch"]],
             )
+            progress = Progress(log, title, len(tokens), tokens)
             run_loop(trainer, progress, config.optimiser, folder)
     whole, adapter = weights.whole(trainer)
     return Trained(whole, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter)
