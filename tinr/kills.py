@@ -7,6 +7,7 @@ publication. After each kill the registry is read as any reader would; when a ch
 its weights must be those of a chain that was never disturbed, bit by bit.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -50,6 +51,7 @@ PHASES: dict[str, tuple[Callable[[Any], Card], type]] = {
     "grpo": (grpo.run, grpo.GrpoConfig),
 }
 MEAN = 1.5  # seconds that a child lives when it is not killed inside a publication
+UNDISTURBED = 10  # one child in so many is let be: on a slow machine no chain would end else
 PUBLISHING = 0.03  # seconds after which such a kill comes at most
 PATIENCE = 600.0  # seconds in which a chain that nobody disturbs must be done
 
@@ -102,9 +104,14 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
         raise BadInput(f"{whole.out}: the undisturbed chain did not end; see {whole.out}/said.txt")
     expected = _weights(whole.registry.cards())
     chain = Chain(out / "chain")
-    while count.kills < kills:
+    for start in itertools.count():
+        if count.kills >= kills:
+            break
         child = _start(chain)
-        ended = _live_a_while(child, chain, rng, inside=count.kills % 2 == 0)
+        if start % UNDISTURBED == UNDISTURBED - 1:
+            ended = _ends(child, PATIENCE)
+        else:
+            ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
         if not ended:
             count.kills += 1
             look(chain, count)
