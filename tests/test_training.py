@@ -132,6 +132,31 @@ def test_a_gradient_that_is_no_number_stops_the_run(model, tiny_tokenizer, tmp_p
         train(copy, tiny_tokenizer, batches, config, 0, log, "test")
 
 
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_a_bad_step_can_be_skipped_and_moves_nothing(model, tiny_tokenizer, tmp_path, limit):
+    """A weight of NaN in one batch of six, or a gradient beyond the limit in all: no such step."""
+    copy, bad = LlamaForCausalLM(model.config), collate([[example(30, 5)]], 0)
+    poisoned = bad | {"weights": bad["weights"] * float("nan")}
+    optimiser = OptimiserConfig(learning_rate=0.01, bad_step="skip", gradient_limit=limit)
+    config = TrainingConfig(optimiser=optimiser, bf16=False)
+    before = {key: value.clone() for key, value in copy.state_dict().items()}
+    given = [bad] * 5 if limit else [bad, bad, poisoned, bad, bad, bad]
+    with RunLog(tmp_path, "align", {}) as log:
+        done = train(copy, tiny_tokenizer, given, config, 0, log, "test")
+    after = done.model.state_dict()
+    moved = any(not torch.equal(before[key], after[key]) for key in before)
+    assert moved == (limit is None) and done.steps == len(given)
+    assert all(torch.isfinite(value).all() for value in after.values())
+
+
+def test_ten_bad_steps_in_a_row_stop_even_a_run_that_skips(model, tiny_tokenizer, tmp_path):
+    copy, batch = LlamaForCausalLM(model.config), collate([[example(30, 5)]], 0)
+    optimiser = OptimiserConfig(bad_step="skip", gradient_limit=1e-9)
+    config = TrainingConfig(optimiser=optimiser, bf16=False)
+    with RunLog(tmp_path, "align", {}) as log, pytest.raises(GateFailed, match="step 10: "):
+        train(copy, tiny_tokenizer, [batch] * 12, config, 0, log, "test")
+
+
 def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(model):
     optimiser = make_optimiser(model, OptimiserConfig(name="muon", learning_rate=0.1))
     assert isinstance(optimiser, MuonAdamW)

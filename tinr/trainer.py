@@ -1,4 +1,4 @@
-"""What both training loops share: step checkpoints, bad steps, whole weights, progress.
+"""What all training loops share: step checkpoints, bad steps, whole weights, progress.
 
 `Loop` stands before one of TRL's trainers in the order of bases. `with_loss` lets the loss
 over labelled positions be asked of the model itself, so that what wraps it (DDP, DeepSpeed)
@@ -73,7 +73,8 @@ class Loop(Trainer):
             self.bad_steps = 0
             return norm
         self.bad_steps += 1
-        if config.bad_step == "stop" or self.bad_steps >= PATIENCE:
+        skips = config.bad_step == "skip" and not self.is_deepspeed_enabled  # it has stepped by now
+        if not skips or self.bad_steps >= PATIENCE:
             raise GateFailed(
                 f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
                 "was published. Lower the optimiser's learning_rate, or skip such steps: its "
