@@ -111,7 +111,7 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
 
 def test_the_contents_lead_to_the_sections(page: Any) -> None:
     links = page.eval_on_selector_all("nav a", "links => links.map(a => a.getAttribute('href'))")
-    assert len(links) == 12
+    assert len(links) == 13
     assert all(page.locator(f"main section{link}").count() == 1 for link in links)
 
 
