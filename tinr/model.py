@@ -35,11 +35,16 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
             f"{source}: cannot load a causal language model ({reason}); "
             "give a local folder or a hub name"
         ) from error
+    return model, checked_tokenizer(tokenizer, source)
+
+
+def checked_tokenizer(tokenizer: Any, source: str | Path) -> Any:
+    """A tokenizer that can be grown, with a padding token; BadInput where it is not a fast one."""
     if not getattr(tokenizer, "is_fast", False):
         raise BadInput(f"{source}: no fast tokenizer; convert it to tokenizer.json first")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return tokenizer
 
 
 def grow(

@@ -8,7 +8,6 @@ Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from random import Random
 from typing import Any, Literal
 
@@ -196,18 +195,14 @@ class Arena:
 class PolicyTrainer(Loop, GRPOTrainer):
     """TRL's trainer with our optimiser and a replayed batch beside each step's loss."""
 
-    replay: Iterator[Batch]
     replay_weight: float
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """GRPO's loss, plus that of a batch of earlier phases' examples."""
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.replay_weight > 0:
-            batch = {name: value.to(loss.device) for name, value in next(self.replay).items()}
-            with self.accelerator.autocast():
-                kept = model(packed=batch)
             share = self.replay_weight / self.current_gradient_accumulation_steps
-            loss = loss + share * kept
+            loss = loss + share * self.replayed_loss(model, loss.device)
         return loss
 
 
@@ -242,10 +237,7 @@ def train_policy(
             rollout_func=arena.rollout,
         )
         trainer.replay_weight = config.replay_weight
-        # the passes of earlier starts and of other ranks had batches of their own
-        trainer.replay = islice(
-            replay, folder.done * passes * ranks.world() + ranks.rank(), None, ranks.world()
-        )
+        trainer.replay_from(replay, folder.done * passes)
         progress = Progress(arena.log, title, config.steps)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)

@@ -11,7 +11,6 @@ Sources: SimPO, arXiv 2405.14734; DPO, 2305.18290; IPO, 2310.12036; ORPO, 2403.0
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
 import datasets
@@ -28,7 +27,6 @@ from trl.trainer.utils import FusedCausalLMOutput
 from tinr import ranks
 from tinr.config import PreferenceConfig, TrainableConfig
 from tinr.layers import products
-from tinr.model import vocabulary_rows
 from tinr.packing import Batch, Pair
 from tinr.records import BadInput
 from tinr.runlog import RunLog
@@ -40,6 +38,7 @@ from tinr.trainer import (
     Trainables,
     Trained,
     common_arguments,
+    losses_at_labels,
     mean_loss,
     run_loop,
     step_folder,
@@ -58,7 +57,6 @@ Note = Callable[[torch.Tensor], None]  # given the mean log-probability of each 
 class PairLoop(Loop):
     """A replayed batch beside each batch of pairs, and how far apart the sides are."""
 
-    replay: Iterator[Batch] | None = None
     replay_weight = 0.0
     noted: list[torch.Tensor]  # of the batches since the last row of the log: FIGURES
 
@@ -66,10 +64,7 @@ class PairLoop(Loop):
         """TRL's loss of the pairs, plus that of a batch of earlier phases' examples."""
         loss: Any = super().compute_loss(model, inputs, False, num_items_in_batch)
         if self.replay is not None:
-            batch = {name: value.to(loss.device) for name, value in next(self.replay).items()}
-            with self.accelerator.autocast():
-                kept = model(packed=batch)
-            loss = loss + self.replay_weight * kept
+            loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
         return (loss, None) if return_outputs else loss
 
     def note(self, means: torch.Tensor) -> None:
@@ -189,9 +184,7 @@ def train_preference(
         trainer.noted, trainer.aux_loss_enabled = [], False
         if replay is not None and config.replay_weight > 0:
             trainer.replay_weight = config.replay_weight
-            # the passes of earlier starts and of other ranks had batches of their own
-            done = passes_of(folder.done, passes, config.accumulate) * ranks.world()
-            trainer.replay = islice(replay, done + ranks.rank(), None, ranks.world())
+            trainer.replay_from(replay, passes_of(folder.done, passes, config.accumulate))
         with with_log_probs(model, trainer.note):
             run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
@@ -262,11 +255,8 @@ def label_log_probs(
     hidden = model.base_model(
         input_ids=ids, attention_mask=mask, use_cache=False
     ).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
-    here = targets != IGNORE
-    logits = vocabulary_rows(model)[1](hidden[here]).float()
-    found = logits.log_softmax(-1).gather(-1, targets[here, None])[:, 0]
-    return found.new_zeros(here.shape).masked_scatter(here, found)
+    losses, here = losses_at_labels(model, hidden, labels[:, 1:])
+    return losses.new_zeros(here.shape).masked_scatter(here, -losses)
 
 
 def _means(log_probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

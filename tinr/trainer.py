@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ class Loop(Trainer):
     optimiser_config: OptimiserConfig
     step_checkpoints: Steps | None = None
     bad_steps = 0  # in a row
+    replay: Iterator[Batch] | None = None  # batches of earlier phases' examples
+
+    def replay_from(self, replay: Iterator[Batch], passes: int) -> None:
+        """Take every rank's own batches; `passes` of each were had by earlier starts."""
+        world = ranks.world()
+        self.replay = islice(replay, passes * world + ranks.rank(), None, world)
+
+    def replayed_loss(self, model: Any, device: torch.device) -> torch.Tensor:
+        """The loss of the next replayed batch."""
+        assert self.replay is not None
+        batch = {name: value.to(device) for name, value in next(self.replay).items()}
+        with self.accelerator.autocast():
+            return model(packed=batch)
 
     def create_optimizer(self, model=None):
         """The configured optimiser instead of the trainer's own."""
@@ -214,12 +228,21 @@ def labelled_loss(
         hidden = model.base_model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
         ).last_hidden_state[:, :-1]
-    targets = batch["labels"][:, 1:]
-    here = targets != IGNORE
-    logits = vocabulary_rows(model)[1](hidden[here]).float()
-    losses = F.cross_entropy(logits, targets[here], reduction="none")
+    losses, here = losses_at_labels(model, hidden, batch["labels"][:, 1:])
     total = (losses * batch["weights"][:, 1:][here]).sum()
     return total / (here.sum() if items is None else items)
+
+
+def losses_at_labels(
+    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood (N,) of the labels, and where (R, T) they are.
+
+    hidden (R, T, H) before each of targets (R, T); the head is applied at the N labels alone.
+    """
+    here = targets != IGNORE
+    logits = vocabulary_rows(model)[1](hidden[here]).float()
+    return F.cross_entropy(logits, targets[here], reduction="none"), here
 
 
 @contextmanager

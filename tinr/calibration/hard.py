@@ -6,13 +6,11 @@ Source: iTool, arXiv 2501.09766: the hardest share, of queries with and without 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from transformers import PreTrainedModel
 
-from tinr.model import vocabulary_rows
 from tinr.packing import Example, collate
 from tinr.records import Query
-from tinr.tokens import IGNORE
+from tinr.trainer import losses_at_labels
 
 BATCH_TOKENS = 8192  # padding included
 
@@ -30,11 +28,9 @@ def perplexities(model: PreTrainedModel, examples: Sequence[Example], pad: int) 
         hidden = model.base_model(
             input_ids=ids, position_ids=positions, use_cache=False
         ).last_hidden_state[:, :-1]
-        targets = batch["labels"][:, 1:].to(model.device)
-        here = targets != IGNORE
-        logits = vocabulary_rows(model)[1](hidden[here]).float()
-        losses = torch.zeros(targets.shape, device=model.device)
-        losses[here] = F.cross_entropy(logits, targets[here], reduction="none")
+        labelled, here = losses_at_labels(model, hidden, batch["labels"][:, 1:].to(model.device))
+        losses = torch.zeros(here.shape, device=model.device)
+        losses[here] = labelled
         means = losses.sum(1) / here.sum(1).clamp(min=1)
         found |= dict(zip(chunk, means.exp().tolist(), strict=True))
     return [found[i] for i in range(len(examples))]

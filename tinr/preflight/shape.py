@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from tinr.config import TrainableConfig
-from tinr.model import vocabulary_rows
+from tinr.model import checked_tokenizer, vocabulary_rows
 from tinr.records import BadInput
 from tinr.tokens import TAG_TOKENS, frame_of, grow_tokenizer, name_of, token_of
 
@@ -109,11 +109,7 @@ def open_source(source: str | Path) -> tuple[Any, Any]:
             f"{source}: no model can be found ({reason}); give a local folder or a hub name, "
             "which needs a network"
         ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise BadInput(f"{source}: no fast tokenizer; convert it to tokenizer.json first")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return config.get_text_config(), tokenizer
+    return config.get_text_config(), checked_tokenizer(tokenizer, source)
 
 
 def grow_vocabulary(tokenizer: Any, names: Sequence[str], rows: int) -> Growth:
