@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from tinr import layers
-from tinr.layers import compiled, packed_mask, products
+from tinr.layers import compiled, packed_mask, products, use_bf16
 from tinr.packing import Example, collate
 from tinr.trainer import labelled_loss
 
@@ -96,3 +96,13 @@ def test_without_a_compiler_nothing_is_compiled_and_it_is_said(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.warns(UserWarning, match="no C\\+\\+ compiler"):
         assert compiled(model()) is None
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_bfloat16_is_taken_where_the_machine_multiplies_faster_in_it(units, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units})
+    assert use_bf16(None) is units
+    assert use_bf16(True) is True
+    assert use_bf16(False) is False
+    assert use_bf16(None, accelerator=True) is True

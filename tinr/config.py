@@ -60,7 +60,7 @@ class TrainingConfig:
     accumulate: int = 1  # batches a step and rank
     row_tokens: int = 256  # length of a packed row; a longer example has a row of its own
     longest: int = 2048  # tokens; longer examples are dropped and counted
-    bf16: bool = True  # autocast; weights stay float32
+    bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
     compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: int = 200  # a step checkpoint every so many steps; 0: none
@@ -80,7 +80,7 @@ class PreferenceConfig:
     pairs: int = 8  # a batch and rank
     accumulate: int = 1  # batches a step and rank
     longest: int = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
-    bf16: bool = True  # autocast; weights stay float32
+    bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
     replay_weight: float = 0.5  # of the replayed batch's loss beside that of the pairs
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: int = 50  # a step checkpoint every so many steps; 0: none

@@ -89,6 +89,19 @@ def compiled(model: PreTrainedModel) -> Encode | None:
     return encode
 
 
+def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
+    """Whether to compute in bfloat16: as wanted, or (None) where products are faster in it.
+
+    A CPU without matrix units (AMX) multiplies float32 1.7 times as fast as bfloat16, which it
+    converts (docs/notebook.md). accelerator: of a machine that is only described.
+    """
+    if wanted is not None or accelerator:
+        return wanted is not False
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 def packed_mask(positions: torch.Tensor) -> torch.Tensor:
     """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
     example = (positions == 0).cumsum(1)

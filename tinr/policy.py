@@ -19,7 +19,7 @@ from trl.models import unwrap_model_for_generation
 from tinr import ranks
 from tinr.config import OptimiserConfig, TrainableConfig
 from tinr.executor import Executor
-from tinr.layers import products
+from tinr.layers import products, use_bf16
 from tinr.packing import Batch
 from tinr.records import DocumentsMode, GateFailed, Query, Score
 from tinr.retrieval import Library
@@ -61,7 +61,7 @@ class PolicyConfig:
     rows: int = 32  # conversations in one forward and backward pass
     documents: tuple[DocumentsMode, ...] = ("none",)  # taken in turn, step by step
     beta: float = 0.0  # weight of KL to the parent; the published run has none
-    bf16: bool = True
+    bf16: bool | None = None  # null: where the machine is faster so
     replay_weight: float = 0.5  # of the replayed batch's loss beside the policy's
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: int = 10  # a step checkpoint every so many steps; 0: none
@@ -257,7 +257,7 @@ def _arguments(
         temperature=config.temperature,
         beta=config.beta,
         shuffle_dataset=False,
-        bf16=config.bf16,
+        bf16=use_bf16(config.bf16),
         gradient_checkpointing=config.gradient_checkpointing,
         logging_steps=1,
         use_vllm=bool(config.vllm),

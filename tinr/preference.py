@@ -26,7 +26,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from tinr import ranks
 from tinr.config import PreferenceConfig, TrainableConfig
-from tinr.layers import products
+from tinr.layers import products, use_bf16
 from tinr.packing import Batch, Pair
 from tinr.records import BadInput
 from tinr.runlog import RunLog
@@ -303,7 +303,7 @@ def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, 
         "per_device_train_batch_size": config.pairs,
         "gradient_accumulation_steps": config.accumulate,
         "num_train_epochs": config.epochs,
-        "bf16": config.bf16,
+        "bf16": use_bf16(config.bf16),
         "gradient_checkpointing": config.gradient_checkpointing,
         "include_num_input_tokens_seen": "non_padding",
         "logging_steps": 1,

@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from tinr import ranks
 from tinr.config import TrainableConfig, TrainingConfig
-from tinr.layers import Encode, compiled, products
+from tinr.layers import Encode, compiled, products, use_bf16
 from tinr.packing import Batch, blank
 from tinr.runlog import RunLog
 from tinr.steps import Steps
@@ -75,7 +75,7 @@ def train(
     with step_folder(steps) as folder, products(model, widest):
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
-            _warm_up(model, encode, batches[0], config.bf16)
+            _warm_up(model, encode, batches[0], use_bf16(config.bf16))
         with with_loss(model, encode):
             trainer = PackedTrainer(
                 model=model,
@@ -103,7 +103,7 @@ def _arguments(folder: Steps, config: TrainingConfig, seed: int) -> SFTConfig:
         per_device_train_batch_size=1,  # a ready batch
         gradient_accumulation_steps=config.accumulate,
         num_train_epochs=1,
-        bf16=config.bf16,
+        bf16=use_bf16(config.bf16),
         gradient_checkpointing=config.gradient_checkpointing,
         dataset_kwargs={"skip_prepare_dataset": True},
         train_sampling_strategy="sequential",

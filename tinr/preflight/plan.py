@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tinr.layers import use_bf16
 from tinr.preflight.machine import Machine, free_disk, look_at
 from tinr.preflight.memory import Memory, Setup, memory_of
 from tinr.preflight.remedy import nearest
@@ -41,12 +42,13 @@ def preflight(
     run = open_run(phase, config)
     run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
     work = work_of(run, ranks)
-    machine = look_at(memory_gib, host_gib, tera_flops, loop.bf16)
+    bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)
+    machine = look_at(memory_gib, host_gib, tera_flops, bf16)
     setup = Setup(
         ranks=ranks,
         zero=zero,
         muon=loop.optimiser.name == "muon",
-        bf16=loop.bf16,
+        bf16=bf16,
         checkpointing=loop.gradient_checkpointing,
         accumulate=work.cuts[0].accumulate,
         trainable=config.trainable,
