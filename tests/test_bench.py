@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from tinr import bench
-from tinr.prompt_cost import measure_costs, plot_costs
+from tinr.bench import catalogue as bench
+from tinr.bench.prompt_cost import measure_costs, plot_costs
 from tinr.records import DocumentsMode
 
 

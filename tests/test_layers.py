@@ -70,15 +70,31 @@ def test_left_padding_gives_no_nan_in_bfloat16():
     torch.testing.assert_close(fast, usual, rtol=0.05, atol=0.02)
 
 
-def test_long_rows_keep_the_fused_attention():
-    one = model()
-    with products(one, layers.LONGEST + 1):
-        assert one.config._attn_implementation == "sdpa"
+@pytest.mark.parametrize("half", [False, True])
+def test_rows_that_are_too_long_get_the_fused_attention(half, monkeypatch):
+    """Compiled or not, in either type; and rows of both kinds follow each other in one run."""
+    one, rows = model(), batch()
+    monkeypatch.setattr(layers, "LONGEST", 14)
+    longer = collate([[Example(range(1, 16), range(1, 16))]], 0)
+    encode = compiled(one)
+    fused = []
+    usual = layers.sdpa_attention_forward
+    monkeypatch.setattr(
+        layers, "sdpa_attention_forward", lambda *a, **k: fused.append(1) or usual(*a, **k)
+    )
+    with torch.autocast("cpu", torch.bfloat16, enabled=half), torch.no_grad():
+        expected = [labelled_loss(one, b).item() for b in (rows, longer)]
+        with products(one):
+            plain = [labelled_loss(one, b).item() for b in (rows, longer)]
+            assert len(fused) == SHAPE["num_hidden_layers"]
+            fast = [labelled_loss(one, b, None, encode).item() for b in (rows, longer, rows)]
+    assert plain == pytest.approx(expected, rel=1e-2 if half else 1e-5)
+    assert fast == pytest.approx([*expected, expected[0]], rel=1e-2 if half else 1e-4)
 
 
 def test_the_packed_mask_lets_each_example_see_only_itself():
     positions = torch.tensor([[0, 1, 2, 0, 1]])
-    allowed = packed_mask(positions)[0, 0] == 0
+    allowed = packed_mask(positions, torch.float32)[0, 0] == 0
     expected = torch.block_diag(torch.ones(3, 3), torch.ones(2, 2)).tril().bool()
     assert torch.equal(allowed, expected)
 

@@ -85,7 +85,6 @@ LEVELS = (
         "results",
         "serve",
         "bench",
-        "prompt_cost",
         "dashboards",
         "calibration",
         "intool",
@@ -100,7 +99,7 @@ OWNERS = {  # who alone may import a library
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.prompt_cost", "tinr.intool"},
+    "matplotlib": {"tinr.report", "tinr.bench", "tinr.intool"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2

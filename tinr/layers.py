@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
-LONGEST = 1024  # rows beyond this keep the fused attention: scores grow with the square
+LONGEST = 1024  # tokens of a row
 
 # ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
 Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -35,7 +36,14 @@ def attend(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax."""
+    """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax.
+
+    Rows beyond LONGEST get the fused attention: scores grow with the square.
+    """
+    if query.shape[2] > LONGEST:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, is_causal=False
+        )
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
@@ -54,10 +62,9 @@ AttentionMaskInterface.register(PRODUCTS, eager_mask)
 
 
 @contextmanager
-def products(model: PreTrainedModel, longest: int = 0) -> Iterator[None]:
-    """Within, attention is plain products, where that is faster: on a CPU, rows not too long."""
-    before = model.config._attn_implementation
-    swap = model.device.type == "cpu" and longest <= LONGEST and before == "sdpa"
+def products(model: PreTrainedModel) -> Iterator[None]:
+    """Within, attention is plain products on a CPU."""
+    swap = model.device.type == "cpu" and model.config._attn_implementation == "sdpa"
     if swap:
         model.set_attn_implementation(PRODUCTS)
     try:
@@ -82,7 +89,7 @@ def compiled(model: PreTrainedModel) -> Encode | None:
         return layers(
             inputs_embeds=model.get_input_embeddings()(ids),
             position_ids=positions,
-            attention_mask=packed_mask(positions),
+            attention_mask=packed_mask(positions, _type(model)),
             use_cache=False,
         ).last_hidden_state
 
@@ -102,14 +109,20 @@ def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def packed_mask(positions: torch.Tensor) -> torch.Tensor:
+def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
     example = (positions == 0).cumsum(1)
     length = positions.shape[1]
     seen = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
     allowed = (example[:, :, None] == example[:, None, :]) & seen
-    mask = torch.zeros(allowed.shape, dtype=torch.bfloat16, device=positions.device)
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=positions.device)
     return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
+
+
+def _type(model: PreTrainedModel) -> torch.dtype:
+    """What attention computes in: the fused one takes no mask of another type."""
+    kind = model.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
 
 
 def _lacking() -> str:

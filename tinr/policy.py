@@ -225,7 +225,7 @@ def train_policy(
     if config.vllm:
         arena.engine = Served(connect(config.vllm))
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
-    with step_folder(steps) as folder, products(model, config.longest), with_loss(model):
+    with step_folder(steps) as folder, products(model), with_loss(model):
         trainer = PolicyTrainer(
             model=model,
             reward_funcs=[_total],  # type: ignore[list-item]

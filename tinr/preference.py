@@ -179,7 +179,7 @@ def train_preference(
     passes = -(-len(kept) // (config.pairs * ranks.world()))  # an epoch and rank
     progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
     weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
-    with step_folder(steps) as folder, products(model, _widest(kept)), with_loss(model):
+    with step_folder(steps) as folder, products(model), with_loss(model):
         trainer = _make_trainer(model, codec, kept, config, folder, seed)
         trainer.noted, trainer.aux_loss_enabled = [], False
         if replay is not None and config.replay_weight > 0:
@@ -315,10 +315,6 @@ def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, 
 
 def _width(pair: Pair) -> int:
     return len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
-
-
-def _widest(pairs: Sequence[Pair]) -> int:
-    return max(map(_width, pairs))
 
 
 @contextmanager

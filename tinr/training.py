@@ -71,8 +71,7 @@ def train(
     counts = [int((batch["weights"] > 0).sum()) for batch in batches]
     tokens = [sum(counts[at : at + share]) for at in range(0, len(counts), share)]
     weights = Trainables(model, trainable or TrainableConfig(), rows)
-    widest = max(batch["input_ids"].shape[1] for batch in batches)
-    with step_folder(steps) as folder, products(model, widest):
+    with step_folder(steps) as folder, products(model):
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
             _warm_up(model, encode, batches[0], use_bf16(config.bf16))

@@ -22,7 +22,7 @@ def catalogue(
 
     Example: OMP_NUM_THREADS=1 tinr bench catalogue --tools 50000
     """
-    from tinr.bench import bench_catalogue
+    from tinr.bench.catalogue import bench_catalogue
 
     found = bench_catalogue(tools, seed)
     if as_json:
@@ -30,6 +30,49 @@ def catalogue(
         return
     for name, value in found.items():
         print(f"{name.replace('_', ' '):28} {value:,}")
+
+
+@app.command()
+def training(
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(help="Shipped corpora, catalogue folders or files; default: both corpora."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=5, help="Steps that are counted, after 5.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    hidden: Annotated[int, typer.Option(min=64, help="Width of the model, 4 layers.")] = 192,
+    as_json: AsJson = False,
+) -> None:
+    """Useful tokens a second of our trainer, of transformers' padded one, and what lies between.
+
+    Example: tinr bench training --tools toolbox --repeats 1
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinr.bench.training import catalogue_of, measure_training
+
+    found = measure_training(catalogue_of(tools or ["toolbox", "fieldkit"]), steps, repeats, hidden)
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return
+    table = Table("loop", "tokens a second", "times the first", "padding", "of the matrix rate")
+    for speed in found.speeds:
+        table.add_row(
+            speed.name,
+            f"{speed.tokens_a_second:,.0f}",
+            f"{speed.tokens_a_second / found.speeds[0].tokens_a_second:.2f}",
+            f"{speed.padding:.0%}",
+            f"{speed.operations_a_second / found.matrix_rate:.0%}",
+        )
+    Console().print(table)
+    median, most, longest = found.lengths
+    print(
+        f"{found.tools:,} tools, examples of {median} tokens (90 %: {most}, longest {longest:,}), "
+        f"{found.parameters:,} parameters, vocabulary {found.vocabulary:,}, "
+        f"{'bfloat16' if found.bf16 else 'float32'}; matrix rate {found.matrix_rate / 1e9:,.0f} "
+        "GFLOP/s"
+    )
 
 
 @app.command("prompt-cost")
@@ -48,7 +91,7 @@ def prompt_cost(
     from rich.console import Console
     from rich.table import Table
 
-    from tinr.prompt_cost import TOOLS, measure_costs, plot_costs
+    from tinr.bench.prompt_cost import TOOLS, measure_costs, plot_costs
     from tinr.records import BadInput
 
     if tools and min(tools) < 1:

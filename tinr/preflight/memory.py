@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tinr.config import TrainableConfig
+from tinr.layers import LONGEST
 from tinr.preflight.shape import Shape
 from tinr.preflight.zero import Zero
 
@@ -54,7 +55,6 @@ class Load:
     passes: tuple[tuple[Pass, ...], ...]
     rollout_rows: int = 0
     rollout_length: int = 0
-    products: bool = True  # attention without an accelerator is plain products (tinr.layers)
     reference: bool = False  # a frozen copy of the weights beside them (KL)
 
 
@@ -167,7 +167,7 @@ def _heaviest(shape: Shape, setup: Setup, load: Load) -> tuple[int, tuple[int, i
     """
     found = [(0, (0, 0))]
     for group in load.passes:
-        parts = [pass_bytes(shape, setup, one, load.products) for one in group]
+        parts = [pass_bytes(shape, setup, one) for one in group]
         activations, logits = (sum(part[i] for part in parts) for i in (0, 1))
         for (own, _), one in zip(parts, group, strict=True):
             logits = max(logits, own + tile_bytes(shape, setup, one) - activations)
@@ -186,13 +186,13 @@ def tile_bytes(shape: Shape, setup: Setup, one: Pass) -> int:
     return half * rows * TILE_WIDTH + beside
 
 
-def pass_bytes(shape: Shape, setup: Setup, one: Pass, products: bool = True) -> tuple[int, int]:
+def pass_bytes(shape: Shape, setup: Setup, one: Pass) -> tuple[int, int]:
     """Activations and logits of one pass.
 
     Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V.
     """
     tokens = one.rows * one.width
-    scores = products and not setup.accelerator
+    scores = not setup.accelerator and one.width <= LONGEST
     layer = layer_bytes(shape, setup, one.width, scores) * tokens
     ends = 12 * shape.hidden * tokens + 6 * shape.hidden * one.labelled
     logits = 12 * one.labelled * shape.growth.rows

@@ -8,7 +8,6 @@ from typing import Any
 from phases import align, grpo, sft
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.config import TrainingConfig
-from tinr.layers import LONGEST
 from tinr.packing import Example, make_batches
 from tinr.preflight.memory import Load, Pass, heaviest_only
 from tinr.preflight.shape import Shape, grow_vocabulary, open_source, shape_of
@@ -139,7 +138,7 @@ def _halved(examples: Sequence[Example], config: TrainingConfig, pad: int) -> It
     while True:
         passes, _ = _passes(examples, config, pad, "training")
         widest = max(one.width for one in passes)
-        load = Load(heaviest_only([(one,) for one in passes]), products=widest <= LONGEST)
+        load = Load(heaviest_only([(one,) for one in passes]))
         yield Cut(load, config.accumulate, overrides, widest)
         if config.batch_tokens // 2 < widest:
             return
@@ -211,8 +210,8 @@ def _policy_cuts(
             beside = ((),)
         policy = Pass(rows, length, 0, scored=rows * config.policy.longest)
         groups = tuple((policy, *one) for one in beside)
-        load = Load(groups, rollout_rows, length + ROOM, config.policy.longest <= LONGEST,
-                    config.policy.beta > 0 and config.trainable.what == "all")  # fmt: skip
+        reference = config.policy.beta > 0 and config.trainable.what == "all"
+        load = Load(groups, rollout_rows, length + ROOM, reference)
         yield Cut(load, size // rows, overrides, max(length, widest))
         smaller = rows // 2 if rows > 1 and size % (rows // 2) == 0 else rows
         if replay.batch_tokens // 2 >= widest:

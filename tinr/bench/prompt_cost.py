@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from tinr.base.tokenizer import train_tokenizer
 from tinr.bases import BaseConfig, new_model
-from tinr.bench import made_documents
+from tinr.bench.catalogue import made_documents
 from tinr.catalogue import Catalogue
 from tinr.model import grow
 from tinr.records import Call, DocumentsMode, Query, ToolDoc

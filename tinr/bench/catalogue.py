@@ -1,4 +1,4 @@
-"""Benchmarks that the docs quote: what an import costs. One core is enough."""
+"""What importing catalogues costs. One core is enough."""
 
 import json
 import resource

@@ -1,0 +1,1 @@
+"""Benchmarks that the docs quote: imports, steps, rollouts, prompts, growth."""
