@@ -218,7 +218,7 @@ def _ladder(given: Set, steps: int) -> list[Speed]:
         _loop("+ attention as products", model, labels, packed, products(model)),
     ]
     with products(model):
-        encode = compiled(model)
+        encode = compiled(model) if CONFIG.compile else None
         if encode is not None:
             found.append(
                 _loop(

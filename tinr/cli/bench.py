@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import AsJson
+from tinr.cli.options import REGISTRY, AsJson, RegistryFolder
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 
@@ -73,6 +73,38 @@ def training(
         f"{'bfloat16' if found.bf16 else 'float32'}; matrix rate {found.matrix_rate / 1e9:,.0f} "
         "GFLOP/s"
     )
+
+
+@app.command()
+def rollouts(
+    checkpoint: Annotated[
+        str, typer.Option(help="Policy: id, tag or phase@latest.")
+    ] = "sft@latest",
+    registry: RegistryFolder = REGISTRY,
+    prompts: Annotated[int, typer.Option(min=1, help="Training queries.")] = 16,
+    group: Annotated[int, typer.Option(min=1, help="Completions of each.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Completions a second of the local sampler and of transformers' generate, one turn each.
+
+    Example: tinr bench rollouts --checkpoint sft@latest --registry runs/quickstart/registry
+    """
+    from tinr.bench.rollouts import measure_rollouts
+    from tinr.registry import Registry
+    from tinr.stage import open_checkpoint
+    from tool_corpora.suites import training_queries
+
+    _, model, codec, _ = open_checkpoint(Registry(registry), checkpoint)
+    queries = training_queries(prompts, 0, "sft")
+    found = measure_rollouts(model, codec, queries, group, repeats=repeats)
+    if as_json:
+        print(json.dumps(asdict(found) | {"ratio": found.ratio}))
+        return
+    print(f"ours   {found.ours:8.1f} completions a second of {found.our_length:.0f} tokens")
+    print(f"usual  {found.usual:8.1f} completions a second of {found.usual_length:.0f} tokens")
+    print(f"ratio  {found.ratio:8.2f}")
+    print(f"the same greedy completion for {found.same_greedy} of {found.prompts} prompts")
 
 
 @app.command("prompt-cost")
@@ -145,7 +177,7 @@ def kills(
 @app.command()
 def search(
     checkpoint: Annotated[str, typer.Option(help="Policy: id, tag or phase@latest.")],
-    registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
+    registry: RegistryFolder = REGISTRY,
     trees: Annotated[int, typer.Option(help="Queries that are searched.")] = 48,
     as_json: AsJson = False,
 ) -> None:
