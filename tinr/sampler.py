@@ -17,7 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from tinr.constraint import Constraint
-from tinr.support import Support, logp_over, nucleus, pack, unpack
+from tinr.support import Support, logp_of, logp_over, nucleus, pack, unpack
 
 COMPACT_BELOW = 0.75  # rows still running, as a share of the batch, before it is compacted
 
@@ -214,7 +214,9 @@ def _choose(
         levels = levels.clamp(min=1e-9)
     chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
     chosen = chosen.clamp(max=logits.shape[-1] - 1)
-    return chosen, logp.gather(1, chosen[:, None]).squeeze(1), None if whole else allowed
+    if whole:
+        return chosen, logp.gather(1, chosen[:, None]).squeeze(1), None
+    return chosen, logp_of(chosen, logits, temperature, allowed), allowed
 
 
 class Table:
@@ -229,7 +231,7 @@ class Table:
         self.lengths = np.zeros(rows, np.int64)
         self.over = np.zeros(rows, bool)
         self.stuck = np.zeros(rows, bool)
-        self.drawn: list[tuple[torch.Tensor, torch.Tensor, int]] = []  # rows, their sets, step
+        self.drawn: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []  # rows, sets, step
 
     def end_stuck(self, rows: NDArray[np.int64], allowed: torch.Tensor) -> None:
         """End those of `rows` (B,) that may write nothing; their sets (B, V) become whole."""
@@ -254,9 +256,9 @@ class Table:
         self.logprobs[self.step, rows] = np.where(own, logprobs, 0.0)
         self.lengths[rows] += running
         if allowed is not None:
-            narrow = torch.from_numpy(own & running) & ~allowed.all(-1).cpu()
-            packed = pack(allowed[narrow.to(allowed.device)]).cpu()
-            self.drawn.append((torch.from_numpy(rows)[narrow], packed, self.step))
+            narrow = own & running & ~allowed.all(-1).cpu().numpy()
+            packed = pack(allowed[torch.from_numpy(narrow).to(allowed.device)]).cpu().numpy()
+            self.drawn.append((rows[narrow], packed, self.step))
         self.step += 1
         return rows[running]
 
@@ -293,8 +295,8 @@ class Table:
     def _supports(self) -> dict[int, Support]:
         if not self.drawn:
             return {}
-        rows = torch.cat([rows for rows, _, _ in self.drawn])
-        packed = torch.cat([sets for _, sets, _ in self.drawn])
-        steps = torch.cat([torch.full((len(rows),), step) for rows, _, step in self.drawn])
-        mine = {row: (rows == row).nonzero().squeeze(1) for row in rows.unique().tolist()}
+        rows = np.concatenate([rows for rows, _, _ in self.drawn])
+        packed = np.concatenate([sets for _, sets, _ in self.drawn])
+        steps = np.repeat([s for _, _, s in self.drawn], [len(rows) for rows, _, _ in self.drawn])
+        mine = {row: (rows == row).nonzero()[0] for row in np.unique(rows).tolist()}
         return {row: Support(steps[at], packed[at]) for row, at in mine.items()}

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,12 @@ class Support:
     A position takes an eighth of a byte for each entry of the vocabulary: 19 KB for 152,000.
     """
 
-    positions: torch.Tensor  # (K,) int64, rising
-    packed: torch.Tensor  # (K, W) uint8: entry v is bit v % 8 of byte v // 8
+    positions: NDArray[np.int64]  # (K,), rising
+    packed: NDArray[np.uint8]  # (K, W): entry v is bit v % 8 of byte v // 8
+
+    def sets(self, entries: int) -> torch.Tensor:
+        """(K, V) bool."""
+        return unpack(torch.from_numpy(self.packed), entries)
 
 
 def pack(allowed: torch.Tensor) -> torch.Tensor:
@@ -53,15 +59,27 @@ def logp_over(logits: torch.Tensor, temperature: float, allowed: torch.Tensor) -
     return torch.log_softmax((logits / temperature).masked_fill(~allowed, -torch.inf), -1)
 
 
+def logp_of(
+    ids: torch.Tensor, logits: torch.Tensor, temperature: float, allowed: torch.Tensor
+) -> torch.Tensor:
+    """(...,) what `logp_over` (..., V) has at ids (...,), to the last bit of float32 or so:
+    the small differences of large terms are taken in float64."""
+    scaled = (logits / temperature).masked_fill(~allowed, -torch.inf)
+    top = scaled.detach().amax(-1, keepdim=True)
+    total = (scaled - top).exp().sum(-1).double().log()
+    above = scaled.gather(-1, ids[..., None]).double() - top.double()
+    return (above.squeeze(-1) - total).float()
+
+
 def laid_out(
     supports: Sequence[Support | None], length: int, entries: int, device: torch.device
 ) -> torch.Tensor:
     """(B, T, V) bool for rows side by side: the whole vocabulary where a row has no set."""
-    packed = torch.full((len(supports), length, -(-entries // 8)), 255, dtype=torch.uint8)
+    packed = np.full((len(supports), length, -(-entries // 8)), 255, np.uint8)
     for row, support in enumerate(supports):
         if support is not None:
             packed[row, support.positions] = support.packed
-    return unpack(packed.to(device), entries)
+    return unpack(torch.from_numpy(packed).to(device), entries)
 
 
 def score_over(
@@ -89,10 +107,10 @@ def score_over(
     )
     logits = output.logits[:, :-1].float()
     allowed = laid_out(supports, length, logits.shape[-1], logits.device)
-    logp = logp_over(logits, temperature, allowed)
+    chosen = logp_of(ids[:, -length:], logits, temperature, allowed)
     with torch.no_grad():
+        logp = logp_over(logits, temperature, allowed)
         entropy = -(logp.exp() * logp.masked_fill(~allowed, 0.0)).sum(-1)
-    chosen = logp.gather(-1, ids[:, -length:, None]).squeeze(-1)
     return chosen, entropy, output.aux_loss if auxiliary else None
 
 
