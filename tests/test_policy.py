@@ -4,15 +4,19 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
+from datasets import Dataset
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.executor import Executor
-from tinr.policy import Arena, PolicyConfig
-from tinr.records import Call, Message, Query, Reply, Score
+from tinr.policy import Arena, PolicyConfig, PolicyTrainer, _arguments, _total
+from tinr.records import BadInput, Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.rollout import Conversation
 from tinr.runlog import CONVERSATION
-from tinr.sampler import Row
+from tinr.sampler import Row, generate
+from tinr.steps import Steps
 from tinr.tokens import Piece
 
 QUERIES = [Query(f"q{n}", f"Area {n}?", ((Call("circle_area", {"radius": n}),),)) for n in range(9)]
@@ -100,3 +104,160 @@ def test_each_reward_is_logged_apart_and_unscored_answers_are_left_out(arena):
     assert values["rollout/flat_groups"] == 0.5
     assert values["rollout/length"] == 4
     assert values["rollout/tool_faults"] == 0
+
+
+# -- what was sampled from is what the loss is over ----------------------------------------
+
+NARROW = {"temperature": 0.7, "top_p": 0.9, "constrained": True}
+
+
+def opening(codec, documents):
+    """The sampler, with an environment that opens a tag early in every row, in turn."""
+    plain = frozenset(range(5, 1000))
+    tags = [codec.id("<tool_call>"), codec.id("<tool_token>")]
+
+    def engine(model, prompts, respond, stops, **settings):
+        opened = set()
+
+        def answer(row, ids):
+            if ids[-1] not in plain:
+                return respond(row, ids)
+            first = row not in opened
+            opened.add(row)
+            return [tags[row % 2]] if first else []
+
+        return generate(model, prompts, answer, stops | plain, **settings)
+
+    return engine
+
+
+@pytest.fixture
+def make_trainer(grown, catalogue, tmp_path):
+    """A trainer on a small random model in float32, before any step; of 8 rows at once."""
+
+    def make(**settings):
+        codec = grown("tiny")
+        config = PolicyConfig(
+            prompts=2, group=4, oversample=1.0, longest=48, rows=4, bf16=False, **settings
+        )
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(codec.tokenizer) + 6, hidden_size=32, intermediate_size=64,
+                num_hidden_layers=2, num_attention_heads=2, initializer_range=0.1,
+                pad_token_id=codec.pad,
+            )
+        )  # fmt: skip
+        log = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
+        arena = Arena(
+            codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), QUERIES, config,
+            RewardWeights(), 0, log, opening(codec, catalogue),
+        )  # fmt: skip
+        trainer = PolicyTrainer(
+            model=model,
+            reward_funcs=[_total],
+            args=_arguments(Steps(tmp_path), config, 4, 2, 0),
+            processing_class=codec.tokenizer,
+            train_dataset=Dataset.from_dict({"prompt": ["0", "1"]}),
+            rollout_func=arena.rollout,
+        )
+        trainer.replay_weight = 0.0
+        return trainer
+
+    return make
+
+
+def batches(trainer) -> list[dict]:
+    """The batches that TRL makes of one rollout: scored, shuffled and split."""
+    given = [{"prompt": str(n // 4)} for n in range(8)]
+    trainer.model.train()
+    first = trainer._prepare_inputs(given)
+    assert first is trainer._buffered_inputs[0]
+    return trainer._buffered_inputs
+
+
+def ratios(trainer, batch, carried=True) -> torch.Tensor:
+    """exp(new - old) at the positions that the model wrote, as the loss would have it."""
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
+    trainer.support = batch["support"] if carried else None
+    with torch.no_grad():
+        new, *_ = trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, batch["completion_ids"].shape[1]
+        )
+    trainer.support = None
+    written = (batch["completion_mask"] * batch["tool_mask"]).bool()
+    return (new - batch["sampling_per_token_logps"]).exp()[written]
+
+
+def test_before_a_step_the_ratio_is_one(make_trainer):
+    """Constrained, at temperature 0.7 and top-p 0.9, in float32: within 1e-6 everywhere."""
+    trainer = make_trainer(**NARROW)
+    found = torch.cat([ratios(trainer, batch) for batch in batches(trainer)])
+    assert len(found) > 250
+    assert (found - 1).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("narrow", [{"constrained": True}, {"top_p": 0.9}])
+def test_the_ratio_is_off_where_the_support_is_not_carried(make_trainer, narrow):
+    """What TRL would do of itself: probabilities over the whole vocabulary."""
+    trainer = make_trainer(temperature=0.7, **narrow)
+    made = batches(trainer)
+    right = torch.cat([ratios(trainer, batch) for batch in made])
+    wrong = torch.cat([ratios(trainer, batch, carried=False) for batch in made])
+    assert (right - 1).abs().max() <= 1e-6
+    assert (wrong - 1).abs().max() > 0.05 and wrong.max() <= 1 + 1e-4
+
+
+def test_each_row_keeps_its_own_support_through_shuffle_and_split(make_trainer):
+    """What was written is in its set at every position; a neighbour's sets would not hold it."""
+    entries = 0
+    for batch in batches(make_trainer(**NARROW)):
+        rows = zip(batch["completion_ids"], batch["tool_mask"], batch["support"], strict=True)
+        for ids, mask, support in rows:
+            sets = support.sets(2048)
+            assert sets[torch.arange(len(sets)), ids[support.positions]].all()
+            assert mask[support.positions].all()
+            entries += len(sets)
+    assert entries > 250
+
+
+def test_the_gradient_is_that_of_the_policy_that_sampled(make_trainer):
+    """Row by row, unpadded: the sum of advantage * log p over what each token was drawn from."""
+    trainer = make_trainer(**NARROW)
+    batch = batches(trainer)[0]
+    batch["advantages"] = torch.tensor([1.0, -0.5, 2.0, 0.25])
+    trainer.current_gradient_accumulation_steps = 1
+    weights = list(trainer.model.parameters())
+    loss = trainer.compute_loss(trainer.model, batch)
+    got = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
+    expected = 0.0
+    for row, support in enumerate(batch["support"]):
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row] == 1]
+        said = batch["completion_ids"][row][batch["completion_mask"][row] == 1]
+        logits = trainer.model(torch.cat([prompt, said])[None]).logits[0, len(prompt) - 1 : -1]
+        logits = logits[support.positions] / 0.7
+        outside = ~support.sets(logits.shape[-1])
+        logp = logits.masked_fill(outside, -torch.inf).log_softmax(-1)
+        chosen = logp[torch.arange(len(logp)), said[support.positions]]
+        expected = expected - batch["advantages"][row] * chosen.sum()
+    by_hand = torch.cat([g.flatten() for g in torch.autograd.grad(expected, weights)])
+    assert torch.cosine_similarity(got, by_hand, 0) > 1 - 1e-5
+    assert trainer.support is None
+
+
+def test_as_before_nothing_is_carried_where_all_is_sampled_from(make_trainer):
+    batch = batches(make_trainer())[0]
+    assert "support" not in batch and "sampling_per_token_logps" not in batch
+
+
+@pytest.mark.parametrize("top_p", [0.0, -1.0, 1.5])
+def test_a_share_that_is_none_is_refused(top_p):
+    with pytest.raises(BadInput, match=r"policy\.top_p"):
+        PolicyConfig(top_p=top_p)
+
+
+@pytest.mark.parametrize("narrow", [{"constrained": True}, {"top_p": 0.9}])
+def test_a_server_is_refused_where_less_than_all_is_sampled_from(narrow):
+    with pytest.raises(BadInput, match=r"policy\.vllm"):
+        PolicyConfig(vllm="http://host:8000", **narrow)

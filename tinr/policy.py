@@ -1,16 +1,20 @@
 """The GRPO loop: groups of conversations in which tools really run, on TRL's trainer.
 
 TRL groups, normalises and takes the loss; the conversations are ours: it is handed ids,
-a mask (1: the model wrote it, 0: the environment did, no loss), and the rewards.
+a mask (1: the model wrote it, 0: the environment did, no loss), and the rewards. Where
+replies are constrained or cut to a nucleus, it is handed what each token was drawn from as
+well, and the loss takes its probabilities over that.
 Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, arXiv
 2503.14476.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any, Literal
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
@@ -18,10 +22,11 @@ from trl.models import unwrap_model_for_generation
 
 from tinr import ranks
 from tinr.config import OptimiserConfig, TrainableConfig
+from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.layers import products, use_bf16
 from tinr.packing import Batch
-from tinr.records import DocumentsMode, GateFailed, Query, Score
+from tinr.records import BadInput, DocumentsMode, GateFailed, Query, Score
 from tinr.retrieval import Library
 from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse, make_prompts
@@ -29,6 +34,7 @@ from tinr.runlog import RunLog
 from tinr.sampler import Row, generate
 from tinr.served import Served, connect
 from tinr.steps import Steps
+from tinr.support import Support, score_over
 from tinr.tokens import Codec
 from tinr.trainer import (
     Loop,
@@ -57,6 +63,8 @@ class PolicyConfig:
     group: int = 8  # conversations of one prompt
     oversample: float = 2.0  # groups rolled out for each one used; those with spread go first
     temperature: float = 1.0
+    top_p: float = 1.0  # of the probability is sampled from, the likeliest tokens; 1: all of it
+    constrained: bool = False  # inside the tags only tools, and calls that fit their documents
     longest: int = 384  # tokens of a conversation after the prompt, environment included
     rows: int = 32  # conversations in one forward and backward pass
     documents: tuple[DocumentsMode, ...] = ("none",)  # taken in turn, step by step
@@ -69,6 +77,20 @@ class PolicyConfig:
     vllm: str = ""  # address of a vLLM server that rolls out, http://host:8000; "": here
     on_fault: Literal["stop", "continue"] = "stop"  # where a reward raises; continue: its group
     # teaches nothing
+
+    def __post_init__(self):
+        if not 0 < self.top_p <= 1:
+            raise BadInput(f"policy.top_p: {self.top_p}: give more than 0, and at most 1")
+        if self.narrowed and self.vllm:
+            raise BadInput(
+                "policy.vllm: a server does not say what it sampled from; leave the key out, or "
+                "set policy.constrained=false and policy.top_p=1"
+            )
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether less than the vocabulary is sampled from."""
+        return self.constrained or self.top_p < 1
 
 
 @dataclass
@@ -85,7 +107,13 @@ class Arena:
     log: RunLog
     engine: Callable[..., list[Row]] = generate
 
-    def rollout(self, prompts: list[Any], trainer: GRPOTrainer) -> dict[str, Any]:
+    @cached_property
+    def grammars(self) -> Grammars | None:
+        """What replies are held to."""
+        held = self.config.constrained
+        return Grammars(self.codec, self.library.catalogue) if held else None
+
+    def rollout(self, prompts: list[Any], trainer: Any) -> dict[str, Any]:
         """TRL's rollout function: as many completions as `prompts`, group by group.
 
         `prompts` only say how many are wanted; the queries come from this arena's own
@@ -117,11 +145,15 @@ class Arena:
                 temperature=self.config.temperature,
                 longest=self.config.longest,
                 seed=hash((self.seed, step, rank)) & 0x7FFFFFFF,
+                top_p=self.config.top_p,
+                grammars=self.grammars,
             )
             model.train(was_training)
         scores = self._score(conversations, step + 1)
         self._log(step + 1, conversations, scores)
         kept = self._with_spread(scores, wanted)
+        if self.config.narrowed:
+            trainer.support = [conversations[i].row.support for i in kept]
         return self._as_trl([(conversations[i], scores[i]) for i in kept])
 
     def _score(self, done: Sequence[Conversation], step: int) -> list[Score]:
@@ -167,7 +199,7 @@ class Arena:
             "prompt_ids": [list(c.prompt) for c, _ in kept],
             "completion_ids": [c.row.ids for c, _ in kept],
             "env_mask": [c.row.mask for c, _ in kept],
-            "logprobs": None,
+            "logprobs": [c.row.logprobs for c, _ in kept] if self.config.narrowed else None,
             "format_score": [s.format for _, s in kept],
             "tool_score": [s.tool for _, s in kept],
             "answer_score": [s.answer for _, s in kept],
@@ -183,6 +215,8 @@ class Arena:
             "rollout/finished": _mean([c.row.finished for c in done]),
             "rollout/tool_faults": self.executor.faults,
         }
+        if self.config.constrained:
+            row["rollout/stuck"] = _mean([c.row.stuck for c in done])
         for name in ("total", "format", "tool", "answer"):
             values = [v for s in scores if (v := getattr(s, name)) is not None]
             if values:
@@ -193,17 +227,69 @@ class Arena:
 
 
 class PolicyTrainer(Loop, GRPOTrainer):
-    """TRL's trainer with our optimiser and a replayed batch beside each step's loss."""
+    """TRL's trainer with our optimiser and a replayed batch beside each step's loss.
+
+    support: what the rows at hand were drawn from, one for each; it travels with their batch.
+    """
 
     replay_weight: float
+    support: list[Support | None] | None = None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """GRPO's loss, plus that of a batch of earlier phases' examples."""
+        self.support = inputs.get("support")
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        self.support = None
         if self.replay_weight > 0:
             share = self.replay_weight / self.current_gradient_accumulation_steps
             loss = loss + share * self.replayed_loss(model, loss.device)
         return loss
+
+    def _generate_and_score_completions(self, inputs):
+        scored = super()._generate_and_score_completions(inputs)
+        if self.support is not None:  # the rollout has left it here
+            scored["support"], self.support = self.support, None
+        return scored
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model,
+        input_ids,
+        attention_mask,
+        logits_to_keep,
+        batch_size=None,
+        compute_entropy=False,
+        compute_aux_loss=False,
+        **images,
+    ):
+        """TRL's own; where the rows were drawn from less than the vocabulary, over just that."""
+        if self.support is None:
+            return super()._get_per_token_logps_and_entropies(
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size,
+                compute_entropy,
+                compute_aux_loss,
+                **images,
+            )
+        found = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            with self.accelerator.autocast():
+                found.append(
+                    score_over(
+                        model, input_ids[rows], attention_mask[rows], logits_to_keep,
+                        self.support[rows], self.temperature, compute_aux_loss,
+                    )
+                )  # fmt: skip
+        logps, entropies, auxiliary = zip(*found, strict=True)
+        return (
+            torch.cat(logps),
+            torch.cat(entropies) if compute_entropy else None,
+            torch.stack(auxiliary).mean() if compute_aux_loss else None,
+        )
 
 
 def train_policy(

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue
+from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
 from tinr.sampler import Row, generate
@@ -108,12 +110,14 @@ def converse(
     title: str = "",
     prompts: Sequence[Sequence[int]] | None = None,
     engine: Callable[..., list[Row]] = generate,
+    top_p: float = 1.0,
+    grammars: Grammars | None = None,
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress.
 
     prompts: those of the queries, documents and all (None: without documents). engine: the
-    local sampler, or what stands in for it. BadInput for a prompt that does not fit the
-    model's context.
+    local sampler, or what stands in for it. grammars: what the replies are held to (None:
+    nothing). BadInput for a prompt that does not fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, longest).items():
@@ -127,6 +131,9 @@ def converse(
         rooms = [
             Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)
         ]
+        narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
+        if grammars is not None:
+            narrowed["constraint"] = grammars.start(len(rooms))
         began = time.perf_counter()
         rows = engine(
             model,
@@ -138,6 +145,7 @@ def converse(
             group=group,
             temperature=temperature,
             seed=seed + start,
+            **narrowed,
         )
         seconds = (time.perf_counter() - began) / len(rows)
         for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):

@@ -3,16 +3,21 @@
 Each prompt is prefilled once and its cache repeated for the group. Every step feeds one
 token per row: a sampled one, or one that the environment forced in, so conversations of
 many turns run in one batch without refilling. Finished rows leave the batch. What was
-sampled is what is returned: ids, never re-tokenised text.
+sampled is what is returned: ids, never re-tokenised text. Where a constraint or a nucleus
+leaves less than the vocabulary to draw from, each row says what was left.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+
+from tinr.constraint import Constraint
+from tinr.support import Support, logp_of, logp_over, nucleus, pack, unpack
 
 COMPACT_BELOW = 0.75  # rows still running, as a share of the batch, before it is compacted
 
@@ -29,7 +34,8 @@ class Row:
     mask: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finished: bool = False  # ended by the environment, not by the limit
-    forced: deque[int] = field(default_factory=deque)
+    stuck: bool = False  # ended because the constraint left nothing to write
+    support: Support | None = None  # where and what less than the vocabulary was drawn from
 
 
 ROOM = 128  # positions a cache grows by
@@ -80,16 +86,19 @@ def generate(
     group: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
+    top_p: float = 1.0,
+    constraint: Constraint | None = None,
 ) -> list[Row]:
     """`group` completions of each prompt, prompt by prompt; row r belongs to prompt r // group.
 
     longest: tokens of a completion, environment included. temperature 0: greedy, with
-    log-probabilities of 0. The same seed gives the same rows.
+    log-probabilities of 0. The same seed gives the same rows. top_p: of the tempered
+    probability, what is drawn from. constraint: a fresh one, of as many rows.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
-    rows = [Row() for _ in range(len(prompts) * group)]
-    alive = torch.arange(len(rows))
+    table = Table(len(prompts) * group, longest)
+    alive = np.arange(len(table.over))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
     logits, mask = prefill(model, prompts, pad, cache)
@@ -97,19 +106,25 @@ def generate(
         cache.batch_repeat_interleave(group)
         mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
     for _ in range(longest):
-        chosen, logprobs = _choose(logits, temperature, random)
-        _write(rows, alive.tolist(), chosen.tolist(), logprobs.tolist(), respond, stops)
-        running = torch.tensor([not rows[r].finished for r in alive.tolist()])
+        allowed = None if constraint is None else _allowed(constraint, alive, logits)
+        if allowed is not None:
+            table.end_stuck(alive, allowed)
+        chosen, logprobs, drawn = _choose(logits, temperature, random, top_p, allowed)
+        running = table.write(alive, chosen.cpu().numpy(), logprobs.cpu().numpy(), drawn)
+        if constraint is not None:
+            constraint.feed(running, table.last(running))
+        table.answer(running, respond, stops)
+        fed = torch.from_numpy(table.last(alive)).to(device)
+        running = ~table.over[alive]
         if not running.any():
             break
-        fed = torch.tensor([rows[r].ids[-1] for r in alive.tolist()], device=device)
-        if running.float().mean() < COMPACT_BELOW:
-            kept = running.nonzero().squeeze(1).to(device)
-            alive, fed, mask = alive[kept.cpu()], fed[kept], mask[kept]
+        if running.mean() < COMPACT_BELOW:
+            alive, kept = alive[running], torch.from_numpy(running.nonzero()[0]).to(device)
+            fed, mask = fed[kept], mask[kept]
             cache.batch_select_indices(kept)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         logits = forward(model, fed[:, None], mask, cache, keep=1)[:, -1].float()
-    return rows
+    return table.rows()
 
 
 def prefill(
@@ -160,45 +175,128 @@ def next_logits(
     return torch.stack([found[i] for i in range(len(prompts))])
 
 
+def _allowed(
+    constraint: Constraint, rows: NDArray[np.int64], logits: torch.Tensor
+) -> torch.Tensor | None:
+    """(B, V) bool, what each of `rows` may write next; None where they may write anything."""
+    found = constraint.allowed(rows)
+    if found is None:
+        return None
+    inside, packed = (torch.from_numpy(one).to(logits.device) for one in found)
+    allowed = torch.ones_like(logits, dtype=torch.bool)
+    allowed[inside] = unpack(packed, logits.shape[-1])
+    return allowed
+
+
 def _choose(
-    logits: torch.Tensor, temperature: float, random: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Next ids (B,) and their log-probabilities (B,), by inverse CDF or greedily."""
+    logits: torch.Tensor,
+    temperature: float,
+    random: torch.Generator,
+    top_p: float,
+    allowed: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Next ids (B,), their log-probabilities (B,), and what they were drawn from (B, V) bool
+    (None: the vocabulary), by inverse CDF or greedily."""
     if temperature == 0:
-        chosen = logits.argmax(-1)
-        return chosen, torch.zeros(len(chosen))  # greedy writes it with probability 1
-    logp = torch.log_softmax(logits / temperature, -1)
+        within = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+        chosen = within.argmax(-1)
+        return chosen, torch.zeros(len(chosen)), None  # greedy writes it with probability 1
+    whole = allowed is None and top_p >= 1
+    allowed = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed
+    logp = logp_over(logits, temperature, allowed)
+    if top_p < 1:
+        allowed = nucleus(logp, top_p)
+        logp = logp_over(logits, temperature, allowed)
     levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
     cumulative = logp.exp().cumsum(-1)
+    if not whole:  # what is not allowed must not be hit by a rounding, nor by a level of 0
+        cumulative = cumulative.masked_fill(~allowed, 0.0).cummax(-1).values
+        levels = levels.clamp(min=1e-9)
     chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
     chosen = chosen.clamp(max=logits.shape[-1] - 1)
-    return chosen, logp.gather(1, chosen[:, None]).squeeze(1)
+    if whole:
+        return chosen, logp.gather(1, chosen[:, None]).squeeze(1), None
+    return chosen, logp_of(chosen, logits, temperature, allowed), allowed
 
 
-def _write(
-    rows: list[Row],
-    alive: list[int],
-    chosen: list[int],
-    logprobs: list[float],
-    respond: Respond,
-    stops: frozenset[int],
-) -> None:
-    """Append one token to every row that still runs, and let the environment answer stops."""
-    for index, token, logprob in zip(alive, chosen, logprobs, strict=True):
-        row = rows[index]
-        if row.finished:
-            continue
-        if row.forced:
-            row.ids.append(row.forced.popleft())
-            row.mask.append(0)
-            row.logprobs.append(0.0)
-            continue
-        row.ids.append(token)
-        row.mask.append(1)
-        row.logprobs.append(logprob)
-        if token in stops:
-            answer = respond(index, row.ids)
+class Table:
+    """The rows of a batch while they are written: arrays (T, R), for all that run are as long."""
+
+    def __init__(self, rows: int, longest: int):
+        self.step = 0
+        self.ids = np.zeros((longest, rows), np.int64)
+        self.own = np.zeros((longest, rows), np.int64)
+        self.logprobs = np.zeros((longest, rows), np.float32)
+        self.given = np.full((longest, rows), -1)  # what the environment has yet to say
+        self.lengths = np.zeros(rows, np.int64)
+        self.over = np.zeros(rows, bool)
+        self.stuck = np.zeros(rows, bool)
+        self.drawn: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []  # rows, sets, step
+
+    def end_stuck(self, rows: NDArray[np.int64], allowed: torch.Tensor) -> None:
+        """End those of `rows` (B,) that may write nothing; their sets (B, V) become whole."""
+        empty = ~allowed.any(-1)
+        allowed[empty] = True  # nothing that is drawn there is kept
+        waiting = self.given[self.step, rows] < 0
+        ended = rows[empty.cpu().numpy() & waiting & ~self.over[rows]]
+        self.stuck[ended] = self.over[ended] = True
+
+    def write(
+        self,
+        rows: NDArray[np.int64],
+        chosen: NDArray[np.int64],
+        logprobs: NDArray[np.float32],
+        allowed: torch.Tensor | None,
+    ) -> NDArray[np.int64]:
+        """One id more for each of `rows` (B,): what is given, else the chosen; which still ran."""
+        given = self.given[self.step, rows]
+        own, running = given < 0, ~self.over[rows]
+        self.ids[self.step, rows] = np.where(own, chosen, given)
+        self.own[self.step, rows] = own
+        self.logprobs[self.step, rows] = np.where(own, logprobs, 0.0)
+        self.lengths[rows] += running
+        if allowed is not None:
+            narrow = own & running & ~allowed.all(-1).cpu().numpy()
+            packed = pack(allowed[torch.from_numpy(narrow).to(allowed.device)]).cpu().numpy()
+            self.drawn.append((rows[narrow], packed, self.step))
+        self.step += 1
+        return rows[running]
+
+    def last(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ids of `rows` (B,) that were written last."""
+        return self.ids[self.step - 1, rows]
+
+    def answer(self, rows: NDArray[np.int64], respond: Respond, stops: frozenset[int]) -> None:
+        """Let the environment speak in those of `rows` that have just written a stop."""
+        own = rows[self.own[self.step - 1, rows] == 1]
+        for row in own[np.isin(self.last(own), list(stops))].tolist():
+            answer = respond(row, self.ids[: self.step, row].tolist())
             if answer is None:
-                row.finished = True
-            else:
-                row.forced.extend(answer)
+                self.over[row] = True
+                continue
+            room = self.given[self.step : self.step + len(answer), row]
+            room[:] = answer[: len(room)]
+
+    def rows(self) -> list[Row]:
+        """Every row as lists, cut where it ended."""
+        supports = self._supports()
+        return [
+            Row(
+                self.ids[:end, row].tolist(),
+                self.own[:end, row].tolist(),
+                self.logprobs[:end, row].tolist(),
+                bool(self.over[row] & ~self.stuck[row]),
+                bool(self.stuck[row]),
+                supports.get(row),
+            )
+            for row, end in enumerate(self.lengths.tolist())
+        ]
+
+    def _supports(self) -> dict[int, Support]:
+        if not self.drawn:
+            return {}
+        rows = np.concatenate([rows for rows, _, _ in self.drawn])
+        packed = np.concatenate([sets for _, sets, _ in self.drawn])
+        steps = np.repeat([s for _, _, s in self.drawn], [len(rows) for rows, _, _ in self.drawn])
+        mine = {row: (rows == row).nonzero()[0] for row in np.unique(rows).tolist()}
+        return {row: Support(steps[at], packed[at]) for row, at in mine.items()}
