@@ -46,6 +46,10 @@ LEVELS = (
         "intool.recipe",
         "intool.cells",
         "intool.search",
+        "capacity.calibration",
+        "capacity.cells",
+        "capacity.presets",
+        "capacity.fit",
     ),
     (
         "model",
@@ -89,6 +93,7 @@ LEVELS = (
         "dashboards",
         "calibration",
         "intool",
+        "capacity",
     ),
     ("cli", "quickstart", "arms", "kills", "preflight"),
 )
@@ -100,7 +105,7 @@ OWNERS = {  # who alone may import a library
     "peft": {"tinr.trainable"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.prompt_cost", "tinr.intool"},
+    "matplotlib": {"tinr.report", "tinr.prompt_cost", "tinr.intool", "tinr.capacity"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
