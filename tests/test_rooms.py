@@ -28,6 +28,7 @@ LEVELS = (
         "suites",
         "bfcl",
         "intervals",
+        "cells",
         "calibration.fragments",
         "calibration.alignment",
         "calibration.evidence",
