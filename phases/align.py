@@ -14,6 +14,7 @@ from random import Random
 
 from tinr import ranks
 from tinr.bases import import_base
+from tinr.capacity.check import Switch, check, moving_of, weigh
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
@@ -45,6 +46,7 @@ class AlignConfig(PhaseConfig):
     least: dict[str, float] = field(
         default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
     )  # the gate: least recall
+    capacity: Switch = "refuse"  # what is far beyond the weights that move; or warn, or off
 
 
 def run(config: AlignConfig) -> Card:
@@ -57,8 +59,12 @@ def run(config: AlignConfig) -> Card:
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
+    bits = weigh(model, tokenizer, catalogue, config.capacity, config.seed)
     grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)
     codec = Codec(tokenizer)
+    if bits is not None:
+        moving = moving_of(model, config.trainable, list(codec.markup.values()))
+        check(bits, moving, config.mix, config.epochs, config.least, config.capacity)
     batches = [
         batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
     ]

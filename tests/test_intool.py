@@ -10,10 +10,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
+from tinr.cells import write_lines
 from tinr.cli.main import app, guarded
 from tinr.intool import study as study_module
 from tinr.intool.answers import recalls, text_of, write
-from tinr.intool.cells import Cell, read_cells, write_cells
+from tinr.intool.cells import Cell, read_cells
 from tinr.intool.curves import slope, summarise
 from tinr.intool.optimiser import StackOptimiser
 from tinr.intool.people import (
@@ -376,7 +377,7 @@ def test_the_slope_is_that_of_known_points():
 def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "cells.jsonl"
     assert read_cells(path) == []
-    write_cells(path, [cell(), cell(seed=1)])
+    write_lines(path, [cell(), cell(seed=1)])
     assert read_cells(path) == [cell(), cell(seed=1)]
     whole = asdict(cell())
     for line in ("{", "3", json.dumps(whole | {"more": 1}), json.dumps(whole | {"form": "x"}),

@@ -28,6 +28,7 @@ LEVELS = (
         "suites",
         "bfcl",
         "intervals",
+        "cells",
         "calibration.fragments",
         "calibration.alignment",
         "calibration.evidence",
@@ -46,6 +47,10 @@ LEVELS = (
         "intool.recipe",
         "intool.cells",
         "intool.search",
+        "capacity.calibration",
+        "capacity.cells",
+        "capacity.presets",
+        "capacity.fit",
     ),
     (
         "model",
@@ -90,6 +95,7 @@ LEVELS = (
         "dashboards",
         "calibration",
         "intool",
+        "capacity",
     ),
     ("cli", "quickstart", "arms", "kills", "preflight"),
 )
@@ -102,7 +108,7 @@ OWNERS = {  # who alone may import a library
     "llguidance": {"tinr.constraint"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.bench", "tinr.intool"},
+    "matplotlib": {"tinr.report", "tinr.bench", "tinr.intool", "tinr.capacity"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2

@@ -30,7 +30,7 @@ from tinr.trainer import Trained, deepspeed_file
 from tinr.training import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
-MACHINE_KEYS = ("registry", "run", "wandb", "accept")  # say where, not what
+MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
 
 
 @dataclass(frozen=True)

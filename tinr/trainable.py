@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import (
     LoraConfig,
     PeftModel,
@@ -19,7 +20,7 @@ from peft import (
     get_peft_model_state_dict,
 )
 from safetensors.torch import save_file
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tinr.config import TrainableConfig
 from tinr.records import BadInput
@@ -55,6 +56,16 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     if config.what == "rows":
         head.__class__ = type("MergedRows", (type(head),), {"weight": property(_merged)})
     return adapted
+
+
+def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> int:
+    """Parameters that `adapt` would let move, counted on a model without storage."""
+    if config.what == "all":
+        return model.num_parameters()
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(model.config)
+        adapt(empty, config, rows)
+    return sum(p.numel() for p in empty.parameters() if p.requires_grad)
 
 
 def _merged(head: Any) -> Any:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tinr.cli import (
     bench,
+    capacity,
     catalogue,
     dashboards,
     evaluation,
@@ -57,6 +58,7 @@ evaluation.register(app)
 knowledge.register(app)
 dashboards.register(app)
 preflight.register(app)
+capacity.register(app)
 
 
 @app.command()

@@ -87,4 +87,6 @@ def _shown(value: float, unit: str) -> str:
         return gib(value)
     if unit == "seconds":
         return f"{value:,.0f} s" if value < 7200 else f"{value / 3600:,.1f} h"
+    if unit == "bits a parameter":
+        return f"{value:.3g} {unit}"
     return f"{value:,.0f} {unit}".strip()

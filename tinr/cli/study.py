@@ -62,3 +62,30 @@ def in_tool(
     print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
     if as_json:
         print()
+
+
+@app.command()
+def capacity(
+    catalogue: Annotated[
+        list[str] | None, typer.Option(help="Folder or shipped corpus; repeatable. Default: both.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/capacity"),
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin nothing after it; the preset's. Run again to go on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Align real documents at several loads, fit recall against load, and validate the fit.
+
+    Writes OUT/calibration.json, which `tinr capacity --calibration` takes; in the place of
+    tinr/capacity/calibration.json it is what every command uses.
+
+    Example: tinr study capacity --catalogue path/to/catalogue --preset cpu
+    """
+    from tinr.capacity.study import run_study
+
+    found = run_study(preset, catalogue or ["toolbox", "fieldkit"], out, minutes)
+    print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
+    if as_json:
+        print()

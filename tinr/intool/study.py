@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from tinr.cells import write_lines
 from tinr.files import write_together
-from tinr.intool.cells import Cell, read_cells, write_cells
+from tinr.intool.cells import Cell, read_cells
 from tinr.intool.curves import summarise
 from tinr.intool.people import Form, Town, bits
 from tinr.intool.plot import draw
@@ -94,7 +95,7 @@ class Study:
                     **asdict(ended),
                 )
                 self.cells[cell.key] = cell
-        write_cells(self.path, list(self.cells.values()))
+        write_lines(self.path, list(self.cells.values()))
 
     def settings(self, budget: Budget, town: Town) -> str:
         """A hash of what decides a cell's result beside form, facts, width and seed."""

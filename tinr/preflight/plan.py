@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tinr.capacity.bits import count_bits
+from tinr.capacity.check import WORDS, foresee
+from tinr.capacity.plan import Moving, Plan
 from tinr.layers import use_bf16
 from tinr.preflight.machine import Machine, free_disk, look_at
 from tinr.preflight.memory import Memory, Setup, memory_of
@@ -12,6 +15,7 @@ from tinr.preflight.report import (
     Line,
     Refusal,
     Report,
+    capacity_lines,
     data_lines,
     disk_lines,
     memory_lines,
@@ -57,8 +61,10 @@ def preflight(
     memory = memory_of(run.shape, setup, work.cuts[0].load)
     times = work.steps if phase == "grpo" else work.epochs
     disk = disk_lines(run, setup, loop.checkpoint_steps, free_disk(Path(config.registry)))
+    capacity = _capacity(run)
     lines = (
         *parameter_lines(run.shape, setup),
+        *(capacity_lines(capacity) if capacity else ()),
         *memory_lines(memory, setup, work, machine),
         *data_lines(run, work),
         *time_lines(run.shape, setup, work, machine, times),
@@ -69,7 +75,28 @@ def preflight(
         *_context_refusal(run, work),
         *_disk_refusal(disk, run.phase),
     )
-    return Report(phase, lines, refusals, tuple(_warnings(memory, work, machine)))
+    warnings = (*_capacity_warnings(capacity), *_warnings(memory, work, machine))
+    return Report(phase, lines, refusals, warnings)
+
+
+def _capacity(run: Opened) -> Plan | None:
+    """Of an align run over two tools or more, unless its configuration says off."""
+    config = run.config
+    if run.phase != "align" or config.capacity == "off" or len(run.catalogue.tools) < 2:
+        return None
+    words = WORDS[config.trainable.what].format(config.trainable.rank)
+    moving = Moving(run.shape.moving(config.trainable), words)
+    bits = count_bits(run.catalogue)
+    return foresee(bits, moving, config.mix, config.epochs, config.least)
+
+
+def _capacity_warnings(plan: Plan | None) -> Iterator[str]:
+    """No refusal: the base may know much of what a compressor does not."""
+    if plan is not None and plan.verdict != "safe":
+        yield (
+            f"{plan.line} (an upper bound; tinr capacity lets the base read the documents, and so "
+            "does align, which refuses what is far over)"
+        )
 
 
 def _memory_refusal(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import mean
 
+from tinr.capacity.plan import Plan
 from tinr.preflight.machine import Machine
 from tinr.preflight.memory import Memory, Setup, optimiser_bytes
 from tinr.preflight.shape import Shape
@@ -66,6 +67,14 @@ def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     yield Line("vocabulary", "new entries", growth.tags + growth.frame + growth.tools, "", kinds)
     rows = f"{growth.rows_before:,} before; rows that stand empty are used first"
     yield Line("vocabulary", "rows", growth.rows, "", rows)
+
+
+def capacity_lines(plan: Plan) -> Iterator[Line]:
+    """How much is to be learned for each parameter that moves, without a base to ask."""
+    bits, how = plan.bits, "documents as a compressor packs them together, and tokens; at most"
+    yield Line("capacity", "to learn", bits.total, "bits", how)
+    said = f"at most: {plan.verdict}; calibrated on {plan.calibration.partition(';')[0]}"
+    yield Line("capacity", "load", plan.load, "bits a parameter", said)
 
 
 def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> Iterator[Line]:

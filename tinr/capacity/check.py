@@ -1,0 +1,80 @@
+"""What align does with a plan: a line in any case, a refusal where the load is hopeless."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from transformers import PreTrainedModel
+
+from tinr import ranks
+from tinr.capacity.bits import READ, Bits, count_bits
+from tinr.capacity.calibration import read_calibration
+from tinr.capacity.plan import Moving, Plan, Practice, make_plan
+from tinr.catalogue import Catalogue
+from tinr.config import TrainableConfig
+from tinr.pairs import PairMix
+from tinr.records import GateFailed
+from tinr.tokens import Codec
+from tinr.trainable import count_moving
+
+Switch = Literal["refuse", "warn", "off"]
+TARGET = 0.95  # the recall that is wanted where no gate asks for one
+WORDS = {"all": "all weights", "lora": "adapters of rank {}", "rows": "new rows"}
+
+
+def weigh(
+    model: PreTrainedModel, tokenizer: object, catalogue: Catalogue, switch: Switch, seed: int
+) -> Bits | None:
+    """The bits that a base, not grown yet, has to learn; None where nobody asks for them.
+
+    At most 128 documents are read, once, by the first process. A single tool has no load.
+    """
+    if switch == "off" or len(catalogue.tools) < 2:
+        return None
+    return ranks.shared(
+        lambda: count_bits(catalogue, model, Codec(tokenizer), READ, seed)  # type: ignore[arg-type]
+    )
+
+
+def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:
+    """What a training of this grown model moves."""
+    parameters = count_moving(model, trainable, rows)
+    words = WORDS[trainable.what].format(trainable.rank)
+    if trainable.what != "lora":
+        return Moving(parameters, words)
+    fixed = count_moving(model, TrainableConfig("rows"), rows)
+    return Moving(parameters, words, trainable.rank, (parameters - fixed) // trainable.rank)
+
+
+def foresee(
+    bits: Bits, moving: Moving, mix: PairMix, epochs: int, least: Mapping[str, float]
+) -> Plan:
+    """The plan of an align run, by the shipped calibration."""
+    exposures = epochs * sum(vars(mix).values())
+    asked = max(least.values(), default=0.0)
+    target = asked if 0 < asked <= 1 else TARGET
+    return make_plan(bits, moving, read_calibration(), target, Practice(exposures))
+
+
+def check(
+    bits: Bits,
+    moving: Moving,
+    mix: PairMix,
+    epochs: int,
+    least: Mapping[str, float],
+    switch: Switch,
+) -> Plan:
+    """Say what to expect where it is not safe; GateFailed far over capacity.
+
+    Refused is only what could pass no gate: the switch is on `refuse` and a least recall is
+    asked for.
+    """
+    plan = foresee(bits, moving, mix, epochs, least)
+    if switch == "refuse" and plan.verdict == "refuse" and any(least.values()):
+        raise GateFailed(
+            f"{plan.line}; calibrated on {plan.calibration}. Nothing was trained; to train it all "
+            "the same: capacity=warn"
+        )
+    if plan.verdict != "safe" and ranks.rank() == 0:
+        print(f"warning: {plan.line}", file=sys.stderr)
+    return plan

@@ -1,0 +1,70 @@
+"""How large the capacity study is: catalogues, models, and how long each learns. No torch."""
+
+from dataclasses import dataclass
+
+from tinr.records import BadInput
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model to be aligned: documents drawn by the seed, and its size."""
+
+    documents: int
+    hidden: int
+    epochs: int  # each has three examples of a tool: memorise, recall, schema
+    layers: int = 2
+    seed: int = 0
+
+    @property
+    def heads(self) -> int:
+        return max(1, self.hidden // 64)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The points, and what all of them share."""
+
+    points: tuple[Point, ...]
+    longest: int  # characters of a document that takes part, at most
+    asked: int  # tools of each model that are asked, at most
+    base_tokens: int  # that each base is trained on
+    vocabulary: int  # pieces before tags, role markers and tools
+    batch_tokens: int
+    rate: float  # of Muon, at its highest
+    minutes: float  # of one run; what is not done then is done by the next
+
+    def __post_init__(self) -> None:
+        if any(point.documents < 2 or point.epochs < 1 for point in self.points):
+            raise BadInput("preset: a point needs two documents and one epoch at least")
+
+
+def _grid(sizes: dict[int, tuple[int, ...]], epochs: int, layers: int = 2) -> tuple[Point, ...]:
+    """Hidden width -> numbers of documents."""
+    return tuple(Point(n, hidden, epochs, layers) for hidden in sizes for n in sizes[hidden])
+
+
+PRESETS = {
+    "smoke": Preset(
+        _grid({16: (4, 8, 16), 32: (4, 8, 16)}, epochs=2),
+        longest=240, asked=8, base_tokens=4_000, vocabulary=1024, batch_tokens=2048, rate=0.01,
+        minutes=2,
+    ),
+    "cpu": Preset(
+        (
+            *_grid({32: (50, 100, 200), 64: (50, 100, 200, 400), 96: (100, 200, 400, 800),
+                    128: (200, 400)}, epochs=24),
+            Point(100, 64, 6), Point(100, 64, 12), Point(100, 64, 48),
+        ),
+        longest=240, asked=200, base_tokens=300_000, vocabulary=1024, batch_tokens=2048,
+        rate=0.01, minutes=60,
+    ),
+    "full": Preset(
+        (
+            *_grid({32: (50, 100, 200), 64: (50, 100, 200, 400), 128: (100, 200, 400, 800, 1600),
+                    256: (400, 800, 1600, 2400), 384: (800, 1600, 2400)}, epochs=32),
+            Point(400, 128, 8), Point(400, 128, 16), Point(400, 128, 64), Point(800, 256, 64),
+        ),
+        longest=600, asked=512, base_tokens=2_000_000, vocabulary=2048, batch_tokens=4096,
+        rate=0.01, minutes=600,
+    ),
+}  # fmt: skip
