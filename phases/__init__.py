@@ -5,10 +5,11 @@ from typing import Any
 
 def defaults() -> dict[str, dict[str, Any]]:
     """Phase -> its configuration with nothing set, the base's too: a report marks what differs."""
-    from phases import align, calibrate, grpo, sft  # slow, and who imports one phase needs no other
+    from phases import align, calibrate, grpo, reject, sft  # slow; who imports one needs no other
     from tinr.bases import BaseConfig
     from tinr.config import as_dict
 
     kinds = {"base": BaseConfig, "align": align.AlignConfig, "sft": sft.SftConfig}
     kinds |= {"grpo": grpo.GrpoConfig, "calibrate": calibrate.CalibrateConfig}
+    kinds |= {"reject": reject.RejectConfig}
     return {phase: as_dict(kind()) for phase, kind in kinds.items()}

@@ -4,36 +4,45 @@ A round: the queries on whose reference the policy is most perplexed; for each a
 fragments, its replies judged by rule, tools really running; pairs of siblings of which one ends
 better; preference training on the fragments alone. The next round searches with what it made.
 Alignment pairs and reference traces are replayed beside it. After sft or after grpo.
+What the first round searched is kept beside the step checkpoints: another loss, or another
+learning rate, trains on the same pairs without a search of its own.
 Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from pathlib import Path
 from random import Random
 
 from transformers import PreTrainedModel
 
 from phases.sft import load_queries
 from tinr import ranks
-from tinr.calibration.hard import hardest, perplexities
-from tinr.calibration.rounds import Gathered, gather_pairs, measure
+from tinr.calibration.faults import Faults, counted
+from tinr.calibration.hard import hard_queries
+from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
 from tinr.calibration.search import Spent
 from tinr.cli.phase import main
 from tinr.config import PairsConfig, PreferenceConfig, SearchConfig, TrainingConfig
 from tinr.executor import Executor, ExecutorConfig, corpus_executor
+from tinr.files import write_text
 from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.preference import train_preference
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
-from tinr.replay import kept_examples, trace_examples
+from tinr.replay import kept_examples
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import PhaseConfig, Stage, begin
+from tinr.stage import PhaseConfig, Stage, begin, fingerprint, settings
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import Trained
+
+QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked
+SEARCH = (*QUERIES, "search", "pairs", "executor")  # and what the first round finds
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def run(config: CalibrateConfig) -> Card:
         stage.log(sum(steps.done for steps in rounds)) as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
     ):
-        found = {"before": measure(model, codec, held, stage.catalogue, executor, "before")}
+        before = measure_start(config, stage, model, codec, held, executor)
         done: list[tuple[Trained, Gathered]] = []
         gathered = Gathered([], Spent(), 0)
         for number, steps in enumerate(rounds):
@@ -98,15 +107,18 @@ def run(config: CalibrateConfig) -> Card:
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
-        found["after"] = measure(model, codec, held, stage.catalogue, executor, "after")
+        after = measure(model, codec, held, stage.catalogue, executor, "after")
         costs = [
-            {"queries": g.queries, "nodes": g.spent.nodes, "tokens": g.spent.tokens,
-             "pairs": len(g.pairs), "steps": t.steps}
+            {"queries": g.queries, **vars(g.spent), "pairs": len(g.pairs), "steps": t.steps}
             for t, g in done
-        ]  # fmt: skip
-        return stage.conclude(
-            done[-1][0], codec, stage.floor(config.tolerance), queries, found | {"rounds": costs}
-        )
+        ]
+        found = {
+            "before": counted(before),
+            "after": counted(after),
+            "changes": changes(before, after),
+            "rounds": costs,
+        }
+        return stage.conclude(done[-1][0], codec, stage.floor(config.tolerance), queries, found)
 
 
 def _search(
@@ -120,15 +132,46 @@ def _search(
     number: int,
 ) -> Gathered:
     """The pairs of one round: of the queries that are hardest for the policy as it is."""
-    rng = Random(f"{config.seed}/calibrate/{number}")
-    traces = trace_examples(codec, library, queries, {"none": 1.0}, rng)
-    model.eval()
-    hard = hardest(queries, perplexities(model, traces, codec.pad), config.hardest)
     folder = stage.steps.folder / f"search{number}"
+    kept = folder / "hard.json"
+    if number == 0:  # the parent's own, whatever is then made of it
+        folder = shared_folder(config, stage, SEARCH)
+        kept = shared_folder(config, stage) / "hard.json"
+    hard = hard_queries(model, codec, library, queries, config.hardest, kept)
     return gather_pairs(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
         config.seed + 1000 * number,
     )  # fmt: skip
+
+
+def measure_start(
+    config: PhaseConfig,
+    stage: Stage,
+    model: PreTrainedModel,
+    codec: Codec,
+    held: list[Query],
+    executor: Executor,
+) -> Faults:
+    """What the parent gets wrong, measured once for all that starts from it."""
+    kept = shared_folder(config, stage, (*QUERIES, "executor")) / "before.json"
+
+    def look() -> Faults:
+        if not kept.is_file():
+            found = measure(model, codec, held, stage.catalogue, executor, "before")
+            write_text(kept, json.dumps(found))
+        return json.loads(kept.read_text())
+
+    return ranks.shared(look)
+
+
+def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERIES) -> Path:
+    """A folder that is the same for every run from this parent whose settings `keys` agree.
+
+    Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
+    """
+    given = settings(config)
+    mark = fingerprint({key: given[key] for key in keys}, stage.parent.id, stage.catalogue.hash)
+    return stage.registry.steps("search", mark).folder
 
 
 def _replay(

@@ -84,10 +84,13 @@ def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Que
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
 
 
-def load_queries(source: str, size: int, seed: int, stage: Stage) -> list[Query]:
-    """Training queries of a phase: the shipped corpora's, or a user's file."""
+def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "") -> list[Query]:
+    """Training queries of a phase: the shipped corpora's, or a user's file.
+
+    drawn: the phase as which they are drawn, where it is another's own that are wanted.
+    """
     if source == "corpus":
-        queries = training_queries(size, seed, stage.phase)
+        queries = training_queries(size, seed, drawn or stage.phase)
         unknown = {c.name for q in queries for c in q.calls} - set(stage.catalogue.by_name)
         if unknown:
             raise BadInput(

@@ -8,12 +8,14 @@ import torch
 from conftest import CIRCLE
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from phases import align, calibrate, sft
+from phases import align, calibrate, reject, sft
+from tinr.calibration import hard as hard_room
 from tinr.calibration import rounds
 from tinr.calibration import search as search_room
+from tinr.calibration.faults import counted
 from tinr.calibration.hard import hardest, perplexities
 from tinr.calibration.pairs import overlap, sibling_pairs
-from tinr.calibration.rounds import gather_pairs, measure
+from tinr.calibration.rounds import changes, gather_pairs, measure
 from tinr.calibration.search import Node, Tree, back_up, search, select
 from tinr.catalogue import write_jsonl
 from tinr.config import PairsConfig, SearchConfig, load_config
@@ -258,7 +260,7 @@ def test_a_killed_search_goes_on_from_what_it_kept(
 
 def test_measure_counts_every_reply(grown, catalogue, executor):
     codec = grown("tiny")
-    found = measure(random_model(codec), codec, [AREA, NONE], catalogue, executor)
+    found = counted(measure(random_model(codec), codec, [AREA, NONE], catalogue, executor))
     assert found["n"] == 2 == sum(found["grades"].values())
     assert found["deficiencies"]
 
@@ -316,3 +318,55 @@ def test_a_round_without_a_pair_ends_in_one_line(warmed, tmp_path):
     with pytest.raises(GateFailed, match="gave no pair of which one side ends better"):
         calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
     assert not [c for c in Registry(tmp_path / "registry").cards() if c.phase == "calibrate"]
+
+
+def test_another_loss_trains_on_the_pairs_of_the_same_search(warmed, tmp_path, monkeypatch):
+    """What the parent's policy is searched for depends on no setting of the training."""
+    words = [*warmed, "pairs.gap=0", "pairs.least=-1"]
+    simpo = calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
+    monkeypatch.setattr(rounds, "search", None)
+    monkeypatch.setattr(
+        calibrate, "measure", lambda *a: {"q1": ["poor"]} if a[-1] == "after" else None
+    )
+    more = ["preference.loss=dpo", "preference.beta=0.1"]
+    dpo = calibrate.run(load_config(calibrate.CalibrateConfig, None, [*words, *more]))
+    costs = [
+        {k: v for k, v in card.metrics["rounds"][0].items() if k != "steps"}
+        for card in (simpo, dpo)
+    ]
+    assert costs[0] == costs[1] and costs[0]["tokens"] > 0 and dpo.id != simpo.id
+    assert dpo.metrics["before"] == simpo.metrics["before"]
+    monkeypatch.undo()
+    monkeypatch.setattr(rounds, "search", None)
+    with pytest.raises(TypeError):  # a longer search is another one
+        calibrate.run(load_config(calibrate.CalibrateConfig, None, [*words, "search.iterations=3"]))
+
+
+def test_rejection_sampling_is_asked_the_same_hard_queries(warmed, tmp_path, monkeypatch):
+    words = [word for word in warmed if word.split(".")[0] not in ("search", "preference")]
+    sampled = ["sampling.budget=200", "sampling.longest=16", "training.bf16=false"]
+    with pytest.raises(GateFailed, match=r"none of .* replies was right"):
+        reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
+    sampled += ["sampling.grades=[excellent, acceptable, fair, poor]", "hardest=0.5"]
+    card = reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
+    assert card.phase == "reject" and 200 <= card.metrics["sampled"]["tokens"] < 200 + 16
+    assert card.metrics["sampled"]["queries"] == 4  # half of the 8 that are not held apart
+    hard = list((tmp_path / "registry" / "steps").glob("search-*/hard.json"))
+    monkeypatch.setattr(hard_room, "perplexities", None)  # calibrate finds them there
+    calibrated = ["pairs.gap=0", "pairs.least=-1", "hardest=0.5"]
+    calibrate.run(load_config(calibrate.CalibrateConfig, None, [*warmed, *calibrated]))
+    assert list((tmp_path / "registry" / "steps").glob("search-*/hard.json")) == hard
+    again = reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
+    assert again.id == card.id
+
+
+def test_changes_are_paired_by_query():
+    """Of 8 wrong values 6 were mended, none came: p = 2 / 64, and Holm's factor is at most 3."""
+    wrong, right = ["acceptable", "wrong_value"], ["excellent"]
+    before = {f"q{n}": wrong if n < 8 else right for n in range(20)}
+    after = {f"q{n}": wrong if n < 2 else right for n in range(20)}
+    found = changes(before, after)
+    assert list(found) == ["excellent", "acceptable", "wrong_value"]
+    assert found["wrong_value"]["difference"] == pytest.approx(-0.3)
+    assert found["wrong_value"]["p"] == pytest.approx(0.03125)
+    assert found["excellent"]["p_holm"] == pytest.approx(0.09375)

@@ -162,6 +162,8 @@ def test_two_checkpoints_are_compared_on_the_same_queries(work):
     assert all(d["first"] == "sft@latest" and d["p"] <= d["p_holm"] <= 1 for d in calls)
     kept = {path: path.stat().st_mtime_ns for path in (work / "kept").iterdir()}
     assert len(kept) == 3
+    several = json.loads(tinr(*words, "--several", cwd=work).stdout)
+    assert 0 < several["cells"]["sft@latest"]["calls"]["call_em"]["n"] < 6
     assert json.loads(tinr(*words, cwd=work).stdout) == found  # from what was kept
     assert kept == {path: path.stat().st_mtime_ns for path in (work / "kept").iterdir()}
 
@@ -185,6 +187,43 @@ def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     assert two["cost"]["prompt_tokens"] < judged["cost"]["prompt_tokens"]
     full = tinr(*judge, "--documents", "in_prompt", cwd=work, code=2)
     assert "no query can be asked" in full.stderr and "context of 2,048" in full.stderr
+
+
+def test_what_calibration_gains_is_trained_and_compared(work):
+    """One search for two losses; replies drawn as the search drew them, for as many tokens."""
+    shutil.copytree(work / "run", work / "gained")
+    words = ("study", "calibration", "sft", "simpo", "dpo", "rejection",
+             "--preset", "smoke", "--out", "gained", "--json")  # fmt: skip
+    found = json.loads(tinr(*words, cwd=work).stdout)
+    assert list(found["variants"]) == ["sft", "simpo", "dpo", "rejection"] and not found["failed"]
+    registry = Registry(work / "gained" / "registry")
+    simpo, dpo, rejected = (
+        registry.resolve(f"calibration-{name}") for name in ("simpo", "dpo", "rejection")
+    )
+    assert simpo.parent == dpo.parent == rejected.parent
+    searched, again = (
+        {k: v for k, v in card.metrics["rounds"][0].items() if k != "steps"}
+        for card in (simpo, dpo)
+    )
+    assert searched == again
+    sampling, search = rejected.config["sampling"], simpo.config["search"]
+    assert sampling["budget"] == searched["tokens"] <= rejected.metrics["sampled"]["tokens"]
+    assert (sampling["temperature"], sampling["longest"]) == (
+        search["temperature"],
+        search["completion"],
+    )
+    assert (
+        found["all"]["faults"]["sft"]["poor"]["n"]
+        == 84
+        > found["several"]["faults"]["sft"]["poor"]["n"]
+    )
+    assert {d["other"] for d in found["all"]["differences"]} == {"simpo", "dpo", "rejection"}
+    assert {d["first"] for d in found["several"]["same_tokens"]} == {"rejection"}
+    page = (work / "gained" / "study.md").read_text()
+    assert "| grade: poor |" in page and "Queries that expect several calls" in page
+    before = registry.ids()
+    assert json.loads(tinr(*words, cwd=work).stdout) == found
+    assert registry.ids() == before
 
 
 BAD = {

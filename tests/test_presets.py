@@ -5,18 +5,24 @@ from pathlib import Path
 import pytest
 
 import phases.align
+import phases.calibrate
 import phases.grpo
+import phases.reject
 import phases.sft
 from tinr.arms import ARMS
 from tinr.bases import BaseConfig
 from tinr.config import load_config
 from tinr.quickstart import PRESETS
+from tinr.records import BadInput
+from tinr.variants import VARIANTS, train_variants
 
 KINDS = {
     "base": BaseConfig,
     "align": phases.align.AlignConfig,
     "sft": phases.sft.SftConfig,
     "grpo": phases.grpo.GrpoConfig,
+    "calibrate": phases.calibrate.CalibrateConfig,
+    "reject": phases.reject.RejectConfig,
 }
 FILES = sorted(PRESETS.glob("*/*.yaml"))
 
@@ -56,3 +62,19 @@ def test_an_arm_changes_what_it_says_and_nothing_by_mistake(name):
         taught = [*vars(loaded["sft"].mix).values(), *vars(loaded["grpo"].mix).values()]
         assert not any(taught) and loaded["sft"].replay_pairs == 0
         assert loaded["sft"].prompt == loaded["grpo"].prompt
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_of_the_calibration_study_changes_known_keys(name):
+    """The losses differ in nothing that the search depends on."""
+    loaded = load_config(KINDS["calibrate"], PRESETS / "quickstart" / "calibrate.yaml")
+    changed = load_config(
+        KINDS["calibrate"], PRESETS / "quickstart" / "calibrate.yaml", VARIANTS[name].loss
+    )
+    assert all(getattr(loaded, key) == getattr(changed, key) for key in phases.calibrate.SEARCH)
+    assert set(VARIANTS[name].steps) <= {"calibrate", "grpo", "reject"}
+
+
+def test_an_unknown_variant_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="the variants are sft, grpo, simpo"):
+        train_variants(["nosuch"], "smoke", 0, tmp_path)

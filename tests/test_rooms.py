@@ -33,6 +33,7 @@ LEVELS = (
         "calibration.alignment",
         "calibration.evidence",
         "calibration.judge",
+        "calibration.faults",
     ),
     (
         "wording",
@@ -85,6 +86,7 @@ LEVELS = (
         "evaluate",
         "compare",
         "contest",
+        "standing",
         "probe",
         "knowledge",
         "ability",
@@ -97,7 +99,7 @@ LEVELS = (
         "intool",
         "capacity",
     ),
-    ("cli", "quickstart", "arms", "kills", "preflight"),
+    ("cli", "quickstart", "arms", "variants", "kills", "preflight"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
@@ -110,7 +112,8 @@ OWNERS = {  # who alone may import a library
     "wandb_workspaces": {"tinr.dashboards"},
     "matplotlib": {"tinr.report", "tinr.bench", "tinr.intool", "tinr.capacity"},
 }
-MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.kills", "tinr.preflight"}
+MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.variants", "tinr.kills"}
+MAY_IMPORT_PHASES |= {"tinr.preflight"}
 MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
 Modules = Mapping[str, set[str]]  # name -> names of the modules it imports
 

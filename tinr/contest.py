@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tinr
+from tinr.calibration.faults import fault_values, faults_of
 from tinr.catalogue import Catalogue, query_line, read_jsonl, write_jsonl
 from tinr.compare import Values
 from tinr.config import build
@@ -18,6 +19,8 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.retrieval import DocumentsConfig
 from tinr.stage import open_catalogue, open_model
+
+ALL = "all"  # under which the faults of all queries together stand
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,17 @@ def trained_tools(registry: Registry, card: Card) -> set[str]:
 
 
 def values_of(
-    registry: Registry, contender: Contender, suites: Sequence[str], size: int, kept: Path | None
+    registry: Registry,
+    contender: Contender,
+    suites: Sequence[str],
+    size: int,
+    kept: Path | None,
+    several: bool = False,
 ) -> Values:
     """Split -> metric -> query -> value of one run, from `kept` where it was measured before.
 
-    Raises BadInput where the checkpoint lacks a suite's tools, or was trained on its queries.
+    several: of the queries that expect two or more calls alone. Raises BadInput where the
+    checkpoint lacks a suite's tools, or was trained on its queries.
     """
     card, folder, catalogue = open_catalogue(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
@@ -86,25 +95,36 @@ def values_of(
                 title=contender.name,
             )
         rows = [
-            {"id": c.query.id, "split": split_of(c.query), **(asdict(o) if o else {})}
+            {
+                "id": c.query.id,
+                "split": split_of(c.query),
+                **(asdict(o) if o else {}),
+                "faults": faults_of(c.reply, c.query, catalogue) if o else None,
+            }
             for c, o in zip(done.done, done.outcomes, strict=True)
         ]
-        if path is None:
-            return _values(rows)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_jsonl(path, rows)
-    return _values([row for _, row in read_jsonl(path)])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(path, rows)
+    else:
+        rows = [row for _, row in read_jsonl(path)]
+    wanted = {query.id for query in queries if not several or len(query.calls) > 1}
+    if not wanted:
+        raise BadInput(f"{', '.join(suites)}: no query expects several calls; leave the option out")
+    return _values([row for row in rows if row["id"] in wanted])
 
 
 def _mark(queries: Sequence[Query], prompt: DocumentsConfig, catalogue: Catalogue) -> str:
     """What determines an evaluation of one checkpoint, in short."""
     lines = [query_line(query) for query in queries]
-    text = json.dumps([tinr.__version__, lines, asdict(prompt), catalogue.hash], sort_keys=True)
+    text = json.dumps(
+        [tinr.__version__, "faults", lines, asdict(prompt), catalogue.hash], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _values(rows: Sequence[dict[str, Any]]) -> Values:
-    """By split, and under "calls" all queries that expect calls together."""
+    """By split, and under "calls" all queries that expect calls together; faults under ALL."""
     values: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
         for metric in METRICS:
@@ -113,4 +133,5 @@ def _values(rows: Sequence[dict[str, Any]]) -> Values:
             for split in (row["split"], *(["calls"] if row["split"] != "no_tool" else [])):
                 of_split = values.setdefault(split, {})
                 of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
+    values[ALL] = fault_values({row["id"]: row["faults"] for row in rows if row["faults"]})
     return values

@@ -3,16 +3,45 @@
 Source: iTool, arXiv 2501.09766: the hardest share, of queries with and without a tool apart.
 """
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from random import Random
 
 import torch
 from transformers import PreTrainedModel
 
+from tinr.files import write_text
 from tinr.packing import Example, collate
 from tinr.records import Query
+from tinr.replay import trace_examples
+from tinr.retrieval import Library
+from tinr.tokens import Codec
 from tinr.trainer import losses_at_labels
 
 BATCH_TOKENS = 8192  # padding included
+
+
+def hard_queries(
+    model: PreTrainedModel,
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    share: float,
+    kept: Path,
+) -> list[Query]:
+    """The share of the queries whose reference traces perplex the model most.
+
+    Which they are is written to `kept` and read from there again. The model is put into eval
+    mode.
+    """
+    model.eval()
+    if not kept.is_file():
+        traces = trace_examples(codec, library, queries, {"none": 1.0}, Random(0))  # one mode
+        found = hardest(queries, perplexities(model, traces, codec.pad), share)
+        write_text(kept, json.dumps([query.id for query in found]))
+    chosen = set(json.loads(kept.read_text()))
+    return [query for query in queries if query.id in chosen]
 
 
 @torch.inference_mode()

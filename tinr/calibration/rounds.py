@@ -1,19 +1,20 @@
-"""A round's pairs, kept as they come; and what a policy gets wrong, by kind."""
+"""A round's pairs, kept as they come; and what a policy gets wrong, before and after."""
 
 import json
-from collections import Counter
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from tinr.calibration.judge import deficiency, judge
+from tinr.calibration.faults import FAULTS, Faults, fault_values, faults_of
 from tinr.calibration.pairs import sibling_pairs
 from tinr.calibration.search import Spent, search
 from tinr.catalogue import Catalogue
+from tinr.compare import differences
 from tinr.config import PairsConfig, SearchConfig
 from tinr.executor import Executor
 from tinr.files import write_text
@@ -47,8 +48,8 @@ def gather_pairs(
 ) -> Gathered:
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
-    Each chunk's pairs are written to `folder`; a killed round reads them there again. The model
-    is put into eval mode.
+    Each chunk's pairs are written to `folder`; a killed round reads them there again, and so does
+    a round that trains on the same search by another loss. The model is put into eval mode.
     """
     model.eval()
     pairs: list[Pair] = []
@@ -59,16 +60,16 @@ def gather_pairs(
             kept = folder / f"pairs-{start:06}.json"
             if not kept.is_file():
                 prompts = make_prompts(codec, some, [()] * len(some))
+                began = time.monotonic()
                 trees, spent = search(
                     model, codec, some, prompts, catalogue, executor, search_config, seed + start
                 )
-                found = sibling_pairs(trees, catalogue, pairs_config)
-                rows = [vars(pair) for pair in found]
+                spent.seconds = round(time.monotonic() - began, 1)
+                rows = [vars(pair) for pair in sibling_pairs(trees, catalogue, pairs_config)]
                 write_text(kept, json.dumps({"spent": vars(spent), "pairs": rows}))
             read = json.loads(kept.read_text())
             pairs += [Pair(**row) for row in read["pairs"]]
-            total.nodes += read["spent"]["nodes"]
-            total.tokens += read["spent"]["tokens"]
+            total.add(Spent(**read["spent"]))
             bar.update(len(some))
             bar.set_postfix_str(f"{total.nodes} nodes, {len(pairs)} pairs", refresh=False)
     return Gathered(pairs[: pairs_config.most], total, len(queries))
@@ -81,10 +82,21 @@ def measure(
     catalogue: Catalogue,
     executor: Executor,
     title: str = "",
-) -> dict[str, Any]:
-    """Greedy replies judged: {"n", "grades": {grade: count}, "deficiencies": {kind: count}}."""
+) -> Faults:
+    """What is wrong with the greedy reply to each query. The model is put into eval mode."""
     model.eval()
     done = converse(model, codec, queries, catalogue, executor, title=title)
-    grades = Counter(judge(c.reply, c.query, catalogue).grade for c in done)
-    kinds = Counter(kind for c in done for kind in deficiency(c.reply, c.query, catalogue))
-    return {"n": len(done), "grades": dict(grades), "deficiencies": dict(kinds)}
+    return {c.query.id: faults_of(c.reply, c.query, catalogue) for c in done}
+
+
+def changes(before: Faults, after: Faults) -> dict[str, dict[str, Any]]:
+    """Grade or kind -> how its share changed, paired by query: exact McNemar tests, with Holm.
+
+    Kinds that occur on neither side are left out, and out of the correction.
+    """
+    first, other = ({"held": fault_values(faults)} for faults in (before, after))
+    met = {name for faults in (before, after) for one in faults.values() for name in one}
+    names = [name for name in FAULTS if name in met]
+    found = differences({"before": [first], "after": [other]}, names)
+    wanted = ("difference", "low", "high", "p", "p_holm")
+    return {one.metric: {key: asdict(one)[key] for key in wanted} for one in found}

@@ -81,6 +81,13 @@ class Spent:
 
     nodes: int = 0
     tokens: int = 0  # that the model wrote, completions included
+    seconds: float = 0.0  # where they were taken
+
+    def add(self, other: "Spent") -> None:
+        """Count what another search cost as well."""
+        self.nodes += other.nodes
+        self.tokens += other.tokens
+        self.seconds += other.seconds
 
 
 def search(

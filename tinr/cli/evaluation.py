@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from tinr.suites import Suite
 
 Size = Annotated[int, typer.Option(help="Queries per split of a shipped suite.")]
-TESTED = ("name_em", "call_em", "abstain_acc")  # the others only stand in the table
-COMPARED = (
-    "name_em",
-    "call_em",
-    "call_em_strict",
-    "call_em_lenient",
-    "answer_acc",
-    "format_ok",
-    "abstain_acc",
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -168,16 +158,19 @@ def compare_checkpoints(
     out: Annotated[
         Path | None, typer.Option(help="Folder that keeps what was measured, for the next time.")
     ] = None,
+    several: Annotated[
+        bool, typer.Option("--several", help="Only queries that expect two or more calls.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare checkpoints on the same queries, by paired tests, and say what they show.
 
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
-    from tinr.compare import differences
     from tinr.contest import read_contender, values_of
     from tinr.records import BadInput
     from tinr.registry import Registry
+    from tinr.standing import show, standing
 
     contenders = [read_contender(ref) for ref in refs]
     if len({one.name for one in contenders}) < max(2, len(contenders)):
@@ -185,48 +178,11 @@ def compare_checkpoints(
     suites = suite or ["in_domain", "out_of_domain"]
     shelves = [Registry(folder) for folder in registry or [REGISTRY]]
     runs = {
-        one.name: [values_of(shelf, one, suites, size, out) for shelf in shelves]
+        one.name: [values_of(shelf, one, suites, size, out, several) for shelf in shelves]
         for one in contenders
     }
-    found = differences(runs, TESTED)
+    found = standing(runs)
     if as_json:
-        print(json.dumps({"cells": _cells(runs), "differences": [asdict(d) for d in found]}))
-        return
-    console = Console()
-    _print_cells(runs, console)
-    for difference in found:
-        console.print(f"- {difference.words()}", markup=False, highlight=False)
-
-
-def _cells(runs: dict[str, Any]) -> dict[str, Any]:
-    """Contender -> split -> metric -> cell, as plain data."""
-    from tinr.compare import cell
-
-    splits = list(dict.fromkeys(split for some in runs.values() for one in some for split in one))
-    return {
-        name: {
-            split: {m: asdict(c) for m in COMPARED if (c := cell(some, split, m)) is not None}
-            for split in splits
-        }
-        for name, some in runs.items()
-    }
-
-
-def _print_cells(runs: dict[str, Any], console: Console) -> None:
-    cells = _cells(runs)
-    table = Table("split", "metric", *runs, "n", title="percent (95 %), spread over seeds")
-    first = next(iter(cells.values()))
-    for split in first:
-        for metric in COMPARED:
-            row = [cells[name].get(split, {}).get(metric) for name in runs]
-            if any(row):
-                n = next(one["n"] for one in row if one)
-                table.add_row(split, metric, *map(_cell_words, row), str(n))
-    console.print(table)
-
-
-def _cell_words(cell: dict[str, Any] | None) -> str:
-    if cell is None:
-        return "-"
-    spread = "" if cell["spread"] is None else f" ±{100 * cell['spread']:.1f}"
-    return f"{100 * cell['value']:.1f}{spread} ({100 * cell['low']:.0f}-{100 * cell['high']:.0f})"
+        print(json.dumps(found))
+    else:
+        show(found, Console())

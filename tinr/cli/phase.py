@@ -24,6 +24,7 @@ PHASES = {
     "sft": "Phase 2: supervised warm-up on reasoning traces.",
     "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
     "calibrate": "Optional, after sft or grpo: preference pairs of fragments (iTool).",
+    "reject": "Optional, after sft or grpo: sft on the policy's own right replies.",
 }
 
 

@@ -38,6 +38,38 @@ def arms(
     print(f"compare them: tinr compare {tags} --registry {out / 'registry'}")
 
 
+@app.command()
+def calibration(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="sft, grpo, simpo, dpo, ipo, orpo, simpo_grpo, rejection; all."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
+    seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder of a run; what it has published is reused.")
+    ] = Path("runs/calibration"),
+    as_json: AsJson = False,
+) -> None:
+    """What calibration gains over sft, grpo and rejection sampling: trained, measured, compared.
+
+    Example: tinr study calibration --seed 0 --out runs/quickstart
+    """
+    from rich.console import Console
+
+    from tinr.records import GateFailed
+    from tinr.variants import run_study, show_study
+
+    found = run_study(names or [], preset, seed, out)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        show_study(found, Console())
+        print(out / "study.md")
+    if found["failed"]:
+        raise GateFailed(f"{len(found['failed'])} variants: {'; '.join(found['failed'].values())}")
+
+
 @app.command("in-tool")
 def in_tool(
     preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",

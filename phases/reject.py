@@ -1,0 +1,116 @@
+"""Optional phase, reject: supervised training on the policy's own right replies.
+
+What calibration is held against at the same cost: replies to the queries that are hardest for
+the policy are sampled until as many tokens are written as a search writes, those whose calls are
+right are kept, and the supervised loop trains on them beside the same replay.
+Source: rejection-sampling fine-tuning, arXiv 2308.01825.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from phases.calibrate import measure_start, shared_folder
+from phases.sft import load_queries
+from tinr import ranks
+from tinr.calibration.faults import counted
+from tinr.calibration.hard import hard_queries
+from tinr.calibration.rejection import Sampled, SamplingConfig, sample_right
+from tinr.calibration.rounds import changes, measure
+from tinr.cli.phase import main
+from tinr.config import TrainingConfig
+from tinr.executor import ExecutorConfig, corpus_executor
+from tinr.packing import Batch, make_batches
+from tinr.pairs import PairMix
+from tinr.records import GateFailed, Query
+from tinr.registry import Card
+from tinr.replay import kept_examples
+from tinr.retrieval import DocumentsConfig, Library
+from tinr.stage import PhaseConfig, begin
+from tinr.tokens import Codec
+
+
+@dataclass(frozen=True)
+class RejectConfig(PhaseConfig):
+    """Settings of the optional phase; queries and replay as calibrate has them."""
+
+    parent: str = "sft@latest"
+    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
+    size: int = 2000  # queries drawn from the shipped corpora
+    held: int = 200  # of them kept apart, to count deficiencies before and after
+    hardest: float = 0.3  # share that is asked, of queries with and without a call apart
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    epochs: int = 2  # over the replies that are kept
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
+    traces: int = 600  # reference traces replayed with each epoch of the replies
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tolerance: float = 0.01  # largest fall of each recall since phase 1
+
+
+def run(config: RejectConfig) -> Card:
+    """Train on right replies of a warmed-up checkpoint; the published card, or the one there is."""
+    stage = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject"))
+    if stage.published:
+        return stage.published
+    model, tokenizer = stage.load()
+    codec = Codec(tokenizer)
+    queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
+    held, asked = queries[: config.held], queries[config.held :]
+    library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    with (
+        stage.log() as log,
+        corpus_executor(stage.catalogue, config.executor) as executor,
+    ):
+        before = measure_start(config, stage, model, codec, held, executor)
+
+        def look() -> Sampled:
+            kept = shared_folder(config, stage) / "hard.json"
+            hard = hard_queries(model, codec, library, asked, config.hardest, kept)
+            return sample_right(
+                model, codec, hard, stage.catalogue, executor, config.sampling,
+                stage.steps.folder, config.seed,
+            )  # fmt: skip
+
+        sampled = ranks.shared(look)
+        if not sampled.examples:
+            raise GateFailed(
+                f"reject: none of {sampled.replies} replies was right; nothing was published. "
+                "Sample more (sampling.budget), raise hardest, or train sft longer"
+            )
+        batches = [
+            batch
+            for epoch in range(config.epochs)
+            for batch in _epoch(config, codec, library, queries, sampled, epoch)
+        ]
+        trained = stage.train(model, codec, batches, config.training, log)
+        after = measure(trained.model, codec, held, stage.catalogue, executor, "after")
+        found = {
+            "before": counted(before),
+            "after": counted(after),
+            "changes": changes(before, after),
+            "sampled": sampled.spent,
+        }
+        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries, found)
+
+
+def _epoch(
+    config: RejectConfig,
+    codec: Codec,
+    library: Library,
+    queries: list[Query],
+    sampled: Sampled,
+    epoch: int,
+) -> list[Batch]:
+    """The right replies among what is replayed."""
+    rng = Random(f"{config.seed}/reject/{epoch}")
+    replay = kept_examples(
+        codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
+    )
+    return make_batches(
+        [*sampled.examples, *replay], config.training, config.seed + epoch, codec.pad
+    )
+
+
+if __name__ == "__main__":
+    main("reject")

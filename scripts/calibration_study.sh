@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# What calibration gains (docs/evaluation.md): all variants for each seed given (0 1 2), each in a
+# run of its own, then compared over the seeds: on all queries, and on those with several calls.
+set -euo pipefail
+source "$(dirname "$0")/env.sh"
+seeds=("$@")
+[ $# -eq 0 ] && seeds=(0 1 2)
+registries=()
+for seed in "${seeds[@]}"; do
+    tinr study calibration --seed "$seed" --out "runs/calibration$seed"
+    registries+=(--registry "runs/calibration$seed/registry")
+done
+variants=()
+for name in sft grpo simpo dpo ipo orpo simpo_grpo rejection; do variants+=("calibration-$name"); done
+for part in "" --several; do
+    tinr compare "${variants[@]}" --size 250 --out runs/calibration $part "${registries[@]}"
+done
