@@ -3,22 +3,18 @@
 import json
 import warnings
 from dataclasses import replace
-from random import Random
 
-import jsonschema
 import numpy as np
 import pytest
 import torch
 from conftest import CIRCLE, CITY, LENGTH
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue import Catalogue
 from tinr.constraint import Grammars
-from tinr.records import Call, ToolDoc
-from tinr.sampler import generate
+from tinr.records import Call
 from tinr.support import unpack
 from tinr.tokens import Codec, Piece, token_of
-from tinr.transcript import as_text, parse, render_calls, render_names, render_response
+from tinr.transcript import render_calls, render_names, render_response
 
 CALL = Call("circle_area", {"radius": 2.5, "digits": 3})
 CALLS = [
