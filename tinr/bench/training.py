@@ -22,6 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedModel,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -175,6 +176,7 @@ def _usual(given: Set, steps: int) -> Speed:
             data_collator=DataCollatorForSeq2Seq(given.codec.tokenizer, label_pad_token_id=IGNORE),
             callbacks=[clock],
         )
+        trainer.remove_callback(PrinterCallback)  # it would print its figures among ours
         trainer.train()
     return _speed("transformers Trainer, padded", given.model, batches[WARM:], clock.seconds)
 
