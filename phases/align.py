@@ -46,7 +46,7 @@ class AlignConfig(PhaseConfig):
     least: dict[str, float] = field(
         default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
     )  # the gate: least recall
-    capacity: Switch = "refuse"  # what is far beyond the weights that move; or warn, or off
+    capacity: Switch = "refuse"  # what is far beyond the weights that move; or warn, or ignore
 
 
 def run(config: AlignConfig) -> Card:

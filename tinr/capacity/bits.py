@@ -23,6 +23,7 @@ from tinr.records import BadInput, ToolDoc
 from tinr.tokens import Codec, Piece
 
 LONGEST = 3000  # characters of a document that the base reads at once
+STREAM = [{"id": lzma.FILTER_LZMA1, "preset": 9}]
 READ = 128  # documents that a base reads where all would take long
 
 
@@ -80,7 +81,10 @@ def count_bits(
         )
     if read < 0:
         raise BadInput(f"documents to read: {read} is below 0; give 0 for all of them")
-    different = list({describe(doc): doc for doc in reversed(catalogue.tools)}.values())[::-1]
+    first: dict[str, ToolDoc] = {}
+    for doc in catalogue.tools:
+        first.setdefault(describe(doc), doc)
+    different = list(first.values())
     read = min(read or len(different), len(different))
     value = low = high = None
     if model is not None and codec is not None:
@@ -104,8 +108,9 @@ def count_bits(
 
 
 def packed_bits(docs: Sequence[ToolDoc]) -> float:
-    """Bits of all documents as one LZMA stream."""
-    return 8.0 * len(lzma.compress("\n".join(map(describe, docs)).encode(), preset=9))
+    """Bits of all documents as one LZMA stream, without the container around it."""
+    text = "\n".join(map(describe, docs)).encode()
+    return 8.0 * len(lzma.compress(text, format=lzma.FORMAT_RAW, filters=STREAM))
 
 
 def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[float]:

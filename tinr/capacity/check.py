@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from transformers import PreTrainedModel
 
 from tinr import ranks
@@ -17,7 +18,8 @@ from tinr.records import GateFailed
 from tinr.tokens import Codec
 from tinr.trainable import count_moving
 
-Switch = Literal["refuse", "warn", "off"]
+Switch = Literal["refuse", "warn", "ignore"]
+ROOM = 1.3  # times its weights is what a model that reads needs of an accelerator
 TARGET = 0.95  # the recall that is wanted where no gate asks for one
 WORDS = {"all": "all weights", "lora": "adapters of rank {}", "rows": "new rows"}
 
@@ -29,11 +31,22 @@ def weigh(
 
     At most 128 documents are read, once, by the first process. A single tool has no load.
     """
-    if switch == "off" or len(catalogue.tools) < 2:
+    if switch == "ignore" or len(catalogue.tools) < 2:
         return None
-    return ranks.shared(
-        lambda: count_bits(catalogue, model, Codec(tokenizer), READ, seed)  # type: ignore[arg-type]
-    )
+    return ranks.shared(lambda: _read(model, Codec(tokenizer), catalogue, seed))  # type: ignore[arg-type]
+
+
+def _read(model: PreTrainedModel, codec: Codec, catalogue: Catalogue, seed: int) -> Bits:
+    """On an accelerator where the model fits beside what may be there; it comes back from it."""
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    if not torch.cuda.is_available() or torch.cuda.mem_get_info()[0] < ROOM * size:
+        return count_bits(catalogue, model, codec, READ, seed)
+    place = model.device
+    try:
+        model.to("cuda")  # type: ignore[arg-type]
+        return count_bits(catalogue, model, codec, READ, seed)
+    finally:
+        model.to(place)  # type: ignore[arg-type]
 
 
 def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:

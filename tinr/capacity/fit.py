@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 DRAWS = 400
 LEAST = 6  # cells below which nothing is fitted
 GRID = 17  # loads of a stated curve
-RIDGE = (0.01, 0.05)  # on offset and slope: keeps curves finite where cells part cleanly
+RIDGE = (0.001, 0.005)  # on offset and slope: keeps curves finite where cells part cleanly
 SAFE, MARGINAL, LOST = 0.95, 0.8, 0.5  # recall of what the gate asks at the three loads
 
 

@@ -80,9 +80,9 @@ def preflight(
 
 
 def _capacity(run: Opened) -> Plan | None:
-    """Of an align run over two tools or more, unless its configuration says off."""
+    """Of an align run over two tools or more, unless its configuration says ignore."""
     config = run.config
-    if run.phase != "align" or config.capacity == "off" or len(run.catalogue.tools) < 2:
+    if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
         return None
     words = WORDS[config.trainable.what].format(config.trainable.rank)
     moving = Moving(run.shape.moving(config.trainable), words)
