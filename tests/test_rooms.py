@@ -87,6 +87,7 @@ LEVELS = (
         "results",
         "serve",
         "bench",
+        "roundtrip",
         "prompt_cost",
         "dashboards",
         "calibration",
