@@ -5,11 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from datasets import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.executor import Executor
-from tinr.policy import Arena, PolicyConfig, PolicyTrainer, _arguments, _total
+from tinr.policy import Arena, PolicyConfig, make_trainer
 from tinr.records import BadInput, Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
@@ -132,13 +131,20 @@ def opening(codec, documents):
 
 
 @pytest.fixture
-def make_trainer(grown, catalogue, tmp_path):
+def trainer_with(grown, catalogue, tmp_path):
     """A trainer on a small random model in float32, before any step; of 8 rows at once."""
 
     def make(**settings):
         codec = grown("tiny")
         config = PolicyConfig(
-            prompts=2, group=4, oversample=1.0, longest=48, rows=4, bf16=False, **settings
+            prompts=2,
+            group=4,
+            oversample=1.0,
+            longest=48,
+            rows=4,
+            bf16=False,
+            replay_weight=0.0,
+            **settings,
         )
         torch.manual_seed(0)
         model = LlamaForCausalLM(
@@ -153,16 +159,7 @@ def make_trainer(grown, catalogue, tmp_path):
             codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), QUERIES, config,
             RewardWeights(), 0, log, opening(codec, catalogue),
         )  # fmt: skip
-        trainer = PolicyTrainer(
-            model=model,
-            reward_funcs=[_total],
-            args=_arguments(Steps(tmp_path), config, 4, 2, 0),
-            processing_class=codec.tokenizer,
-            train_dataset=Dataset.from_dict({"prompt": ["0", "1"]}),
-            rollout_func=arena.rollout,
-        )
-        trainer.replay_weight = 0.0
-        return trainer
+        return make_trainer(model, arena, Steps(tmp_path))
 
     return make
 
@@ -190,18 +187,18 @@ def ratios(trainer, batch, carried=True) -> torch.Tensor:
     return (new - batch["sampling_per_token_logps"]).exp()[written]
 
 
-def test_before_a_step_the_ratio_is_one(make_trainer):
+def test_before_a_step_the_ratio_is_one(trainer_with):
     """Constrained, at temperature 0.7 and top-p 0.9, in float32: within 1e-6 everywhere."""
-    trainer = make_trainer(**NARROW)
+    trainer = trainer_with(**NARROW)
     found = torch.cat([ratios(trainer, batch) for batch in batches(trainer)])
     assert len(found) > 250
     assert (found - 1).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("narrow", [{"constrained": True}, {"top_p": 0.9}])
-def test_the_ratio_is_off_where_the_support_is_not_carried(make_trainer, narrow):
+def test_the_ratio_is_off_where_the_support_is_not_carried(trainer_with, narrow):
     """What TRL would do of itself: probabilities over the whole vocabulary."""
-    trainer = make_trainer(temperature=0.7, **narrow)
+    trainer = trainer_with(temperature=0.7, **narrow)
     made = batches(trainer)
     right = torch.cat([ratios(trainer, batch) for batch in made])
     wrong = torch.cat([ratios(trainer, batch, carried=False) for batch in made])
@@ -209,10 +206,10 @@ def test_the_ratio_is_off_where_the_support_is_not_carried(make_trainer, narrow)
     assert (wrong - 1).abs().max() > 0.05 and wrong.max() <= 1 + 1e-4
 
 
-def test_each_row_keeps_its_own_support_through_shuffle_and_split(make_trainer):
+def test_each_row_keeps_its_own_support_through_shuffle_and_split(trainer_with):
     """What was written is in its set at every position; a neighbour's sets would not hold it."""
     entries = 0
-    for batch in batches(make_trainer(**NARROW)):
+    for batch in batches(trainer_with(**NARROW)):
         rows = zip(batch["completion_ids"], batch["tool_mask"], batch["support"], strict=True)
         for ids, mask, support in rows:
             sets = support.sets(2048)
@@ -222,9 +219,9 @@ def test_each_row_keeps_its_own_support_through_shuffle_and_split(make_trainer):
     assert entries > 250
 
 
-def test_the_gradient_is_that_of_the_policy_that_sampled(make_trainer):
+def test_the_gradient_is_that_of_the_policy_that_sampled(trainer_with):
     """Row by row, unpadded: the sum of advantage * log p over what each token was drawn from."""
-    trainer = make_trainer(**NARROW)
+    trainer = trainer_with(**NARROW)
     batch = batches(trainer)[0]
     batch["advantages"] = torch.tensor([1.0, -0.5, 2.0, 0.25])
     trainer.current_gradient_accumulation_steps = 1
@@ -246,8 +243,8 @@ def test_the_gradient_is_that_of_the_policy_that_sampled(make_trainer):
     assert trainer.support is None
 
 
-def test_as_before_nothing_is_carried_where_all_is_sampled_from(make_trainer):
-    batch = batches(make_trainer())[0]
+def test_as_before_nothing_is_carried_where_all_is_sampled_from(trainer_with):
+    batch = batches(trainer_with())[0]
     assert "support" not in batch and "sampling_per_token_logps" not in batch
 
 

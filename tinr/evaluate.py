@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from tinr.abstention import auroc, call_evidence, false_calls
 from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
+from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
@@ -100,11 +101,13 @@ def evaluate(
     same: Mapping[str, str] | None = None,
     longest: int | None = None,
     title: str = "",
+    constrained: bool = False,
 ) -> Evaluated:
     """Greedy conversations over the queries, judged; the model is left in eval mode.
 
     The self-test comes first (GateFailed where it fails). longest: tokens after the prompt,
-    those of the environment included (None: LONGEST); same: tools that count as one.
+    those of the environment included (None: LONGEST); same: tools that count as one;
+    constrained: inside the tags only tools, and calls that fit their documents.
     """
     mode = documents_mode(documents)
     unscorable = self_test(queries, catalogue.by_name)
@@ -127,6 +130,7 @@ def evaluate(
         longest=longest,
         title=title,
         prompts=[prompts[number] for number in asked],
+        grammars=Grammars(codec, catalogue) if constrained else None,
     )
     judged = [
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)

@@ -305,30 +305,35 @@ def train_policy(
     With `steps` a killed run goes on from its newest whole step checkpoint.
     """
     config = arena.config
-    size = config.prompts * config.group * ranks.world()
-    rows = min(config.rows, config.prompts * config.group)
-    passes = config.prompts * config.group // rows  # forward and backward, a step and rank
     if config.vllm:
         arena.engine = Served(connect(config.vllm))
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
     with step_folder(steps) as folder, products(model), with_loss(model):
-        trainer = PolicyTrainer(
-            model=model,
-            reward_funcs=[_total],  # type: ignore[list-item]
-            args=_arguments(folder, config, rows, passes, arena.seed),
-            processing_class=arena.codec.tokenizer,
-            train_dataset=Dataset.from_dict(
-                {"prompt": [str(n) for n in range(size // config.group * config.steps)]}
-            ),
-            rollout_func=arena.rollout,
-        )
-        trainer.replay_weight = config.replay_weight
-        trainer.replay_from(replay, folder.done * passes)
+        trainer = make_trainer(model, arena, folder)
+        trainer.replay_from(replay, folder.done * trainer.args.gradient_accumulation_steps)
         progress = Progress(arena.log, title, config.steps)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
     whole, adapter = weights.whole(trainer)
     return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+
+
+def make_trainer(model: PreTrainedModel, arena: Arena, folder: Steps) -> PolicyTrainer:
+    """TRL's trainer on this arena, before its first step."""
+    config = arena.config
+    groups = config.prompts * ranks.world() * config.steps
+    rows = min(config.rows, config.prompts * config.group)
+    passes = config.prompts * config.group // rows  # forward and backward, a step and rank
+    trainer = PolicyTrainer(
+        model=model,
+        reward_funcs=[_total],  # type: ignore[list-item]
+        args=_arguments(folder, config, rows, passes, arena.seed),
+        processing_class=arena.codec.tokenizer,
+        train_dataset=Dataset.from_dict({"prompt": [str(n) for n in range(groups)]}),
+        rollout_func=arena.rollout,
+    )
+    trainer.replay_weight = config.replay_weight
+    return trainer
 
 
 def _arguments(

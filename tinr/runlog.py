@@ -32,6 +32,7 @@ METRIC_NAMES = {
     "rollout/length": "mean tokens of a completion, environment included",
     "rollout/entropy": "mean entropy of the policy, nats a token",
     "rollout/finished": "share of conversations that ended before the limit",
+    "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
     "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
 }
 GATES = ("document_to_token", "token_to_document", "token_to_schema")

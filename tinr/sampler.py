@@ -116,7 +116,7 @@ def generate(
         table.answer(running, respond, stops)
         fed = torch.from_numpy(table.last(alive)).to(device)
         running = ~table.over[alive]
-        if not running.any():
+        if not running.any() or table.step == longest:
             break
         if running.mean() < COMPACT_BELOW:
             alive, kept = alive[running], torch.from_numpy(running.nonzero()[0]).to(device)

@@ -196,3 +196,28 @@ def search(
         return
     for name, value in found.items():
         print(f"{name.replace('_', ' '):28} {value:,}")
+
+
+@app.command()
+def roundtrip(
+    tokens: Annotated[int, typer.Option(help="The least that is compared.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Of the conversations.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Random conversations through the sampler and the trainer; count every id that differs.
+
+    Exit code 1 where any does. Example: OMP_NUM_THREADS=1 tinr bench roundtrip --tokens 1000000
+    """
+    from tinr.bench import roundtrip as trip
+    from tinr.records import BadInput, GateFailed
+
+    if tokens < 1:
+        raise BadInput(f"--tokens {tokens}: give 1 or more")
+    found = trip.roundtrip(tokens, seed)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        for name, value in found.as_dict().items():
+            print(f"{name:22} {value:,}")
+    if found.errors:
+        raise GateFailed(f"{found.errors:,} ids, masks or sets were not trained as sampled")

@@ -13,6 +13,7 @@ from tinr.cli.options import (
     REGISTRY,
     AsJson,
     Checkpoint,
+    Constrained,
     Documents,
     RegistryFolder,
     rate_cells,
@@ -60,6 +61,7 @@ def evaluate_checkpoint(
             help="Groups of tools that count as one, as `catalogue check --groups` writes."
         ),
     ] = None,
+    constrained: Constrained = False,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -96,6 +98,7 @@ def evaluate_checkpoint(
             documents,
             prompt=prompt,
             same=same,
+            constrained=constrained,
         )
     rates = ev.by_split(found)
     summary = {
@@ -107,6 +110,8 @@ def evaluate_checkpoint(
         "cost": ev.costs(found),
         "unscorable": dict(chosen.left_out) | dict(found.unscorable),
     }
+    if constrained:
+        summary["constrained"] = {"stuck": sum(c.row.stuck for c in found.done)}
     if out is not None:
         _keep(out, chosen, found, summary)
     if as_json:

@@ -9,7 +9,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tinr.cli.options import REGISTRY, AsJson, Checkpoint, Documents, RegistryFolder
+from tinr.cli.options import (
+    REGISTRY,
+    AsJson,
+    Checkpoint,
+    Constrained,
+    Documents,
+    RegistryFolder,
+)
 
 COLOURS = {
     "think": "dim",
@@ -30,6 +37,7 @@ def call(
     query: Annotated[str, typer.Argument(help="What to ask.")],
     checkpoint: Checkpoint = "grpo@latest",
     documents: Documents = "none",
+    constrained: Constrained = False,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +56,10 @@ def call(
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     asked, prompt = [Query("call", query)], trained_prompt(card)
     with corpus_executor(catalogue) as executor:
-        found = evaluate(model, codec, asked, catalogue, executor, documents, prompt=prompt)
+        found = evaluate(
+            model, codec, asked, catalogue, executor, documents, prompt=prompt,
+            constrained=constrained,
+        )  # fmt: skip
     done = found.done[0]
     reply = done.reply
     if as_json:

@@ -10,6 +10,9 @@ Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or ph
 RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retrieved.")]
+Constrained = Annotated[
+    bool, typer.Option("--constrained", help="Inside the tags only tools, and fitting calls.")
+]
 REGISTRY = Path("runs/registry")
 
 
