@@ -6,6 +6,7 @@ tables      tables as data, and their form as JSON and Markdown
 rates       the summary's figures as tables: knowledge, calls, documents, change, time
 replies     what the model wrote, and what is wrong with it
 errors      replies counted: kinds of error, confusion between tools, format, tokens
+deficiencies  grades and deficiencies before and after calibration
 cases       the worst replies of every kind, with the whole conversation
 conversations  what a policy's log sampled of them, by step
 curves      the logs as series, and what is drawn of them

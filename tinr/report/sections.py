@@ -9,6 +9,7 @@ from tinr.registry import Card
 from tinr.report.cases import Kind, worst_cases
 from tinr.report.conversations import Moment, read_conversations
 from tinr.report.curves import Curve, curve_table, curves, read_logs, series_of, smoothed
+from tinr.report.deficiencies import changes_in_words, deficiency_tables, read_calibrated
 from tinr.report.errors import (
     confusion_table,
     cost_table,
@@ -107,6 +108,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
             tables=tuple(split_tables(summary)),
         ),
         *_errors(evaluations),
+        *_calibration(run / "registry"),
         _training(logs),
         Section(
             "conversations",
@@ -199,6 +201,20 @@ def _errors(evaluations: Sequence[Evaluated]) -> Iterable[Section]:
         f"Of every kind of error those that met least of the reference ({first}).",
         cases=tuple(worst_cases(last[0])) if last else (),
     )
+
+
+def _calibration(registry: Path) -> Iterable[Section]:
+    """Nothing where no checkpoint was calibrated: it is an optional phase."""
+    cards = read_calibrated(registry)
+    if cards:
+        yield Section(
+            "deficiencies",
+            "Deficiencies before and after calibration",
+            "What is wrong with replies, by rule, before and after each calibration from this "
+            "run's checkpoints. Every change is tested, paired by query.",
+            said=changes_in_words(cards),
+            tables=tuple(deficiency_tables(cards)),
+        )
 
 
 def _heat(evaluated: Evaluated) -> tuple[Chart, ...]:
