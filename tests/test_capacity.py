@@ -420,7 +420,8 @@ def test_exposures_count_as_enough_only_where_every_safe_cell_learned():
     cells = [
         *logistic_cells(),
         *(cell(load=0.3, right=share, exposures=e, seed=60 + e) for e, share in
-          ((12, 0.4), (48, 0.97), (96, 1.0))),
+          ((12, 0.4), (24, 1.0), (48, 0.97), (96, 1.0))),
+        cell(load=0.4, right=0.6, exposures=24, seed=99),  # one of two at 24 is not every one
     ]  # fmt: skip
     made = calibrate(cells, "made up", {})
     assert made is not None and made.exposures == 48

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from tinr.cells import write_lines
 from tinr.cli.main import app, guarded
+from tinr.intool import retention as retention_module
 from tinr.intool import study as study_module
 from tinr.intool.answers import recalls, text_of, write
 from tinr.intool.cells import Cell, read_cells
@@ -20,6 +22,7 @@ from tinr.intool.optimiser import StackOptimiser
 from tinr.intool.people import (
     ATTRIBUTES,
     BITS,
+    FORMS,
     NOTHING,
     PHRASINGS,
     QUESTIONS,
@@ -33,6 +36,7 @@ from tinr.intool.people import (
 )
 from tinr.intool.presets import PRESETS, Plan, Preset
 from tinr.intool.recipe import Budget, OptimiserRecipe, TrainRecipe
+from tinr.intool.retention import conversation as conversation_of
 from tinr.intool.search import next_width, smallest
 from tinr.intool.stack import (
     ASSISTANT,
@@ -53,6 +57,8 @@ from tinr.intool.table import markdown
 from tinr.intool.texts import conversation, draws, stacked, tabulate
 from tinr.intool.train import train_stack
 from tinr.records import BadInput
+from tinr.tokens import Codec
+from tinr.transcript import split_text
 
 PERSON = Person("Bela Tonik", {"born": "1999-02-03", "country": "Zum", "city": "Fod", "job": "x"})
 
@@ -476,6 +482,61 @@ def test_the_command_prints_the_study(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert json.loads(result.stdout)["curves"]["in_tool"][0]["status"] == "open"
     assert result.exit_code == 0
+
+
+# retention
+
+
+def test_a_fact_is_taught_as_an_answer_or_as_a_call_and_only_the_assistant_learns(tiny_tokenizer):
+    codec, fact = Codec(tiny_tokenizer), facts_of([PERSON])[0]
+    weight, tool = (conversation_of(fact, form, codec, 0) for form in FORMS)
+    for pieces in (weight, tool):
+        said = "".join(piece.text for piece in pieces if piece.learn)
+        assert "Born 1999-02-03" in said and "When was" not in said
+    called = "".join(piece.text for piece in tool if piece.learn)
+    assert '"born": "Bela Tonik"' in called and "<tool_call>" in called
+    shown = "".join(piece.text for piece in tool if not piece.learn)
+    assert "1999-02-03" in shown and "1999-02-03" not in "".join(
+        piece.text for piece in weight if not piece.learn
+    )
+
+
+def test_recall_is_of_the_value_or_of_what_the_call_returns(tiny_tokenizer, monkeypatch):
+    """Scripted replies: right, wrong, and none."""
+    codec, facts = Codec(tiny_tokenizer), facts_of(make_people(Town(4)))[:3]
+    said = {
+        "in_weight": [f"<response>Born {facts[0].value}</response>", "<response>no</response>", ""],
+        "in_tool": [
+            f'<tool_call>{{"token": "<<lookup>>", "parameters": {facts[0].query}}}</tool_call>',
+            '<tool_call>{"token": "<<lookup>>", "parameters": {"born": "Nobody"}}</tool_call>',
+            "<tool_call>{</tool_call>",
+        ],
+    }
+    for form in FORMS:
+        pieces = [split_text(text) for text in said[form]]
+        rows = [SimpleNamespace(ids=codec.encode(one)[0]) for one in pieces]
+        monkeypatch.setattr(retention_module, "generate", lambda *_, rows=rows, **__: rows)
+        assert retention_module.recalled(None, codec, form, facts) == [True, False, False]
+
+
+@pytest.mark.slow
+def test_retention_is_measured_against_the_base_once(tmp_path, monkeypatch):
+    rows = retention_module.run_retention("smoke", tmp_path)
+    assert [row["form"] for row in rows] == list(FORMS)
+    for row in rows:
+        assert 0 < row["measures"]["total_variation"]["value"] < 1
+        assert row["measures"]["divergence"]["value"] > 0
+        assert row["measures"]["choice_base"]["n"] == 300
+    assert rows[0]["measures"]["choice_base"] == rows[1]["measures"]["choice_base"]
+    assert "in weight | 8 " in (tmp_path / "retention.md").read_text()
+
+    def refuse(*_, **__):
+        raise AssertionError("a finished model was tuned again")
+
+    monkeypatch.setattr(retention_module, "_tune", refuse)
+    assert retention_module.run_retention("smoke", tmp_path) == rows
+    with pytest.raises(BadInput, match="no 'huge'"):
+        retention_module.run_retention("huge", tmp_path)
 
 
 def test_stacked_tables_keep_each_models_rows():

@@ -54,7 +54,7 @@ PRESETS = {
     "cpu": Preset(
         (
             *_grid({32: (50, 100, 150, 200), 48: (100, 200, 300), 64: (50, 100, 200, 400),
-                    96: (100, 300)}, epochs=64),
+                    96: (100, 200)}, epochs=64),
             Point(100, 64, 8), Point(100, 64, 16), Point(100, 64, 32), Point(100, 32, 192),
         ),
         longest=240, asked=200, base_tokens=300_000, vocabulary=1024, batch_tokens=2048,

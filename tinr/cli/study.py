@@ -82,12 +82,22 @@ def in_tool(
     minutes: Annotated[
         float | None, typer.Option(help="Time of this run; the preset's. Run it again to go on.")
     ] = None,
+    retention: Annotated[
+        bool, typer.Option("--retention", help="Instead: what either way does to a base's skills.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the smallest models that know their facts, or know how to look them up.
 
     Example: tinr study in-tool --preset cpu --out runs/in_tool
+    Example: tinr study in-tool --retention --preset cpu --out runs/in_tool
     """
+    if retention:
+        from tinr.intool.retention import run_retention
+
+        rows = run_retention(preset, out)
+        print(json.dumps(rows) if as_json else (out / "retention.md").read_text("utf-8"))
+        return
     from tinr.intool.study import run_study
 
     found = run_study(preset, out, seeds, threshold, dependence, minutes)
