@@ -63,18 +63,19 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(stack: torch.Tensor) -> torch.Tensor:
-    """The nearest orthogonal matrices, nearly: (K, m, n) -> (K, m, n).
+    """The nearest orthogonal matrices, nearly: (..., m, n) -> (..., m, n).
 
     Bfloat16 is enough for it, and taken where the machine is faster in it.
     """
     a, b, c = QUINTIC
     tall = stack.shape[-2] > stack.shape[-1]
     x = (stack.mT if tall else stack).to(torch.bfloat16 if use_bf16(None) else torch.float32)
-    x = x.contiguous() / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    x = x.flatten(0, -3).contiguous()
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(STEPS):
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    return (x.mT if tall else x).reshape(stack.shape)
 
 
 class MuonAdamW(torch.optim.Optimizer):
