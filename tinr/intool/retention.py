@@ -228,8 +228,8 @@ def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
     chance = next((row["measures"]["choice"].get("chance") for row in rows), None)
     if chance is not None:
         lines.append(
-            f"- Guessing would get {chance:.3f} of the choices: a base near that has no skill there "
-            "that could be lost."
+            f"- Guessing would get {chance:.3f} of the choices: a base near that has no skill in "
+            "them that could be lost."
         )
     if preset == "smoke":
         lines.append("- Preset smoke shows that everything runs; its figures mean nothing.")
