@@ -496,9 +496,8 @@ def test_a_fact_is_taught_as_an_answer_or_as_a_call_and_only_the_assistant_learn
     called = "".join(piece.text for piece in tool if piece.learn)
     assert '"born": "Bela Tonik"' in called and "<tool_call>" in called
     shown = "".join(piece.text for piece in tool if not piece.learn)
-    assert "1999-02-03" in shown and "1999-02-03" not in "".join(
-        piece.text for piece in weight if not piece.learn
-    )
+    assert "1999-02-03" in shown and "Born" not in shown  # the bare value comes back
+    assert "1999-02-03" not in "".join(piece.text for piece in weight if not piece.learn)
 
 
 def test_recall_is_of_the_value_or_of_what_the_call_returns(tiny_tokenizer, monkeypatch):

@@ -62,7 +62,8 @@ def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence
     """Parameters that `adapt` would let move, counted on a model without storage."""
     if config.what == "all":
         return model.num_parameters()
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nothing of this model is used but its sizes
         empty = AutoModelForCausalLM.from_config(model.config)
         adapt(empty, config, rows)
     return sum(p.numel() for p in empty.parameters() if p.requires_grad)
