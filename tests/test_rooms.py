@@ -43,6 +43,7 @@ LEVELS = (
         "teacher",
         "base",
         "choices",
+        "curriculum",
         "intool.people",
         "intool.recipe",
         "intool.cells",
