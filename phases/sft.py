@@ -3,18 +3,22 @@
 A trace's thought says what is needed, recalls the tool and its parameters from memory,
 and then calls. Loss on the assistant's tokens only. Several documents modes in one run.
 Alignment pairs and generic tasks are replayed: plain SFT erases phase 1 (docs/notebook.md).
+Easy queries may come before hard ones (`curriculum`; off unless set).
 A base that was never aligned can be warmed up with documents in its prompt, the usual way,
 to compare with: parent=base@latest catalogue=[...] documents={retrieved: 1}.
 Source: TInR-U, arXiv 2604.10788, phase 2.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tinr import ranks
 from tinr.catalogue import load_catalogue, read_queries
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
+from tinr.curriculum import Bucket, CurriculumConfig, buckets
 from tinr.model import grow
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
@@ -29,6 +33,7 @@ from tinr.replay import (
     unqueried_examples,
 )
 from tinr.retrieval import DocumentsConfig, Library
+from tinr.runlog import Beside
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 from tool_corpora.suites import training_queries
@@ -53,6 +58,7 @@ class SftConfig(PhaseConfig):
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
     unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
     replay: float = 0.15  # generic tasks, as a share of the traces' tokens
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tolerance: float = 0.01  # largest fall of each recall since phase 1
 
@@ -69,12 +75,19 @@ def run(config: SftConfig) -> Card:
     codec = Codec(tokenizer)
     library = Library(stage.catalogue, config.prompt, config.seed)
     queries, asked = draw_queries(config, stage)
-    batches = [
-        b for epoch in range(config.epochs) for b in _epoch(config, codec, library, asked, epoch)
+    order = buckets(asked, stage.catalogue, config.curriculum, config.seed)
+    parts = [
+        (number, part)
+        for epoch in range(config.epochs)
+        for number, part in _epoch(config, codec, library, order, epoch)
     ]
+    batches = [batch for _, part in parts for batch in part]
     with stage.log() as log:
+        if config.curriculum.borders:
+            log.beside = _pace(parts, order, config.training.accumulate * ranks.world())
         trained = stage.train(model, codec, batches, config.training, log)
-        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
+        metrics = {"curriculum": _taught(parts, order)} if config.curriculum.borders else {}
+        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries, metrics)
 
 
 def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
@@ -104,26 +117,82 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
     return queries
 
 
+Part = tuple[int, list[Batch]]  # number of a bucket, -1 for all of them; its batches in order
+
+
 def _epoch(
-    config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
-) -> list[Batch]:
-    examples = epoch_examples(config, codec, library, queries, epoch)
-    return make_batches(examples, config.training, config.seed + epoch, codec.pad)
+    config: SftConfig, codec: Codec, library: Library, order: Sequence[Bucket], epoch: int
+) -> list[Part]:
+    """The batches of an epoch, bucket after bucket where it goes from easy to hard."""
+    seed = config.seed + epoch
+    if len(order) > 1 and epoch >= config.curriculum.epochs:
+        queries = [query for bucket in order for query in bucket.queries]
+        examples = epoch_examples(config, codec, library, queries, epoch)
+        return [(-1, make_batches(examples, config.training, seed, codec.pad))]
+    parts = _bucket_examples(config, codec, library, [bucket.queries for bucket in order], epoch)
+    made = [make_batches(part, config.training, seed, codec.pad) for part in parts]
+    return list(enumerate(made))
 
 
 def epoch_examples(
-    config: SftConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
+    config: SftConfig, codec: Codec, library: Library, queries: Sequence[Query], epoch: int
 ) -> list[Example]:
-    """One epoch of traces with its replay."""
+    """One epoch of traces with its replay, in no order."""
+    return _bucket_examples(config, codec, library, [queries], epoch)[0]
+
+
+def _bucket_examples(
+    config: SftConfig,
+    codec: Codec,
+    library: Library,
+    order: Sequence[Sequence[Query]],
+    epoch: int,
+) -> list[list[Example]]:
+    """Each bucket's traces, and of what is replayed a share by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    traces = trace_examples(codec, library, queries, config.documents, rng)
-    pairs = [
+    made = [trace_examples(codec, library, some, config.documents, rng) for some in order]
+    replay = [
         example
         for _ in range(config.replay_pairs)
         for example in aligned_examples(codec, library.catalogue, config.mix, rng)
     ]
-    pairs += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-    return traces + pairs + generic_examples(codec, rng, config.replay * tokens_in(traces))
+    queries = [query for some in order for query in some]
+    replay += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
+    tokens = [tokens_in(part) for part in made]
+    replay += generic_examples(codec, rng, config.replay * sum(tokens))
+    if len(made) == 1:
+        return [made[0] + replay]
+    rng.shuffle(replay)
+    ends = [round(sum(tokens[: n + 1]) / sum(tokens) * len(replay)) for n in range(len(made))]
+    starts = [0, *ends[:-1]]
+    return [p + replay[a:b] for p, a, b in zip(made, starts, ends, strict=True)]
+
+
+def _pace(parts: Sequence[Part], order: Sequence[Bucket], share: int) -> Beside:
+    """Step -> which bucket it was trained on, and how hard that is. share: batches a step."""
+    numbers = [number for number, batches in parts for _ in batches]
+
+    def beside(step: int) -> Mapping[str, float]:
+        number = numbers[min(step * share, len(numbers)) - 1]
+        if number < 0:
+            return {}
+        return {"train/bucket": float(number), "train/difficulty": order[number].mean}
+
+    return beside
+
+
+def _taught(parts: Sequence[Part], order: Sequence[Bucket]) -> list[dict[str, float]]:
+    """What the card says of each bucket; batches of all epochs that kept the order."""
+    return [
+        {
+            "queries": len(bucket.queries),
+            "low": bucket.low,
+            "mean": bucket.mean,
+            "high": bucket.high,
+            "batches": sum(len(batches) for which, batches in parts if which == number),
+        }
+        for number, bucket in enumerate(order)
+    ]
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ LEVELS = (
         "teacher",
         "base",
         "choices",
+        "curriculum",
         "intool.people",
         "intool.recipe",
         "intool.cells",

@@ -22,6 +22,8 @@ METRIC_NAMES = {
     "train/learning_rate": "of the first parameter group",
     "train/grad_norm": "before clipping",
     "train/tokens": "real tokens trained on so far",
+    "train/bucket": "of the curriculum, the easiest is 0; only where one is set",
+    "train/difficulty": "mean of that bucket's queries, a share in [0, 1]",
     "preference/margin": "chosen less rejected side, mean log-probability a token, nats",
     "preference/accuracy": "share of pairs whose chosen side is the likelier one, a token",
     "reward/total": "mean total reward of the step's conversations",
@@ -35,6 +37,7 @@ METRIC_NAMES = {
     "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
     "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
 }
+Beside = Callable[[int], Mapping[str, float]]  # step -> what else a row of it says
 GATES = ("document_to_token", "token_to_document", "token_to_schema")
 GATE_PARTS = {  # keys of a gate in a card
     "value": "recall after the phase",
@@ -85,6 +88,7 @@ class RunLog:
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
             ) from error
         self.offset = 0  # added to every step: those of earlier rounds
+        self.beside: Beside | None = None  # asked at every row with a loss
         self._step = int(kept[-1]["step"]) if kept else 0  # the last one that was logged
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._wandb = _Wandb(self.path.parent, phase, config, wandb)
@@ -96,6 +100,8 @@ class RunLog:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row; an unlisted metric name is a programming error."""
+        if self.beside is not None and "train/loss" in values:
+            values = {**values, **self.beside(step)}
         unknown = set(values) - set(METRIC_NAMES)
         if unknown:
             raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown)}")

@@ -28,6 +28,14 @@ class Drawn:
 
 DRAWN = (
     Drawn("loss", "loss", "nats a token", {"loss": "train/loss"}),
+    Drawn("bucket", "bucket of the curriculum", "the easiest is 0", {"bucket": "train/bucket"}),
+    Drawn(
+        "difficulty",
+        "difficulty of the queries",
+        "mean of the bucket",
+        {"difficulty": "train/difficulty"},
+        share=True,
+    ),
     Drawn("margin", "margin of chosen sides", "nats a token", {"margin": "preference/margin"}),
     Drawn(
         "preferred",
