@@ -23,6 +23,7 @@ from phases.sft import load_queries
 from tinr import ranks
 from tinr.calibration.faults import Faults, counted
 from tinr.calibration.hard import hard_queries
+from tinr.calibration.model_judge import JudgeConfig, ModelJudge
 from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
 from tinr.calibration.search import Spent
 from tinr.cli.phase import main
@@ -42,7 +43,7 @@ from tinr.tokens import Codec
 from tinr.trainer import Trained
 
 QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked
-SEARCH = (*QUERIES, "search", "pairs", "executor")  # and what the first round finds
+SEARCH = (*QUERIES, "search", "pairs", "judge", "executor")  # and what the first round finds
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class CalibrateConfig(PhaseConfig):
     rounds: int = 1  # each searches with the policy that the one before made
     search: SearchConfig = field(default_factory=SearchConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)  # a model in the place of the rules
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
@@ -138,9 +140,10 @@ def _search(
         folder = shared_folder(config, stage, SEARCH)
         kept = shared_folder(config, stage) / "hard.json"
     hard = hard_queries(model, codec, library, queries, config.hardest, kept)
+    graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
-        config.seed + 1000 * number,
+        config.seed + 1000 * number, graded,
     )  # fmt: skip
 
 

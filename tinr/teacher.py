@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,41 @@ async def _ask_all(
             await client.close()
 
 
+def ask_each(
+    conversations: Sequence[list[dict[str, str]]], config: TeacherConfig, spent: Spent
+) -> list[str | None]:
+    """The answer to each conversation, None after its last attempt has failed.
+
+    BadInput where the endpoint refuses the key or does not know the model.
+    """
+
+    async def ask() -> list[str | None]:
+        client = _client(config)
+        gate, pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
+        asked = [
+            asyncio.ensure_future(_ask(client, messages, config, gate, pace, spent))
+            for messages in conversations
+        ]
+        try:
+            return await asyncio.gather(*asked)
+        finally:
+            for one in asked:  # where one was refused
+                one.cancel()
+            await client.close()
+
+    return asyncio.run(ask())
+
+
+def check_client() -> None:
+    """BadInput where the package that asks is missing."""
+    if find_spec("openai") is None:
+        raise BadInput("a teacher needs the openai package; pip install 'tinr[teacher]'")
+
+
 def _client(config: TeacherConfig) -> Any:
-    try:
-        from openai import AsyncOpenAI
-    except ImportError as error:
-        raise BadInput("a teacher needs the openai package; pip install 'tinr[teacher]'") from error
+    check_client()
+    from openai import AsyncOpenAI
+
     # attempts are counted here, because a stream that is cut off must be asked for again too
     return AsyncOpenAI(
         base_url=config.endpoint,

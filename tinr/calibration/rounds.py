@@ -11,6 +11,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr.calibration.faults import FAULTS, Faults, fault_values, faults_of
+from tinr.calibration.model_judge import ModelJudge
 from tinr.calibration.pairs import sibling_pairs
 from tinr.calibration.search import Spent, search
 from tinr.catalogue import Catalogue
@@ -45,11 +46,13 @@ def gather_pairs(
     pairs_config: PairsConfig,
     folder: Path,
     seed: int,
+    graded: ModelJudge | None = None,
 ) -> Gathered:
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
     Each chunk's pairs are written to `folder`; a killed round reads them there again, and so does
-    a round that trains on the same search by another loss. The model is put into eval mode.
+    a round that trains on the same search by another loss. graded: who judges replies (None: the
+    rules). The model is put into eval mode.
     """
     model.eval()
     pairs: list[Pair] = []
@@ -62,8 +65,11 @@ def gather_pairs(
                 prompts = make_prompts(codec, some, [()] * len(some))
                 began = time.monotonic()
                 trees, spent = search(
-                    model, codec, some, prompts, catalogue, executor, search_config, seed + start
-                )
+                    model, codec, some, prompts, catalogue, executor, search_config, seed + start,
+                    graded=graded,
+                )  # fmt: skip
+                if graded is not None:
+                    spent.asked, spent.unanswered = graded.counts()
                 spent.seconds = round(time.monotonic() - began, 1)
                 rows = [vars(pair) for pair in sibling_pairs(trees, catalogue, pairs_config)]
                 write_text(kept, json.dumps({"spent": vars(spent), "pairs": rows}))

@@ -8,7 +8,7 @@ Source: iTool, arXiv 2501.09766; selection as in PUCT, with mean values.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel
@@ -25,6 +25,7 @@ from tinr.tokens import Codec
 from tinr.transcript import parse
 
 ROWS = 192  # in one batch of the sampler
+Judge = Callable[[Sequence[tuple[Reply, Query]]], list[Verdict]]  # of finished replies
 
 
 class _Every(frozenset):
@@ -82,12 +83,16 @@ class Spent:
     nodes: int = 0
     tokens: int = 0  # that the model wrote, completions included
     seconds: float = 0.0  # where they were taken
+    asked: int = 0  # replies that a model was to grade
+    unanswered: int = 0  # of them, whose grade is the rules' all the same
 
     def add(self, other: "Spent") -> None:
         """Count what another search cost as well."""
         self.nodes += other.nodes
         self.tokens += other.tokens
         self.seconds += other.seconds
+        self.asked += other.asked
+        self.unanswered += other.unanswered
 
 
 def search(
@@ -100,12 +105,18 @@ def search(
     config: SearchConfig,
     seed: int = 0,
     rows: int = ROWS,
+    graded: Judge | None = None,
 ) -> tuple[list[Tree], Spent]:
     """A tree for each query after `config.iterations` expansions, documents mode none.
 
-    rows: fragments or replies that are written together, of all trees.
+    rows: fragments or replies that are written together, of all trees. graded: who judges
+    replies (None: the rules).
     """
-    forest = _Forest(model, codec, catalogue, executor, config, rows)
+
+    def by_rule(replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
+        return [judge(reply, query, catalogue) for reply, query in replies]
+
+    forest = _Forest(model, codec, catalogue, executor, config, rows, graded or by_rule)
     trees = [
         Tree(query, tuple(prompt), Node((), Environment(codec, catalogue, executor, "none")))
         for query, prompt in zip(queries, prompts, strict=True)
@@ -158,6 +169,7 @@ class _Forest:
     executor: Executor
     config: SearchConfig
     rows: int
+    graded: Judge
     spent: Spent = field(default_factory=Spent)
 
     def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
@@ -245,11 +257,13 @@ class _Forest:
             )  # fmt: skip
             rows = dict(zip(going, made, strict=True))
             self.spent.tokens += sum(sum(row.mask) for row in made)
-        for number, (tree, node) in enumerate(chunk):
+        for number, (_, node) in enumerate(chunk):
             rooms[number].finish([*node.ids, *(rows[number].ids if number in rows else [])])
             node.reply = parse(rooms[number].spoken)
-            node.verdict = judge(node.reply, tree.query, self.catalogue)
-            back_up(node, node.verdict.worth)
+        verdicts = self.graded([(n.reply, t.query) for t, n in chunk if n.reply is not None])
+        for (_, node), verdict in zip(chunk, verdicts, strict=True):
+            node.verdict = verdict
+            back_up(node, verdict.worth)
 
 
 def _copied(room: Environment) -> Environment:

@@ -1,0 +1,150 @@
+"""A model that grades replies in the place of the rules, behind an OpenAI-compatible endpoint.
+
+It is shown the conversation, the tools' documents, the reference and the reply, is given the five
+criteria and the four grades, and its grade takes the place of the rule's; the criteria stay the
+rule's. What the rules are sure of is not asked: a reply that is exactly right, one that is
+malformed, and queries that expect no call. Nothing that the endpoint does ends a search: a reply
+without a readable grade keeps the rule's, which is said once and counted.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinr.calibration.faults import GRADES
+from tinr.calibration.judge import Verdict, is_malformed, judge
+from tinr.catalogue import Catalogue, describe
+from tinr.records import BadInput, Call, Query, Reply
+from tinr.teacher import Spent, TeacherConfig, ask_each, check_client
+
+PROMPT = """You grade how an assistant called tools. You are given the conversation, the documents \
+of the tools, the reference calls, and the calls of the assistant. Weigh five things: the names of \
+the tools; how many parameters are given; the names of the parameters; their values and types; and \
+how near in meaning what differs is to the reference. The grades:
+excellent: all five are right; what differs in writing means the same
+acceptable: tools and parameters are right, and values are off but near in meaning
+fair: about half of it is right
+poor: less than that
+
+Answer with one JSON object and nothing else: {"reason": "one sentence", "grade": "fair"}"""
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Whom to ask; off without an endpoint."""
+
+    endpoint: str = ""  # base URL, such as http://localhost:8000/v1
+    model: str = ""
+    key: str = "OPENAI_API_KEY"  # the environment variable that holds the key
+    in_flight: int = 8  # requests at once, at most
+    attempts: int = 3  # at one request, with growing pauses
+    pause: float = 1.0  # seconds before the second attempt; doubled each time
+    timeout: float = 60.0  # seconds for one request
+    longest: int = 256  # tokens of an answer
+
+    def __post_init__(self) -> None:
+        if bool(self.endpoint) != bool(self.model):
+            raise BadInput("judge: an endpoint and a model belong together; give both or neither")
+        for name in ("in_flight", "attempts"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"judge.{name}={getattr(self, name)}: give at least 1")
+
+
+class ModelJudge:
+    """Verdicts whose grades are a model's. BadInput where the openai package is missing."""
+
+    def __init__(self, catalogue: Catalogue, config: JudgeConfig):
+        check_client()
+        self._catalogue = catalogue
+        self._config = TeacherConfig(
+            config.endpoint, config.model, config.key, in_flight=config.in_flight,
+            attempts=config.attempts, pause=config.pause, timeout=config.timeout,
+            temperature=0.0, longest=config.longest,
+        )  # fmt: skip
+        self._known: dict[str, str] = {}  # what was asked -> its grade
+        self._off = self._warned = False
+        self._asked = self._unanswered = 0
+
+    def __call__(self, replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
+        """The verdict on each reply to its query."""
+        verdicts = [judge(reply, query, self._catalogue) for reply, query in replies]
+        open_ = {
+            place: json.dumps(messages(reply, query, self._catalogue))
+            for place, (reply, query) in enumerate(replies)
+            if query.calls and verdicts[place].grade != "excellent" and not is_malformed(reply)
+        }
+        self._ask([text for text in dict.fromkeys(open_.values()) if text not in self._known])
+        self._asked += len(open_)
+        for place, text in open_.items():
+            grade: Any = self._known.get(text)
+            if grade is None:
+                self._unanswered += 1
+            else:
+                verdicts[place] = replace(verdicts[place], grade=grade)
+        return verdicts
+
+    def counts(self) -> tuple[int, int]:
+        """Replies that were to be graded since the last time, and how many kept the rule's."""
+        found = self._asked, self._unanswered
+        self._asked = self._unanswered = 0
+        return found
+
+    def _ask(self, texts: Sequence[str]) -> None:
+        if not texts or self._off:
+            return
+        try:
+            answers = ask_each([json.loads(text) for text in texts], self._config, Spent())
+        except BadInput as error:  # the endpoint refuses the key or does not know the model
+            self._off = True
+            self._warn(str(error))
+            return
+        grades = [read_grade(answer) for answer in answers]
+        self._known |= {t: g for t, g in zip(texts, grades, strict=True) if g is not None}
+        if None in grades:
+            self._off = not any(answers)  # gone: do not wait for it at every reply
+            self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            print(
+                f"warning: {self._config.endpoint}: {reason}; the rules grade what it leaves",
+                file=sys.stderr,
+            )
+        self._warned = True
+
+
+def read_grade(answer: str | None) -> str | None:
+    """The grade that an answer states in its JSON object; None where it states none."""
+    begin = (answer or "").find("{")
+    if answer is None or begin < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(answer, begin)
+    except (ValueError, RecursionError):
+        return None
+    grade = value.get("grade") if isinstance(value, dict) else None
+    return grade if isinstance(grade, str) and grade in GRADES else None
+
+
+def messages(reply: Reply, query: Query, catalogue: Catalogue) -> list[dict[str, str]]:
+    """What the model is asked."""
+    names = dict.fromkeys(call.name for call in (*query.calls, *reply.calls))
+    shown = [describe(catalogue.by_name[n]) for n in names if n in catalogue.by_name]
+    said = {
+        "conversation": [
+            *({"role": m.role, "content": m.content} for m in query.history),
+            {"role": "user", "content": query.text},
+        ],
+        "documents": dict(zip((n for n in names if n in catalogue.by_name), shown, strict=True)),
+        "reference_calls": [_plain(call) for call in query.calls],
+        "assistant_calls": [_plain(call) for call in reply.calls],
+        "assistant_answer": reply.response,
+    }
+    content = json.dumps(said, ensure_ascii=False, default=str)
+    return [{"role": "system", "content": PROMPT}, {"role": "user", "content": content}]
+
+
+def _plain(call: Call) -> dict[str, Any]:
+    return {"name": call.name, "arguments": dict(call.arguments)}
