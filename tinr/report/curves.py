@@ -55,7 +55,11 @@ DRAWN = (
         "groups",
         "groups and endings",
         "share",
-        {"flat groups": "rollout/flat_groups", "finished": "rollout/finished"},
+        {
+            "flat groups": "rollout/flat_groups",
+            "finished": "rollout/finished",
+            "stuck": "rollout/stuck",
+        },
         share=True,
     ),
     Drawn("length", "length of a completion", "tokens", {"length": "rollout/length"}),
