@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests; options go to pytest.
+# All tests, a process for each core; options go to pytest (-n 0: in one process).
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
-exec python -m pytest "$@"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec python -m pytest -n "$(nproc)" --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"

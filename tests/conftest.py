@@ -68,6 +68,12 @@ CITY = ToolDoc(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
     """Three hand-written tools: circle_area, length_convert and city.find."""

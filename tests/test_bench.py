@@ -3,15 +3,16 @@
 from dataclasses import replace
 from typing import get_args
 
+import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tinr.bench import catalogue as bench
-from tinr.bench import rollouts, training
+from tinr.bench import rollouts, scaling, training
 from tinr.bench.prompt_cost import measure_costs, plot_costs
-from tinr.catalogue import load_catalogue
+from tinr.catalogue import Catalogue, load_catalogue
 from tinr.packing import Example, collate
-from tinr.records import DocumentsMode, Query
+from tinr.records import BadInput, DocumentsMode, Query
 from tinr.tokens import IGNORE
 
 
@@ -82,3 +83,32 @@ def test_both_samplers_write_the_same_greedy_completions(codec):
     found = rollouts.measure_rollouts(model, codec, queries, group=2, longest=12, repeats=1)
     assert found.same_greedy == found.prompts == 3
     assert found.ours > 0 and found.usual > 0 and 0 < found.our_length <= 12
+
+
+def test_a_power_law_is_found_and_its_interval_holds_it():
+    sizes = (10, 100, 1_000)
+    law = scaling.fit_law("x", "things", sizes, [0.5 * n**0.75 for n in sizes])
+    assert (law.exponent, round(law.factor, 6)) == (0.75, 0.5)
+    assert law.low <= 0.75 <= law.high and law.high - law.low < 0.01
+    noisy = scaling.fit_law("x", "things", sizes, [1.0, 30.0, 20.0])
+    assert noisy.low < 0 < noisy.exponent < noisy.high  # two decades of noise say little
+    with pytest.raises(BadInput, match="a law needs 3"):
+        scaling.fit_law("x", "things", [10, 10, 20], [1.0, 1.0, 2.0])
+
+
+def test_time_is_measured_by_tools_model_and_group(monkeypatch, tmp_path):
+    few = replace(training.CONFIG, batch_tokens=256, row_tokens=256, compile=False)
+    monkeypatch.setattr(training, "CONFIG", few)
+    settings = {"TOOLS": (4, 8, 16, 99_999), "HIDDEN": (64, 128, 192), "GROUPS": (2, 3, 4),
+                "PROMPTS": 1, "WRITTEN": 4, "STEPS": 2}  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setattr(scaling, name, value)
+    laws = scaling.measure_scaling(load_catalogue("fieldkit"), steps=5, repeats=1)
+    assert [law.of for law in laws] == ["tools", "parameters", "conversations of a prompt"]
+    assert laws[0].sizes == (4, 8, 16) and laws[2].sizes == (2, 3, 4)
+    assert all(seconds > 0 for law in laws for seconds in law.seconds)
+    assert laws[0].exponent > 0.3  # four times the documents are never as quick
+    scaling.plot_laws(laws, tmp_path / "laws.svg")
+    assert "an epoch of alignment" in (tmp_path / "laws.svg").read_text()
+    with pytest.raises(BadInput, match="16 are needed"):
+        scaling.measure_scaling(Catalogue(load_catalogue("fieldkit").tools[:8]))

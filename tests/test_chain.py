@@ -1,14 +1,19 @@
 """The whole job at its smallest, through the command line, twice; and what may go wrong."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from transformers.utils import logging
 
+from tinr.cli.main import app, guarded
 from tinr.registry import Registry
 from tinr.runlog import read_log
 
@@ -17,7 +22,20 @@ PHASES = ("base", "align", "sft", "grpo")
 
 
 def tinr(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the program as a user would; the exit code is asserted."""
+    """Run the program as a user would, in this process; the exit code is asserted."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        patch.dict(os.environ, COLUMNS="200"),
+    ):
+        found = guarded(lambda: app(words, standalone_mode=False))
+    return checked(subprocess.CompletedProcess(words, found, out.getvalue(), err.getvalue()), code)
+
+
+def tinr_alone(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "tinr.cli.main", *words],
         cwd=cwd,
@@ -25,16 +43,28 @@ def tinr(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[s
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "200"},
     )
+    return checked(done, code)
+
+
+def checked(done: subprocess.CompletedProcess[str], code: int) -> subprocess.CompletedProcess[str]:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_bars_of_others():
+    """As the program has it: the variable for that is read when transformers is imported."""
+    logging.disable_progress_bar()
+    yield
+    logging.enable_progress_bar()
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:
     """A folder in which the smoke quickstart has run."""
     folder = tmp_path_factory.mktemp("work")
-    tinr("quickstart", "--preset", "smoke", "--out", "run", cwd=folder)
+    tinr_alone("quickstart", "--preset", "smoke", "--out", "run", cwd=folder)
     return folder
 
 

@@ -101,7 +101,7 @@ def test_a_search_counts_its_grades(grown, catalogue, monkeypatch):
         seen.append(len(replies))
         return [judge(reply, query, catalogue) for reply, query in replies]
 
-    trees, spent = search(
+    trees, _ = search(
         random_model(codec), codec, [AREA], make_prompts(codec, [AREA], [()]), catalogue,
         Executor(catalogue, {}), SearchConfig(fragment=8, completion=8, iterations=2),
         graded=graded,

@@ -267,19 +267,21 @@ def _pad(examples: Sequence[Example], pad: int) -> Batch:
 
 def _ours(given: Set, steps: int) -> list[Speed]:
     """`tinr.training` as the phases call it, with AdamW as the padded loop has, and with Muon."""
+    return [our_speed(given, steps, name) for name in ("adamw", "muon")]
+
+
+def our_speed(given: Set, steps: int, optimiser: str) -> Speed:
+    """Our trainer over so many steps, after those that are not counted."""
     batches = make_batches(given.examples, CONFIG, 0, given.codec.pad)[: steps + WARM]
-    found = []
-    for name in ("adamw", "muon"):
-        config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, name=name))  # type: ignore[arg-type]
-        with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "bench", {}) as log:
-            model = copy.deepcopy(given.model)
-            train(model, given.codec.tokenizer, batches, config, 0, log, f"tinr, {name}")
-            rows = [json.loads(line) for line in log.path.read_text().splitlines()]
-        at = {row["step"]: row["seconds"] for row in rows if "train/loss" in row}
-        counted = batches[WARM : max(at)]
-        seconds = at[max(at)] - at[WARM]
-        found.append(_speed(f"tinr's trainer, {name}", given.model, counted, seconds))
-    return found
+    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, name=optimiser))
+    with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "bench", {}) as log:
+        model = copy.deepcopy(given.model)
+        train(model, given.codec.tokenizer, batches, config, 0, log, f"tinr, {optimiser}")
+        rows = [json.loads(line) for line in log.path.read_text().splitlines()]
+    at = {row["step"]: row["seconds"] for row in rows if "train/loss" in row}
+    counted = batches[WARM : max(at)]
+    seconds = at[max(at)] - at[WARM]
+    return _speed(f"tinr's trainer, {optimiser}", given.model, counted, seconds)
 
 
 def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: float) -> Speed:

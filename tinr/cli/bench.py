@@ -76,6 +76,50 @@ def training(
 
 
 @app.command()
+def scaling(
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(help="Catalogue folders or files, of 1,000 tools or more; default: made."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=5, help="Steps that are counted, after 5.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How time grows with tools, model and group: points, and exponents of power laws.
+
+    Example: tinr bench scaling --tools my_tools/tools.jsonl --plot scaling.svg
+    """
+    from random import Random
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinr.bench.catalogue import made_documents
+    from tinr.bench.scaling import TOOLS, measure_scaling, plot_laws
+    from tinr.bench.training import catalogue_of
+    from tinr.catalogue import Catalogue
+
+    made = None if tools else Catalogue(tuple(made_documents(max(TOOLS), Random(0))))
+    found = measure_scaling(made or catalogue_of(tools or []), steps, repeats)
+    if plot is not None:
+        plot_laws(found, plot)
+    if as_json:
+        print(json.dumps([asdict(law) for law in found]))
+        return
+    table = Table("time of", "by", "sizes", "seconds", "exponent (95 %)")
+    for law in found:
+        table.add_row(
+            law.what,
+            law.of,
+            ", ".join(f"{size:,}" for size in law.sizes),
+            ", ".join(f"{seconds:.3g}" for seconds in law.seconds),
+            f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})",
+        )
+    Console().print(table)
+
+
+@app.command()
 def rollouts(
     checkpoint: Annotated[
         str, typer.Option(help="Policy: id, tag or phase@latest.")
