@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What calibration gains (docs/evaluation.md): all variants for each seed given (0 1 2), each in a
+# What calibration gains (docs/calibration.md): all variants for each seed given (0 1 2), each in a
 # run of its own, then compared over the seeds: on all queries, and on those with several calls.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
