@@ -30,6 +30,7 @@ from tinr.cli.phase import main
 from tinr.config import PairsConfig, PreferenceConfig, SearchConfig, TrainingConfig
 from tinr.executor import Executor, ExecutorConfig, corpus_executor
 from tinr.files import write_text
+from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.preference import train_preference
@@ -78,6 +79,7 @@ def run(config: CalibrateConfig) -> Card:
     if config.rounds > 1 and ranks.world() > 1:
         raise BadInput("rounds: on several ranks run one round a command: rounds=1")
     model, tokenizer = stage.load()
+    to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
     held, asked = queries[: config.held], queries[config.held :]

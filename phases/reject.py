@@ -19,6 +19,7 @@ from tinr.calibration.rounds import changes, measure
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.executor import ExecutorConfig, corpus_executor
+from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
 from tinr.records import GateFailed, Query
@@ -54,6 +55,7 @@ def run(config: RejectConfig) -> Card:
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
+    to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
     held, asked = queries[: config.held], queries[config.held :]

@@ -13,6 +13,7 @@ from tinr.base.tasks import EASY, HARD, make_task
 from tinr.bases import BaseConfig, build_base, import_base
 from tinr.catalogue import load_catalogue, write_jsonl
 from tinr.english import held_out_sentences, train_sentences
+from tinr.model import to_accelerator
 from tinr.pairs import PairMix
 from tinr.registry import Registry
 from tinr.tokens import FRAMES, IGNORE
@@ -108,3 +109,16 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
     )
     assert card.base_model.endswith("qwen") and card.base_hash == base.base_hash
     assert card.tokens > 500
+
+
+@pytest.mark.parametrize(("free", "moved"), [(2.0, True), (1.2, False)])
+def test_a_model_goes_to_the_accelerator_where_it_fits(monkeypatch, free, moved):
+    """There is none here: what the driver would say is played."""
+    model = torch.nn.Linear(4, 4)
+    size = 4 * 20
+    places: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free * size, 10 * size))
+    monkeypatch.setattr(model, "to", lambda place: places.append(place) or model)
+    assert to_accelerator(model) is model
+    assert places == (["cuda"] if moved else [])

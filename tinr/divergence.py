@@ -134,6 +134,7 @@ def shifts_of(
     for batch in _sequences(model, rows):
         given = [rows[i] for i in batch]
         was, now = _logits(base, given, codec.pad), _logits(model, given, codec.pad)
+        was = was.to(now.device)  # one of the two may have had no room beside the other
         for place, i in enumerate(batch):
             here = slice(len(prompts[i]) - 1, len(rows[i]) - 1)
             found[i] = shift(was[place, here], now[place, here], kept, tools)

@@ -17,6 +17,7 @@ from tinr.tokens import Codec, grow_tokenizer, token_of
 
 Initialisation = Literal["name_mean", "document", "random"]
 ToolsAs = Literal["tokens", "names"]
+ROOM = 1.3  # times its weights is what a model that is not trained needs of an accelerator
 
 
 def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
@@ -36,6 +37,15 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
             "give a local folder or a hub name"
         ) from error
     return model, checked_tokenizer(tokenizer, source)
+
+
+def to_accelerator(model: PreTrainedModel) -> PreTrainedModel:
+    """The model on this process's accelerator, where there is one with room for it to read and
+    write; else where it is."""
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    if not torch.cuda.is_available() or torch.cuda.mem_get_info()[0] < ROOM * size:
+        return model
+    return model.to("cuda")  # type: ignore[arg-type]
 
 
 def checked_tokenizer(tokenizer: Any, source: str | Path) -> Any:

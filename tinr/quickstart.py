@@ -27,12 +27,10 @@ from tinr.evaluate import (
 )
 from tinr.executor import corpus_executor
 from tinr.knowledge import knowledge_summary
-from tinr.model import load
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.report import print_table, write_report
-from tinr.stage import open_checkpoint
-from tinr.tokens import Codec
+from tinr.stage import open_checkpoint, open_model
 from tool_corpora.suites import SUITES, splits
 
 PRESETS = Path(__file__).parent / "presets"
@@ -150,9 +148,9 @@ def _knowledge(cards: Mapping[str, Card], paths: Paths) -> dict[str, Any]:
     """What the last checkpoint knows beyond recall, and what all of it cost the base's skills."""
     registry = Registry(paths.registry)
     _, model, codec, catalogue = open_checkpoint(registry, cards["grpo"].id)
-    base, tokenizer = load(registry.open(cards["base"].id)[1])
+    base, base_codec = open_model(registry.open(cards["base"].id)[1])
     known = knowledge_summary(model, codec, catalogue, splits())
-    tax = tax_summary(base, Codec(tokenizer), model, codec)
+    tax = tax_summary(base, base_codec, model, codec)
     return {"knowledge": {"grpo": known}, "tax": {"grpo": tax}}
 
 

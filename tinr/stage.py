@@ -18,7 +18,7 @@ from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
 from tinr.config import TrainableConfig, TrainingConfig, as_dict
 from tinr.metrics import Rate
-from tinr.model import load
+from tinr.model import load, to_accelerator
 from tinr.packing import Batch
 from tinr.probe import probe
 from tinr.records import BadInput, GateFailed, Query
@@ -278,10 +278,9 @@ def open_catalogue(registry: Registry, ref: str) -> tuple[Card, Path, Catalogue]
 
 
 def open_model(folder: Path) -> tuple[PreTrainedModel, Codec]:
-    """The model, in eval mode, and the codec of a checkpoint's folder."""
+    """The model, in eval mode, on an accelerator where it fits, and the codec of a folder."""
     model, tokenizer = load(folder)
-    model.eval()
-    return model, Codec(tokenizer)
+    return to_accelerator(model).eval(), Codec(tokenizer)
 
 
 def _gate(rate: Rate, least: float | None) -> dict[str, Any]:

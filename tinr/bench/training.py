@@ -35,7 +35,7 @@ from tinr.catalogue.importing import import_tools
 from tinr.catalogue.load import document_from
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.layers import compiled, products, use_bf16
-from tinr.model import grow
+from tinr.model import grow, to_accelerator
 from tinr.optimiser import make_optimiser
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
@@ -137,6 +137,7 @@ def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0)
     heads = max(1, hidden // 64)
     model: Any = new_model(BaseConfig(hidden=hidden, heads=heads, seed=seed), tokenizer)
     grow(model, tokenizer, catalogue, "name_mean", seed)
+    to_accelerator(model)
     codec = Codec(tokenizer)
     rng = Random(seed)
     examples: list[Example] = []
@@ -242,15 +243,23 @@ def _loop(
     with within:
         for number, batch in enumerate(batches):
             if number == WARM:
-                began = time.perf_counter()
+                began = _now(model)
+            batch = {name: value.to(model.device) for name, value in batch.items()}
             with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16(None)):
                 value = loss(batch)
             value.backward()
             clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad()
-        seconds = time.perf_counter() - began
+        seconds = _now(model) - began
     return _speed(name, model, batches[WARM:], seconds)
+
+
+def _now(model: PreTrainedModel) -> float:
+    """The time at which all that was asked of the model's device is done."""
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _pad(examples: Sequence[Example], pad: int) -> Batch:
@@ -335,11 +344,9 @@ def _matrix_rate(model: PreTrainedModel, repeats: int) -> float:
         right = torch.randn(b, a, device=model.device, dtype=kind)
         taken = []
         for _ in range(WARM + 3 * repeats):
-            began = time.perf_counter()
+            began = _now(model)
             torch.nn.functional.linear(left, right)
-            if left.is_cuda:
-                torch.cuda.synchronize()
-            taken.append(time.perf_counter() - began)
+            taken.append(_now(model) - began)
         work += count * 2.0 * rows * a * b
         seconds += count * median(taken[WARM:])
     return work / seconds

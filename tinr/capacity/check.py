@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from transformers import PreTrainedModel
 
 from tinr import ranks
@@ -13,13 +12,13 @@ from tinr.capacity.calibration import read_calibration
 from tinr.capacity.plan import Moving, Plan, Practice, make_plan
 from tinr.catalogue import Catalogue
 from tinr.config import TrainableConfig
+from tinr.model import to_accelerator
 from tinr.pairs import PairMix
 from tinr.records import GateFailed
 from tinr.tokens import Codec
 from tinr.trainable import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
-ROOM = 1.3  # times its weights is what a model that reads needs of an accelerator
 TARGET = 0.95  # the recall that is wanted where no gate asks for one
 WORDS = {"all": "all weights", "lora": "adapters of rank {}", "rows": "new rows"}
 
@@ -38,13 +37,9 @@ def weigh(
 
 def _read(model: PreTrainedModel, codec: Codec, catalogue: Catalogue, seed: int) -> Bits:
     """On an accelerator where the model fits beside what may be there; it comes back from it."""
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    if not torch.cuda.is_available() or torch.cuda.mem_get_info()[0] < ROOM * size:
-        return count_bits(catalogue, model, codec, READ, seed)
     place = model.device
     try:
-        model.to("cuda")  # type: ignore[arg-type]
-        return count_bits(catalogue, model, codec, READ, seed)
+        return count_bits(catalogue, to_accelerator(model), codec, READ, seed)
     finally:
         model.to(place)  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ from tinr.capacity.check import moving_of
 from tinr.capacity.plan import Plan, Practice, make_plan
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.config import TrainableConfig, TrainingConfig
-from tinr.model import grow, load
+from tinr.model import grow, load, to_accelerator
 from tinr.pairs import PairMix
 from tinr.records import BadInput
 from tinr.registry import Registry
@@ -36,7 +36,7 @@ def inquire(
     known = read_calibration(calibration or SHIPPED)
     tools = load_catalogue(catalogue)
     model, tokenizer = load(_place(base, registry))
-    bits = count_bits(tools, model, Codec(tokenizer), read, seed)
+    bits = count_bits(tools, to_accelerator(model), Codec(tokenizer), read, seed)
     grow(model, tokenizer, tools)
     codec, training = Codec(tokenizer), TrainingConfig()
     moving = moving_of(model, trainable, list(codec.markup.values()))

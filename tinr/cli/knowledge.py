@@ -75,16 +75,15 @@ def tax_checkpoint(
     Example: tinr tax --checkpoint grpo@latest
     """
     from tinr.ability import tax_summary
-    from tinr.model import load
     from tinr.registry import Registry
-    from tinr.tokens import Codec
+    from tinr.stage import open_model
 
     texts = read_texts(text) if text is not None else []
     shelf = Registry(registry)
     card, folder = shelf.open(checkpoint)
     root, root_folder = shelf.open(base or shelf.lineage(card.id)[0].id)
-    (model, tokenizer), (first, first_tokenizer) = load(folder), load(root_folder)
-    found = tax_summary(first, Codec(first_tokenizer), model, Codec(tokenizer), texts, seed)
+    (model, codec), (first, first_codec) = open_model(folder), open_model(root_folder)
+    found = tax_summary(first, first_codec, model, codec, texts, seed)
     if as_json:
         print(json.dumps({"checkpoint": card.id, "base": root.id, "tax": found}))
         return

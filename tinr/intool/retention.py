@@ -43,6 +43,7 @@ from tinr.records import BadInput, Call
 from tinr.registry import Registry
 from tinr.runlog import RunLog
 from tinr.sampler import generate
+from tinr.stage import open_model
 from tinr.tokens import Codec, Piece
 from tinr.traces import render_turns
 from tinr.training import train
@@ -130,7 +131,7 @@ def _base(size: Size, out: Path, seed: int) -> tuple[str, Path]:
 
 def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: Path) -> Kept:
     began = time.monotonic()
-    (base, base_tokenizer), (model, tokenizer) = load(folder), load(folder)
+    (base, base_codec), (model, tokenizer) = open_model(folder), load(folder)
     codec, people = Codec(tokenizer), make_people(town)
     facts = facts_of(people)
     config = TrainingConfig(OptimiserConfig(name="muon", learning_rate=size.rate),
@@ -148,7 +149,7 @@ def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: 
         model = train(model, tokenizer, batches, config, town.seed, log, title).model
     model.eval()
     hits = recalled(model, codec, form, facts)
-    taxed = tax_summary(base, Codec(base_tokenizer), model, codec, seed=town.seed)
+    taxed = tax_summary(base, base_codec, model, codec, seed=town.seed)
     return Kept(
         form=form,
         facts=town.facts,
