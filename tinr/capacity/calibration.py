@@ -1,7 +1,7 @@
 """Which recall to expect at which load. The figures are data with their source. No torch.
 
-`calibration.json` in this folder is what ships. `tinr study capacity` writes such a file from
-trainings of its own; put in its place, it is what every command uses.
+`calibration.json` in this folder is what every command uses: `tinr study capacity --preset cpu`
+wrote it. `published.json` has the figures of arXiv 2508.20755 in the same form.
 """
 
 import json
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tinr.records import BadInput
 
 SHIPPED = Path(__file__).with_name("calibration.json")
+PUBLISHED = Path(__file__).with_name("published.json")
 KINDS = ("published", "measured")
 Point = tuple[float, float, float, float]  # load, recall, and the ends of its 95 % interval
 

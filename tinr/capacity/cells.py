@@ -23,6 +23,7 @@ class Cell:
     seed: int
     settings: str  # hash of everything else that decides the result
     parameters: int  # all of them move
+    holding: int  # without the rows of tokens that the base knew
     likelihood: float  # bits of the documents for its base
     packed: float  # ... for a compressor
     bits: float  # to be learned: the smaller one, and the tokens
@@ -45,8 +46,8 @@ class Cell:
 
     @property
     def load(self) -> float:
-        """Bits a parameter."""
-        return self.bits / self.parameters
+        """Bits a parameter that can hold something new."""
+        return self.bits / self.holding
 
     def recall(self, name: str) -> float:
         """The share of one of ASKED."""
@@ -60,7 +61,7 @@ def read_cells(path: Path) -> list[Cell]:
 
 def _check(row: Mapping[str, Any]) -> None:
     need_numbers(row, set(row) - {"settings"})
-    if not all(row[name] > 0 for name in ("documents", "parameters", "bits", "asked")):
-        raise ValueError("documents, parameters, bits or asked is not above 0")
+    if not all(row[name] > 0 for name in ("documents", "holding", "bits", "asked")):
+        raise ValueError("documents, holding, bits or asked is not above 0")
     if not all(0 <= row[name] <= row["asked"] for name in ASKED):
         raise ValueError("more are right than were asked")

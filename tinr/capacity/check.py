@@ -12,7 +12,7 @@ from tinr.capacity.calibration import read_calibration
 from tinr.capacity.plan import Moving, Plan, Practice, make_plan
 from tinr.catalogue import Catalogue
 from tinr.config import TrainableConfig
-from tinr.model import to_accelerator
+from tinr.model import to_accelerator, vocabulary_rows
 from tinr.pairs import PairMix
 from tinr.records import GateFailed
 from tinr.tokens import Codec
@@ -45,10 +45,14 @@ def _read(model: PreTrainedModel, codec: Codec, catalogue: Catalogue, seed: int)
 
 
 def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:
-    """What a training of this grown model moves."""
+    """What a training of this grown model moves; rows: those of its own tokens."""
     parameters = count_moving(model, trainable, rows)
     words = WORDS[trainable.what].format(trainable.rank)
-    if trainable.what != "lora":
+    if trainable.what == "all":
+        tables = {id(t.weight): t.weight for t in vocabulary_rows(model) if t is not None}
+        known = sum((len(table) - len(rows)) * table.shape[1] for table in tables.values())
+        return Moving(parameters - known, words)
+    if trainable.what == "rows":
         return Moving(parameters, words)
     fixed = count_moving(model, TrainableConfig("rows"), rows)
     return Moving(parameters, words, trainable.rank, (parameters - fixed) // trainable.rank)

@@ -5,6 +5,7 @@ with the distances of cells from their curve laid on top, both in log odds. The 
 between the smallest and the largest load that was measured and nowhere else.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +32,21 @@ class Curve:
     distances: Array  # of the cells from the fit, log odds
     spread: Array  # (D,) one distance for each draw
 
-    def at(self, load: float) -> Expected:
-        """Recall at a load and where that of a new training lies with 95 %."""
+    def at(self, load: float, asked: int | None = None) -> Expected:
+        """Recall at a load and where that of a new training lies with 95 %; asked: as measured on
+        so many tools."""
         odds = self.draws[:, 0] - self.draws[:, 1] * np.log(load)
         value = float(_share(odds[:1])[0])
-        low, high = np.quantile(_share(odds + self.spread), (0.025, 0.975))
+        drawn = _share(odds + self.spread)
+        if asked is not None:
+            drawn = np.random.default_rng(0).binomial(asked, drawn) / asked
+        low, high = np.quantile(drawn, (0.025, 0.975))
         return Expected(value, float(min(low, value)), float(max(high, value)))
+
+    def crosses(self, recall: float) -> float:
+        """The load at which the fit has this recall; 0 where it does not fall."""
+        offset, slope = self.draws[0]
+        return float(np.exp((offset - math.log(recall / (1 - recall))) / slope)) if slope else 0.0
 
 
 def fit_curve(loads: Sequence[float], recall: Sequence[float], asked: Sequence[int]) -> Curve:
@@ -80,8 +90,51 @@ def held_out(cells: Sequence[Cell]) -> dict[tuple[Any, ...], dict[str, Expected]
         curves = curves_of(rest)
         for cell in cells:
             if cell.documents == size:
-                found[cell.key] = {name: curve.at(cell.load) for name, curve in curves.items()}
+                found[cell.key] = {
+                    name: curve.at(cell.load, cell.asked) for name, curve in curves.items()
+                }
     return found
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The size at which a catalogue's gated recall crosses SAFE; parameters that hold."""
+
+    documents: int
+    below: int  # the largest model that fell short
+    above: int  # the smallest above it that did not
+    measured: float  # between the two, by recall, in the logarithm of the size
+    foreseen: float  # by the curve of all other catalogue sizes
+
+    @property
+    def apart(self) -> float:
+        """How far they are apart, as a share of the measured size's logarithm."""
+        return abs(math.log(self.foreseen / self.measured)) / math.log(self.measured)
+
+
+def crossings(cells: Sequence[Cell]) -> list[Crossing]:
+    """Of each catalogue size that has models on both sides of SAFE and a curve without it."""
+    found = []
+    for size in sorted({cell.documents for cell in cells}):
+        mine = sorted((c for c in cells if c.documents == size), key=lambda c: c.holding)
+        rest = [cell for cell in cells if cell.documents != size]
+        short = [n for n, cell in enumerate(mine) if _gated(cell) < SAFE]
+        if not short or short[-1] + 1 == len(mine) or len(rest) < LEAST:
+            continue
+        below, above = mine[short[-1]], mine[short[-1] + 1]
+        share = (SAFE - _gated(below)) / (_gated(above) - _gated(below))
+        measured = below.holding ** (1 - share) * above.holding**share
+        curves = [curve for name, curve in curves_of(rest).items() if name in GATED]
+        load = min(curve.crosses(SAFE) for curve in curves)
+        if load > 0:
+            foreseen = below.bits / load
+            found.append(Crossing(size, below.holding, above.holding, measured, foreseen))
+    return found
+
+
+def _gated(cell: Cell) -> float:
+    """The lower one of what align's gate asks for."""
+    return min(cell.recall(name) for name in GATED)
 
 
 def calibrate(cells: Sequence[Cell], about: str, source: Mapping[str, Any]) -> Calibration | None:
@@ -92,7 +145,7 @@ def calibrate(cells: Sequence[Cell], about: str, source: Mapping[str, Any]) -> C
     loads = [cell.load for cell in usual]
     grid = np.geomspace(min(loads), max(loads), GRID).tolist()
     points = {name: _points(curve, grid) for name, curve in curves_of(usual).items()}
-    sizes, documents = [c.parameters for c in usual], [c.documents for c in usual]
+    sizes, documents = [c.holding for c in usual], [c.documents for c in usual]
     stated = Calibration(
         kind="measured",
         about=f"{about}; {usual[0].exposures:g} examples of each tool",

@@ -14,9 +14,10 @@ MANY = 3000  # tools from which looking up costs a model less than knowing, as p
 
 @dataclass(frozen=True)
 class Moving:
-    """What a training moves: parameters, in words, and those of adapters by rank."""
+    """What a training moves: parameters that can hold something new, what they are in words, and
+    those of adapters by rank."""
 
-    parameters: int
+    parameters: int  # without the rows of tokens that the base knew: they foretell nothing
     words: str = "all weights"
     rank: int | None = None  # of adapters
     each_rank: int = 0  # parameters that one rank more adds
@@ -57,7 +58,7 @@ class Plan:
         recall = ", ".join(f"{n} {e.low:.2f} to {e.high:.2f}" for n, e in self.recall.items())
         return (
             f"capacity: {self.bits.total:,.0f} bits to learn, {self.moving.parameters:,} "
-            f"parameters move ({self.moving.words}): load {self.load:.3g}, {self.verdict}; "
+            f"parameters to hold them ({self.moving.words}): load {self.load:.3g}, {self.verdict}; "
             f"recall to expect: {recall}; {'; '.join(self.advice)}"
         )
 

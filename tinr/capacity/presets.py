@@ -49,12 +49,13 @@ PRESETS = {
         longest=240, asked=8, base_tokens=4_000, vocabulary=1024, batch_tokens=2048, rate=0.01,
         minutes=2,
     ),
-    # One core, about half an hour. With 72 exposures 50 documents in 56 thousand parameters were
-    # not learned at all, with 288 wholly: fewer than these would measure patience, not room.
+    # One core, about three quarters of an hour. With 72 exposures 50 documents in 56 thousand
+    # parameters were not learned at all, with 288 wholly: fewer than these would measure patience,
+    # not room. So would models narrower than 32 (docs/notebook.md).
     "cpu": Preset(
         (
-            *_grid({32: (50, 100, 150, 200), 48: (100, 200, 300), 64: (50, 100, 200, 400),
-                    96: (100, 200)}, epochs=64),
+            *_grid({32: (50, 100, 150, 200, 400), 40: (200,), 48: (100, 200, 300, 400),
+                    64: (50, 100, 200, 400), 96: (100, 200), 128: (200,)}, epochs=64),
             Point(100, 64, 8), Point(100, 64, 16), Point(100, 64, 32), Point(100, 32, 192),
         ),
         longest=240, asked=200, base_tokens=300_000, vocabulary=1024, batch_tokens=2048,

@@ -14,9 +14,10 @@ from typing import Any
 from tinr.bases import BaseConfig, build_base
 from tinr.capacity.bits import READ, count_bits
 from tinr.capacity.cells import ASKED, Cell
+from tinr.capacity.check import moving_of
 from tinr.capacity.presets import Point, Preset
 from tinr.catalogue import Catalogue, describe
-from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.model import grow, load
 from tinr.packing import Batch, make_batches
 from tinr.pairs import PairMix
@@ -73,6 +74,7 @@ def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str,
         seed=point.seed,
         settings=settings,
         parameters=done.model.num_parameters(),
+        holding=moving_of(done.model, TrainableConfig(), list(codec.markup.values())).parameters,
         likelihood=round(bits.likelihood or 0.0, 1),
         packed=round(bits.packed, 1),
         bits=round(bits.total, 1),

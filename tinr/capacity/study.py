@@ -17,7 +17,7 @@ from rich.console import Console
 
 from tinr.capacity.calibration import calibration_text
 from tinr.capacity.cells import ASKED, Cell, read_cells
-from tinr.capacity.fit import LEAST, calibrate, held_out, practised
+from tinr.capacity.fit import LEAST, calibrate, crossings, held_out, practised
 from tinr.capacity.plot import draw
 from tinr.capacity.presets import PRESETS, Point, Preset
 from tinr.capacity.pupil import MIX, ROW, align_one, draw_documents
@@ -127,6 +127,7 @@ def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -
         "seconds_trained": round(sum(cell.seconds for cell in cells), 1),
         "cells": rows,
         "errors": {name: _errors(rows, name) for name in ASKED} if foreseen else None,
+        "crossings": [asdict(one) | {"apart": round(one.apart, 4)} for one in crossings(usual)],
     }
 
 
@@ -151,7 +152,7 @@ def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[
     )
     used = practised(study.own())
     source = {
-        "cells": ", ".join(f"{c.documents}x{c.parameters}" for c in used),
+        "cells": ", ".join(f"{c.documents}x{c.holding}" for c in used),
         "machine": _machine(facts["hardware"]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": facts["git_commit"],
@@ -179,6 +180,6 @@ def _machine(hardware: dict[str, Any]) -> str:
 def _words(cell: Cell) -> str:
     shares = ", ".join(f"{name} {cell.recall(name):.3f}" for name in ASKED)
     return (
-        f"{cell.documents} documents, {cell.parameters:,} parameters, load {cell.load:.3f}, "
-        f"{cell.exposures:g} exposures: {shares}; {cell.seconds:.0f} s"
+        f"{cell.documents} documents, {cell.holding:,} parameters to hold them, load "
+        f"{cell.load:.3f}, {cell.exposures:g} exposures: {shares}; {cell.seconds:.0f} s"
     )

@@ -18,8 +18,9 @@ def markdown(study: Mapping[str, Any]) -> str:
     lines = [
         "# Capacity: recall against load",
         "",
-        "Alignments of real documents in models from scratch. Load: bits to learn for each "
-        "parameter. Foreseen: by a curve fitted to the cells of all other catalogue sizes, with "
+        "Alignments of real documents in models from scratch. Parameters: those that can hold "
+        "something new, without the rows of tokens that the base knew. Load: bits to learn for "
+        "each of them. Foreseen: by a curve fitted to the cells of all other catalogue sizes, with "
         "its 95 % interval for a new training.",
         "",
         f"| documents | parameters | bits | load | exposures | steps | {kinds} |",
@@ -32,7 +33,7 @@ def markdown(study: Mapping[str, Any]) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    cells = [f"{row['documents']:,}", f"{row['parameters']:,}", f"{row['bits']:,.0f}",
+    cells = [f"{row['documents']:,}", f"{row['holding']:,}", f"{row['bits']:,.0f}",
              f"{row['load']:.2f}", f"{row['exposures']:g}", f"{row['steps']:,}"]  # fmt: skip
     for name in ASKED:
         cells.append(f"{row[name] / row['asked']:.3f}")
@@ -58,6 +59,13 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"- {NAMES[name]}: foreseen within {error['mean']:.3f} on the average; "
             f"{error['inside']} of {error['cells']} cells within their interval."
+        )
+    for one in study["crossings"]:
+        notes.append(
+            f"- {one['documents']:,} documents: recall of document -> token and token -> schema "
+            f"crosses 0.95 between {one['below']:,} and {one['above']:,} parameters, at about "
+            f"{one['measured']:,.0f}; foreseen {one['foreseen']:,.0f}, {100 * one['apart']:.1f} % "
+            "of its logarithm off."
         )
     if study["errors"] is None:
         notes.append("- Too few catalogue sizes to leave one out: nothing was validated.")

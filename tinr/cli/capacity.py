@@ -82,7 +82,8 @@ def rows_of(plan: "Plan") -> list[tuple[str, str, str]]:
         ("documents, packed", f"{bits.packed:,.0f} bits", "LZMA over all of them together"),
         ("tokens", f"{bits.tokens:,.0f} bits", "log2 of the number of tools for each"),
         ("bits to learn", f"{bits.total:,.0f} bits", "tokens and the smaller of the other two"),
-        ("parameters that move", f"{plan.moving.parameters:,}", plan.moving.words),
+        ("parameters that hold", f"{plan.moving.parameters:,}",
+         f"{plan.moving.words}, without the rows of tokens that the base knew"),
         ("load", f"{plan.load:.3g}",
          f"bits a parameter, {plan.load_low:.3g} to {plan.load_high:.3g}: {plan.verdict}"),
     ]  # fmt: skip

@@ -85,7 +85,7 @@ def _capacity(run: Opened) -> Plan | None:
     if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
         return None
     words = WORDS[config.trainable.what].format(config.trainable.rank)
-    moving = Moving(run.shape.moving(config.trainable), words)
+    moving = Moving(run.shape.holding(config.trainable), words)
     bits = count_bits(run.catalogue)
     return foresee(bits, moving, config.mix, config.epochs, config.least)
 

@@ -97,6 +97,12 @@ class Shape:
         """Parameters that get a gradient."""
         return self.parameters if trainable.what == "all" else self.added(trainable)
 
+    def holding(self, trainable: TrainableConfig) -> int:
+        """Of these, what can hold something new, as `capacity.plan.Moving` counts it."""
+        if trainable.what != "all":
+            return self.added(trainable)
+        return self.parameters - (self.growth.rows - self.growth.own) * self.hidden * self.tables
+
 
 def open_source(source: str | Path) -> tuple[Any, Any]:
     """Configuration and fast tokenizer of a local folder or hub name; BadInput as `model.load`."""
