@@ -88,8 +88,10 @@ class Calibration:
         sizes = f"models of {small:,} to {large:,} parameters"
         if self.documents:
             sizes += f", {self.documents[0]:,} to {self.documents[1]:,} documents"
-        facts = [f"{key} {self.source[key]}" for key in ("cells", "machine", "date", "commit")
+        facts = [f"{key} {self.source[key]}" for key in ("machine", "date", "commit")
                  if self.source.get(key)]  # fmt: skip
+        if self.source.get("cells"):
+            facts.insert(0, f"{len(str(self.source['cells']).split(','))} cells")
         return "; ".join([f"{self.kind}: {self.about}", sizes, *facts])
 
 

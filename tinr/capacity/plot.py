@@ -36,6 +36,8 @@ def draw(study: Mapping[str, Any]) -> str:
 
 
 def _against_load(axis: Any, study: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     for name in ASKED:
         colour = COLOURS[name]
         for row in study["cells"]:
@@ -44,7 +46,7 @@ def _against_load(axis: Any, study: Mapping[str, Any]) -> None:
                       markerfacecolor=face, markersize=5)  # fmt: skip
         if study["calibration"]:
             loads, value, low, high = zip(*study["calibration"]["recall"][name], strict=True)
-            axis.plot(loads, value, "-", color=colour, label=NAMES[name])
+            axis.plot(loads, value, "-", color=colour)
             axis.fill_between(loads, low, high, color=colour, alpha=0.08)
     for load, word in PUBLISHED:
         axis.axvline(load, color="#777777", linewidth=0.8, linestyle=":")
@@ -52,8 +54,9 @@ def _against_load(axis: Any, study: Mapping[str, Any]) -> None:
                       color="#777777", ha="right", va="bottom")  # fmt: skip
     axis.set(xscale="log", xlabel="load, bits a parameter", ylabel="recall",
              title="hollow: other exposures, not fitted")  # fmt: skip
-    if study["calibration"]:
-        axis.legend(frameon=False, loc="lower left")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _against_foreseen(axis: Any, study: Mapping[str, Any]) -> None:
@@ -66,6 +69,8 @@ def _against_foreseen(axis: Any, study: Mapping[str, Any]) -> None:
                   [one["high"] - one["value"] for one in ends]]  # fmt: skip
         measured = [row[name] / row["asked"] for row in rows]
         axis.errorbar(values, measured, xerr=spread, fmt=MARKS[name], color=COLOURS[name],
-                      markersize=5, linewidth=0.6, capsize=2)  # fmt: skip
+                      markersize=5, linewidth=0.6, capsize=2, label=NAMES[name])  # fmt: skip
+    if rows:
+        axis.legend(frameon=False, loc="upper left")
     title = "catalogue size left out of the fit" if rows else "too few sizes to leave one out"
     axis.set(xlim=(-0.05, 1.05), xlabel="foreseen recall", ylabel="measured recall", title=title)

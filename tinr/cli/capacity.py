@@ -71,6 +71,9 @@ def show(plan: "Plan") -> None:
     console.print(f"calibrated on {plan.calibration}", markup=False, soft_wrap=True)
 
 
+WITHOUT = "all weights, without the rows of tokens that the base knew"
+
+
 def rows_of(plan: "Plan") -> list[tuple[str, str, str]]:
     """Name, value and how it was worked out, line by line."""
     bits, practice = plan.bits, []
@@ -83,7 +86,7 @@ def rows_of(plan: "Plan") -> list[tuple[str, str, str]]:
         ("tokens", f"{bits.tokens:,.0f} bits", "log2 of the number of tools for each"),
         ("bits to learn", f"{bits.total:,.0f} bits", "tokens and the smaller of the other two"),
         ("parameters that hold", f"{plan.moving.parameters:,}",
-         f"{plan.moving.words}, without the rows of tokens that the base knew"),
+         WITHOUT if plan.moving.words == "all weights" else plan.moving.words),
         ("load", f"{plan.load:.3g}",
          f"bits a parameter, {plan.load_low:.3g} to {plan.load_high:.3g}: {plan.verdict}"),
     ]  # fmt: skip
