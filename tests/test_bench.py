@@ -110,5 +110,5 @@ def test_time_is_measured_by_tools_model_and_group(monkeypatch, tmp_path):
     assert laws[0].exponent > 0.3  # four times the documents are never as quick
     scaling.plot_laws(laws, tmp_path / "laws.svg")
     assert "an epoch of alignment" in (tmp_path / "laws.svg").read_text()
-    with pytest.raises(BadInput, match="16 are needed"):
+    with pytest.raises(BadInput, match="16 are needed, give more"):
         scaling.measure_scaling(Catalogue(load_catalogue("fieldkit").tools[:8]))

@@ -74,7 +74,7 @@ def measure_scaling(catalogue: Catalogue, steps: int = 10, repeats: int = 3) -> 
     counts = [n for n in TOOLS if n <= len(catalogue.tools)]
     if len(counts) < LEAST:
         raise BadInput(
-            f"--tools: {len(catalogue.tools)} tools; {TOOLS[LEAST - 1]:,} are needed at least"
+            f"--tools: {len(catalogue.tools)} tools; {TOOLS[LEAST - 1]:,} are needed, give more"
         )
     mixed = Random(0).sample(list(catalogue.tools), len(catalogue.tools))
     few = Catalogue(tuple(mixed[: TOOLS[0]]))
