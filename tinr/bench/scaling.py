@@ -144,6 +144,7 @@ def plot_laws(laws: Sequence[Law], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
         figure, axes = pyplot.subplots(1, len(laws), figsize=(10, 3.2), layout="constrained")
@@ -152,7 +153,16 @@ def plot_laws(laws: Sequence[Law], path: Path) -> None:
             fitted = [law.factor * size**law.exponent for size in law.sizes]
             axis.plot(law.sizes, fitted, "-", label=f"exponent {law.exponent:.2f}")
             axis.set(xscale="log", yscale="log", xlabel=law.of, title=f"{law.what}, s")
+            axis.set_xticks(law.sizes, [_short(size) for size in law.sizes])
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_minor_locator(NullLocator())
             axis.grid(alpha=0.3)
             axis.legend(frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None})
         pyplot.close(figure)
+
+
+def _short(size: int) -> str:
+    return f"{size / 1e6:.1f}M" if size >= 100_000 else f"{size:,}"
