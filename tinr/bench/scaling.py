@@ -10,7 +10,6 @@ shows in the exponent's interval and in the plot.
 """
 
 import copy
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 
 from scipy.stats import linregress, t
 
-from tinr.bench.training import Set, make_set, our_speed
+from tinr.bench.training import Set, make_set, our_speed, step_ends
 from tinr.catalogue import Catalogue
 from tinr.executor import Executor
 from tinr.pairs import PairMix
@@ -133,8 +132,7 @@ def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
             config, RewardWeights(), 0, log,
         )  # fmt: skip
         train_policy(copy.deepcopy(given.model), arena, iter(()), title=f"groups of {group}")
-        rows = [json.loads(line) for line in log.path.read_text().splitlines()]
-    at = {row["step"]: row["seconds"] for row in rows if "train/loss" in row}
+        at = step_ends(log)
     return (at[max(at)] - at[1]) / (max(at) - 1)
 
 

@@ -6,7 +6,6 @@ bare loops, each with one more of our means than the one before it.
 """
 
 import copy
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +39,7 @@ from tinr.optimiser import make_optimiser
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
 from tinr.replay import aligned_examples
-from tinr.runlog import RunLog
+from tinr.runlog import RunLog, read_log
 from tinr.tokens import IGNORE, Codec
 from tinr.trainer import keep_stdout_clean, labelled_loss
 from tinr.training import train
@@ -286,11 +285,16 @@ def our_speed(given: Set, steps: int, optimiser: str) -> Speed:
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "bench", {}) as log:
         model = copy.deepcopy(given.model)
         train(model, given.codec.tokenizer, batches, config, 0, log, f"tinr, {optimiser}")
-        rows = [json.loads(line) for line in log.path.read_text().splitlines()]
-    at = {row["step"]: row["seconds"] for row in rows if "train/loss" in row}
+        at = step_ends(log)
     counted = batches[WARM : max(at)]
     seconds = at[max(at)] - at[WARM]
     return _speed(f"tinr's trainer, {optimiser}", given.model, counted, seconds)
+
+
+def step_ends(log: RunLog) -> dict[int, float]:
+    """The second of the run at which each step was logged."""
+    rows = (row for row in read_log(log.path) if "train/loss" in row)
+    return {int(row["step"]): row["seconds"] for row in rows}
 
 
 def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: float) -> Speed:

@@ -6,7 +6,7 @@ between the smallest and the largest load that was measured and nowhere else.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,17 +83,24 @@ def held_out(cells: Sequence[Cell]) -> dict[tuple[Any, ...], dict[str, Expected]
     None where some rest has fewer than LEAST cells.
     """
     found = {}
+    for mine, curves in _left_out(cells):
+        if curves is None:
+            return None
+        for cell in mine:
+            found[cell.key] = {
+                name: curve.at(cell.load, cell.asked) for name, curve in curves.items()
+            }
+    return found
+
+
+def _left_out(
+    cells: Sequence[Cell],
+) -> Iterator[tuple[list[Cell], dict[str, Curve] | None]]:
+    """The cells of each catalogue size, with the curves of all others; None: fewer than LEAST."""
     for size in sorted({cell.documents for cell in cells}):
         rest = [cell for cell in cells if cell.documents != size]
-        if len(rest) < LEAST:
-            return None
-        curves = curves_of(rest)
-        for cell in cells:
-            if cell.documents == size:
-                found[cell.key] = {
-                    name: curve.at(cell.load, cell.asked) for name, curve in curves.items()
-                }
-    return found
+        curves = curves_of(rest) if len(rest) >= LEAST else None
+        yield [cell for cell in cells if cell.documents == size], curves
 
 
 @dataclass(frozen=True)
@@ -115,20 +122,20 @@ class Crossing:
 def crossings(cells: Sequence[Cell]) -> list[Crossing]:
     """Of each catalogue size that has models on both sides of SAFE and a curve without it."""
     found = []
-    for size in sorted({cell.documents for cell in cells}):
-        mine = sorted((c for c in cells if c.documents == size), key=lambda c: c.holding)
-        rest = [cell for cell in cells if cell.documents != size]
+    for some, curves in _left_out(cells):
+        mine = sorted(some, key=lambda cell: cell.holding)
         short = [n for n, cell in enumerate(mine) if _gated(cell) < SAFE]
-        if not short or short[-1] + 1 == len(mine) or len(rest) < LEAST:
+        if not short or short[-1] + 1 == len(mine) or curves is None:
             continue
         below, above = mine[short[-1]], mine[short[-1] + 1]
         share = (SAFE - _gated(below)) / (_gated(above) - _gated(below))
         measured = below.holding ** (1 - share) * above.holding**share
-        curves = [curve for name, curve in curves_of(rest).items() if name in GATED]
-        load = min(curve.crosses(SAFE) for curve in curves)
+        load = min(curves[name].crosses(SAFE) for name in GATED)
         if load > 0:
             foreseen = below.bits / load
-            found.append(Crossing(size, below.holding, above.holding, measured, foreseen))
+            found.append(
+                Crossing(below.documents, below.holding, above.holding, measured, foreseen)
+            )
     return found
 
 

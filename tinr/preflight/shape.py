@@ -99,9 +99,8 @@ class Shape:
 
     def holding(self, trainable: TrainableConfig) -> int:
         """Of these, what can hold something new, as `capacity.plan.Moving` counts it."""
-        if trainable.what != "all":
-            return self.added(trainable)
-        return self.parameters - (self.growth.rows - self.growth.own) * self.hidden * self.tables
+        known = (self.growth.rows - self.growth.own) * self.hidden * self.tables
+        return self.moving(trainable) - (known if trainable.what == "all" else 0)
 
 
 def open_source(source: str | Path) -> tuple[Any, Any]:
