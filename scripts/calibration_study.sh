@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # What calibration gains (docs/calibration.md): all variants for each seed given (0 1 2), each in a
-# run of its own, then compared over the seeds: on all queries, and on those with several calls.
+# run of its own, then compared over the seeds: on all queries, and on those with several calls. BASE: a
+# model folder or hub name that all seeds begin from; without it each seed trains a base of its own.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 seeds=("$@")
 [ $# -eq 0 ] && seeds=(0 1 2)
 registries=()
 for seed in "${seeds[@]}"; do
-    tinr study calibration --seed "$seed" --out "runs/calibration$seed"
+    tinr study calibration --seed "$seed" --out "runs/calibration$seed" --base "${BASE:-}"
     registries+=(--registry "runs/calibration$seed/registry")
 done
 variants=()

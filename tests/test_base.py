@@ -10,7 +10,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from phases.align import AlignConfig, run
 from tinr.base.tasks import EASY, HARD, make_task
-from tinr.bases import BaseConfig, build_base, import_base
+from tinr.bases import BaseConfig, build_base, import_base, named_base
 from tinr.catalogue import load_catalogue, write_jsonl
 from tinr.english import held_out_sentences, train_sentences
 from tinr.model import to_accelerator
@@ -95,6 +95,9 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
     registry = Registry(tmp_path / "registry")
     base = import_base(str(tmp_path / "qwen"), registry)
     assert import_base(str(tmp_path / "qwen"), registry).id == base.id
+    registry.tag("mine", base.id)
+    for name in (base.id, "mine", "base@latest", str(tmp_path / "qwen")):
+        assert named_base(name, registry).id == base.id
     card = run(
         AlignConfig(
             base=str(tmp_path / "qwen"),

@@ -69,10 +69,12 @@ ARMS: Mapping[str, Arm] = {
 }
 
 
-def run_arms(names: Sequence[str], preset: str, seed: int, out: Path) -> dict[str, str]:
+def run_arms(
+    names: Sequence[str], preset: str, seed: int, out: Path, base: str = ""
+) -> dict[str, str]:
     """Train the arms in one registry, or what is left of it; arm -> id of its last checkpoint.
 
-    Each is tagged `arm-NAME`. BadInput for an unknown arm or preset.
+    Each is tagged `arm-NAME`. base: as in `train_chain`. BadInput for an unknown arm or preset.
     """
     unknown = [name for name in names if name not in ARMS]
     if unknown:
@@ -85,7 +87,7 @@ def run_arms(names: Sequence[str], preset: str, seed: int, out: Path) -> dict[st
     for name in names or ARMS:
         console.rule(f"{name}: {ARMS[name].about}", align="left")
         paths = _ArmPaths(out, name)
-        cards = train_chain(preset, seed, paths, console, ARMS[name].changes)
+        cards = train_chain(preset, seed, paths, console, ARMS[name].changes, base)
         done[name] = list(cards.values())[-1].id
         registry.tag(f"arm-{name}", done[name])
     return done

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -118,6 +119,16 @@ def import_base(source: str, registry: Registry, seed: int = 0) -> Card:
         **environment(),
     )
     return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+
+
+def named_base(name: str, registry: Registry) -> Card:
+    """A published base by its id or tag, else a local folder or hub name, taken in.
+
+    BadInput for a checkpoint of another phase, and for what is none of them.
+    """
+    if Path(name).is_dir() or not registry.holds(name):
+        return import_base(name, registry)
+    return registry.open(name, phase="base")[0]
 
 
 def weights_hash(model: PreTrainedModel) -> str:

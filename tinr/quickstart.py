@@ -11,7 +11,7 @@ from rich.console import Console
 
 from phases import align, defaults, grpo, sft
 from tinr.ability import tax_summary
-from tinr.bases import BaseConfig, build_base
+from tinr.bases import BaseConfig, build_base, named_base
 from tinr.config import load_config
 from tinr.evaluate import (
     Evaluated,
@@ -60,16 +60,17 @@ class Paths:
         return self.out / "eval" / checkpoint
 
 
-def run_quickstart(preset: str, seed: int, out: Path) -> dict[str, Any]:
+def run_quickstart(preset: str, seed: int, out: Path, base: str = "") -> dict[str, Any]:
     """Run the job, or what is left of it: whatever is published already is reused.
 
+    base: as in `train_chain`.
     Writes OUT/summary.json and OUT/report.html, prints the table; returns the summary.
     """
     started = time.monotonic()
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
     console, paths = Console(), Paths(out)
-    cards = train_chain(preset, seed, paths, console)
+    cards = train_chain(preset, seed, paths, console, base=base)
     trained = time.monotonic() - started
     done = _evaluate_all(cards, SIZES[preset], paths)
     known = _knowledge(cards, paths)
@@ -96,11 +97,13 @@ def train_chain(
     paths: Paths,
     console: Console,
     changes: Mapping[str, Sequence[str]] | None = None,
+    base: str = "",
 ) -> dict[str, Card]:
     """Every phase's card, each trained or found; all that are in `changes`, or all three.
 
     changes: phase -> overrides of the preset's settings, for a chain that differs (an arm); the
-    base is always there.
+    base is always there. base: a published base of this registry, a local folder or a hub name, in
+    the place of one from scratch.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
     common = [f"registry={paths.registry}", f"run={paths.logs}", f"seed={seed}"]
@@ -115,7 +118,10 @@ def train_chain(
         cards[card.phase] = card
         return card
 
-    last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
+    if base:
+        last = note(named_base(base, Registry(paths.registry)))
+    else:
+        last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
     for name, run, kind in CHAIN:
         if name in changes:
             last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))

@@ -66,12 +66,12 @@ class Trained:
 
 
 def train_variants(
-    names: Sequence[str], preset: str, seed: int, out: Path, changes: Sequence[str] = ()
+    names: Sequence[str], preset: str, seed: int, out: Path, changes: Sequence[str] = (), base: str = ""
 ) -> Trained:
     """Train the variants in one registry, or what is left of them, each tagged `calibration-NAME`.
 
-    changes: overrides of the preset's calibrate, for all losses alike. BadInput for an unknown
-    variant or preset. A variant without a pair or a right reply is told, and the others go on.
+    changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
+    BadInput for an unknown variant or preset. A variant without a pair or a right reply is told, and the others go on.
     """
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:
@@ -79,7 +79,7 @@ def train_variants(
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
     console, paths = Console(stderr=True), Paths(out)
-    cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()})
+    cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()}, base)
     study = _Study(preset, seed, paths, cards["sft"], tuple(changes))
     done = Trained()
     for name in [one for one in VARIANTS if one in names or not names]:
@@ -145,13 +145,15 @@ class _Study:
 # -- what came of it ------------------------------------------------------------------
 
 
-def run_study(names: Sequence[str], preset: str, seed: int, out: Path) -> dict[str, Any]:
+def run_study(
+    names: Sequence[str], preset: str, seed: int, out: Path, base: str = ""
+) -> dict[str, Any]:
     """Train, evaluate and compare the variants; writes OUT/study.json and OUT/study.md.
 
     All of them greedily, at the same lengths, on both shipped suites: on all queries, and on
     those alone that expect several calls. The first variant is the baseline.
     """
-    trained = train_variants(names, preset, seed, out)
+    trained = train_variants(names, preset, seed, out, base=base)
     registry = Registry(Paths(out).registry)
     found: dict[str, Any] = {
         "variants": {name: _facts(registry, card) for name, card in trained.cards.items()},

@@ -68,6 +68,4 @@ def _place(base: str, registry: Path | str) -> str | Path:
     if Path(base).is_dir():
         return base
     shelf = Registry(registry)
-    if "@" in base or base in shelf.ids() or base in shelf.tags():
-        return shelf.open(base)[1]
-    return base
+    return shelf.open(base)[1] if shelf.holds(base) else base

@@ -27,6 +27,7 @@ from tinr.cli import (
     study,
     traces,
 )
+from tinr.cli.options import OtherBase
 from tinr.records import BadInput, GateFailed
 
 # Facts of the machine, unless the user set them: our own progress bars and errors say what
@@ -66,6 +67,7 @@ def quickstart(
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
     seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/quickstart"),
+    base: OtherBase = "",
 ) -> None:
     """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
 
@@ -73,7 +75,7 @@ def quickstart(
     """
     from tinr.quickstart import run_quickstart
 
-    run_quickstart(preset, seed, out)
+    run_quickstart(preset, seed, out, base)
 
 
 @app.command()

@@ -8,6 +8,10 @@ import typer
 
 Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or phase@latest.")]
 RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
+OtherBase = Annotated[
+    str,
+    typer.Option("--base", help="Model folder, hub name, or registry reference; else from scratch."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retrieved.")]
 Constrained = Annotated[

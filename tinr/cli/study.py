@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import AsJson
+from tinr.cli.options import AsJson, OtherBase
 
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
 
@@ -20,6 +20,7 @@ def arms(
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
     seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/arms"),
+    base: OtherBase = "",
     as_json: AsJson = False,
 ) -> None:
     """Train the arms that internalizing is compared with: same base, same data, one registry.
@@ -28,7 +29,7 @@ def arms(
     """
     from tinr.arms import run_arms
 
-    done = run_arms(names or [], preset, seed, out)
+    done = run_arms(names or [], preset, seed, out, base)
     if as_json:
         print(json.dumps(done))
         return
@@ -49,6 +50,7 @@ def calibration(
     out: Annotated[
         Path, typer.Option(help="Folder of a run; what it has published is reused.")
     ] = Path("runs/calibration"),
+    base: OtherBase = "",
     as_json: AsJson = False,
 ) -> None:
     """What calibration gains over sft, grpo and rejection sampling: trained, measured, compared.
@@ -60,7 +62,7 @@ def calibration(
     from tinr.records import GateFailed
     from tinr.variants import run_study, show_study
 
-    found = run_study(names or [], preset, seed, out)
+    found = run_study(names or [], preset, seed, out, base)
     if as_json:
         print(json.dumps(found))
     else:

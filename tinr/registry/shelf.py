@@ -54,6 +54,10 @@ class Shelf:
             path.name for path in sorted(self._checkpoints.glob("*")) if self._exists(path.name)
         ]
 
+    def holds(self, ref: str) -> bool:
+        """Whether `ref` is an id or tag of this registry, or has the form `phase@latest`."""
+        return "@" in ref or ref in self.ids() or ref in self.tags()
+
     def cards(self) -> list[Card]:
         """All cards, oldest first. Broken ones are left out: `verify` reports them."""
         return self._survey()[0]
