@@ -1,8 +1,10 @@
 """Tree search over fragments, pairs of siblings, and the phase around them."""
 
 import copy
+import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from conftest import CIRCLE
@@ -12,21 +14,24 @@ from phases import align, calibrate, reject, sft
 from tinr.calibration import hard as hard_room
 from tinr.calibration import rounds
 from tinr.calibration import search as search_room
+from tinr.calibration.fan import Fan, copied
 from tinr.calibration.faults import counted
 from tinr.calibration.hard import hardest, perplexities
+from tinr.calibration.judge import judge
 from tinr.calibration.pairs import overlap, sibling_pairs
 from tinr.calibration.rounds import changes, gather_pairs, measure
-from tinr.calibration.search import Node, Tree, back_up, search, select
+from tinr.calibration.search import search
+from tinr.calibration.tree import Node, Tree, back_up, select
 from tinr.catalogue import write_jsonl
 from tinr.config import PairsConfig, SearchConfig, load_config
 from tinr.executor import Executor
 from tinr.packing import Example
 from tinr.records import Call, GateFailed, Query
 from tinr.registry import Registry
-from tinr.rollout import make_prompts
-from tinr.sampler import Row
-from tinr.tokens import IGNORE
-from tinr.transcript import render_calls, render_names, render_thought
+from tinr.rollout import Environment, make_prompts, stop_ids
+from tinr.sampler import Row, Table, generate
+from tinr.tokens import IGNORE, Piece
+from tinr.transcript import parse, render_calls, render_names, render_response, render_thought
 
 AREA = Query("q1", "Area of a circle of radius 2?", ((Call("circle_area", {"radius": 2}),),))
 NONE = Query("q2", "Hello there.")
@@ -83,25 +88,28 @@ def test_what_has_ended_or_is_deep_enough_is_not_expanded():
     assert select(root, SearchConfig(depth=2)) is None
 
 
+FOREST = SearchConfig(fragment=12, completion=64, iterations=3)
+
+
 def grown_forest(codec, catalogue, executor, seed=0):
     queries = [AREA, NONE, Query("q3", "And of radius 5?", AREA.turns)]
     prompts = make_prompts(codec, queries, [()] * 3)
-    config = SearchConfig(fragment=12, completion=24, iterations=3)
-    return search(random_model(codec), codec, queries, prompts, catalogue, executor, config, seed)
+    return search(random_model(codec), codec, queries, prompts, catalogue, executor, FOREST, seed)
 
 
 def test_a_tree_of_whatever_a_random_model_writes(codec, catalogue, executor):
     """Ids are joined, never re-tokenised; siblings differ; every leaf is judged; counts add up."""
     trees, spent = grown_forest(codec, catalogue, executor)
     nodes = [node for tree in trees for node in tree.nodes()]
-    born = [node for node in nodes if node.parent is not None]
+    below = [node for node in nodes if node.parent is not None]
+    born = [node for node in below if node.verdict is not None]
     assert spent.nodes == len(born) > 9 and spent.tokens >= sum(len(n.wrote) for n in born)
-    for node in born:
+    for node in below:
         joined = node.parent.ids + node.wrote
-        assert node.ids[: len(joined)] == joined
-        assert node.depth == node.parent.depth + 1 and 0 < node.prior <= 1
-        if not node.children:
-            assert node.verdict is not None and node.reply is not None
+        assert node.ids[: len(joined)] == joined and 0 < node.prior <= 1
+        trunk = node.verdict is None  # what all samples have alike is no decision
+        assert node.depth == node.parent.depth + (not trunk)
+        assert len(node.children) > 1 if trunk else node.reply is not None
     for node in nodes:
         wrote = [child.wrote for child in node.children]
         assert len(set(wrote)) == len(wrote)
@@ -109,6 +117,50 @@ def test_a_tree_of_whatever_a_random_model_writes(codec, catalogue, executor):
         judged = [node for node in tree.nodes() if node.verdict is not None]
         assert tree.root.visits == len(judged)
         assert tree.root.total == pytest.approx(sum(n.verdict.worth for n in judged))
+
+
+def test_every_reply_is_the_greedy_one_of_its_node_alone(codec, catalogue, executor):
+    trees, _ = grown_forest(codec, catalogue, executor)
+    stops, model = stop_ids(codec), random_model(codec)
+    judged = [(t, n) for t in trees for n in t.nodes() if n.verdict is not None]
+    going = [(tree, node) for tree, node in judged if not node.ended]
+    assert len(going) > 9
+    for tree, node in going:
+        room = copied(node.room)
+        [row] = generate(
+            model, [[*tree.prompt, *node.ids]],
+            lambda _, ids, room=room, node=node: room.respond([*node.ids, *ids]), stops,
+            longest=FOREST.completion - len(node.ids), pad=codec.pad,
+        )  # fmt: skip
+        room.finish([*node.ids, *row.ids])
+        assert parse(room.spoken) == node.reply
+
+
+def test_samples_are_cut_where_they_part_and_nothing_is_written_twice(codec, catalogue, executor):
+    """a-, a-b- and c part behind x-; the first is what the leaf's greedy reply says anyway."""
+    x, a, b, c, line = (codec.encode_plain(text)[0] for text in ("x", "a", "b", "c", "\n"))
+    begun = tuple(codec.encode([Piece("<think>", token=True)])[0])
+    verdict = judge(parse([]), AREA, catalogue)
+    said = Node(begun, Environment(codec, catalogue, executor, "none"), verdict=verdict,
+                greedy=(*begun, x, line, a, line, b))  # fmt: skip
+    fan = Fan.of(codec, said, SearchConfig(samples=4, fragment=2))
+    for index in (x, line):
+        assert fan.feed({place: (index, True) for place in range(4)}) == ([], [])
+    assert fan.trunk == 2 and not fan.parted
+    assert fan.feed({0: (a, True), 1: (a, True), 2: (c, True), 3: (c, True)}) == ([], [])
+    over, greedy = fan.feed({0: (line, True), 1: (b, True), 2: (c, True), 3: (c, True)})
+    assert (over, greedy) == ([0, 3], [1, 2])  # known; a border by length twice; said before
+    rows = [Row([x, line, a, line], [1] * 4, [-1.0] * 4, True),
+            Row([x, line, a, b, b], [1] * 5, [-1.0] * 4 + [0.0], False),
+            Row([x, line, c, c, c], [1] * 5, [-1.0] * 4 + [0.0], False),
+            Row([x, line, c, c], [1] * 4, [-1.0] * 4, True)]  # fmt: skip
+    children = fan.children(rows)
+    assert [child.wrote for child in children] == [(a, line), (a, b), (c, c)]
+    assert [child.verdict for child in children] == [verdict, None, None]
+    assert all(child.ids[:3] == (*begun, x, line) and child.prior == math.exp(-1)
+               for child in children)  # fmt: skip
+    [trunk] = said.children
+    assert trunk.children == children and trunk.ids == (*begun, x, line)
 
 
 def test_the_same_seed_grows_the_same_trees(grown, catalogue, executor):
@@ -139,35 +191,21 @@ def scripted(grown, catalogue, monkeypatch):
         "wrong": encode(render_calls([Call("length_convert", {"length": 2, "source": "metre",
                                                               "target": "foot"})])),
     }  # fmt: skip
-    after = {"": [thought], "thought": [right, wrong, right]}
+    scripts = [
+        [*thought, *named, *calls[kind], *encode(render_response("12.6"))]
+        for named, kind in ((right, "right"), (wrong, "wrong"), (right, "right"))
+    ]
 
-    def spoken(ids):
-        return (
-            "named"
-            if ids[-len(right) :] in (right, wrong)
-            else "thought"
-            if ids[-len(thought) :] == thought
-            else ""
-        )
-
-    def generate(model, prompts, respond, stops, *, longest, pad, group=1, temperature=0.0, seed=0):
-        rows = []
-        for prompt in prompts:
-            if temperature:
-                options = after.get(spoken(prompt), [calls["right"]])
-                made = [list(options[n % len(options)]) for n in range(group)]
-            else:
-                tail = list(prompt)
-                done = []
-                if spoken(tail) == "":
-                    done, tail = done + thought, tail + thought
-                if spoken(tail) == "thought":
-                    done, tail = done + right, tail + right
-                done += calls["right"] if tail[-len(right) :] == right else calls["wrong"]
-                made = [done]
-            for ids in made:
-                rows.append(Row(ids, [1] * len(ids), [-0.1] * len(ids), True))
-        return rows
+    def generate(model, prompts, respond, stops, *, longest, pad, group, temperature, seed, steer):
+        table = Table(len(prompts) * group, longest)
+        alive = np.arange(len(prompts) * group)
+        while not table.over.all() and table.step < longest:
+            said = [table.own[: table.step, row].sum() for row in alive]
+            script = [scripts[row % len(scripts)] for row in alive]
+            ids = [s[min(n, len(s) - 1)] for s, n in zip(script, said, strict=True)]
+            running = table.write(alive, np.array(ids), np.full(len(ids), -0.1), None)
+            table.answer(table.steer(running, steer), respond, stops)
+        return table.rows()
 
     monkeypatch.setattr(search_room, "generate", generate)
     return codec, right, wrong
@@ -187,10 +225,10 @@ def test_siblings_become_a_pair_of_the_fragments_that_differ(scripted, catalogue
         SearchConfig(iterations=1),  # type: ignore[arg-type]
     )
     [thought] = trees[0].root.children
-    assert [list(child.wrote) for child in thought.children] == [right, wrong]
+    assert [list(child.wrote) for child in thought.children] == [right[:3], wrong[:3]]
     [pair] = sibling_pairs(trees, catalogue, PairsConfig())
     assert list(pair.prompt) == [*prompts[0], *thought.ids]
-    assert (list(pair.chosen), list(pair.rejected)) == (right, wrong)
+    assert (list(pair.chosen), list(pair.rejected)) == (right[:3], wrong[:3])
     assert pair.kind == "wrong_name"
     assert codec.id(codec.frame.close) not in [*pair.chosen, *pair.rejected]  # no end of turn
 

@@ -118,11 +118,13 @@ def test_several_borders_in_one_piece_are_one_of_the_last_kind(codec: Codec) -> 
     assert (borders.feed(one), borders.feed(two)) == ("key", "value")
 
 
-def test_tool_tokens_in_thoughts_and_answers_are_no_borders(codec: Codec) -> None:
+def test_a_thought_is_cut_where_a_tool_is_chosen_and_an_answer_is_not(codec: Codec) -> None:
     tool = Piece(token_of("circle_area"), token=True)
-    pieces = [*render_thought(["a", tool, '"x": 1,']), *render_response('{"a": 1, "b": 2}')]
+    pieces = [*render_thought(["a", tool, '"x": 1,\nb']), *render_response('{"a": 1, "b": 2}')]
     close = Piece(codec.frame.close, token=True)
-    assert [kind for _, kind in shown(codec, [*pieces, close])] == ["thought", "end", "end"]
+    assert [kind for _, kind in shown(codec, [*pieces, close])] == [
+        "name", "thought", "thought", "end", "end"
+    ]  # fmt: skip
 
 
 def test_a_stray_closing_tag_ends_no_call(codec: Codec) -> None:

@@ -91,13 +91,13 @@ class PreferenceConfig:
 class SearchConfig:
     """Tree search over fragments; the published settings of iTool (arXiv 2501.09766)."""
 
-    samples: int = 3  # fragments drawn at an expansion
+    samples: int = 3  # continuations drawn at an expansion
     temperature: float = 1.5  # at which they are drawn
     fragment: int = 50  # tokens of one at most
-    depth: int = 8  # fragments from the root; published are 3, of longer ones
+    depth: int = 8  # decisions from the root; published are 3 fragments
     iterations: int = 5  # expansions of a tree
     exploration: float = 1.0  # weight of what was seldom tried
-    completion: int = 256  # tokens to the end of a reply at most
+    completion: int = 384  # tokens of a whole reply at most
 
 
 @dataclass(frozen=True)

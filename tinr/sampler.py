@@ -25,6 +25,13 @@ COMPACT_BELOW = 0.75  # rows still running, as a share of the batch, before it i
 # environment adds (none: the model just goes on), or None where the conversation is over.
 Respond = Callable[[int, Sequence[int]], Sequence[int] | None]
 
+# Called after each step, before any answer, with the numbers of the rows that run, the ids that
+# they have just got and whether the model wrote them: the rows that end here, and those that are
+# written greedily from here on.
+Steer = Callable[
+    [NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]], tuple[Sequence[int], Sequence[int]]
+]
+
 
 @dataclass
 class Row:
@@ -33,7 +40,7 @@ class Row:
     ids: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finished: bool = False  # ended by the environment, not by the limit
+    finished: bool = False  # ended by the environment or the caller, not by the limit
     stuck: bool = False  # ended because the constraint left nothing to write
     support: Support | None = None  # where and what less than the vocabulary was drawn from
 
@@ -88,12 +95,14 @@ def generate(
     seed: int = 0,
     top_p: float = 1.0,
     constraint: Constraint | None = None,
+    steer: Steer | None = None,
 ) -> list[Row]:
     """`group` completions of each prompt, prompt by prompt; row r belongs to prompt r // group.
 
     longest: tokens of a completion, environment included. temperature 0: greedy, with
     log-probabilities of 0. The same seed gives the same rows. top_p: of the tempered
-    probability, what is drawn from. constraint: a fresh one, of as many rows.
+    probability, what is drawn from. constraint: a fresh one, of as many rows. steer: who ends
+    rows at other ids than stops, or lets them go on greedily.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
@@ -109,10 +118,14 @@ def generate(
         allowed = None if constraint is None else _allowed(constraint, alive, logits)
         if allowed is not None:
             table.end_stuck(alive, allowed)
-        chosen, logprobs, drawn = _choose(logits, temperature, random, top_p, allowed)
+        chosen, logprobs, drawn = _choose(
+            logits, temperature, random, top_p, allowed, table.greedy[alive]
+        )
         running = table.write(alive, chosen.cpu().numpy(), logprobs.cpu().numpy(), drawn)
         if constraint is not None:
             constraint.feed(running, table.last(running))
+        if steer is not None:
+            running = table.steer(running, steer)
         table.answer(running, respond, stops)
         fed = torch.from_numpy(table.last(alive)).to(device)
         running = ~table.over[alive]
@@ -122,9 +135,19 @@ def generate(
             alive, kept = alive[running], torch.from_numpy(running.nonzero()[0]).to(device)
             fed, mask = fed[kept], mask[kept]
             cache.batch_select_indices(kept)
+            mask = _trim(mask, cache)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         logits = forward(model, fed[:, None], mask, cache, keep=1)[:, -1].float()
     return table.rows()
+
+
+def _trim(mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+    """Drop the padding that all rows begin with from the cache, and from the mask (B, T)."""
+    first = int(mask.argmax(1).min())
+    for layer in cache.layers if first else ():
+        assert isinstance(layer, RoomyLayer)
+        layer.keys, layer.values = layer.keys[:, :, first:], layer.values[:, :, first:]
+    return mask[:, first:]
 
 
 def prefill(
@@ -194,13 +217,34 @@ def _choose(
     random: torch.Generator,
     top_p: float,
     allowed: torch.Tensor | None,
+    greedy: NDArray[np.bool_],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Next ids (B,), their log-probabilities (B,), and what they were drawn from (B, V) bool
-    (None: the vocabulary), by inverse CDF or greedily."""
+    (None: the vocabulary), by inverse CDF; greedily at temperature 0, and in the rows `greedy`."""
     if temperature == 0:
-        within = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
-        chosen = within.argmax(-1)
+        chosen = _likeliest(logits, allowed)
         return chosen, torch.zeros(len(chosen)), None  # greedy writes it with probability 1
+    chosen, logprobs, drawn = _draw(logits, temperature, random, top_p, allowed)
+    if greedy.any():
+        sure = torch.from_numpy(greedy).to(logits.device)
+        chosen = torch.where(sure, _likeliest(logits, allowed), chosen)
+        logprobs = logprobs.masked_fill(sure, 0.0)
+    return chosen, logprobs, drawn
+
+
+def _likeliest(logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
+    within = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+    return within.argmax(-1)
+
+
+def _draw(
+    logits: torch.Tensor,
+    temperature: float,
+    random: torch.Generator,
+    top_p: float,
+    allowed: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """By inverse CDF; what is returned is as in `_choose`."""
     whole = allowed is None and top_p >= 1
     allowed = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed
     logp = logp_over(logits, temperature, allowed)
@@ -231,6 +275,7 @@ class Table:
         self.lengths = np.zeros(rows, np.int64)
         self.over = np.zeros(rows, bool)
         self.stuck = np.zeros(rows, bool)
+        self.greedy = np.zeros(rows, bool)  # written greedily from here on
         self.drawn: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []  # rows, sets, step
 
     def end_stuck(self, rows: NDArray[np.int64], allowed: torch.Tensor) -> None:
@@ -265,6 +310,12 @@ class Table:
     def last(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The ids of `rows` (B,) that were written last."""
         return self.ids[self.step - 1, rows]
+
+    def steer(self, rows: NDArray[np.int64], steer: Steer) -> NDArray[np.int64]:
+        """Let the caller end some of `rows` (B,), or make them greedy; which still run."""
+        ended, greedy = steer(rows, self.last(rows), self.own[self.step - 1, rows] == 1)
+        self.over[list(ended)] = self.greedy[list(greedy)] = True
+        return rows[~self.over[rows]]
 
     def answer(self, rows: NDArray[np.int64], respond: Respond, stops: frozenset[int]) -> None:
         """Let the environment speak in those of `rows` that have just written a stop."""

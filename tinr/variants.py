@@ -66,12 +66,18 @@ class Trained:
 
 
 def train_variants(
-    names: Sequence[str], preset: str, seed: int, out: Path, changes: Sequence[str] = (), base: str = ""
+    names: Sequence[str],
+    preset: str,
+    seed: int,
+    out: Path,
+    changes: Sequence[str] = (),
+    base: str = "",
 ) -> Trained:
     """Train the variants in one registry, or what is left of them, each tagged `calibration-NAME`.
 
     changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
-    BadInput for an unknown variant or preset. A variant without a pair or a right reply is told, and the others go on.
+    BadInput for an unknown variant or preset. A variant without a pair or a right reply is told,
+    and the others go on.
     """
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:

@@ -1,9 +1,10 @@
 """Where a reply may be cut: a fragment is the ids up to the next structural border.
 
-A border stands after a thought (`</think>`), a tool's name, a key (its colon), a value (the
-comma or closing bracket behind it) and every other closing tag. Cutting loses nothing and
-never re-tokenises: the fragments of a reply, joined, are its ids. Whatever a model writes
-can be cut. Source of the idea: iTool, arXiv 2501.09766, which splits on `, `, `=` and `(`.
+A border stands after a thought (`</think>`) and each of its lines, a tool's name (in the thought
+too, where it is chosen), a key (its colon), a value (the comma or closing bracket behind it) and
+every other closing tag. Cutting loses nothing and never re-tokenises: the fragments of a reply,
+joined, are its ids. Whatever a model writes can be cut. Source of the idea: iTool, arXiv
+2501.09766, which splits on `, `, `=` and `(`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -76,6 +77,8 @@ class Borders:
             return self._feed_text(piece.text, self._json.feed)
         if self._tag == "tool_token":
             return self._feed_text(piece.text, self._name)
+        if self._tag == "think":
+            return self._feed_text(piece.text, self._thought)
         return None
 
     def _piece(self, index: int) -> Piece:
@@ -104,6 +107,9 @@ class Borders:
 
     def _name(self, character: str) -> Border | None:
         return "name" if self._spelling.feed(character) else None
+
+    def _thought(self, character: str) -> Border | None:
+        return "thought" if character == "\n" else self._name(character)
 
 
 class _Spelling:

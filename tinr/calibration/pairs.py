@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tinr.calibration.judge import Deficiency, difference
-from tinr.calibration.search import Node, Tree
+from tinr.calibration.tree import Node, Tree
 from tinr.catalogue import Catalogue
 from tinr.config import PairsConfig
 from tinr.packing import Pair

@@ -10,7 +10,9 @@ Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or ph
 RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
 OtherBase = Annotated[
     str,
-    typer.Option("--base", help="Model folder, hub name, or registry reference; else from scratch."),
+    typer.Option(
+        "--base", help="Model folder, hub name, or registry reference; else from scratch."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retrieved.")]
