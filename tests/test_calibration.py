@@ -53,7 +53,7 @@ def executor(catalogue):
 
 
 def leaf(parent=None, prior=1.0, **facts) -> Node:
-    node = Node((), room=None, prior=prior, parent=parent, **facts)  # type: ignore[arg-type]
+    node = Node((), room=None, prior=prior, parent=parent, **facts)
     if parent is not None:
         parent.children.append(node)
     return node
@@ -243,11 +243,9 @@ def test_siblings_become_a_pair_of_the_fragments_that_differ(scripted, catalogue
     ],
 )
 def test_a_pair_needs_a_gap_a_good_side_and_a_difference(catalogue, means, wrote, pairs):
-    root = Node((), room=None)  # type: ignore[arg-type]
+    root = Node((), room=None)
     for mean, ids in zip(means, wrote, strict=True):
-        root.children.append(
-            Node(ids, None, parent=root, wrote=ids, visits=2, total=2 * mean)  # type: ignore[arg-type]
-        )
+        root.children.append(Node(ids, None, parent=root, wrote=ids, visits=2, total=2 * mean))
     assert len(sibling_pairs([Tree(AREA, (9,), root)], catalogue, PairsConfig())) == pairs
 
 

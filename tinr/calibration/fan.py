@@ -36,7 +36,7 @@ class _Sample:
 
 @dataclass
 class Fan:
-    """The samples of a leaf; `longest`: ids of each at most."""
+    """The samples of a leaf."""
 
     leaf: Node
     config: SearchConfig
@@ -128,7 +128,8 @@ class Fan:
             leaf.ids + tuple(row.ids[:end]) + tuple(one.answer or ()), one.cut, one.border,
             math.exp(sum(row.logprobs[start:end]) / len(wrote)), leaf.depth + 1, parent, wrote,
         )  # fmt: skip
-        child.ended = one.end is None or one.answer is None or end >= self.longest
+        full = len(child.ids) >= self.config.completion
+        child.ended = one.end is None or one.answer is None or full
         parent.children.append(child)
         if one.known and one.end is not None:
             child.reply, child.verdict, child.greedy = leaf.reply, leaf.verdict, leaf.greedy

@@ -11,7 +11,9 @@ RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint reg
 OtherBase = Annotated[
     str,
     typer.Option(
-        "--base", help="Model folder, hub name, or registry reference; else from scratch."
+        "--base",
+        help="Model folder, hub name or registry reference in place of a new base; "
+        "the learning rates stay those for small models.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
