@@ -28,6 +28,7 @@ LEVELS = (
         "suites",
         "bfcl",
         "intervals",
+        "drawing",
         "cells",
         "calibration.fragments",
         "calibration.alignment",
@@ -111,7 +112,7 @@ OWNERS = {  # who alone may import a library
     "llguidance": {"tinr.constraint"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
-    "matplotlib": {"tinr.report", "tinr.bench", "tinr.intool", "tinr.capacity"},
+    "matplotlib": {"tinr.report", "tinr.drawing", "tinr.bench", "tinr.capacity"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.variants", "tinr.kills"}
 MAY_IMPORT_PHASES |= {"tinr.preflight"}

@@ -18,6 +18,8 @@ from tinr.base.tokenizer import train_tokenizer
 from tinr.bases import BaseConfig, new_model
 from tinr.bench.catalogue import made_documents
 from tinr.catalogue import Catalogue
+from tinr.drawing import as_svg
+from tinr.files import write_text
 from tinr.model import grow
 from tinr.records import Call, DocumentsMode, Query, ToolDoc
 from tinr.retrieval import DocumentsConfig, Library
@@ -111,13 +113,8 @@ def _median_seconds(work: Callable[[], None]) -> float:
 
 def plot_costs(costs: Sequence[Cost], path: Path) -> None:
     """Tokens and end-to-end seconds by the number of tools, both axes logarithmic, as SVG."""
-    import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    def paint(axes: Sequence[Any]) -> None:
         for mode in get_args(DocumentsMode):
             rows = [cost for cost in costs if cost.mode == mode]
             run = [cost for cost in rows if cost.end_to_end_seconds is not None]
@@ -126,7 +123,6 @@ def plot_costs(costs: Sequence[Cost], path: Path) -> None:
             axes[1].plot([c.tools for c in run], seconds, "o-", label=mode)
         for axis, title in zip(axes, ("tokens of the prompt", "end to end, ms"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="tools", title=title)
-            axis.grid(alpha=0.3)
         axes[0].legend(frameon=False)
-        figure.savefig(path, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
+
+    write_text(path, as_svg(paint, panels=2, size=(9, 3.4)))

@@ -23,7 +23,9 @@ from scipy.stats import linregress, t
 
 from tinr.bench.training import Set, make_set, our_speed, step_ends
 from tinr.catalogue import Catalogue
+from tinr.drawing import as_svg
 from tinr.executor import Executor
+from tinr.files import write_text
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import BadInput, Query
@@ -138,14 +140,9 @@ def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
 
 def plot_laws(laws: Sequence[Law], path: Path) -> None:
     """The points and their laws, all axes logarithmic, as SVG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(1, len(laws), figsize=(10, 3.2), layout="constrained")
+    def paint(axes: Sequence[Any]) -> None:
         for axis, law in zip(axes, laws, strict=True):
             axis.plot(law.sizes, law.seconds, "o")
             fitted = [law.factor * size**law.exponent for size in law.sizes]
@@ -156,10 +153,9 @@ def plot_laws(laws: Sequence[Law], path: Path) -> None:
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.xaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_minor_locator(NullLocator())
-            axis.grid(alpha=0.3)
             axis.legend(frameon=False)
-        figure.savefig(path, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
+
+    write_text(path, as_svg(paint, panels=len(laws), size=(10, 3.2)))
 
 
 def _short(size: int) -> str:

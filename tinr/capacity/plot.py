@@ -1,11 +1,11 @@
 """The plot of the capacity study: recall against load, and foreseen against measured."""
 
-from collections.abc import Mapping
-from io import StringIO
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinr.capacity.cells import ASKED
 from tinr.capacity.table import NAMES
+from tinr.drawing import as_svg
 
 COLOURS = dict(zip(ASKED, ("#1f6f8b", "#b3541e", "#4b7f3a"), strict=True))
 MARKS = dict(zip(ASKED, "os^", strict=True))
@@ -17,22 +17,14 @@ def draw(study: Mapping[str, Any]) -> str:
 
     Cells of another number of exposures than the usual one stand hollow and are not fitted.
     """
-    import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    def paint(axes: Sequence[Any]) -> None:
         _against_load(axes[0], study)
         _against_foreseen(axes[1], study)
         for axis in axes:
             axis.set_ylim(-0.05, 1.05)
-            axis.grid(alpha=0.3)
-        out = StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    return out.getvalue()
+
+    return as_svg(paint, panels=2)
 
 
 def _against_load(axis: Any, study: Mapping[str, Any]) -> None:

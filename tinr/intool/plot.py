@@ -1,9 +1,9 @@
 """The plot of a study: both curves beside the published ones."""
 
-from collections.abc import Mapping
-from io import StringIO
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tinr.drawing import as_svg
 from tinr.intool.curves import PUBLISHED
 from tinr.intool.table import NAMES, STATES
 
@@ -16,24 +16,17 @@ def draw(study: Mapping[str, Any]) -> str:
     A point whose smallest model is not known stands as a hollow triangle at the largest that was
     tried, named as what it is; the line leaves it out.
     """
-    import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}):
-        figure, axis = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
+    def paint(axes: Sequence[Any]) -> None:
+        [axis] = axes
         for form, points in study["curves"].items():
             _published(axis, form)
             _own(axis, form, points)
         axis.set(xscale="log", yscale="log", xlabel="facts", ylabel="parameters")
         axis.set_title(f"smallest model with recall of at least {study['threshold']:g}")
-        axis.grid(alpha=0.3)
         axis.legend(frameon=False)
-        out = StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    return out.getvalue()
+
+    return as_svg(paint, size=(6.5, 4))
 
 
 def _published(axis: Any, form: str) -> None:
