@@ -163,6 +163,25 @@ def test_samples_are_cut_where_they_part_and_nothing_is_written_twice(codec, cat
     assert trunk.children == children and trunk.ids == (*begun, x, line)
 
 
+def test_what_all_samples_call_is_called_once(codec, catalogue):
+    """A tool that says something else each time parts no samples."""
+    times = iter(range(9))
+    executor = Executor(catalogue, {"circle_area": lambda radius: next(times)})
+    root = Node((), Environment(codec, catalogue, executor, "none"))
+    fan = Fan.of(codec, root, SearchConfig())
+    ids = codec.encode(render_calls([Call("circle_area", {"radius": 2})]))[0]
+    for index in ids:
+        fan.feed({place: (index, True) for place in range(3)})
+    answers = [fan.respond(place, ids) for place in range(3)]
+    assert answers[0] and answers == [answers[0]] * 3 and next(times) == 1
+    for index in answers[0]:
+        fan.feed({place: (index, False) for place in range(3)})
+    assert not fan.parted and fan.trunk == len(ids) + len(answers[0])
+    rooms = [one.room for one in fan.samples]
+    assert all(room.turns == 1 and room.spoken == rooms[0].spoken for room in rooms)
+    assert rooms[0].spoken is not rooms[1].spoken
+
+
 def test_the_same_seed_grows_the_same_trees(grown, catalogue, executor):
     codec = grown("tiny")
     first, again, other = (

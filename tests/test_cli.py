@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tinr.cli.main import app, guarded
+from tinr.cli.options import WIDE, table_console
 
 REFERENCES = [
     {"id": 1, "query": "Add 2 and 3", "answer": "5",
@@ -111,3 +112,10 @@ def test_every_command_has_help_with_an_example():
 def test_wrong_use_has_exit_code_2():
     assert CliRunner().invoke(app, ["nosuch"]).exit_code == 2
     assert CliRunner().invoke(app, ["eval"]).exit_code == 2
+
+
+def test_a_table_in_a_file_is_wide_and_in_a_terminal_as_wide_as_that(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert table_console().width == WIDE
+    monkeypatch.setenv("COLUMNS", "100")
+    assert table_console().width == 100

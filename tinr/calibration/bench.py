@@ -16,8 +16,8 @@ from tool_corpora.suites import training_queries
 def bench_search(registry: Path, ref: str, trees: int) -> dict[str, float]:
     """Nodes a second of both ways, and their ratio.
 
-    One at a time: each expansion from the whole prompt, its samples sharing that prefill, and
-    its children completed together. Same settings and queries.
+    One at a time: each expansion from the whole prompt, its samples sharing that prefill and
+    completed from it. Same settings and queries.
     """
     _, model, codec, catalogue = open_checkpoint(Registry(registry), ref)
     queries = training_queries(trees, 0, "sft")

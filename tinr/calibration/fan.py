@@ -45,6 +45,7 @@ class Fan:
     trunk: int = 0  # ids that all have alike, up to a border
     parted: bool = False
     seen: dict[tuple[int, ...], int] = field(default_factory=dict)  # fragment -> its first row
+    said: tuple[int, Sequence[int] | None, Environment] | None = None  # last answer to the trunk
 
     @classmethod
     def of(cls, codec: Codec, leaf: Node, config: SearchConfig) -> Self:
@@ -97,9 +98,17 @@ class Fan:
         return None if border == "key" else border
 
     def respond(self, place: int, ids: Sequence[int]) -> Sequence[int] | None:
-        """The environment's answer to a row that has written a stop."""
+        """The environment's answer to a row that has written a stop.
+
+        The trunk is answered once for all: a tool runs once, and what it says parts no samples.
+        """
         one = self.samples[place]
+        if not self.parted and self.said and self.said[0] == len(ids):
+            one.room = copied(self.said[2])
+            return self.said[1]
         answer = one.room.respond([*self.leaf.ids, *ids])
+        if not self.parted:
+            self.said = len(ids), answer, copied(one.room)
         if one.end == len(ids):
             one.cut, one.answer = copied(one.room), answer
         return answer

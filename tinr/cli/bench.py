@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import REGISTRY, AsJson, RegistryFolder
+from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 
@@ -47,7 +47,6 @@ def training(
 
     Example: tinr bench training --tools toolbox --repeats 1
     """
-    from rich.console import Console
     from rich.table import Table
 
     from tinr.bench.training import catalogue_of, measure_training
@@ -65,7 +64,7 @@ def training(
             f"{speed.padding:.0%}",
             f"{speed.operations_a_second / found.matrix_rate:.0%}",
         )
-    Console().print(table)
+    table_console().print(table)
     median, most, longest = found.lengths
     print(
         f"{found.tools:,} tools, examples of {median} tokens (90 %: {most}, longest {longest:,}), "
@@ -92,7 +91,6 @@ def scaling(
     """
     from random import Random
 
-    from rich.console import Console
     from rich.table import Table
 
     from tinr.bench.catalogue import made_documents
@@ -116,7 +114,7 @@ def scaling(
             ", ".join(f"{seconds:.3g}" for seconds in law.seconds),
             f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})",
         )
-    Console().print(table)
+    table_console().print(table)
 
 
 @app.command()
@@ -164,7 +162,6 @@ def prompt_cost(
 
     Example: tinr bench prompt-cost --tools 10 --tools 1000 --plot cost.svg
     """
-    from rich.console import Console
     from rich.table import Table
 
     from tinr.bench.prompt_cost import TOOLS, measure_costs, plot_costs
@@ -183,7 +180,7 @@ def prompt_cost(
         times = (cost.prefill_seconds, cost.end_to_end_seconds)
         shown = ("not run" if t is None else f"{1000 * t:,.1f}" for t in times)
         table.add_row(f"{cost.tools:,}", cost.mode, f"{cost.prompt_tokens:,}", *shown)
-    Console().print(table)
+    table_console().print(table)
 
 
 @app.command()

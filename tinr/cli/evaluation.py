@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tinr.cli.options import (
@@ -17,6 +16,7 @@ from tinr.cli.options import (
     Documents,
     RegistryFolder,
     rate_cells,
+    table_console,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:
-    console = Console()
+    console = table_console()
     title = f"{checkpoint}, documents {summary['documents']}"
     table = Table("split", "metric", "value", "95 % interval", "n", title=title)
     for split, metrics in summary["eval"].items():
@@ -190,4 +190,4 @@ def compare_checkpoints(
     if as_json:
         print(json.dumps(found))
     else:
-        show(found, Console())
+        show(found, table_console())

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from tinr.cli.options import REGISTRY, AsJson, Checkpoint, RegistryFolder
+from tinr.cli.options import REGISTRY, AsJson, Checkpoint, RegistryFolder, table_console
 from tinr.records import BadInput
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def _print(title: str, noun: str, rows: Mapping[str, tuple[dict[str, Any], bool]
         )
         interval = f"{low} to {high}" if row["n"] else "-"
         table.add_row(name, value, interval, str(row["n"]), chance, blind)
-    Console().print(table)
+    table_console().print(table)
 
 
 def _shown(value: float | None, is_share: bool) -> str:

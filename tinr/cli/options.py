@@ -1,10 +1,13 @@
-"""Options that several commands share, and how a rate stands in a table."""
+"""Options that several commands share, and how tables are printed."""
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 Checkpoint = Annotated[str, typer.Option(help="Registry reference: id, tag or phase@latest.")]
 RegistryFolder = Annotated[Path, typer.Option("--registry", help="Checkpoint registry.")]
@@ -22,6 +25,13 @@ Constrained = Annotated[
     bool, typer.Option("--constrained", help="Inside the tags only tools, and fitting calls.")
 ]
 REGISTRY = Path("runs/registry")
+WIDE = 240  # columns of a table that no terminal bounds
+
+
+def table_console() -> Console:
+    """Where tables go: as wide as the terminal; in a file or a pipe no column is cut."""
+    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if bounded else WIDE)
 
 
 def rate_cells(rate: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import AsJson, OtherBase
+from tinr.cli.options import AsJson, OtherBase, table_console
 
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
 
@@ -57,7 +57,6 @@ def calibration(
 
     Example: tinr study calibration --seed 0 --out runs/quickstart
     """
-    from rich.console import Console
 
     from tinr.records import GateFailed
     from tinr.variants import run_study, show_study
@@ -66,7 +65,7 @@ def calibration(
     if as_json:
         print(json.dumps(found))
     else:
-        show_study(found, Console())
+        show_study(found, table_console())
         print(out / "study.md")
     if found["failed"]:
         raise GateFailed(f"{len(found['failed'])} variants: {'; '.join(found['failed'].values())}")
