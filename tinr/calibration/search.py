@@ -64,8 +64,8 @@ def search(
 ) -> tuple[list[Tree], Spent]:
     """A tree for each query after `config.iterations` expansions, documents mode none.
 
-    rows: samples that are written together, of all trees. graded: who judges
-    replies (None: the rules).
+    rows: samples that are written together, of all trees. graded: who judges replies (None: the
+    rules).
     """
 
     def by_rule(replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
