@@ -3,11 +3,19 @@
 import pytest
 
 from tinr.abstention import _thought_of, auroc, false_calls
+from tinr.matching import SOME_CALL
+from tinr.metrics import outcome
 from tinr.records import Call, Query, Reply
 from tinr.rollout import Conversation
 from tinr.sampler import Row
 from tinr.tokens import Piece
-from tinr.transcript import render_names, render_prompt, render_response, render_thought
+from tinr.transcript import (
+    parse_text,
+    render_names,
+    render_prompt,
+    render_response,
+    render_thought,
+)
 
 AREAS = {  # expected, evidence, area
     "apart": ([True, True, False], [2.0, 1.0, 0.0], 1.0),
@@ -43,6 +51,30 @@ def test_false_calls_by_kind():
         0.5,
         2,
     )
+
+
+UNREADABLE = '<think>t</think><tool_call>{"token": 1}</tool_call>'
+SAID = {  # reply to a query that needs no tool -> abstains, calls
+    "<think>t</think><response>No.</response>": (True, False),
+    "<think>t</think><response> </response>": (False, False),
+    "<think>t</think>": (False, False),
+    f"{UNREADABLE}<response>No.</response>": (False, True),
+    "<think>t</think><tool_token>\nx\n</tool_token><response>No.</response>": (False, True),
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_what_cannot_be_read_is_no_abstaining(text):
+    reply, query = parse_text(text), Query("q", "hello", kind="chat")
+    abstains, calls = SAID[text]
+    assert outcome(reply, query).abstain_acc is abstains
+    done = [Conversation(query, (), Row(), reply, ())]
+    assert false_calls(done)["false_call_no_tool"].value == float(calls)
+
+
+def test_a_query_that_any_call_answers_is_none_that_needs_no_call():
+    query = Query("q", "do it", flags=(SOME_CALL,))
+    assert false_calls([Conversation(query, (), Row(), Reply(), ())]) == {}
 
 
 @pytest.mark.parametrize("closed", [True, False])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinr.compare import _corrected, _permutation_p, cell, differences
+from tinr.compare import _bootstrap, _corrected, _permutation_p, cells, differences
 
 METRIC = ["call_em"]
 
@@ -36,9 +36,49 @@ def test_several_seeds_are_averaged_by_query():
     found = differences({"a": a, "b": b}, METRIC)[0]
     assert found.difference == pytest.approx(2 / 3)
     assert found.by_seed == (1.0, 1.0, 0.0) and found.p < 0.001
-    made = cell(b, "seen", "call_em")
-    assert made is not None and made.spread == pytest.approx(3**-0.5)  # of 1, 1, 0
+    made = cells({"b": b}, "seen", "call_em")["b"]
+    assert made.spread == pytest.approx(3**-0.5)  # of 1, 1, 0
     assert (made.n, made.seeds, made.value) == (30, 3, pytest.approx(2 / 3))
+
+
+def test_a_difference_that_one_seed_makes_is_said_to_hold_for_these_runs_alone():
+    """Over queries it is beyond doubt; t of (1, 1, 0) over seeds is 2, p = .18 with two degrees."""
+    found = differences(
+        {"a": [run([0.0] * 30)] * 3, "b": [run([v] * 30) for v in (1.0, 1.0, 0.0)]}, METRIC
+    )[0]
+    assert found.p < 0.001 and found.p_seeds == pytest.approx(0.1835, abs=1e-3)
+    assert (found.low, found.high) == (0.0, 1.0)  # of three seeds drawn anew
+    assert "of others it is not shown" in found.words()
+
+
+def test_a_difference_that_all_seeds_make_is_said_without_that():
+    rng = np.random.default_rng(0)
+    a = [run(list((rng.random(200) < 0.3).astype(float))) for _ in range(3)]
+    b = [run(list((rng.random(200) < 0.6).astype(float))) for _ in range(3)]
+    found = differences({"a": a, "b": b}, METRIC)[0]
+    assert found.p_seeds is not None and found.p_seeds < 0.05
+    assert "p over seeds" in found.words() and "not shown" not in found.words()
+
+
+def test_one_run_each_says_nothing_of_seeds():
+    found = differences({"a": [run([0.0] * 9)], "b": [run([1.0] * 9)]}, METRIC)[0]
+    assert found.p_seeds is None and "seeds" not in found.words()
+
+
+def test_an_interval_over_seeds_is_wider_than_one_over_queries():
+    """Three runs at 40, 50 and 60 % on 400 queries each: the seeds are most of the doubt."""
+    rng = np.random.default_rng(0)
+    table = (rng.random((3, 400)) < np.array([[0.4], [0.5], [0.6]])).astype(float)
+    low, high = _bootstrap(table)
+    alone, top = _bootstrap(table.mean(0)[None])
+    assert high - low > 1.5 * (top - alone)
+    assert low < 0.5 < high and alone < 0.5 < top
+
+
+def test_cells_of_a_row_are_over_the_queries_that_all_contenders_share():
+    one, two = run([1.0, 0.0, 1.0]), run([1.0, 0.0])
+    made = cells({"a": [one], "b": [two], "c": [{"unseen": {}}]}, "seen", "call_em")
+    assert {name: (c.value, c.n) for name, c in made.items()} == {"a": (0.5, 2), "b": (0.5, 2)}
 
 
 def test_false_alarms_come_as_often_as_the_level_says():

@@ -6,6 +6,7 @@ import pytest
 
 from tinr import selftest
 from tinr.catalogue import load_catalogue
+from tinr.matching import SOME_CALL
 from tinr.metrics import Outcome, outcome
 from tinr.records import Call, GateFailed, Query, Reply
 from tinr.selftest import reference_reply, self_test
@@ -33,6 +34,18 @@ def test_a_reference_that_does_not_win_is_unscorable(catalogue):
     """Strict JSON has no NaN, so no reply can equal this reference."""
     odd = Query("q3", "x", ((Call("circle_area", {"radius": float("nan")}),),))
     assert list(self_test([AREA, odd], catalogue.by_name)) == ["q3"]
+
+
+def test_a_query_that_any_call_answers_is_won_by_a_call_and_by_nothing_else(catalogue):
+    any_call = Query("q6", "do something", flags=(SOME_CALL,))
+    assert self_test([any_call], catalogue.by_name) == {}
+    assert not any(vars(outcome(Reply(), any_call, catalogue.by_name)).values())
+
+
+def test_chained_calls_without_observations_are_won_where_they_stand_together(catalogue):
+    chained = replace(AREA, turns=(*AREA.turns, (Call("circle_area", {"radius": 4}),)))
+    assert self_test([chained], catalogue.by_name) == {}
+    assert len(reference_reply(chained, catalogue.by_name).calls) == 2
 
 
 def test_an_empty_reply_wins_nothing(catalogue):

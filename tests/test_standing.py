@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from tinr.calibration.faults import fault_values, faults_of
+from tinr.contest import ALL
 from tinr.records import Call, Query
 from tinr.report.tables import as_markdown
 from tinr.standing import sentences, show, standing, standing_tables
@@ -34,7 +35,7 @@ def runs():
     for name, bad in (("sft", 8), ("simpo", 0)):
         faults = {f"q{n}": poor if n < bad else good for n in range(12)}
         metric = {f"q{n}": float(n >= bad) for n in range(12)}
-        given[name] = [{"seen": {"call_em": metric}, "all": fault_values(faults)}]
+        given[name] = [{"seen": {"call_em": metric}, ALL: fault_values(faults)}]
     return given
 
 

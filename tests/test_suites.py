@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from tinr.catalogue import Catalogue, load_catalogue
+from tinr.evaluate import check_splits
+from tinr.executor import Executor
 from tinr.matching import NO_ARGUMENTS, SOME_CALL, lenient_calls, scorable, strict_calls
 from tinr.records import BadInput, ToolDoc
+from tinr.rollout import reachable
+from tinr.selftest import self_test
 from tinr.suites import HISTORY_CUT, NAMES, OTHER_REFERENCE, Suite, read_suite, same_names
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -116,13 +120,35 @@ def test_calls_that_use_results_stand_in_later_turns(tmp_path: Path) -> None:
     assert [len(turn) for turn in chained.turns] == [1, 1, 1, 1]
 
 
+ODD = {
+    "message": {"messages": ["hi"]},
+    "last message": {"messages": [{"role": "user", "content": "x"}, "hi"]},
+    "flags": {"flags": 5},
+    "tools": {"tools": [["a"]]},
+    "split": {"split": ["seen"]},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_line_is_bad_input_with_its_place(tmp_path: Path, what: str) -> None:
+    with pytest.raises(BadInput, match=r"queries\.jsonl:1"):
+        one(tmp_path, line("a") | ODD[what])
+
+
+def test_a_group_does_not_hide_the_split_that_is_checked(tmp_path: Path) -> None:
+    query = one(tmp_path, line("a", split="unseen", category="weather")).queries[0]
+    assert (query.split, query.group) == ("unseen", "weather")
+    with pytest.raises(BadInput, match="marked unseen"):
+        check_splits([query], {query.calls[0].name})
+
+
 def test_a_sample_is_of_each_split_and_does_not_hang_on_order(tmp_path: Path) -> None:
     rows = [line(f"{split}{n}", split=split) for split in "xyz" for n in range(9)]
     rows[-1]["category"], rows[-2]["part"] = "own", "own"
     here = str(folder(tmp_path / "a", rows))
     there = str(folder(tmp_path / "b", rows[::-1]))
     few = read_suite(here, tmp_path, 3)
-    assert Counter(q.split for q in few.queries) == {"x": 3, "y": 3, "z": 3, "own": 2}
+    assert Counter(q.group for q in few.queries) == {"x": 3, "y": 3, "z": 3, "own": 2}
     assert {q.id for q in few.queries} == {q.id for q in read_suite(there, tmp_path, 3).queries}
     order = [row["id"] for row in rows]
     assert [q.id for q in few.queries] == sorted((q.id for q in few.queries), key=order.index)
@@ -227,9 +253,20 @@ def test_every_query_of_a_named_set_is_there_or_left_out_with_a_reason(name: str
     assert all("has no document" in reason for _, reason in suite.left_out)
     assert sum(not scorable(q) for q in suite.queries) == unscored
     assert sum(not q.calls for q in suite.queries) == none
-    assert len({q.split for q in suite.queries}) == groups
+    assert len({q.group for q in suite.queries}) == groups
     for query in suite.queries:
         assert {c.name for c in query.calls} | set(query.tools) <= set(suite.catalogue.by_name)
+
+
+@real
+@pytest.mark.shared
+@pytest.mark.parametrize("name", NAMES)
+def test_nearly_every_query_of_a_named_set_passes_the_self_test(name: str) -> None:
+    """What tools that do not run can reach is asked for: of NESTFUL the first turn alone."""
+    suite = read_suite(name, DATA)
+    executor = Executor(suite.catalogue, {})
+    asked = [reachable(query, executor) for query in suite.queries]
+    assert len(self_test(asked, suite.catalogue.by_name)) <= len(asked) * 0.01
 
 
 @real
@@ -261,7 +298,7 @@ def test_named_sets_keep_what_their_queries_need() -> None:
     assert sum(HISTORY_CUT in q.flags for q in tinr.queries) == 12
     acebench = read_suite("acebench", DATA).queries
     assert sum("current time" in q.text.lower() for q in acebench) == 252
-    assert all(q.tools and q.kind == q.split for q in acebench)
+    assert all(q.tools and q.kind == q.group for q in acebench)
     nestful = read_suite("nestful", DATA).queries
     assert all(len(q.turns) > 1 for q in nestful)
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ from tinr.calibration.faults import fault_values, faults_of
 from tinr.catalogue import Catalogue, query_line, read_jsonl, write_jsonl
 from tinr.compare import Values
 from tinr.config import build
-from tinr.evaluate import check_splits, documents_mode, evaluate, load_suite, split_of
+from tinr.evaluate import DATA, check_splits, documents_mode, evaluate, load_suite, split_of
 from tinr.executor import corpus_executor
 from tinr.metrics import METRICS
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
 from tinr.retrieval import DocumentsConfig
 from tinr.stage import open_catalogue, open_model
+from tinr.suites import same_names
 
-ALL = "all"  # under which the faults of all queries together stand
+ALL = ""  # no split's name: under it stand the faults of all queries together
+JUDGED = 2  # one more whenever replies are judged otherwise: what was kept before is not used
+CALLS = "calls"  # under it all queries that expect calls, where they are of several splits
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,10 @@ def values_of(
     registry: Registry,
     contender: Contender,
     suites: Sequence[str],
-    size: int,
+    size: int | None,
     kept: Path | None,
     several: bool = False,
+    data: Path = DATA,
 ) -> Values:
     """Split -> metric -> query -> value of one run, from `kept` where it was measured before.
 
@@ -78,9 +83,14 @@ def values_of(
     """
     card, folder, catalogue = open_catalogue(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
-    queries = [q for suite in suites for q in load_suite(suite, size, catalogue).queries]
+    loaded = [load_suite(suite, size, catalogue, data) for suite in suites]
+    queries = [query for suite in loaded for query in suite.queries]
+    twice = next((one for one, times in Counter(q.id for q in queries).items() if times > 1), None)
+    if twice is not None:
+        raise BadInput(f"{', '.join(suites)}: query id {twice!r} stands in two of them; rename one")
+    same = {name: group for suite in loaded for name, group in same_names(suite).items()}
     check_splits(queries, trained_tools(registry, card))
-    path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue)}.jsonl"
+    path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue, same)}.jsonl"
     if path is None or not path.is_file():
         model, codec = open_model(folder)
         with corpus_executor(catalogue) as executor:
@@ -92,6 +102,7 @@ def values_of(
                 executor,
                 mode,
                 prompt=prompt,
+                same=same,
                 title=contender.name,
             )
         rows = [
@@ -114,23 +125,30 @@ def values_of(
     return _values([row for row in rows if row["id"] in wanted])
 
 
-def _mark(queries: Sequence[Query], prompt: DocumentsConfig, catalogue: Catalogue) -> str:
+def _mark(
+    queries: Sequence[Query],
+    prompt: DocumentsConfig,
+    catalogue: Catalogue,
+    same: Mapping[str, str],
+) -> str:
     """What determines an evaluation of one checkpoint, in short."""
     lines = [query_line(query) for query in queries]
     text = json.dumps(
-        [tinr.__version__, "faults", lines, asdict(prompt), catalogue.hash], sort_keys=True
+        [tinr.__version__, JUDGED, lines, asdict(prompt), catalogue.hash, same], sort_keys=True
     )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _values(rows: Sequence[dict[str, Any]]) -> Values:
-    """By split, and under "calls" all queries that expect calls together; faults under ALL."""
+    """By split, and under CALLS all queries that expect calls; faults under ALL."""
     values: dict[str, dict[str, dict[str, float]]] = {}
+    calling = {row["split"] for row in rows if row.get("abstain_acc") is None}
     for row in rows:
+        together = [CALLS] if len(calling) > 1 and row.get("abstain_acc") is None else []
         for metric in METRICS:
             if row.get(metric) is None:
                 continue
-            for split in (row["split"], *(["calls"] if row["split"] != "no_tool" else [])):
+            for split in (row["split"], *together):
                 of_split = values.setdefault(split, {})
                 of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
     values[ALL] = fault_values({row["id"]: row["faults"] for row in rows if row["faults"]})

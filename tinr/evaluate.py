@@ -1,7 +1,8 @@
 """A checkpoint and a suite in, rates with intervals out; every denominator is the full set."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,32 +14,36 @@ from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.files import write_text
+from tinr.matching import expects_call
 from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
-from tinr.records import BadInput, DocumentsMode, Query
+from tinr.records import BadInput, DocumentsMode, Query, Reply
 from tinr.retrieval import DocumentsConfig, Library, all_shown
-from tinr.rollout import Conversation, converse, make_prompts, too_long
+from tinr.rollout import Conversation, converse, make_prompts, reachable, too_long
+from tinr.sampler import Row
 from tinr.selftest import self_test
-from tinr.suites import NAMES, Suite, read_suite
+from tinr.suites import NAMES, Suite, read_suite, sample
 from tinr.tokens import Codec
 from tinr.transcript import as_text
 from tool_corpora.suites import SUITES, test_suite
 
 DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
+SIZE = 300  # queries of each split of a shipped suite, unless told otherwise
 # Tokens of a reply; documents shown on selection count.
 LONGEST: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
 
 def load_suite(
-    which: str, size: int, known: Catalogue, data: Path = DATA, given: bool = False
+    which: str, size: int | None, known: Catalogue, data: Path = DATA, given: bool = False
 ) -> Suite:
-    """A shipped suite (`size` queries per split), a named real one below `data`, or a folder.
+    """A shipped suite, a named real one below `data`, or a folder.
 
-    known: the checkpoint's catalogue, whose names the queries then carry. given: the suite's
-    own documents stand in the prompt instead, so that tools the model never met can be asked
-    for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
+    size: queries of each split, the same ones every time; None: SIZE of a shipped suite, all of
+    any other. known: the checkpoint's catalogue, whose names the queries then carry. given: the
+    suite's own documents stand in the prompt instead, so that tools the model never met can be
+    asked for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
     """
     if which in SUITES:
-        queries = test_suite(which, size)
+        queries = test_suite(which, size or SIZE)
         missing = {c.name for q in queries for c in q.calls} - set(known.by_name)
         if missing:
             raise BadInput(
@@ -58,7 +63,7 @@ def load_suite(
     queries = read_queries(folder / "queries.jsonl", known)
     if not queries:
         raise BadInput(f"{folder / 'queries.jsonl'}: no queries; give at least one")
-    return Suite(folder.name, known, tuple(queries), (), {})
+    return Suite(folder.name, known, tuple(sample(queries, size)), (), {})
 
 
 def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
@@ -78,15 +83,22 @@ def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
 class Evaluated:
     """A suite under one checkpoint in one documents mode, in the order of its queries.
 
-    Queries whose prompt does not fit the model's context are only among the unscorable ones.
+    A query whose prompt does not fit the model's context counts as an empty reply.
     """
 
     documents: DocumentsMode
     done: Sequence[Conversation]
     outcomes: Sequence[Outcome | None]  # None: the query cannot be scored
-    evidence: Sequence[float]  # of calling, see `abstention.call_evidence`
+    evidence: Sequence[float | None]  # of calling, see `abstention.call_evidence`; None: not asked
     unscorable: Mapping[str, str]  # id -> why
+    unasked: Mapping[str, str]  # id -> why its prompt does not fit
     found: Sequence[bool | None]  # whether all documents that a query needs stood in its prompt
+
+    def scored(self) -> Iterator[tuple[Conversation, Outcome]]:
+        """The conversations that can be judged, with how they were."""
+        for one, judged in zip(self.done, self.outcomes, strict=True):
+            if judged is not None:
+                yield one, judged
 
 
 def evaluate(
@@ -105,22 +117,26 @@ def evaluate(
 ) -> Evaluated:
     """Greedy conversations over the queries, judged; the model is left in eval mode.
 
-    The self-test comes first (GateFailed where it fails). longest: tokens after the prompt,
+    The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
+    or none can be asked). longest: tokens after the prompt,
     those of the environment included (None: LONGEST); same: tools that count as one;
     constrained: inside the tags only tools, and calls that fit their documents.
     """
     mode = documents_mode(documents)
+    queries = [reachable(query, executor) for query in queries]
     unscorable = self_test(queries, catalogue.by_name)
+    if len(unscorable) == len(queries):
+        why = next(iter(unscorable.items()), None)
+        raise BadInput(f"no query can be scored{f': {why[0]!r}: {why[1]}' if why else ''}")
     longest = longest or LONGEST[mode]
     shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
     prompts = make_prompts(codec, queries, shown)
     overlong = too_long(model, prompts, longest)
     if len(overlong) == len(queries):
         raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
-    unscorable |= {queries[number].id: reason for number, reason in overlong.items()}
     asked = [number for number in range(len(queries)) if number not in overlong]
     model.eval()
-    done = converse(
+    held = converse(
         model,
         codec,
         [queries[number] for number in asked],
@@ -132,12 +148,28 @@ def evaluate(
         prompts=[prompts[number] for number in asked],
         grammars=Grammars(codec, catalogue) if constrained else None,
     )
+    by_number = dict(zip(asked, held, strict=True))
+    evidence = dict(zip(asked, call_evidence(model, codec, held), strict=True))
+    numbers = range(len(queries))
+    done = [by_number.get(n) or _unasked(queries[n], prompts[n]) for n in numbers]
     judged = [
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
         for c in done
     ]
-    found = all_shown([shown[number] for number in asked], [c.query for c in done])
-    return Evaluated(mode, done, judged, call_evidence(model, codec, done), unscorable, found)
+    return Evaluated(
+        mode,
+        done,
+        judged,
+        [evidence.get(number) for number in numbers],
+        unscorable,
+        {queries[number].id: reason for number, reason in overlong.items()},
+        all_shown(shown, queries),
+    )
+
+
+def _unasked(query: Query, prompt: Sequence[int]) -> Conversation:
+    """Of a query whose prompt does not fit: nothing is said, which is wrong."""
+    return Conversation(query, prompt, Row(), Reply(), ())
 
 
 def documents_mode(name: str) -> DocumentsMode:
@@ -155,7 +187,13 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
         raise BadInput(f"{path}: no JSON ({error}); give a list of lists of names") from error
     if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
         raise BadInput(f"{path}: not a list of lists of tool names; correct it")
-    unknown = [name for group in groups for name in group if name not in catalogue.by_name]
+    names = [name for group in groups for name in group]
+    if not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{path}: not a list of lists of tool names; correct it")
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise BadInput(f"{path}: {twice!r} stands in two groups or twice; unite or correct them")
+    unknown = [name for name in names if name not in catalogue.by_name]
     if unknown:
         raise BadInput(f"{path}: {unknown[0]!r} is not in the checkpoint's catalogue; correct it")
     return {name: group[0] for group in groups for name in group}
@@ -168,17 +206,22 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
     calls by kind and the area under the ROC curve of the evidence of calling, over all queries.
     """
     groups: dict[str, list[Outcome]] = {}
-    for one, judged in zip(evaluated.done, evaluated.outcomes, strict=True):
-        if judged is not None:
-            groups.setdefault(split_of(one.query), []).append(judged)
+    for one, judged in evaluated.scored():
+        groups.setdefault(split_of(one.query), []).append(judged)
     rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
     if evaluated.documents in ("in_prompt", "retrieved"):
         for split in rates:
             rates[split]["documents_found"] = rate(_found(evaluated, split))
-    expected = [bool(c.query.calls) for c in evaluated.done]
-    if not all(expected):
+    scored = [one for one, _ in evaluated.scored()]
+    if not all(map(expects_call, (one.query for one in scored))):
         silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
-        silent |= {"auroc": auroc(expected, evaluated.evidence), **false_calls(evaluated.done)}
+        pairs = [
+            (expects_call(one.query), evidence)
+            for one, evidence in zip(evaluated.done, evaluated.evidence, strict=True)
+            if evidence is not None and one.query.id not in evaluated.unscorable
+        ]
+        silent["auroc"] = auroc([e for e, _ in pairs], [v for _, v in pairs])
+        silent |= false_calls(scored)
     return {
         split: {name: rate for name, rate in found.items() if rate.n}
         for split, found in rates.items()
@@ -186,22 +229,31 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
 
 
 def _found(evaluated: Evaluated, split: str) -> list[bool]:
-    pairs = zip(evaluated.done, evaluated.found, strict=True)
-    return [hit for c, hit in pairs if hit is not None and split_of(c.query) == split]
+    return [
+        hit
+        for one, hit in zip(evaluated.done, evaluated.found, strict=True)
+        if hit is not None
+        and split_of(one.query) == split
+        and one.query.id not in evaluated.unscorable
+    ]
 
 
 def split_of(query: Query) -> str:
     """The group of the tables that a query belongs to."""
-    return query.split or ("all" if query.calls else "no_tool")
+    return query.group or query.split or ("all" if expects_call(query) else "no_tool")
 
 
 def costs(evaluated: Evaluated) -> dict[str, float]:
-    """Means a query: tokens of the prompt, tokens that the model wrote, seconds of its batch."""
-    count = len(evaluated.done)
+    """Means a query: tokens of the prompt, tokens that the model wrote, seconds of its batch.
+
+    Of those that were asked; a prompt that did not fit counts with its tokens alone.
+    """
+    asked = [one for one in evaluated.done if one.query.id not in evaluated.unasked]
+    prompts = sum(len(one.prompt) for one in evaluated.done)
     return {
-        "prompt_tokens": round(sum(len(c.prompt) for c in evaluated.done) / count, 1),
-        "generated_tokens": round(sum(sum(c.row.mask) for c in evaluated.done) / count, 1),
-        "seconds": round(sum(c.seconds for c in evaluated.done) / count, 4),
+        "prompt_tokens": round(prompts / len(evaluated.done), 1),
+        "generated_tokens": round(sum(sum(c.row.mask) for c in asked) / len(asked), 1),
+        "seconds": round(sum(c.seconds for c in asked) / len(asked), 4),
     }
 
 
@@ -215,10 +267,12 @@ def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[s
 
 def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
     """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
-    was, now = (
-        [o.call_em for o in one.outcomes if o is not None and o.call_em is not None]
+    first, then = (
+        {c.query.id: o.call_em for c, o in one.scored() if o.call_em is not None}
         for one in (before, after)
     )
+    shared = [query for query in first if query in then]
+    was, now = ([values[query] for query in shared] for values in (first, then))
     return {
         "metric": "call_em",
         "n": len(now),
@@ -236,9 +290,10 @@ def write_replies(folder: Path, evaluated: Evaluated) -> None:
             "reply": as_text(c.pieces),
             "outcome": judged and asdict(judged),
             "unscorable": evaluated.unscorable.get(c.query.id),
+            "unasked": evaluated.unasked.get(c.query.id),
             "called": [asdict(call) for call in c.reply.calls],
             "problems": list(c.reply.problems),
-            "evidence": round(evidence, 4),
+            "evidence": None if evidence is None else round(evidence, 4),
             "prompt_tokens": len(c.prompt),
             "tokens": sum(c.row.mask),
             "seconds": round(c.seconds, 4),

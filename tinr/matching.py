@@ -26,6 +26,11 @@ def scorable(query: Query) -> bool:
     return NO_ARGUMENTS not in query.flags
 
 
+def expects_call(query: Query) -> bool:
+    """Whether a reply without a call is wrong, whatever the reference says of which."""
+    return bool(query.calls) or SOME_CALL in query.flags
+
+
 def strict_calls(given: Sequence[Call], query: Query) -> bool:
     """JSON-identical to the reference, call by call in its order: 1 is not 1.0, true not 1."""
     if SOME_CALL in query.flags:

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from tinr.matching import SOME_CALL, lenient_calls, scorable, strict_calls
 from tinr.records import Call, Query, Reply, ToolDoc
-from tinr.rewards import answer_reward, call_similarity, format_reward, same_calls
+from tinr.rewards import answer_reward, format_reward, matched_similarity, same_calls
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Outcome:
     call_em_strict: bool | None  # to the letter: 1 is not 1.0, parallel calls in their order
     call_em_lenient: bool | None  # also alternatives that are accepted, and defaults spelled out
     tool_acc: float | None  # share of reference tools among the called ones
-    param_acc: float | None  # share of reference arguments given right
+    param_acc: float | None  # Jaccard index of the arguments, each call matched with one
     answer_acc: bool | None  # the response agrees with what the reference calls return
     format_ok: bool
     abstain_acc: bool | None  # an answer without a call, where none is expected
@@ -69,7 +69,8 @@ def outcome(
     call answers, only whether there was a call.
     """
     if SOME_CALL in query.flags:
-        called, form = bool(reply.calls), not reply.problems
+        called = bool(reply.calls)
+        form = called and not reply.problems
         return Outcome(None, called, called, called, None, None, None, form, None)
     stated = scorable(query)
     lenient = lenient_calls(reply.calls, query, documents or {}, same) if stated else None
@@ -78,22 +79,28 @@ def outcome(
     answered = answer_reward(reply, query)
     answer = None if answered is None else answered == 1.0
     if not query.calls:
-        silent = not (reply.calls or reply.named) and reply.response is not None
-        return Outcome(None, None, None, None, None, None, answer, form, abstain_acc=silent)
+        answers = bool(reply.response) and not calls_tools(reply)
+        return Outcome(None, None, None, None, None, None, answer, form, abstain_acc=answers)
     given = sorted(call.name for call in reply.calls)
     expected = sorted(call.name for call in query.calls)
-    alike = sum(max((call_similarity(g, e) for g in reply.calls), default=0.0) for e in query.calls)
     return Outcome(
         name_em=given == expected,
         call_em=same_calls(reply.calls, query.calls) if stated else None,
         call_em_strict=strict_calls(reply.calls, query) if stated else None,
         call_em_lenient=lenient,
         tool_acc=len(set(given) & set(expected)) / len(set(expected)),
-        param_acc=alike / len(query.calls) if stated else None,
+        param_acc=matched_similarity(reply.calls, query.calls) / len(query.calls)
+        if stated
+        else None,
         answer_acc=answer,
         format_ok=form,
         abstain_acc=None,
     )
+
+
+def calls_tools(reply: Reply) -> bool:
+    """Whether a reply names or calls tools, be it in a part that cannot be read."""
+    return bool(reply.calls or reply.named) or reply.attempted
 
 
 def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, Query]:

@@ -85,6 +85,7 @@ class Query:
     tools: tuple[str, ...] = ()  # candidates that stand beside the query; empty: not stated
     accept: tuple[Accepted, ...] = ()  # what else counts as right, one for each reference call
     flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
+    group: str = ""  # the row of the tables it belongs to; empty: its split
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -98,7 +99,8 @@ class Reply:
 
     `named` are the tools of the <tool_token> part, in order and with repeats; `calls`
     the calls that parsed; `response` the final answer. `problems` says in stable words
-    why the reply is not well formed (empty: it is); `observed` that tools answered in it.
+    why the reply is not well formed (empty: it is); `attempted` that it has a part which names
+    or calls tools, even one that cannot be read; `observed` that tools answered in it.
     """
 
     thought: str | None = None
@@ -107,6 +109,7 @@ class Reply:
     response: str | None = None
     problems: tuple[str, ...] = ()
     observed: bool = False
+    attempted: bool = False
 
 
 @dataclass(frozen=True)

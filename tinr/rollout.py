@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tqdm import tqdm
@@ -122,6 +122,7 @@ def converse(
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, longest).items():
         raise BadInput(f"query {queries[number].id!r}: {reason}")
+    asked = [reachable(query, executor) for query in queries]
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}
@@ -153,11 +154,26 @@ def converse(
             room.finish(row.ids)
             reply = parse(room.spoken)
             done.setdefault(index, []).append(
-                Conversation(
-                    queries[index], prompts[index], row, reply, tuple(room.spoken), seconds
-                )
+                Conversation(asked[index], prompts[index], row, reply, tuple(room.spoken), seconds)
             )
     return [conversation for i in range(len(queries)) for conversation in done[i]]
+
+
+def reachable(query: Query, executor: Executor) -> Query:
+    """What of a query a conversation can reach: it ends at the first call of a tool without code.
+
+    Of a query with such a tool the first turn is left, and no answer.
+    """
+    if all(map(executor.runs, query.calls)):
+        return query
+    count = len(query.turns[0])
+    return replace(
+        query,
+        turns=query.turns[:1],
+        answer=None,
+        accept=query.accept[:count],
+        observations=query.observations[:count],
+    )
 
 
 def make_prompts(
@@ -180,7 +196,7 @@ def too_long(
         f"the model's context of {limit:,}; carry fewer documents: --documents retrieved with a "
         "smaller --top-k, or in_prompt with --candidates"
         for number, prompt in enumerate(prompts)
-        if len(prompt) + longest > limit
+        if len(prompt) + longest >= limit  # one more is read to ask for the evidence of calling
     }
 
 

@@ -51,7 +51,8 @@ def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
         return parse([*render_thought([NO_TOOL["chat"]]), *render_response(said)])
     left = list(query.observations)
     known = len(left) == len(query.calls)
-    for turn in query.turns:
+    # tools that never answered end a conversation at the first calls: all must stand there
+    for turn in query.turns if known else [query.calls]:
         pieces += render_calls(turn)
         seen, left = left[: len(turn)], left[len(turn) :]
         pieces += render_observations(seen)

@@ -13,7 +13,7 @@ from rich.table import Table as PrintedTable
 from rich.text import Text
 
 from tinr.calibration.faults import FAULTS, GRADES
-from tinr.compare import Difference, Values, cell, differences
+from tinr.compare import Contenders, Difference, cells, differences
 from tinr.contest import ALL
 from tinr.report.tables import Row, Table, as_text, filled
 
@@ -27,10 +27,9 @@ COMPARED = (
     "format_ok",
     "abstain_acc",
 )
-Runs = Mapping[str, Sequence[Values]]  # contender -> a run for each seed
 
 
-def standing(runs: Runs) -> dict[str, Any]:
+def standing(runs: Contenders) -> dict[str, Any]:
     """Cells and tests against the first contender, as plain data.
 
     {"cells": contender -> split -> metric -> cell, "differences": [...], "faults": contender ->
@@ -39,21 +38,24 @@ def standing(runs: Runs) -> dict[str, Any]:
     splits = dict.fromkeys(split for some in runs.values() for one in some for split in one)
     metrics = [split for split in splits if split != ALL]
     return {
-        "cells": {
-            name: {split: _cells(some, split, COMPARED) for split in metrics}
-            for name, some in runs.items()
-        },
+        "cells": _cells(runs, metrics, COMPARED),
         "differences": [asdict(one) for one in differences(runs, TESTED)],
-        "faults": {name: _cells(some, ALL, FAULTS) for name, some in runs.items()},
+        "faults": {name: one[ALL] for name, one in _cells(runs, [ALL], FAULTS).items()},
         "changes": [asdict(one) for one in differences(runs, _met(runs))],
     }
 
 
-def _cells(runs: Sequence[Values], split: str, metrics: Sequence[str]) -> dict[str, Any]:
-    return {m: asdict(found) for m in metrics if (found := cell(runs, split, m)) is not None}
+def _cells(runs: Contenders, splits: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """Contender -> split -> metric -> cell; what a contender lacks is left out."""
+    found: dict[str, Any] = {name: {split: {} for split in splits} for name in runs}
+    for split in splits:
+        for metric in metrics:
+            for name, one in cells(runs, split, metric).items():
+                found[name][split][metric] = asdict(one)
+    return found
 
 
-def _met(runs: Runs) -> list[str]:
+def _met(runs: Contenders) -> list[str]:
     """The grades and kinds that some reply has."""
     tables = [one.get(ALL, {}) for some in runs.values() for one in some]
     return [name for name in FAULTS if any(any(t.get(name, {}).values()) for t in tables)]

@@ -31,7 +31,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Suite:
-    """Queries with the documents of their tools; `split` of each is its group in a table.
+    """Queries with the documents of their tools; `group` of each is its row in a table.
 
     left_out: (query id or place, reason). source_names: a tool's name here -> in its source,
     where several documents may share one.
@@ -72,7 +72,7 @@ def read_suite(
     if not queries:
         why = left_out[0][1] if left_out else "it has none"
         raise BadInput(f"{path}: no query can be scored ({why}); give another suite or catalogue")
-    kept = tuple(_sample(list(queries.values()), size))
+    kept = tuple(sample(list(queries.values()), size))
     said = {names[name]: source for name, source in spelled.items() if name in names}
     return Suite(path.name, catalogue or own, kept, tuple(left_out), said)
 
@@ -91,7 +91,7 @@ Read = tuple[Catalogue, dict[str, str], Sequence[tuple[str, Line]], list[tuple[s
 def _folder(path: Path) -> Read:
     """A folder in the common form; names that cannot be tool tokens are cleaned."""
     tools = file_of(path, TOOLS)
-    said = {row.get("name"): row.get("orig_name") for _, row in read_jsonl(tools)}
+    said = {str(row.get("name")): row.get("orig_name") for _, row in read_jsonl(tools)}
     imported = import_tools([str(tools)])
     if imported.lost:
         raise BadInput(f"{imported.lost[0]}; correct the document or remove it")
@@ -130,7 +130,10 @@ def _common(line: Line, place: str, suite: str) -> dict[str, Any]:
         query_from(line, place)  # says what is wrong
         raise BadInput(f'{place}: "calls" must hold objects; write {{"name", "arguments"}}')
     out: dict[str, Any] = dict(line)
-    flags: list[Any] = list(line.get("flags") or [])
+    stated = line.get("flags") or []
+    if not isinstance(stated, list):
+        raise BadInput(f'{place}: "flags" must be a list of texts')
+    flags: list[Any] = list(stated)
     if any(call.get("arguments", {}) is None for call in calls):
         flags.append(NO_ARGUMENTS)
     if line.get("expect") == "some_call":
@@ -144,15 +147,16 @@ def _common(line: Line, place: str, suite: str) -> dict[str, Any]:
     ]
     if isinstance(line.get("messages"), list):
         out["messages"] = list(_messages(line["messages"], line.get("suffix")))
-        if not out["messages"] or out["messages"][-1].get("role") != "user":
+        last = out["messages"][-1] if out["messages"] else None
+        if not isinstance(last, dict) or last.get("role") != "user":
             flags.append(HISTORY_CUT)
     return _grouped(_told(out | {"flags": flags}, line))
 
 
 def _grouped(line: Line) -> dict[str, Any]:
-    """With its group in `split`: the category or part of its set, else the set's own split."""
+    """With its row of the tables in `group`: the category or part of its set, or its split."""
     said = (line.get(key) for key in ("category", "part", "split"))
-    return {**line, "split": str(next((word for word in said if word), "all"))}
+    return {**line, "group": str(next((word for word in said if word), "all"))}
 
 
 def _turns(calls: Sequence[Line]) -> Iterator[int]:
@@ -186,7 +190,7 @@ def _told(line: dict[str, Any], source: Line) -> dict[str, Any]:
     before = "\n".join(text.strip() for text in said if text.strip())
     if before and isinstance(line.get("query"), str):
         line["query"] = f"{before}\n\n{line['query']}"
-    elif before and line.get("messages"):
+    elif before and line.get("messages") and isinstance(line["messages"][-1], dict):
         *first, last = line["messages"]
         line["messages"] = [*first, {**last, "content": f"{before}\n\n{last.get('content')}"}]
     return line
@@ -202,7 +206,11 @@ def _renamed(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
     ]
     out: dict[str, Any] = {**line, "calls": calls}
     if isinstance(line.get("tools"), list):
-        out["tools"] = [names[name] for name in line["tools"] if name in names]
+        out["tools"] = [
+            names.get(name, name) if isinstance(name, str) else name
+            for name in line["tools"]
+            if not isinstance(name, str) or name in names
+        ]
     return out
 
 
@@ -233,11 +241,11 @@ def _names_in(catalogue: Catalogue, own: Catalogue) -> dict[str, str]:
     return names
 
 
-def _sample(queries: Sequence[Query], size: int | None) -> Iterator[Query]:
-    """At most `size` queries of each split, chosen by the hash of their ids, in their order."""
+def sample(queries: Sequence[Query], size: int | None) -> Iterator[Query]:
+    """At most `size` queries of each group, chosen by the hash of their ids, in their order."""
     groups: dict[Any, list[str]] = defaultdict(list)
     for query in queries:
-        groups[query.split].append(query.id)
+        groups[query.group or query.split].append(query.id)
     chosen = {
         identifier
         for group in groups.values()

@@ -12,6 +12,7 @@
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,6 +168,7 @@ def parse(pieces: Sequence[Piece]) -> Reply:
         calls=tuple(calls),
         response=_only(sections, "response"),
         problems=tuple(problems + _order_problems(order)),
+        attempted="tool_token" in order or "tool_call" in order,
         observed="obs" in order,
     )
 
@@ -279,7 +281,9 @@ def _gaps(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 def _calls(text: str) -> tuple[list[Call], list[str]]:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _NotStrict) else "not JSON"
@@ -307,6 +311,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(set(keys)) != len(keys):
         raise _NotStrict("a key stands twice")
     return dict(pairs)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _NotStrict(f"{digits[:20]} is no finite number")
+    return value
 
 
 def _no_constant(name: str) -> Any:

@@ -177,7 +177,8 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         text=_query_text(line, place),
         turns=tuple(tuple(turns[t]) for t in sorted(turns)),
         answer=None if answer is None else _as_text(answer),
-        split=line.get("split"),
+        split=_split(line, place),
+        group=str(line.get("group") or ""),
         kind=str(line.get("kind") or line.get("category") or ""),
         reply=str(line.get("reply", "")),
         observations=tuple(seen),
@@ -187,6 +188,14 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         accept=_accept(line, place),
         flags=_texts(line, "flags", place),
     )
+
+
+def _split(line: Mapping[str, Any], place: str) -> Any:
+    """seen, unseen, ood, no_tool, or the source's own word for it."""
+    value = line.get("split")
+    if value is not None and not isinstance(value, str):
+        raise BadInput(f'{place}: "split" must be a text: seen, unseen, ood or no_tool')
+    return value
 
 
 def _texts(line: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
@@ -289,6 +298,8 @@ def query_line(query: Query) -> dict[str, Any]:
         line["answer"] = query.answer
     if query.split is not None:
         line["split"] = query.split
+    if query.group:
+        line["group"] = query.group
     if query.kind:
         line["kind"] = query.kind
     if query.reply:

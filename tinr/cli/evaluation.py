@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from tinr.cli.options import (
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from tinr.evaluate import Evaluated
     from tinr.suites import Suite
 
-Size = Annotated[int, typer.Option(help="Queries per split of a shipped suite.")]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Queries of each split; default: 300 of a shipped suite, all of any other."
+    ),
+]
+Data = Annotated[Path, typer.Option(help="Folder that holds the real sets.")]
+DATA = Path("../shared/data")
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +50,7 @@ def evaluate_checkpoint(
         ),
     ],
     documents: Documents = "none",
-    size: Size = 300,
+    size: Size = None,
     retriever: Annotated[
         str | None,
         typer.Option(help="bm25, lsa, or a sentence-transformers model; default: as trained."),
@@ -51,9 +59,7 @@ def evaluate_checkpoint(
     candidates: Annotated[
         int | None, typer.Option(help="in_prompt: documents, the right ones among them; 0: all.")
     ] = None,
-    data: Annotated[Path, typer.Option(help="Folder that holds the real sets.")] = Path(
-        "../shared/data"
-    ),
+    data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
     equivalent: Annotated[
         Path | None,
@@ -109,6 +115,7 @@ def evaluate_checkpoint(
         "eval": ev.plain(rates),
         "cost": ev.costs(found),
         "unscorable": dict(chosen.left_out) | dict(found.unscorable),
+        "unasked": dict(found.unasked),
     }
     if constrained:
         summary["constrained"] = {"stuck": sum(c.row.stuck for c in found.done)}
@@ -126,10 +133,10 @@ def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]
     from tinr.bfcl import write_results
 
     ev.write_replies(out, found)
+    ev.write_summary(out / f"summary.{found.documents}.json", summary)
     if suite.name == "bfcl":
         replies = [(c.query, c.reply) for c in found.done]
         write_results(out / "bfcl", replies, suite.catalogue.by_name, suite.source_names)
-    ev.write_summary(out / f"summary.{found.documents}.json", summary)
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:
@@ -145,10 +152,15 @@ def _print(checkpoint: str, summary: dict[str, Any]) -> None:
         f"a query: {cost['prompt_tokens']:.0f} tokens of prompt, "
         f"{cost['generated_tokens']:.0f} written, {cost['seconds']:.3f} s"
     )
-    for query, reason in list(summary["unscorable"].items())[:5]:
-        console.print(f"not scored: {query}: {reason}", markup=False)
-    if len(summary["unscorable"]) > 5:
-        console.print(f"not scored: {len(summary['unscorable'])} queries in all")
+    _print_some(console, "not scored", summary["unscorable"])
+    _print_some(console, "not asked, counted as wrong", summary["unasked"])
+
+
+def _print_some(console: Console, what: str, reasons: dict[str, str]) -> None:
+    for query, reason in list(reasons.items())[:5]:
+        console.print(f"{what}: {query}: {reason}", markup=False)
+    if len(reasons) > 5:
+        console.print(f"{what}: {len(reasons)} queries in all")
 
 
 def compare_checkpoints(
@@ -156,7 +168,8 @@ def compare_checkpoints(
     suite: Annotated[
         list[str] | None, typer.Option(help="Repeatable; default: both shipped suites.")
     ] = None,
-    size: Size = 300,
+    size: Size = None,
+    data: Data = DATA,
     registry: Annotated[
         list[Path] | None, typer.Option(help="Checkpoint registry; several: one for each seed.")
     ] = None,
@@ -183,7 +196,7 @@ def compare_checkpoints(
     suites = suite or ["in_domain", "out_of_domain"]
     shelves = [Registry(folder) for folder in registry or [REGISTRY]]
     runs = {
-        one.name: [values_of(shelf, one, suites, size, out, several) for shelf in shelves]
+        one.name: [values_of(shelf, one, suites, size, out, several, data) for shelf in shelves]
         for one in contenders
     }
     found = standing(runs)

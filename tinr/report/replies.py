@@ -121,7 +121,7 @@ def judged(row: Mapping[str, Any]) -> Judged:
     share = at(row.get("outcome"), "param_acc")
     return Judged(
         id=str(row.get("id", "")),
-        split=str(row.get("split") or ("all" if expected else "no_tool")),
+        split=str(row.get("group") or row.get("split") or ("all" if expected else "no_tool")),
         query=str(row.get("query", "")),
         history=tuple(
             (str(at(m, "role")), str(at(m, "content"))) for m in (row.get("messages") or ())[:-1]

@@ -1,0 +1,114 @@
+"""What an evaluation counts: everything that was to be asked, and nothing twice."""
+
+from dataclasses import replace
+
+import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
+from tinr.contest import CALLS, _values
+from tinr.evaluate import by_split, costs, evaluate, load_suite, read_equivalent
+from tinr.executor import Executor
+from tinr.records import BadInput, Call, Query
+from tinr.results import markdown_table
+from tinr.rollout import reachable
+
+AREA = Query("q1", "Area?", ((Call("circle_area", {"radius": 2}),),), split="seen")
+
+
+@pytest.fixture
+def asked(grown, catalogue: Catalogue):
+    """(an untrained model of 96 positions, codec, catalogue, an executor of no tools)."""
+    codec = grown("tiny")
+    config = LlamaConfig(
+        vocab_size=len(codec.tokenizer), hidden_size=16, intermediate_size=32,
+        num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=96,
+    )  # fmt: skip
+    return LlamaForCausalLM(config), codec, catalogue, Executor(catalogue, {})
+
+
+def test_a_prompt_that_does_not_fit_counts_as_wrong(asked):
+    model, codec, catalogue, executor = asked
+    long = replace(AREA, id="q2", text="Area? " * 60)
+    found = evaluate(model, codec, [AREA, long], catalogue, executor, "none", longest=8)
+    assert list(found.unasked) == ["q2"] and found.unscorable == {}
+    assert found.evidence[1] is None and found.outcomes[1] is not None
+    rates = by_split(found)["seen"]
+    assert rates["call_em"].n == 2 and rates["format_ok"].n == 2
+    assert costs(found)["prompt_tokens"] > 60 and costs(found)["generated_tokens"] <= 8
+
+
+def test_nothing_that_can_be_asked_or_scored_is_bad_input(asked):
+    model, codec, catalogue, executor = asked
+    unknown = Query("q3", "x", ((Call("nosuch", {}),),))
+    with pytest.raises(BadInput, match="no query can be scored: 'q3'"):
+        evaluate(model, codec, [unknown], catalogue, executor, "none", longest=8)
+    with pytest.raises(BadInput, match="no query can be asked: 'q1'"):
+        evaluate(model, codec, [AREA], catalogue, executor, "none", longest=96)
+    with pytest.raises(BadInput, match="no query can be scored"):
+        evaluate(model, codec, [], catalogue, executor, "none", longest=8)
+
+
+def test_of_tools_that_do_not_run_the_first_turn_is_asked_and_no_answer(catalogue):
+    turns = (*AREA.turns, (Call("length_convert", {"length": 1}),))
+    query = replace(AREA, turns=turns, answer="7", observations=("1", "2"))
+    left = reachable(query, Executor(catalogue, {}))
+    assert (left.turns, left.answer, left.observations) == (AREA.turns, None, ("1",))
+    runs = {name: print for name in catalogue.by_name}
+    assert reachable(query, Executor(catalogue, runs)) is query
+
+
+def test_a_size_is_of_each_split_of_a_folder_too_and_none_is_all(tmp_path, catalogue):
+    queries = [replace(AREA, id=f"{s}{n}", split=s) for s in ("seen", "unseen") for n in range(9)]
+    write_jsonl(tmp_path / "queries.jsonl", map(query_line, queries))
+    assert len(load_suite(str(tmp_path), None, catalogue).queries) == 18
+    some = load_suite(str(tmp_path), 2, catalogue).queries
+    assert sorted(query.split for query in some) == ["seen", "seen", "unseen", "unseen"]
+
+
+@pytest.mark.parametrize("text", ['[["circle_area", ["x"]]]', "[[{}]]", '["circle_area"]'])
+def test_groups_that_are_no_lists_of_names_are_bad_input(tmp_path, catalogue, text):
+    (tmp_path / "groups.json").write_text(text)
+    with pytest.raises(BadInput, match="list of lists of tool names"):
+        read_equivalent(tmp_path / "groups.json", catalogue)
+
+
+def test_groups_that_overlap_are_bad_input(tmp_path, catalogue):
+    groups = '[["circle_area", "city.find"], ["city.find", "length_convert"]]'
+    (tmp_path / "groups.json").write_text(groups)
+    with pytest.raises(BadInput, match=r"'city\.find' stands in two groups"):
+        read_equivalent(tmp_path / "groups.json", catalogue)
+
+
+def test_a_split_that_is_no_text_is_bad_input():
+    with pytest.raises(BadInput, match="split"):
+        query_from({"id": "a", "query": "x", "calls": [], "split": ["seen"]}, "here")
+
+
+def row(identifier: str, split: str, calls: bool = True) -> dict:
+    right = {"name_em": True, "call_em": True} if calls else {"abstain_acc": True}
+    return {"id": identifier, "split": split, "format_ok": True, "faults": None} | right
+
+
+def test_calls_together_are_those_that_expect_calls_and_only_of_several_splits():
+    values = _values([row("a", "seen"), row("b", "ood"), row("c", "irrelevance", calls=False)])
+    assert set(values[CALLS]["call_em"]) == {"a", "b"} == set(values[CALLS]["format_ok"])
+    assert CALLS not in _values([row("a", "seen"), row("c", "irrelevance", calls=False)])
+    assert _values([row("a", "all")])["all"]["call_em"] == {"a": 1.0}
+
+
+def summary(**values: float) -> dict:
+    """Of a run whose phases named so many percent of the seen tools."""
+    rate = {phase: {"value": value / 100, "n": 4, "low": 0, "high": 1}
+            for phase, value in values.items()}  # fmt: skip
+    return {
+        "phases": {phase: {"checkpoint": phase} for phase in values},
+        "history": {p: {"seen": {"none": {"name_em": one}}} for p, one in rate.items()},
+    }
+
+
+def test_runs_of_other_phases_stand_under_their_own_names():
+    table = markdown_table([summary(align=10, sft=20), summary(base=0, align=30, grpo=40)])
+    lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if "|" in line}
+    assert table.splitlines()[0] == "| | align | sft | grpo |"
+    assert "**20.0** (10.0, 30.0) | **20.0** (20.0, -) | **40.0** (-, 40.0)" in lines["name seen"]
