@@ -38,7 +38,7 @@ from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import kept_examples
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import PhaseConfig, Stage, begin, fingerprint, settings
+from tinr.stage import PhaseConfig, Stage, begin, contents, fingerprint, settings
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import Trained
@@ -82,7 +82,7 @@ def run(config: CalibrateConfig) -> Card:
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
-    held, asked = queries[: config.held], queries[config.held :]
+    held, asked = part(queries, config.held)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
     with (
@@ -149,6 +149,16 @@ def _search(
     )  # fmt: skip
 
 
+def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:
+    """The queries that are kept apart, and the others; BadInput where none are left."""
+    if len(queries) <= held:
+        raise BadInput(
+            f"held={held}: all of the {len(queries)} queries would be kept apart; give more "
+            "queries or keep fewer apart"
+        )
+    return list(queries[:held]), list(queries[held:])
+
+
 def measure_start(
     config: PhaseConfig,
     stage: Stage,
@@ -175,7 +185,12 @@ def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERI
     Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
     """
     given = settings(config)
-    mark = fingerprint({key: given[key] for key in keys}, stage.parent.id, stage.catalogue.hash)
+    mark = fingerprint(
+        {key: given[key] for key in keys},
+        stage.parent.id,
+        stage.catalogue.hash,
+        *contents(config),
+    )
     return stage.registry.steps("search", mark).folder
 
 

@@ -9,7 +9,7 @@ Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 from dataclasses import dataclass, field
 from random import Random
 
-from phases.calibrate import measure_start, shared_folder
+from phases.calibrate import measure_start, part, shared_folder
 from phases.sft import load_queries
 from tinr import ranks
 from tinr.calibration.faults import counted
@@ -58,7 +58,7 @@ def run(config: RejectConfig) -> Card:
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
-    held, asked = queries[: config.held], queries[config.held :]
+    held, asked = part(queries, config.held)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     with (
         stage.log() as log,

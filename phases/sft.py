@@ -20,7 +20,7 @@ from tinr.cli.phase import main
 from tinr.config import TrainingConfig
 from tinr.curriculum import Bucket, CurriculumConfig, buckets
 from tinr.model import grow
-from tinr.packing import Batch, Example, make_batches
+from tinr.packing import Batch, Example, fitting_examples, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
@@ -150,7 +150,8 @@ def _bucket_examples(
 ) -> list[list[Example]]:
     """Each bucket's traces, and of what is replayed a share by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    made = [trace_examples(codec, library, some, config.documents, rng) for some in order]
+    traces = [trace_examples(codec, library, some, config.documents, rng) for some in order]
+    made = [fitting_examples(some, config.training.longest, "traces") for some in traces]
     replay = [
         example
         for _ in range(config.replay_pairs)
@@ -161,11 +162,11 @@ def _bucket_examples(
     tokens = [tokens_in(part) for part in made]
     replay += generic_examples(codec, rng, config.replay * sum(tokens))
     if len(made) == 1:
-        return [made[0] + replay]
+        return [[*made[0], *replay]]
     rng.shuffle(replay)
     ends = [round(sum(tokens[: n + 1]) / sum(tokens) * len(replay)) for n in range(len(made))]
     starts = [0, *ends[:-1]]
-    return [p + replay[a:b] for p, a, b in zip(made, starts, ends, strict=True)]
+    return [[*p, *replay[a:b]] for p, a, b in zip(made, starts, ends, strict=True)]
 
 
 def _pace(parts: Sequence[Part], order: Sequence[Bucket], share: int) -> Beside:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,3 +135,11 @@ def test_only_tools_of_the_catalogue_run() -> None:
     everything = load_catalogue("toolbox")
     few = Catalogue(everything.tools[:2])
     assert set(corpus_executor(few).functions) == set(few.by_name)
+
+
+def test_a_tool_that_only_shares_a_name_with_a_shipped_one_does_not_run() -> None:
+    ours = load_catalogue("toolbox").tools[0]
+    theirs = replace(ours, description="Something else of the same name.")
+    assert corpus_executor(Catalogue((theirs,))).functions == {}
+    changed = replace(ours, parameters={"type": "object", "properties": {}})
+    assert corpus_executor(Catalogue((changed,))).functions == {}

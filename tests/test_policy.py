@@ -141,10 +141,8 @@ def trainer_with(grown, catalogue, tmp_path):
             group=4,
             oversample=1.0,
             longest=48,
-            rows=4,
             bf16=False,
-            replay_weight=0.0,
-            **settings,
+            **{"rows": 4, "replay_weight": 0.0, **settings},
         )
         torch.manual_seed(0)
         model = LlamaForCausalLM(
@@ -258,3 +256,49 @@ def test_a_share_that_is_none_is_refused(top_p):
 def test_a_server_is_refused_where_less_than_all_is_sampled_from(narrow):
     with pytest.raises(BadInput, match=r"policy\.vllm"):
         PolicyConfig(vllm="http://host:8000", **narrow)
+
+
+WRONG = {
+    "a group of one": {"group": 1},
+    "no rows": {"rows": 0},
+    "no steps": {"steps": 0},
+    "no heat": {"temperature": 0.0},
+    "passes that leave prompts out": {"prompts": 5, "group": 8, "rows": 32},
+    "no documents mode": {"documents": ()},
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_settings_that_cannot_be_trained_with_are_refused(case):
+    with pytest.raises(BadInput, match="policy"):
+        PolicyConfig(**WRONG[case])
+
+
+@pytest.mark.parametrize("rows", [4, 2])
+def test_how_many_rows_a_pass_takes_changes_neither_gradient_nor_replay(trainer_with, rows):
+    """As one pass of all 8 rows: the same gradient, and one batch of replay a step."""
+    whole, replayed = step_gradient(trainer_with(rows=8, replay_weight=0.5))
+    parts, again = step_gradient(trainer_with(rows=rows, replay_weight=0.5))
+    assert replayed == again == 1
+    assert torch.allclose(whole, parts, atol=1e-6) and whole.abs().max() > 1e-3
+
+
+def step_gradient(trainer) -> tuple[torch.Tensor, int]:
+    """The gradient of one step, its passes added up, and how often replay was asked for.
+
+    What is replayed pulls every weight to 0 with half its size.
+    """
+    asked = []
+
+    def pull(model, device):
+        asked.append(1)
+        return sum((p**2).sum() for p in model.parameters())
+
+    trainer.replayed_loss = pull
+    passes = trainer.args.gradient_accumulation_steps
+    trainer.current_gradient_accumulation_steps = passes
+    given = batches(trainer)
+    for number in range(passes):
+        trainer.accelerator.gradient_state._set_sync_gradients(number == passes - 1)
+        trainer.compute_loss(trainer.model, given[number]).backward()
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()]), len(asked)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,19 @@ def test_a_folder_without_a_card_is_not_there(registry: Registry) -> None:
     assert registry.path(published).exists()  # a dry run removes nothing
     registry.gc(dry_run=False)
     assert not registry.path(published).exists()
+
+
+def test_step_checkpoints_and_searches_that_nobody_went_on_with_are_leftovers(registry):
+    kept, old = registry.steps("sft", "a" * 20).folder, registry.steps("search", "b" * 20).folder
+    for folder in (kept, old):
+        folder.mkdir(parents=True)
+        (folder / "hard.json").write_text("[]")
+    for folder, days in ((kept, 2), (old, 8)):
+        then = time.time() - days * 86400
+        for path in (folder / "hard.json", folder):
+            os.utime(path, (then, then))
+    assert registry.gc(dry_run=False).leftovers == [old]
+    assert kept.is_dir() and not old.exists()
 
 
 def test_processes_publish_and_tag_at_once(registry: Registry) -> None:

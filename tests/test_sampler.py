@@ -103,6 +103,7 @@ def test_a_roomy_layer_is_a_plain_one_with_less_copying():
         got, _ = layer.update(new, new)
         assert torch.equal(got, torch.cat(keys, 2))
     layer.batch_select_indices(torch.tensor([1]))
+    assert layer.room is None, "the room of the rows that left goes with them"
     new = torch.randn(1, 1, 1, 4)
     got, _ = layer.update(new, new)
     assert torch.equal(got, torch.cat([torch.cat(keys, 2)[1:], new], 2))

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from registry_parts import make_card
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from phases.sft import SftConfig
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.packing import Example, collate
 from tinr.records import BadInput
+from tinr.registry import Registry
 from tinr.runlog import RunLog, read_log
+from tinr.stage import PhaseConfig, Stage, contents
 from tinr.steps import WHOLE, Steps
 from tinr.trainer import Progress
 from tinr.training import train
@@ -130,3 +134,39 @@ def test_two_runs_of_the_same_settings_do_not_write_over_each_other(tmp_path):
         pass
     with Steps(tmp_path).held():  # the first has ended
         pass
+
+
+def test_a_run_that_holds_its_place_may_hold_it_again_within(tmp_path):
+    steps, other = Steps(tmp_path), Steps(tmp_path)
+    with steps.held():
+        with steps.held():
+            pass
+        with pytest.raises(BadInput, match="running already"), other.held():
+            pass
+    with other.held():
+        pass
+
+
+def test_a_second_start_of_a_running_phase_leaves_its_log_alone(tmp_path, catalogue):
+    """It is refused before it opens the log."""
+    config = PhaseConfig(run=str(tmp_path / "run"))
+    stages = [
+        Stage("align", config, catalogue, Registry(tmp_path), make_card(), tmp_path, "f", steps)
+        for steps in (Steps(tmp_path / "steps"), Steps(tmp_path / "steps"))
+    ]
+    with stages[0].log() as log:
+        log.log(5, {"train/loss": 1.0})
+        with pytest.raises(BadInput, match="running already"), stages[1].log():
+            pass
+        log.log(10, {"train/loss": 0.5})
+    assert [row["step"] for row in read_log(log.path)] == [5, 10]
+
+
+def test_a_run_is_known_by_what_its_file_of_queries_holds(tmp_path):
+    file = tmp_path / "queries.jsonl"
+    config = SftConfig(queries=str(file))
+    assert contents(SftConfig()) == contents(config) == []  # a name, and no file yet
+    file.write_text("one")
+    first = contents(config)
+    file.write_text("two")
+    assert first != contents(config) != []

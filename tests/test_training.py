@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.optimiser import Muon, MuonAdamW, make_optimiser
 from tinr.packing import Example, collate, make_batches, pack
-from tinr.records import GateFailed
+from tinr.records import BadInput, GateFailed
 from tinr.runlog import RunLog, read_log
 from tinr.tokens import IGNORE
 from tinr.trainer import labelled_loss
@@ -104,8 +104,20 @@ def test_batches_keep_every_example_once_and_the_token_limit():
 
 def test_examples_that_are_too_long_are_left_out():
     config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
-    batches = make_batches([example(11), example(10)], config, 0, 0)
+    with pytest.warns(UserWarning, match="1 of 2 examples are longer and are left out"):
+        batches = make_batches([example(11), example(10)], config, 0, 0)
     assert sum(int((b["weights"] > 0).sum()) for b in batches) == 10
+
+
+def test_where_all_are_too_long_nothing_is_trained_in_silence():
+    config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
+    with pytest.raises(BadInput, match="longest=10: 2 of 2 examples are longer"):
+        make_batches([example(11), example(12)], config, 0, 0)
+
+
+def test_no_batch_is_bad_input(model, tiny_tokenizer, tmp_path):
+    with RunLog(tmp_path, "sft", {}) as log, pytest.raises(BadInput, match="nothing to train on"):
+        train(model, tiny_tokenizer, [], TrainingConfig(), 0, log, "sft")
 
 
 def test_the_loop_learns_and_logs(model, tiny_tokenizer, tmp_path):

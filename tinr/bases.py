@@ -56,7 +56,7 @@ def build_base(config: BaseConfig) -> Card:
     if found:
         return found
     steps = registry.steps("base", mark)
-    with open_log("base", config, steps.done) as log:
+    with steps.held(), open_log("base", config, steps.done) as log:
         model, tokenizer, trained = _train_base(config, log, steps)
         card = Card(
             phase="base",

@@ -13,7 +13,7 @@ import jsonschema
 import tool_corpora
 from tinr.bounds import ExecutorConfig, Fault, ToolFault, Worker
 from tinr.catalogue import Catalogue
-from tinr.records import Call
+from tinr.records import Call, ToolDoc
 
 LONGEST = 400  # characters of an observation; longer ones are cut
 
@@ -111,14 +111,26 @@ class BoundedExecutor(Executor):
 
 
 def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
-    """The shipped corpora's tools, as far as the catalogue names them, in their own process."""
+    """The shipped corpora's tools that the catalogue holds, in their own process.
+
+    A tool that only shares its name with one of them is another tool: it does not run.
+    """
     functions = {
         tool.name: f"{tool.run.__module__}:{tool.name}.run"
         for corpus in tool_corpora.NAMES
         for tool in tool_corpora.load(corpus).values()
-        if tool.name in catalogue.by_name
+        if _same_tool(catalogue.by_name.get(tool.name), tool.document())
     }
     return BoundedExecutor(catalogue, functions, config or ExecutorConfig())
+
+
+def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
+    """Whether a catalogue's document is that of a shipped tool's line."""
+    return (
+        doc is not None
+        and doc.description == line["description"]
+        and doc.parameters == line["parameters"]
+    )
 
 
 def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:

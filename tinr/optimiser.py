@@ -50,9 +50,10 @@ class Muon(torch.optim.Optimizer):
         decay: float,
     ) -> None:
         gradients = [p.grad for p in parameters]
-        momenta = [
-            self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in parameters
-        ]
+        for parameter in parameters:
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         nesterov = torch._foreach_lerp(gradients, momenta, MOMENTUM)
         updates = orthogonalise(torch.stack(nesterov)).to(parameters[0].dtype)

@@ -5,6 +5,7 @@ restart at each example, from which the block-diagonal attention follows, so nei
 never see each other.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from tinr.config import TrainingConfig
+from tinr.records import BadInput
 from tinr.tokens import IGNORE
 
 
@@ -85,12 +87,33 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     return {key: torch.tensor(value) for key, value in out.items()}
 
 
+def fitting_examples(
+    examples: Sequence[Example], longest: int, what: str = "examples"
+) -> Sequence[Example]:
+    """The examples of at most `longest` tokens; how many are left out is said.
+
+    BadInput where none of them is left: what they teach would be missing without a word.
+    """
+    kept = [example for example in examples if len(example.ids) <= longest]
+    lost = len(examples) - len(kept)
+    if lost:
+        said = f"longest={longest}: {lost} of {len(examples)} {what} are longer"
+        if not kept:
+            shortest = min(len(example.ids) for example in examples)
+            raise BadInput(f"{said} (the shortest has {shortest}); raise it, or show less in them")
+        warnings.warn(f"{said} and are left out", stacklevel=2)
+    return kept
+
+
 def make_batches(
     examples: Sequence[Example], config: TrainingConfig, seed: int, pad: int
 ) -> list[Batch]:
-    """One epoch of batches of at most `batch_tokens` tokens, in seeded random order."""
+    """One epoch of batches of at most `batch_tokens` tokens, in seeded random order.
+
+    Of the examples that fit (see `fitting_examples`).
+    """
     rng = Random(seed)
-    kept = [e for e in examples if len(e.ids) <= config.longest]
+    kept = fitting_examples(examples, config.longest)
     rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
     rng.shuffle(rows)
     rows.sort(key=lambda row: max(sum(len(e.ids) for e in row), config.row_tokens))

@@ -79,6 +79,18 @@ class PolicyConfig:
     # teaches nothing
 
     def __post_init__(self):
+        if self.group < 2 or min(self.prompts, self.rows, self.steps) < 1 or self.temperature <= 0:
+            raise BadInput(
+                "policy: give a group of two or more, at least one prompt, row and step, and a "
+                "temperature above 0"
+            )
+        if self.prompts * self.group % min(self.rows, self.prompts * self.group):
+            raise BadInput(
+                f"policy.rows: {self.prompts} prompts of {self.group} conversations cannot be cut "
+                f"into passes of {self.rows} rows; give a divisor of {self.prompts * self.group}"
+            )
+        if not self.documents:
+            raise BadInput("policy.documents: name at least one documents mode")
         if not 0 < self.top_p <= 1:
             raise BadInput(f"policy.top_p: {self.top_p}: give more than 0, and at most 1")
         if self.narrowed and self.vllm:
@@ -240,9 +252,8 @@ class PolicyTrainer(Loop, GRPOTrainer):
         self.support = inputs.get("support")
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         self.support = None
-        if self.replay_weight > 0:
-            share = self.replay_weight / self.current_gradient_accumulation_steps
-            loss = loss + share * self.replayed_loss(model, loss.device)
+        if self.replay_weight > 0 and self.accelerator.sync_gradients:  # the step's last pass
+            loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
         return loss
 
     def _generate_and_score_completions(self, inputs):
@@ -310,7 +321,7 @@ def train_policy(
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
     with step_folder(steps) as folder, products(model), with_loss(model):
         trainer = make_trainer(model, arena, folder)
-        trainer.replay_from(replay, folder.done * trainer.args.gradient_accumulation_steps)
+        trainer.replay_from(replay, folder.done)
         progress = Progress(arena.log, title, config.steps)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)

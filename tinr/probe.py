@@ -16,6 +16,7 @@ from tinr.sampler import generate
 from tinr.tokens import Codec, Piece, token_of
 
 ROWS = 256
+MARGIN = 8  # tokens beyond the answer's own: other pieces may spell the same, and its end
 
 
 def probe(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> dict[str, Rate]:
@@ -26,43 +27,51 @@ def probe(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> dict[st
 def probe_hits(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> dict[str, list[bool]]:
     """Hit or miss of every tool, in the catalogue's order, for each probe."""
     frame, tools = codec.frame, catalogue.tools
-    spelled = [codec.encode([Piece(token_of(doc.name), token=True)])[0] for doc in tools]
-    room = max(map(len, spelled), default=0) + 3
-    token, document, schema = (
-        _ask(model, codec, [ask_token(doc, frame) for doc in tools], room),
-        _ask(model, codec, [ask_about(doc, frame, TO_DOCUMENT[0]) for doc in tools], 320),
-        _ask(model, codec, [ask_about(doc, frame, TO_SIGNATURE[0]) for doc in tools], 256),
-    )
-    return {
-        "document_to_token": [t == token_of(d.name) for t, d in zip(token, tools, strict=True)],
-        "token_to_document": _equal(document, [describe(doc) for doc in tools]),
-        "token_to_schema": _equal(schema, [signature(doc) for doc in tools]),
+    asked: dict[str, tuple[list[list[Piece]], list[Piece]]] = {
+        "document_to_token": (
+            [ask_token(doc, frame) for doc in tools],
+            [Piece(token_of(doc.name), token=True) for doc in tools],
+        ),
+        "token_to_document": (
+            [ask_about(doc, frame, TO_DOCUMENT[0]) for doc in tools],
+            [Piece(describe(doc)) for doc in tools],
+        ),
+        "token_to_schema": (
+            [ask_about(doc, frame, TO_SIGNATURE[0]) for doc in tools],
+            [Piece(signature(doc)) for doc in tools],
+        ),
     }
-
-
-def _equal(given: Sequence[str], expected: Sequence[str]) -> list[bool]:
-    return [g.strip() == e.strip() for g, e in zip(given, expected, strict=True)]
+    return {name: _ask(model, codec, *pairs) for name, pairs in asked.items()}
 
 
 @torch.inference_mode()
 def _ask(
-    model: PreTrainedModel, codec: Codec, prompts: Sequence[list[Piece]], longest: int
-) -> list[str]:
-    """The greedy replies as text, each up to the end of its turn."""
+    model: PreTrainedModel,
+    codec: Codec,
+    prompts: Sequence[list[Piece]],
+    expected: Sequence[Piece],
+) -> list[bool]:
+    """Whether each greedy reply, up to the end of its turn, is what is expected.
+
+    Asked in the order of their lengths, each batch with room for its longest answer.
+    """
     ids = [codec.encode(prompt)[0] for prompt in prompts]
+    lengths = [len(codec.encode([piece])[0]) for piece in expected]
     end = codec.id(codec.frame.close)
-    replies: list[str] = []
-    for start in range(0, len(ids), ROWS):
+    hits = [False] * len(ids)
+    order = sorted(range(len(ids)), key=lambda number: lengths[number])
+    for start in range(0, len(order), ROWS):
+        batch = order[start : start + ROWS]
         rows = generate(
             model,
-            ids[start : start + ROWS],
+            [ids[number] for number in batch],
             lambda index, written: None,
             frozenset([end]),
-            longest=longest,
+            longest=max(lengths[number] for number in batch) + MARGIN,
             pad=codec.pad,
         )
-        replies += [
-            "".join(piece.text for piece in codec.decode(i for i in row.ids if i != end))
-            for row in rows
-        ]
-    return replies
+        for number, row in zip(batch, rows, strict=True):
+            pieces = codec.decode(i for i in row.ids if i != end)
+            said = "".join(piece.text for piece in pieces)
+            hits[number] = said.strip() == expected[number].text.strip()
+    return hits

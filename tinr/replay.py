@@ -115,6 +115,6 @@ def kept_examples(
     return pairs + trace_examples(codec, library, some, modes, rng)
 
 
-def tokens_in(examples: list[Example]) -> int:
+def tokens_in(examples: Sequence[Example]) -> int:
     """Tokens of the examples in all."""
     return sum(len(example.ids) for example in examples)

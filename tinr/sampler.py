@@ -74,6 +74,16 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = self.room[0][:, :, :after], self.room[1][:, :, :after]
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep these rows; the room of all rows is let go of at once, not at the next step."""
+        super().batch_select_indices(indices)
+        self.room = None
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row; the room of the rows before is let go of."""
+        super().batch_repeat_interleave(repeats)
+        self.room = None
+
     def _fits(self, after: int) -> bool:
         """Whether the keys still lie in the room (a selection of rows copies them out)."""
         if self.room is None or self.keys.data_ptr() != self.room[0].data_ptr():

@@ -6,7 +6,8 @@ configuration, catalogue and code version is not run again.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,18 @@ class Stage:
         """The parent's model and tokenizer."""
         return load(self.folder)
 
-    def log(self, done: int | None = None) -> RunLog:
-        """The phase's log; the resolved configuration is saved before step one.
+    @contextmanager
+    def log(self, done: int | None = None) -> Iterator[RunLog]:
+        """Within, the phase's log is open, and no other process runs this very phase.
 
-        done: steps that earlier starts have made, where the stage's own step checkpoints do not
-        say it. Gate and publish while it is open: what they find is logged too.
+        The resolved configuration is saved before step one. done: steps that earlier starts have
+        made, where the stage's own step checkpoints do not say it. Gate and publish within: what
+        they find is logged too. BadInput where the phase is running already.
         """
-        done = self.steps.done if done is None else done
-        self.written = open_log(self.phase, self.config, done)
-        return self.written
+        with self.steps.held():
+            done = self.steps.done if done is None else done
+            with open_log(self.phase, self.config, done) as self.written:
+                yield self.written
 
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Sequence[Batch],
@@ -219,7 +223,7 @@ def begin(
         raise BadInput(f"catalogue: {parent.id} has a catalogue of its own; leave the key out")
     if catalogue is None:
         catalogue = load_catalogue(folder)
-    mark = fingerprint(phase, settings(config), parent.id, catalogue.hash)
+    mark = fingerprint(phase, settings(config), parent.id, catalogue.hash, *contents(config))
     steps = registry.steps(phase, mark)
     return Stage(phase, config, catalogue, registry, parent, folder, mark, steps)
 
@@ -241,6 +245,12 @@ def settings(config: Any) -> dict[str, Any]:
         else value
         for key, value in kept.items()
     }
+
+
+def contents(config: Any) -> list[str]:
+    """sha256 of the file of queries that a configuration names, if it names one."""
+    path = Path(getattr(config, "queries", ""))
+    return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else []
 
 
 def fingerprint(*parts: Any) -> str:

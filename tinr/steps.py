@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinr import ranks
 from tinr.files import write_text
 from tinr.records import BadInput
 
@@ -29,6 +30,7 @@ class Steps:
 
     folder: Path
     _began: float = field(default_factory=time.monotonic)
+    _holding: bool = False
 
     def __post_init__(self) -> None:
         last = self.last()
@@ -60,8 +62,12 @@ class Steps:
     def held(self) -> Iterator[None]:
         """Within, this process alone may write here; what a killed one left half is removed.
 
-        BadInput where another process runs the same phase with the same settings.
+        May be entered again within. Of several ranks the first one holds it. BadInput where
+        another process runs the same phase with the same settings.
         """
+        if self._holding or ranks.rank() > 0:
+            yield
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             try:
@@ -74,7 +80,11 @@ class Steps:
             for path in self.folder.glob("checkpoint-*"):
                 if not (path / WHOLE).is_file():
                     shutil.rmtree(path, ignore_errors=True)
-            yield
+            self._holding = True
+            try:
+                yield
+            finally:
+                self._holding = False
 
     def clear(self) -> None:
         """Remove all of them: the phase has published."""

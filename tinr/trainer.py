@@ -152,11 +152,9 @@ def step_folder(steps: Steps | None) -> Iterator[Steps]:
     if steps is None:
         with tempfile.TemporaryDirectory() as folder:
             yield Steps(Path(folder))
-    elif ranks.rank() == 0:
+    else:
         with steps.held():
             yield steps
-    else:
-        yield steps
 
 
 def common_arguments(

@@ -15,6 +15,7 @@ from tinr import ranks
 from tinr.config import TrainableConfig, TrainingConfig
 from tinr.layers import Encode, compiled, products, use_bf16
 from tinr.packing import Batch, blank
+from tinr.records import BadInput
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.trainer import (
@@ -63,9 +64,11 @@ def train(
 
     The model is changed in place, and the one to go on with is in what is returned. With
     `steps` a killed run goes on from its newest whole step checkpoint. trainable, rows: see
-    `tinr.trainable`. Raises GateFailed when the loss is no number: nothing is kept of such
-    a run.
+    `tinr.trainable`. BadInput where there is no batch; GateFailed when the loss is no number:
+    nothing is kept of such a run.
     """
+    if not batches:
+        raise BadInput(f"{title}: nothing to train on; give at least one epoch and one example")
     share = config.accumulate * ranks.world()
     batches = [*batches, *[blank(batches[-1])] * (-len(batches) % share)]
     counts = [int((batch["weights"] > 0).sum()) for batch in batches]
@@ -92,6 +95,7 @@ def train(
 def _warm_up(model: PreTrainedModel, encode: Encode, batch: Batch, bf16: bool) -> None:
     """Compile on the batch that the first start compiled on: other shapes give other kernels,
     whose sums differ in the last bit."""
+    model.train()  # as the trainer will have it: another mode compiles again
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         labelled_loss(model, batch, None, encode).backward()
     model.zero_grad()

@@ -21,6 +21,7 @@ from tinr.steps import Steps
 
 EXPORTED_CARD = "tinr_card.json"
 LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
+STEPS_AGE = 7 * 86400.0  # of step checkpoints: somebody may want to go on from them
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Registry(Shelf):
         (self._tags / name).unlink(missing_ok=True)
 
     def gc(self, *, dry_run: bool = True) -> Garbage:
-        """Removes checkpoints that nothing needs, and leftovers older than a day.
+        """Removes checkpoints that nothing needs, leftovers older than a day, and step
+        checkpoints and searches older than a week.
 
         Kept: tagged checkpoints, the newest of each phase, and all their ancestors; so tag
         what a running phase starts from. BadInput at a broken card: its ancestors are unknown.
@@ -157,14 +159,17 @@ class Registry(Shelf):
         return needed
 
     def _leftovers(self) -> list[Path]:
-        """Folders and files that no process has written to for a day, and no reader sees."""
+        """Folders and files that no process has written to for long, and no reader sees."""
         unfinished = [
             path
             for path in self._checkpoints.glob("*")
             if ID.fullmatch(path.name) and not self._exists(path.name)
         ]
         found = sorted([*self._staging.glob("*"), *unfinished])
-        return [path for path in found if files.age(path) > LEFTOVER_AGE]
+        return [
+            *(path for path in found if files.age(path) > LEFTOVER_AGE),
+            *(path for path in sorted(self.root.glob("steps/*")) if files.age(path) > STEPS_AGE),
+        ]
 
     def export(self, ref: str, out: Path | str) -> Card:
         """Copies a checkpoint into `out`, an ordinary Hugging Face folder, all or nothing.
