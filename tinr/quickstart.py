@@ -1,5 +1,7 @@
 """The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report."""
 
+import ctypes
+import gc
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -122,10 +124,20 @@ def train_chain(
         last = note(named_base(base, Registry(paths.registry)))
     else:
         last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
+    _give_back()
     for name, run, kind in CHAIN:
         if name in changes:
             last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))
+            _give_back()
     return cards
+
+
+def _give_back() -> None:
+    """Memory that is free goes back to the system: the next part takes it in other sizes."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)
 
 
 Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
@@ -147,6 +159,7 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
                 given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
             done.setdefault(phase, {})[mode] = given
             write_replies(paths.replies(card.id), given)
+        _give_back()
     return done
 
 
