@@ -130,8 +130,7 @@ def _epoch(
         examples = epoch_examples(config, codec, library, queries, epoch)
         return [(-1, make_batches(examples, config.training, seed, codec.pad))]
     parts = _bucket_examples(config, codec, library, [bucket.queries for bucket in order], epoch)
-    made = [make_batches(part, config.training, seed, codec.pad) for part in parts]
-    return list(enumerate(made))
+    return [(n, make_batches(p, config.training, seed, codec.pad)) for n, p in enumerate(parts)]
 
 
 def epoch_examples(

@@ -136,6 +136,16 @@ def test_two_runs_of_the_same_settings_do_not_write_over_each_other(tmp_path):
         pass
 
 
+def test_a_run_goes_on_with_as_many_ranks_as_it_began_with(tmp_path, monkeypatch):
+    steps = Steps(tmp_path)
+    (tmp_path / "checkpoint-5").mkdir()
+    steps.complete(5)
+    monkeypatch.setattr("tinr.ranks.world", lambda: 2)
+    with pytest.raises(BadInput, match="begun on 1 ranks, and this is 2"), steps.held():
+        pass
+    assert steps.done == 5
+
+
 def test_a_run_that_holds_its_place_may_hold_it_again_within(tmp_path):
     steps, other = Steps(tmp_path), Steps(tmp_path)
     with steps.held():

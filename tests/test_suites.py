@@ -120,6 +120,19 @@ def test_calls_that_use_results_stand_in_later_turns(tmp_path: Path) -> None:
     assert [len(turn) for turn in chained.turns] == [1, 1, 1, 1]
 
 
+def test_accepted_values_follow_their_calls_into_the_order_of_the_turns(tmp_path: Path) -> None:
+    row = line("a") | {
+        "calls": [
+            {"name": "book", "arguments": {"x": 2}, "turn": 1},
+            {"name": "book", "arguments": {"x": 1}, "turn": 0},
+        ],
+        "accept": [{"name": "book", "arguments": {"x": [value]}} for value in (2, 1)],
+    }
+    query = one(tmp_path, row).queries[0]
+    assert [call.arguments["x"] for call in query.calls] == [1, 2]
+    assert [values["x"] for values in query.accept] == [[1], [2]]
+
+
 ODD = {
     "message": {"messages": ["hi"]},
     "last message": {"messages": [{"role": "user", "content": "x"}, "hi"]},

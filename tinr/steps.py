@@ -56,14 +56,16 @@ class Steps:
     def complete(self, step: int) -> None:
         """State that everything of step `step` is written."""
         at = self.folder / f"checkpoint-{step}"
-        write_text(at / WHOLE, json.dumps({"step": step, "seconds": self.seconds}))
+        said = {"step": step, "seconds": self.seconds, "ranks": ranks.world()}
+        write_text(at / WHOLE, json.dumps(said))
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Within, this process alone may write here; what a killed one left half is removed.
 
         May be entered again within. Of several ranks the first one holds it. BadInput where
-        another process runs the same phase with the same settings.
+        another process runs the same phase with the same settings, and where an earlier start
+        had another number of ranks: a step took other batches then.
         """
         if self._holding or ranks.rank() > 0:
             yield
@@ -80,11 +82,21 @@ class Steps:
             for path in self.folder.glob("checkpoint-*"):
                 if not (path / WHOLE).is_file():
                     shutil.rmtree(path, ignore_errors=True)
+            self._check_ranks()
             self._holding = True
             try:
                 yield
             finally:
                 self._holding = False
+
+    def _check_ranks(self) -> None:
+        last = self.last()
+        before = json.loads((last / WHOLE).read_text()).get("ranks", 1) if last else ranks.world()
+        if before != ranks.world():
+            raise BadInput(
+                f"{self.folder}: begun on {before} ranks, and this is {ranks.world()}; go on with "
+                f"{before}, or remove the folder to begin again"
+            )
 
     def clear(self) -> None:
         """Remove all of them: the phase has published."""

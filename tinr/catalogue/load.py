@@ -157,6 +157,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
     if not isinstance(calls, list):
         raise BadInput(f'{place}: "calls" must be a list; write [] where no call is expected')
     turns: dict[int, list[Call]] = {}
+    places: dict[int, list[int]] = {}  # of each turn's calls in the line
     for index, call in enumerate(calls):
         made, turn = _call_from(call, f"{place}: calls[{index}]")
         if catalogue is not None and made.name not in catalogue.by_name:
@@ -165,10 +166,13 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
                 "add its document to the catalogue or correct the name"
             )
         turns.setdefault(turn, []).append(made)
+        places.setdefault(turn, []).append(index)
     thought = _thought(line.get("thought"), place)
     for part in thought:
         if isinstance(part, Mention) and catalogue and part.tool not in catalogue.by_name:
             raise BadInput(f"{place}: thought: unknown tool {part.tool!r}; correct the name")
+    accept = _accept(line, place)
+    order = [index for turn in sorted(places) for index in places[turn]]
     answer, seen = line.get("answer"), line.get("observations", [])
     if not isinstance(seen, list) or not all(isinstance(text, str) for text in seen):
         raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
@@ -185,7 +189,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         thought=thought,
         history=_history(line.get("messages"), place),
         tools=_texts(line, "tools", place),
-        accept=_accept(line, place),
+        accept=tuple(accept[index] for index in order) if accept else (),
         flags=_texts(line, "flags", place),
     )
 
