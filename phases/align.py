@@ -21,6 +21,7 @@ from tinr.config import TrainingConfig
 from tinr.model import Initialisation, ToolsAs, grow
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
+from tinr.records import BadInput
 from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, generic_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
@@ -67,6 +68,8 @@ def run(config: AlignConfig) -> Card:
     batches = [
         batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
     ]
+    if not batches:
+        raise BadInput("epochs: nothing to train on; give at least one epoch")
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
         return stage.conclude(trained, codec, config.least)
