@@ -17,7 +17,7 @@ from tinr.bases import import_base
 from tinr.capacity.check import Switch, check, moving_of, weigh
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
-from tinr.config import TrainingConfig
+from tinr.config import TrainingConfig, Weight, Whole
 from tinr.model import Initialisation, ToolsAs, grow
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
@@ -37,11 +37,11 @@ class AlignConfig(PhaseConfig):
     catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
     tools_as: ToolsAs = "tokens"  # "names" writes tools out instead: an ablation
     initialisation: Initialisation = "name_mean"  # of the new rows
-    epochs: int = 8  # over all tools
+    epochs: Whole = 8  # over all tools
     mix: PairMix = field(default_factory=PairMix)  # examples per tool and epoch
-    alpha: float = 1.0  # weight of recall
-    beta: float = 1.0  # weight of usage
-    replay: float = 0.15  # generic tasks, as a share of the phase's own tokens
+    alpha: Weight = 1.0  # weight of recall
+    beta: Weight = 1.0  # weight of usage
+    replay: Weight = 0.15  # generic tasks, as a share of the phase's own tokens
     training: TrainingConfig = field(default_factory=TrainingConfig)
     least: dict[str, float] = field(
         default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}

@@ -27,7 +27,16 @@ from tinr.calibration.model_judge import JudgeConfig, ModelJudge
 from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
 from tinr.calibration.search import Spent
 from tinr.cli.phase import main
-from tinr.config import PairsConfig, PreferenceConfig, SearchConfig, TrainingConfig
+from tinr.config import (
+    Count,
+    PairsConfig,
+    Positive,
+    PreferenceConfig,
+    SearchConfig,
+    TrainingConfig,
+    Weight,
+    Whole,
+)
 from tinr.executor import Executor, ExecutorConfig, corpus_executor
 from tinr.files import write_text
 from tinr.model import to_accelerator
@@ -53,22 +62,22 @@ class CalibrateConfig(PhaseConfig):
 
     parent: str = "sft@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: int = 2000  # queries drawn from the shipped corpora
-    held: int = 200  # of them kept apart, to count deficiencies before and after
-    hardest: float = 0.3  # share that is searched, of queries with and without a call apart
-    rounds: int = 1  # each searches with the policy that the one before made
+    size: Count = 2000  # queries drawn from the shipped corpora
+    held: Count = 200  # of them kept apart, to count deficiencies before and after
+    hardest: Positive = 0.3  # share that is searched, of queries with and without a call apart
+    rounds: Count = 1  # each searches with the policy that the one before made
     search: SearchConfig = field(default_factory=SearchConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)  # a model in the place of the rules
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: int = 600  # reference traces replayed with each epoch of the pairs
+    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
+    traces: Whole = 600  # reference traces replayed with each epoch of the pairs
     replay: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
     )  # shape of the replayed batches
-    tolerance: float = 0.01  # largest fall of each recall since phase 1
+    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
 
 def run(config: CalibrateConfig) -> Card:

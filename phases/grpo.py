@@ -16,7 +16,7 @@ from random import Random
 from phases.sft import load_queries
 from tinr.bounds import ExecutorConfig
 from tinr.cli.phase import main
-from tinr.config import TrainingConfig
+from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.executor import corpus_executor
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
@@ -36,21 +36,21 @@ class GrpoConfig(PhaseConfig):
 
     parent: str = "sft@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: int = 4000  # queries drawn from the shipped corpora
-    pseudo: int = 6  # pseudo-queries worded from the document, for each tool without queries
-    no_tool_every: int = 3  # of queries without a tool one in so many is used: abstaining is
+    size: Count = 4000  # queries drawn from the shipped corpora
+    pseudo: Whole = 6  # pseudo-queries worded from the document, for each tool without queries
+    no_tool_every: Count = 3  # of queries without a tool one in so many is used: abstaining is
     # the easiest reward, and with all of them the policy abstains everywhere
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)  # in such documents modes
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)  # bounds of the tools
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: int = 600  # reference traces replayed with each epoch of the pairs
+    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
+    traces: Whole = 600  # reference traces replayed with each epoch of the pairs
     replay: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
     )  # shape of the replayed batches
-    tolerance: float = 0.01  # largest fall of each recall since phase 1
+    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
 
 def run(config: GrpoConfig) -> Card:

@@ -17,7 +17,7 @@ from random import Random
 from tinr import ranks
 from tinr.catalogue import load_catalogue, read_queries
 from tinr.cli.phase import main
-from tinr.config import TrainingConfig
+from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.curriculum import Bucket, CurriculumConfig, buckets
 from tinr.model import grow
 from tinr.packing import Batch, Example, fitting_examples, make_batches
@@ -45,22 +45,22 @@ class SftConfig(PhaseConfig):
 
     parent: str = "align@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: int = 6000  # queries drawn from the shipped corpora
-    pseudo: int = 0  # traces of pseudo-queries worded from the document, for each tool that
+    size: Count = 6000  # queries drawn from the shipped corpora
+    pseudo: Whole = 0  # traces of pseudo-queries worded from the document, for each tool that
     # has no query here; for a model that was never aligned with any
-    epochs: int = 1  # over the queries
+    epochs: Whole = 1  # over the queries
     catalogue: tuple[str, ...] = ()  # only where the parent is a base; tools are then names
     documents: dict[DocumentsMode, float] = field(
         default_factory=lambda: {"none": 0.75, "on_select": 0.25}
     )  # shares of the traces
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)
-    replay_pairs: int = 3  # epochs of phase 1 pairs replayed in every epoch
+    replay_pairs: Whole = 3  # epochs of phase 1 pairs replayed in every epoch
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
-    replay: float = 0.15  # generic tasks, as a share of the traces' tokens
+    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
+    replay: Weight = 0.15  # generic tasks, as a share of the traces' tokens
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    tolerance: float = 0.01  # largest fall of each recall since phase 1
+    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
 
 def run(config: SftConfig) -> Card:

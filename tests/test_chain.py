@@ -269,6 +269,11 @@ BAD = {
         "grown from",
     ),
     "no text": (("tax", "--checkpoint", "sft@latest", "--text", "nosuch.txt"), "nosuch.txt"),
+    "a place that is a file": (
+        ("compare", "sft@latest", "grpo@latest", "--out", "empty.txt"),
+        "empty.txt: no folder",
+    ),
+    "a second checkpoint that is not there": (("compare", "sft@latest", "nosuch"), "nosuch"),
     "an empty text": (("tax", "--checkpoint", "sft@latest", "--text", "empty.txt"), "empty.txt"),
     "a base knows no tools": (("probe", "--checkpoint", "base@latest"), "align it first"),
 }
@@ -294,6 +299,9 @@ BAD_PHASES = {
     "missing file": (("sft", "queries=nosuch.jsonl"), "nosuch.jsonl"),
     "missing catalogue": (("align", "catalogue=[nosuch]"), "nosuch"),
     "missing configuration": (("align", "--config", "nosuch.yaml"), "nosuch.yaml"),
+    "a number below its range": (("align", "training.accumulate=0"), "training.accumulate"),
+    "a gate that is none": (("align", "least.nosuch=0.5"), "document_to_token"),
+    "a gate that is none, accepted": (("sft", "accept=[nosuch]"), "document_to_token"),
 }
 
 

@@ -105,3 +105,9 @@ def test_holm_multiplies_the_smallest_most_and_never_falls():
 
     given = [replace(base, p=p) for p in (0.04, 0.01, 0.03)]
     assert [round(d.p_holm, 6) for d in _corrected(given)] == [0.06, 0.03, 0.06]
+
+
+def test_an_interval_of_one_run_is_wilsons_even_where_all_are_alike():
+    """0 of 3: a bootstrap would say 0 to 0; Wilson's upper end is z^2 / (n + z^2) = .56."""
+    made = cells({"a": [run([0.0] * 3)]}, "seen", "call_em")["a"]
+    assert (made.low, made.high) == (0.0, pytest.approx(3.8416 / 6.8416, abs=1e-3))

@@ -140,3 +140,20 @@ def test_the_resolved_configuration_is_plain_data_and_reads_back() -> None:
     assert plain["training"]["longest"] == 77
     assert plain["training"]["optimiser"]["betas"] == [0.9, 0.95]
     assert build(Recipe, plain, "saved") == config
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.accumulate=0",
+        "training.batch_tokens=-5",
+        "training.row_tokens=0",
+        "training.optimiser.learning_rate=-1",
+        "training.optimiser.learning_rate=.nan",
+        "training.checkpoint_steps=-1",
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_by_its_key(override: str) -> None:
+    key = override.partition("=")[0]
+    with pytest.raises(BadInput, match=rf"{key}: Input should be"):
+        load_config(Recipe, None, [override])

@@ -2,11 +2,14 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 from teacher_parts import GOOD, Teacher
+from typer.testing import CliRunner
 
 from tinr.catalogue import query_from, query_line, write_jsonl
+from tinr.cli.main import app
 from tinr.records import BadInput, Call, Mention, Query
 from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
 from tinr.tokens import FRAMES, Piece
@@ -196,3 +199,30 @@ def test_check_reports_leaks_coverage_and_duplicates(catalogue):
     assert found.leaks == ("circle_area",)
     assert found.duplicates == (("q0", "twin"),)
     assert "city.find" in found.uncovered and found.tools == 1
+
+
+def traces_build(server: Teacher, catalogue, folder, *more: str):
+    """`tinr traces build` with a teacher, over two queries; its result as typer's runner has it."""
+    write_jsonl(folder / "q.jsonl", map(query_line, QUERIES[:2]))
+    write_jsonl(folder / "tools" / "tools.jsonl", map(asdict, catalogue.tools))
+    words = ["traces", "build", "--queries", f"{folder}/q.jsonl", "--catalogue", f"{folder}/tools"]
+    words += ["--out", f"{folder}/t.jsonl", "--endpoint", server.url, "--model", "x"]
+    settings = ("pause=0.01", "attempts=1", "candidates=1")
+    words += [word for setting in settings for word in ("--set", setting)]
+    return CliRunner().invoke(app, [*words, *more])
+
+
+def test_the_command_says_how_often_each_reason_was_met(catalogue, tmp_path):
+    """The second answer is no trace: its reason and count, in words and in JSON."""
+    done = traces_build(Teacher("good", "garbage"), catalogue, tmp_path)
+    assert done.exit_code == 0 and "     1  no answer" in done.output
+    (tmp_path / "t.jsonl.journal").unlink()
+    told = traces_build(Teacher("good", "garbage"), catalogue, tmp_path, "--json")
+    assert json.loads(told.stdout.splitlines()[-1])["reasons"] == {"no answer": 1}
+
+
+def test_where_no_request_is_answered_what_was_there_stays(catalogue, tmp_path):
+    (tmp_path / "t.jsonl").write_text("before")
+    done = traces_build(Teacher("500"), catalogue, tmp_path)
+    assert isinstance(done.exception, BadInput) and "none of 2 requests" in str(done.exception)
+    assert (tmp_path / "t.jsonl").read_text() == "before"

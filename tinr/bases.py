@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from tinr.base.tasks import EASY, HARD
 from tinr.base.tokenizer import train_tokenizer
-from tinr.config import OptimiserConfig, TrainingConfig, as_dict
+from tinr.config import Count, OptimiserConfig, TrainingConfig, Weight, as_dict
 from tinr.model import load
 from tinr.packing import make_batches
 from tinr.registry import Card, Registry, environment
@@ -32,13 +32,13 @@ class BaseConfig:
     run: str = "runs/latest"  # folder of the logs
     wandb: bool = False
     seed: int = 0
-    vocabulary: int = 2048  # pieces before tags and role markers
-    hidden: int = 192
-    layers: int = 4
-    heads: int = 3
-    positions: int = 2048  # longest context, tokens
-    tokens: int = 4_400_000  # to train on
-    easy: float = 0.4  # share of them, at the beginning, in easy tasks
+    vocabulary: Count = 2048  # pieces before tags and role markers
+    hidden: Count = 192
+    layers: Count = 4
+    heads: Count = 3
+    positions: Count = 2048  # longest context, tokens
+    tokens: Count = 4_400_000  # to train on
+    easy: Weight = 0.4  # share of them, at the beginning, in easy tasks
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from tinr.metrics import paired_p
+from tinr.metrics import paired_p, rate
 
 RESAMPLES = 10_000
 BLOCK = 500  # resamples drawn at a time
@@ -30,7 +30,7 @@ class Cell:
     """A metric of one contender on one split: mean over seeds of the mean over queries."""
 
     value: float
-    low: float  # 95 %, bootstrap over seeds and queries
+    low: float  # 95 %, bootstrap over seeds and queries; Wilson for one run of hits and misses
     high: float
     spread: float | None  # standard deviation between seeds; None: one seed
     n: int  # queries
@@ -96,6 +96,10 @@ def cells(contenders: Contenders, split: str, metric: str) -> dict[str, Cell]:
 def _cell(table: np.ndarray) -> Cell:
     means = table.mean(1)
     low, high = _bootstrap(table)
+    if _binary(table) and len(table) == 1:  # a bootstrap of 0 of 3 would be sure of it
+        wilson = rate(list(table[0]))
+        assert wilson.low is not None and wilson.high is not None
+        low, high = wilson.low, wilson.high
     spread = float(means.std(ddof=1)) if len(means) > 1 else None
     return Cell(float(means.mean()), low, high, spread, table.shape[1], len(means))
 
@@ -127,7 +131,7 @@ def _difference(
     by_query = two.mean(0) - one.mean(0)
     paired = len(one) == len(two)
     low, high = _bootstrap(two - one) if paired else _bootstrap(two, one)
-    binary = len(one) == len(two) == 1 and set(np.unique([one, two])) <= {0.0, 1.0}
+    binary = len(one) == len(two) == 1 and _binary(np.concatenate([one, two]))
     p = paired_p(list(one[0] > 0), list(two[0] > 0)) if binary else _permutation_p(by_query)
     by_seed = tuple(float(d) for d in (two - one).mean(1)) if paired else ()
     value = float(by_query.mean())
@@ -135,6 +139,10 @@ def _difference(
         split, metric, first[0], other[0], value, low, high, p, p, len(by_query), by_seed,
         _seeds_p(by_seed),
     )  # fmt: skip
+
+
+def _binary(table: np.ndarray) -> bool:
+    return set(np.unique(table)) <= {0.0, 1.0}
 
 
 def _seeds_p(by_seed: Sequence[float]) -> float | None:

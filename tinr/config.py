@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from tinr.records import BadInput
 
 Settings = TypeVar("Settings")
+Count = PositiveInt  # of what there must be some
+Whole = NonNegativeInt
+Weight = NonNegativeFloat
+Positive = PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -26,14 +37,14 @@ class OptimiserConfig:
     """How weights move: AdamW, or Muon for the matrices inside the layers and AdamW beside it."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 5e-5  # peak
+    learning_rate: Positive = 5e-5  # peak
     embedding_rate: float | None = None  # peak for the input and output rows; None: the same
-    warmup: float = 0.03  # share of the steps
-    final: float = 0.1  # learning rate at the end as a share of the peak
+    warmup: Weight = 0.03  # share of the steps
+    final: Weight = 0.1  # learning rate at the end as a share of the peak
     schedule: Literal["linear", "cosine"] = "linear"
-    weight_decay: float = 0.0
+    weight_decay: Weight = 0.0
     betas: tuple[float, float] = (0.9, 0.95)  # of AdamW
-    gradient_clip: float = 1.0  # largest gradient norm
+    gradient_clip: Positive = 1.0  # largest gradient norm
     gradient_limit: float | None = None  # norm before clipping from which a step is bad
     bad_step: Literal["stop", "skip"] = "stop"  # where loss or gradient is no number, or beyond
     # the limit; ten bad steps in a row stop the run in any case
@@ -45,9 +56,9 @@ class TrainableConfig:
 
     what: Literal["all", "lora", "rows"] = "all"  # lora: adapters inside the layers and the rows
     # of tags and tool tokens; rows: these rows alone
-    rank: int = 16  # of the adapters
+    rank: Count = 16  # of the adapters
     alpha: float = 32.0  # their scale times the rank
-    dropout: float = 0.0  # of the adapters' input
+    dropout: Weight = 0.0  # of the adapters' input
     targets: tuple[str, ...] = ()  # names of linear layers; (): all of them inside the blocks
 
 
@@ -56,14 +67,14 @@ class TrainingConfig:
     """The loop that all supervised phases share."""
 
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    batch_tokens: int = 8192  # tokens a batch and rank, padding included
-    accumulate: int = 1  # batches a step and rank
-    row_tokens: int = 256  # length of a packed row; a longer example has a row of its own
-    longest: int = 2048  # tokens; longer examples are dropped and counted
+    batch_tokens: Count = 8192  # tokens a batch and rank, padding included
+    accumulate: Count = 1  # batches a step and rank
+    row_tokens: Count = 256  # length of a packed row; a longer example has a row of its own
+    longest: Count = 2048  # tokens; longer examples are dropped and counted
     bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
     compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
-    checkpoint_steps: int = 200  # a step checkpoint every so many steps; 0: none
+    checkpoint_steps: Whole = 200  # a step checkpoint every so many steps; 0: none
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
 
 
@@ -72,18 +83,20 @@ class PreferenceConfig:
     """The loop over preference pairs; dropout is off in it, as TRL has it."""
 
     loss: Literal["simpo", "dpo", "ipo", "orpo"] = "simpo"
-    beta: float = 2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1 (its
+    beta: Positive = (
+        2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1 (its
+    )
     # tau), orpo 0.1 (its lambda)
     gamma: float = 0.5  # simpo: how far apart the sides should be, after beta
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-6))
-    epochs: int = 2
-    pairs: int = 8  # a batch and rank
-    accumulate: int = 1  # batches a step and rank
-    longest: int = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
+    epochs: Count = 2
+    pairs: Count = 8  # a batch and rank
+    accumulate: Count = 1  # batches a step and rank
+    longest: Count = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
     bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
-    replay_weight: float = 0.5  # of the replayed batch's loss beside that of the pairs
+    replay_weight: Weight = 0.5  # of the replayed batch's loss beside that of the pairs
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
-    checkpoint_steps: int = 50  # a step checkpoint every so many steps; 0: none
+    checkpoint_steps: Whole = 50  # a step checkpoint every so many steps; 0: none
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
 
 
@@ -91,13 +104,13 @@ class PreferenceConfig:
 class SearchConfig:
     """Tree search over fragments; the published settings of iTool (arXiv 2501.09766)."""
 
-    samples: int = 3  # continuations drawn at an expansion
-    temperature: float = 1.5  # at which they are drawn
-    fragment: int = 50  # tokens of one at most
-    depth: int = 8  # decisions from the root; published are 3 fragments
-    iterations: int = 5  # expansions of a tree
+    samples: Count = 3  # continuations drawn at an expansion
+    temperature: Positive = 1.5  # at which they are drawn
+    fragment: Count = 50  # tokens of one at most
+    depth: Count = 8  # decisions from the root; published are 3 fragments
+    iterations: Count = 5  # expansions of a tree
     exploration: float = 1.0  # weight of what was seldom tried
-    completion: int = 384  # tokens of a whole reply at most
+    completion: Count = 384  # tokens of a whole reply at most
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class PairsConfig:
     gap: float = 0.1  # between the means of best and worst, at least
     least: float = -0.3  # mean of the best, at least
     overlap: float = 0.95  # share of tokens that both have, at most
-    most: int = 4000  # pairs a round
+    most: Count = 4000  # pairs a round
 
 
 def load_config(

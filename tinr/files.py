@@ -5,6 +5,18 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tinr.records import BadInput
+
+
+def make_folder(path: Path | None) -> None:
+    """Make the folder that results go to, before the work for them; BadInput where none can be."""
+    if path is None:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: no folder can be made there ({error.strerror})") from error
+
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Write UTF-8 text, or the pieces of one, beside its place and then put it there."""

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from tinr.catalogue import Catalogue, describe, signature
+from tinr.config import Whole
 from tinr.records import Call, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.traces import ask_back, plan, render_turns
@@ -31,13 +32,13 @@ TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 class PairMix:
     """How many examples of each form a tool gets in one epoch."""
 
-    memorise: int = 2  # document -> token
-    recall: int = 1  # token -> document
-    schema: int = 1  # token -> signature
-    pseudo: int = 4  # conversation from a pseudo-query, call included
-    naming: int = 4  # the same, up to the names of the tools
-    blind: int = 1  # conversation whose query says nothing useful
-    lacking: int = 1  # pseudo-query without a needed value: no call, but a question back
+    memorise: Whole = 2  # document -> token
+    recall: Whole = 1  # token -> document
+    schema: Whole = 1  # token -> signature
+    pseudo: Whole = 4  # conversation from a pseudo-query, call included
+    naming: Whole = 4  # the same, up to the names of the tools
+    blind: Whole = 1  # conversation whose query says nothing useful
+    lacking: Whole = 1  # pseudo-query without a needed value: no call, but a question back
 
 
 @dataclass(frozen=True)

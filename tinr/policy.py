@@ -21,7 +21,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from tinr import ranks
-from tinr.config import OptimiserConfig, TrainableConfig
+from tinr.config import Count, OptimiserConfig, Positive, TrainableConfig, Weight, Whole
 from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.layers import products, use_bf16
@@ -61,18 +61,18 @@ class PolicyConfig:
     steps: int = 100
     prompts: int = 8  # groups a step and rank
     group: int = 8  # conversations of one prompt
-    oversample: float = 2.0  # groups rolled out for each one used; those with spread go first
+    oversample: Positive = 2.0  # groups rolled out for each one used; those with spread go first
     temperature: float = 1.0
     top_p: float = 1.0  # of the probability is sampled from, the likeliest tokens; 1: all of it
     constrained: bool = False  # inside the tags only tools, and calls that fit their documents
-    longest: int = 384  # tokens of a conversation after the prompt, environment included
+    longest: Count = 384  # tokens of a conversation after the prompt, environment included
     rows: int = 32  # conversations in one forward and backward pass
     documents: tuple[DocumentsMode, ...] = ("none",)  # taken in turn, step by step
-    beta: float = 0.0  # weight of KL to the parent; the published run has none
+    beta: Weight = 0.0  # weight of KL to the parent; the published run has none
     bf16: bool | None = None  # null: where the machine is faster so
-    replay_weight: float = 0.5  # of the replayed batch's loss beside the policy's
+    replay_weight: Weight = 0.5  # of the replayed batch's loss beside the policy's
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
-    checkpoint_steps: int = 10  # a step checkpoint every so many steps; 0: none
+    checkpoint_steps: Whole = 10  # a step checkpoint every so many steps; 0: none
     deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
     vllm: str = ""  # address of a vLLM server that rolls out, http://host:8000; "": here
     on_fault: Literal["stop", "continue"] = "stop"  # where a reward raises; continue: its group

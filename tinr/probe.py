@@ -15,6 +15,7 @@ from tinr.pairs import TO_DOCUMENT, TO_SIGNATURE, ask_about, ask_token
 from tinr.sampler import generate
 from tinr.tokens import Codec, Piece, token_of
 
+GATES = ("document_to_token", "token_to_document", "token_to_schema")
 ROWS = 256
 MARGIN = 8  # tokens beyond the answer's own: other pieces may spell the same, and its end
 

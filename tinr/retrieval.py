@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tinr.catalogue import Catalogue, describe
 from tinr.catalogue.similar import words_of_document, words_of_text
+from tinr.config import Count, Whole
 from tinr.records import BadInput, DocumentsMode, Query, ToolDoc
 
 NO_WORD = "-"  # stands where a text has no words: bm25s cannot take an empty list
@@ -22,8 +23,8 @@ class DocumentsConfig:
     """The two baselines in which a prompt carries documents."""
 
     retriever: str = "bm25"  # bm25, lsa, or a sentence-transformers model (folder or hub name)
-    top_k: int = 5  # documents that the retriever puts into the prompt
-    candidates: int = 0  # in_prompt: a query's own tools among so many drawn ones;
+    top_k: Count = 5  # documents that the retriever puts into the prompt
+    candidates: Whole = 0  # in_prompt: a query's own tools among so many drawn ones;
     # 0: the candidates that stand beside the query, or else the whole catalogue
 
 

@@ -21,7 +21,7 @@ from tinr.config import TrainableConfig, TrainingConfig, as_dict
 from tinr.metrics import Rate
 from tinr.model import load, to_accelerator
 from tinr.packing import Batch
-from tinr.probe import probe
+from tinr.probe import GATES, probe
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card, Registry, environment
 from tinr.runlog import RunLog
@@ -212,6 +212,10 @@ def begin(
     for part in vars(config).values():  # before anything is made ready for it
         if hasattr(part, "deepspeed"):
             deepspeed_file(part.deepspeed, part.optimiser)
+    for key in ("least", "accept"):
+        unknown = sorted(set(getattr(config, key, ())) - set(GATES))
+        if unknown:
+            raise BadInput(f"{key}: no gate {unknown[0]!r}; the gates are {', '.join(GATES)}")
     registry = Registry(config.registry)
     parent, folder = registry.open(config.parent, phase=parents, verify=verify)
     if catalogue is None and parent.catalogue_hash is None:

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from tinr.calibration.judge import Grade, judge
 from tinr.catalogue import Catalogue
+from tinr.config import Count, Positive
 from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.packing import Example
@@ -34,11 +35,11 @@ CHUNK = 64  # queries that are asked together, and kept together
 class SamplingConfig:
     """How replies are drawn, and which are kept."""
 
-    budget: int = 400_000  # tokens that the model writes, in all
-    samples: int = 4  # replies to a query at a time
-    temperature: float = 1.0
-    longest: int = 256  # tokens of a reply
-    most: int = 4  # different replies kept of one query
+    budget: Count = 400_000  # tokens that the model writes, in all
+    samples: Count = 4  # replies to a query at a time
+    temperature: Positive = 1.0
+    longest: Count = 256  # tokens of a reply
+    most: Count = 4  # different replies kept of one query
     grades: tuple[Grade, ...] = ("excellent",)  # of a reply that is kept
 
 

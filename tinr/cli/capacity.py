@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinr.cli.options import REGISTRY, AsJson, RegistryFolder
+from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
 
 if TYPE_CHECKING:
     from tinr.capacity.plan import Plan
@@ -53,10 +53,9 @@ def capacity(
 
 def show(plan: "Plan") -> None:
     """The figures as a table, then advice and notes."""
-    from rich.console import Console
     from rich.table import Table
 
-    bits, console = plan.bits, Console(highlight=False)
+    bits, console = plan.bits, table_console()
     table = Table("", "", "how", title="capacity")
     table.columns[1].justify = "right"
     for row in rows_of(plan):

@@ -78,6 +78,7 @@ def evaluate_checkpoint(
     from tinr import contest
     from tinr import evaluate as ev
     from tinr.executor import Executor, corpus_executor
+    from tinr.files import make_folder
     from tinr.registry import Registry
     from tinr.stage import open_checkpoint
     from tinr.suites import same_names
@@ -94,6 +95,7 @@ def evaluate_checkpoint(
     ev.check_splits(chosen.queries, contest.trained_tools(shelf, card))
     # a foreign tool may share a name with one of ours, and must not be run in its place
     ours = chosen.catalogue is catalogue
+    make_folder(out)
     with corpus_executor(catalogue) if ours else Executor(chosen.catalogue, {}) as executor:
         found = ev.evaluate(
             model,
@@ -186,8 +188,10 @@ def compare_checkpoints(
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
     from tinr.contest import read_contender, values_of
+    from tinr.files import make_folder
     from tinr.records import BadInput
     from tinr.registry import Registry
+    from tinr.stage import open_catalogue
     from tinr.standing import show, standing
 
     contenders = [read_contender(ref) for ref in refs]
@@ -195,6 +199,10 @@ def compare_checkpoints(
         raise BadInput("compare: give two or more different checkpoints, REF or REF=MODE")
     suites = suite or ["in_domain", "out_of_domain"]
     shelves = [Registry(folder) for folder in registry or [REGISTRY]]
+    for one in contenders:
+        for shelf in shelves:
+            open_catalogue(shelf, one.ref)  # a mistake is said before anything is measured
+    make_folder(out)
     runs = {
         one.name: [values_of(shelf, one, suites, size, out, several, data) for shelf in shelves]
         for one in contenders

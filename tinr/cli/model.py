@@ -69,7 +69,7 @@ def call(
         return
     console = Console(highlight=False)
     console.print(Text(query, style="bold"))
-    console.print(_coloured(done.pieces))
+    console.print(_coloured(done.pieces), soft_wrap=True)  # a copied call stays one
     for problem in reply.problems:
         console.print(Text(f"not well formed: {problem}", style="red"))
 

@@ -31,7 +31,7 @@ WIDE = 240  # columns of a table that no terminal bounds
 def table_console() -> Console:
     """Where tables go: as wide as the terminal; in a file or a pipe no column is cut."""
     bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if bounded else WIDE)
+    return Console(width=None if bounded else WIDE, highlight=False)
 
 
 def rate_cells(rate: Mapping[str, Any]) -> tuple[str, str, str]:

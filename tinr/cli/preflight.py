@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinr.cli.options import AsJson
+from tinr.cli.options import AsJson, table_console
 from tinr.cli.phase import Overrides
 from tinr.records import BadInput, GateFailed
 
@@ -62,7 +62,6 @@ def preflight(
 
 def show(report: Any) -> None:
     """The figures as a table, parts apart."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("", "", "", "how", title=f"{report.phase}, estimated")
@@ -74,10 +73,10 @@ def show(report: Any) -> None:
         shown = line.part if line.part != part else ""
         table.add_row(shown, line.name, _shown(line.value, line.unit), line.how)
         part = line.part
-    console = Console(highlight=False)
+    console = table_console()
     console.print(table)
     for warning in report.warnings:
-        console.print(f"note: {warning}", markup=False)
+        console.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _shown(value: float, unit: str) -> str:

@@ -80,7 +80,16 @@ def build(
         config = load_config(teacher.TeacherConfig, None, settings)
         journal = out.with_name(out.name + ".journal")
         lines, spent = teacher.build_traces(asked, known, config, journal)
-        told: dict[str, Any] = asdict(spent) | {"price": round(spent.price(config), 4)}
+        told: dict[str, Any] = {
+            **vars(spent),
+            "reasons": dict(spent.reasons),
+            "price": round(spent.price(config), 4),
+        }
+        if spent.failed and not spent.tokens_out and not lines:
+            raise BadInput(
+                f"{endpoint}: none of {spent.requests} requests was answered; check the address "
+                f"and the server ({out} is as it was)"
+            )
     elif thoughts:
         lines, reasons = judge_all(thoughts, asked, known)
         told = {"reasons": reasons}
