@@ -1,16 +1,13 @@
 """The processes of one run: each trains its share, the first alone writes and decides.
 
 A launcher (deepspeed, torchrun) says by RANK and WORLD_SIZE who is who; without one there is
-a single process, and nothing here costs anything.
+a single process, and nothing here costs anything: torch is loaded where it is needed.
 """
 
 import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
-
-import torch
-import torch.distributed as dist
 
 from tinr.records import BadInput, GateFailed
 
@@ -30,7 +27,12 @@ def world() -> int:
 
 def start() -> None:
     """Let the processes find each other: gloo on CPUs, NCCL on accelerators."""
-    if world() == 1 or dist.is_initialized():
+    if world() == 1:
+        return
+    import torch
+    import torch.distributed as dist
+
+    if dist.is_initialized():
         return
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if backend == "nccl":
@@ -40,6 +42,8 @@ def start() -> None:
 
 def finish() -> None:
     """Part in peace; without it a launcher warns of leaks."""
+    import torch.distributed as dist
+
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -48,6 +52,8 @@ def shared(make: Callable[[], Made]) -> Made:
     """What `make` gives on the first process, on all of them; what it refuses, on all too."""
     if world() == 1:
         return make()
+    import torch.distributed as dist
+
     outcome: list[Any] = [None, None]
     if rank() == 0:
         try:

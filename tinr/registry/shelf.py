@@ -132,7 +132,11 @@ class Shelf:
             if problems:
                 raise BadInput(problems[0])  # it may be the newest: nobody guesses
             if not cards:
-                raise BadInput(f"{ref}: no checkpoint of phase {phase} in {self.root}; run it")
+                if not self.root.is_dir():
+                    raise BadInput(f"{ref}: no registry at {self.root}; name its folder (registry)")
+                raise BadInput(
+                    f"{ref}: no checkpoint of phase {phase} in {self.root}; run `tinr {phase}`"
+                )
             return cards[-1].id
         latest = [f"{phase}@latest" for phase in PHASES]
         raise self._unknown(ref, "checkpoint", [*tags, *latest, *self.ids()])
