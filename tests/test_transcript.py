@@ -1,6 +1,7 @@
 """Transcript: golden conversations with their loss marks, render and parse as inverses."""
 
 import json
+import sys
 import unicodedata
 from itertools import groupby
 from pathlib import Path
@@ -368,3 +369,11 @@ def test_a_trace_without_observations_ends_at_the_first_calls(catalogue: Catalog
     text = as_text(render_trace(bare, catalogue, FRAMES["tinr"]))
     assert text.endswith("</tool_call>") and text.count("<tool_call>") == 1
     assert "<obs>" not in text and "None" not in text
+
+
+def test_a_number_that_is_too_large_is_the_largest_there_is():
+    """1e999 is JSON; as infinity it could be written nowhere."""
+    text = '<tool_call>{"token": "a", "parameters": {"x": 1e999, "y": [-1e999]}}</tool_call>'
+    arguments = parse_text(text).calls[0].arguments
+    assert arguments == {"x": sys.float_info.max, "y": [-sys.float_info.max]}
+    assert json.loads(json.dumps(arguments, allow_nan=False)) == arguments

@@ -12,8 +12,8 @@
 
 import itertools
 import json
-import math
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -314,10 +314,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise _NotStrict(f"{digits[:20]} is no finite number")
-    return value
+    """The number, or the largest there is: JSON knows 1e999, but nothing can write infinity."""
+    return min(max(float(digits), -sys.float_info.max), sys.float_info.max)
 
 
 def _no_constant(name: str) -> Any:
