@@ -83,10 +83,8 @@ class PreferenceConfig:
     """The loop over preference pairs; dropout is off in it, as TRL has it."""
 
     loss: Literal["simpo", "dpo", "ipo", "orpo"] = "simpo"
-    beta: Positive = (
-        2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1 (its
-    )
-    # tau), orpo 0.1 (its lambda)
+    beta: Positive = 2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1
+    # (its tau), orpo 0.1 (its lambda)
     gamma: float = 0.5  # simpo: how far apart the sides should be, after beta
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-6))
     epochs: Count = 2
