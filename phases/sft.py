@@ -20,7 +20,7 @@ from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.curriculum import Bucket, CurriculumConfig, buckets
 from tinr.model import grow
-from tinr.packing import Batch, Example, fitting_examples, make_batches
+from tinr.packing import Batch, Example, fitting, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
@@ -150,7 +150,7 @@ def _bucket_examples(
     """Each bucket's traces, and of what is replayed a share by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
     traces = [trace_examples(codec, library, some, config.documents, rng) for some in order]
-    made = [fitting_examples(some, config.training.longest, "traces") for some in traces]
+    made = [fitting(some, config.training.longest, "traces") for some in traces]
     replay = [
         example
         for _ in range(config.replay_pairs)

@@ -172,6 +172,12 @@ def test_a_bad_query_is_named_with_its_line(line: Any, words: list[str], tmp_pat
     assert all(word in message for word in words), message
 
 
+def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "queries.jsonl").write_text("\n\n")
+    with pytest.raises(BadInput, match=r"queries\.jsonl: holds no query"):
+        read_queries(tmp_path / "queries.jsonl")
+
+
 def test_a_query_may_come_as_messages_and_its_answer_as_a_value() -> None:
     messages = [
         {"role": "system", "content": "Be brief."},

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tinr import preference
 from tinr.config import OptimiserConfig, PreferenceConfig, TrainableConfig
 from tinr.packing import Example, Pair, collate
-from tinr.preference import fitting, passes_of, train_preference
+from tinr.preference import passes_of, teaching, train_preference
 from tinr.records import BadInput, GateFailed
 from tinr.runlog import RunLog, read_log
 from tinr.steps import Steps
@@ -249,14 +249,14 @@ def test_no_pairs_and_pairs_that_teach_nothing_are_refused_in_one_line(codec, tm
         with pytest.raises(BadInput, match=said) as refused:
             run(fresh_model(codec), codec, pairs, settings("simpo"), tmp_path)
         assert "\n" not in str(refused.value)
-    with pytest.raises(BadInput, match="all 3 are longer than longest=2"):
-        fitting(good, 2)
+    with pytest.raises(BadInput, match="longest=2: 3 of 3 pairs are longer"):
+        teaching(good, 2)
 
 
 def test_a_pair_that_is_too_long_is_left_out_and_counted():
     pairs = [Pair([1] * 5, [2, 3], [4]), Pair([1] * 5, [2], [3, 4, 5]), Pair([1], [2], [3])]
-    with pytest.warns(UserWarning, match="1 of 3 pairs are longer than longest=7"):
-        assert fitting(pairs, 7) == [pairs[0], pairs[2]]
+    with pytest.warns(UserWarning, match="longest=7: 1 of 3 pairs are longer and are left"):
+        assert teaching(pairs, 7) == [pairs[0], pairs[2]]
 
 
 def test_how_many_batches_some_steps_took():

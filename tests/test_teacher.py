@@ -201,9 +201,9 @@ def test_check_reports_leaks_coverage_and_duplicates(catalogue):
     assert "city.find" in found.uncovered and found.tools == 1
 
 
-def traces_build(server: Teacher, catalogue, folder, *more: str):
-    """`tinr traces build` with a teacher, over two queries; its result as typer's runner has it."""
-    write_jsonl(folder / "q.jsonl", map(query_line, QUERIES[:2]))
+def traces_build(server: Teacher, catalogue, folder, *more: str, queries=QUERIES[:2]):
+    """`tinr traces build` with a teacher; its result as typer's runner has it."""
+    write_jsonl(folder / "q.jsonl", map(query_line, queries))
     write_jsonl(folder / "tools" / "tools.jsonl", map(asdict, catalogue.tools))
     words = ["traces", "build", "--queries", f"{folder}/q.jsonl", "--catalogue", f"{folder}/tools"]
     words += ["--out", f"{folder}/t.jsonl", "--endpoint", server.url, "--model", "x"]
@@ -219,6 +219,16 @@ def test_the_command_says_how_often_each_reason_was_met(catalogue, tmp_path):
     (tmp_path / "t.jsonl.journal").unlink()
     told = traces_build(Teacher("good", "garbage"), catalogue, tmp_path, "--json")
     assert json.loads(told.stdout.splitlines()[-1])["reasons"] == {"no answer": 1}
+
+
+def test_queries_without_calls_are_not_lost_and_the_teacher_is_not_asked(catalogue, tmp_path):
+    server = Teacher("good")
+    more = Query("chat", "Good morning!")
+    done = traces_build(server, catalogue, tmp_path, "--json", queries=(QUERIES[0], more))
+    assert json.loads(done.stdout.splitlines()[-1])["composed_without_calls"] == 1
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert [(line["id"], bool(line["thought"])) for line in lines] == [("q0", True), ("chat", True)]
+    assert server.count == 1
 
 
 def test_where_no_request_is_answered_what_was_there_stays(catalogue, tmp_path):

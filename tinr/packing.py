@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from tinr import ranks
 from tinr.config import TrainingConfig
 from tinr.records import BadInput
 from tinr.tokens import IGNORE
@@ -25,6 +26,11 @@ class Example:
     ids: Sequence[int]
     labels: Sequence[int]
     weight: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Tokens that it takes."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,14 @@ class Pair:
     rejected: Sequence[int]
     kind: str = ""  # of deficiency, only carried
 
+    @property
+    def width(self) -> int:
+        """Tokens that its longer side takes, the prompt included."""
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
 
 Batch = dict[str, torch.Tensor]
+Taught = TypeVar("Taught", Example, Pair)
 
 
 def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
@@ -50,8 +62,8 @@ def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
     """
     rows: list[list[Example]] = []
     by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
-    for example in sorted(examples, key=lambda e: -len(e.ids)):
-        size = len(example.ids)
+    for example in sorted(examples, key=lambda e: -e.width):
+        size = example.width
         room = next((r for r in range(size, row_tokens + 1) if by_room[r]), None)
         if room is None:
             rows.append([example])
@@ -65,7 +77,7 @@ def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
 
 def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     """Rows to tensors (R, T): input_ids, position_ids, labels, weights; padding is a segment."""
-    longest = max(sum(len(example.ids) for example in row) for row in rows)
+    longest = max(sum(example.width for example in row) for row in rows)
     out: dict[str, list[list[Any]]] = {
         "input_ids": [],
         "position_ids": [],
@@ -76,9 +88,9 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
         ids, positions, labels, weights = [], [], [], []
         for example in row:
             ids += example.ids
-            positions += range(len(example.ids))
+            positions += range(example.width)
             labels += [IGNORE, *example.labels[1:]]  # nothing precedes a first token
-            weights += [example.weight] * len(example.ids)
+            weights += [example.weight] * example.width
         gap = longest - len(ids)
         out["input_ids"].append(ids + [pad] * gap)
         out["position_ids"].append(positions + list(range(gap)))
@@ -87,21 +99,20 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     return {key: torch.tensor(value) for key, value in out.items()}
 
 
-def fitting_examples(
-    examples: Sequence[Example], longest: int, what: str = "examples"
-) -> Sequence[Example]:
-    """The examples of at most `longest` tokens; how many are left out is said.
+def fitting(given: Sequence[Taught], longest: int, what: str = "examples") -> list[Taught]:
+    """The examples or pairs of at most `longest` tokens; how many are left out is said, once.
 
     BadInput where none of them is left: what they teach would be missing without a word.
     """
-    kept = [example for example in examples if len(example.ids) <= longest]
-    lost = len(examples) - len(kept)
+    kept = [one for one in given if one.width <= longest]
+    lost = len(given) - len(kept)
     if lost:
-        said = f"longest={longest}: {lost} of {len(examples)} {what} are longer"
+        said = f"longest={longest}: {lost} of {len(given)} {what} are longer"
         if not kept:
-            shortest = min(len(example.ids) for example in examples)
+            shortest = min(one.width for one in given)
             raise BadInput(f"{said} (the shortest has {shortest}); raise it, or show less in them")
-        warnings.warn(f"{said} and are left out", stacklevel=2)
+        if ranks.rank() == 0:
+            warnings.warn(f"{said} and are left out", stacklevel=2)
     return kept
 
 
@@ -110,16 +121,16 @@ def make_batches(
 ) -> list[Batch]:
     """One epoch of batches of at most `batch_tokens` tokens, in seeded random order.
 
-    Of the examples that fit (see `fitting_examples`).
+    Of the examples that fit (see `fitting`).
     """
     rng = Random(seed)
-    kept = fitting_examples(examples, config.longest)
+    kept = fitting(examples, config.longest)
     rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
     rng.shuffle(rows)
-    rows.sort(key=lambda row: max(sum(len(e.ids) for e in row), config.row_tokens))
+    rows.sort(key=lambda row: max(sum(e.width for e in row), config.row_tokens))
     batches: list[list[list[Example]]] = []
     for row in rows:
-        width = max(sum(len(e.ids) for e in r) for r in [row, *(batches[-1] if batches else [])])
+        width = max(sum(e.width for e in r) for r in [row, *(batches[-1] if batches else [])])
         if not batches or width * (len(batches[-1]) + 1) > config.batch_tokens:
             batches.append([])
         batches[-1].append(row)

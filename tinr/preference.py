@@ -27,7 +27,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 from tinr import ranks
 from tinr.config import PreferenceConfig, TrainableConfig
 from tinr.layers import products, use_bf16
-from tinr.packing import Batch, Pair
+from tinr.packing import Batch, Pair, fitting
 from tinr.records import BadInput
 from tinr.runlog import RunLog
 from tinr.steps import Steps
@@ -175,7 +175,7 @@ def train_preference(
     With `steps` a killed run goes on from its newest whole step checkpoint. BadInput where
     there is no pair, or one that teaches nothing. Raises GateFailed when the loss is no number.
     """
-    kept = fitting(pairs, config.longest)
+    kept = teaching(pairs, config.longest)
     passes = -(-len(kept) // (config.pairs * ranks.world()))  # an epoch and rank
     progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
     weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
@@ -192,26 +192,20 @@ def train_preference(
     return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
 
 
-def fitting(pairs: Sequence[Pair], longest: int) -> list[Pair]:
-    """The pairs of at most `longest` tokens a side; how many are left out is said.
+def teaching(pairs: Sequence[Pair], longest: int) -> list[Pair]:
+    """The pairs that fit (see `packing.fitting`).
 
     BadInput for none at all, and for a pair without a prompt, without a side, or with two
     equal ones; pairs are counted from 1.
     """
+    if not pairs:
+        raise BadInput("preference: no pairs to train on; give some")
     for number, pair in enumerate(pairs, 1):
         if not pair.prompt or not pair.chosen or not pair.rejected:
             raise BadInput(f"pair {number}: prompt or side without a token; leave the pair out")
         if list(pair.chosen) == list(pair.rejected):
             raise BadInput(f"pair {number}: both sides are the same; leave the pair out")
-    kept = [pair for pair in pairs if _width(pair) <= longest]
-    out = len(pairs) - len(kept)
-    if not kept:
-        why = f"all {out} are longer than longest={longest}; raise it" if out else "give some"
-        raise BadInput(f"preference: no pairs to train on; {why}")
-    if out and ranks.rank() == 0:
-        said = f"{out} of {len(pairs)} pairs are longer than longest={longest}: left out"
-        warnings.warn(said, stacklevel=2)
-    return kept
+    return fitting(pairs, longest, "pairs")
 
 
 def passes_of(steps: int, passes: int, accumulate: int) -> int:
@@ -311,10 +305,6 @@ def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, 
             folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
         ),
     }
-
-
-def _width(pair: Pair) -> int:
-    return len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
 
 
 @contextmanager

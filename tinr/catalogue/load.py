@@ -137,7 +137,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
-    """The queries of a `queries.jsonl`; BadInput for a bad line or an unknown tool."""
+    """The queries of a `queries.jsonl`; BadInput for a bad line, an unknown tool or no line."""
     queries: list[Query] = []
     seen: dict[str, str] = {}
     for place, line in read_jsonl(path):
@@ -146,6 +146,8 @@ def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
             raise BadInput(f"{place}: id {query.id!r} already stands at {seen[query.id]}")
         seen[query.id] = place
         queries.append(query)
+    if not queries:
+        raise BadInput(f"{path}: holds no query; write one on each line")
     return queries
 
 

@@ -90,6 +90,10 @@ def build(
                 f"{endpoint}: none of {spent.requests} requests was answered; check the address "
                 f"and the server ({out} is as it was)"
             )
+        # a teacher is asked for calls; where none are expected there is nothing to judge it by
+        without = [query for query in asked if not query.calls]
+        lines += [query_line(composed(query, known)) for query in without]
+        told["composed_without_calls"] = len(without)
     elif thoughts:
         lines, reasons = judge_all(thoughts, asked, known)
         told = {"reasons": reasons}

@@ -95,7 +95,7 @@ def work_of(run: Opened, ranks: int) -> Work:
     cuts = tuple(_halved(examples, config.training, codec.pad))
     positions = sum(one.rows * one.width for one in passes)
     return Work(
-        lengths=[len(example.ids) for example in examples],
+        lengths=[example.width for example in examples],
         allowed=config.training.longest,
         epochs=config.epochs,
         steps=-(-len(passes) * config.epochs // (ranks * config.training.accumulate)),
@@ -113,7 +113,7 @@ def _passes(
     examples: Sequence[Example], config: TrainingConfig, pad: int, where: str
 ) -> tuple[list[Pass], int]:
     """The passes of one epoch and its tokens, padding left out."""
-    kept = [len(e.ids) for e in examples if len(e.ids) <= config.longest]
+    kept = [e.width for e in examples if e.width <= config.longest]
     if not kept:
         raise BadInput(f"{where}.longest={config.longest}: every example is longer; raise it")
     if config.batch_tokens < max(kept):
