@@ -111,10 +111,7 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
                 "more of the shipped tools; give queries=FILE of your own"
             )
         return queries
-    queries = read_queries(Path(source), stage.catalogue)
-    if not queries:
-        raise BadInput(f"{source}: no queries; give at least one")
-    return queries
+    return read_queries(Path(source), stage.catalogue)
 
 
 Part = tuple[int, list[Batch]]  # number of a bucket, -1 for all of them; its batches in order
