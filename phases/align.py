@@ -9,6 +9,7 @@ Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query
 tool is used. A share of generic tasks is replayed, so that the base's skills stay.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -65,17 +66,17 @@ def run(config: AlignConfig) -> Card:
     if bits is not None:
         moving = moving_of(model, config.trainable, list(codec.markup.values()))
         check(bits, moving, config.mix, config.epochs, config.least, config.capacity)
-    batches = [
-        batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
-    ]
-    if not batches:
+    if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
+    batches = (
+        batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
+    )
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
         return stage.conclude(trained, codec, config.least)
 
 
-def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> list[Batch]:
+def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> Iterator[Batch]:
     examples = epoch_examples(config, codec, catalogue, epoch)
     return make_batches(examples, config.training, config.seed + epoch, codec.pad)
 

@@ -9,75 +9,58 @@ learning rate, trains on the same pairs without a search of its own.
 Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from pathlib import Path
 from random import Random
 
 from transformers import PreTrainedModel
 
 from phases.sft import load_queries
 from tinr import ranks
-from tinr.calibration.faults import Faults, counted
+from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
 from tinr.calibration.model_judge import JudgeConfig, ModelJudge
 from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
 from tinr.calibration.search import Spent
+from tinr.calibration.start import QUERIES, HardConfig, measure_start, part, shared_folder
 from tinr.cli.phase import main
 from tinr.config import (
     Count,
     PairsConfig,
-    Positive,
     PreferenceConfig,
     SearchConfig,
     TrainingConfig,
-    Weight,
-    Whole,
 )
-from tinr.executor import Executor, ExecutorConfig, corpus_executor
-from tinr.files import write_text
+from tinr.executor import Executor, corpus_executor
 from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
-from tinr.pairs import PairMix
 from tinr.preference import train_preference
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import kept_examples
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import PhaseConfig, Stage, begin, contents, fingerprint, settings
+from tinr.stage import Stage, begin
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import Trained
 
-QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked
 SEARCH = (*QUERIES, "search", "pairs", "judge", "executor")  # and what the first round finds
 
 
 @dataclass(frozen=True)
-class CalibrateConfig(PhaseConfig):
+class CalibrateConfig(HardConfig):
     """Settings of the optional phase; the defaults are the published ones where there are any."""
 
-    parent: str = "sft@latest"
-    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: Count = 2000  # queries drawn from the shipped corpora
-    held: Count = 200  # of them kept apart, to count deficiencies before and after
-    hardest: Positive = 0.3  # share that is searched, of queries with and without a call apart
     rounds: Count = 1  # each searches with the policy that the one before made
     search: SearchConfig = field(default_factory=SearchConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)  # a model in the place of the rules
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
-    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
-    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: Whole = 600  # reference traces replayed with each epoch of the pairs
     replay: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
     )  # shape of the replayed batches
-    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
 
 def run(config: CalibrateConfig) -> Card:
@@ -156,51 +139,6 @@ def _search(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
         config.seed + 1000 * number, graded,
     )  # fmt: skip
-
-
-def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:
-    """The queries that are kept apart, and the others; BadInput where none are left."""
-    if len(queries) <= held:
-        raise BadInput(
-            f"held={held}: all of the {len(queries)} queries would be kept apart; give more "
-            "queries or keep fewer apart"
-        )
-    return list(queries[:held]), list(queries[held:])
-
-
-def measure_start(
-    config: PhaseConfig,
-    stage: Stage,
-    model: PreTrainedModel,
-    codec: Codec,
-    held: list[Query],
-    executor: Executor,
-) -> Faults:
-    """What the parent gets wrong, measured once for all that starts from it."""
-    kept = shared_folder(config, stage, (*QUERIES, "executor")) / "before.json"
-
-    def look() -> Faults:
-        if not kept.is_file():
-            found = measure(model, codec, held, stage.catalogue, executor, "before")
-            write_text(kept, json.dumps(found))
-        return json.loads(kept.read_text())
-
-    return ranks.shared(look)
-
-
-def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERIES) -> Path:
-    """A folder that is the same for every run from this parent whose settings `keys` agree.
-
-    Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
-    """
-    given = settings(config)
-    mark = fingerprint(
-        {key: given[key] for key in keys},
-        stage.parent.id,
-        stage.catalogue.hash,
-        *contents(config),
-    )
-    return stage.registry.steps("search", mark).folder
 
 
 def _replay(

@@ -6,47 +6,37 @@ right are kept, and the supervised loop trains on them beside the same replay.
 Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from phases.calibrate import measure_start, part, shared_folder
 from phases.sft import load_queries
 from tinr import ranks
 from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
 from tinr.calibration.rejection import Sampled, SamplingConfig, sample_right
 from tinr.calibration.rounds import changes, measure
+from tinr.calibration.start import HardConfig, measure_start, part, shared_folder
 from tinr.cli.phase import main
-from tinr.config import TrainingConfig
-from tinr.executor import ExecutorConfig, corpus_executor
+from tinr.config import Count, TrainingConfig
+from tinr.executor import corpus_executor
 from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
-from tinr.pairs import PairMix
 from tinr.records import GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import kept_examples
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import PhaseConfig, begin
+from tinr.stage import begin
 from tinr.tokens import Codec
 
 
 @dataclass(frozen=True)
-class RejectConfig(PhaseConfig):
+class RejectConfig(HardConfig):
     """Settings of the optional phase; queries and replay as calibrate has them."""
 
-    parent: str = "sft@latest"
-    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: int = 2000  # queries drawn from the shipped corpora
-    held: int = 200  # of them kept apart, to count deficiencies before and after
-    hardest: float = 0.3  # share that is asked, of queries with and without a call apart
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    epochs: int = 2  # over the replies that are kept
-    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
-    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: int = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: int = 600  # reference traces replayed with each epoch of the replies
+    epochs: Count = 2  # over the replies that are kept
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    tolerance: float = 0.01  # largest fall of each recall since phase 1
 
 
 def run(config: RejectConfig) -> Card:
@@ -80,11 +70,11 @@ def run(config: RejectConfig) -> Card:
                 f"reject: none of {sampled.replies} replies was right; nothing was published. "
                 "Sample more (sampling.budget), raise hardest, or train sft longer"
             )
-        batches = [
+        batches = (
             batch
             for epoch in range(config.epochs)
             for batch in _epoch(config, codec, library, queries, sampled, epoch)
-        ]
+        )
         trained = stage.train(model, codec, batches, config.training, log)
         after = measure(trained.model, codec, held, stage.catalogue, executor, "after")
         found = {
@@ -103,7 +93,7 @@ def _epoch(
     queries: list[Query],
     sampled: Sampled,
     epoch: int,
-) -> list[Batch]:
+) -> Iterator[Batch]:
     """The right replies among what is replayed."""
     rng = Random(f"{config.seed}/reject/{epoch}")
     replay = kept_examples(

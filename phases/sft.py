@@ -9,8 +9,9 @@ to compare with: parent=base@latest catalogue=[...] documents={retrieved: 1}.
 Source: TInR-U, arXiv 2604.10788, phase 2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -76,17 +77,16 @@ def run(config: SftConfig) -> Card:
     library = Library(stage.catalogue, config.prompt, config.seed)
     queries, asked = draw_queries(config, stage)
     order = buckets(asked, stage.catalogue, config.curriculum, config.seed)
-    parts = [
-        (number, part)
-        for epoch in range(config.epochs)
-        for number, part in _epoch(config, codec, library, order, epoch)
-    ]
-    batches = [batch for _, part in parts for batch in part]
+    epochs = (_epoch(config, codec, library, order, epoch) for epoch in range(config.epochs))
+    made = chain.from_iterable(epochs)
+    paced = list(made) if config.curriculum.borders else []  # the log and the card tell of them
+    numbers = [number for number, _ in paced]
+    batches = (batch for _, batch in paced or made)
     with stage.log() as log:
-        if config.curriculum.borders:
-            log.beside = _pace(parts, order, config.training.accumulate * ranks.world())
+        if paced:
+            log.beside = _pace(numbers, order, config.training.accumulate * ranks.world())
         trained = stage.train(model, codec, batches, config.training, log)
-        metrics = {"curriculum": _taught(parts, order)} if config.curriculum.borders else {}
+        metrics = {"curriculum": _taught(numbers, order)} if paced else {}
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries, metrics)
 
 
@@ -114,20 +114,21 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
     return read_queries(Path(source), stage.catalogue)
 
 
-Part = tuple[int, list[Batch]]  # number of a bucket, -1 for all of them; its batches in order
-
-
 def _epoch(
     config: SftConfig, codec: Codec, library: Library, order: Sequence[Bucket], epoch: int
-) -> list[Part]:
-    """The batches of an epoch, bucket after bucket where it goes from easy to hard."""
+) -> Iterator[tuple[int, Batch]]:
+    """The batches of an epoch, bucket after bucket where it goes from easy to hard, each with the
+    number of its bucket, -1 for all of them."""
     seed = config.seed + epoch
     if len(order) > 1 and epoch >= config.curriculum.epochs:
         queries = [query for bucket in order for query in bucket.queries]
-        examples = epoch_examples(config, codec, library, queries, epoch)
-        return [(-1, make_batches(examples, config.training, seed, codec.pad))]
-    parts = _bucket_examples(config, codec, library, [bucket.queries for bucket in order], epoch)
-    return [(n, make_batches(p, config.training, seed, codec.pad)) for n, p in enumerate(parts)]
+        parts = {-1: epoch_examples(config, codec, library, queries, epoch)}
+    else:
+        given = [bucket.queries for bucket in order]
+        parts = dict(enumerate(_bucket_examples(config, codec, library, given, epoch)))
+    for number, part in parts.items():
+        for batch in make_batches(part, config.training, seed, codec.pad):
+            yield number, batch
 
 
 def epoch_examples(
@@ -165,9 +166,11 @@ def _bucket_examples(
     return [[*p, *replay[a:b]] for p, a, b in zip(made, starts, ends, strict=True)]
 
 
-def _pace(parts: Sequence[Part], order: Sequence[Bucket], share: int) -> Beside:
-    """Step -> which bucket it was trained on, and how hard that is. share: batches a step."""
-    numbers = [number for number, batches in parts for _ in batches]
+def _pace(numbers: Sequence[int], order: Sequence[Bucket], share: int) -> Beside:
+    """Step -> which bucket it was trained on, and how hard that is.
+
+    numbers: of the buckets of all batches in turn; share: batches a step.
+    """
 
     def beside(step: int) -> Mapping[str, float]:
         number = numbers[min(step * share, len(numbers)) - 1]
@@ -178,7 +181,7 @@ def _pace(parts: Sequence[Part], order: Sequence[Bucket], share: int) -> Beside:
     return beside
 
 
-def _taught(parts: Sequence[Part], order: Sequence[Bucket]) -> list[dict[str, float]]:
+def _taught(numbers: Sequence[int], order: Sequence[Bucket]) -> list[dict[str, float]]:
     """What the card says of each bucket; batches of all epochs that kept the order."""
     return [
         {
@@ -186,7 +189,7 @@ def _taught(parts: Sequence[Part], order: Sequence[Bucket]) -> list[dict[str, fl
             "low": bucket.low,
             "mean": bucket.mean,
             "high": bucket.high,
-            "batches": sum(len(batches) for which, batches in parts if which == number),
+            "batches": numbers.count(number),
         }
         for number, bucket in enumerate(order)
     ]

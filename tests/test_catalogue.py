@@ -281,13 +281,13 @@ MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2)
 
 
 def test_pairs_are_as_many_as_the_mix_says_and_the_seeds_alone(catalogue: Catalogue) -> None:
-    pairs = make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1))
+    pairs = list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1)))
     counts = {(p.form, p.tool): 0 for p in pairs}
     for pair in pairs:
         counts[pair.form, pair.tool] += 1
     assert counts == {(f, n): c for n in catalogue.names for f, c in vars(MIX).items()}
-    assert pairs == make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1))
-    assert pairs != make_pairs(catalogue, FRAMES["tinr"], MIX, Random(2))
+    assert pairs == list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1)))
+    assert pairs != list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(2)))
 
 
 def test_what_carries_loss_in_a_pair(catalogue: Catalogue) -> None:

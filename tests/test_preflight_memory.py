@@ -219,7 +219,7 @@ def test_the_estimate_agrees_with_a_measured_peak(case, tiny_tokenizer):
         for _ in range(3 * training.batch_tokens // 64)
     ]
     examples = [Example(t, [i if n % 2 else IGNORE for n, i in enumerate(t)]) for t in texts]
-    batches = make_batches(examples, training, 0, 0)
+    batches = list(make_batches(examples, training, 0, 0))
 
     def run() -> None:
         model = kind(settings(**sizes, attn_implementation="sdpa"))

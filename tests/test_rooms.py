@@ -58,6 +58,7 @@ LEVELS = (
     (
         "model",
         "optimiser",
+        "prepared",
         "layers",
         "registry",
         "runlog",
@@ -278,3 +279,11 @@ def test_what_is_allowed_is_no_fault() -> None:
 def test_imports_are_read_in_every_form(line: str, names: set[str]) -> None:
     known = {"tinr", "tinr.model", "tinr.registry", "tinr.registry.card", "tinr.registry.store"}
     assert imported(line, "tinr.registry.store", False, known) == names
+
+
+def test_a_phase_is_short_enough_to_be_read():
+    """The method stands in them, each under 200 lines."""
+    lines = {
+        path.name: len(path.read_text().splitlines()) for path in (ROOT / "phases").glob("*.py")
+    }
+    assert len(lines) > 5 and max(lines.values()) < 200, lines

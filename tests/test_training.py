@@ -96,7 +96,8 @@ def test_packing_keeps_every_example_and_the_limit(sizes, row_tokens):
 
 def test_batches_keep_every_example_once_and_the_token_limit():
     examples = [Example([n + 1] * (n % 40 + 1), [IGNORE] * (n % 40 + 1)) for n in range(58)]
-    batches = make_batches(examples, TrainingConfig(batch_tokens=128, row_tokens=64), 0, 0)
+    config = TrainingConfig(batch_tokens=128, row_tokens=64)
+    batches = list(make_batches(examples, config, 0, 0))
     assert all(batch["input_ids"].numel() <= 128 for batch in batches)
     seen = sorted(i for b in batches for i in b["input_ids"].flatten().tolist() if i)
     assert seen == sorted(i for e in examples for i in e.ids)

@@ -86,7 +86,7 @@ def _train_base(
     codec = Codec(tokenizer)
     model = new_model(config, tokenizer)
     rng = Random(f"{config.seed}/base")
-    batches = [
+    batches = (
         batch
         for level, share in ((EASY, config.easy), (HARD, 1 - config.easy))
         for batch in make_batches(
@@ -95,7 +95,7 @@ def _train_base(
             config.seed,
             codec.pad,
         )
-    ]
+    )
     trained = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
     return trained.model, tokenizer, trained
 

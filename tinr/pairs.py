@@ -9,7 +9,7 @@ Source: TInR-U, arXiv 2604.10788 (memorise + alpha recall + beta usage); the two
 usage are what made tools without queries callable in our trials (docs/notebook.md).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -56,16 +56,16 @@ def make_pairs(
     mix: PairMix,
     rng: Random,
     only: Collection[str] | None = None,
-) -> list[Pair]:
+) -> Iterator[Pair]:
     """One epoch of examples over every tool of the catalogue, or over those named `only`."""
     wording = Wording(catalogue)
-    return [
+    return (
         Pair(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
         for doc in catalogue.tools
         if only is None or doc.name in only
         for form, count in vars(mix).items()
         for _ in range(count)
-    ]
+    )
 
 
 def ask_token(doc: ToolDoc, frame: Frame, wording: str = TO_TOKEN[0]) -> list[Piece]:

@@ -6,7 +6,7 @@ configuration, catalogue and code version is not run again.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ class Stage:
                 yield self.written
 
     def train(
-        self, model: PreTrainedModel, codec: Codec, batches: Sequence[Batch],
+        self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
         config: TrainingConfig, log: RunLog,
     ) -> Trained:  # fmt: skip
         """The supervised loop with what all phases configure alike."""

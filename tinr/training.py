@@ -3,7 +3,7 @@
 The output head is applied only where a label is, so its cost does not grow with the prompt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from tinr import ranks
 from tinr.config import TrainableConfig, TrainingConfig
 from tinr.layers import Encode, compiled, products, use_bf16
 from tinr.packing import Batch, blank
-from tinr.records import BadInput
+from tinr.prepared import prepare
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.trainer import (
@@ -51,7 +51,7 @@ class PackedTrainer(Loop, SFTTrainer):
 def train(
     model: PreTrainedModel,
     tokenizer: Any,
-    batches: Sequence[Batch],
+    batches: Iterable[Batch],
     config: TrainingConfig,
     seed: int,
     log: RunLog,
@@ -60,31 +60,31 @@ def train(
     trainable: TrainableConfig | None = None,
     rows: Sequence[int] = (),
 ) -> Trained:
-    """Run the batches once, in order; several ranks take them in turn.
+    """Run the batches once, in order; several ranks take them in turn (see `tinr.prepared`).
 
     The model is changed in place, and the one to go on with is in what is returned. With
     `steps` a killed run goes on from its newest whole step checkpoint. trainable, rows: see
     `tinr.trainable`. BadInput where there is no batch; GateFailed when the loss is no number:
     nothing is kept of such a run.
     """
-    if not batches:
-        raise BadInput(f"{title}: nothing to train on; give at least one epoch and one example")
     share = config.accumulate * ranks.world()
-    batches = [*batches, *[blank(batches[-1])] * (-len(batches) % share)]
-    counts = [int((batch["weights"] > 0).sum()) for batch in batches]
-    tokens = [sum(counts[at : at + share]) for at in range(0, len(counts), share)]
     weights = Trainables(model, trainable or TrainableConfig(), rows)
     with step_folder(steps) as folder, products(model):
+        ready = prepare(batches, folder, title)
+        tokens = [sum(ready.tokens[at : at + share]) for at in range(0, len(ready), share)]
+        nothing = blank(ready[len(ready) - 1])  # for ranks that have none left in the last step
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
-            _warm_up(model, encode, batches[0], use_bf16(config.bf16))
+            _warm_up(model, encode, ready[0], use_bf16(config.bf16))
         with with_loss(model, encode):
             trainer = PackedTrainer(
                 model=model,
                 args=_arguments(folder, config, seed),
                 processing_class=tokenizer,
-                train_dataset=Dataset.from_dict({"batch": list(range(len(batches)))}),
-                data_collator=lambda features: batches[features[0]["batch"]],
+                train_dataset=Dataset.from_dict({"batch": list(range(len(tokens) * share))}),
+                data_collator=lambda features: (
+                    ready[number] if (number := features[0]["batch"]) < len(ready) else nothing
+                ),
             )
             progress = Progress(log, title, len(tokens), tokens)
             run_loop(trainer, progress, config.optimiser, folder)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -90,6 +91,10 @@ class Set:
         """Batches of the usual loop, in random order."""
         mixed = Random(0).sample(list(self.examples), len(self.examples))
         return [mixed[n : n + PADDED_BATCH] for n in range(0, len(mixed), PADDED_BATCH)]
+
+    def packed(self, count: int) -> list[Batch]:
+        """The first batches of packed rows."""
+        return list(islice(make_batches(self.examples, CONFIG, 0, self.codec.pad), count))
 
 
 def measure_training(
@@ -199,7 +204,7 @@ class _Clock(TrainerCallback):
 def _ladder(given: Set, steps: int) -> list[Speed]:
     """Bare loops, forward, backward and AdamW, each with one more of our means."""
     padded = [_pad(batch, given.codec.pad) for batch in given.padded[: steps + WARM]]
-    packed = make_batches(given.examples, CONFIG, 0, given.codec.pad)[: steps + WARM]
+    packed = given.packed(steps + WARM)
     model = copy.deepcopy(given.model)
     plain = nullcontext()
 
@@ -280,7 +285,7 @@ def _ours(given: Set, steps: int) -> list[Speed]:
 
 def our_speed(given: Set, steps: int, optimiser: str) -> Speed:
     """Our trainer over so many steps, after those that are not counted."""
-    batches = make_batches(given.examples, CONFIG, 0, given.codec.pad)[: steps + WARM]
+    batches = given.packed(steps + WARM)
     config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, name=optimiser))
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "bench", {}) as log:
         model = copy.deepcopy(given.model)

@@ -60,7 +60,7 @@ def preflight(
     )
     memory = memory_of(run.shape, setup, work.cuts[0].load)
     times = work.steps if phase == "grpo" else work.epochs
-    disk = disk_lines(run, setup, loop.checkpoint_steps, free_disk(Path(config.registry)))
+    disk = disk_lines(run, setup, work, loop.checkpoint_steps, free_disk(Path(config.registry)))
     capacity = _capacity(run)
     lines = (
         *parameter_lines(run.shape, setup),
@@ -144,7 +144,7 @@ def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
 
 def _disk_refusal(disk: tuple[Line, ...], phase: str) -> Iterator[Refusal]:
     """Too little disk; without step checkpoints it may be enough."""
-    kept, _, _, needed, free = (line.value for line in disk)
+    kept, *_, needed, free = (line.value for line in disk)
     if needed > free:
         group = "policy" if phase == "grpo" else "training"
         enough = kept and needed - kept <= free

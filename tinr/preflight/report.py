@@ -98,7 +98,8 @@ def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> 
     ):
         yield Line("memory of a rank", name, value, "bytes", how)
     host = memory.host + work.held
-    yield Line("memory of the host", "needed", host, "bytes", "offloaded parts and ready batches")
+    how = "offloaded parts and an epoch as it is made"
+    yield Line("memory of the host", "needed", host, "bytes", how)
     yield Line("memory of the host", "available", machine.host, "bytes", "now")
 
 
@@ -151,9 +152,10 @@ def time_lines(
 
 
 def disk_lines(
-    run: Opened, setup: Setup, checkpoint_steps: int, free: int
-) -> tuple[Line, Line, Line, Line, Line]:
-    """Checkpoints of steps, what is published, the sum, and what is free; a base taken in too."""
+    run: Opened, setup: Setup, work: Work, checkpoint_steps: int, free: int
+) -> tuple[Line, Line, Line, Line, Line, Line]:
+    """Checkpoints of steps, batches, what is published, the sum, and what is free; a base taken
+    in too."""
     shape = run.shape
     weights = (2 if setup.half else 4) * (shape.parameters + shape.added(setup.trainable))
     step = weights + optimiser_bytes(shape, setup)
@@ -162,8 +164,9 @@ def disk_lines(
     return (
         Line("disk", "step checkpoints", kept, "bytes",
              f"{STEPS_KEPT} of weights and optimiser: two kept, one written"),
+        Line("disk", "batches", work.prepared, "bytes", "of all epochs, until it is published"),
         Line("disk", "published", published, "bytes", "float32 weights"),
         Line("disk", "base taken in", base, "bytes", "float32 weights, before growth"),
-        Line("disk", "needed", kept + published + base, "bytes", "together"),
+        Line("disk", "needed", kept + work.prepared + published + base, "bytes", "together"),
         Line("disk", "free", free, "bytes", f"at {run.config.registry}"),
     )  # fmt: skip

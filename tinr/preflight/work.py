@@ -11,6 +11,7 @@ from tinr.config import TrainingConfig
 from tinr.packing import Example, make_batches
 from tinr.preflight.memory import Load, Pass, heaviest_only
 from tinr.preflight.shape import Shape, grow_vocabulary, open_source, shape_of
+from tinr.prepared import POSITION_BYTES
 from tinr.records import BadInput, Query
 from tinr.retrieval import Library
 from tinr.rollout import ROWS, make_prompts
@@ -18,7 +19,7 @@ from tinr.sampler import ROOM
 from tinr.stage import Stage, begin
 from tinr.tokens import IGNORE, Codec
 
-BATCH_BYTES = 28  # a position of a ready batch: three int64, one float32
+EPOCH_BYTES = 36  # a position of the epoch that is being made; measured, docs/benchmarks.md
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Work:
     labelled: int
     generated: int  # tokens that rollouts write, at most
     rounds: int  # passes of the rollouts, one after another
-    held: int  # bytes of ready batches on the host
+    held: int  # bytes of an epoch on the host while it is made
+    prepared: int  # bytes of all epochs' batches on the disk
     cuts: tuple[Cut, ...]  # the first as configured, each next one half as large
 
 
@@ -104,7 +106,8 @@ def work_of(run: Opened, ranks: int) -> Work:
         labelled=sum(one.labelled for one in passes),
         generated=0,
         rounds=0,
-        held=BATCH_BYTES * positions * config.epochs,
+        held=EPOCH_BYTES * positions,
+        prepared=POSITION_BYTES * positions * config.epochs,
         cuts=cuts,
     )
 
@@ -178,7 +181,8 @@ def _conversations(run: Opened, ranks: int) -> Work:
         labelled=round(size * policy.longest + labelled),
         generated=drawn * policy.group * policy.longest,
         rounds=batches * policy.longest,
-        held=BATCH_BYTES * sum(one.rows * one.width for one in passes),
+        held=EPOCH_BYTES * sum(one.rows * one.width for one in passes),
+        prepared=0,
         cuts=tuple(_policy_cuts(config, examples, run.codec.pad, size, length, rows)),
     )
 

@@ -1,0 +1,86 @@
+"""What the phases that work on hard queries begin with: calibrate, and reject beside it.
+
+The same queries, some of them kept apart; what the parent gets wrong on these, measured once; and
+a folder for what every run from one parent can share.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from tinr import ranks
+from tinr.calibration.faults import Faults
+from tinr.calibration.rounds import measure
+from tinr.config import Count, Positive, Weight, Whole
+from tinr.executor import Executor, ExecutorConfig
+from tinr.files import write_text
+from tinr.pairs import PairMix
+from tinr.records import BadInput, Query
+from tinr.stage import PhaseConfig, Stage, contents, fingerprint, settings
+from tinr.tokens import Codec
+
+QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked
+
+
+@dataclass(frozen=True)
+class HardConfig(PhaseConfig):
+    """Which queries are asked, how many of them are hard, and what is replayed."""
+
+    parent: str = "sft@latest"
+    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
+    size: Count = 2000  # queries drawn from the shipped corpora
+    held: Count = 200  # of them kept apart, to count deficiencies before and after
+    hardest: Positive = 0.3  # share that is asked, of queries with and without a call apart
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
+    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
+    traces: Whole = 600  # reference traces replayed with each epoch of what is learned
+    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
+
+
+def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:
+    """The queries that are kept apart, and the others; BadInput where none are left."""
+    if len(queries) <= held:
+        raise BadInput(
+            f"held={held}: all of the {len(queries)} queries would be kept apart; give more "
+            "queries or keep fewer apart"
+        )
+    return list(queries[:held]), list(queries[held:])
+
+
+def measure_start(
+    config: PhaseConfig,
+    stage: Stage,
+    model: PreTrainedModel,
+    codec: Codec,
+    held: list[Query],
+    executor: Executor,
+) -> Faults:
+    """What the parent gets wrong, measured once for all that starts from it."""
+    kept = shared_folder(config, stage, (*QUERIES, "executor")) / "before.json"
+
+    def look() -> Faults:
+        if not kept.is_file():
+            found = measure(model, codec, held, stage.catalogue, executor, "before")
+            write_text(kept, json.dumps(found))
+        return json.loads(kept.read_text())
+
+    return ranks.shared(look)
+
+
+def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERIES) -> Path:
+    """A folder that is the same for every run from this parent whose settings `keys` agree.
+
+    Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
+    """
+    given = settings(config)
+    mark = fingerprint(
+        {key: given[key] for key in keys},
+        stage.parent.id,
+        stage.catalogue.hash,
+        *contents(config),
+    )
+    return stage.registry.steps("search", mark).folder
