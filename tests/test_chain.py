@@ -14,7 +14,9 @@ import pytest
 from transformers.utils import logging
 
 from tinr.cli.main import app, guarded
+from tinr.quickstart import Paths, _measured
 from tinr.registry import Registry
+from tinr.report import read_summary
 from tinr.runlog import read_log
 
 pytestmark = pytest.mark.slow
@@ -119,9 +121,24 @@ def test_no_tool_with_training_queries_is_called_unseen(work):
 
 def test_a_second_run_reuses_what_is_published(work):
     before = registry_of(work).ids()
+    summary = (work / "run" / "summary.json").read_text()
     done = tinr("quickstart", "--preset", "smoke", "--out", "run", cwd=work)
     assert registry_of(work).ids() == before
-    assert done.stdout.count("reused") == 4
+    assert done.stdout.count("(reused") == 5 and "evaluation (reused" in done.stdout
+    assert "unseen" in done.stdout and (work / "run" / "summary.json").read_text() == summary
+
+
+def test_figures_of_other_checkpoints_or_queries_are_not_reused(work, tmp_path):
+    paths = Paths(work / "run")
+    cards = {card.phase: card for card in registry_of(work).lineage("grpo@latest")}
+    summary = _measured(paths, cards, "smoke")
+    assert summary == read_summary(paths.summary)
+    assert _measured(paths, cards, "quickstart") is None
+    assert _measured(paths, cards | {"grpo": cards["sft"]}, "smoke") is None
+    shutil.copy(paths.summary, tmp_path)
+    assert _measured(Paths(tmp_path), cards, "smoke") is None, "its replies are not there"
+    (tmp_path / "summary.json").write_text("{")
+    assert _measured(Paths(tmp_path), cards, "smoke") is None
 
 
 def test_the_logs_hold_each_phase_and_each_reward(work):

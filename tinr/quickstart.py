@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+import tinr
 from phases import align, defaults, grpo, sft
 from tinr.ability import tax_summary
 from tinr.bases import BaseConfig, build_base, named_base
 from tinr.config import load_config
+from tinr.contest import JUDGED
 from tinr.evaluate import (
     Evaluated,
     by_split,
@@ -31,7 +33,8 @@ from tinr.executor import corpus_executor
 from tinr.knowledge import knowledge_summary
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry
-from tinr.report import print_table, write_report
+from tinr.report import print_table, read_summary, write_report
+from tinr.report.summary import at
 from tinr.stage import open_checkpoint, open_model
 from tool_corpora.suites import SUITES, splits
 
@@ -58,29 +61,31 @@ class Paths:
     def logs(self) -> Path:
         return self.out / "logs"
 
+    @property
+    def summary(self) -> Path:
+        return self.out / "summary.json"
+
     def replies(self, checkpoint: str) -> Path:
         return self.out / "eval" / checkpoint
 
 
 def run_quickstart(preset: str, seed: int, out: Path, base: str = "") -> dict[str, Any]:
-    """Run the job, or what is left of it: whatever is published already is reused.
+    """Run the job, or what is left of it: what is published or measured already is reused.
 
     base: as in `train_chain`.
     Writes OUT/summary.json and OUT/report.html, prints the table; returns the summary.
     """
-    started = time.monotonic()
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
     console, paths = Console(), Paths(out)
     cards = train_chain(preset, seed, paths, console, base=base)
-    trained = time.monotonic() - started
-    done = _evaluate_all(cards, SIZES[preset], paths)
-    known = _knowledge(cards, paths)
-    # a phase that was reused counts with what it took when it was trained
-    rest = time.monotonic() - started - trained
-    seconds = rest + sum(card.seconds for card in cards.values())
-    summary = _summary(cards, done, seed, round(seconds, 1)) | known
-    write_summary(out / "summary.json", summary)
+    summary = _measured(paths, cards, preset)
+    if summary is None:
+        summary = _measure(paths, cards, preset, seed)
+        write_summary(paths.summary, summary)
+    else:
+        said = f"evaluation (reused; to measure again, remove {paths.summary})"
+        console.print(said, soft_wrap=True)
     print_table(summary, console)
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
     return summary
@@ -138,6 +143,35 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)
+
+
+def _measure(paths: Paths, cards: Mapping[str, Card], preset: str, seed: int) -> dict[str, Any]:
+    """The summary of the checkpoints, all suites and probes asked."""
+    started = time.monotonic()
+    done = _evaluate_all(cards, SIZES[preset], paths)
+    known = _knowledge(cards, paths)
+    # a phase that was reused counts with what it took when it was trained
+    seconds = time.monotonic() - started + sum(card.seconds for card in cards.values())
+    summary = _summary(cards, done, seed, round(seconds, 1)) | known
+    return summary | {"measured": _measurement(preset)}
+
+
+def _measured(paths: Paths, cards: Mapping[str, Card], preset: str) -> dict[str, Any] | None:
+    """The summary of an earlier run, where it is of these very checkpoints, measured in this way,
+    and their replies are there."""
+    try:
+        summary = read_summary(paths.summary)
+    except BadInput:
+        return None
+    phases = {phase: at(summary, "phases", phase, "checkpoint") for phase in cards}
+    same = phases == {phase: card.id for phase, card in cards.items()}
+    there = all(paths.replies(cards[phase].id).is_dir() for phase in MODES)
+    return summary if same and there and summary.get("measured") == _measurement(preset) else None
+
+
+def _measurement(preset: str) -> dict[str, Any]:
+    """What decides the figures of given checkpoints."""
+    return {"version": tinr.__version__, "judged": JUDGED, "size": SIZES[preset]}
 
 
 Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
