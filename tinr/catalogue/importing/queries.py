@@ -1,55 +1,23 @@
-"""Query sets with reference calls, from the forms benchmarks publish them in.
+"""Query sets with reference calls, in one form.
 
 Each query becomes a line of `queries.jsonl`: messages, calls, and what else is accepted.
 Names are those of the catalogue, found by the candidate documents a query carries, or else
 by the tools' original names; a query whose tools are not in the catalogue is reported.
 """
 
-import ast
 import json
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinr.catalogue.importing.formats import auto
 from tinr.catalogue.importing.found import Found, Problem, step
 from tinr.catalogue.importing.names import clean_name, content_hash
-from tinr.catalogue.importing.openapi import operation_name
+from tinr.catalogue.importing.query_forms import Asked, Place, has, read_row
 from tinr.catalogue.importing.read import Data, files_of, read
 from tinr.catalogue.load import query_from, read_jsonl
 from tinr.records import BadInput
-
-NO_CALL = ("irrelevance",)  # categories in which no call is expected
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A query as its source states it; a call's arguments may be None: not stated."""
-
-    file: str
-    pointer: str
-    id: str
-    messages: Sequence[Mapping[str, str]]  # the last one is the user's
-    calls: Sequence[Mapping[str, Any]]  # name, arguments, turn
-    accept: Sequence[Mapping[str, Any]] = ()  # accepted values for each parameter, per call
-    candidates: Sequence[Any] = ()  # documents that stand beside the query
-    flags: Sequence[str] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-Reader = Callable[[Mapping[str, Any], "Place"], Iterator[Asked | Problem]]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands, and the reference answers that its file has elsewhere."""
-
-    file: str
-    pointer: str
-    answers: Mapping[str, Any]
 
 
 def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict], list[Problem]]:
@@ -101,7 +69,7 @@ def _asked(sources: Sequence[str]) -> Iterator[Asked | Problem]:
                 rows = data.value if isinstance(data.value, list) else [data.value]
                 for number, row in enumerate(rows):
                     pointer = step(data.pointer, number) if rows is data.value else data.pointer
-                    yield from _read_row(row, Place(str(path), pointer, answers))
+                    yield from read_row(row, Place(str(path), pointer, answers))
 
 
 def _answers(questions: Path) -> dict[str, Any]:
@@ -111,272 +79,7 @@ def _answers(questions: Path) -> dict[str, Any]:
     found = [data for path in files if path.is_file() for data in read(path)]
     values = [data.value for data in found if isinstance(data, Data)]
     rows = [row for value in values for row in (value if isinstance(value, list) else [value])]
-    return {str(r["id"]): r["ground_truth"] for r in rows if _has(r, "id", "ground_truth")}
-
-
-def _has(row: Any, *keys: str) -> bool:
-    return isinstance(row, Mapping) and all(key in row for key in keys)
-
-
-def _read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
-    for keys, reader in READERS:
-        if _has(row, *keys):
-            try:
-                yield from reader(row, place)
-            except (LookupError, TypeError, ValueError, AttributeError, SyntaxError) as error:
-                reason = f"a query that cannot be read ({type(error).__name__}: {error})"
-                yield Problem(place.file, place.pointer, reason[:200])
-            return
-    keys = ", ".join(map(str, list(row)[:5])) if isinstance(row, Mapping) else type(row).__name__
-    yield Problem(place.file, place.pointer, f"no query recognised (keys: {keys})")
-
-
-def _user(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text.strip()}]
-
-
-def _call(name: str, arguments: Any, turn: int = 0) -> dict[str, Any]:
-    return {"name": name, "arguments": arguments, "turn": turn}
-
-
-def _canonical(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    stated = row.get("messages")
-    if isinstance(stated, list):
-        messages = [{"role": m["role"], "content": _text_of(m["content"])} for m in stated]
-    else:
-        messages = _user(row["query"])
-    calls = [_call(c["name"], c.get("arguments"), c.get("turn", 0)) for c in row["calls"]]
-    kept = ("answer", "split", "kind", "reply", "observations", "category")
-    yield Asked(
-        place.file,
-        place.pointer,
-        str(row["id"]),
-        messages,
-        calls,
-        accept=row.get("accept") or (),
-        flags=row.get("flags") or (),
-        extra={key: row[key] for key in kept if key in row},
-    )
-
-
-def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """BFCL and ACEBench: a question, candidate functions, answers in another file."""
-    identifier, question = str(row["id"]), row["question"]
-    if isinstance(question, str):
-        messages = _dialogue(question)
-    else:
-        messages = [m for turn in question for m in turn if m["role"] != "system"]
-    truth = place.answers.get(identifier)
-    category = re.sub(r"_\d[\d-]*$", "", identifier)
-    if truth is None and not any(word in category for word in NO_CALL):
-        yield Problem(place.file, place.pointer, f"query {identifier!r} has no reference answer")
-        return
-    plain = isinstance(truth, Mapping) or _is_plain(truth)
-    if isinstance(truth, Mapping):  # ACEBench: calls by name, a suffix where one is repeated
-        names = {str(f.get("name")) for f in row["function"]}
-        truth = [{_unsuffixed(n, names): arguments} for n, arguments in truth.items()]
-    accept: list[dict[str, Any]] = []
-    if plain:
-        calls = [_call(n, a) for one in truth or [] for n, a in one.items()]
-    else:
-        accept = [
-            {"name": name, "arguments": values}
-            for one in truth or []
-            for name, values in one.items()
-        ]
-        calls = [_call(one["name"], _first_accepted(one["arguments"])) for one in accept]
-    yield Asked(
-        place.file,
-        place.pointer,
-        identifier,
-        messages,
-        calls,
-        accept=accept,
-        candidates=row.get("function") or (),
-        extra={"category": category},
-    )
-
-
-def _is_plain(truth: Any) -> bool:
-    """Whether reference calls state their arguments, not lists of accepted values (ACEBench)."""
-    arguments = [a for one in truth or [] for a in one.values()]
-    return not all(isinstance(v, list) for a in arguments for v in a.values())
-
-
-def _unsuffixed(name: str, names: set[str]) -> str:
-    return name if name in names else re.sub(r"_\d+$", "", name)
-
-
-def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for each parameter of BFCL's lists of accepted ones; "" first: left out."""
-    out = {}
-    for name, accepted in values.items():
-        options = accepted if isinstance(accepted, list) else [accepted]
-        if "" in options and (not options or options[0] == ""):
-            continue
-        value = options[0] if options else None
-        if isinstance(value, Mapping):
-            value = _first_accepted(value)
-        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            value = [_first_accepted(v) for v in value]
-        out[name] = value
-    return out
-
-
-def _dialogue(text: str) -> list[dict[str, str]]:
-    """`user: ... system: ...` in one text; "system" is the assistant there."""
-    parts = re.split(r"(?m)^(user|system|assistant):\s*", text)
-    roles = {"user": "user", "system": "assistant", "assistant": "assistant"}
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    found = [{"role": roles[role], "content": said.strip()} for role, said in pairs]
-    return found or _user(text)
-
-
-def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    said = re.findall(r"<(user|response|obs)>(.*?)</\1>", row["user"], re.DOTALL)
-    roles = {"user": "user", "response": "assistant", "obs": "tool"}
-    messages = [{"role": roles[tag], "content": text.strip()} for tag, text in said]
-    answer = row["answer"]
-    calls = [
-        _call(one["name"], one.get("parameters", one.get("arguments")))
-        for one in (answer if isinstance(answer, list) else [answer])
-    ]
-    while messages and messages[-1]["content"].startswith("Based on our conversation above"):
-        messages.pop()  # a line its processing added
-    while messages and messages[-1]["role"] != "user":
-        messages.pop()
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
-    candidates = {"system": row["system"]}
-    yield Asked(place.file, place.pointer, name, messages, calls, candidates=[candidates])
-
-
-def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Calls whose arguments may be an earlier one's result ("$var1.x$"): turn after turn."""
-    turns: dict[str, int] = {}
-    calls, nested = [], False
-    output = row["output"]
-    for one in json.loads(output) if isinstance(output, str) else output:
-        if not str(one.get("label", "")).startswith("var") or one["name"] == "var_result":
-            continue
-        used = re.findall(r"\$(var\d+)", json.dumps(one["arguments"]))
-        nested |= bool(used)
-        turn = max((turns.get(label, -1) + 1 for label in used), default=0)
-        turns[one["label"]] = turn
-        calls.append(_call(one["name"], one["arguments"], turn))
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
-    flags = ["nested_reference"] if nested else []
-    yield Asked(place.file, place.pointer, name, _user(row["input"]), calls, flags=flags)
-
-
-def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    instructions, answers = _data(row["Instructions"]), _data(row["Golden_Answers"])
-    for number, (text, golden) in enumerate(zip(instructions, answers, strict=True)):
-        calls, flags = [], []
-        for one in golden:
-            try:
-                arguments = json.loads(one["Action_Input"])
-            except ValueError:
-                arguments, flags = None, ["gold_arguments_unparsed"]
-            calls.append(_call(one["Action"], arguments, len(calls)))
-        name = f"toolalpaca-{row.get('Name', '')}-{number}"
-        pointer = step(place.pointer, "Instructions", number)
-        candidates = [row.get("Documentation", "")]
-        yield Asked(
-            place.file, pointer, name, _user(text), calls, candidates=candidates, flags=flags
-        )
-
-
-def _data(value: Any) -> Any:
-    return ast.literal_eval(value) if isinstance(value, str) else value
-
-
-def _toolbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    calls = [_call(api, None) | {"namespace": tool} for tool, api in row["relevant APIs"]]
-    name = f"toolbench-{Path(place.file).stem}-{row.get('query_id', place.pointer)}"
-    candidates = row.get("api_list") or ()
-    yield Asked(place.file, place.pointer, name, _user(row["query"]), calls, candidates=candidates)
-
-
-def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    calls = []
-    for turn, one in enumerate(row["solution"]):
-        method, _, path = one.strip().partition(" ")
-        calls.append(_call(one.strip(), None, turn) | {"also": operation_name(method, path)})
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
-    yield Asked(place.file, place.pointer, name, _user(row["query"]), calls)
-
-
-def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Chat logs (OpenAI's messages, ShareGPT's conversations): each turn of a user is a query."""
-    history: list[dict[str, str]] = []
-    waiting: list[dict[str, Any]] | None = None  # calls since the user's last turn
-    turn, asked = 0, 0
-
-    def close() -> Iterator[Asked]:
-        if waiting is not None:
-            name = f"{Path(place.file).stem}{place.pointer}-{asked}".replace("/", "-")
-            last = max(n for n, m in enumerate(history) if m["role"] == "user")
-            candidates = [row.get("tools") or ""]
-            yield Asked(
-                place.file, place.pointer, name, history[: last + 1], waiting, candidates=candidates
-            )
-
-    roles = {"human": "user", "gpt": "assistant", "observation": "tool", "function": "tool"}
-    for message in row.get("messages") or row["conversations"]:
-        role = message.get("role", message.get("from"))
-        content = message.get("content", message.get("value")) or ""
-        if role == "system":
-            continue
-        role = roles.get(str(role), str(role))
-        if role == "user":
-            yield from close()
-            waiting, turn, asked = [], 0, asked + 1
-            history = [*history, {"role": "user", "content": _text_of(content)}]
-            continue
-        called = list(_calls_in(message, role, content))
-        if called and waiting is not None:
-            waiting += [_call(name, arguments, turn) for name, arguments in called]
-            turn += 1
-        elif role in ("assistant", "tool"):
-            history = [*history, {"role": role, "content": _text_of(content)}]
-    yield from close()
-
-
-def _text_of(content: Any) -> str:
-    if isinstance(content, list):
-        parts = (p for p in content if p.get("type") == "text")
-        return "".join(str(p.get("text", p.get("value", ""))) for p in parts)
-    return str(content)
-
-
-def _calls_in(
-    message: Mapping[str, Any], role: str, content: Any
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The calls of one message, as OpenAI, ShareGPT or typed parts write them."""
-    stated = [c.get("function", c) for c in message.get("tool_calls") or ()]
-    if role == "function_call":
-        value = json.loads(content)
-        stated = value if isinstance(value, list) else [value]
-    if isinstance(content, list):
-        for part in (p for p in content if p.get("type") == "tool_call"):
-            value = part.get("value", part)
-            stated.append(json.loads(value) if isinstance(value, str) else value)
-    for one in stated:
-        arguments = one.get("arguments", one.get("parameters", {}))
-        yield one["name"], json.loads(arguments) if isinstance(arguments, str) else arguments
-
-
-READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
-    (("question", "function"), _bfcl),
-    (("id", "calls"), _canonical),
-    (("system", "user", "answer"), _apibank),
-    (("Instructions", "Golden_Answers"), _toolalpaca),
-    (("query", "relevant APIs"), _toolbench),
-    (("query", "solution"), _restbench),
-    (("input", "output"), _nestful),
-    (("messages",), _conversation),
-    (("conversations",), _conversation),
-)
+    return {str(r["id"]): r["ground_truth"] for r in rows if has(r, "id", "ground_truth")}
 
 
 class _Index:
