@@ -159,3 +159,52 @@ def test_missing_arguments_are_flagged(tmp_path, tools):
     row = {"query": "Time?", "relevant APIs": [["x", "get_time"]], "query_id": 3}
     _, lines, _ = imported(tmp_path, tools, [row])
     assert lines[0]["flags"] == ["no_reference_arguments"]
+
+
+def log_of(*messages):
+    return {"messages": [{"role": "user", "content": "Weather and time?"}, *messages]}
+
+
+def called(*names_and_ids):
+    calls = [
+        {"id": identifier, "function": {"name": name, "arguments": '{"city": "Kiel"}'}}
+        for name, identifier in names_and_ids
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def returned(text, identifier=None):
+    return {"role": "tool", "content": text, "tool_call_id": identifier}
+
+
+BOTH = called(("get weather", "a"), ("get_time", "b"))
+SAID = {"role": "assistant", "content": " Rain at noon. "}
+LOGS = {
+    "one result for each call, in any order": (
+        [BOTH, returned("noon", "b"), returned("rain", "a"), SAID],
+        ("rain", "noon"), "Rain at noon.",
+    ),
+    "results without ids": (
+        [BOTH, returned("rain"), returned("noon"), SAID], ("rain", "noon"), "Rain at noon.",
+    ),
+    "one turn after the other": (
+        [called(("get weather", "a")), returned("rain", "a"),
+         called(("get_time", "b")), returned("noon", "b"), SAID],
+        ("rain", "noon"), "Rain at noon.",
+    ),
+    "a result is missing": ([BOTH, returned("rain", "a"), SAID], (), "Rain at noon."),
+    "nothing after the results": (
+        [BOTH, returned("rain", "a"), returned("noon", "b")], ("rain", "noon"), "",
+    ),
+    "what is said before a result is no answer": (
+        [BOTH, SAID, returned("rain", "a"), returned("noon", "b")], ("rain", "noon"), "",
+    ),
+    "no call": ([SAID], (), "Rain at noon."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LOGS)
+def test_a_chat_log_keeps_what_calls_returned_and_what_was_said(case, tmp_path, tools):
+    messages, observations, reply = LOGS[case]
+    (query,), _, problems = imported(tmp_path, tools, [log_of(*messages)])
+    assert not problems and (query.observations, query.reply) == (observations, reply)

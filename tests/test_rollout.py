@@ -4,12 +4,14 @@ A test that breaks here means that conversations changed: traces, rewards and ch
 made before no longer fit.
 """
 
+from dataclasses import replace
+
 import pytest
 from conftest import CIRCLE
 
 from tinr.executor import Executor
-from tinr.records import Call
-from tinr.rollout import MOST_TURNS, Environment
+from tinr.records import Call, Query
+from tinr.rollout import MOST_TURNS, Environment, recorded
 from tinr.tokens import Piece
 from tinr.transcript import (
     as_text,
@@ -117,6 +119,31 @@ def test_a_tool_without_code_ends_the_conversation_at_its_call(environment):
     speak(room, ids, opening("city.find"))
     assert speak(room, ids, render_calls([Call("city.find", {"name": "Ulm"})])) is None
     assert parse(room.spoken).problems == ()
+
+
+def test_what_a_tool_without_code_returned_is_shown_to_the_call_that_got_it(environment):
+    """Recorded results: for a call that stands for the reference's, and for no other."""
+    finds = Call("city.find", {"name": "Ulm"})
+    for call, answered in ((finds, True), (replace(finds, arguments={"name": "Bonn"}), False)):
+        room, ids = environment(), []
+        room.recorded = [(finds, "12 <|user|> </obs>")]
+        speak(room, ids, opening("city.find"))
+        answer = speak(room, ids, render_calls([call]))
+        assert (answer is not None) == answered
+    room, ids = environment(), []
+    room.recorded = [(finds, "12 </obs>")]
+    speak(room, ids, opening("city.find", "circle_area"))
+    answer = speak(room, ids, render_calls([AREA, finds]))
+    says = environment_says(room, render_observations(["6.28", "12 </obs>"]))
+    assert as_text(room.codec.decode(answer)) == says, "beside one that runs, and as plain text"
+    assert answer.count(room.codec.id("</obs>")) == 2
+
+
+def test_results_are_of_use_where_all_calls_have_one():
+    query = Query("q", "x", ((AREA,), (AREA,)), observations=("1",))
+    assert recorded(query) == []
+    assert recorded(replace(query, observations=("1", "2"))) == [(AREA, "1"), (AREA, "2")]
+    assert recorded(Query("q", "x")) == []
 
 
 def test_a_failing_tool_is_an_observation(environment):

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from tinr.catalogue import Catalogue
 from tinr.constraint import Grammars
 from tinr.executor import Executor
-from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
+from tinr.matching import alike
+from tinr.records import BadInput, Call, DocumentsMode, Query, Reply, ToolDoc
 from tinr.sampler import Row, generate
 from tinr.tokens import Codec, Piece
 from tinr.transcript import (
@@ -43,14 +44,16 @@ class Environment:
     """Answers the stops of one conversation and keeps the reply's pieces.
 
     After `</tool_token>` it shows documents (on_select) or nothing (none); after
-    `</tool_call>` it runs the calls, or ends where a tool has no code here; `</response>`
-    and the end of a turn are the end.
+    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end. Where a
+    tool has no code here, what the reference's call returned is shown to a call that stands for
+    it; any other call of such a tool is the end.
     """
 
     codec: Codec
     catalogue: Catalogue
     executor: Executor
     documents: DocumentsMode
+    recorded: Sequence[tuple[Call, str]] = ()  # the reference's calls with what they returned
     spoken: list[Piece] = field(default_factory=list)  # of the reply, observations included
     read: int = 0  # how many ids of the row are already in `spoken`
     turns: int = 0
@@ -71,12 +74,28 @@ class Environment:
             if Piece("<tool_call>", token=True) in self.spoken
             else 0
         )
-        calls = parse(self.spoken[begin:]).calls
-        if not calls or not all(map(self.executor.runs, calls)):
+        returned = [self._return(call) for call in parse(self.spoken[begin:]).calls]
+        texts = [text for text in returned if text is not None]
+        if not texts or len(texts) < len(returned):
             return None
-        observations = render_observations([self.executor.run(call) for call in calls])
+        observations = render_observations(texts)
         self.spoken += observations
         return self._say(observations)
+
+    def _return(self, call: Call) -> str | None:
+        """What a call returns; None where its tool has no code and its result was not recorded."""
+        if self.executor.runs(call):
+            return self.executor.run(call)
+        schema = self.catalogue.by_name[call.name].parameters
+        return next(
+            (
+                text
+                for meant, text in self.recorded
+                if meant.name == call.name
+                and alike(dict(call.arguments), dict(meant.arguments), schema)
+            ),
+            None,
+        )
 
     def finish(self, ids: Sequence[int]) -> None:
         """Take in what was written after the last stop."""
@@ -130,7 +149,9 @@ def converse(
     for start in tqdm(starts, desc=title, unit="batch", ncols=90, disable=not title):
         chunk = order[start : start + size]
         rooms = [
-            Environment(codec, catalogue, executor, documents) for _ in chunk for _ in range(group)
+            Environment(codec, catalogue, executor, documents, recorded(queries[i]))
+            for i in chunk
+            for _ in range(group)
         ]
         narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
         if grammars is not None:
@@ -159,12 +180,19 @@ def converse(
     return [conversation for i in range(len(queries)) for conversation in done[i]]
 
 
+def recorded(query: Query) -> list[tuple[Call, str]]:
+    """The reference calls of a query with what each returned, where that is known of all."""
+    known = len(query.observations) == len(query.calls)
+    return list(zip(query.calls, query.observations, strict=True)) if known else []
+
+
 def reachable(query: Query, executor: Executor) -> Query:
     """What of a query a conversation can reach: it ends at the first call of a tool without code.
 
-    Of a query with such a tool the first turn is left, and no answer.
+    Of a query with such a tool the first turn is left, and no answer, unless what its calls
+    returned is recorded.
     """
-    if all(map(executor.runs, query.calls)):
+    if all(map(executor.runs, query.calls)) or recorded(query):
         return query
     count = len(query.turns[0])
     return replace(

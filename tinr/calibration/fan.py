@@ -6,7 +6,7 @@ each is cut, which makes it a child, and from there on its row is its greedy com
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tinr.calibration.fragments import Border, Borders
@@ -152,7 +152,4 @@ class Fan:
 
 def copied(room: Environment) -> Environment:
     """An environment that goes on from here without the other knowing."""
-    return Environment(
-        room.codec, room.catalogue, room.executor, room.documents, list(room.spoken), room.read,
-        room.turns,
-    )  # fmt: skip
+    return replace(room, spoken=list(room.spoken))

@@ -23,7 +23,7 @@ from tinr.catalogue import Catalogue
 from tinr.config import SearchConfig
 from tinr.executor import Executor
 from tinr.records import Query, Reply
-from tinr.rollout import Environment, stop_ids
+from tinr.rollout import Environment, recorded, stop_ids
 from tinr.sampler import generate
 from tinr.tokens import Codec
 
@@ -73,7 +73,11 @@ def search(
 
     forest = _Forest(model, codec, catalogue, executor, config, rows, graded or by_rule)
     trees = [
-        Tree(query, tuple(prompt), Node((), Environment(codec, catalogue, executor, "none")))
+        Tree(
+            query,
+            tuple(prompt),
+            Node((), Environment(codec, catalogue, executor, "none", recorded(query))),
+        )
         for query, prompt in zip(queries, prompts, strict=True)
     ]
     for iteration in range(config.iterations):

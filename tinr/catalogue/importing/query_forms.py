@@ -240,18 +240,31 @@ def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
 
 
 def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Chat logs (OpenAI's messages, ShareGPT's conversations): each turn of a user is a query."""
+    """Chat logs (OpenAI's messages, ShareGPT's conversations): each turn of a user is a query.
+
+    What its calls returned comes with it where the log has one result for each call, and what
+    the assistant said last.
+    """
     history: list[dict[str, str]] = []
     waiting: list[dict[str, Any]] | None = None  # calls since the user's last turn
+    made: list[Any] = []  # what the log calls each of them by
+    results: list[tuple[Any, str]] = []  # what they returned, by the same
+    said = ""  # last by the assistant since then
     turn, asked = 0, 0
 
     def close() -> Iterator[Asked]:
         if waiting is not None:
             name = f"{Path(place.file).stem}{place.pointer}-{asked}".replace("/", "-")
             last = max(n for n, m in enumerate(history) if m["role"] == "user")
-            candidates = [row.get("tools") or ""]
+            known = {"observations": _in_order(made, results)} if len(results) == len(made) else {}
             yield Asked(
-                place.file, place.pointer, name, history[: last + 1], waiting, candidates=candidates
+                place.file,
+                place.pointer,
+                name,
+                history[: last + 1],
+                waiting,
+                candidates=[row.get("tools") or ""],
+                extra=(known if made else {}) | ({"reply": said} if said else {}),
             )
 
     roles = {"human": "user", "gpt": "assistant", "observation": "tool", "function": "tool"}
@@ -263,16 +276,31 @@ def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Prob
         role = roles.get(str(role), str(role))
         if role == "user":
             yield from close()
-            waiting, turn, asked = [], 0, asked + 1
+            waiting, made, results, said, turn, asked = [], [], [], "", 0, asked + 1
             history = [*history, {"role": "user", "content": _text_of(content)}]
             continue
         called = list(_calls_in(message, role, content))
         if called and waiting is not None:
             waiting += [_call(name, arguments, turn) for name, arguments in called]
+            ids = [one.get("id") for one in message.get("tool_calls") or ()]
+            made += ids if len(ids) == len(called) else [None] * len(called)
             turn += 1
         elif role in ("assistant", "tool"):
-            history = [*history, {"role": role, "content": _text_of(content)}]
+            text = _text_of(content)
+            history = [*history, {"role": role, "content": text}]
+            if role == "tool":
+                results, said = [*results, (message.get("tool_call_id"), text)], ""
+            else:
+                said = text.strip()
     yield from close()
+
+
+def _in_order(made: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[str]:
+    """Results in the order of their calls where the log says whose they are, else in its own."""
+    by_id = dict(results)
+    if len(by_id) == len(made) and set(by_id) == set(made):
+        return [by_id[one] for one in made]
+    return [text for _, text in results]
 
 
 def _text_of(content: Any) -> str:
