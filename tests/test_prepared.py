@@ -66,7 +66,9 @@ def test_what_was_cut_off_while_it_was_written_is_made_again(tmp_path):
         prepare(dying(), steps, "x")
     killed_after(steps, 5)  # of an older version, which kept no batches
     assert not (tmp_path / INDEX).exists()
-    assert len(prepare([batch(1)], steps, "x")) == 1
+    assert len(prepare([batch(1), batch(2)], steps, "x")) == 2
+    (tmp_path / DATA).write_bytes((tmp_path / DATA).read_bytes()[:-8])  # the machine lost power
+    assert len(prepare([batch(3)], steps, "x")) == 1
 
 
 def test_no_batch_is_bad_input(tmp_path):

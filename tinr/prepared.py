@@ -58,11 +58,18 @@ def prepare(batches: Iterable[Batch], steps: Steps, title: str) -> Prepared:
     """
 
     def write() -> Path:
-        if not (steps.done and (steps.folder / INDEX).is_file()):
+        if not (steps.done and _is_whole(steps.folder)):
             _write(batches, steps.folder, title)
         return steps.folder
 
     return Prepared(ranks.shared(write))
+
+
+def _is_whole(folder: Path) -> bool:
+    if not (folder / INDEX).is_file():
+        return False
+    positions = sum(count * width for count, width, _ in json.loads((folder / INDEX).read_text()))
+    return (folder / DATA).stat().st_size == POSITION_BYTES * positions
 
 
 def _write(batches: Iterable[Batch], folder: Path, title: str) -> None:
