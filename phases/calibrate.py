@@ -9,10 +9,8 @@ learning rate, trains on the same pairs without a search of its own.
 Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from random import Random
 
 from transformers import PreTrainedModel
@@ -35,11 +33,11 @@ from tinr.config import (
 )
 from tinr.executor import Executor, corpus_executor
 from tinr.model import to_accelerator
-from tinr.packing import Batch, make_batches
+from tinr.packing import Example
 from tinr.preference import train_preference
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
-from tinr.replay import kept_examples
+from tinr.replay import endless, kept_examples
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import Stage, begin
 from tinr.steps import Steps
@@ -90,7 +88,8 @@ def run(config: CalibrateConfig) -> Card:
             if not gathered.pairs:
                 break
             log.offset = sum(one.steps for one, _ in done)
-            replay = _replay(config, codec, library, queries, number)
+            epoch = partial(_epoch_examples, config, codec, library, queries, number)
+            replay = endless(epoch, config.replay, codec.pad)
             trained = train_preference(
                 model, codec, gathered.pairs, config.preference, config.seed + number, log,
                 steps, config.trainable, replay,
@@ -141,16 +140,19 @@ def _search(
     )  # fmt: skip
 
 
-def _replay(
-    config: CalibrateConfig, codec: Codec, library: Library, queries: list[Query], number: int
-) -> Iterator[Batch]:
-    """Endless batches of alignment pairs and reference traces, epoch after epoch."""
-    for epoch in count():
-        rng = Random(f"{config.seed}/calibrate/{number}/{epoch}")
-        examples = kept_examples(
-            codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
-        )
-        yield from make_batches(examples, config.replay, epoch, codec.pad)
+def _epoch_examples(
+    config: CalibrateConfig,
+    codec: Codec,
+    library: Library,
+    queries: list[Query],
+    number: int,
+    epoch: int,
+) -> list[Example]:
+    """What is replayed in an epoch of a round."""
+    rng = Random(f"{config.seed}/calibrate/{number}/{epoch}")
+    return kept_examples(
+        codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
+    )
 
 
 if __name__ == "__main__":

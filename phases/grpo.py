@@ -8,9 +8,8 @@ reference traces are replayed beside it.
 Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from random import Random
 
 from phases.sft import load_queries
@@ -18,12 +17,12 @@ from tinr.bounds import ExecutorConfig
 from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.executor import corpus_executor
-from tinr.packing import Batch, Example, make_batches
+from tinr.packing import Example
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
 from tinr.records import Query
 from tinr.registry import Card
-from tinr.replay import kept_examples, pseudo_queries
+from tinr.replay import endless, kept_examples, pseudo_queries
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
 from tinr.stage import PhaseConfig, Stage, begin
@@ -73,7 +72,8 @@ def run(config: GrpoConfig) -> Card:
             config.seed,
             log,
         )
-        replay = _replay(config, codec, library, queries)
+        epoch = partial(epoch_examples, config, codec, library, queries)
+        replay = endless(epoch, config.replay, codec.pad)
         trained = train_policy(model, arena, replay, stage.steps, config.trainable)
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
@@ -84,15 +84,6 @@ def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Qu
     queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
     rng = Random(f"{config.seed}/grpo/pseudo")
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
-
-
-def _replay(
-    config: GrpoConfig, codec: Codec, library: Library, queries: list[Query]
-) -> Iterator[Batch]:
-    """Endless batches of alignment pairs and reference traces, epoch after epoch."""
-    for epoch in count():
-        examples = epoch_examples(config, codec, library, queries, epoch)
-        yield from make_batches(examples, config.replay, epoch, codec.pad)
 
 
 def epoch_examples(

@@ -63,6 +63,10 @@ class SftConfig(PhaseConfig):
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
+    def __post_init__(self) -> None:
+        if not sum(self.documents.values()):
+            raise BadInput("documents: no mode has a share; write documents={none: 1}")
+
 
 def run(config: SftConfig) -> Card:
     """Warm an aligned checkpoint up; returns the published card, or the one that is there."""
@@ -117,8 +121,7 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
 def _epoch(
     config: SftConfig, codec: Codec, library: Library, order: Sequence[Bucket], epoch: int
 ) -> Iterator[tuple[int, Batch]]:
-    """The batches of an epoch, bucket after bucket where it goes from easy to hard, each with the
-    number of its bucket, -1 for all of them."""
+    """An epoch's batches, each with the number of its bucket (-1: all), the easy ones first."""
     seed = config.seed + epoch
     if len(order) > 1 and epoch >= config.curriculum.epochs:
         queries = [query for bucket in order for query in bucket.queries]
@@ -167,10 +170,7 @@ def _bucket_examples(
 
 
 def _pace(numbers: Sequence[int], order: Sequence[Bucket], share: int) -> Beside:
-    """Step -> which bucket it was trained on, and how hard that is.
-
-    numbers: of the buckets of all batches in turn; share: batches a step.
-    """
+    """Step -> its bucket and how hard that is. numbers: of batches' buckets; share: a step's."""
 
     def beside(step: int) -> Mapping[str, float]:
         number = numbers[min(step * share, len(numbers)) - 1]

@@ -1,6 +1,7 @@
 """The base: generic skills only, and any Hugging Face model in its place."""
 
 import copy
+import json
 import re
 from random import Random
 
@@ -74,10 +75,10 @@ def test_the_same_seed_builds_the_same_base_once(tmp_path):
     assert other.base_hash == card.base_hash
 
 
-def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
-    """Any causal language model with a fast tokenizer: untied, byte-level, ChatML."""
+def write_qwen(folder, tokenizer) -> None:
+    """A tiny random Qwen2 with a byte-level tokenizer, as transformers saves it."""
     torch.manual_seed(0)
-    tokenizer = copy.deepcopy(qwen_tokenizer)
+    tokenizer = copy.deepcopy(tokenizer)
     model = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
@@ -89,8 +90,13 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
             tie_word_embeddings=False,
         )
     )
-    model.save_pretrained(tmp_path / "qwen")
-    tokenizer.save_pretrained(tmp_path / "qwen")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
+    """Any causal language model with a fast tokenizer: untied, byte-level, ChatML."""
+    write_qwen(tmp_path / "qwen", qwen_tokenizer)
     write_jsonl(tmp_path / "tools" / "tools.jsonl", (vars(doc) for doc in catalogue.tools))
     registry = Registry(tmp_path / "registry")
     base = import_base(str(tmp_path / "qwen"), registry)
@@ -112,6 +118,21 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
     )
     assert card.base_model.endswith("qwen") and card.base_hash == base.base_hash
     assert card.tokens > 500
+
+
+def test_another_tokenizer_or_configuration_is_another_base(tmp_path, qwen_tokenizer):
+    """The weights alone do not say what a folder is."""
+    write_qwen(tmp_path / "qwen", qwen_tokenizer)
+    registry, folder = Registry(tmp_path / "registry"), str(tmp_path / "qwen")
+    ids = [import_base(folder, registry).id]
+    for name, key, value in (
+        ("config.json", "max_position_embeddings", 77),
+        ("tokenizer_config.json", "chat_template", "{{ messages }}"),
+    ):
+        path = tmp_path / "qwen" / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+        ids += [import_base(folder, registry).id, import_base(folder, registry).id]
+    assert len(set(ids)) == 3 and ids[1::2] == ids[2::2]
 
 
 @pytest.mark.parametrize(("free", "moved"), [(2.0, True), (1.2, False)])

@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -160,6 +161,7 @@ QUERY = {"id": "1", "query": "Add?", "calls": [{"name": "add", "arguments": {"x"
         (QUERY | {"calls": [{"name": "add", "turn": -1}]}, ["turn"]),
         (QUERY | {"id": "0"}, ["'0'", "queries.jsonl:1"]),
         (QUERY | {"observations": 5}, ["observations"]),
+        (QUERY | {"observations": ["1", "2", "3"]}, ["observations", "one for each call"]),
         ('{"id"', ["not JSON"]),
     ],
 )
@@ -205,13 +207,13 @@ queries = st.builds(
     history=st.lists(
         st.builds(Message, st.sampled_from(["user", "assistant", "tool"]), text), max_size=3
     ).map(tuple),
-    observations=st.lists(text, max_size=2).map(tuple),
 )
 
 
-@given(query=queries)
+@given(query=queries, recorded=st.booleans(), said=text)
 @settings(max_examples=100, deadline=None)
-def test_a_query_reads_back_from_its_line(query: Query) -> None:
+def test_a_query_reads_back_from_its_line(query: Query, recorded: bool, said: str) -> None:
+    query = replace(query, observations=(said,) * len(query.calls) if recorded else ())
     line = json.loads(json.dumps(query_line(query), ensure_ascii=False))
     assert query_from(line, "here") == query
 

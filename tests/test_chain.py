@@ -351,3 +351,7 @@ def test_a_missed_gate_fails_by_name_and_can_be_accepted_by_name(work):
     tinr("align", gate, "accept=[document_to_token]", *quick, cwd=work)
     card = registry_of(work).resolve("align@latest")
     assert any("document_to_token" in note for note in card.notes)
+    done = tinr("align", gate, *quick, cwd=work, code=1)
+    assert f"{card.id} had been accepted; accept it by name" in done.stderr
+    done = tinr("align", gate, "accept=[document_to_token]", *quick, cwd=work)
+    assert card.id in done.stdout

@@ -128,6 +128,11 @@ def test_every_row_of_the_log_says_its_bucket(grown, catalogue, tmp_path):
     assert rows[0]["train/difficulty"] == order[0].mean < rows[2]["train/difficulty"]
 
 
+def test_a_share_of_documents_modes_is_needed():
+    with pytest.raises(BadInput, match="no mode has a share"):
+        load_config(sft.SftConfig, None, ["documents={none: 0}"])
+
+
 def test_it_is_off_unless_set_and_set_by_words():
     assert sft.SftConfig().curriculum.borders == ()
     config = load_config(sft.SftConfig, None, ["curriculum={borders: [0.4, 0.7], mixed: 0.1}"])

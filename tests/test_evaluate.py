@@ -53,11 +53,13 @@ def test_of_tools_that_do_not_run_the_first_turn_is_asked_and_no_answer(catalogu
     turns = (*AREA.turns, (Call("length_convert", {"length": 1}),))
     query = replace(AREA, turns=turns, answer="7", observations=("1",))
     left = reachable(query, Executor(catalogue, {}))
-    assert (left.turns, left.answer, left.observations) == (AREA.turns, None, ("1",))
+    assert (left.turns, left.answer, left.observations) == (AREA.turns, None, ())
     runs = {name: print for name in catalogue.by_name}
     assert reachable(query, Executor(catalogue, runs)) is query
     recorded = replace(query, observations=("1", "2"))
     assert reachable(recorded, Executor(catalogue, {})) is recorded
+    long = replace(query, turns=AREA.turns * 5, observations=("1",) * 5)
+    assert reachable(long, Executor(catalogue, {})).turns == AREA.turns, "no room for five turns"
 
 
 def test_a_size_is_of_each_split_of_a_folder_too_and_none_is_all(tmp_path, catalogue):

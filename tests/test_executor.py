@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tinr.catalogue import Catalogue, load_catalogue
-from tinr.executor import LONGEST, Executor, corpus_executor
+from tinr.executor import Executor, corpus_executor
 from tinr.records import Call, ToolDoc
-from tinr.transcript import parse_text
+from tinr.transcript import LONGEST, parse_text
 
 
 def tool(name: str, **properties: Any) -> ToolDoc:

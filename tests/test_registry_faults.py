@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from registry_parts import (
     write_model,
 )
 
+from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.registry import Card, Registry, store
+from tinr.registry.store import PARENT
 
 # publishing fails
 
@@ -203,6 +206,16 @@ def test_gc_keeps_tags_the_newest_and_their_ancestors(registry: Registry) -> Non
     assert registry.gc(dry_run=False).checkpoints == [doomed.id]
     assert registry.cards() == [base, align_1, align_2, sft_1, sft_2, align_3]
     assert registry.verify() == [] and registry.gc().checkpoints == []
+
+
+def test_gc_keeps_what_an_unfinished_phase_starts_from(registry: Registry) -> None:
+    base = publish(registry, "base", 1)
+    align_1, _ = publish(registry, "align", 2, base), publish(registry, "align", 3, base)
+    folder = registry.steps("sft", "some mark").folder
+    write_text(folder / PARENT, align_1.id)
+    assert registry.gc(dry_run=False).checkpoints == []
+    shutil.rmtree(folder)  # the phase has published
+    assert registry.gc(dry_run=False).checkpoints == [align_1.id]
 
 
 @given(data=st.data())

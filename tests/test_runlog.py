@@ -36,6 +36,26 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
         RunLog(tmp_path / "file", "align", {})
 
 
+def test_two_runs_do_not_write_one_log(tmp_path):
+    with RunLog(tmp_path, "sft", {"seed": 1}) as log:
+        log.log(1, {"train/loss": 1.0})
+        with pytest.raises(BadInput, match="another run writes this log"):
+            RunLog(tmp_path, "sft", {"seed": 2})
+        log.log(2, {"train/loss": 0.5})
+    assert [row["step"] for row in read_log(tmp_path / "sft.jsonl")] == [1, 2]
+    assert json.loads((tmp_path / "sft.config.json").read_text()) == {"seed": 1}
+    RunLog(tmp_path, "sft", {}).close()  # the first has ended
+
+
+def test_gates_stand_at_the_last_step_of_all_rounds(tmp_path):
+    with RunLog(tmp_path, "calibrate", {}) as log:
+        log.log(50, {"train/loss": 1.0})
+        log.offset = 50
+        log.log(50, {"train/loss": 0.5})
+        log.gates({"token_to_schema": {"value": 1.0, "low": 0.9, "high": 1.0, "limit": None}})
+    assert [row["step"] for row in read_log(tmp_path / "calibrate.jsonl")] == [50, 100, 100]
+
+
 def test_what_an_earlier_run_sampled_is_gone(tmp_path):
     (tmp_path / "grpo.conversations.jsonl").write_text("{}\n")
     RunLog(tmp_path, "grpo", {}).close()

@@ -122,6 +122,19 @@ def test_a_step_checkpoint_that_is_not_whole_is_not_used(tmp_path):
         assert (tmp_path / "checkpoint-5").exists()
 
 
+@pytest.mark.parametrize("cut", ["", "{", "[]", "{}"])
+def test_what_says_that_it_is_whole_may_be_cut_too(tmp_path, cut):
+    """The machine lost power: the step checkpoint before it is the newest."""
+    steps = Steps(tmp_path)
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        steps.complete(step)
+    (tmp_path / "checkpoint-10" / WHOLE).write_text(cut)
+    assert Steps(tmp_path).done == 5
+    with Steps(tmp_path).held():
+        assert not (tmp_path / "checkpoint-10").exists()
+
+
 def test_the_time_of_earlier_starts_counts(tmp_path):
     (tmp_path / "checkpoint-5").mkdir()
     (tmp_path / "checkpoint-5" / WHOLE).write_text(json.dumps({"step": 5, "seconds": 100.0}))

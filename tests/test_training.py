@@ -11,6 +11,7 @@ from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.optimiser import Muon, MuonAdamW, make_optimiser
 from tinr.packing import Example, collate, make_batches, pack
 from tinr.records import BadInput, GateFailed
+from tinr.replay import endless
 from tinr.runlog import RunLog, read_log
 from tinr.tokens import IGNORE
 from tinr.trainer import labelled_loss
@@ -114,6 +115,14 @@ def test_where_all_are_too_long_nothing_is_trained_in_silence():
     config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
     with pytest.raises(BadInput, match="longest=10: 2 of 2 examples are longer"):
         make_batches([example(11), example(12)], config, 0, 0)
+
+
+def test_replay_without_an_example_ends_instead_of_looking_for_one_forever():
+    config = TrainingConfig(batch_tokens=64, row_tokens=32)
+    given = endless(lambda epoch: [example(4)] if epoch < 2 else [], config, 0)
+    assert [tuple(next(given)["input_ids"].shape) for _ in range(2)] == [(1, 4), (1, 4)]
+    with pytest.raises(BadInput, match="give no example; raise"):
+        next(given)
 
 
 def test_no_batch_is_bad_input(model, tiny_tokenizer, tmp_path):

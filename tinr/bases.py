@@ -23,6 +23,8 @@ from tinr.tokens import Codec
 from tinr.trainer import Trained
 from tinr.training import train
 
+UNLIKE = ("_name_or_path", "transformers_version")  # of two configurations of one model
+
 
 @dataclass(frozen=True)
 class BaseConfig:
@@ -104,7 +106,9 @@ def import_base(source: str, registry: Registry, seed: int = 0) -> Card:
     """Publish a local folder or hub name as a base, unchanged; the card that is there, if so."""
     model, tokenizer = load(source)
     weights = weights_hash(model)
-    mark = fingerprint("import", source, weights)
+    written = tokenizer.backend_tokenizer.to_str(), getattr(tokenizer, "chat_template", None)
+    shape = {k: v for k, v in model.config.to_dict().items() if k not in UNLIKE}
+    mark = fingerprint("import", source, weights, *written, shape)
     found = registry.find("base", mark)
     if found:
         return found

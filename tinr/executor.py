@@ -14,8 +14,7 @@ import tool_corpora
 from tinr.bounds import ExecutorConfig, Fault, ToolFault, Worker
 from tinr.catalogue import Catalogue
 from tinr.records import Call, ToolDoc
-
-LONGEST = 400  # characters of an observation; longer ones are cut
+from tinr.transcript import cut
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ class Executor:
         """
         doc = self.catalogue.by_name.get(call.name)
         if doc is None or call.name not in self.functions:
-            return _error(f"no tool {call.name}")
+            return refusal(f"no tool {call.name}")
         try:
             wrong = _misfit(call.arguments, doc.parameters)
         except Exception as error:  # the checker's own: too deep, too large a number
             wrong = _words(error)
-        return _error(wrong) if wrong else self._observe(call)
+        return refusal(wrong) if wrong else self._observe(call)
 
     @property
     def faults(self) -> int:
@@ -64,9 +63,9 @@ class Executor:
     def _observe(self, call: Call) -> str:
         try:
             result = self.functions[call.name](**call.arguments)
-            return _cut(json.dumps(result, ensure_ascii=False, allow_nan=False))
+            return cut(json.dumps(result, ensure_ascii=False, allow_nan=False))
         except Exception as error:  # whatever a tool raises is its answer
-            return _error(_words(error))
+            return refusal(_words(error))
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class BoundedExecutor(Executor):
         try:
             returned, text = self.worker.ask(call.name, call.arguments)
         except (ValueError, RecursionError) as error:  # no JSON for the arguments
-            return _error(_words(error))
+            return refusal(_words(error))
         except Fault as fault:
             said = f"tool {call.name} {fault}"
             if self.config.on_fault == "stop":
@@ -106,8 +105,8 @@ class BoundedExecutor(Executor):
                     "the bound in executor, or set executor.on_fault=continue"
                 ) from fault
             warnings.warn(f"{said}; its call was answered by an error", stacklevel=3)
-            return _error(f"the tool {fault}")
-        return _cut(text) if returned else _error(text)
+            return refusal(f"the tool {fault}")
+        return cut(text) if returned else refusal(text)
 
 
 def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
@@ -145,13 +144,10 @@ def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | No
     return None
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
-
-
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _error(message: str) -> str:
+def refusal(message: str) -> str:
+    """What the environment shows for a call that came to nothing."""
     return json.dumps({"error": message[:200]}, ensure_ascii=False)

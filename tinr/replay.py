@@ -3,14 +3,16 @@
 Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import count
 from random import Random
 
 from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
-from tinr.packing import Example
+from tinr.config import TrainingConfig
+from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix, make_pairs
-from tinr.records import DocumentsMode, Query
+from tinr.records import BadInput, DocumentsMode, Query
 from tinr.retrieval import Library
 from tinr.tokens import Codec
 from tinr.traces import render_trace
@@ -113,6 +115,20 @@ def kept_examples(
     pairs += unqueried_examples(codec, library.catalogue, queries, unqueried, rng)
     some = rng.sample(queries, min(traces, len(queries)))
     return pairs + trace_examples(codec, library, some, modes, rng)
+
+
+def endless(
+    epoch_examples: Callable[[int], Sequence[Example]], config: TrainingConfig, pad: int
+) -> Iterator[Batch]:
+    """Batches of epoch after epoch; BadInput where an epoch has no example."""
+    for epoch in count():
+        examples = epoch_examples(epoch)
+        if not examples:
+            raise BadInput(
+                "replay: mix, traces and unqueried give no example; raise one of them, or set "
+                "replay_weight=0 (policy.replay_weight, preference.replay_weight)"
+            )
+        yield from make_batches(examples, config, epoch, pad)
 
 
 def tokens_in(examples: Sequence[Example]) -> int:

@@ -10,12 +10,13 @@ from transformers import PreTrainedModel
 
 from tinr.catalogue import Catalogue
 from tinr.constraint import Grammars
-from tinr.executor import Executor
+from tinr.executor import Executor, refusal
 from tinr.matching import alike
 from tinr.records import BadInput, Call, DocumentsMode, Query, Reply, ToolDoc
 from tinr.sampler import Row, generate
 from tinr.tokens import Codec, Piece
 from tinr.transcript import (
+    cut,
     parse,
     render_documents,
     render_environment,
@@ -44,9 +45,10 @@ class Environment:
     """Answers the stops of one conversation and keeps the reply's pieces.
 
     After `</tool_token>` it shows documents (on_select) or nothing (none); after
-    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end. Where a
-    tool has no code here, what the reference's call returned is shown to a call that stands for
-    it; any other call of such a tool is the end.
+    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end. A tool
+    without code here is answered from what the reference's calls returned: with the text of the
+    call that it stands for, or that there is none, so that a right call and a wrong one are asked
+    for the same. Where nothing was recorded its call is the end.
     """
 
     codec: Codec
@@ -83,19 +85,17 @@ class Environment:
         return self._say(observations)
 
     def _return(self, call: Call) -> str | None:
-        """What a call returns; None where its tool has no code and its result was not recorded."""
+        """What a call returns; None where its tool has no code and nothing was recorded."""
         if self.executor.runs(call):
             return self.executor.run(call)
+        if not self.recorded:
+            return None
         schema = self.catalogue.by_name[call.name].parameters
-        return next(
-            (
-                text
-                for meant, text in self.recorded
-                if meant.name == call.name
-                and alike(dict(call.arguments), dict(meant.arguments), schema)
-            ),
-            None,
-        )
+        for meant, text in self.recorded:
+            same = meant.name == call.name
+            if same and alike(dict(call.arguments), dict(meant.arguments), schema):
+                return text
+        return refusal(f"no result of {call.name} is recorded for these arguments")
 
     def finish(self, ids: Sequence[int]) -> None:
         """Take in what was written after the last stop."""
@@ -181,18 +181,20 @@ def converse(
 
 
 def recorded(query: Query) -> list[tuple[Call, str]]:
-    """The reference calls of a query with what each returned, where that is known of all."""
-    known = len(query.observations) == len(query.calls)
-    return list(zip(query.calls, query.observations, strict=True)) if known else []
+    """The reference calls of a query with what is shown of their results, where all are known."""
+    if len(query.observations) != len(query.calls):
+        return []
+    return list(zip(query.calls, map(cut, query.observations), strict=True))
 
 
 def reachable(query: Query, executor: Executor) -> Query:
     """What of a query a conversation can reach: it ends at the first call of a tool without code.
 
     Of a query with such a tool the first turn is left, and no answer, unless what its calls
-    returned is recorded.
+    returned is recorded and a conversation has room for them.
     """
-    if all(map(executor.runs, query.calls)) or recorded(query):
+    goes_on = recorded(query) and len(query.turns) <= MOST_TURNS
+    if all(map(executor.runs, query.calls)) or goes_on:
         return query
     count = len(query.turns[0])
     return replace(
@@ -200,7 +202,7 @@ def reachable(query: Query, executor: Executor) -> Query:
         turns=query.turns[:1],
         answer=None,
         accept=query.accept[:count],
-        observations=query.observations[:count],
+        observations=(),
     )
 
 

@@ -4,11 +4,13 @@ Metric names are stable and listed here, in one place; `log` refuses any other. 
 fails at, it says so once and the run goes on without it: the JSONL has the same rows.
 """
 
+import fcntl
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,10 +81,12 @@ class RunLog:
         self._samples = self.path.with_suffix(".conversations.jsonl")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
-            kept = _restart(self.path, done)
-            _restart(self._samples, done)
-            self._file = self.path.open("a", encoding="utf-8")
+            with _held(self.path):
+                (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
+                kept = _restart(self.path, done)
+                _restart(self._samples, done)
+                self._file = self.path.open("a", encoding="utf-8")
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadInput(
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
@@ -129,7 +133,7 @@ class RunLog:
             if gate[part] is not None
         }
         if row:
-            self.log(self._step, row)
+            self.log(self._step - self.offset, row)
         self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
 
     def published(self, lineage: Sequence[Card]) -> None:
@@ -160,6 +164,19 @@ def read_log(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             continue
     return rows
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Within, no other run writes this log; BadInput where one does."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(
+                f"{path}: another run writes this log; give this one a folder of its own: run=..."
+            ) from error
+        yield
 
 
 def _restart(path: Path, done: int) -> list[dict[str, float]]:

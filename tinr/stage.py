@@ -18,12 +18,14 @@ import tinr
 from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
 from tinr.config import TrainableConfig, TrainingConfig, as_dict
+from tinr.files import write_text
 from tinr.metrics import Rate
 from tinr.model import load, to_accelerator
 from tinr.packing import Batch
 from tinr.probe import GATES, probe
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card, Registry, environment
+from tinr.registry.store import PARENT
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.tokens import Codec
@@ -63,8 +65,15 @@ class Stage:
 
     @property
     def published(self) -> Card | None:
-        """The checkpoint of an earlier run of exactly this, if there is one."""
-        return self.registry.find(self.phase, self.fingerprint)
+        """The checkpoint of an earlier run of exactly this, if there is one.
+
+        GateFailed where it missed a gate that is not accepted by name now.
+        """
+        card = self.registry.find(self.phase, self.fingerprint)
+        if card is not None:
+            missed = [name for name, gate in card.gates.items() if not gate["passed"]]
+            self._refuse(missed, card.gates, f"{card.id} had been accepted;")
+        return card
 
     def load(self) -> tuple[PreTrainedModel, Any]:
         """The parent's model and tokenizer."""
@@ -76,9 +85,17 @@ class Stage:
 
         The resolved configuration is saved before step one. done: steps that earlier starts have
         made, where the stage's own step checkpoints do not say it. Gate and publish within: what
-        they find is logged too. BadInput where the phase is running already.
+        they find is logged too. BadInput where the phase is running already, or was published
+        since this process looked.
         """
         with self.steps.held():
+            if ranks.shared(lambda: self.registry.find(self.phase, self.fingerprint)) is not None:
+                raise BadInput(
+                    f"{self.phase}: another process has just published this very phase; the same "
+                    "command again takes what it made"
+                )
+            if ranks.rank() == 0:
+                write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
             done = self.steps.done if done is None else done
             with open_log(self.phase, self.config, done) as self.written:
                 yield self.written
@@ -123,6 +140,11 @@ class Stage:
         if self.written:
             self.written.gates(gates)
         missed = [name for name, gate in gates.items() if not gate["passed"]]
+        self._refuse(missed, gates, "nothing was published. Train longer, replay more, or")
+        return gates
+
+    def _refuse(self, missed: Sequence[str], gates: Mapping[str, Any], outcome: str) -> None:
+        """Raise GateFailed for missed gates that are not accepted by name."""
         refused = [name for name in missed if name not in self.config.accept]
         if refused:
             said = ", ".join(
@@ -130,10 +152,8 @@ class Stage:
                 for name in refused
             )
             raise GateFailed(
-                f"{self.phase}: {said}; nothing was published. Train longer, replay more, "
-                f"or accept it by name: accept=[{','.join(refused)}]"
+                f"{self.phase}: {said}; {outcome} accept it by name: accept=[{','.join(refused)}]"
             )
-        return gates
 
     def conclude(
         self,

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tinr import ranks
 from tinr.files import write_text
 from tinr.records import BadInput
+from tinr.registry.files import flush
 
 WHOLE = "whole.json"
 KEPT = 2  # the newest is not whole while it is written
@@ -35,7 +37,7 @@ class Steps:
     def __post_init__(self) -> None:
         last = self.last()
         if last is not None:
-            self._began -= json.loads((last / WHOLE).read_text())["seconds"]
+            self._began -= _said(last / WHOLE)["seconds"]
 
     @property
     def seconds(self) -> float:
@@ -44,7 +46,7 @@ class Steps:
 
     def last(self) -> Path | None:
         """The newest whole step checkpoint."""
-        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}")]
+        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}") if _said(path)]
         return max(whole, key=_step, default=None)
 
     @property
@@ -54,10 +56,14 @@ class Steps:
         return 0 if last is None else _step(last)
 
     def complete(self, step: int) -> None:
-        """State that everything of step `step` is written."""
+        """State that everything of step `step` is written, once it is on the disk."""
         at = self.folder / f"checkpoint-{step}"
+        for path in at.rglob("*"):
+            flush(path)
         said = {"step": step, "seconds": self.seconds, "ranks": ranks.world()}
         write_text(at / WHOLE, json.dumps(said))
+        flush(at / WHOLE)
+        flush(at)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -80,7 +86,7 @@ class Steps:
                     "wait for it, or change a setting"
                 ) from error
             for path in self.folder.glob("checkpoint-*"):
-                if not (path / WHOLE).is_file():
+                if not _said(path / WHOLE):
                     shutil.rmtree(path, ignore_errors=True)
             self._check_ranks()
             self._holding = True
@@ -91,7 +97,7 @@ class Steps:
 
     def _check_ranks(self) -> None:
         last = self.last()
-        before = json.loads((last / WHOLE).read_text()).get("ranks", 1) if last else ranks.world()
+        before = _said(last / WHOLE).get("ranks", 1) if last else ranks.world()
         if before != ranks.world():
             raise BadInput(
                 f"{self.folder}: begun on {before} ranks, and this is {ranks.world()}; go on with "
@@ -101,6 +107,15 @@ class Steps:
     def clear(self) -> None:
         """Remove all of them: the phase has published."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """What stands in a file of WHOLE; nothing where it is not there or was cut."""
+    try:
+        said = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) and "seconds" in said else {}
 
 
 def _step(checkpoint: Path) -> int:

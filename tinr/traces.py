@@ -12,6 +12,7 @@ from tinr.catalogue import Catalogue, sentences, signature
 from tinr.records import Call, Mention, Query, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.transcript import (
+    cut,
     learned,
     render_calls,
     render_documents,
@@ -96,11 +97,12 @@ def render_trace(
     known = len(query.observations) == len(query.calls)
     turns = query.turns if known else query.turns[:1]
     said = spoken_answer(query) if known else None
+    seen = [cut(text) for text in query.observations]
     return [
         *prompt,
         *learned(plan(docs, query.thought)),
         *(shown if on_select else []),
-        *render_turns(turns, query.observations, said, frame),
+        *render_turns(turns, seen, said, frame),
     ]
 
 
@@ -116,5 +118,7 @@ def ask_back(parameter: str, frame: Frame) -> list[Piece]:
 
 def spoken_answer(query: Query) -> str:
     """The final response of a trace; without a reference answer, what the calls returned."""
-    answer = query.answer if query.answer is not None else "; ".join(query.observations)
+    answer = query.answer
+    if answer is None:
+        answer = "; ".join(cut(text) for text in query.observations)
     return query.reply or f"The answer is {answer}."

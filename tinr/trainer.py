@@ -33,6 +33,7 @@ from tinr.model import vocabulary_rows
 from tinr.optimiser import make_optimiser
 from tinr.packing import Batch
 from tinr.records import BadInput, GateFailed
+from tinr.registry.files import disk_errors
 from tinr.runlog import RunLog
 from tinr.steps import KEPT, Steps
 from tinr.tokens import IGNORE
@@ -143,7 +144,8 @@ def run_loop(
     trainer.optimiser_config, trainer.step_checkpoints = optimiser, steps
     last = steps.last()
     progress.skip(steps.done)
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with disk_errors(steps.folder, "it goes on from its last whole step checkpoint"):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
 
 @contextmanager

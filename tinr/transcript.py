@@ -27,6 +27,7 @@ MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), SPELLING.pattern]))
 # An answer alone; or names, then calls, each answered before the next, then the answer.
 _LETTERS = {"think": "T", "tool_token": "N", "tool_call": "C", "obs": "O", "response": "R"}
 _FLOW = re.compile("T(R|NC(O+C)*O*R?)")
+LONGEST = 400  # characters of an observation; longer ones are cut
 CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
 
 
@@ -96,6 +97,12 @@ def _call_pieces(call: Call) -> list[Piece]:
 def render_response(text: str) -> list[Piece]:
     """`<response>..</response>`."""
     return _tagged("response", [Piece(text)])
+
+
+def cut(text: str) -> str:
+    """What of an observation is shown: all of it, or its beginning where it is longer than
+    LONGEST characters."""
+    return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
 
 
 def render_observations(observations: Sequence[str]) -> list[Piece]:

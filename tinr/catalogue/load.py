@@ -176,7 +176,8 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
     accept = _accept(line, place)
     order = [index for turn in sorted(places) for index in places[turn]]
     answer, seen = line.get("answer"), line.get("observations", [])
-    if not isinstance(seen, list) or not all(isinstance(text, str) for text in seen):
+    texts = isinstance(seen, list) and all(isinstance(text, str) for text in seen)
+    if not texts or len(seen) not in (0, len(calls)):
         raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
     return Query(
         id=str(identifier),

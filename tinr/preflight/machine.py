@@ -27,11 +27,16 @@ class Machine:
 
 
 def look_at(
-    memory_gib: float | None, host_gib: float | None, tera_flops: float | None, bf16: bool
+    memory_gib: float | None,
+    host_gib: float | None,
+    tera_flops: float | None,
+    bf16: bool,
+    ranks: int = 1,
 ) -> Machine:
     """This machine, or the one that is described; BadInput for figures that are none.
 
     memory_gib: an accelerator of so much. tera_flops: its rate, else this machine's is measured.
+    ranks: that share the host; each has an accelerator of its own, if there is one.
     """
     given = (("--memory", memory_gib), ("--host-memory", host_gib), ("--flops", tera_flops))
     for name, value in given:
@@ -39,7 +44,7 @@ def look_at(
             raise BadInput(f"{name} {value}: not a size; give a number above 0")
     host = _host_memory() if host_gib is None else int(host_gib * 2**30)
     cuda = torch.cuda.is_available()
-    memory = torch.cuda.mem_get_info()[0] if cuda else host
+    memory = torch.cuda.mem_get_info()[0] if cuda else host // ranks
     name = torch.cuda.get_device_name() if cuda else "this machine's CPU"
     rate, bandwidth = _speed(bf16) if tera_flops is None else (tera_flops * 1e12, 0.0)
     if tera_flops is not None:
@@ -58,10 +63,12 @@ def free_disk(folder: Path) -> int:
 
 
 def _host_memory() -> int:
-    """Bytes that are available, within a container's limit."""
+    """Bytes that are available, within what a container has left."""
     found = psutil.virtual_memory().available
     if LIMIT.is_file() and (limit := LIMIT.read_text().strip()).isdigit():
-        return min(found, int(limit))
+        used = LIMIT.with_name("memory.current")
+        taken = int(used.read_text()) if used.is_file() else 0
+        return max(0, min(found, int(limit) - taken))
     return found
 
 

@@ -85,7 +85,8 @@ def memory_of(shape: Shape, setup: Setup, load: Load) -> Memory:
     gradients = _share(size * moving, setup, 2)
     optimiser = _share(optimiser_bytes(shape, setup), setup, 1)
     step = _share(_step_bytes(shape, setup), setup, 1)
-    host = 0
+    # each rank reads the whole model there before it is on its device, or is shared out
+    host = setup.ranks * 4 * shape.parameters if setup.accelerator else 0
     if zero.offload_optimiser:  # with float32 gradients, of all ranks of the machine
         host += optimiser_bytes(shape, setup) + 4 * moving
         optimiser = step = 0

@@ -47,7 +47,7 @@ def preflight(
     run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
     work = work_of(run, ranks)
     bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)
-    machine = look_at(memory_gib, host_gib, tera_flops, bf16)
+    machine = look_at(memory_gib, host_gib, tera_flops, bf16, ranks)
     setup = Setup(
         ranks=ranks,
         zero=zero,

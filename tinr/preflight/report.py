@@ -98,7 +98,7 @@ def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> 
     ):
         yield Line("memory of a rank", name, value, "bytes", how)
     host = memory.host + work.held
-    how = "offloaded parts and an epoch as it is made"
+    how = "the model once a rank as it is read, offloaded parts, an epoch as it is made"
     yield Line("memory of the host", "needed", host, "bytes", how)
     yield Line("memory of the host", "available", machine.host, "bytes", "now")
 
@@ -158,6 +158,10 @@ def disk_lines(
     in too."""
     shape = run.shape
     weights = (2 if setup.half else 4) * (shape.parameters + shape.added(setup.trainable))
+    if setup.zero is None and setup.trainable.what != "all":
+        weights = 4 * shape.moving(setup.trainable)  # the rest lies in the parent
+    if setup.zero and setup.zero.stage < 3:
+        weights *= 2  # the engine keeps the module, and so does the trainer
     step = weights + optimiser_bytes(shape, setup)
     kept = STEPS_KEPT * step if checkpoint_steps else 0
     published, base = 4 * shape.parameters, 0 if run.stage else 4 * shape.before

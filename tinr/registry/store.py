@@ -20,6 +20,7 @@ from tinr.registry.shelf import CARD, TAG, Shelf
 from tinr.steps import Steps
 
 EXPORTED_CARD = "tinr_card.json"
+PARENT = "parent"  # a file among step checkpoints: the id of what that phase starts from
 LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
 STEPS_AGE = 7 * 86400.0  # of step checkpoints: somebody may want to go on from them
 
@@ -111,8 +112,8 @@ class Registry(Shelf):
         """Removes checkpoints that nothing needs, leftovers older than a day, and step
         checkpoints and searches older than a week.
 
-        Kept: tagged checkpoints, the newest of each phase, and all their ancestors; so tag
-        what a running phase starts from. BadInput at a broken card: its ancestors are unknown.
+        Kept: tagged checkpoints, the newest of each phase, what unfinished phases start from,
+        and all their ancestors. BadInput at a broken card: its ancestors are unknown.
         """
         keep = self._needed()
         names = [card.id for card in reversed(self.cards()) if card.id not in keep]
@@ -151,7 +152,8 @@ class Registry(Shelf):
         parents = {card.id: card.parent for card in cards}
         newest = {card.phase: card.id for card in cards}
         needed: set[str] = set()
-        for start in (*self.tags().values(), *newest.values()):
+        begun = [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
+        for start in (*self.tags().values(), *newest.values(), *begun):
             name: str | None = start
             while name is not None and name not in needed:
                 needed.add(name)
