@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import jsonschema
+from referencing import Registry
 
 import tool_corpora
 from tinr.bounds import ExecutorConfig, Fault, ToolFault, Worker
@@ -135,7 +136,7 @@ def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
 def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """Why arguments do not fit a document's parameters; None where they do."""
     closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
-    validator = jsonschema.Draft202012Validator(closed)
+    validator = jsonschema.Draft202012Validator(closed, registry=Registry())  # fetches nothing
     for error in validator.iter_errors(dict(arguments)):
         where = "/".join(map(str, error.absolute_path))
         return f"{where}: {error.message}" if where else str(error.message)

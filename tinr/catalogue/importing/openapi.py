@@ -17,8 +17,11 @@ from tinr.catalogue.importing import types
 from tinr.catalogue.importing.found import Found, Item, Problem, step
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+NO_PARAMETERS = ("accept", "content-type", "authorization")  # OpenAPI 3, of headers
 PLACES = ("path", "query", "header", "cookie", "formData", "body")
 LARGEST = 20_000  # values in one operation's schema; references that multiply are cut there
+WORDS_ONLY = {"title", "description", "default", "nullable", "readOnly", "deprecated"}
+COMPOSED = {"allOf", "anyOf", "oneOf", "not"}
 ROOT = "urn:tinr:document"
 
 
@@ -145,6 +148,9 @@ class _Document:
             if one is None or not isinstance(name, str) or where not in PLACES:
                 self._note(place, f"parameter {number} has no name or place and was left out")
                 continue
+            if where == "header" and name.lower() in NO_PARAMETERS:
+                self._note(place, f"the header {name} is no parameter and was left out")
+                continue
             given[where, name] = dict(one)  # an operation's own replaces its path's
         properties: dict[str, Any] = {}
         required: list[str] = []
@@ -161,7 +167,7 @@ class _Document:
         body = stated["requestBody"]
         body = self.follow(body, place) if isinstance(body, Mapping) else None
         if body is not None:
-            self._add_body(_content(body), body, properties, required, homes, place)
+            self._add_body(self._content(body, place), body, properties, required, homes, place)
         return {"type": "object", "properties": properties, "required": required}
 
     def _free(self, name: str, where: str, homes: dict[str, str], place: str) -> str:
@@ -175,7 +181,7 @@ class _Document:
     def _parameter(self, one: Mapping[str, Any], place: str) -> Any:
         raw = one.get("schema")
         if not isinstance(raw, Mapping):
-            raw = _content(one)
+            raw = self._content(one, place)
         if raw is None:  # Swagger 2: the schema stands in the parameter itself
             raw = {k: v for k, v in one.items() if k not in ("name", "in", "required", "schema")}
         made = self._schema(raw, place, ())
@@ -195,7 +201,7 @@ class _Document:
         """A body of type object gives its properties, any other one a parameter `body`."""
         made = self._schema(raw, place, ()) if isinstance(raw, Mapping) else {}
         inner = made.get("properties") if isinstance(made, dict) else None
-        if isinstance(inner, Mapping) and inner and not set(made) & {"anyOf", "oneOf", "not"}:
+        if isinstance(inner, Mapping) and inner and not set(made) & COMPOSED:
             for name, one in inner.items():
                 key = self._free(str(name), "body", homes, place)
                 properties[key] = one
@@ -240,12 +246,40 @@ class _Document:
                 out[key] = value
             else:
                 out[key] = self._schema(value, place, above, depth + 1)
+        self._drop_read_only(out, place)
         parts = out.get("allOf")
         if isinstance(parts, list) and all(isinstance(p, dict) for p in parts):
             out = _all_of(out, parts)
         if out.pop("nullable", False) is True and isinstance(out.get("type"), str):
             out["type"] = [out["type"], "null"]
         return out
+
+    def _drop_read_only(self, out: dict[str, Any], place: str) -> None:
+        """Take out what a server answers and no request carries."""
+        inner = out.get("properties")
+        for name in list(inner) if isinstance(inner, dict) else ():
+            if isinstance(inner[name], Mapping) and inner[name].get("readOnly") is True:
+                del inner[name]
+                out["required"] = [one for one in _list(out.get("required")) if one != name]
+                self._note(place, f"the read-only property {name!r} was left out")
+
+    def _content(self, holder: Mapping[str, Any], place: str) -> Any:
+        """The schema of a "content" mapping: JSON's where it has one, or else the first one."""
+        content = holder.get("content")
+        if not isinstance(content, Mapping) or not content:
+            return None
+        schemas = {
+            str(media): inner["schema"]
+            for media, inner in content.items()
+            if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping)
+        }
+        if not schemas:
+            return None
+        media = next((m for m in schemas if "json" in m), next(iter(schemas)))
+        if any(schema != schemas[media] for schema in schemas.values()):
+            others = ", ".join(m for m in schemas if m != media)[:80]
+            self._note(place, f"of several contents {media} was read, not {others}")
+        return schemas[media]
 
     def _returns(self, operation: Mapping[str, Any], place: str) -> str:
         """The description of the first answer that means success."""
@@ -267,11 +301,14 @@ def operation_name(method: str, path: str) -> str:
 
 
 def _all_of(out: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Objects joined into one, where that says the same."""
-    if any(set(part) & {"anyOf", "oneOf", "not", "enum"} for part in parts):
-        return out
+    """Objects joined into one, where that says the same; what cannot be joined stays in allOf."""
+    open_ended = COMPOSED | {"enum"}
+    apart = [part for part in parts if set(part) & open_ended]
+    own = {k: v for k, v in out.items() if k != "allOf"}
+    if len(parts) == 1 and not set(own) - WORDS_ONLY:
+        return {**parts[0], **own}
     merged: dict[str, Any] = {}
-    for part in [*parts, {k: v for k, v in out.items() if k != "allOf"}]:
+    for part in [*(p for p in parts if p not in apart), own]:
         for key, value in part.items():
             if key == "properties" and isinstance(value, dict):
                 merged["properties"] = {**merged.get("properties", {}), **value}
@@ -279,17 +316,7 @@ def _all_of(out: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
                 merged["required"] = [*_list(merged.get("required")), *value]
             else:
                 merged[key] = value
-    return merged
-
-
-def _content(holder: Mapping[str, Any]) -> Any:
-    """The schema of a "content" mapping: JSON's, or else the first one."""
-    content = holder.get("content")
-    if not isinstance(content, Mapping) or not content:
-        return None
-    media = next((m for m in content if "json" in str(m)), next(iter(content)))
-    inner = content[media]
-    return inner.get("schema") if isinstance(inner, Mapping) else None
+    return merged | ({"allOf": apart} if apart else {})
 
 
 def _list(value: Any) -> list[Any]:

@@ -6,6 +6,7 @@ the others are kept; YAML gives plain JSON values only, and aliases that multipl
 
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -124,7 +125,8 @@ def _is_object(line: str) -> bool:
 
 
 class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML in which dates stay text, as in JSON; merged keys (`<<`) are bounded."""
+    """Safe YAML in which plain words are what YAML 1.2's JSON schema says, so that dates and `no`
+    stay text; merged keys (`<<`) are bounded."""
 
     def __init__(self, stream: Any):
         super().__init__(stream)
@@ -142,10 +144,19 @@ class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
             )
 
 
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+WHOLE = r"-?(?:0|[1-9][0-9]*)"
+PLAIN = {  # words that are no text, by YAML 1.2's rules: `no`, `on`, 12:30 and 0123 are text
+    "merge": ("<<", "<"),
+    "null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (WHOLE, "-0123456789"),
+    "float": (rf"{WHOLE}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
 }
+_PlainLoader.yaml_implicit_resolvers = {}
+for _kind, (_words, _first) in PLAIN.items():
+    _PlainLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_words})\Z"), list(_first)
+    )
 
 
 def _yaml(file: str, text: str) -> Iterator[Data | Problem]:

@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tinr.catalogue.render import referred
+
+LARGEST = 20_000  # values in one schema; references that multiply are cut there
+VALUES = ("default", "const", "enum", "required", "example", "examples")  # no schemas inside
 DEEPEST = 32  # levels of a schema; what lies deeper is cut, with a note
 LONGEST_WORDS = 1000  # characters of a type's words
 KINDS = {
@@ -20,6 +24,7 @@ KINDS = {
     "null": "none null nonetype void",
     "": "any anytype mixed unknown variant",
 }
+JSON_TYPES = {kind for kind in KINDS if kind}
 WORDS = {word: kind for kind, words in KINDS.items() for word in words.split()}
 FORMATS = {"date": "date", "datetime": "date-time", "time": "time", "uuid": "uuid"}
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -179,6 +184,9 @@ def _types(out: dict[str, Any], note: Note) -> dict[str, Any]:
         if "properties" in out:
             return {"type": "object"}
         return {"type": "array"} if "items" in out else {}
+    if isinstance(raw, list) and raw and all(one in JSON_TYPES for one in raw):
+        distinct = list(dict.fromkeys(raw))  # what stands beside them, as items, is of them
+        return {"type": distinct[0] if len(distinct) == 1 else distinct}
     if isinstance(raw, list):
         known = _either([from_words(str(one)) for one in raw])
     else:
@@ -270,7 +278,7 @@ def object_schema(raw: Any, note: Note) -> dict[str, Any]:
         note(f"parameters of type {type(raw).__name__} were left out")
         return {"type": "object", "properties": {}}
     if is_schema(raw):
-        made = _inner(_referred(raw, note), note, 0)
+        made = _inner(resolved(raw, note), note, 0)
         if made.get("type") != "object":
             made = {**made, "type": "object"}
         made.setdefault("properties", {})
@@ -290,23 +298,40 @@ def is_schema(raw: Mapping[str, Any]) -> bool:
     return bool(known and known.get("type") == "object" and not _flat_values(raw))
 
 
-def _referred(raw: Mapping[str, Any], note: Note) -> Mapping[str, Any]:
-    """A schema that is only a reference into itself, with what it refers to in its place."""
-    reference = raw.get("$ref")
-    if not isinstance(reference, str):
+def resolved(raw: Any, note: Note) -> Any:
+    """A schema with its references into itself put in: what leads back, out or nowhere is cut."""
+    left = LARGEST
+
+    def put_in(one: Any, above: tuple[str, ...], depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > 2 * DEEPEST:
+            note("a very large schema was cut")
+            return {}
+        if isinstance(one, list):
+            return [put_in(inner, above, depth + 1) for inner in one]
+        if not isinstance(one, Mapping):
+            return one
+        reference = one.get("$ref")
+        beside = {
+            key: value if key in VALUES else put_in(value, above, depth + 1)
+            for key, value in one.items()
+            if key != "$ref"
+        }
+        if not isinstance(reference, str):
+            return beside
+        if reference in above:
+            note(f"the circular reference {reference[:80]!r} was cut")
+            return beside
+        target = referred(reference, raw)
+        if not isinstance(target, Mapping):
+            note(f"the reference {reference[:80]!r} leads out of the schema or nowhere")
+            return beside
+        return {**put_in(target, (*above, reference), depth + 1), **beside}
+
+    if not isinstance(raw, Mapping):
         return raw
-    target: Any = raw
-    for part in reference.removeprefix("#").strip("/").split("/"):
-        target = (
-            target.get(part.replace("~1", "/").replace("~0", "~"))
-            if isinstance(target, Mapping)
-            else None
-        )
-    if not reference.startswith("#/") or not isinstance(target, Mapping):
-        note(f"the reference {reference[:80]!r} leads nowhere")
-        return {k: v for k, v in raw.items() if k != "$ref"}
-    kept = {k: raw[k] for k in ("definitions", "$defs") if k in raw}
-    return {**{k: v for k, v in target.items() if k != "$ref"}, **kept}
+    return put_in({k: v for k, v in raw.items() if k not in ("$defs", "definitions")}, (), 0)
 
 
 def _flat_values(raw: Mapping[str, Any]) -> bool:
