@@ -54,7 +54,7 @@ def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
     inside = partial(_kind, root=root, depth=depth + 1)
     if "$ref" in spec:
         return inside(referred(str(spec["$ref"]), root))
-    if "enum" in spec:
+    if spec.get("enum"):
         return "|".join(map(_value, spec["enum"]))
     if "const" in spec:
         return _value(spec["const"])
@@ -66,7 +66,7 @@ def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
     options = spec.get("anyOf", spec.get("oneOf"))
     if isinstance(options, list) and options and "type" not in spec:
         return "|".join(dict.fromkeys(map(inside, options)))
-    kind = spec.get("type", "any")
+    kind = spec.get("type") or "any"
     if isinstance(kind, list):
         return "|".join(inside({**spec, "type": one}) for one in kind)
     if kind == "array":
