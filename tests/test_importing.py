@@ -209,6 +209,7 @@ def test_bad_files_are_reported_and_the_rest_is_kept(tmp_path):
 
 
 MALFORMED = (
+    {"openapi": "3.0.0", "paths": {"/a": {"get": {"tags": ["\ud83d"], "operationId": "f"}}}},
     {"name": "x", "description": "d", "required_parameters": 5},
     {"name": "x", "description": "d", "parameters": SCHEMA, "required": [["a"]]},
     {"system": "1. foo: d\nParameters: {[1]: 2}\n"},

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from tinr.catalogue import load_catalogue, read_queries, write_jsonl
 from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.importing.queries import import_queries
+from tinr.cli.main import app
 from tinr.records import BadInput, Call, Message
 from tinr.tokens import FRAMES
 from tinr.traces import render_trace
@@ -200,6 +202,26 @@ LOGS = {
         [BOTH, SAID, returned("rain", "a"), returned("noon", "b")], ("rain", "noon"), "",
     ),
     "no call": ([SAID], (), "Rain at noon."),
+    "OpenAI's older form, no arguments": (
+        [{"role": "assistant", "content": None,
+          "function_call": {"name": "get_time", "arguments": ""}},
+         {"role": "function", "name": "get_time", "content": "noon"}, SAID],
+        ("noon",), "Rain at noon.",
+    ),
+    "Hermes' tags in the text": (
+        [{"role": "assistant", "content": "So: <tool_call>\n"
+          '{"name": "get_time", "arguments": {"city": "Kiel"}}\n</tool_call>'},
+         returned("noon"), SAID],
+        ("noon",), "Rain at noon.",
+    ),
+    "Anthropic's parts": (
+        [{"role": "assistant", "content": [
+            {"type": "text", "text": "Let me look."},
+            {"type": "tool_use", "id": "x", "name": "get_time", "input": {"city": "Kiel"}}]},
+         {"role": "user", "content": [
+             {"type": "tool_result", "tool_use_id": "x", "content": "noon"}]}, SAID],
+        ("noon",), "Rain at noon.",
+    ),
 }  # fmt: skip
 
 
@@ -208,3 +230,59 @@ def test_a_chat_log_keeps_what_calls_returned_and_what_was_said(case, tmp_path, 
     messages, observations, reply = LOGS[case]
     (query,), _, problems = imported(tmp_path, tools, [log_of(*messages)])
     assert not problems and (query.observations, query.reply) == (observations, reply)
+    assert len(query.calls) >= len(observations)
+
+
+UNREADABLE = {
+    "a call that ends too soon": ([called(("get_time", "a"), ) | {"tool_calls": [
+        {"function": {"name": "get_time", "arguments": '{"city'}}]}], "cannot be read"),
+    "brackets without end": ([called() | {"tool_calls": [
+        {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}], "cannot be read"),
+    "tags without end": ([{"role": "assistant", "content": "<tool_call>{"}], "without its end"),
+    "results of no call": ([returned("noon"), SAID], "no call that is known as one"),
+    "nobody answers": ([], "nobody answered"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_turn_that_cannot_be_read_costs_that_turn_and_is_no_query_without_a_tool(
+    case, tmp_path, tools
+):
+    messages, reason = UNREADABLE[case]
+    log = log_of(*messages, {"role": "user", "content": "Thanks!"}, SAID)
+    (query,), _, problems = imported(tmp_path, tools, [log])
+    assert (query.text, query.calls, query.reply) == ("Thanks!", (), "Rain at noon.")
+    (problem,) = problems
+    assert reason in problem.reason and "turn 1 of a conversation" in problem.reason
+
+
+def test_files_of_one_name_in_two_folders_are_both_kept(tmp_path, tools):
+    for folder in ("jan", "feb"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "chat.json").write_text(json.dumps([log_of(SAID)]))
+    lines, problems = import_queries([str(tmp_path / "jan"), str(tmp_path / "feb")], tools)
+    assert len({line["id"] for line in lines}) == 2 and not problems
+    assert lines[0]["id"] == "chat-0-1"
+
+
+def test_our_own_lines_come_back_as_they_were(tmp_path, tools):
+    thought = ["So: ", {"tool": "get_time"}, " tells it."]
+    line = {
+        "id": "own", "query": "Time?", "calls": [{"name": "get_time", "arguments": {}, "turn": 0}],
+        "thought": thought, "tools": ["get_time"], "group": "clocks", "reply": "Noon.",
+    }  # fmt: skip
+    ending = [{"role": "user", "content": "Time?"}, {"role": "assistant", "content": "Where?"}]
+    other = {"id": "said", "messages": ending, "calls": []}
+    (query, said), lines, problems = imported(tmp_path, tools, [line, other])
+    assert not problems and lines[0] == line
+    assert query.group == "clocks" and query.tools == ("get_time",)
+    assert said.text == "Time?" and said.history == ()
+
+
+def test_what_is_read_is_not_written_over(tmp_path, tools):
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps([{"id": 1, "query": "x", "calls": []}]))
+    words = ["traces", "import", str(path), "--catalogue", str(tools), "--out", str(path)]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, BadInput) and "is what is read" in str(done.exception)
+    assert "query" in path.read_text()

@@ -102,6 +102,15 @@ def test_one_refused_query_does_not_end_a_run(catalogue, tmp_path):
     server = Teacher("good", "400", "good")
     lines, spent = build_traces(QUERIES, catalogue, config(server, in_flight=1), tmp_path / "j")
     assert len(lines) == 5 and spent.failed == 1
+    server.behaviours, asked = ("400",), server.count  # what is owed alone is asked for again
+    lines, _ = build_traces(QUERIES, catalogue, config(server), tmp_path / "j")
+    assert len(lines) == 5 and server.count == asked + 1
+
+
+def test_half_a_pair_of_surrogates_does_not_end_a_run(catalogue, tmp_path):
+    broken = GOOD.replace("The area", "\ud83d The area")
+    lines, _ = build_traces(QUERIES[:2], catalogue, config(Teacher(broken, GOOD)), tmp_path / "j")
+    assert len(lines) == 2
 
 
 def test_requests_in_flight_and_a_minute_are_bounded(catalogue, tmp_path):

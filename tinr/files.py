@@ -18,6 +18,12 @@ def make_folder(path: Path | None) -> None:
         raise BadInput(f"{path}: no folder can be made there ({error.strerror})") from error
 
 
+def not_over(out: Path, sources: Iterable[str | Path]) -> None:
+    """BadInput where what is to be written is one of the files that are read."""
+    if out.exists() and out.resolve() in {Path(one).resolve() for one in sources}:
+        raise BadInput(f"--out {out}: that is what is read; give another file")
+
+
 def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Write UTF-8 text, or the pieces of one, beside its place and then put it there."""
     write_together({path: text})

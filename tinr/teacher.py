@@ -67,6 +67,7 @@ class Spent:
     """What a run cost so far."""
 
     requests: int = 0
+    answered: int = 0  # of them, and queries that an earlier start had done with
     failed: int = 0  # requests given up
     retries: int = 0
     tokens_in: int = 0
@@ -92,7 +93,7 @@ def build_traces(
     marks = {query.id: _mark(config, query, catalogue) for query in queries}
     done = _read_journal(journal, marks)
     waiting = [query for query in queries if query.calls and query.id not in done]
-    spent = Spent()
+    spent = Spent(answered=len(done))
     if waiting:
         journal.parent.mkdir(parents=True, exist_ok=True)
         asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
@@ -245,11 +246,13 @@ async def _ask(
             await pace.wait()
             spent.requests += 1
             try:
-                return await asyncio.wait_for(
+                answer = await asyncio.wait_for(
                     _collect(_stream(client, messages, config, spent)), config.timeout
                 )
+                spent.answered += 1
+                return answer.encode("utf-8", "replace").decode()  # half a pair cannot be written
             except APIStatusError as error:
-                if error.status_code in (400, 413, 422) and spent.tokens_out:
+                if error.status_code in (400, 413, 422) and spent.answered:
                     break  # this query is refused, others were not
                 if error.status_code in (400, 401, 403, 404, 413, 422):
                     said = " ".join(str(error).split())[:160]

@@ -29,7 +29,9 @@ def import_(
     """
     from tinr.catalogue import write_jsonl
     from tinr.catalogue.importing.queries import import_queries
+    from tinr.files import not_over
 
+    not_over(out, sources)
     lines, problems = import_queries(sources, catalogue)
     write_jsonl(out, lines)
     if as_json:
@@ -67,8 +69,10 @@ def build(
     from tinr import teacher
     from tinr.catalogue import load_catalogue, query_line, read_queries, write_jsonl
     from tinr.config import load_config
+    from tinr.files import not_over
     from tinr.thoughts import composed, judge_all
 
+    not_over(out, [queries, *([thoughts] if thoughts else [])])
     known = load_catalogue(catalogue)
     asked = read_queries(queries, known)
     if endpoint and thoughts:
@@ -85,7 +89,7 @@ def build(
             "reasons": dict(spent.reasons),
             "price": round(spent.price(config), 4),
         }
-        if spent.failed and not spent.tokens_out and not lines:
+        if spent.failed and not spent.answered and not lines:
             raise BadInput(
                 f"{endpoint}: none of {spent.requests} requests was answered; check the address "
                 f"and the server ({out} is as it was)"

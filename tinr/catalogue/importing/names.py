@@ -81,6 +81,7 @@ def _fault(one: Found, name: str) -> str:
         return f"tool {name!r}: its description has {length}, at most {LONGEST_TEXT:,}"
     try:
         kept = [one.name, one.description, one.parameters, one.returns, one.schema, dict(one.extra)]
+        kept += [one.domain, one.namespace, one.pointer]
         whole = json.dumps(kept, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
         if len(whole) > 4 * LONGEST_TEXT:
             return f"tool {name!r}: {len(whole):,} bytes in all, at most {4 * LONGEST_TEXT:,}"

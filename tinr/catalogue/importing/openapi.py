@@ -257,7 +257,9 @@ class _Document:
     def _drop_read_only(self, out: dict[str, Any], place: str) -> None:
         """Take out what a server answers and no request carries."""
         inner = out.get("properties")
-        for name in list(inner) if isinstance(inner, dict) else ():
+        if not isinstance(inner, dict):
+            return
+        for name in list(inner):
             if isinstance(inner[name], Mapping) and inner[name].get("readOnly") is True:
                 del inner[name]
                 out["required"] = [one for one in _list(out.get("required")) if one != name]

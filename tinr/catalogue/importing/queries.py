@@ -5,6 +5,7 @@ Names are those of the catalogue, found by the candidate documents a query carri
 by the tools' original names; a query whose tools are not in the catalogue is reported.
 """
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +31,13 @@ def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict],
     problems: list[Problem] = []
     for asked in _asked(sources):
         line = _line(index, asked) if isinstance(asked, Asked) else asked
-        if isinstance(line, Problem):
-            problems.append(line)
-        elif line["id"] in lines:
+        if isinstance(asked, Problem) or isinstance(line, Problem):
+            problems += [one for one in (line,) if isinstance(one, Problem)]
+            continue
+        if line["id"] in lines and not asked.stated:  # files of one name in several folders
+            place = f"{asked.file}#{asked.pointer}"
+            line["id"] += "-" + hashlib.sha256(place.encode()).hexdigest()[:8]
+        if line["id"] in lines:
             reason = f"the id {line['id']!r} stands twice; the first one is kept"
             problems.append(Problem(asked.file, asked.pointer, reason))
         else:
@@ -137,7 +142,15 @@ class _Index:
             ]
         if beside:
             line["tools"] = sorted({name for some in beside.values() for name in some})
-        return line | dict(asked.extra) | ({"flags": flags} if flags else {})
+        extra = dict(asked.extra)
+        if isinstance(extra.get("thought"), list):
+            extra["thought"] = [
+                {**part, "tool": spelled.get(part.get("tool"), part.get("tool"))}
+                if isinstance(part, Mapping)
+                else part
+                for part in extra["thought"]
+            ]
+        return line | extra | ({"flags": flags} if flags else {})
 
     def _beside(self, candidates: Sequence[Any]) -> dict[str, set[str]]:
         """Original name -> catalogue's names, of the documents that stand beside a query."""

@@ -31,6 +31,7 @@ class Asked:
     candidates: Sequence[Any] = ()  # documents that stand beside the query
     flags: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    stated: bool = False  # whether the source gives the id; else it is made of the place
 
 
 Reader = Callable[[Mapping[str, Any], "Place"], Iterator[Asked | Problem]]
@@ -56,7 +57,15 @@ def read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
         if has(row, *keys):
             try:
                 yield from reader(row, place)
-            except (LookupError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+            except (
+                LookupError,
+                TypeError,
+                ValueError,
+                AttributeError,
+                SyntaxError,
+                RecursionError,
+                MemoryError,
+            ) as error:
                 reason = f"a query that cannot be read ({type(error).__name__}: {error})"
                 yield Problem(place.file, place.pointer, reason[:200])
             return
@@ -76,10 +85,13 @@ def _canonical(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     stated = row.get("messages")
     if isinstance(stated, list):
         messages = [{"role": m["role"], "content": _text_of(m["content"])} for m in stated]
+        while messages and messages[-1]["role"] != "user":
+            messages.pop()
     else:
         messages = _user(row["query"])
     calls = [_call(c["name"], c.get("arguments"), c.get("turn", 0)) for c in row["calls"]]
     kept = ("answer", "split", "kind", "reply", "observations", "category")
+    kept += ("thought", "tools", "group")
     yield Asked(
         place.file,
         place.pointer,
@@ -89,6 +101,7 @@ def _canonical(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
         accept=row.get("accept") or (),
         flags=row.get("flags") or (),
         extra={key: row[key] for key in kept if key in row},
+        stated=True,
     )
 
 
@@ -127,6 +140,7 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         accept=accept,
         candidates=row.get("function") or (),
         extra={"category": category},
+        stated=True,
     )
 
 
@@ -239,6 +253,59 @@ def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     yield Asked(place.file, place.pointer, name, _user(row["query"]), calls)
 
 
+@dataclass
+class _Asking:
+    """A turn of a user in a chat log, and what followed it."""
+
+    number: int
+    history: list[dict[str, str]]  # up to the user's own message
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)  # what the log calls each of them by
+    results: list[tuple[Any, str]] = field(default_factory=list)  # what they returned, by the same
+    turns: int = 0
+    said: str = ""  # last by the assistant
+    wrong: str = ""  # what of it could not be read
+
+    def read(self, message: Mapping[str, Any], role: str, text: str) -> bool:
+        """Take in a message; whether it was one of calls."""
+        try:
+            called = list(_calls_in(message, role, text))
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            self.wrong = f"a call that cannot be read ({type(error).__name__}: {error})"
+            return True
+        for identifier, name, arguments in called:
+            self.ids.append(identifier)
+            self.calls.append(_call(name, arguments, self.turns))
+        self.turns += bool(called)
+        if role == "tool":
+            self.results.append((message.get("tool_call_id"), text))
+        self.said = text.strip() if role == "assistant" and not called else ""
+        return bool(called)
+
+    def asked(self, row: Mapping[str, Any], place: Place) -> Asked | Problem:
+        """The query; a problem where the log does not say what is right."""
+        if not self.wrong and self.results and not self.calls:
+            self.wrong = "results of tools, but no call that is known as one"
+        if not self.wrong and not self.calls and not self.said:
+            self.wrong = "nobody answered"
+        if self.wrong:
+            said = f"turn {self.number} of a conversation: {self.wrong}"
+            return Problem(place.file, place.pointer, said[:200])
+        extra: dict[str, Any] = {"reply": self.said} if self.said else {}
+        if self.calls and len(self.results) == len(self.calls):
+            extra["observations"] = _in_order(self.ids, self.results)
+        name = f"{Path(place.file).stem}{place.pointer}-{self.number}".replace("/", "-")
+        return Asked(
+            place.file,
+            place.pointer,
+            name,
+            self.history,
+            self.calls,
+            candidates=[row.get("tools") or ""],
+            extra=extra,
+        )
+
+
 def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Chat logs (OpenAI's messages, ShareGPT's conversations): each turn of a user is a query.
 
@@ -246,53 +313,30 @@ def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Prob
     the assistant said last.
     """
     history: list[dict[str, str]] = []
-    waiting: list[dict[str, Any]] | None = None  # calls since the user's last turn
-    made: list[Any] = []  # what the log calls each of them by
-    results: list[tuple[Any, str]] = []  # what they returned, by the same
-    said = ""  # last by the assistant since then
-    turn, asked = 0, 0
-
-    def close() -> Iterator[Asked]:
-        if waiting is not None:
-            name = f"{Path(place.file).stem}{place.pointer}-{asked}".replace("/", "-")
-            last = max(n for n, m in enumerate(history) if m["role"] == "user")
-            known = {"observations": _in_order(made, results)} if len(results) == len(made) else {}
-            yield Asked(
-                place.file,
-                place.pointer,
-                name,
-                history[: last + 1],
-                waiting,
-                candidates=[row.get("tools") or ""],
-                extra=(known if made else {}) | ({"reply": said} if said else {}),
-            )
-
-    roles = {"human": "user", "gpt": "assistant", "observation": "tool", "function": "tool"}
+    asking: _Asking | None = None
+    number = 0
     for message in row.get("messages") or row["conversations"]:
-        role = message.get("role", message.get("from"))
-        content = message.get("content", message.get("value")) or ""
-        if role == "system":
-            continue
-        role = roles.get(str(role), str(role))
+        role = str(message.get("role", message.get("from")))
+        role, text = ROLES.get(role, role), _text_of(message.get("content", message.get("value")))
+        if role == "user" and not text and _parts_of(message, "tool_result"):
+            role = "tool"  # Anthropic's: a result is said by the user
+            text = "\n".join(_text_of(p.get("content")) for p in _parts_of(message, "tool_result"))
         if role == "user":
-            yield from close()
-            waiting, made, results, said, turn, asked = [], [], [], "", 0, asked + 1
-            history = [*history, {"role": "user", "content": _text_of(content)}]
-            continue
-        called = list(_calls_in(message, role, content))
-        if called and waiting is not None:
-            waiting += [_call(name, arguments, turn) for name, arguments in called]
-            ids = [one.get("id") for one in message.get("tool_calls") or ()]
-            made += ids if len(ids) == len(called) else [None] * len(called)
-            turn += 1
-        elif role in ("assistant", "tool"):
-            text = _text_of(content)
-            history = [*history, {"role": role, "content": text}]
-            if role == "tool":
-                results, said = [*results, (message.get("tool_call_id"), text)], ""
-            else:
-                said = text.strip()
-    yield from close()
+            if asking is not None:
+                yield asking.asked(row, place)
+            number += 1
+            history = [*history, {"role": "user", "content": text}]
+            asking = _Asking(number, history)
+        elif asking is not None and role != "system":
+            called = asking.read(message, role, text)
+            if not called and role in ("assistant", "tool"):
+                history = [*history, {"role": role, "content": text}]
+    if asking is not None:
+        yield asking.asked(row, place)
+
+
+ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function": "tool"}
+MARKED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)  # Hermes' form, in the text
 
 
 def _in_order(made: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[str]:
@@ -305,26 +349,45 @@ def _in_order(made: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[s
 
 def _text_of(content: Any) -> str:
     if isinstance(content, list):
-        parts = (p for p in content if p.get("type") == "text")
+        parts = (p for p in content if isinstance(p, Mapping) and p.get("type") == "text")
         return "".join(str(p.get("text", p.get("value", ""))) for p in parts)
-    return str(content)
+    return "" if content is None else str(content)
+
+
+def _parts_of(message: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return [p for p in parts if isinstance(p, Mapping) and p.get("type") == kind]
 
 
 def _calls_in(
-    message: Mapping[str, Any], role: str, content: Any
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The calls of one message, as OpenAI, ShareGPT or typed parts write them."""
-    stated = [c.get("function", c) for c in message.get("tool_calls") or ()]
+    message: Mapping[str, Any], role: str, text: str
+) -> Iterator[tuple[Any, str, Mapping[str, Any]]]:
+    """The calls of one message with what the log calls them by: OpenAI's `tool_calls` and the
+    older `function_call`, ShareGPT's role of that name, typed parts, and Hermes' tags."""
+    stated = [(c.get("id"), c.get("function", c)) for c in message.get("tool_calls") or ()]
+    if message.get("function_call"):
+        stated.append((None, message["function_call"]))
     if role == "function_call":
-        value = json.loads(content)
-        stated = value if isinstance(value, list) else [value]
-    if isinstance(content, list):
-        for part in (p for p in content if p.get("type") == "tool_call"):
-            value = part.get("value", part)
-            stated.append(json.loads(value) if isinstance(value, str) else value)
-    for one in stated:
-        arguments = one.get("arguments", one.get("parameters", {}))
-        yield one["name"], json.loads(arguments) if isinstance(arguments, str) else arguments
+        value = json.loads(text)
+        stated += [(None, one) for one in (value if isinstance(value, list) else [value])]
+    for part in _parts_of(message, "tool_call"):
+        value = part.get("value", part)
+        stated.append((part.get("id"), json.loads(value) if isinstance(value, str) else value))
+    stated += [(part.get("id"), part) for part in _parts_of(message, "tool_use")]
+    if role == "assistant":
+        found = MARKED.findall(text)
+        if len(found) < text.count("<tool_call>"):
+            raise ValueError("<tool_call> without its end")
+        stated += [(None, json.loads(one)) for one in found]
+    for identifier, one in stated:
+        arguments = next((one[key] for key in ARGUMENTS if key in one), {})
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments) if arguments.strip() else {}
+        yield identifier, one["name"], arguments
+
+
+ARGUMENTS = ("arguments", "parameters", "input")
 
 
 READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
