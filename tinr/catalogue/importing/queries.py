@@ -30,9 +30,12 @@ def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict],
     lines: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for asked in _asked(sources):
-        line = _line(index, asked) if isinstance(asked, Asked) else asked
-        if isinstance(asked, Problem) or isinstance(line, Problem):
-            problems += [one for one in (line,) if isinstance(one, Problem)]
+        if isinstance(asked, Problem):
+            problems.append(asked)
+            continue
+        line = _line(index, asked)
+        if isinstance(line, Problem):
+            problems.append(line)
             continue
         if line["id"] in lines and not asked.stated:  # files of one name in several folders
             place = f"{asked.file}#{asked.pointer}"
