@@ -22,8 +22,9 @@ import tool_corpora
 from tinr.bounds import ExecutorConfig, ToolFault
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.config import build
-from tinr.executor import LONGEST, BoundedExecutor, Executor, corpus_executor
+from tinr.executor import BoundedExecutor, Executor, corpus_executor
 from tinr.records import BadInput, Call, GateFailed, ToolDoc
+from tinr.transcript import LONGEST
 from tool_corpora.suites import SUITES
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
 
