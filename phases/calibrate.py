@@ -11,7 +11,6 @@ Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 
 from transformers import PreTrainedModel
 
@@ -22,7 +21,14 @@ from tinr.calibration.hard import hard_queries
 from tinr.calibration.model_judge import JudgeConfig, ModelJudge
 from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
 from tinr.calibration.search import Spent
-from tinr.calibration.start import QUERIES, HardConfig, measure_start, part, shared_folder
+from tinr.calibration.start import (
+    QUERIES,
+    HardConfig,
+    measure_start,
+    part,
+    replayed,
+    shared_folder,
+)
 from tinr.cli.phase import main
 from tinr.config import (
     Count,
@@ -33,11 +39,10 @@ from tinr.config import (
 )
 from tinr.executor import Executor, corpus_executor
 from tinr.model import to_accelerator
-from tinr.packing import Example
 from tinr.preference import train_preference
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
-from tinr.replay import endless, kept_examples
+from tinr.replay import endless
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import Stage, begin
 from tinr.steps import Steps
@@ -88,7 +93,7 @@ def run(config: CalibrateConfig) -> Card:
             if not gathered.pairs:
                 break
             log.offset = sum(one.steps for one, _ in done)
-            epoch = partial(_epoch_examples, config, codec, library, queries, number)
+            epoch = partial(replayed, config, codec, library, queries, f"calibrate/{number}")
             replay = endless(epoch, config.replay, codec.pad)
             trained = train_preference(
                 model, codec, gathered.pairs, config.preference, config.seed + number, log,
@@ -138,21 +143,6 @@ def _search(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
         config.seed + 1000 * number, graded,
     )  # fmt: skip
-
-
-def _epoch_examples(
-    config: CalibrateConfig,
-    codec: Codec,
-    library: Library,
-    queries: list[Query],
-    number: int,
-    epoch: int,
-) -> list[Example]:
-    """What is replayed in an epoch of a round."""
-    rng = Random(f"{config.seed}/calibrate/{number}/{epoch}")
-    return kept_examples(
-        codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
-    )
 
 
 if __name__ == "__main__":

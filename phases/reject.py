@@ -8,7 +8,6 @@ Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from random import Random
 
 from phases.sft import load_queries
 from tinr import ranks
@@ -16,7 +15,7 @@ from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
 from tinr.calibration.rejection import Sampled, SamplingConfig, sample_right
 from tinr.calibration.rounds import changes, measure
-from tinr.calibration.start import HardConfig, measure_start, part, shared_folder
+from tinr.calibration.start import HardConfig, measure_start, part, replayed, shared_folder
 from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig
 from tinr.executor import corpus_executor
@@ -24,7 +23,6 @@ from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
 from tinr.records import GateFailed, Query
 from tinr.registry import Card
-from tinr.replay import kept_examples
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.stage import begin
 from tinr.tokens import Codec
@@ -95,10 +93,7 @@ def _epoch(
     epoch: int,
 ) -> Iterator[Batch]:
     """The right replies among what is replayed."""
-    rng = Random(f"{config.seed}/reject/{epoch}")
-    replay = kept_examples(
-        codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
-    )
+    replay = replayed(config, codec, library, queries, "reject", epoch)
     return make_batches(
         [*sampled.examples, *replay], config.training, config.seed + epoch, codec.pad
     )

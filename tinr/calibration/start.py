@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from transformers import PreTrainedModel
 
@@ -17,8 +18,11 @@ from tinr.calibration.rounds import measure
 from tinr.config import Count, Positive, Weight, Whole
 from tinr.executor import Executor, ExecutorConfig
 from tinr.files import write_text
+from tinr.packing import Example
 from tinr.pairs import PairMix
 from tinr.records import BadInput, Query
+from tinr.replay import kept_examples
+from tinr.retrieval import Library
 from tinr.stage import PhaseConfig, Stage, contents, fingerprint, settings
 from tinr.tokens import Codec
 
@@ -84,3 +88,18 @@ def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERI
         *contents(config),
     )
     return stage.registry.steps("search", mark).folder
+
+
+def replayed(
+    config: HardConfig,
+    codec: Codec,
+    library: Library,
+    queries: list[Query],
+    mark: str,
+    epoch: int,
+) -> list[Example]:
+    """An epoch of alignment pairs and reference traces; `mark` says of which run or round."""
+    rng = Random(f"{config.seed}/{mark}/{epoch}")
+    return kept_examples(
+        codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng
+    )

@@ -45,6 +45,11 @@ class Place:
     pointer: str
     answers: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """An id for a query whose source gives none."""
+        return f"{Path(self.file).stem}{self.pointer}".replace("/", "-")
+
 
 def has(row: Any, *keys: str) -> bool:
     """Whether a row is a mapping with these keys."""
@@ -192,9 +197,8 @@ def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         messages.pop()  # a line its processing added
     while messages and messages[-1]["role"] != "user":
         messages.pop()
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
     candidates = {"system": row["system"]}
-    yield Asked(place.file, place.pointer, name, messages, calls, candidates=[candidates])
+    yield Asked(place.file, place.pointer, place.name, messages, calls, candidates=[candidates])
 
 
 def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -210,9 +214,8 @@ def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         turn = max((turns.get(label, -1) + 1 for label in used), default=0)
         turns[one["label"]] = turn
         calls.append(_call(one["name"], one["arguments"], turn))
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
     flags = ["nested_reference"] if nested else []
-    yield Asked(place.file, place.pointer, name, _user(row["input"]), calls, flags=flags)
+    yield Asked(place.file, place.pointer, place.name, _user(row["input"]), calls, flags=flags)
 
 
 def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -249,8 +252,7 @@ def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     for turn, one in enumerate(row["solution"]):
         method, _, path = one.strip().partition(" ")
         calls.append(_call(one.strip(), None, turn) | {"also": operation_name(method, path)})
-    name = f"{Path(place.file).stem}{place.pointer}".replace("/", "-")
-    yield Asked(place.file, place.pointer, name, _user(row["query"]), calls)
+    yield Asked(place.file, place.pointer, place.name, _user(row["query"]), calls)
 
 
 @dataclass
@@ -294,11 +296,10 @@ class _Asking:
         extra: dict[str, Any] = {"reply": self.said} if self.said else {}
         if self.calls and len(self.results) == len(self.calls):
             extra["observations"] = _in_order(self.ids, self.results)
-        name = f"{Path(place.file).stem}{place.pointer}-{self.number}".replace("/", "-")
         return Asked(
             place.file,
             place.pointer,
-            name,
+            f"{place.name}-{self.number}",
             self.history,
             self.calls,
             candidates=[row.get("tools") or ""],
