@@ -70,6 +70,14 @@ def test_harm_is_in_the_stated_order():
     assert places == sorted(places) and tried[0] == ()
 
 
+def test_more_ranks_are_more_nodes_where_there_are_several():
+    setup = Setup(4, NAMED["zero3"], nodes=2)
+    tried = [c for c in sorted_changes(setup, cuts(), "training", "zero3") if c[0].ranks == 8]
+    assert tried
+    for changed, _, words in tried:
+        assert changed.nodes == 4 and words[-2:] == ("--ranks 8", "--nodes 4")
+
+
 def test_a_machine_without_an_accelerator_is_offered_no_deepspeed():
     tried = sorted_changes(Setup(accelerator=False), cuts(), "training", None)
     assert not [words for _, _, words in tried if "deepspeed" in " ".join(words)]
@@ -234,6 +242,8 @@ BAD = {
     "no such base": (("base=no/such-base",), "no model can be found"),
     "no such catalogue": (("catalogue=[nosuch]",), "no such catalogue"),
     "ranks": (("--ranks", "0"), "--ranks 0"),
+    "nodes": (("--ranks", "8", "--nodes", "3"), "cannot be shared evenly"),
+    "no node": (("--nodes", "0"), "--nodes 0"),
     "memory": (("--memory", "-3"), "--memory"),
     "flops": (("--flops", "0"), "--flops"),
     "batch": (("training.batch_tokens=50",), "the longest example has"),

@@ -93,6 +93,15 @@ def test_weights_gradients_and_optimiser(case):
     assert (found.weights, found.gradients, found.optimiser, offloaded) == expected
 
 
+@pytest.mark.parametrize("name", ["zero1", "zero2_offload", "zero3_offload"])
+def test_nodes_share_what_lies_on_hosts(name):
+    """Twice the ranks on twice the nodes: as many copies a node, half of what is offloaded."""
+    alone = memory_of(small(), Setup(4, NAMED[name]), ALONE)
+    shared = memory_of(small(), Setup(8, NAMED[name], nodes=2), ALONE)
+    read = 4 * 4 * small().parameters
+    assert shared.host == read + (alone.host - read) // 2
+
+
 # What a position keeps of a layer at T = 32, H = Q = 64, F = 128, 4 heads.
 LAYERS = {
     # 26 x 64 + 8 x 64 + 8 x 128 = 3,200, and 2 x 32 + 4 x 4 = 80

@@ -25,12 +25,13 @@ def preflight(
     overrides: Overrides = None,
     phase: Annotated[str, typer.Option(help="align, sft or grpo; else FILE's name says.")] = "",
     ranks: Annotated[int, typer.Option(help="Processes, one accelerator each.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines that share the ranks evenly.")] = 1,
     memory: Annotated[
         float | None,
         typer.Option(help="GiB free on each accelerator; default: what this machine has."),
     ] = None,
     host_memory: Annotated[
-        float | None, typer.Option(help="GiB free on the host; default: what this machine has.")
+        float | None, typer.Option(help="GiB free on a node; default: what this machine has.")
     ] = None,
     flops: Annotated[
         float | None, typer.Option(help="TFLOP/s of a rank; default: this machine's, measured.")
@@ -50,7 +51,7 @@ def preflight(
 
     settings = getattr(import_module(f"phases.{name}"), f"{name.capitalize()}Config")
     config = load_config(settings, file, overrides or [])
-    report = estimate(name, config, ranks, memory, host_memory, flops)
+    report = estimate(name, config, ranks, nodes, memory, host_memory, flops)
     if as_json:
         fits = {"phase": name, "fits": not report.refusals}
         print(json.dumps(fits | asdict(report)))

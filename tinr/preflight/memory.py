@@ -28,6 +28,7 @@ class Setup:
     accumulate: int = 1
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
     accelerator: bool = True  # False: a CPU, where attention is plain products that keep scores
+    nodes: int = 1  # machines that share the ranks evenly
 
     @property
     def half(self) -> bool:
@@ -60,7 +61,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on a rank's device; `host`: on the machine, all its ranks together."""
+    """Bytes on a rank's device; `host`: on a node, all its ranks together."""
 
     weights: int
     gradients: int
@@ -86,12 +87,12 @@ def memory_of(shape: Shape, setup: Setup, load: Load) -> Memory:
     optimiser = _share(optimiser_bytes(shape, setup), setup, 1)
     step = _share(_step_bytes(shape, setup), setup, 1)
     # each rank reads the whole model there before it is on its device, or is shared out
-    host = setup.ranks * 4 * shape.parameters if setup.accelerator else 0
-    if zero.offload_optimiser:  # with float32 gradients, of all ranks of the machine
-        host += optimiser_bytes(shape, setup) + 4 * moving
+    host = setup.ranks // setup.nodes * 4 * shape.parameters if setup.accelerator else 0
+    if zero.offload_optimiser:  # with float32 gradients, of all ranks of the node
+        host += (optimiser_bytes(shape, setup) + 4 * moving) // setup.nodes
         optimiser = step = 0
     if zero.offload_weights:
-        host += size * total
+        host += size * total // setup.nodes
         weights = 0
     copies, buckets = _copies(shape, setup, total), _buckets(shape, setup, moving)
     heaviest, (activations, logits) = _heaviest(shape, setup, load)

@@ -34,22 +34,31 @@ def preflight(
     phase: str,
     config: Any,
     ranks: int = 1,
+    nodes: int = 1,
     memory_gib: float | None = None,
     host_gib: float | None = None,
     tera_flops: float | None = None,
 ) -> Report:
-    """What a run of a phase would cost on so many ranks; BadInput for what cannot be read."""
+    """What a run of a phase would cost on so many ranks; BadInput for what cannot be read.
+
+    nodes: machines like this one, or like the one described, with as many ranks each.
+    """
     if ranks < 1:
         raise BadInput(f"--ranks {ranks}: give 1 or more")
+    if nodes < 1 or ranks % nodes:
+        raise BadInput(
+            f"--nodes {nodes}: --ranks {ranks} cannot be shared evenly by so many; give a divisor"
+        )
     loop = config.policy if phase == "grpo" else config.training
     zero = zero_of(loop.deepspeed)
     run = open_run(phase, config)
     run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
     work = work_of(run, ranks)
     bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)
-    machine = look_at(memory_gib, host_gib, tera_flops, bf16, ranks)
+    machine = look_at(memory_gib, host_gib, tera_flops, bf16, ranks // nodes)
     setup = Setup(
         ranks=ranks,
+        nodes=nodes,
         zero=zero,
         muon=loop.optimiser.name == "muon",
         bf16=bf16,

@@ -59,13 +59,14 @@ def sorted_changes(
         _cuts(cuts), _checkpointing(setup, group), _zeros(setup, zero, group),
         _trainable(setup), _ranks(setup),
     )  # fmt: skip
-    for (cut, small), (twice, held), (named, sharded), (what, fewer), (ranks, more) in everything:
+    for (cut, small), (twice, held), (named, sharded), (what, fewer), (times, more) in everything:
         settled = NAMED.get(named or "") or (setup.zero if named == zero else None)
-        if (ranks == 1 and sharded.harm == STAGE) or (ranks > setup.ranks and settled is None):
+        if (setup.ranks * times == 1 and sharded.harm == STAGE) or (times > 1 and settled is None):
             continue  # nothing to share, or nothing shared
         changed = replace(
             setup, accumulate=cut.accumulate, checkpointing=twice, zero=settled,
-            trainable=replace(setup.trainable, what=what), ranks=ranks,
+            trainable=replace(setup.trainable, what=what), ranks=setup.ranks * times,
+            nodes=setup.nodes * times if setup.nodes > 1 else 1,
         )  # fmt: skip
         changes = [c for c in (small, held, sharded, fewer, more) if c.harm]
         key = (max((c.harm for c in changes), default=0), len(changes), [c.degree for c in changes])
@@ -106,8 +107,12 @@ def _trainable(setup: Setup) -> Iterator[tuple[Trainable, Change]]:
 
 
 def _ranks(setup: Setup) -> Iterator[tuple[int, Change]]:
-    yield setup.ranks, Change()
-    ranks = 2 * setup.ranks
-    while ranks <= MOST_RANKS and setup.accelerator:
-        yield ranks, Change(RANKS, ranks, (f"--ranks {ranks}",))
-        ranks *= 2
+    """Times as many; on as many times the nodes, where there are several."""
+    yield 1, Change()
+    times = 2
+    while setup.ranks * times <= MOST_RANKS and setup.accelerator:
+        words = (f"--ranks {setup.ranks * times}",)
+        if setup.nodes > 1:
+            words += (f"--nodes {setup.nodes * times}",)
+        yield times, Change(RANKS, times, words)
+        times *= 2
