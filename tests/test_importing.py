@@ -307,6 +307,9 @@ def test_a_folder_without_tools_or_an_unknown_format_is_bad_input(tmp_path):
         import_tools([str(tmp_path)], format="xml")
     with pytest.raises(BadInput, match="not an OpenAPI document"):
         import_tools([str(write(tmp_path, "u.json", [TOOL]))], format="openapi")
+    (tmp_path / "t.py").write_text("def f(): ...")
+    with pytest.raises(BadInput, match="is Python"):
+        import_tools([str(tmp_path / "t.py")], format="openapi")
 
 
 OPENAPI = {

@@ -286,3 +286,21 @@ def test_what_is_read_is_not_written_over(tmp_path, tools):
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, BadInput) and "is what is read" in str(done.exception)
     assert "query" in path.read_text()
+
+
+def test_every_query_that_did_not_arrive_is_told(tmp_path, tools, capsys):
+    """Those alike in one line on the screen, each in the file beside OUT, which is no source."""
+    path = tmp_path / "raw" / "q.json"
+    path.parent.mkdir()
+    bad = [{"id": i, "query": "x", "calls": [{"name": f"no_{i}", "arguments": {}}]} for i in "abc"]
+    path.write_text(json.dumps([{"id": "d", "query": "x", "calls": []}, *bad]))
+    out = path.parent / "queries.jsonl"
+    words = ["traces", "import", str(path.parent), "--catalogue", str(tools), "--out", str(out)]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "1 queries in" in done.output and "3 not imported" in done.output
+    assert done.output.count("not imported: ") == 1 and "and 2 more" in done.output
+    lost = path.parent / "queries.problems.jsonl"
+    told = [json.loads(line) for line in lost.read_text().splitlines()]
+    assert ["no_a" in one["reason"] for one in told] == [True, False, False] and len(told) == 3
+    out.unlink()
+    assert CliRunner().invoke(app, words, catch_exceptions=False).output == done.output

@@ -1,21 +1,19 @@
 """`tinr catalogue`: import, check, compare and show catalogues."""
 
 import json
-import re
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from tinr.cli.options import AsJson, show_problems
 from tinr.files import write_text
 from tinr.records import BadInput
 
 app = typer.Typer(help="Import, check, compare and show catalogues.", no_args_is_help=True)
 Sources = Annotated[list[str], typer.Argument(help="Catalogue folders, or toolbox, fieldkit.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("import")
@@ -63,27 +61,12 @@ def import_(
     if as_json:
         print(json.dumps({"catalogue": str(out), **counts}))
         return
-    for title, problems in (("not imported", imported.lost), ("changed", imported.notes)):
-        for reason, places in _by_reason(problems):
-            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-            print(f"{title}: {places[0]}{more}: {reason}")
+    show_problems("not imported", imported.lost)
+    show_problems("changed", imported.notes)
     print(
         f"{counts['tools']} tools in {out / 'tools.jsonl'}, {counts['lost']} not imported, "
         f"{counts['notes']} notes; every one in {out / 'problems.jsonl'}"
     )
-
-
-def _by_reason(problems: Iterable[Any]) -> list[tuple[str, list[str]]]:
-    """Problems that differ in their places alone, together, most frequent first."""
-    groups: dict[str, list[str]] = {}
-    for problem in problems:
-        reason = re.sub(r"^tool '[^']*': ", "", problem.reason[:300])
-        key = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*|[\d,.]+", "_", reason)
-        groups.setdefault(key, []).append(str(problem))
-    shown = sorted(groups.values(), key=len, reverse=True)
-    return [
-        (places[0].split(": ", 1)[-1], [p.split(": ", 1)[0] for p in places]) for places in shown
-    ]
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """Options that several commands share, and how tables are printed."""
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,18 @@ def table_console() -> Console:
     """Where tables go: as wide as the terminal; in a file or a pipe no column is cut."""
     bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if bounded else WIDE, highlight=False)
+
+
+def show_problems(title: str, problems: Iterable[Any]) -> None:
+    """What an import lost or changed: those that differ in their places alone in one line."""
+    groups: dict[str, list[Any]] = {}
+    for problem in problems:
+        reason = re.sub(r"^tool '[^']*': ", "", problem.reason[:300])
+        key = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*|[\d,.]+", "_", reason)
+        groups.setdefault(key, []).append(problem)
+    for alike in sorted(groups.values(), key=len, reverse=True):
+        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        print(f"{title}: {alike[0].place}{more}: {alike[0].reason}")
 
 
 def rate_cells(rate: Mapping[str, Any]) -> tuple[str, str, str]:

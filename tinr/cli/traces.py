@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from tinr.cli.options import AsJson, show_problems
 from tinr.records import BadInput, GateFailed
 
 app = typer.Typer(help="Import queries; build and check reasoning traces.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Catalogues = Annotated[
     list[str], typer.Option(help="Catalogue folder, or a shipped corpus; repeatable.")
 ]
@@ -25,22 +25,26 @@ def import_(
 ) -> None:
     """Bring queries with reference calls into one form: BFCL, ACEBench, API-Bank, chat logs, ...
 
+    What did not arrive is listed with its reason, in full beside OUT.
+
     Example: tinr traces import chats.json --catalogue tools/ --out tools/queries.jsonl
     """
     from tinr.catalogue import write_jsonl
     from tinr.catalogue.importing.queries import import_queries
+    from tinr.catalogue.importing.read import REPORT
     from tinr.files import not_over
 
-    not_over(out, sources)
+    lost = out.with_name(f"{out.stem}.{REPORT}")
+    for written in (out, lost):
+        not_over(written, sources)
     lines, problems = import_queries(sources, catalogue)
     write_jsonl(out, lines)
+    write_jsonl(lost, map(vars, problems))
     if as_json:
         print(json.dumps({"queries": len(lines), "problems": list(map(str, problems))}))
         return
-    for problem in problems[:20]:
-        print(f"not imported: {problem}")
-    more = f" (20 shown of {len(problems)})" if len(problems) > 20 else ""
-    print(f"{len(lines)} queries in {out}, {len(problems)} not imported{more}")
+    show_problems("not imported", problems)
+    print(f"{len(lines)} queries in {out}, {len(problems)} not imported; every one in {lost}")
 
 
 @app.command()

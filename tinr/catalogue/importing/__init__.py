@@ -60,6 +60,8 @@ def _items(
 ) -> Iterator[Item]:
     for source in sources:
         if str(source).endswith(".py"):
+            if format != "auto":
+                raise BadInput(f"--format {format}: {source} is Python; give it with auto alone")
             yield from (one for path in _python(source) for one in read_python(path))
             continue
         for path in files_of(source):

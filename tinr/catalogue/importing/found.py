@@ -30,9 +30,13 @@ class Problem:
     reason: str
     kind: str = "lost"
 
+    @property
+    def place(self) -> str:
+        """The file and the pointer into it."""
+        return f"{self.file}#{self.pointer}" if self.pointer else self.file
+
     def __str__(self) -> str:
-        place = f"{self.file}#{self.pointer}" if self.pointer else self.file
-        return f"{place}: {self.reason}"
+        return f"{self.place}: {self.reason}"
 
 
 Item = Found | Problem

@@ -24,7 +24,7 @@ MOST_VALUES = 5_000_000  # values in one YAML document, an alias counted each ti
 MOST_MERGED = 100_000  # keys of one YAML mapping, merged ones included
 DEEPEST = 200  # levels of nesting
 LOOKED_AT = 20  # lines, to tell JSON Lines from a broken JSON file
-REPORT = "problems.jsonl"  # what an import writes beside a catalogue
+REPORT = "problems.jsonl"  # the end of what an import writes beside what arrived
 SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 
 
@@ -45,7 +45,9 @@ def files_of(source: str | Path) -> list[Path]:
     if not path.is_dir():
         raise BadInput(f"{path}: no such file or folder; check the path")
     found = sorted(
-        p for p in path.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES and p.name != REPORT
+        p
+        for p in path.rglob("*")
+        if p.is_file() and _suffix(p) in SUFFIXES and not p.name.endswith(REPORT)
     )
     if not found:
         raise BadInput(f"{path}: no {', '.join(SUFFIXES)} file in it; give a file")
