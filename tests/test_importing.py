@@ -110,6 +110,20 @@ def test_each_format_gives_the_same_tool(value):
         ("Boolean", {"type": "boolean"}),
         ("any", {}),
         ("Literal['a', 'b']", {"enum": ["a", "b"]}),
+        (
+            "typing.Literal['a, b', 'this or that', None], optional",
+            {"enum": ["a, b", "this or that", None]},
+        ),
+        ("Literal[Color.RED, 2]", {"enum": ["Color.RED", 2]}),
+        (
+            "Literal['a'] or dict[str, int]",
+            {
+                "anyOf": [
+                    {"enum": ["a"]},
+                    {"type": "object", "additionalProperties": {"type": "integer"}},
+                ]
+            },
+        ),
         ("frobnicate", None),
     ],
 )

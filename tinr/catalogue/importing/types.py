@@ -47,6 +47,9 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     if re.fullmatch(r"\[.*\]", text):  # "['string', 'null']": any of these
         return _either([from_words(part, depth + 1) for part in _parts(text[1:-1])])
     text = re.sub(r"(?i),?\s*\boptional\b\s*$|^optional\s+|\(optional\)", "", text).strip()
+    found = re.fullmatch(r"(?i)(?:typing\.)?literal\s*\[(.*)\]", text, re.DOTALL)
+    if found and (values := _literals(found[1])):
+        return {"enum": values}
     if text.endswith("[]"):
         return {"type": "array", "items": from_words(text[:-2], depth + 1) or {}}
     if len(_parts(text, "|")) > 1:
@@ -58,8 +61,8 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     if head in ("optional", "union") and inner:
         options = [from_words(part, depth + 1) for part in _parts(inner)]
         return _either([*options, {"type": "null"}] if head == "optional" else options)
-    if head == "literal" and inner:
-        return {"enum": [_literal(part) for part in _parts(inner)]}
+    if head == "literal" and inner:  # with names among them
+        return {"enum": [(_literals(part) or [part])[0] for part in _parts(inner)]}
     if head in ("annotated", "final", "required", "notrequired"):
         return from_words(_parts(inner)[0], depth + 1) if _parts(inner) else None
     word = re.sub(r"[^a-z0-9]", "", head.split(".")[-1])
@@ -82,11 +85,12 @@ def is_optional(text: Any) -> bool:
     return isinstance(text, str) and bool(re.search(r"(?i)\boptional\b", text[:LONGEST_WORDS]))
 
 
-def _literal(text: str) -> Any:
+def _literals(text: str) -> list[Any] | None:
+    """Python's literals with commas between them; None where something else is among them."""
     try:
-        return ast.literal_eval(text)
+        return list(ast.literal_eval(f"[{text}]"))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text.strip("\"' ")
+        return None
 
 
 def _parts(text: str, at: str = ",") -> list[str]:
