@@ -42,6 +42,7 @@ LEVELS = (
         "traces",
         "thoughts",
         "retrieval",
+        "endpoint",
         "teacher",
         "base",
         "choices",

@@ -1,4 +1,4 @@
-"""Thoughts from a teacher: any OpenAI-compatible endpoint, asked through the `openai` package.
+"""Thoughts from a teacher: a model that an endpoint serves.
 
 For each query several candidates are asked for, with the gold tools hidden among retrieved
 ones; those that `thoughts.judge` lets pass are kept. Every query's outcome is appended to a
@@ -8,20 +8,19 @@ journal as soon as it is there, so an interrupted run goes on where it stopped.
 import asyncio
 import hashlib
 import json
-import os
 import random
 import re
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from tinr.catalogue import Catalogue, describe, query_line, signature
+from tinr.config import Count
+from tinr.endpoint import Endpoint, EndpointConfig, Spent
 from tinr.records import BadInput, Call, Query, ToolDoc
 from tinr.retrieval import Bm25
 from tinr.thoughts import Candidate, Judged, judge
@@ -41,55 +40,24 @@ Tools:
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
+class TeacherConfig(EndpointConfig):
     """Whom to ask, how much, and how fast."""
 
-    endpoint: str  # base URL, such as http://localhost:8000/v1
-    model: str
-    key: str = "OPENAI_API_KEY"  # the environment variable that holds the key
-    candidates: int = 4  # asked for each query
-    keep: int = 1  # passing candidates kept for each query
-    shown: int = 10  # tools in the prompt: the gold ones, the rest retrieved
-    in_flight: int = 8  # requests at once, at most
-    per_minute: int = 0  # requests begun in a minute, at most; 0: no limit
-    attempts: int = 5  # at one request, with growing pauses
-    pause: float = 1.0  # seconds before the second attempt; doubled each time
-    timeout: float = 120.0  # seconds for one request
-    temperature: float = 1.0
-    longest: int = 1024  # tokens of an answer
-    price_in: float = 0.0  # of a million prompt tokens, in your currency
-    price_out: float = 0.0  # of a million answer tokens
+    candidates: Count = 4  # asked for each query
+    keep: Count = 1  # passing candidates kept for each query
+    shown: Count = 10  # tools in the prompt: the gold ones, the rest retrieved
     seed: int = 0
-
-
-@dataclass
-class Spent:
-    """What a run cost so far."""
-
-    requests: int = 0
-    answered: int = 0  # of them, and queries that an earlier start had done with
-    failed: int = 0  # requests given up
-    retries: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def price(self, config: TeacherConfig) -> float:
-        """In the currency of the prices."""
-        return (self.tokens_in * config.price_in + self.tokens_out * config.price_out) / 1e6
 
 
 def build_traces(
     queries: Sequence[Query], catalogue: Catalogue, config: TeacherConfig, journal: Path
-) -> tuple[list[dict[str, Any]], Spent]:
-    """Trace lines of the queries that got a passing thought, and what was spent.
+) -> tuple[list[dict[str, Any]], Spent, Counter[str]]:
+    """Trace lines of the queries that got a passing thought, what was spent, why others got none.
 
-    `journal` keeps each query's outcome; a run with the same settings goes on from it.
-    Raises BadInput where the endpoint refuses the key or does not know the model.
+    `journal` keeps each query's outcome; a run with the same settings goes on from it, and its
+    queries count as answered. Raises BadInput where the endpoint refuses the key or does not
+    know the model.
     """
-    for name in ("candidates", "keep", "in_flight", "attempts", "shown"):
-        if getattr(config, name) < 1:
-            raise BadInput(f"{name}={getattr(config, name)}: give at least 1")
     marks = {query.id: _mark(config, query, catalogue) for query in queries}
     done = _read_journal(journal, marks)
     waiting = [query for query in queries if query.calls and query.id not in done]
@@ -99,13 +67,14 @@ def build_traces(
         asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
     by_id = {query.id: query for query in queries}
     lines = []
+    reasons: Counter[str] = Counter()
     for identifier, query in by_id.items():
         outcome = done.get(identifier, {})
-        spent.reasons.update(outcome.get("reasons", {}))
+        reasons.update(outcome.get("reasons", {}))
         for number, thought in enumerate(outcome.get("thoughts", ())):
             name = query.id if number == 0 else f"{query.id}#{number}"
             lines.append(query_line(query) | {"id": name, "thought": thought})
-    return lines, spent
+    return lines, spent, reasons
 
 
 def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
@@ -139,18 +108,16 @@ async def _ask_all(
     done: dict[str, dict[str, Any]],
     spent: Spent,
 ) -> None:
-    client = _client(config)
-    gate, pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
     retriever = Bm25(catalogue.tools)
-    bar = tqdm(total=len(queries), desc="teacher", unit="query", ncols=90)
-    with journal.open("a", encoding="utf-8") as out:
+    with (
+        journal.open("a", encoding="utf-8") as out,
+        tqdm(total=len(queries), desc="teacher", unit="query", ncols=90) as bar,
+    ):
         out.write("\n")  # whatever was cut off before stays a line of its own
 
-        async def one(query: Query) -> None:
+        async def one(query: Query, endpoint: Endpoint) -> None:
             messages = _messages(query, catalogue, retriever, config)
-            asked = [
-                _ask(client, messages, config, gate, pace, spent) for _ in range(config.candidates)
-            ]
+            asked = [endpoint.ask(messages) for _ in range(config.candidates)]
             answers = await asyncio.gather(*asked)
             row = {"mark": marks[query.id], **_outcome(answers, query, catalogue, config)}
             done[query.id] = row
@@ -161,147 +128,12 @@ async def _ask_all(
             bar.set_postfix_str(f"cost {spent.price(config):.2f}", refresh=False)
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with Endpoint(config, spent) as endpoint, asyncio.TaskGroup() as group:
                 for query in queries:
-                    group.create_task(one(query))
+                    group.create_task(one(query, endpoint))
         except BaseExceptionGroup as error:
             known = error.subgroup(BadInput)
             raise known.exceptions[0] if known else error.exceptions[0] from None
-        finally:
-            bar.close()
-            await client.close()
-
-
-def ask_each(
-    conversations: Sequence[list[dict[str, str]]], config: TeacherConfig, spent: Spent
-) -> list[str | None]:
-    """The answer to each conversation, None after its last attempt has failed.
-
-    BadInput where the endpoint refuses the key or does not know the model.
-    """
-
-    async def ask() -> list[str | None]:
-        client = _client(config)
-        gate, pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
-        asked = [
-            asyncio.ensure_future(_ask(client, messages, config, gate, pace, spent))
-            for messages in conversations
-        ]
-        try:
-            return await asyncio.gather(*asked)
-        finally:
-            for one in asked:  # where one was refused
-                one.cancel()
-            await client.close()
-
-    return asyncio.run(ask())
-
-
-def check_client() -> None:
-    """BadInput where the package that asks is missing."""
-    if find_spec("openai") is None:
-        raise BadInput("a teacher needs the openai package; pip install 'tinr[teacher]'")
-
-
-def _client(config: TeacherConfig) -> Any:
-    check_client()
-    from openai import AsyncOpenAI
-
-    # attempts are counted here, because a stream that is cut off must be asked for again too
-    return AsyncOpenAI(
-        base_url=config.endpoint,
-        api_key=os.environ.get(config.key, "none"),
-        timeout=config.timeout,
-        max_retries=0,
-    )
-
-
-class _Pace:
-    """At most so many beginnings a minute, evenly."""
-
-    def __init__(self, per_minute: int):
-        self.gap = 60 / per_minute if per_minute > 0 else 0.0
-        self.next = time.monotonic()
-
-    async def wait(self) -> None:
-        now = time.monotonic()
-        begin = max(now, self.next)
-        self.next = begin + self.gap
-        await asyncio.sleep(begin - now)
-
-
-async def _ask(
-    client: Any,
-    messages: list[dict[str, str]],
-    config: TeacherConfig,
-    gate: asyncio.Semaphore,
-    pace: _Pace,
-    spent: Spent,
-) -> str | None:
-    """One answer, streamed; None after the last attempt has failed."""
-    from openai import APIError, APIStatusError
-
-    async with gate:
-        for attempt in range(config.attempts):
-            await pace.wait()
-            spent.requests += 1
-            try:
-                answer = await asyncio.wait_for(
-                    _collect(_stream(client, messages, config, spent)), config.timeout
-                )
-                spent.answered += 1
-                return answer.encode("utf-8", "replace").decode()  # half a pair cannot be written
-            except APIStatusError as error:
-                if error.status_code in (400, 413, 422) and spent.answered:
-                    break  # this query is refused, others were not
-                if error.status_code in (400, 401, 403, 404, 413, 422):
-                    said = " ".join(str(error).split())[:160]
-                    raise BadInput(
-                        f"{config.endpoint}: the teacher refuses ({said}); check the endpoint, "
-                        f"--model and the key in ${config.key}"
-                    ) from error
-                hint = error.response.headers.get("retry-after", "")
-            except (APIError, OSError, ValueError, TypeError, AttributeError, TimeoutError, _Cut):
-                hint = ""
-            if attempt + 1 < config.attempts:
-                spent.retries += 1
-                told = float(hint) if hint.replace(".", "", 1).isdigit() else 0.0
-                grown = config.pause * 2**attempt * (1 + random.random() / 4)
-                await asyncio.sleep(min(max(told, grown), 60.0))
-        spent.failed += 1
-        return None
-
-
-class _Cut(Exception):
-    """A stream that ended before it said that it was done."""
-
-
-async def _stream(
-    client: Any, messages: list[dict[str, str]], config: TeacherConfig, spent: Spent
-) -> AsyncIterator[str]:
-    stream = await client.chat.completions.create(
-        model=config.model,
-        messages=messages,
-        temperature=config.temperature,
-        max_tokens=config.longest,
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    finished = False
-    async for chunk in stream:
-        if getattr(chunk, "usage", None):
-            spent.tokens_in += chunk.usage.prompt_tokens or 0
-            spent.tokens_out += chunk.usage.completion_tokens or 0
-        for choice in chunk.choices or ():
-            finished |= choice.finish_reason is not None
-            if choice.delta and choice.delta.content:
-                yield choice.delta.content
-    if not finished:
-        raise _Cut
-
-
-async def _collect(parts: AsyncIterator[str]) -> str:
-    return "".join([part async for part in parts])
 
 
 def _messages(

@@ -16,8 +16,9 @@ from typing import Any
 from tinr.calibration.faults import GRADES
 from tinr.calibration.judge import Verdict, is_malformed, judge
 from tinr.catalogue import Catalogue, describe
+from tinr.config import Count, Positive, Weight
+from tinr.endpoint import EndpointConfig, Spent, ask_each, check_client
 from tinr.records import BadInput, Call, Query, Reply
-from tinr.teacher import Spent, TeacherConfig, ask_each, check_client
 
 PROMPT = """You grade how an assistant called tools. You are given the conversation, the documents \
 of the tools, the reference calls, and the calls of the assistant. Weigh five things: the names of \
@@ -32,24 +33,17 @@ Answer with one JSON object and nothing else: {"reason": "one sentence", "grade"
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
+class JudgeConfig(EndpointConfig):
     """Whom to ask; off without an endpoint."""
 
-    endpoint: str = ""  # base URL, such as http://localhost:8000/v1
-    model: str = ""
-    key: str = "OPENAI_API_KEY"  # the environment variable that holds the key
-    in_flight: int = 8  # requests at once, at most
-    attempts: int = 3  # at one request, with growing pauses
-    pause: float = 1.0  # seconds before the second attempt; doubled each time
-    timeout: float = 60.0  # seconds for one request
-    longest: int = 256  # tokens of an answer
+    attempts: Count = 3  # at one request, with growing pauses
+    timeout: Positive = 60.0  # seconds for one request
+    temperature: Weight = 0.0
+    longest: Count = 256  # tokens of an answer
 
     def __post_init__(self) -> None:
         if bool(self.endpoint) != bool(self.model):
             raise BadInput("judge: an endpoint and a model belong together; give both or neither")
-        for name in ("in_flight", "attempts"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"judge.{name}={getattr(self, name)}: give at least 1")
 
 
 class ModelJudge:
@@ -58,11 +52,7 @@ class ModelJudge:
     def __init__(self, catalogue: Catalogue, config: JudgeConfig):
         check_client()
         self._catalogue = catalogue
-        self._config = TeacherConfig(
-            config.endpoint, config.model, config.key, in_flight=config.in_flight,
-            attempts=config.attempts, pause=config.pause, timeout=config.timeout,
-            temperature=0.0, longest=config.longest,
-        )  # fmt: skip
+        self._config = config
         self._known: dict[str, str] = {}  # what was asked -> its grade
         self._off = self._warned = False
         self._asked = self._unanswered = 0

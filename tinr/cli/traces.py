@@ -87,10 +87,10 @@ def build(
         settings = [f"endpoint={endpoint}", f"model={model}", *(setting or [])]
         config = load_config(teacher.TeacherConfig, None, settings)
         journal = out.with_name(out.name + ".journal")
-        lines, spent = teacher.build_traces(asked, known, config, journal)
+        lines, spent, reasons = teacher.build_traces(asked, known, config, journal)
         told: dict[str, Any] = {
             **vars(spent),
-            "reasons": dict(spent.reasons),
+            "reasons": dict(reasons),
             "price": round(spent.price(config), 4),
         }
         if spent.failed and not spent.answered and not lines:

@@ -1,0 +1,186 @@
+"""Chat completions from any OpenAI-compatible endpoint, through the `openai` package.
+
+Many requests at once, within a bound and a pace; what fails or is cut off is asked for again
+with growing pauses; what it took is counted.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from tinr.config import Count, Positive, Weight, Whole
+from tinr.records import BadInput
+
+Conversation = list[dict[str, str]]  # messages of a role and a content
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """Whom to ask, and how fast."""
+
+    endpoint: str = ""  # base URL, such as http://localhost:8000/v1
+    model: str = ""
+    key: str = "OPENAI_API_KEY"  # the environment variable that holds the key
+    in_flight: Count = 8  # requests at once, at most
+    per_minute: Whole = 0  # requests begun in a minute, at most; 0: no limit
+    attempts: Count = 5  # at one request, with growing pauses
+    pause: Positive = 1.0  # seconds before the second attempt; doubled each time
+    timeout: Positive = 120.0  # seconds for one request
+    temperature: Weight = 1.0
+    longest: Count = 1024  # tokens of an answer
+    price_in: Weight = 0.0  # of a million prompt tokens, in your currency
+    price_out: Weight = 0.0  # of a million answer tokens
+
+
+@dataclass
+class Spent:
+    """What the asking took so far."""
+
+    requests: int = 0
+    answered: int = 0
+    failed: int = 0  # requests given up
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def price(self, config: EndpointConfig) -> float:
+        """In the currency of the prices."""
+        return (self.tokens_in * config.price_in + self.tokens_out * config.price_out) / 1e6
+
+
+class Endpoint:
+    """An open connection, as `async with Endpoint(config, spent) as endpoint`.
+
+    BadInput where the `openai` package is missing.
+    """
+
+    def __init__(self, config: EndpointConfig, spent: Spent):
+        check_client()
+        from openai import AsyncOpenAI
+
+        self._config, self._spent = config, spent
+        self._gate, self._pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
+        # attempts are counted here, because a stream that is cut off must be asked for again too
+        self._client = AsyncOpenAI(
+            base_url=config.endpoint,
+            api_key=os.environ.get(config.key, "none"),
+            timeout=config.timeout,
+            max_retries=0,
+        )
+
+    async def __aenter__(self) -> "Endpoint":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self._client.close()
+
+    async def ask(self, messages: Conversation) -> str | None:
+        """One answer; None after the last attempt has failed.
+
+        BadInput where the endpoint refuses the key or does not know the model.
+        """
+        from openai import APIError, APIStatusError
+
+        config, spent = self._config, self._spent
+        async with self._gate:
+            for attempt in range(config.attempts):
+                await self._pace.wait()
+                spent.requests += 1
+                try:
+                    answer = await asyncio.wait_for(
+                        _collect(self._stream(messages)), config.timeout
+                    )
+                    spent.answered += 1
+                    return answer.encode("utf-8", "replace").decode()  # half a pair is no text
+                except APIStatusError as error:
+                    if error.status_code in (400, 413, 422) and spent.answered:
+                        break  # this query is refused, others were not
+                    if error.status_code in (400, 401, 403, 404, 413, 422):
+                        said = " ".join(str(error).split())[:160]
+                        raise BadInput(
+                            f"{config.endpoint}: the request is refused ({said}); check the "
+                            f"endpoint, the model and the key in ${config.key}"
+                        ) from error
+                    hint = error.response.headers.get("retry-after", "")
+                except (
+                    APIError, OSError, ValueError, TypeError, AttributeError, TimeoutError, _Cut,
+                ):  # fmt: skip
+                    hint = ""
+                if attempt + 1 < config.attempts:
+                    spent.retries += 1
+                    told = float(hint) if hint.replace(".", "", 1).isdigit() else 0.0
+                    grown = config.pause * 2**attempt * (1 + random.random() / 4)
+                    await asyncio.sleep(min(max(told, grown), 60.0))
+            spent.failed += 1
+            return None
+
+    async def _stream(self, messages: Conversation) -> AsyncIterator[str]:
+        stream = await self._client.chat.completions.create(
+            model=self._config.model,
+            messages=messages,  # type: ignore[arg-type]
+            temperature=self._config.temperature,
+            max_tokens=self._config.longest,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        finished = False
+        async for chunk in stream:
+            if getattr(chunk, "usage", None):
+                self._spent.tokens_in += chunk.usage.prompt_tokens or 0
+                self._spent.tokens_out += chunk.usage.completion_tokens or 0
+            for choice in chunk.choices or ():
+                finished |= choice.finish_reason is not None
+                if choice.delta and choice.delta.content:
+                    yield choice.delta.content
+        if not finished:
+            raise _Cut
+
+
+def ask_each(
+    conversations: Sequence[Conversation], config: EndpointConfig, spent: Spent
+) -> list[str | None]:
+    """The answer to each conversation; None and BadInput as of `Endpoint.ask`."""
+
+    async def ask() -> list[str | None]:
+        async with Endpoint(config, spent) as endpoint:
+            asked = [asyncio.ensure_future(endpoint.ask(messages)) for messages in conversations]
+            try:
+                return await asyncio.gather(*asked)
+            finally:
+                for one in asked:  # where one was refused
+                    one.cancel()
+
+    return asyncio.run(ask())
+
+
+def check_client() -> None:
+    """BadInput where the package that asks is missing."""
+    if find_spec("openai") is None:
+        raise BadInput("asking an endpoint needs the openai package; pip install 'tinr[teacher]'")
+
+
+class _Pace:
+    """At most so many beginnings a minute, evenly."""
+
+    def __init__(self, per_minute: int):
+        self.gap = 60 / per_minute if per_minute > 0 else 0.0
+        self.next = time.monotonic()
+
+    async def wait(self) -> None:
+        now = time.monotonic()
+        begin = max(now, self.next)
+        self.next = begin + self.gap
+        await asyncio.sleep(begin - now)
+
+
+class _Cut(Exception):
+    """A stream that ended before it said that it was done."""
+
+
+async def _collect(parts: AsyncIterator[str]) -> str:
+    return "".join([part async for part in parts])
