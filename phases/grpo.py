@@ -20,11 +20,12 @@ from tinr.executor import corpus_executor
 from tinr.packing import Example
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
-from tinr.records import Query
+from tinr.records import BadInput, Query
 from tinr.registry import Card
 from tinr.replay import endless, kept_examples, pseudo_queries
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
+from tinr.rollout import fitting_queries
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
 
@@ -51,6 +52,13 @@ class GrpoConfig(PhaseConfig):
     )  # shape of the replayed batches
     tolerance: Weight = 0.01  # largest fall of each recall since phase 1
 
+    def __post_init__(self) -> None:
+        if self.policy.vllm and self.trainable.what != "all":
+            raise BadInput(
+                f"policy.vllm: a server takes whole weights, and trainable.what="
+                f"{self.trainable.what} changes them beside it; leave one of the two out"
+            )
+
 
 def run(config: GrpoConfig) -> Card:
     """Reinforce a warmed-up checkpoint; returns the published card, or the one that is there."""
@@ -61,6 +69,8 @@ def run(config: GrpoConfig) -> Card:
     codec = Codec(tokenizer)
     queries, asked = draw_queries(config, stage)
     library = Library(stage.catalogue, config.prompt, config.seed)
+    modes, longest = config.policy.documents, config.policy.longest
+    asked = fitting_queries(model, codec, library, asked, modes, longest)
     with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
         arena = Arena(
             codec,

@@ -29,6 +29,7 @@ from tinr.replay import (
     aligned_examples,
     generic_examples,
     pseudo_queries,
+    teachable,
     tokens_in,
     trace_examples,
     unqueried_examples,
@@ -47,8 +48,7 @@ class SftConfig(PhaseConfig):
     parent: str = "align@latest"
     queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
     size: Count = 6000  # queries drawn from the shipped corpora
-    pseudo: Whole = 0  # traces of pseudo-queries worded from the document, for each tool that
-    # has no query here; for a model that was never aligned with any
+    pseudo: Whole = 0  # pseudo-queries for each tool without queries; for a model never aligned
     epochs: Whole = 1  # over the queries
     catalogue: tuple[str, ...] = ()  # only where the parent is a base; tools are then names
     documents: dict[DocumentsMode, float] = field(
@@ -115,7 +115,7 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
                 "more of the shipped tools; give queries=FILE of your own"
             )
         return queries
-    return read_queries(Path(source), stage.catalogue)
+    return teachable(read_queries(Path(source), stage.catalogue), source)
 
 
 def _epoch(

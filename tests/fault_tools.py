@@ -164,6 +164,11 @@ def base_in_memory() -> int:
     return sqlite3.connect(":memory:").execute("select 1").fetchone()[0]
 
 
+def run_sql(statement: str) -> list:
+    """Runs what a model wrote, on a database in memory."""
+    return sqlite3.connect(":memory:").execute(statement).fetchall()
+
+
 def connect(port: int) -> str:
     """Calls a server on this machine."""
     with socket.create_connection(("127.0.0.1", port), timeout=1) as wire:

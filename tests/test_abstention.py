@@ -3,9 +3,8 @@
 import pytest
 
 from tinr.abstention import _thought_of, auroc, false_calls
-from tinr.matching import SOME_CALL
 from tinr.metrics import outcome
-from tinr.records import Call, Query, Reply
+from tinr.records import SOME_CALL, Call, Query, Reply
 from tinr.rollout import Conversation
 from tinr.sampler import Row
 from tinr.tokens import Piece

@@ -4,6 +4,7 @@ import inspect
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -152,6 +153,18 @@ def test_what_reaches_outside_is_refused(
     shown = ask(executor, name, **arguments)
     assert shown.startswith('{"error": "PermissionError: a tool may not') and words in shown
     assert not list(tmp_path.iterdir()) and Path(HERE).exists()
+
+
+def test_sql_that_a_model_wrote_reaches_no_file(executor: BoundedExecutor, tmp_path: Path) -> None:
+    secret, new = tmp_path / "secret.db", tmp_path / "new.db"
+    base = sqlite3.connect(secret)
+    base.execute("create table t as select 'SECRET'")
+    base.commit()
+    assert ask(executor, "run_sql", statement="select 1") == "[[1]]"
+    for statement in (f"attach '{secret}' as a", f"attach '{new}' as a", f"vacuum into '{new}'"):
+        shown = ask(executor, "run_sql", statement=statement)
+        assert "OperationalError" in shown and "too many attached" in shown
+    assert not new.exists()
 
 
 def test_no_way_leads_out_of_the_folder_of_the_worker(executor: BoundedExecutor) -> None:

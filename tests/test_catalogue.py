@@ -227,6 +227,18 @@ def test_what_is_written_reads_back(rows: list[dict[str, str]]) -> None:
         assert [row for _, row in read_jsonl(path)] == rows
 
 
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_is_kept(tmp_path: Path) -> None:
+    """As scrapes that were cut have them; no tokenizer and no file takes half of one."""
+    path = tmp_path / "queries.jsonl"
+    path.write_text(
+        '{"id": 1, "query": "\\ud83d\\ude00 and \\ud83d", "calls": [], "answer": "\\uDE00"}\n'
+    )
+    (query,) = read_queries(path)
+    assert (query.text, query.answer) == ("\U0001f600 and \ufffd", "\ufffd")
+    write_jsonl(path, [query_line(query)])
+    assert read_queries(path) == [query]
+
+
 def test_other_line_ends_within_a_text_read_back(tmp_path: Path) -> None:
     """A line of a file ends at its line feed only, whatever else Unicode counts as an end."""
     rows = [{"query": f"one{end}two"} for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x1e")]

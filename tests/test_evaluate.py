@@ -49,7 +49,7 @@ def test_nothing_that_can_be_asked_or_scored_is_bad_input(asked):
         evaluate(model, codec, [], catalogue, executor, "none", longest=8)
 
 
-def test_of_tools_that_do_not_run_the_first_turn_is_asked_and_no_answer(catalogue):
+def test_of_tools_that_do_not_run_what_is_reached_is_asked_and_no_answer(catalogue):
     turns = (*AREA.turns, (Call("length_convert", {"length": 1}),))
     query = replace(AREA, turns=turns, answer="7", observations=("1",))
     left = reachable(query, Executor(catalogue, {}))
@@ -58,6 +58,8 @@ def test_of_tools_that_do_not_run_the_first_turn_is_asked_and_no_answer(catalogu
     assert reachable(query, Executor(catalogue, runs)) is query
     recorded = replace(query, observations=("1", "2"))
     assert reachable(recorded, Executor(catalogue, {})) is recorded
+    half = Executor(catalogue, {"circle_area": print})  # the second call is the one that ends it
+    assert reachable(query, half).turns == turns and reachable(query, half).answer is None
     long = replace(query, turns=AREA.turns * 5, observations=("1",) * 5)
     assert reachable(long, Executor(catalogue, {})).turns == AREA.turns, "no room for five turns"
 

@@ -11,7 +11,7 @@ import pytest
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.executor import Executor, corpus_executor
 from tinr.records import Call, ToolDoc
-from tinr.transcript import LONGEST, parse_text
+from tinr.transcript import LONGEST, cut, parse_text
 
 
 def tool(name: str, **properties: Any) -> ToolDoc:
@@ -110,6 +110,13 @@ def test_a_long_result_is_cut_and_still_json(executor: Executor) -> None:
     assert len(shown) <= LONGEST
     assert "oak oak" in shown
     json.loads(shown)
+
+
+@pytest.mark.parametrize("sign", ["\u4e2d", "\U0001f600", '"', "\x00"])
+def test_whatever_the_script_a_cut_result_is_short_readable_and_json(sign: str) -> None:
+    shown = cut(json.dumps([sign * 4000], ensure_ascii=False))
+    assert LONGEST / 8 < len(shown) <= LONGEST
+    assert json.dumps(sign, ensure_ascii=False)[1:-1] in json.loads(shown)["cut"]
 
 
 @pytest.mark.parametrize("name", ["echo", r"\ud800"])

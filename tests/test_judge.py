@@ -19,8 +19,8 @@ from tinr.calibration.judge import (
     near,
 )
 from tinr.catalogue import Catalogue
-from tinr.matching import NO_ARGUMENTS, SOME_CALL, lenient_calls
-from tinr.records import Call, Message, Query, Reply, ToolDoc
+from tinr.matching import lenient_calls
+from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Message, Query, Reply, ToolDoc
 from tinr.transcript import parse_text
 
 

@@ -8,15 +8,12 @@ from hypothesis import strategies as st
 
 from tinr.accepted import standard
 from tinr.matching import (
-    NO_ARGUMENTS,
-    SOME_CALL,
     identical,
     lenient_calls,
-    scorable,
     strict_calls,
 )
 from tinr.metrics import as_one
-from tinr.records import Call, Query, Reply, ToolDoc
+from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
 from tinr.source_text import Language, text_of, value_of
 
 
@@ -241,7 +238,7 @@ def test_a_query_that_any_call_answers() -> None:
 
 
 def test_a_reference_without_arguments_says_so() -> None:
-    assert scorable(asked(OSLO)) and not scorable(asked(OSLO, flags=(NO_ARGUMENTS,)))
+    assert asked(OSLO).states_arguments and not asked(OSLO, flags=(NO_ARGUMENTS,)).states_arguments
 
 
 def test_equivalent_tools_keep_the_document_of_the_reference() -> None:

@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from phases.grpo import GrpoConfig
+from tinr.config import TrainableConfig
 from tinr.executor import Executor
 from tinr.policy import Arena, PolicyConfig, make_trainer
 from tinr.records import BadInput, Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
-from tinr.rollout import Conversation
+from tinr.rollout import Conversation, fitting_queries
 from tinr.runlog import CONVERSATION
 from tinr.sampler import Row, generate
 from tinr.steps import Steps
@@ -302,3 +305,21 @@ def step_gradient(trainer) -> tuple[torch.Tensor, int]:
         trainer.accelerator.gradient_state._set_sync_gradients(number == passes - 1)
         trainer.compute_loss(trainer.model, given[number]).backward()
     return torch.cat([p.grad.flatten() for p in trainer.model.parameters()]), len(asked)
+
+
+def test_queries_that_do_not_fit_are_left_out_before_the_first_step(arena):
+    made, _ = arena
+    limit = 400
+    model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=limit))
+    long = replace(QUERIES[0], id="long", text="circle " * 400)
+    given = (model, made.codec, made.library)
+    with pytest.warns(UserWarning, match=f"1 of {len(QUERIES) + 1} queries are left out: 'long'"):
+        kept = fitting_queries(*given, [*QUERIES, long], ("none",), 48)
+    assert kept == list(QUERIES)
+    with pytest.raises(BadInput, match=r"no query fits: .*policy\.longest"):
+        fitting_queries(*given, [long], ("none",), limit)
+
+
+def test_a_server_takes_whole_weights_alone():
+    with pytest.raises(BadInput, match="a server takes whole weights"):
+        GrpoConfig(policy=PolicyConfig(vllm="http://h:1"), trainable=TrainableConfig("lora"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from typer.testing import CliRunner
 
 from tests.preflight_parts import small
@@ -221,10 +221,29 @@ def test_a_context_that_is_too_short_is_refused(place, tmp_path, capsys):
 
 
 def test_a_conversation_beyond_the_context_is_refused(place, capsys):
+    """What is advised fits, and one token more does not: in preflight as in the run."""
     said = run(place, "grpo", "policy.longest=1024", "--flops", "1", code=1, capsys=capsys)
     change = re.search(r"policy.longest=(\d+)", said)
     assert change and 0 < int(change[1]) < 1024
     run(place, "grpo", change[0], "--flops", "1")
+    more = f"policy.longest={int(change[1]) + 1}"
+    run(place, "grpo", more, "--flops", "1", code=1, capsys=capsys)
+
+
+def test_a_reference_beside_the_policy_is_counted_whatever_moves(place):
+    words = ("grpo", "trainable.what=rows", "--json", "--flops", "1")
+    alone, beside = (
+        figures(run(place, *words, f"policy.beta={beta}"))["memory of a rank", "weights"]
+        for beta in (0, 0.1)
+    )
+    assert beside == 2 * alone
+
+
+@pytest.mark.parametrize("setting", ["policy.top_p=0.9", "policy.constrained=true"])
+def test_whole_logits_are_counted_where_less_than_the_vocabulary_is_sampled(place, setting):
+    found = figures(run(place, "grpo", setting, "policy.longest=100", "--json", "--flops", "1"))
+    tokens = len(AutoTokenizer.from_pretrained(place / "base")) + 3  # less than it grows to
+    assert found["memory of a rank", "logits"] > 32 * 32 * 100 * tokens  # rows, tokens, entries
 
 
 def test_a_full_disk_is_refused(place, monkeypatch, capsys):

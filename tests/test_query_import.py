@@ -1,6 +1,7 @@
 """Query sets of the usual forms, brought into one: names, turns, alternatives, histories."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.importing.queries import import_queries
 from tinr.cli.main import app
 from tinr.records import BadInput, Call, Message
+from tinr.replay import teachable
 from tinr.tokens import FRAMES
 from tinr.traces import render_trace
 from tinr.transcript import as_text
@@ -304,3 +306,14 @@ def test_every_query_that_did_not_arrive_is_told(tmp_path, tools, capsys):
     assert ["no_a" in one["reason"] for one in told] == [True, False, False] and len(told) == 3
     out.unlink()
     assert CliRunner().invoke(app, words, catch_exceptions=False).output == done.output
+
+
+def test_queries_without_arguments_are_not_trained_on(tmp_path, tools):
+    """An empty call is not what their references mean."""
+    rows = [{"query": "Time?", "relevant APIs": [["x", "get_time"]], "query_id": 3}]
+    bare, *_ = imported(tmp_path, tools, rows)
+    whole = replace(bare[0], flags=())
+    with pytest.warns(UserWarning, match="FILE: 1 of 2 queries say no arguments"):
+        assert teachable([*bare, whole], "FILE") == [whole]
+    with pytest.raises(BadInput, match="FILE: 1 of 1 queries"):
+        teachable(bare, "FILE")

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.records import Call, Query, Reply
+from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply
 from tinr.rewards import (
     RewardWeights,
     agrees,
@@ -312,6 +313,13 @@ def test_equality_of_json_values(given_value: object, expected: object, same: bo
         ("[1, 2]", "[1, 2, 3]", False),
         ("", "42", False),
         ("yes", "", False),
+        ("It is Paris, London, Rome or Berlin.", "Paris", False),
+        ("It is not Paris, it is London.", "Paris", False),
+        ("It isn't Paris.", "Paris", False),
+        ("It is not true.", "true", False),
+        ("It is 42 million.", "42", False),
+        ("It is 42 metres.", "42", True),
+        ("It is not far.", "not far", True),
     ],
 )
 def test_agreement_with_the_answer(response: str, answer: str, agree: bool) -> None:
@@ -323,6 +331,29 @@ def test_numbers_of_the_query_may_be_repeated_but_not_recited() -> None:
     assert agrees("The largest of 3, 9 and 5 is 9.", "9", query)
     assert not agrees("The largest of 3, 9 and 4 is 9.", "9", query)
     assert not agrees("3, 9, 5", "9", query)
+    assert not agrees("The largest of 3, 9 and 5 is 3.", "9", query)  # 3 once more than asked
+
+
+def test_a_reference_without_arguments_is_matched_by_names() -> None:
+    query = Query("q", "?", ((Call("find", {}), Call("send", {})),), flags=(NO_ARGUMENTS,))
+    right = Reply(named=("find", "send"), calls=(Call("find", {"x": 1}), Call("send", {"to": 2})))
+    assert tool_reward(right, query) == 1.0
+    assert score(right, query).why == ()
+    assert tool_reward(replace(right, calls=right.calls[:1]), query) < 1.0
+
+
+def test_where_any_call_will_do_calling_is_right_and_abstaining_wrong() -> None:
+    query = Query("q", "?", flags=(SOME_CALL,))
+    called = score(Reply(named=("find",), calls=(Call("find", {"x": 1}),)), query)
+    silent = score(Reply(response="no tool is needed"), query)
+    assert (called.format, called.tool, called.total) == (1.0, 1.0, 1.0)
+    assert (silent.format, silent.tool, silent.total) == (0.0, 0.0, 0.0)
+
+
+def test_a_call_that_cannot_be_read_is_not_abstaining() -> None:
+    query = Query("q", "thanks")
+    assert tool_reward(parse_text("<tool_call>{bad</tool_call>"), query) == 0.0
+    assert tool_reward(parse_text("<response>You are welcome.</response>"), query) == 1.0
 
 
 def test_saying_both_true_and_false_is_no_answer() -> None:

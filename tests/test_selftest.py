@@ -6,9 +6,8 @@ import pytest
 
 from tinr import selftest
 from tinr.catalogue import load_catalogue
-from tinr.matching import SOME_CALL
 from tinr.metrics import Outcome, outcome
-from tinr.records import Call, GateFailed, Query, Reply
+from tinr.records import SOME_CALL, Call, GateFailed, Query, Reply
 from tinr.selftest import reference_reply, self_test
 from tool_corpora import suites
 

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.records import BadInput, GateFailed
 from tinr.sampler import generate
-from tinr.served import PATIENCE, Served, connect
+from tinr.served import PATIENCE, PROBED, Served, connect
 
 STOPS = frozenset({5, 7, 9, 11})
 
@@ -86,6 +86,48 @@ def test_a_server_whose_weights_move_is_fine(model):
         served.check(PROMPTS[0])
         with torch.no_grad():
             fake.model.lm_head.weight.mul_(1.001)  # a step of the policy
+
+
+def test_what_a_model_is_certain_of_says_nothing(model):
+    """After sft the first tokens of a reply have log-probability 0, however the weights move."""
+    certain = copy.deepcopy(model)
+    with torch.no_grad():
+        certain.lm_head.weight.mul_(1000)
+    fake = Fake(certain)
+    served = Served(fake)
+    for _ in range(3 * PATIENCE):
+        served.check(PROMPTS[0])
+    assert fake.generate([PROMPTS[0][:2]], max_tokens=PROBED)["logprobs"][0] == [[0.0]] * PROBED
+
+
+def test_nothing_is_asked_for_beyond_the_room_of_a_row(model):
+    """A row that is long already is asked for less than others; every id stays the same."""
+    fake, settings = Fake(model), {"longest": 24, "pad": 0}
+    generate_one, asked = fake.generate, []
+
+    def bounded(prompts, **given):
+        asked.append((prompts, given["max_tokens"]))
+        return generate_one(prompts, **given)
+
+    fake.generate = bounded  # type: ignore[method-assign]
+    served = Served(fake)(model, PROMPTS, respond, STOPS, **settings)
+    local = generate(model, PROMPTS, respond, STOPS, **settings)
+    assert [r.ids for r in served] == [r.ids for r in local]
+    first = {tuple(prompt): len(prompt) for prompt in PROMPTS}
+    assert len(asked) > 1
+    for prompts, room in asked:
+        for prompt in prompts:
+            own = next(n for begin, n in first.items() if tuple(prompt[:n]) == begin)
+            assert len(prompt) - own + room <= 24
+
+
+def test_a_server_that_writes_nothing_ends_the_run(model):
+    class Silent(Fake):
+        def generate(self, prompts, **settings):
+            return {"completion_ids": [[] for _ in prompts], "logprobs": [[] for _ in prompts]}
+
+    with pytest.raises(GateFailed, match="wrote nothing"):
+        Served(Silent(model))(model, PROMPTS, respond, STOPS, longest=24, pad=0)
 
 
 def test_without_vllm_the_message_says_what_to_do():

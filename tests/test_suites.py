@@ -11,8 +11,8 @@ import pytest
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.evaluate import check_splits
 from tinr.executor import Executor
-from tinr.matching import NO_ARGUMENTS, SOME_CALL, lenient_calls, scorable, strict_calls
-from tinr.records import BadInput, ToolDoc
+from tinr.matching import lenient_calls, strict_calls
+from tinr.records import NO_ARGUMENTS, SOME_CALL, BadInput, ToolDoc
 from tinr.rollout import reachable
 from tinr.selftest import self_test
 from tinr.suites import HISTORY_CUT, NAMES, OTHER_REFERENCE, Suite, read_suite, same_names
@@ -83,7 +83,7 @@ def test_what_a_query_lacks_stands_in_its_flags(tmp_path: Path) -> None:
         "cut": (HISTORY_CUT,),
         "other": (OTHER_REFERENCE,),
     }
-    assert [q.id for q in suite.queries if not scorable(q)] == ["null"]
+    assert [q.id for q in suite.queries if not q.states_arguments] == ["null"]
 
 
 def test_the_whole_conversation_and_the_system_s_words_reach_the_model(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_every_query_of_a_named_set_is_there_or_left_out_with_a_reason(name: str
     assert len(suite.catalogue.tools) == len(suite.source_names) == tools
     assert (len(suite.queries), len(suite.left_out)) == (queries, left_out)
     assert all("has no document" in reason for _, reason in suite.left_out)
-    assert sum(not scorable(q) for q in suite.queries) == unscored
+    assert sum(not q.states_arguments for q in suite.queries) == unscored
     assert sum(not q.calls for q in suite.queries) == none
     assert len({q.group for q in suite.queries}) == groups
     for query in suite.queries:
@@ -290,7 +290,7 @@ def test_references_are_right_and_silence_is_wrong(name: str) -> None:
     documents, wrong = suite.catalogue.by_name, set()
     for query in suite.queries:
         if not query.calls:
-            assert lenient_calls((), query, documents) == (SOME_CALL not in query.flags)
+            assert lenient_calls((), query, documents) == (not query.any_call)
             continue
         assert strict_calls(query.calls, query) and not strict_calls((), query)
         assert not lenient_calls((), query, documents)

@@ -247,3 +247,8 @@ def test_a_vocabulary_with_tool_tokens_never_reads_a_spelling_as_one(codec: Code
     assert codec.decode(ids) == [Piece("<<circle_area>>")]
     with pytest.raises(BadInput):
         codec.encode([Piece("<<nosuch>>", token=True)])
+
+
+def test_half_a_surrogate_pair_of_a_tools_result_has_ids(codec):
+    """A worker passes what a tool returned as it is."""
+    assert codec.encode_plain("a \ud83d b") == codec.encode_plain("a \ufffd b")

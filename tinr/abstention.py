@@ -11,7 +11,6 @@ import numpy as np
 from scipy.stats import rankdata
 from transformers import PreTrainedModel
 
-from tinr.matching import expects_call
 from tinr.metrics import Rate, calls_tools, rate
 from tinr.rollout import Conversation
 from tinr.sampler import next_logits
@@ -71,7 +70,7 @@ def false_calls(done: Sequence[Conversation]) -> dict[str, Rate]:
     """Kind of query that needs no call -> share of replies that name or call a tool."""
     groups: dict[str, list[bool]] = {}
     for one in done:
-        if not expects_call(one.query):
+        if not one.query.expects_call:
             kind = KINDS.get(one.query.kind, one.query.kind or "no_tool")
             groups.setdefault(f"false_call_{kind}", []).append(calls_tools(one.reply))
     return {name: rate(hits) for name, hits in sorted(groups.items())}

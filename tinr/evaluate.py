@@ -14,7 +14,6 @@ from tinr.catalogue import Catalogue, query_line, read_queries, write_jsonl
 from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.files import write_text
-from tinr.matching import expects_call
 from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
 from tinr.records import BadInput, DocumentsMode, Query, Reply
 from tinr.retrieval import DocumentsConfig, Library, all_shown
@@ -211,10 +210,10 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
         for split in rates:
             rates[split]["documents_found"] = rate(_found(evaluated, split))
     scored = [one for one, _ in evaluated.scored()]
-    if not all(map(expects_call, (one.query for one in scored))):
+    if not all(one.query.expects_call for one in scored):
         silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
         pairs = [
-            (expects_call(one.query), evidence)
+            (one.query.expects_call, evidence)
             for one, evidence in zip(evaluated.done, evaluated.evidence, strict=True)
             if evidence is not None and one.query.id not in evaluated.unscorable
         ]
@@ -238,7 +237,7 @@ def _found(evaluated: Evaluated, split: str) -> list[bool]:
 
 def split_of(query: Query) -> str:
     """The group of the tables that a query belongs to."""
-    return query.group or query.split or ("all" if expects_call(query) else "no_tool")
+    return query.group or query.split or ("all" if query.expects_call else "no_tool")
 
 
 def costs(evaluated: Evaluated) -> dict[str, float]:

@@ -1,9 +1,12 @@
 """Writing files whole or not at all."""
 
 import errno
+import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tinr.records import BadInput
 
@@ -22,6 +25,15 @@ def not_over(out: Path, sources: Iterable[str | Path]) -> None:
     """BadInput where what is to be written is one of the files that are read."""
     if out.exists() and out.resolve() in {Path(one).resolve() for one in sources}:
         raise BadInput(f"--out {out}: that is what is read; give another file")
+
+
+def without_halves(value: Any, source: str) -> Any:
+    """What was read of a JSON source, halves of surrogate pairs in its texts replaced: no file and
+    no tokenizer takes them."""
+    if not re.search(r"\\u[dD][89a-fA-F]", source):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:

@@ -11,6 +11,8 @@ import math
 import os
 import resource
 import signal
+import sqlite3
+import sqlite3.dbapi2
 import sys
 import tempfile
 import time
@@ -32,6 +34,19 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 READABLE = (os.devnull, "/usr/share/zoneinfo")  # beside the places that are given
 Roots = tuple[str, ...]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of Linux
+
+
+def keep_databases_apart() -> None:
+    """Before tools are loaded: a database takes in no other file (ATTACH, VACUUM INTO), which
+    sqlite would do without Python."""
+    connect = sqlite3.connect
+
+    def alone(*given: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*given, **named)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        return connection
+
+    sqlite3.connect = sqlite3.dbapi2.connect = alone
 
 
 def shut_in(readable: Sequence[str], memory: int, network: bool) -> None:

@@ -4,7 +4,7 @@ Strict is JSON-identical, in the reference's order. Lenient forgives what no too
 mind: the order of parallel calls, 3 for 3.0 where a number is asked for, case and
 punctuation of texts, and a default that is spelled out or left out. Where a query says
 what else is accepted (`Query.accept`), lenient is BFCL's own verdict. What a model wrote
-is never an error. Ask `scorable` first: a reference without arguments cannot be matched.
+is never an error. A reference without arguments (`Query.states_arguments`) cannot be matched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +17,10 @@ from tinr.accepted import accepts, kind_of, standard
 from tinr.records import Accepted, Call, Query, ToolDoc
 from tinr.source_text import language_of
 
-NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
-SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
-
-
-def scorable(query: Query) -> bool:
-    """Whether a reply's calls can be matched with this query's reference, not its names alone."""
-    return NO_ARGUMENTS not in query.flags
-
-
-def expects_call(query: Query) -> bool:
-    """Whether a reply without a call is wrong, whatever the reference says of which."""
-    return bool(query.calls) or SOME_CALL in query.flags
-
 
 def strict_calls(given: Sequence[Call], query: Query) -> bool:
     """JSON-identical to the reference, call by call in its order: 1 is not 1.0, true not 1."""
-    if SOME_CALL in query.flags:
+    if query.any_call:
         return bool(given)
     return len(given) == len(query.calls) and all(
         g.name == e.name and identical(dict(g.arguments), dict(e.arguments))
@@ -53,7 +40,7 @@ def lenient_calls(
     of equivalent tools; with it, neither side has to be renamed before (`metrics.as_one`
     would put the document of another tool of the group in the place of the query's).
     """
-    if SOME_CALL in query.flags:
+    if query.any_call:
         return bool(given)
     if len(given) != len(query.calls):
         return False

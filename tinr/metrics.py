@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 from scipy.stats import binomtest
 
-from tinr.matching import SOME_CALL, lenient_calls, scorable, strict_calls
+from tinr.matching import lenient_calls, strict_calls
 from tinr.records import Call, Query, Reply, ToolDoc
 from tinr.rewards import answer_reward, format_reward, matched_similarity, same_calls
 
@@ -68,11 +68,11 @@ def outcome(
     one. A query whose reference states no arguments has only its names judged; one that any
     call answers, only whether there was a call.
     """
-    if SOME_CALL in query.flags:
+    if query.any_call:
         called = bool(reply.calls)
         form = called and not reply.problems
         return Outcome(None, called, called, called, None, None, None, form, None)
-    stated = scorable(query)
+    stated = query.states_arguments
     lenient = lenient_calls(reply.calls, query, documents or {}, same) if stated else None
     reply, query = as_one(reply, query, same) if same else (reply, query)
     form = format_reward(reply, query)[0] == 1.0

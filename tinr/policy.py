@@ -137,6 +137,7 @@ class Arena:
         mode = self.config.documents[step % len(self.config.documents)]
         prompts_ids = make_prompts(self.codec, drawn, self.library.shown(drawn, mode))
         if isinstance(self.engine, Served):
+            trainer.accelerator.wait_for_everyone()  # the first rank alone puts the weights there
             self.engine.check(prompts_ids[0])
         # under ZeRO-3 the weights are whole for all turns at once: ranks take different numbers
         wrapped: Any = trainer.model_wrapped

@@ -59,6 +59,8 @@ class Mention:
     tool: str
 
 
+NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
+SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
 # Accepted values of each parameter of one call; "" among them: it may be left out.
 Accepted = Mapping[str, Sequence[Any]]
 
@@ -91,6 +93,21 @@ class Query:
     def calls(self) -> tuple[Call, ...]:
         """All reference calls in order."""
         return tuple(call for turn in self.turns for call in turn)
+
+    @property
+    def any_call(self) -> bool:
+        """Whether any call answers it: the reference does not say which."""
+        return SOME_CALL in self.flags
+
+    @property
+    def expects_call(self) -> bool:
+        """Whether a reply without a call is wrong, whatever the reference says of which."""
+        return bool(self.calls) or self.any_call
+
+    @property
+    def states_arguments(self) -> bool:
+        """Whether a reply's calls can be matched with the reference, not its names alone."""
+        return NO_ARGUMENTS not in self.flags
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 """
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from random import Random
 
+from tinr import ranks
 from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
 from tinr.config import TrainingConfig
@@ -80,6 +82,21 @@ def _silent(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
     """The tools that no query asks for, those worded from documents aside."""
     asked = {call.name for query in queries if query.kind != "pseudo" for call in query.calls}
     return set(catalogue.by_name) - asked
+
+
+def teachable(queries: Sequence[Query], source: str) -> list[Query]:
+    """The queries whose reference says which calls with which arguments are right.
+
+    The others are counted in a UserWarning; BadInput where none is left.
+    """
+    kept = [query for query in queries if query.states_arguments and not query.any_call]
+    left_out = len(queries) - len(kept)
+    said = f"{source}: {left_out} of {len(queries)} queries say no arguments, or not which call"
+    if not kept:
+        raise BadInput(f"{said}; give queries with whole reference calls")
+    if left_out and ranks.rank() == 0:
+        warnings.warn(f"{said}, and are left out", stacklevel=2)
+    return kept
 
 
 def trace_examples(

@@ -7,6 +7,7 @@ never tokenizers; training, evaluation and `tinr score` all come through `score`
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from scipy.optimize import linear_sum_assignment
 from tinr.records import Call, Query, Reply, Score
 
 OPPOSITE = {"true": "false", "false": "true"}
+OTHERWISE = {"or", "not", "nor", "neither", "never", "cannot"}  # words beside no plain statement
+MAGNITUDES = "dozen|hundred|thousand|million|billion|trillion"  # words that change a number
 NAMES_SHARE = 0.25  # of the tool reward; the rest is for the calls
 
 
@@ -50,11 +53,11 @@ def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
     is needed.
     """
     problems = list(reply.problems)
-    if query.calls and not reply.calls:
+    if query.expects_call and not reply.calls:
         problems.append("no call, but one is expected")
-    if not query.calls and (reply.calls or reply.named):
+    if not query.expects_call and (reply.calls or reply.named):
         problems.append("a call, but none is expected")
-    if reply.response is None and (reply.observed or not query.calls):
+    if reply.response is None and (reply.observed or not query.expects_call):
         problems.append("no <response>")
     return (0.0 if problems else 1.0), tuple(dict.fromkeys(problems))
 
@@ -64,18 +67,28 @@ def tool_reward(reply: Reply, query: Query) -> float:
 
     NAMES_SHARE of it is the Jaccard index of the named tools, the rest that of the calls
     under the best one-to-one matching, where two calls of one tool are as alike as the
-    Jaccard index of their arguments. Extra and repeated names and calls cost. Where no
-    call is expected: 1.0 for a reply without names and calls, else 0.0.
+    Jaccard index of their arguments. Extra and repeated names and calls cost. Where the
+    reference states no arguments, calls are as alike as their names; where any call will do,
+    1.0 for one, else 0.0; where none is expected, 1.0 for a reply that does not try one.
     Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the
     defects of its code mended.
     """
+    if query.any_call:
+        return float(bool(reply.calls))
     if not query.calls:
-        return 0.0 if reply.named or reply.calls else 1.0
+        return 0.0 if reply.named or reply.calls or reply.attempted else 1.0
     expected = {call.name for call in query.calls}
     names = _jaccard(len(expected & set(reply.named)), len(expected), len(reply.named))
-    alike = matched_similarity(reply.calls, query.calls)
+    alike = matched_similarity(*_comparable(reply, query))
     calls = _jaccard(alike, len(query.calls), len(reply.calls))
     return NAMES_SHARE * names + (1 - NAMES_SHARE) * calls
+
+
+def _comparable(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Call]]:
+    """The calls of both, as far as the reference states them."""
+    if query.states_arguments:
+        return reply.calls, query.calls
+    return [Call(c.name, {}) for c in reply.calls], [Call(c.name, {}) for c in query.calls]
 
 
 def matched_similarity(given: Sequence[Call], expected: Sequence[Call]) -> float:
@@ -123,7 +136,8 @@ def answer_reward(reply: Reply, query: Query) -> float | None:
     """1.0 when the response agrees with the reference answer, else 0.0; None without one.
 
     It agrees when the reference stands in it as whole words and the rest of the response
-    brings no number of its own: a response that lists many values agrees with nothing.
+    brings no number of its own, that is none more often than the query has it, and neither
+    denies nor offers a choice: a response that lists many values agrees with nothing.
     """
     if query.answer is None:
         return None
@@ -144,9 +158,11 @@ def agrees(response: str, answer: str, query: str = "") -> bool:
     if not found or len(rest) > 200 + 2 * len(expected):
         return False
     words = set(re.findall(r"[^\W\d_]+", rest))
-    if (_numbers(rest) and not words) or OPPOSITE.get(expected) in words:
+    if (_numbers(rest) and not words) or words & {OPPOSITE.get(expected), *OTHERWISE}:
         return False  # a list of candidates is no answer
-    return _numbers(rest) <= _numbers(_plain(query)) | _numbers(expected)
+    if re.search(r"n['\u2019]t\b", rest) or re.search(rf"{bounded} (?:{MAGNITUDES})\b", given):
+        return False
+    return _numbers(rest) <= _numbers(_plain(query)) + _numbers(expected)
 
 
 def _plain(text: str) -> str:
@@ -161,9 +177,9 @@ def _plain(text: str) -> str:
     return folded.rstrip(".!")
 
 
-def _numbers(text: str) -> set[float]:
+def _numbers(text: str) -> Counter[float]:
     found = (float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text))
-    return {number for number in found if math.isfinite(number)}
+    return Counter(number for number in found if math.isfinite(number))
 
 
 def _jaccard(shared: float, left: int, right: int) -> float:
@@ -178,7 +194,7 @@ def _tool_reasons(reply: Reply, query: Query, tool: float, answer: float | None)
         reasons += [f"named without need: {name}" for name in sorted(set(reply.named) - expected)]
         if len(reply.named) != len(set(reply.named)):
             reasons.append("a tool is named twice")
-        if not same_calls(reply.calls, query.calls):
+        if not same_calls(*_comparable(reply, query)):
             reasons.append("the calls differ from the reference")
     if answer == 0.0:
         reasons.append("the response does not agree with the answer")

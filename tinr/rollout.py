@@ -1,6 +1,7 @@
 """Conversations between a policy and an environment in which tools really run."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from tinr import ranks
 from tinr.catalogue import Catalogue
 from tinr.constraint import Grammars
 from tinr.executor import Executor, refusal
 from tinr.matching import alike
 from tinr.records import BadInput, Call, DocumentsMode, Query, Reply, ToolDoc
+from tinr.retrieval import Library
 from tinr.sampler import Row, generate
 from tinr.tokens import Codec, Piece
 from tinr.transcript import (
@@ -190,20 +193,16 @@ def recorded(query: Query) -> list[tuple[Call, str]]:
 def reachable(query: Query, executor: Executor) -> Query:
     """What of a query a conversation can reach: it ends at the first call of a tool without code.
 
-    Of a query with such a tool the first turn is left, and no answer, unless what its calls
-    returned is recorded and a conversation has room for them.
+    Of a query with such a tool the turns up to that call are left, and no answer, unless what
+    its calls returned is recorded and a conversation has room for them.
     """
     goes_on = recorded(query) and len(query.turns) <= MOST_TURNS
     if all(map(executor.runs, query.calls)) or goes_on:
         return query
-    count = len(query.turns[0])
-    return replace(
-        query,
-        turns=query.turns[:1],
-        answer=None,
-        accept=query.accept[:count],
-        observations=(),
-    )
+    last = next(n for n, turn in enumerate(query.turns) if not all(map(executor.runs, turn)))
+    turns = query.turns[: last + 1]
+    count = sum(map(len, turns))
+    return replace(query, turns=turns, answer=None, accept=query.accept[:count], observations=())
 
 
 def make_prompts(
@@ -223,11 +222,39 @@ def too_long(
     limit = getattr(model.config, "max_position_embeddings", None) or float("inf")
     return {
         number: f"a prompt of {len(prompt):,} tokens and a reply of up to {longest:,} do not fit "
-        f"the model's context of {limit:,}; carry fewer documents: --documents retrieved with a "
-        "smaller --top-k, or in_prompt with --candidates"
+        f"the model's context of {limit:,}; carry fewer documents (--top-k, --candidates; in "
+        "training prompt.top_k, prompt.candidates) or ask for shorter replies (policy.longest)"
         for number, prompt in enumerate(prompts)
         if len(prompt) + longest >= limit  # one more is read to ask for the evidence of calling
     }
+
+
+def fitting_queries(
+    model: PreTrainedModel,
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    modes: Sequence[DocumentsMode],
+    longest: int,
+) -> list[Query]:
+    """The queries whose prompts, in every documents mode, leave room for a reply in the context.
+
+    The others are counted in a UserWarning; BadInput where none is left.
+    """
+    beyond: dict[int, str] = {}
+    for mode in dict.fromkeys(modes):
+        prompts = make_prompts(codec, queries, library.shown(queries, mode))
+        beyond |= too_long(model, prompts, longest)
+    if queries and len(beyond) == len(queries):
+        raise BadInput(f"no query fits: {beyond[0]}")
+    if beyond and ranks.rank() == 0:
+        first = min(beyond)
+        warnings.warn(
+            f"{len(beyond)} of {len(queries)} queries are left out: {queries[first].id!r}: "
+            f"{beyond[first]}",
+            stacklevel=2,
+        )
+    return [query for number, query in enumerate(queries) if number not in beyond]
 
 
 def stop_ids(codec: Codec) -> frozenset[int]:

@@ -7,7 +7,6 @@ reported apart with the reason, and never counts as right.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tinr.matching import SOME_CALL
 from tinr.metrics import Outcome, outcome
 from tinr.records import Call, GateFailed, Query, Reply, ToolDoc
 from tinr.tokens import Piece
@@ -41,7 +40,7 @@ def self_test(queries: Sequence[Query], documents: Mapping[str, ToolDoc]) -> dic
 
 def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
     """The reference as a model would write it, read back as any reply is."""
-    if SOME_CALL in query.flags:
+    if query.any_call:
         any_tool = next((n for n in (*query.tools, *documents) if n in documents), None)
         turns = ((Call(any_tool, {}),),) if any_tool else ()
         query = replace(query, turns=turns)

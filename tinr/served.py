@@ -7,14 +7,16 @@ Untested with a real server: vLLM needs an accelerator. The tests put a local mo
 place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tinr.records import BadInput, GateFailed
 from tinr.sampler import Respond, Row
 
-PATIENCE = 3  # rollouts in a row that may give one probability to the last bit
+PATIENCE = 3  # rollouts in a row that may give the same probabilities to the last bit
+PROBED = 8  # tokens whose probabilities are asked for
+CERTAIN = -1e-3  # log-probability above which a trained model may stay whatever its weights do
 
 
 class Client(Protocol):
@@ -49,7 +51,7 @@ class Served:
 
     client: Client
     _asked: list[int] = field(default_factory=list)  # the prompt that is asked every time
-    _seen: list[float] = field(default_factory=list)  # how sure the server was, the last times
+    _seen: list[tuple[float, ...]] = field(default_factory=list)  # how sure it was, the last times
 
     def __call__(
         self,
@@ -69,37 +71,55 @@ class Served:
         rows = [Row() for _ in range(len(prompts) * group)]
         running = list(range(len(rows)))
         while running:
-            room = max(longest - len(rows[r].ids) for r in running)
-            given = self.client.generate(
-                prompts=[[*prompts[r // group], *rows[r].ids] for r in running],
-                n=1,
-                temperature=temperature,
-                max_tokens=room,
-                logprobs=0,
-                generation_kwargs={"stop_token_ids": sorted(stops)},
-            )
-            for r, ids, logprobs in zip(
-                running, given["completion_ids"], given["logprobs"], strict=True
-            ):
-                _take(rows[r], r, ids, [one[0] for one in logprobs], respond, stops, longest)
+            for near, room in _by_room(rows, running, longest):
+                given = self.client.generate(
+                    prompts=[[*prompts[r // group], *rows[r].ids] for r in near],
+                    n=1,
+                    temperature=temperature,
+                    max_tokens=room,
+                    logprobs=0,
+                    generation_kwargs={"stop_token_ids": sorted(stops)},
+                )
+                for r, ids, logprobs in zip(
+                    near, given["completion_ids"], given["logprobs"], strict=True
+                ):
+                    if not ids:
+                        raise GateFailed("policy.vllm: the server wrote nothing; look at its log")
+                    _take(rows[r], r, ids, [one[0] for one in logprobs], respond, stops, longest)
             running = [r for r in running if not rows[r].finished and len(rows[r].ids) < longest]
         return rows
 
     def check(self, prompt: Sequence[int]) -> None:
-        """Ask, once a rollout, how sure the server is of the token after the first such prompt.
+        """Ask, once a rollout, how sure the server is of what follows half of the first prompt.
 
         Raises GateFailed where that never changes: the policy's weights do not arrive there.
+        Half of it, because a trained model is certain of how a reply begins; what it is
+        certain of says nothing.
         """
-        self._asked = self._asked or list(prompt)
+        self._asked = self._asked or list(prompt[: len(prompt) // 2 + 1])
         given = self.client.generate(
-            prompts=[self._asked], n=1, temperature=0.0, max_tokens=1, logprobs=0
+            prompts=[self._asked], n=1, temperature=0.0, max_tokens=PROBED, logprobs=0
         )
-        self._seen = [*self._seen[-PATIENCE:], float(given["logprobs"][0][0][0])]
+        said = tuple(float(one[0]) for one in given["logprobs"][0])
+        if not any(logprob < CERTAIN for logprob in said):
+            return
+        self._seen = [*self._seen[-PATIENCE:], said]
         if len(self._seen) > PATIENCE and len(set(self._seen)) == 1:
             raise GateFailed(
-                f"policy.vllm: the server gave one token the same probability in {PATIENCE + 1} "
+                f"policy.vllm: the server gave the same probabilities in {PATIENCE + 1} "
                 "rollouts running: the policy's weights do not reach it; restart the server"
             )
+
+
+def _by_room(
+    rows: Sequence[Row], running: Sequence[int], longest: int
+) -> Iterator[tuple[list[int], int]]:
+    """Rows that are asked for together, and tokens that each of them has room for: at least half
+    of what it has, since rooms of one power of two go together."""
+    rooms = {r: longest - len(rows[r].ids) for r in running}
+    for power in sorted({room.bit_length() for room in rooms.values()}):
+        near = [r for r in running if rooms[r].bit_length() == power]
+        yield near, min(rooms[r] for r in near)
 
 
 def _take(
@@ -111,7 +131,7 @@ def _take(
         row.ids.append(token)
         row.mask.append(1)
         row.logprobs.append(logprob)
-    if not ids or row.ids[-1] not in stops:
+    if row.ids[-1] not in stops:
         return
     answer = respond(number, row.ids)
     if answer is None:

@@ -18,8 +18,7 @@ from typing import Any
 from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.importing.queries import import_queries
 from tinr.catalogue.load import Catalogue, document_from, file_of, query_from, read_jsonl
-from tinr.matching import NO_ARGUMENTS, SOME_CALL
-from tinr.records import BadInput, Query
+from tinr.records import NO_ARGUMENTS, SOME_CALL, BadInput, Query
 
 NAMES = ("bfcl", "tinr", "acebench", "apibank", "nestful", "toolalpaca", "metatool")
 CHAINED = ("toolalpaca",)  # sets whose calls follow one another though no line says so

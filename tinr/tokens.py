@@ -158,8 +158,12 @@ class Codec:
             ) from None
 
     def encode_plain(self, text: str) -> list[int]:
-        """Ids of text that stays text."""
-        return self.plain.encode(text, add_special_tokens=False).ids
+        """Ids of text that stays text; half a surrogate pair, as tools return it, is replaced."""
+        try:
+            return self.plain.encode(text, add_special_tokens=False).ids
+        except TypeError:
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return self.plain.encode(whole, add_special_tokens=False).ids
 
     def encode(self, pieces: Iterable[Piece]) -> tuple[list[int], list[int]]:
         """Ids and labels of a conversation: labels are the ids where `learn`, else IGNORE."""

@@ -100,9 +100,12 @@ def render_response(text: str) -> list[Piece]:
 
 
 def cut(text: str) -> str:
-    """What of an observation is shown: all of it, or its beginning where it is longer than
-    LONGEST characters."""
-    return text if len(text) <= LONGEST else json.dumps({"cut": text[: LONGEST // 2]})
+    """What of an observation is shown, at most LONGEST characters: all of it, or its beginning."""
+    kept, said = LONGEST // 2, text
+    while len(said) > LONGEST:
+        said = json.dumps({"cut": text[:kept]}, ensure_ascii=False)
+        kept //= 2
+    return said
 
 
 def render_observations(observations: Sequence[str]) -> list[Piece]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from tinr.guard import arm, disarm, shut_in
+from tinr.guard import arm, disarm, keep_databases_apart, shut_in
 
 HEAD = struct.Struct("!II")  # length of what follows, number of the call
 READY, RESULT, RAISED, TOO_LONG = b"y", b"r", b"e", b"o"  # the first byte of an answer
@@ -36,6 +36,7 @@ def main() -> None:
         return
     told = json.loads(first[1])
     try:
+        keep_databases_apart()
         functions = {name: _load(where) for name, where in told["functions"].items()}
         readable = [*told["readable"], *_homes(told["functions"].values())]
         shut_in(readable, told["memory"], told["network"])

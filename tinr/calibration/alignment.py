@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tinr.accepted import accepts
 from tinr.catalogue import Catalogue
-from tinr.matching import alike, scorable
+from tinr.matching import alike
 from tinr.records import Accepted, Call, Query, ToolDoc
 from tinr.source_text import language_of
 
@@ -170,7 +170,7 @@ def wanted_calls(query: Query, catalogue: Catalogue) -> list[Wanted]:
                 catalogue.by_name.get(call.name),
                 next(accept),
                 query.kind,
-                not scorable(query),
+                not query.states_arguments,
                 known,
             )
             for call in turn

@@ -24,7 +24,6 @@ from typing import Any, Literal, get_args
 from tinr.calibration.alignment import Alignment, Facing, Wanted, align
 from tinr.calibration.evidence import is_known
 from tinr.catalogue import Catalogue
-from tinr.matching import SOME_CALL
 from tinr.records import Query, Reply
 
 Grade = Literal["excellent", "acceptable", "fair", "poor"]
@@ -75,7 +74,7 @@ class Verdict:
 def judge(reply: Reply, query: Query, catalogue: Catalogue) -> Verdict:
     """The verdict on a finished reply; whatever a model wrote has one."""
     sound = not is_malformed(reply)
-    if SOME_CALL in query.flags:
+    if query.any_call:
         right = sound and bool(reply.calls)
     elif not query.calls:
         right = sound and not (reply.calls or reply.named)
@@ -190,7 +189,7 @@ def deficiency(reply: Reply, query: Query, catalogue: Catalogue) -> tuple[Defici
     is of its type, else hallucinated_value where none of its words and numbers stands before
     the call, else wrong_value. An extra parameter's value may be hallucinated as well.
     """
-    malformed, some = is_malformed(reply), SOME_CALL in query.flags
+    malformed, some = is_malformed(reply), query.any_call
     found: set[Deficiency] = {"malformed"} if malformed else set()
     tried = reply.calls or (reply.named and malformed)  # a call that cannot be read is one
     if (query.calls or some) and not tried:

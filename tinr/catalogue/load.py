@@ -12,7 +12,7 @@ from typing import Any
 
 import tool_corpora
 from tinr.catalogue.checks import check_document
-from tinr.files import write_text
+from tinr.files import without_halves, write_text
 from tinr.records import Accepted, BadInput, Call, Mention, Message, Query, ToolDoc
 
 
@@ -119,7 +119,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = without_halves(json.loads(line), line)
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", str(error))
             column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""

@@ -40,13 +40,15 @@ class Setup:
 class Pass:
     """One forward and backward pass: R rows of T positions, N of them with logits.
 
-    scored: positions whose log-probabilities TRL takes through its tiled head, without logits.
+    scored: positions whose log-probabilities TRL takes through its tiled head, without logits;
+    narrowed: positions whose log-probabilities are taken over less than the vocabulary.
     """
 
     rows: int
     width: int
     labelled: int
     scored: int = 0
+    narrowed: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,13 +193,14 @@ def tile_bytes(shape: Shape, setup: Setup, one: Pass) -> int:
 def pass_bytes(shape: Shape, setup: Setup, one: Pass) -> tuple[int, int]:
     """Activations and logits of one pass.
 
-    Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V.
+    Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V; eight float32
+    copies where they are narrowed (`support.score_over`; 7.9 were measured).
     """
     tokens = one.rows * one.width
     scores = not setup.accelerator and one.width <= LONGEST
     layer = layer_bytes(shape, setup, one.width, scores) * tokens
     ends = 12 * shape.hidden * tokens + 6 * shape.hidden * one.labelled
-    logits = 12 * one.labelled * shape.growth.rows
+    logits = (12 * one.labelled + 32 * one.narrowed) * shape.growth.rows
     if setup.checkpointing:  # each layer's input; one layer whole, when the logits are gone
         inputs = (2 if setup.half else 4) * shape.hidden * tokens
         return shape.layers * inputs + ends + max(0, layer - logits), logits

@@ -135,12 +135,14 @@ def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
     if limit is None:
         return
     if run.phase == "grpo":
-        longest, reply = max(work.lengths), run.config.policy.longest
-        room = limit - (longest - reply)
-        if room < reply:
+        shortest = min(work.lengths)
+        room = run.config.policy.longest - (shortest - work.allowed)
+        if shortest > work.allowed:
             change = (f"policy.longest={room}",) if room > 0 else ()
             yield Refusal(
-                f"a prompt and its reply take {longest:,} tokens of a context of {limit:,}", change
+                f"every prompt takes with its reply {shortest:,} tokens or more of a context of "
+                f"{limit:,}",
+                change,
             )
         return
     beyond = sum(limit < length <= work.allowed for length in work.lengths)
@@ -162,9 +164,10 @@ def _disk_refusal(disk: tuple[Line, ...], phase: str) -> Iterator[Refusal]:
 
 
 def _warnings(memory: Memory, work: Work, machine: Machine) -> Iterator[str]:
-    dropped = sum(length > work.allowed for length in work.lengths) if not work.generated else 0
+    dropped = sum(length > work.allowed for length in work.lengths)
     if dropped:
-        yield f"{dropped:,} of {len(work.lengths):,} examples are dropped: too long"
+        what = "prompts" if work.generated else "examples"
+        yield f"{dropped:,} of {len(work.lengths):,} {what} are dropped: too long"
     needed = on_device(memory, work, machine)
     if TIGHT * machine.memory < needed <= machine.memory:
         yield f"close: {needed / machine.memory:.0%} of the memory, which other tensors share"

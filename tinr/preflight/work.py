@@ -160,7 +160,9 @@ def _conversations(run: Opened, ranks: int) -> Work:
     assert run.stage is not None
     library = Library(run.catalogue, config.prompt, config.seed)
     queries, asked = grpo.draw_queries(config, run.stage)
-    prompts = _prompt_lengths(run.codec, library, asked, policy.documents)
+    all_prompts = _prompt_lengths(run.codec, library, asked, policy.documents)
+    context = run.shape.positions or max(all_prompts) + policy.longest + 1
+    prompts = [one for one in all_prompts if one + policy.longest < context] or all_prompts
     examples = grpo.epoch_examples(config, run.codec, library, queries, 0)
     size, drawn = policy.prompts * policy.group, round(policy.prompts * max(1, policy.oversample))
     drawn = min(drawn, len(asked))
@@ -172,8 +174,8 @@ def _conversations(run: Opened, ranks: int) -> Work:
     length = max(prompts) + policy.longest
     batches = -(-drawn * policy.group // rows)
     return Work(
-        lengths=[prompt + policy.longest for prompt in prompts],
-        allowed=run.shape.positions or length,
+        lengths=[prompt + policy.longest for prompt in all_prompts],
+        allowed=context - 1,
         epochs=1,
         steps=policy.steps,
         tokens=round(size * (mean(prompts) + policy.longest)),
@@ -203,7 +205,8 @@ def _policy_cuts(
 ) -> Iterator[Cut]:
     """Half the conversations in a pass and half the replayed tokens, as often as both allow.
 
-    The policy's head works in tiles; only the replayed batch has logits.
+    The policy's head works in tiles, unless what is sampled from is narrowed; the replayed batch
+    has logits.
     """
     rows, replay, overrides = min(config.policy.rows, size), config.replay, ()
     while True:
@@ -212,10 +215,13 @@ def _policy_cuts(
         beside = heaviest_only([(one,) for one in passes])
         if config.policy.replay_weight <= 0:
             beside = ((),)
-        policy = Pass(rows, length, 0, scored=rows * config.policy.longest)
+        written = rows * config.policy.longest
+        narrowed = config.policy.narrowed
+        policy = Pass(
+            rows, length, 0, scored=0 if narrowed else written, narrowed=written if narrowed else 0
+        )
         groups = tuple((policy, *one) for one in beside)
-        reference = config.policy.beta > 0 and config.trainable.what == "all"
-        load = Load(groups, rollout_rows, length + ROOM, reference)
+        load = Load(groups, rollout_rows, length + ROOM, reference=config.policy.beta > 0)
         yield Cut(load, size // rows, overrides, max(length, widest))
         smaller = rows // 2 if rows > 1 and size % (rows // 2) == 0 else rows
         if replay.batch_tokens // 2 >= widest:

@@ -18,7 +18,7 @@ from tinr.catalogue.importing.names import clean_name, content_hash
 from tinr.catalogue.importing.query_forms import Asked, Place, has, read_row
 from tinr.catalogue.importing.read import Data, files_of, read
 from tinr.catalogue.load import query_from, read_jsonl
-from tinr.records import BadInput
+from tinr.records import NO_ARGUMENTS, BadInput
 
 
 def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict], list[Problem]]:
@@ -127,7 +127,7 @@ class _Index:
             return Problem(asked.file, asked.pointer, f"query {asked.id!r} has no text of a user")
         flags = list(asked.flags)
         if any(call["arguments"] is None for call in asked.calls):
-            flags.append("no_reference_arguments")
+            flags.append(NO_ARGUMENTS)
         line: dict[str, Any] = {"id": asked.id, "query": asked.messages[-1]["content"]}
         if len(asked.messages) > 1:
             line["messages"] = list(asked.messages)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from tinr.catalogue.importing.found import Problem
+from tinr.files import without_halves
 from tinr.records import BadInput
 
 LARGEST_FILE = 512 * 2**20  # bytes, after decompression
@@ -92,6 +93,7 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
     twice: list[str] = []
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, twice))
+        value = without_halves(value, text)
         for key in dict.fromkeys(twice):
             yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
         yield Data(file, "", value)
@@ -107,7 +109,7 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
         return
     for number, line in lines:
         try:
-            yield Data(file, f"/{number}", json.loads(line))
+            yield Data(file, f"/{number}", without_halves(json.loads(line), line))
         except (ValueError, RecursionError) as error:
             yield Problem(file, f"/{number}", f"line {number} is not JSON: {_short(error)}")
 
