@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinr.compare import _bootstrap, _corrected, _permutation_p, cells, differences
+from tinr.compare import _corrected, _interval, _permutation_p, _variance, cells, differences
 
 METRIC = ["call_em"]
 
@@ -27,6 +27,8 @@ def test_equal_checkpoints_cannot_be_told_apart_and_the_words_say_what_could_be(
     found = differences({"a": [run(values)], "b": [run(values)]}, METRIC)[0]
     assert (found.difference, found.p) == (0.0, 1.0)
     assert "cannot be told apart" in found.words()
+    assert found.low < -0.01 < 0.01 < found.high, "100 queries alike do not exclude a point"
+    assert found.least > 0.02 and f"of {100 * found.least:.0f} points" in found.words()
 
 
 def test_several_seeds_are_averaged_by_query():
@@ -47,7 +49,7 @@ def test_a_difference_that_one_seed_makes_is_said_to_hold_for_these_runs_alone()
         {"a": [run([0.0] * 30)] * 3, "b": [run([v] * 30) for v in (1.0, 1.0, 0.0)]}, METRIC
     )[0]
     assert found.p < 0.001 and found.p_seeds == pytest.approx(0.1835, abs=1e-3)
-    assert (found.low, found.high) == (0.0, 1.0)  # of three seeds drawn anew
+    assert found.low < 0 and found.high == 1.0  # three seeds say little
     assert "of others it is not shown" in found.words()
 
 
@@ -69,8 +71,8 @@ def test_an_interval_over_seeds_is_wider_than_one_over_queries():
     """Three runs at 40, 50 and 60 % on 400 queries each: the seeds are most of the doubt."""
     rng = np.random.default_rng(0)
     table = (rng.random((3, 400)) < np.array([[0.4], [0.5], [0.6]])).astype(float)
-    low, high = _bootstrap(table)
-    alone, top = _bootstrap(table.mean(0)[None])
+    low, high = _interval(0.5, _variance(table), (0.0, 1.0))
+    alone, top = _interval(0.5, _variance(table.mean(0)[None]), (0.0, 1.0))
     assert high - low > 1.5 * (top - alone)
     assert low < 0.5 < high and alone < 0.5 < top
 
@@ -111,3 +113,44 @@ def test_an_interval_of_one_run_is_wilsons_even_where_all_are_alike():
     """0 of 3: a bootstrap would say 0 to 0; Wilson's upper end is z^2 / (n + z^2) = .56."""
     made = cells({"a": [run([0.0] * 3)]}, "seen", "call_em")["a"]
     assert (made.low, made.high) == (0.0, pytest.approx(3.8416 / 6.8416, abs=1e-3))
+
+
+def test_seeds_that_are_all_alike_are_no_proof():
+    """Two seeds that each gain 6 of 50: over queries beyond doubt, of others it says nothing."""
+    a, b = [run([0.0] * 50)] * 2, [run([1.0] * 6 + [0.0] * 44)] * 2
+    found = differences({"a": a, "b": b}, METRIC)[0]
+    assert found.by_seed == (0.12, 0.12) and found.p_seeds is None
+    assert "of others that says nothing" in found.words()
+    nothing = cells({"a": a}, "seen", "call_em")["a"]
+    assert nothing.low == 0.0 and nothing.high > 0.05
+
+
+def test_p_values_over_seeds_are_corrected_together():
+    rng = np.random.default_rng(0)
+
+    def runs(share: float) -> list[dict]:
+        values = [(rng.random((2, 90)) < share).astype(float) for _ in range(3)]
+        return [run(list(one)) | {"unseen": run(list(two))["seen"]} for one, two in values]
+
+    given = {"a": runs(0.3), "b": runs(0.6)}
+    alone = [differences({n: [{s: r[s]} for r in rs] for n, rs in given.items()}, METRIC)[0]
+             for s in ("seen", "unseen")]  # fmt: skip
+    both = differences(given, METRIC)
+    least = min(one.p_seeds or 1.0 for one in alone)
+    assert min(one.p_seeds or 1.0 for one in both) == pytest.approx(min(1.0, 2 * least))
+    assert {one.family for one in both} == {2}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "queries", "spread"), [(3, 400, 0.0), (3, 400, 0.06), (5, 99, 0.04)]
+)
+def test_an_interval_holds_the_truth_about_as_often_as_it_says(seeds, queries, spread):
+    """Runs that differ by seeds, queries and luck alone: 0 is within nine times of ten or more."""
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(300):
+        table = rng.normal(0, spread, (seeds, 1)) + rng.normal(0, 0.2, (1, queries))
+        table = table + rng.normal(0, 0.4, (seeds, queries))
+        low, high = _interval(float(table.mean()), _variance(table), (-1.0, 1.0))
+        held += low <= 0 <= high
+    assert 270 <= held < 300

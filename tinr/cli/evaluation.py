@@ -198,7 +198,12 @@ def compare_checkpoints(
     if len({one.name for one in contenders}) < max(2, len(contenders)):
         raise BadInput("compare: give two or more different checkpoints, REF or REF=MODE")
     suites = suite or ["in_domain", "out_of_domain"]
-    shelves = [Registry(folder) for folder in registry or [REGISTRY]]
+    folders = registry or [REGISTRY]
+    twice = next((one for n, one in enumerate(folders) if one.resolve() in
+                  {other.resolve() for other in folders[:n]}), None)  # fmt: skip
+    if twice is not None:
+        raise BadInput(f"--registry {twice}: given twice; one for each seed")
+    shelves = [Registry(folder) for folder in folders]
     for one in contenders:
         for shelf in shelves:
             open_catalogue(shelf, one.ref)  # a mistake is said before anything is measured
