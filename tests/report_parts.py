@@ -73,7 +73,7 @@ def summary_of(ids: Mapping[str, str], history: Mapping[str, Any]) -> dict[str, 
         phase: {"checkpoint": name, "seconds": 100.0 + n, "gate": gate if n else {}}
         for n, (phase, name) in enumerate(ids.items())
     }
-    probe = {"value": 0.71, "low": 0.645, "high": 0.766, "n": 200, "chance": 0.25}
+    probe = {"value": 0.71, "low": 0.645, "high": 0.766, "n": 200, "chance": 0.25, "blind": 0.64}
     tax = {"value": 2.31, "low": 2.2, "high": 2.42, "n": 400, "unit": "nats"}
     return {
         "phases": phases,

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tinr.cli.main import app, guarded
 from tinr.cli.options import WIDE, table_console
+from tinr.records import BadInput
 
 REFERENCES = [
     {"id": 1, "query": "Add 2 and 3", "answer": "5",
@@ -119,3 +120,22 @@ def test_a_table_in_a_file_is_wide_and_in_a_terminal_as_wide_as_that(monkeypatch
     assert table_console().width == WIDE
     monkeypatch.setenv("COLUMNS", "100")
     assert table_console().width == 100
+
+
+IGNORED = {
+    "--seeds": ["study", "in-tool", "--retention", "--seeds", "2"],
+    "--threshold": ["study", "in-tool", "--retention", "--threshold", "0.9"],
+    "seed=1": ["base", "--model", "nowhere", "seed=1"],
+    "--model": ["traces", "build", "--queries", "q", "--catalogue", "toolbox", "--model", "gpt"],
+    "--set": ["traces", "build", "--queries", "q", "--catalogue", "toolbox", "--set", "keep=2"],
+}
+
+
+@pytest.mark.parametrize("option", IGNORED)
+def test_an_option_without_a_meaning_is_refused_and_not_passed_over(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = {"id": "1", "query": "hello", "calls": []}
+    (tmp_path / "q").write_text(json.dumps(line) + "\n")
+    done = CliRunner().invoke(app, IGNORED[option])
+    assert isinstance(done.exception, BadInput) and option in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["q"]

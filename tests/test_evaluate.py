@@ -1,12 +1,13 @@
 """What an evaluation counts: everything that was to be asked, and nothing twice."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
-from tinr.contest import CALLS, _values
+from tinr.contest import CALLS, _kept, _values
 from tinr.evaluate import by_split, costs, evaluate, load_suite, read_equivalent
 from tinr.executor import Executor
 from tinr.records import BadInput, Call, Query
@@ -118,3 +119,22 @@ def test_runs_of_other_phases_stand_under_their_own_names():
     lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if "|" in line}
     assert table.splitlines()[0] == "| | align | sft | grpo |"
     assert "**20.0** (10.0, 30.0) | **20.0** (20.0, -) | **40.0** (-, 40.0)" in lines["name seen"]
+
+
+def test_what_could_not_be_asked_makes_no_false_call_and_no_right_one(asked):
+    model, codec, catalogue, executor = asked
+    short = Query("n1", "Hello.")
+    long = replace(short, id="n2", text="hello " * 60)
+    found = evaluate(model, codec, [short, long], catalogue, executor, "none", longest=8)
+    assert list(found.unasked) == ["n2"]
+    rates = by_split(found)["no_tool"]
+    assert rates["abstain_acc"].n == 2 and rates["false_call_no_tool"].n == 1
+
+
+@pytest.mark.parametrize("spoilt", ["", "{}\n", "no JSON\n"])
+def test_kept_values_that_are_not_of_these_queries_are_none(spoilt, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    path.write_text(spoilt)
+    assert list(_kept(path)) == [] == list(_kept(tmp_path / "none"))
+    path.write_text(json.dumps({"id": "q1", "split": "seen"}) + "\n" + spoilt)
+    assert [row["id"] for row in _kept(path)] == ["q1"]

@@ -19,6 +19,7 @@ def test_nothing_measured_is_no_figure() -> None:
     assert share([]) == Figure(None, None, None, 0)
     assert ratio([], []) == Figure(None, None, None, 0)
     assert ratio([1.0, 2.0], [0, 0]) == Figure(None, None, None, 0)
+    assert ratio([6.0], [3]) == Figure(2.0, None, None, 1), "one sequence says nothing of others"
 
 
 def test_a_ratio_weighs_sequences_by_their_length() -> None:

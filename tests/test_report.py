@@ -352,7 +352,7 @@ def test_json_holds_rates_as_shares_and_what_is_missing_as_null(tmp_path: Path) 
 
 def test_knowledge_stands_beside_chance_and_tax_in_its_unit(whole: Path) -> None:
     tables = tables_of(whole)
-    assert tables["knowledge"]["columns"] == ["align", "sft", "grpo", "chance"]
+    assert tables["knowledge"]["columns"] == ["align", "sft", "grpo", "chance", "blind"]
     (row,) = tables["knowledge"]["rows"]
     assert row["label"] == "which tool has parameter" and row["cells"][3]["value"] == 0.25
     (row,) = tables["tax"]["rows"]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,8 @@ def values_of(
     same = {name: group for suite in loaded for name, group in same_names(suite).items()}
     check_splits(queries, trained_tools(registry, card))
     path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue, same)}.jsonl"
-    if path is None or not path.is_file():
+    rows = list(_kept(path)) if path is not None else []
+    if sorted(row["id"] for row in rows) != sorted(query.id for query in queries):
         model, codec = open_model(folder)
         with corpus_executor(catalogue) as executor:
             done = evaluate(
@@ -117,12 +118,20 @@ def values_of(
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_jsonl(path, rows)
-    else:
-        rows = [row for _, row in read_jsonl(path)]
     wanted = {query.id for query in queries if not several or len(query.calls) > 1}
     if not wanted:
         raise BadInput(f"{', '.join(suites)}: no query expects several calls; leave the option out")
     return _values([row for row in rows if row["id"] in wanted])
+
+
+def _kept(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of an earlier time; what is none of them is left out, so that all are made anew."""
+    try:
+        for _, row in read_jsonl(path) if path.is_file() else ():
+            if isinstance(row.get("id"), str) and isinstance(row.get("split"), str):
+                yield row
+    except BadInput:
+        return
 
 
 def _mark(

@@ -200,7 +200,8 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
     """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
 
     The split no_tool (or abstention, where the suite has splits of its own) also has the false
-    calls by kind and the area under the ROC curve of the evidence of calling, over all queries.
+    calls by kind and the area under the ROC curve of the evidence of calling, both over the
+    queries that could be asked: a prompt that does not fit abstains from nothing.
     """
     groups: dict[str, list[Outcome]] = {}
     for one, judged in evaluated.scored():
@@ -218,7 +219,7 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
             if evidence is not None and one.query.id not in evaluated.unscorable
         ]
         silent["auroc"] = auroc([e for e, _ in pairs], [v for _, v in pairs])
-        silent |= false_calls(scored)
+        silent |= false_calls([one for one in scored if one.query.id not in evaluated.unasked])
     return {
         split: {name: rate for name, rate in found.items() if rate.n}
         for split, found in rates.items()

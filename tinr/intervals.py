@@ -44,7 +44,7 @@ def ratio(
 
     The interval is the percentile bootstrap over the sequences (Efron & Tibshirani 1993,
     chapter 13), 2,000 resamples: the positions of one sequence are not independent.
-    Sequences without a count take no part; none left: no figure.
+    Sequences without a count take no part; none left: no figure, one: no interval.
     """
     kept = [(s, c) for s, c in zip(sums, counts, strict=True) if c]
     if not kept:
@@ -59,6 +59,8 @@ def ratio(
     samples, value = totals[:, 0] / totals[:, 1], whole[0] / whole[1]
     if transform is not None:
         samples, value = transform(samples), transform(value)
+    if n < 2:
+        return Figure(float(value), None, None, n)
     low, high = np.quantile(samples, (0.025, 0.975))
     return Figure(float(value), float(min(low, value)), float(max(high, value)), n)
 

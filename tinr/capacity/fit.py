@@ -182,13 +182,17 @@ def _with(calibration: Calibration, **changes: Any) -> Calibration:
 
 
 def _enough(cells: Sequence[Cell], safe: float | None) -> float | None:
-    """The fewest exposures with which every cell of a safe load had the recall of SAFE."""
+    """The fewest exposures from which on the cells of a safe load, those of a number together, had
+    the recall of SAFE."""
     easy = [cell for cell in cells if safe is not None and cell.load <= safe]
-    for exposures in sorted({cell.exposures for cell in easy}):
+    enough = None
+    for exposures in sorted({cell.exposures for cell in easy}, reverse=True):
         here = [cell for cell in easy if cell.exposures == exposures]
-        if all(cell.recall(name) >= SAFE for cell in here for name in GATED):
-            return exposures
-    return None
+        asked = sum(cell.asked for cell in here)
+        if any(sum(getattr(cell, name) for cell in here) < SAFE * asked for name in GATED):
+            break
+        enough = exposures
+    return enough
 
 
 def _points(curve: Curve, grid: Sequence[float]) -> tuple[Point, ...]:

@@ -92,7 +92,7 @@ def _loads(calibration: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     enough = calibration["exposures"]
     practice = (
-        "no number of exposures was enough for every cell of a safe load" if enough is None
-        else f"{enough:g} exposures were enough for every cell of a safe load"
+        "no number of exposures was enough at a safe load" if enough is None
+        else f"{enough:g} exposures and more were enough at a safe load, its cells taken together"
     )  # fmt: skip
     return [f"- Loads, bits a parameter: {'; '.join(said)}.", f"- Practice: {practice}."]

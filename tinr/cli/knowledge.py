@@ -125,7 +125,7 @@ def _print(title: str, noun: str, rows: Mapping[str, tuple[dict[str, Any], bool]
         value, low, high, chance, blind = (
             _shown(row.get(key), is_share) for key in ("value", "low", "high", "chance", "blind")
         )
-        interval = f"{low} to {high}" if row["n"] else "-"
+        interval = f"{low} to {high}" if row["low"] is not None else "-"
         table.add_row(name, value, interval, str(row["n"]), chance, blind)
     table_console().print(table)
 

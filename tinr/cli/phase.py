@@ -98,6 +98,8 @@ def base(
     if bool(preset) == bool(model):
         raise BadInput("base: give either --preset tiny or --model FOLDER_OR_HUB_NAME")
     if model:
+        if overrides:
+            raise BadInput(f"base: {overrides[0]} has no meaning with --model; leave it out")
         show_card(import_base(model, Registry(registry)), as_json)
         return
     if preset != "tiny":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tinr.cli.options import AsJson, OtherBase, table_console
+from tinr.records import BadInput
 
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
 
@@ -76,10 +77,13 @@ def in_tool(
     preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/in_tool"),
     seeds: Annotated[int | None, typer.Option(help="Models a point; the preset's.")] = None,
-    threshold: Annotated[float, typer.Option(help="Recall that is enough.")] = 0.95,
+    threshold: Annotated[
+        float | None, typer.Option(help="Recall that is enough; default: 0.95.")
+    ] = None,
     dependence: Annotated[
-        float, typer.Option(help="How often a last name decides an attribute, 0 to 1.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="How often a last name decides an attribute, 0 to 1; default: 0."),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time of this run; the preset's. Run it again to go on.")
     ] = None,
@@ -94,6 +98,10 @@ def in_tool(
     Example: tinr study in-tool --retention --preset cpu --out runs/in_tool
     """
     if retention:
+        for name, value in (("seeds", seeds), ("threshold", threshold), ("dependence", dependence),
+                            ("minutes", minutes)):  # fmt: skip
+            if value is not None:
+                raise BadInput(f"--{name} has no meaning with --retention; leave it out")
         from tinr.intool.retention import run_retention
 
         rows = run_retention(preset, out)
@@ -101,7 +109,9 @@ def in_tool(
         return
     from tinr.intool.study import run_study
 
-    found = run_study(preset, out, seeds, threshold, dependence, minutes)
+    found = run_study(
+        preset, out, seeds, 0.95 if threshold is None else threshold, dependence or 0.0, minutes
+    )
     print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
     if as_json:
         print()

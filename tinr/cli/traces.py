@@ -81,6 +81,9 @@ def build(
     asked = read_queries(queries, known)
     if endpoint and thoughts:
         raise BadInput("--endpoint and --thoughts: give one of them")
+    if not endpoint and (model or setting):
+        given = "--model" if model else "--set"
+        raise BadInput(f"{given} is of a teacher; give its --endpoint, or leave it out")
     if endpoint:
         if not model:
             raise BadInput("--endpoint needs --model; say which model the teacher is")

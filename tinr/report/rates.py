@@ -68,11 +68,18 @@ def knowledge_tables(summary: Mapping[str, Any]) -> list[Table]:
         _by_phase(
             "knowledge",
             "Probes of knowledge",
-            "Percent; chance is what guessing reaches.",
+            "Percent; chance is what guessing reaches, blind what this model reached without being "
+            "told which tool it was about: no more than that shows nothing of the tool.",
             knowledge,
             PROBES,
         ),
-        _by_phase("tax", "What it cost other abilities", "", tax, {}),
+        _by_phase(
+            "tax",
+            "What it cost other abilities",
+            "Shares in percent; perplexity, and what has a unit, as it is.",
+            tax,
+            {},
+        ),
     )
     return [table for table in map(filled, tables) if table]
 
@@ -104,17 +111,21 @@ def _phase_table(
 def _by_phase(
     key: str, title: str, note: str, by_phase: Mapping[str, Any], words: Mapping[str, str]
 ) -> Table:
-    """A probe a row, a phase a column, and last what chance reaches, where that is given."""
+    """A probe a row, a phase a column, and last what chance and a blind model reach."""
     phases = phases_of({"phases": by_phase})
     names = dict.fromkeys(name for phase in phases for name in by_phase[phase] or {})
     rows = []
     for name in names:
         found = [at(by_phase, phase, name) for phase in phases]
-        chances = [at(one, "chance") for one in found]
-        chance = next((value for value in chances if value is not None), None)
-        guessed = None if chance is None else Rate(chance, 0, None, None)
-        rows.append(Row(words.get(name, name.replace("_", " ")), (*_measured(found), guessed)))
-    return Table(key, title, (*phases, "chance"), tuple(rows), "probe", note)
+        beside = (_beside(found, "chance"), _beside(found, "blind"))
+        rows.append(Row(words.get(name, name.replace("_", " ")), (*_measured(found), *beside)))
+    return Table(key, title, (*phases, "chance", "blind"), tuple(rows), "probe", note)
+
+
+def _beside(found: Sequence[Mapping[str, Any] | None], key: str) -> Rate | None:
+    """What is compared with, of the last phase that has it."""
+    given = [value for one in found if (value := at(one, key)) is not None]
+    return Rate(given[-1], 0, None, None) if given else None
 
 
 def _measured(found: Sequence[Mapping[str, Any] | None]) -> list[Cell]:

@@ -73,7 +73,7 @@ def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Evaluated]
         modes = [path.name.removeprefix("replies.").removesuffix(".jsonl") for path in paths]
         for mode in sorted(dict.fromkeys(modes), key=lambda mode: (mode != "none", mode)):
             files = [p for p, m in zip(paths, modes, strict=True) if m == mode]
-            rows = [judged(row) for path in files for row in _rows(path) if _scored(row)]
+            rows = [row for path in files for row in _rows(path)]
             found.append(Evaluated(phase, mode, tuple(rows)))
     return found
 
@@ -83,8 +83,8 @@ def _scored(row: Mapping[str, Any]) -> bool:
     return not row.get("unscorable")
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines of a replies file; BadInput at the first that is none."""
+def _rows(path: Path) -> Iterator[Judged]:
+    """The lines of a replies file that were scored; BadInput at the first that is none."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
@@ -94,10 +94,11 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
             continue
         try:
             row = json.loads(line)
-            _calls(row.get("calls"))
+            found = judged(row) if _scored(row) else None
         except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as error:
             raise BadInput(f"{path}:{number}: no reply ({error!r}); evaluate again") from error
-        yield row
+        if found is not None:
+            yield found
 
 
 def _calls(given: Any) -> tuple[Call, ...]:

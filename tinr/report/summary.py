@@ -26,7 +26,7 @@ SHAPE = {
     "phases": {"*": {"checkpoint": TEXT, "seconds": AMOUNT, "gate": {"*": SHARE}}},
     "eval": EVALUATION,
     "history": {"*": EVALUATION},
-    "knowledge": {"*": {"*": RATE | {"chance": SHARE}}},
+    "knowledge": {"*": {"*": RATE | {"chance": SHARE, "blind": SHARE}}},
     "tax": {"*": {"*": TAX}},
     "comparison": COMPARISON,
     "seconds": AMOUNT,
