@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from tinr.cli.main import app
 from tinr.records import BadInput
 from tinr.report import headline, phase_table, print_table, read_summary, write_report
+from tinr.report.lineage import of_other_runs, read_cards
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 
@@ -458,3 +460,20 @@ def test_tokens_are_the_cards_and_a_log_that_counted_none_is_missing(
     write_report(write_run(tmp_path, summary(), logs))
     rows = {row["label"]: row["cells"] for row in tables_of(tmp_path)["time"]["rows"]}
     assert rows["align"][1] == 400 and rows["grpo"][1] is None
+
+
+def test_the_log_of_another_run_is_no_curve_of_this_one(whole: Path, tmp_path: Path) -> None:
+    """A reused checkpoint writes no log; what stands there was written with another seed."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    cards = read_cards(run / "registry", read_summary(run / "summary.json"))
+    (card,) = [one for one in cards if one.phase == "grpo"]
+    path = run / "logs" / "grpo.config.json"
+    path.write_text(json.dumps({**card.config, "run": "elsewhere"}))
+    assert of_other_runs(run / "logs", cards) == set()
+    path.write_text(json.dumps({**card.config, "seed": 99}))
+    write_report(run)
+    page, before = ((one / "report.html").read_text() for one in (run, whole))
+    assert "the log of grpo, which is of another run" in words(page)
+    assert "plot-grpo" in before and "plot-grpo" not in page and "plot-sft" in page
+    assert "<h3>grpo</h3>" in before and "<h3>grpo</h3>" not in page  # conversations

@@ -25,6 +25,7 @@ from pydantic import (
 
 from tinr.records import BadInput
 
+MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
 Settings = TypeVar("Settings")
 Count = PositiveInt  # of what there must be some
 Whole = NonNegativeInt

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 import tinr
 from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
-from tinr.config import TrainableConfig, TrainingConfig, as_dict
+from tinr.config import MACHINE_KEYS, TrainableConfig, TrainingConfig, as_dict
 from tinr.files import write_text
 from tinr.metrics import Rate
 from tinr.model import load, to_accelerator
@@ -33,7 +33,6 @@ from tinr.trainer import Trained, deepspeed_file
 from tinr.training import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
-MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinr.config import MACHINE_KEYS
 from tinr.metrics import Rate
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
@@ -97,6 +98,26 @@ def _said(value: Any) -> str | None:
 
 def read_configs(logs: Path, cards: Sequence[Card]) -> dict[str, Mapping[str, Any]]:
     """Phase -> resolved configuration: of its card, else of `PHASE.config.json` in the logs."""
+    configs = _logged_configs(logs) | {card.phase: card.config for card in cards}
+    return {phase: configs[phase] for phase in in_order(configs)}
+
+
+def of_other_runs(logs: Path, cards: Sequence[Card]) -> set[str]:
+    """Phases whose logs were written by a run with other settings than the card's: a checkpoint
+    that is reused writes no log, and the one before stays."""
+    logged = _logged_configs(logs)
+
+    def what(config: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in config.items() if key not in MACHINE_KEYS}
+
+    return {
+        card.phase
+        for card in cards
+        if card.phase in logged and card.config and what(logged[card.phase]) != what(card.config)
+    }
+
+
+def _logged_configs(logs: Path) -> dict[str, Mapping[str, Any]]:
     configs: dict[str, Mapping[str, Any]] = {}
     for path in sorted(logs.glob("*.config.json")):
         try:
@@ -106,8 +127,7 @@ def read_configs(logs: Path, cards: Sequence[Card]) -> dict[str, Mapping[str, An
         if not isinstance(config, Mapping):
             raise BadInput(f"{path}: not an object; mend or move it")
         configs[path.name.removesuffix(".config.json")] = config
-    configs |= {card.phase: card.config for card in cards}
-    return {phase: configs[phase] for phase in in_order(configs)}
+    return configs
 
 
 def config_tables(

@@ -17,7 +17,14 @@ from tinr.report.errors import (
     kind_table,
     problem_table,
 )
-from tinr.report.lineage import config_tables, gate_tables, lineage_tables, read_cards, read_configs
+from tinr.report.lineage import (
+    config_tables,
+    gate_tables,
+    lineage_tables,
+    of_other_runs,
+    read_cards,
+    read_configs,
+)
 from tinr.report.measures import CALLED, NAMED, SILENT, headline
 from tinr.report.plots import SERIES, curve_plot, heat_plot, phase_plot
 from tinr.report.rates import (
@@ -31,7 +38,7 @@ from tinr.report.rates import (
     time_table,
 )
 from tinr.report.replies import Evaluated, read_evaluations
-from tinr.report.summary import at, phases_of, read_summary
+from tinr.report.summary import at, in_order, phases_of, read_summary
 from tinr.report.tables import Rate, Table, as_text
 
 FOLDED = ("gradient", "rate", "tokens")  # charts shown when asked for
@@ -87,8 +94,9 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
     defaults: phase -> its configuration with nothing set, to mark what differs.
     """
     summary = read_summary(run / "summary.json")
-    logs = read_logs(run / "logs")
     cards = read_cards(run / "registry", summary)
+    others = of_other_runs(run / "logs", cards)
+    logs = {phase: log for phase, log in read_logs(run / "logs").items() if phase not in others}
     names = {at(summary, "phases", phase, "checkpoint"): phase for phase in phases_of(summary)}
     evaluations = read_evaluations(run / "eval", {k: v for k, v in names.items() if k})
     sections = (
@@ -114,7 +122,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
             "conversations",
             "Sampled conversations",
             "What the policy wrote while it was trained, and what it earned, drawn at random.",
-            moments=tuple(read_conversations(run / "logs")),
+            moments=tuple(m for m in read_conversations(run / "logs") if m.phase not in others),
         ),
         _cost(summary, logs, cards, evaluations),
         Section(
@@ -135,7 +143,10 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         headline=headline(summary),
         facts={key: at(summary, key) for key in ("seconds", "peak_rss_gib", "seed", "versions")},
         sections=tuple(section for section in sections if section.filled),
-        missing=tuple(section.title for section in sections if not section.filled),
+        missing=(
+            *(section.title for section in sections if not section.filled),
+            *(f"the log of {phase}, which is of another run" for phase in in_order(others)),
+        ),
     )
 
 
