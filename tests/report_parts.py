@@ -74,12 +74,13 @@ def summary_of(ids: Mapping[str, str], history: Mapping[str, Any]) -> dict[str, 
         for n, (phase, name) in enumerate(ids.items())
     }
     probe = {"value": 0.71, "low": 0.645, "high": 0.766, "n": 200, "chance": 0.25, "blind": 0.64}
+    named = {"name_usual_among/unseen": probe | {"chance": 0.01, "blind": None}}
     tax = {"value": 2.31, "low": 2.2, "high": 2.42, "n": 400, "unit": "nats"}
     return {
         "phases": phases,
         "eval": history["grpo"],
         "history": history,
-        "knowledge": {phase: {"which_tool_has_parameter": probe} for phase in PHASES[1:]},
+        "knowledge": {phase: {"which_tool_has_parameter": probe} | named for phase in PHASES[1:]},
         "tax": {phase: {"loss on held-out text": tax} for phase in PHASES},
         "comparison": {"metric": "call_em", "before": "sft", "after": "grpo", "n": 72,
                        "gained": 12, "lost": 3, "p": 0.0352},

@@ -355,8 +355,10 @@ def test_json_holds_rates_as_shares_and_what_is_missing_as_null(tmp_path: Path) 
 def test_knowledge_stands_beside_chance_and_tax_in_its_unit(whole: Path) -> None:
     tables = tables_of(whole)
     assert tables["knowledge"]["columns"] == ["align", "sft", "grpo", "chance", "blind"]
-    (row,) = tables["knowledge"]["rows"]
+    row, named = tables["knowledge"]["rows"]
     assert row["label"] == "which tool has parameter" and row["cells"][3]["value"] == 0.25
+    assert row["cells"][4]["value"] == 0.64
+    assert named["label"] == "named at a usual request, only tools allowed: unseen tools"
     (row,) = tables["tax"]["rows"]
     assert row["cells"][0] == {"value": 2.31, "low": 2.2, "high": 2.42, "n": 400, "unit": "nats"}
     assert "2.31 nats 2.2\u20132.42" in words((whole / "report.html").read_text())

@@ -36,6 +36,13 @@ PROBES = {
     "document_to_token": "document to token",
     "token_to_document": "token to document",
     "token_to_schema": "token to schema",
+    "document_to_token_among": "document to token, only tools allowed",
+    "name_explicit": "named at an explicit request",
+    "name_explicit_among": "named at an explicit request, only tools allowed",
+    "name_usual": "named at a usual request",
+    "name_usual_among": "named at a usual request, only tools allowed",
+    "name_vague": "named at a vague request",
+    "name_vague_among": "named at a vague request, only tools allowed",
 }
 
 
@@ -118,8 +125,16 @@ def _by_phase(
     for name in names:
         found = [at(by_phase, phase, name) for phase in phases]
         beside = (_beside(found, "chance"), _beside(found, "blind"))
-        rows.append(Row(words.get(name, name.replace("_", " ")), (*_measured(found), *beside)))
+        rows.append(Row(_probe_word(name, words), (*_measured(found), *beside)))
     return Table(key, title, (*phases, "chance", "blind"), tuple(rows), "probe", note)
+
+
+def _probe_word(name: str, words: Mapping[str, str]) -> str:
+    """`name_usual/unseen` as "named at a usual request: unseen tools"."""
+    probe, _, split = name.partition("/")
+    if split not in SPLITS:
+        return words.get(name, name.replace("_", " "))
+    return f"{words.get(probe, probe.replace('_', ' '))}: {split_title(split).lower()}"
 
 
 def _beside(found: Sequence[Mapping[str, Any] | None], key: str) -> Rate | None:
