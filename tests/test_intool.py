@@ -387,7 +387,8 @@ def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
     assert read_cells(path) == [cell(), cell(seed=1)]
     whole = asdict(cell())
     for line in ("{", "3", json.dumps(whole | {"more": 1}), json.dumps(whole | {"form": "x"}),
-                 json.dumps(whole | {"seconds": "1"})):  # fmt: skip
+                 json.dumps(whole | {"seconds": "1"}), json.dumps(whole | {"asked": 0, "right": 0}),
+                 json.dumps(whole | {"right": 65})):  # fmt: skip
         path.write_text(json.dumps(whole) + "\n" + line + "\n")
         with pytest.raises(BadInput, match=r"cells.jsonl:2: not a cell"):
             read_cells(path)
@@ -422,6 +423,9 @@ def test_a_study_is_resumed_and_says_what_was_not_reached(tmp_path, monkeypatch)
     monkeypatch.setattr(study_module, "train_stack", refuse)
     again = run_study("tiny", tmp_path, threshold=0.5)
     assert again["curves"] == first["curves"]
+    assert again["seconds_trained"] == first["seconds_trained"] > 0
+    none = run_study("tiny", tmp_path, threshold=0.6, minutes=1e-9)
+    assert none["seconds_trained"] == 0, "cells of other settings are not this study's"
     with pytest.raises(AssertionError, match="again"):  # another threshold: other cells
         run_study("tiny", tmp_path, threshold=0.6)
 

@@ -43,3 +43,5 @@ def _check(row: Mapping[str, Any]) -> None:
     if row["form"] not in FORMS or not isinstance(row["reached"], bool):
         raise ValueError("form or reached has no such value")
     need_numbers(row, set(row) - {"form", "settings", "reached", "unseen_right"})
+    if not 0 <= row["right"] <= row["asked"] or not row["asked"]:
+        raise ValueError("nothing was asked, or more are right than were")

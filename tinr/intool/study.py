@@ -58,6 +58,11 @@ class Study:
                 for seed in range(self.preset.seeds):
                     yield form, plan, Town(facts, seed, self.dependence)
 
+    @property
+    def seconds(self) -> float:
+        """Of training, of all the cells that answer this study's questions."""
+        return sum(cell.seconds for asked in self.questions() for cell in self.own(*asked))
+
     def own(self, form: Form, plan: Plan, town: Town) -> list[Cell]:
         """The cells that answer one question, under this study's settings."""
         settings = self.settings(plan.budget(town.facts), town)
@@ -133,7 +138,7 @@ def run_study(
         "threads": torch.get_num_threads(),
         "complete": in_time,
         "seconds": round(time.monotonic() - began, 1),  # of this run
-        "seconds_trained": round(sum(cell.seconds for cell in study.cells.values()), 1),
+        "seconds_trained": round(study.seconds, 1),
         "recipe": asdict(study.recipe),
         "curves": {form: _curve(study, form) for form in study.preset.plans},
     }
