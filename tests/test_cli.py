@@ -139,3 +139,8 @@ def test_an_option_without_a_meaning_is_refused_and_not_passed_over(option, tmp_
     done = CliRunner().invoke(app, IGNORED[option])
     assert isinstance(done.exception, BadInput) and option in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["q"]
+
+
+def test_one_registry_is_not_taken_for_two_seeds(tmp_path, capsys):
+    twice = ("--registry", str(tmp_path), "--registry", f"{tmp_path}/.")
+    assert "given twice" in run("compare", "a", "b", *twice, code=2, capsys=capsys)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 from transformers import PreTrainedModel
 
-from tinr.metrics import Rate, calls_tools, rate
+from tinr.metrics import Rate, rate
 from tinr.rollout import Conversation
 from tinr.sampler import next_logits
 from tinr.tokens import Codec
@@ -72,5 +72,5 @@ def false_calls(done: Sequence[Conversation]) -> dict[str, Rate]:
     for one in done:
         if not one.query.expects_call:
             kind = KINDS.get(one.query.kind, one.query.kind or "no_tool")
-            groups.setdefault(f"false_call_{kind}", []).append(calls_tools(one.reply))
+            groups.setdefault(f"false_call_{kind}", []).append(one.reply.calls_tools)
     return {name: rate(hits) for name, hits in sorted(groups.items())}

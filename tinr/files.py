@@ -32,8 +32,12 @@ def without_halves(value: Any, source: str) -> Any:
     no tokenizer takes them."""
     if not re.search(r"\\u[dD][89a-fA-F]", source):
         return value
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return json.loads(whole_text(json.dumps(value, ensure_ascii=False)))
+
+
+def whole_text(text: str) -> str:
+    """The text with halves of surrogate pairs replaced, and pairs of them joined."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:

@@ -79,7 +79,7 @@ def outcome(
     answered = answer_reward(reply, query)
     answer = None if answered is None else answered == 1.0
     if not query.calls:
-        answers = bool(reply.response) and not calls_tools(reply)
+        answers = bool(reply.response) and not reply.calls_tools
         return Outcome(None, None, None, None, None, None, answer, form, abstain_acc=answers)
     given = sorted(call.name for call in reply.calls)
     expected = sorted(call.name for call in query.calls)
@@ -96,11 +96,6 @@ def outcome(
         format_ok=form,
         abstain_acc=None,
     )
-
-
-def calls_tools(reply: Reply) -> bool:
-    """Whether a reply names or calls tools, be it in a part that cannot be read."""
-    return bool(reply.calls or reply.named) or reply.attempted
 
 
 def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, Query]:

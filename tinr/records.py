@@ -128,6 +128,11 @@ class Reply:
     observed: bool = False
     attempted: bool = False
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether it names or calls tools, be it in a part that cannot be read."""
+        return bool(self.calls or self.named) or self.attempted
+
 
 @dataclass(frozen=True)
 class Score:

@@ -76,7 +76,7 @@ def tool_reward(reply: Reply, query: Query) -> float:
     if query.any_call:
         return float(bool(reply.calls))
     if not query.calls:
-        return 0.0 if reply.named or reply.calls or reply.attempted else 1.0
+        return 0.0 if reply.calls_tools else 1.0
     expected = {call.name for call in query.calls}
     names = _jaccard(len(expected & set(reply.named)), len(expected), len(reply.named))
     alike = matched_similarity(*_comparable(reply, query))

@@ -15,6 +15,7 @@ from functools import cached_property
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from tinr.files import whole_text
 from tinr.records import BadInput, Role
 
 TAGS = ("think", "tool_token", "tool_call", "obs", "response")
@@ -162,8 +163,7 @@ class Codec:
         try:
             return self.plain.encode(text, add_special_tokens=False).ids
         except TypeError:
-            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return self.plain.encode(whole, add_special_tokens=False).ids
+            return self.plain.encode(whole_text(text), add_special_tokens=False).ids
 
     def encode(self, pieces: Iterable[Piece]) -> tuple[list[int], list[int]]:
         """Ids and labels of a conversation: labels are the ids where `learn`, else IGNORE."""

@@ -199,10 +199,8 @@ def compare_checkpoints(
         raise BadInput("compare: give two or more different checkpoints, REF or REF=MODE")
     suites = suite or ["in_domain", "out_of_domain"]
     folders = registry or [REGISTRY]
-    twice = next((one for n, one in enumerate(folders) if one.resolve() in
-                  {other.resolve() for other in folders[:n]}), None)  # fmt: skip
-    if twice is not None:
-        raise BadInput(f"--registry {twice}: given twice; one for each seed")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise BadInput(f"--registry {folders[0]} ...: one is given twice; give one for each seed")
     shelves = [Registry(folder) for folder in folders]
     for one in contenders:
         for shelf in shelves:

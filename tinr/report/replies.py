@@ -73,8 +73,8 @@ def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Evaluated]
         modes = [path.name.removeprefix("replies.").removesuffix(".jsonl") for path in paths]
         for mode in sorted(dict.fromkeys(modes), key=lambda mode: (mode != "none", mode)):
             files = [p for p, m in zip(paths, modes, strict=True) if m == mode]
-            rows = [row for path in files for row in _rows(path)]
-            found.append(Evaluated(phase, mode, tuple(rows)))
+            rows = tuple(row for path in files for row in _rows(path))
+            found.append(Evaluated(phase, mode, rows))
     return found
 
 
