@@ -3,7 +3,7 @@
 # has one: JSON in OUT (default runs/bench), one file each, and plots. REGISTRY has the policy of the
 # rollouts and of the search; REAL names folders of real tools (tools.jsonl in each) and is optional;
 # of REPEATS runs the median counts (default 3). Let nothing else run beside it; with one run of each
-# it takes about half an hour on two cores.
+# it takes about twenty minutes on two cores.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 out=${OUT:-runs/bench}
