@@ -86,6 +86,15 @@ def test_each_format_gives_the_same_tool(value):
     assert schema["required"] == ["city"]
 
 
+def test_a_page_of_a_list_of_tools_is_known_to_be_one():
+    page = {"tools": [TOOL], "nextCursor": "2"}
+    for value in (page, {"jsonrpc": "2.0", "id": 1, "result": page}):
+        lines, problems = read_value(value)
+        assert list(lines) == ["weather"]
+        assert [(p.kind, p.pointer[-10:]) for p in problems] == [("lost", "nextCursor")]
+    assert read_value({"tools": [TOOL], "nextCursor": None})[1] == []
+
+
 @pytest.mark.parametrize(
     ("words", "schema"),
     [

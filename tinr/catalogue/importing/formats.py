@@ -99,6 +99,9 @@ def _held(
                 continue  # a dialogue without tools
             place = step(pointer, key)
             yield from _walk(inner, file, place, stated or namespace, depth + 1)
+        if "tools" in value and value.get("nextCursor"):
+            place = step(pointer, "nextCursor")
+            yield Problem(file, place, "more tools follow on pages that are not here; import them")
     elif _prompt(value):
         for place, text in _prompt(value):
             yield from from_prompt(text, file, step(pointer, *place), namespace)

@@ -24,17 +24,18 @@ def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
     except ImportError as error:
         raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
     try:
-        name, tools = asyncio.run(asyncio.wait_for(_list_tools(address), timeout))
+        name, listed = asyncio.run(asyncio.wait_for(_list_tools(address), timeout))
     except TimeoutError:
         yield Problem(address, "", f"the MCP server did not answer within {timeout:g} s")
         return
     except (Exception, BaseExceptionGroup) as error:  # whatever a foreign process does
         yield Problem(address, "", f"the MCP server failed: {_root(error)}")
         return
-    yield from auto(Data(address, "", {"server": name, "result": {"tools": tools}}))
+    yield from auto(Data(address, "", {"server": name, "result": listed}))
 
 
-async def _list_tools(address: str) -> tuple[str, list[Any]]:
+async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
+    """The server's name, and what one page of all its tools would say."""
     from mcp import Client, StdioServerParameters
 
     if address.startswith(("http://", "https://")):
@@ -54,7 +55,8 @@ async def _list_tools(address: str) -> tuple[str, list[Any]]:
             cursor = page.next_cursor
             if not cursor:
                 break
-        return client.server_info.name if client.server_info else "", tools
+        listed = {"tools": tools, "nextCursor": cursor}
+        return client.server_info.name if client.server_info else "", listed
 
 
 def _root(error: BaseException) -> str:
