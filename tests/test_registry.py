@@ -114,7 +114,10 @@ def test_environment_names_packages_machine_and_commit() -> None:
     facts = environment()
     assert facts["packages"].keys() >= {"python", "tinr", "torch", "transformers"}
     assert facts["hardware"]["cores"] >= 1 and facts["hardware"]["ram_gib"] > 0
-    assert facts["hardware"].keys() == {"cpu", "cores", "accelerators", "ram_gib"}
+    assert facts["hardware"].keys() == {
+        "cpu", "cores", "accelerators", "ram_gib", "peak_rss_gib",
+    }  # fmt: skip
+    assert 0 < facts["hardware"]["peak_rss_gib"] < facts["hardware"]["ram_gib"]
     assert Card.from_json(make_card(**facts).to_json()) == make_card(**facts)
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from tinr.evaluate import (
 from tinr.executor import corpus_executor
 from tinr.knowledge import knowledge_summary
 from tinr.records import BadInput, DocumentsMode, Query
-from tinr.registry import Card, Registry
+from tinr.registry import Card, Registry, peak_rss_gib
 from tinr.report import print_table, read_summary, write_report
 from tinr.report.summary import at
 from tinr.stage import open_checkpoint, open_model
@@ -215,7 +214,8 @@ def _summary(
         for mode, given in modes.items():
             for split, metrics in plain(by_split(given)).items():
                 history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # a phase that was reused counts with what it took when it was trained
+    peaks = [card.hardware.get("peak_rss_gib", 0.0) for card in cards.values()]
     return {
         "phases": {
             phase: {
@@ -231,7 +231,7 @@ def _summary(
         | compare_calls(done["sft"]["none"], done["grpo"]["none"]),
         "cost": _costs(done["grpo"]),
         "seconds": seconds,
-        "peak_rss_gib": round(peak, 2),
+        "peak_rss_gib": max(peak_rss_gib(), *peaks),
         "seed": seed,
         "versions": dict(cards["grpo"].packages),
     }

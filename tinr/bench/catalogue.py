@@ -1,7 +1,6 @@
 """What importing catalogues costs. One core is enough."""
 
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.similar import near_duplicates
 from tinr.english import common_words
 from tinr.records import ToolDoc
+from tinr.registry import peak_rss_gib
 from tinr.tokens import Codec, Piece, grow_tokenizer, token_of
 from tinr.values import CONSONANTS, VOWELS
 
@@ -48,7 +48,7 @@ def bench_catalogue(tools: int = 50_000, seed: int = 0) -> dict[str, Any]:
         pairs = timed("near_duplicate_seconds", lambda: near_duplicates(catalogue.tools))
         found["near_duplicates"] = len(pairs)
         found["arrived"] = len(catalogue.tools)
-        found["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+        found["peak_gib"] = peak_rss_gib()
         (root / "api.json").write_text(_openapi(rng))
         api = timed("openapi_json_5mb_seconds", lambda: import_tools([str(root / "api.json")]))
         found["openapi_operations"] = len(api.lines)

@@ -1,13 +1,12 @@
 """How much faster all trees together are than one at a time, at the same budget."""
 
-import resource
 import time
 from pathlib import Path
 
 from tinr.calibration.search import search
 from tinr.config import SearchConfig
 from tinr.executor import corpus_executor
-from tinr.registry import Registry
+from tinr.registry import Registry, peak_rss_gib
 from tinr.rollout import make_prompts
 from tinr.stage import open_checkpoint
 from tool_corpora.suites import training_queries
@@ -41,5 +40,5 @@ def bench_search(registry: Path, ref: str, trees: int) -> dict[str, float]:
         "nodes_a_second_together": round(together, 1),
         "nodes_a_second_one_at_a_time": round(alone, 1),
         "ratio": round(together / alone, 2),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_gib": peak_rss_gib(),
     }

@@ -9,7 +9,15 @@ is written, and is immutable from then on; it is named by id, by tag, or by `pha
     store   publish, tag, gc, export: whatever writes
 """
 
-from tinr.registry.card import CARD_VERSION, PHASES, Card, environment
+from tinr.registry.card import CARD_VERSION, PHASES, Card, environment, peak_rss_gib
 from tinr.registry.store import Garbage, Registry
 
-__all__ = ["CARD_VERSION", "PHASES", "Card", "Garbage", "Registry", "environment"]
+__all__ = [
+    "CARD_VERSION",
+    "PHASES",
+    "Card",
+    "Garbage",
+    "Registry",
+    "environment",
+    "peak_rss_gib",
+]

@@ -9,7 +9,9 @@ import json
 import os
 import platform
 import re
+import resource
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -175,8 +177,15 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+def peak_rss_gib() -> float:
+    """The most memory that this process held at a time so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+
+
 def hardware() -> dict[str, Any]:
-    """{"cpu": model, "cores": usable, "accelerators": names, "ram_gib": GiB of the machine}."""
+    """{"cpu": model, "cores": usable, "accelerators": names, "ram_gib": GiB of the machine,
+    "peak_rss_gib": of them held by this process at most}."""
     import torch  # slow, and needed for no other fact
 
     accelerators = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -188,6 +197,7 @@ def hardware() -> dict[str, Any]:
         "cores": cores,
         "accelerators": accelerators,
         "ram_gib": round(ram / 2**30, 1),
+        "peak_rss_gib": peak_rss_gib(),
     }
 
 
