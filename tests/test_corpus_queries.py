@@ -13,9 +13,10 @@ import tool_corpora
 from tinr.catalogue import load_catalogue
 from tinr.executor import corpus_executor
 from tinr.records import Call, Query
+from tinr.traces import UNANSWERED
 from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
-from tool_corpora.generate import JOINTS, LINKS, MIX, NO_TOOL, VAGUE, answer_text, make_queries
+from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.suites import NO_TOOL_KINDS, SUITES, splits, tools_of
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
@@ -144,7 +145,7 @@ def test_replies_of_no_tool_queries():
             assert query.answer is None or query.answer.casefold() in query.text.casefold()
         elif not query.turns:
             assert query.answer is None
-            assert query.kind != "foreign" or query.reply == NO_TOOL
+            assert query.kind != "foreign" or query.reply == UNANSWERED
 
 
 def _slots(text: str, sentence: str) -> dict[str, str] | None:

@@ -428,6 +428,70 @@ def test_swagger_2_bodies_and_parameters():
     assert schema["required"] == ["n"]
 
 
+def test_a_stated_list_of_required_parameters_decides_for_a_flat_mapping():
+    """Seal-Tools: `required` stands beside the parameters, also where it is empty."""
+    one = {"api_name": "t", "api_description": "d", "responses": {}}
+    flat = {"location": {"type": "str"}, "unit": {"type": "str"}}
+    for stated, expected in ((["location"], ["location"]), ([], None)):
+        lines, _ = read_value(one | {"parameters": flat, "required": stated})
+        assert lines["t"]["parameters"].get("required") == expected
+    lines, _ = read_value(one | {"parameters": flat})
+    assert lines["t"]["parameters"]["required"] == ["location", "unit"]
+
+
+def test_references_stand_under_names_of_any_spelling():
+    example = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    names = ("default", "const", "enum", "required", "example", "examples", "properties")
+    schema = {
+        "type": "object",
+        "$defs": {"E": example},
+        "properties": {name: {"$ref": "#/$defs/E"} for name in names},
+    }
+    lines, problems = read_value({"name": "t", "description": "d", "inputSchema": schema})
+    assert not problems
+    assert lines["t"]["parameters"]["properties"] == dict.fromkeys(names, example)
+
+
+def test_a_mark_at_an_object_is_not_taken_for_the_list_inside_it():
+    inner = {"type": "object", "properties": {"x": {"type": "integer", "required": True}}}
+    for mark in (True, False):
+        one = inner | {"required": mark}
+        flat = [{"name": "at", **one}]
+        schema = {"type": "object", "properties": {"at": one}}
+        for parameters in (flat, schema):
+            found = {"name": "t", "description": "d", "parameters": parameters}
+            made = read_value(found)[0]["t"]["parameters"]
+            assert made.get("required") == (["at"] if mark else None)
+            assert made["properties"]["at"]["required"] == ["x"]
+
+
+def test_a_folder_says_which_files_it_leaves_alone(tmp_path):
+    write(tmp_path, "a.json", [TOOL])
+    (tmp_path / "tools.py").write_text("def scale(x: int): ...\n")
+    (tmp_path / "texts.json").write_text('{"hello": "Hello!", "bye": "Goodbye!"}')
+    imported = import_tools([str(tmp_path)])
+    assert {line["name"] for line in imported.lines} == {"weather", "hello", "bye"}
+    said = [problem.reason for problem in imported.notes]
+    assert ["1 Python files were left alone" in reason for reason in said] == [True, False]
+    assert "were read as the descriptions of tools" in said[1]
+
+
+def test_overloads_of_a_function_are_no_tools(tmp_path):
+    stub = "@typing.overload\ndef f(x: int) -> int: ...\n"
+    (tmp_path / "f.py").write_text(f"import typing\n{stub}{stub}def f(x): 'Does.'\n")
+    (line,) = import_tools([str(tmp_path / "f.py")]).lines
+    assert (line["name"], line["description"]) == ("f", "Does.")
+
+
+@pytest.mark.parametrize("text", ["- " * 40_000 + "x", "[{a: " * 20_000, "{" * 100_000])
+def test_yaml_without_end_costs_its_file_only(text, tmp_path):
+    write(tmp_path, "a.json", [TOOL])
+    (tmp_path / "deep.yaml").write_text(text)
+    imported = import_tools([str(tmp_path)])
+    assert len(imported.lines) == len(imported.lost) == 1
+    assert "not YAML" in imported.lost[0].reason
+
+
 def test_python_functions_are_read_and_never_run(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(

@@ -283,6 +283,15 @@ SOURCE: dict[str, tuple[Language, Any, str, str, Any]] = {
         {"a": 1, "b": "c", "d": True},
     ),
     "an empty map": ("java", {}, "HashMap", "any", {}),
+    "a map that is filled outside": ("java", "new HashMap<>() { }", "HashMap", "any", {}),
+    "a map over several lines": (
+        "java",
+        'new HashMap<String,\n Integer>() {{\n put("a", 1);\n put("b", 2L); }}',
+        "HashMap",
+        "any",
+        {"a": 1, "b": 2},
+    ),
+    "a list filled with nothing": ("java", "new ArrayList<>() {{ }}", "ArrayList", "any", []),
     "a variable": ("java", "docFields", "HashMap", "any", "docFields"),
     "any": ("java", 20.5, "any", "any", "20.5"),
     "null": ("java", None, "any", "any", "null"),
@@ -314,7 +323,11 @@ def test_no_text_takes_for_ever_and_no_depth_is_an_error() -> None:
     for text in (
         "[[1],[" * 500,
         "{a: " * 900,
-        "new HashMap<>() {" + " " * 50_000,
+        "new HashMap<>() {" + " " * 3900,
+        "new HashMap<>() {" + " " * 3900 + "}",
+        "new HashMap<>() {" + 'put("a",' * 480 + "}",
+        "new ArrayList<>() {{" + " " * 3900,
+        "new ArrayList<>() {{" + " add(" * 700 + "}}",
         "new HashMap<>() {" * 200,
         "[[" + "],[" * 1000,
     ):

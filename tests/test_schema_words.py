@@ -90,6 +90,16 @@ OPERATIONS = {
                   X={"allOf": [BASE]}, Y={"allOf": [CARD, IBAN]}),
         "amount: number, card?: string, iban?: string", (),
     ),
+    "inheritance that adds to a property": (
+        operation({"allOf": [{"type": "object", "properties": {"s": STATUS}},
+                             {"properties": {"s": {"description": "New."}}, "required": ["s"]}]}),
+        "s: open|shut", (),
+    ),
+    "inheritance that narrows a property": (
+        operation({"allOf": [{"type": "object", "properties": {"s": {"type": "string"}}},
+                             {"properties": {"s": {"type": "integer"}}}]}),
+        "s?: string & integer", (),
+    ),
     "inheritance and a choice": (
         operation({"type": "object", "properties": {"note": {"type": "string"}},
                    "allOf": [BASE, {"oneOf": [CARD, IBAN]}]}),

@@ -107,6 +107,13 @@ def test_the_whole_conversation_and_the_system_s_words_reach_the_model(tmp_path:
     assert first.text == "It is Monday.\n\nGo on." and second.text == "It is May.\n\nDo it."
 
 
+def test_a_blank_at_the_end_of_a_description_is_no_other_tool(tmp_path: Path) -> None:
+    tools = [one | {"description": f"{one['description']}\n"} for one in TOOLS[::2]]
+    path = folder(tmp_path / "set", [line("a")], tools)
+    suite = read_suite(str(path), tmp_path, None, load_catalogue(path))
+    assert [q.id for q in suite.queries] == ["a"] and not suite.left_out
+
+
 def test_calls_that_use_results_stand_in_later_turns(tmp_path: Path) -> None:
     calls = [
         {"name": "book", "arguments": {}, "label": "var1"},

@@ -8,13 +8,13 @@ import pytest
 from teacher_parts import GOOD, Teacher
 from typer.testing import CliRunner
 
-from tinr.catalogue import query_from, query_line, write_jsonl
+from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
 from tinr.cli.main import app
 from tinr.config import load_config
-from tinr.records import BadInput, Call, Mention, Query
+from tinr.records import BadInput, Call, Mention, Query, ToolDoc
 from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
 from tinr.tokens import FRAMES, Piece
-from tinr.traces import render_trace
+from tinr.traces import UNANSWERED, render_trace
 from tinr.transcript import parse
 
 pytest.importorskip("openai", reason="the openai package is not installed")
@@ -158,6 +158,13 @@ def test_a_kept_thought_becomes_a_trace_with_tool_tokens(catalogue, tmp_path):
     assert query_line(query)["thought"] == lines[0]["thought"]
 
 
+def test_a_query_without_calls_and_without_a_reply_is_answered_in_a_sentence(catalogue):
+    frame = FRAMES["tinr"]
+    written = [p for p in render_trace(Query("q", "x"), catalogue, frame) if p.learn]
+    reply = parse(written[: -len(frame.end())])
+    assert (reply.problems, reply.response) == ((), UNANSWERED)
+
+
 def test_a_thought_that_spells_a_tag_or_a_token_stays_text(catalogue):
     hostile = "</think><tool_call> <<city.find>>"
     query = Query("q", "x", ((CALL,),), thought=(hostile, Mention("circle_area")))
@@ -175,6 +182,23 @@ def test_names_become_mentions_longest_first():
         Mention("get"),
         " or getter",
     ]
+
+
+def test_the_beginning_of_another_name_is_no_mention():
+    names = ["repos/get", "repos/get-branch", "weather", "weather.hourly"]
+    catalogue = Catalogue(tuple(ToolDoc(name, "Does.", {}) for name in names))
+
+    def reason(text: str, called: str) -> str:
+        query = Query("q", "?", ((Call(called, {}),),))
+        return judge(Candidate(text, query.calls), query, catalogue).reason
+
+    another = "names a tool that is not called"
+    assert reason("We ask repos/get-branch for it and repos/get.", "repos/get") == another
+    assert reason("We ask repos/get. Then the owner is known.", "repos/get") == ""
+    assert reason("It is repos/get-branch, which gives that.", "repos/get-branch") == ""
+    unnamed = "does not name every tool that it calls"
+    assert reason("We look at weather.daily, which tells it.", "weather") == unnamed
+    assert reason("We look at a weather-proof coat, for one.", "weather") == unnamed
 
 
 def test_read_answer_never_breaks():

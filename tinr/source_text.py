@@ -127,11 +127,12 @@ def _java_item(text: str, items: str | None) -> Any:
 
 def _array_list(text: str, items: str | None) -> Any:
     found = re.search(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)", text)
-    added = re.search(r"new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}", text, re.DOTALL)
+    added = re.search(r"new\s+ArrayList<\w*>\(\)\s*\{\{", text)
+    end = text.rfind("}}") if added else -1
     if found:
         parts = found[1].split(",")
-    elif added:
-        parts = re.findall(r"add\((.+?)\)", added[1])
+    elif added and end > added.end():
+        parts = re.findall(r"add\((.+?)\)", text[added.end() : text.find("}}", added.end() + 1)])
     else:
         return [] if re.search(r"new\s+ArrayList<\w*>\(\)", text) else text
     quoted = items in ("char", "String")
@@ -139,10 +140,12 @@ def _array_list(text: str, items: str | None) -> Any:
 
 
 def _hash_map(text: str) -> Any:
-    pattern = r"new\s+HashMap<.*?>\s*\(\)\s*\{\s*\{?\s*(.*?)\s*\}?\s*\}"
-    found = re.search(pattern, text, re.DOTALL)
-    if found:
-        pairs = re.findall(r"put\(\"(.*?)\",\s*(.*?)\)", found[1])
+    # one pattern for head and body, as the official one, can take for ever on blanks
+    found = re.search(r"new\s+HashMap<.*?>\s*\(\)\s*\{", text, re.DOTALL)
+    end = text.find("}", found.end()) if found else -1
+    if found and end >= 0:
+        inside = text[found.end() : end].strip()
+        pairs = re.findall(r"put\(\"(.*?)\",\s*(.*?)\)", inside[: inside.rfind(")") + 1])
         return {key: _java_literal(value.strip()) for key, value in pairs}
     return {} if re.search(r"new\s+HashMap<.*?>\s*\(\)", text) else text
 

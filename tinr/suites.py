@@ -228,10 +228,10 @@ def _names_in(catalogue: Catalogue, own: Catalogue) -> dict[str, str]:
     """A suite's name -> the catalogue's: the same document, with or without a namespace."""
     by_text: dict[str, list[str]] = defaultdict(list)
     for doc in catalogue.tools:
-        by_text[doc.description].append(doc.name)
+        by_text[doc.description.strip()].append(doc.name)
     names: dict[str, str] = {}
     for doc in own.tools:
-        same = by_text.get(doc.description, [])
+        same = by_text.get(doc.description.strip(), [])
         spaced = [n for n in same if n.endswith((f".{doc.name}", f"/{doc.name}"))]
         if doc.name in same:
             names[doc.name] = doc.name

@@ -68,13 +68,15 @@ def judge(candidate: Candidate, query: Query, catalogue: Catalogue) -> Judged:
     for reason, spoken in SPOKEN.items():
         if re.search(spoken, text, re.IGNORECASE):
             return Judged(reason=reason)
-    called = list(dict.fromkeys(call.name for call in query.calls))
-    parts = with_tokens(text, called)
+    called = {call.name for call in query.calls}
+    # a longer name that holds a called one is another tool, not this one and a rest
+    longer = [n for n in catalogue.by_name if n in text and any(one in n for one in called)]
+    parts = with_tokens(text, [*called, *longer])
     mentioned = {part.tool for part in parts if isinstance(part, Mention)}
-    if set(called) - mentioned:
+    if called - mentioned:
         return Judged(reason="does not name every tool that it calls")
     rest = " ".join(part for part in parts if isinstance(part, str))
-    if _names_another(rest, catalogue):
+    if mentioned - called or _names_another(rest, catalogue):
         return Judged(reason="names a tool that is not called")
     return Judged(thought=tuple(parts))
 
@@ -89,7 +91,8 @@ def with_tokens(text: str, names: Sequence[str]) -> list[str | Mention]:
         return [text]
     longest_first = sorted(spellings, key=len, reverse=True)
     either = "|".join(map(re.escape, longest_first))
-    pieces = re.split(rf"(?<![\w.])({either})(?!\w)", text)
+    # `repos/get` does not stand in `repos/get-branch`, nor in `all.repos/get`
+    pieces = re.split(rf"(?<![\w.])(?<!\w[-/])({either})(?!\w|[-/.]\w)", text)
     parts = [Mention(spellings[p]) if n % 2 else p for n, p in enumerate(pieces)]
     return [part for part in parts if part != ""]
 

@@ -29,6 +29,7 @@ NO_TOOL = {
     "missing": "A needed value is missing.",
     "foreign": "No tool fits.",
 }
+UNANSWERED = "I have no tool for that."  # said where a query without calls states no reply
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
@@ -88,7 +89,7 @@ def render_trace(
     """
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
-        said = query.reply or query.answer or ""
+        said = query.reply or query.answer or UNANSWERED
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *learned(without_tool(thought, said, frame))]
     docs = [catalogue.by_name[call.name] for call in query.calls]

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from tinr.records import Call, Query, Split
+from tinr.traces import UNANSWERED
 from tool_corpora.chat import chat_query, foreign_query
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side
@@ -65,7 +66,6 @@ VAGUE: dict[Side, Mapping[str, Sequence[str]]] = {  # by a parameter's format, o
         "time": ("some hour",),
     },
 }
-NO_TOOL = "I have no tool for that."
 TRIES = 50  # draws per wanted query
 REDRAWS = 10  # tries to make a new one of the drawn kind, so that the mix stays as asked
 
@@ -280,7 +280,7 @@ def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
 
 
 def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return foreign_query(rng, side), (), [], NO_TOOL
+    return foreign_query(rng, side), (), [], UNANSWERED
 
 
 _MAKERS = {

@@ -64,6 +64,10 @@ def _items(
                 raise BadInput(f"--format {format}: {source} is Python; give it with auto alone")
             yield from (one for path in _python(source) for one in read_python(path))
             continue
+        python = sum(1 for path in Path(source).rglob("*.py") if path.is_file())
+        if python:
+            reason = f"{python} Python files were left alone; name each that holds tools"
+            yield Problem(str(source), "", reason, "note")
         for path in files_of(source):
             for data in read(path):
                 yield from _tools_in(data, format) if isinstance(data, Data) else [data]

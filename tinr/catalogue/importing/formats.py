@@ -112,6 +112,8 @@ def _held(
         for key, one in value.items():  # name -> {description, parameters}
             yield _tool({"name": key, **one}, file, step(pointer, key), namespace)
     elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and not pointer:
+        reason = "texts by name were read as the descriptions of tools"
+        yield Problem(file, pointer, reason, "note")
         for key, text in value.items():  # name -> description, as MetaTool keeps them
             one = {"name": key, "description": text, "parameters": {}}
             yield _tool(one, file, step(pointer, key), namespace)
@@ -219,8 +221,11 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
     notes: list[str] = []
     raw = _parameters(value)
     parameters = types.object_schema(raw, notes.append)
-    if isinstance(value.get("required"), list) and "required" not in parameters:
-        names = [n for n in map(str, value["required"]) if n in parameters["properties"]]
+    stated = value.get("required")
+    guessed = not (isinstance(raw, Mapping) and types.is_schema(raw))  # from a flat mapping
+    if isinstance(stated, list) and (guessed or "required" not in parameters):
+        names = [n for n in map(str, stated) if n in parameters["properties"]]
+        parameters.pop("required", None)
         parameters |= {"required": names} if names else {}
     returned = _first_value(value, RETURNS)
     parent = _first(value, ("tool_name",)) if "api_name" in value else None

@@ -313,12 +313,24 @@ def _all_of(out: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
     for part in [*(p for p in parts if p not in apart), own]:
         for key, value in part.items():
             if key == "properties" and isinstance(value, dict):
-                merged["properties"] = {**merged.get("properties", {}), **value}
+                before = merged.get("properties", {})
+                joined = {name: _both(before[name], value[name]) for name in before.keys() & value}
+                merged["properties"] = {**before, **value, **joined}
             elif key == "required" and isinstance(value, list):
                 merged["required"] = [*_list(merged.get("required")), *value]
             else:
                 merged[key] = value
     return merged | ({"allOf": apart} if apart else {})
+
+
+def _both(first: Any, second: Any) -> Any:
+    """What two parts of an allOf say of one property."""
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return second
+    same = first.keys() & second.keys() - WORDS_ONLY
+    if any(first[key] != second[key] for key in same):
+        return {"allOf": [first, second]}
+    return {**first, **second}
 
 
 def _list(value: Any) -> list[Any]:

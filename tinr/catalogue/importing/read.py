@@ -165,6 +165,7 @@ for _kind, (_words, _first) in PLAIN.items():
 
 def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
     try:
+        _bound_depth(text)
         loader = _PlainLoader(text)
         value = loader.get_single_data()
         value = plain(value)
@@ -181,6 +182,16 @@ def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
     for key in loader.twice:
         yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
     yield Data(file, "", value)
+
+
+def _bound_depth(text: str) -> None:
+    """ValueError for YAML that is nested too deeply: composing it would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_PlainLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
 
 
 def plain(value: Any) -> Any:

@@ -138,6 +138,7 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
         return {}
     out = {str(k): v for k, v in raw.items()}
     out.pop("$schema", None)
+    marks: dict[str, Any] = {}  # "required": true at a property itself
     out |= _types(out, note)
     for key in LISTS:
         if key in out:
@@ -148,14 +149,17 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
     for key in MAPS:
         if key in out:
             inner = out[key] if isinstance(out[key], Mapping) else {}
-            out[key] = {str(k): schema(one, note, depth + 1) for k, one in inner.items()}
+            apart = {str(k): _unmarked(one) for k, one in inner.items()}
+            out[key] = {name: schema(one, note, depth + 1) for name, (one, _) in apart.items()}
+            if key == "properties":
+                marks = {name: mark for name, (_, mark) in apart.items()}
     for key in SINGLES:
         if key in out:
             inner = out[key]
             if key == "items" and isinstance(inner, list):  # draft 4: a tuple
                 out["prefixItems"], inner = [_inner(i, note, depth) for i in inner], {}
             out[key] = _inner(inner, note, depth)
-    _required(out)
+    _required(out, marks)
     _enum(out, note)
     _bounds(out, note)
     return out
@@ -163,10 +167,18 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
 
 def _inner(raw: Any, note: Note, depth: int) -> Any:
     """A schema that is no property: a mark "required" has no meaning there."""
-    made = schema(raw, note, depth + 1)
-    if isinstance(made, dict) and not isinstance(made.get("required", []), list):
-        del made["required"]
-    return made
+    return schema(_unmarked(raw)[0], note, depth + 1)
+
+
+def _unmarked(raw: Any) -> tuple[Any, Any]:
+    """A schema without the mark that says whether it is required, and the mark; None: none."""
+    if not isinstance(raw, Mapping) or isinstance(raw.get("required", []), list):
+        return raw, None
+    return {key: value for key, value in raw.items() if key != "required"}, raw["required"]
+
+
+def _is_set(mark: Any) -> bool:
+    return str(mark).lower() == "true"
 
 
 def _from_text(text: str, note: Note) -> dict[str, Any]:
@@ -201,25 +213,14 @@ def _types(out: dict[str, Any], note: Note) -> dict[str, Any]:
     return {key: value for key, value in known.items() if key == "type" or key not in out}
 
 
-def _required(out: dict[str, Any]) -> None:
-    """ "required" as a list; marks at the properties ("required": true) are gathered in it."""
-    properties = out.get("properties")
-    given = out.pop("required", None)
+def _required(out: dict[str, Any], marks: Mapping[str, Any]) -> None:
+    """ "required" as a list, with the properties that are marked so themselves."""
+    given, properties = out.pop("required", None), out.get("properties")
     names = [str(n) for n in given] if isinstance(given, list) else []
-    if isinstance(properties, dict):
-        for name, one in properties.items():
-            mark = one.pop("required", None) if isinstance(one, dict) else None
-            if not isinstance(mark, list) and str(mark).lower() == "true" and name not in names:
-                names.append(name)
-            elif isinstance(mark, list):
-                one["required"] = mark
-        names = [name for name in dict.fromkeys(names) if name in properties]
-        if names:
-            out["required"] = names
-    elif isinstance(given, bool | str):
-        out["required"] = given  # for the object around it to gather
-    elif names:
-        out["required"] = list(dict.fromkeys(names))
+    names += [name for name, mark in marks.items() if _is_set(mark)]
+    known = [n for n in dict.fromkeys(names) if properties is None or n in properties]
+    if known:
+        out["required"] = known
 
 
 def _enum(out: dict[str, Any], note: Note) -> None:
@@ -306,7 +307,7 @@ def resolved(raw: Any, note: Note) -> Any:
     """A schema with its references into itself put in: what leads back, out or nowhere is cut."""
     left = LARGEST
 
-    def put_in(one: Any, above: tuple[str, ...], depth: int) -> Any:
+    def put_in(one: Any, above: tuple[str, ...], depth: int, by_name: bool = False) -> Any:
         nonlocal left
         left -= 1
         if left < 0 or depth > 2 * DEEPEST:
@@ -316,9 +317,11 @@ def resolved(raw: Any, note: Note) -> Any:
             return [put_in(inner, above, depth + 1) for inner in one]
         if not isinstance(one, Mapping):
             return one
+        if by_name:  # keys are names here, whatever they spell
+            return {key: put_in(value, above, depth + 1) for key, value in one.items()}
         reference = one.get("$ref")
         beside = {
-            key: value if key in VALUES else put_in(value, above, depth + 1)
+            key: value if key in VALUES else put_in(value, above, depth + 1, key in MAPS)
             for key, value in one.items()
             if key != "$ref"
         }
@@ -345,15 +348,15 @@ def _flat_values(raw: Mapping[str, Any]) -> bool:
 def _from_flat(raw: Mapping[str, Any], note: Note) -> dict[str, Any]:
     properties, required = {}, []
     for name, one in raw.items():
-        made = schema(one, note)
+        bare, mark = _unmarked(one)
+        made = schema(bare, note)
         made = made if isinstance(made, dict) else {}
-        mark = None if isinstance(made.get("required"), list) else made.pop("required", None)
         made.pop("name", None)
         if made.get("default") == "":  # how several sources write that there is none
             del made["default"]
         words = one.get("type") if isinstance(one, Mapping) else one
         free = is_optional(words) or "default" in made
-        if str(mark).lower() == "true" if mark is not None else not free:
+        if _is_set(mark) if mark is not None else not free:
             required.append(str(name))
         properties[str(name)] = made
     made = {"type": "object", "properties": properties}
