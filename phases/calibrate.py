@@ -9,7 +9,7 @@ learning rate, trains on the same pairs without a search of its own.
 Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from transformers import PreTrainedModel
@@ -44,6 +44,7 @@ from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import endless
 from tinr.retrieval import DocumentsConfig, Library
+from tinr.rollout import LONGEST, fitting_queries
 from tinr.stage import Stage, begin
 from tinr.steps import Steps
 from tinr.tokens import Codec
@@ -77,8 +78,11 @@ def run(config: CalibrateConfig) -> Card:
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
-    held, asked = part(queries, config.held)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    queries = fitting_queries(
+        model, codec, library, queries, ("none",), max(LONGEST, config.search.completion)
+    )
+    held, asked = part(queries, config.held)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
     with (
         stage.log(sum(steps.done for steps in rounds)) as log,
@@ -107,7 +111,9 @@ def run(config: CalibrateConfig) -> Card:
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
-        after = measure(model, codec, held, stage.catalogue, executor, "after")
+        after = ranks.shared(
+            lambda: measure(model, codec, held, stage.catalogue, executor, "after")
+        )
         costs = [
             {"queries": g.queries, **vars(g.spent), "pairs": len(g.pairs), "steps": t.steps}
             for t, g in done
@@ -118,7 +124,10 @@ def run(config: CalibrateConfig) -> Card:
             "changes": changes(before, after),
             "rounds": costs,
         }
-        return stage.conclude(done[-1][0], codec, stage.floor(config.tolerance), queries, found)
+        last = done[-1][0]
+        if len(done) > 1:  # the last round's adapter alone leads from no checkpoint to this one
+            last = replace(last, adapter=None)
+        return stage.conclude(last, codec, stage.floor(config.tolerance), queries, found)
 
 
 def _search(

@@ -91,7 +91,9 @@ def run(config: GrpoConfig) -> Card:
 def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
     """The training queries, and these with the pseudo-queries beside them."""
     queries = load_queries(config.queries, config.size, config.seed, stage)
-    queries = [q for n, q in enumerate(queries) if q.calls or n % config.no_tool_every == 0]
+    asking = [query for query in queries if not query.calls][:: config.no_tool_every]
+    kept = {query.id for query in asking}
+    queries = [query for query in queries if query.calls or query.id in kept]
     rng = Random(f"{config.seed}/grpo/pseudo")
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
 

@@ -24,6 +24,7 @@ from tinr.packing import Batch, make_batches
 from tinr.records import GateFailed, Query
 from tinr.registry import Card
 from tinr.retrieval import DocumentsConfig, Library
+from tinr.rollout import LONGEST, fitting_queries
 from tinr.stage import begin
 from tinr.tokens import Codec
 
@@ -46,8 +47,11 @@ def run(config: RejectConfig) -> Card:
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
-    held, asked = part(queries, config.held)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    queries = fitting_queries(
+        model, codec, library, queries, ("none",), max(LONGEST, config.sampling.longest)
+    )
+    held, asked = part(queries, config.held)
     with (
         stage.log() as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
@@ -74,7 +78,9 @@ def run(config: RejectConfig) -> Card:
             for batch in _epoch(config, codec, library, queries, sampled, epoch)
         )
         trained = stage.train(model, codec, batches, config.training, log)
-        after = measure(trained.model, codec, held, stage.catalogue, executor, "after")
+        after = ranks.shared(
+            lambda: measure(trained.model, codec, held, stage.catalogue, executor, "after")
+        )
         found = {
             "before": counted(before),
             "after": counted(after),

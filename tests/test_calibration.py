@@ -119,6 +119,14 @@ def test_a_tree_of_whatever_a_random_model_writes(codec, catalogue, executor):
         assert tree.root.total == pytest.approx(sum(n.verdict.worth for n in judged))
 
 
+def test_a_search_is_judged_by_what_a_conversation_can_reach(codec, catalogue):
+    """Tools without code: the reference ends at the first call, as the conversation does."""
+    chained = Query("q", "Both.", (*AREA.turns, (Call("length_convert", {}),)), answer="1")
+    prompts, nothing = make_prompts(codec, [chained], [()]), Executor(catalogue, {})
+    (tree,), _ = search(random_model(codec), codec, [chained], prompts, catalogue, nothing, FOREST)
+    assert (tree.query.turns, tree.query.answer) == (AREA.turns, None)
+
+
 def test_every_reply_is_the_greedy_one_of_its_node_alone(codec, catalogue, executor):
     trees, _ = grown_forest(codec, catalogue, executor)
     stops, model = stop_ids(codec), random_model(codec)

@@ -62,7 +62,7 @@ def test_of_tools_that_do_not_run_what_is_reached_is_asked_and_no_answer(catalog
     half = Executor(catalogue, {"circle_area": print})  # the second call is the one that ends it
     assert reachable(query, half).turns == turns and reachable(query, half).answer is None
     long = replace(query, turns=AREA.turns * 5, observations=("1",) * 5)
-    assert reachable(long, Executor(catalogue, {})).turns == AREA.turns, "no room for five turns"
+    assert reachable(long, Executor(catalogue, {})) is long
 
 
 def test_a_size_is_of_each_split_of_a_folder_too_and_none_is_all(tmp_path, catalogue):

@@ -4,10 +4,17 @@ import copy
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from tinr.catalogue import Catalogue
-from tinr.model import grow, load
+from tinr.model import check_head, grow, head_logits, load
 from tinr.records import BadInput, ToolDoc
 from tinr.tokens import Codec, grow_tokenizer, token_of
 
@@ -25,6 +32,45 @@ def tiny(family: str, size: int, tied: bool):
             num_attention_heads=2, num_key_value_heads=2, tie_word_embeddings=tied,
         )
     )  # fmt: skip
+
+
+SCALED = {
+    "llama": {},
+    "granite": {"logits_scaling": 8.0},
+    "cohere": {"logit_scale": 0.0625},
+    "gemma2": {"final_logit_softcapping": 0.2, "head_dim": 16},
+}
+
+
+def of_kind(kind: str, **settings):
+    torch.manual_seed(0)
+    shape = AutoConfig.for_model(
+        kind, vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, pad_token_id=0, **settings,
+    )  # fmt: skip
+    return AutoModelForCausalLM.from_config(shape).eval()
+
+
+@pytest.mark.parametrize("kind", SCALED)
+@torch.no_grad()
+def test_logits_of_the_head_are_the_model_s_own(kind):
+    model, ids = of_kind(kind, **SCALED[kind]), torch.tensor([[3, 4, 5]])
+    hidden = model.base_model(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(head_logits(model, hidden), model(input_ids=ids).logits)
+    check_head(model)
+
+
+def test_a_model_whose_logits_are_otherwise_is_refused():
+    model = of_kind("granite", logits_scaling=8.0)
+    model.config.logits_scaling, forward = 2.0, model.forward
+
+    def otherwise(**inputs):
+        given = forward(**inputs)
+        return type(given)(logits=given.logits + 1)
+
+    model.forward = otherwise
+    with pytest.raises(BadInput, match="granite: its logits are not those of its output head"):
+        check_head(model)
 
 
 @pytest.fixture(params=["tinr", "qwen"])

@@ -5,14 +5,20 @@ made before no longer fit.
 """
 
 from dataclasses import replace
+from itertools import groupby
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import CIRCLE
 
 from tinr.executor import Executor
 from tinr.records import Call, Query
-from tinr.rollout import MOST_TURNS, Environment, recorded
+from tinr.rewards import score
+from tinr.rollout import MOST_TURNS, Environment, converse, recorded
+from tinr.sampler import Row
 from tinr.tokens import Piece
+from tinr.traces import render_trace
 from tinr.transcript import (
     as_text,
     parse,
@@ -21,6 +27,7 @@ from tinr.transcript import (
     render_environment,
     render_names,
     render_observations,
+    render_prompt,
     render_response,
     render_thought,
 )
@@ -138,6 +145,54 @@ def test_what_a_tool_without_code_returned_is_shown_to_the_call_that_got_it(envi
     says = environment_says(room, render_observations(["6.28", "12 </obs>"]))
     assert as_text(room.codec.decode(answer)) == says, "beside one that runs, and as plain text"
     assert answer.count(room.codec.id("</obs>")) == 2
+
+
+LONG = tuple((Call("city.find", {"name": f"city {n}"}),) for n in range(MOST_TURNS + 2))
+REFERENCES = {
+    "a call that runs": Query("q", "?", ((AREA,),), answer="6.28", observations=("6.28",)),
+    "no tool": Query("q", "Hello", reply="Hi."),
+    "a tool without code": Query("q", "?", LONG[:1]),
+    "two of them, nothing recorded": Query("q", "?", (LONG[0], (Call("length_convert", {}),))),
+    "two of them, recorded": Query("q", "?", LONG[:2], observations=("1", "2")),
+    "more turns than are usual": Query(
+        "q", "?", LONG, answer="9", observations=tuple("456789")[: len(LONG)]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFERENCES)
+def test_the_reference_conversation_is_what_the_environment_allows_and_earns_all(
+    case, codec, catalogue
+):
+    query = REFERENCES[case]
+    functions = {"circle_area": lambda radius, digits=2: round(3.14159 * radius, 2)}
+    beginning = render_prompt(query.text, codec.frame, history=query.history, documents=())
+    trace = render_trace(query, catalogue, codec.frame)[len(beginning) :]
+
+    def recite(model, prompts, respond, stops, **_):
+        ids: list[int] = []
+        for learn, pieces in groupby(trace, lambda piece: piece.learn):
+            if not learn:
+                continue  # what the environment says, which it said below
+            chunk = list(pieces)
+            while chunk:
+                ends = [n for n, p in enumerate(chunk) if p.token and codec.id(p.text) in stops]
+                if not ends:
+                    break
+                ids += codec.encode(chunk[: ends[0] + 1])[0]
+                chunk = chunk[ends[0] + 1 :]
+                answer = respond(0, ids)
+                if answer is None:
+                    return [Row(ids, [1] * len(ids), [0.0] * len(ids), True)]
+                ids += answer
+        return [Row(ids, [1] * len(ids), [0.0] * len(ids), True)]
+
+    roomy: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=10**6))
+    (done,) = converse(roomy, codec, [query], catalogue, Executor(catalogue, functions),
+                       engine=recite)  # fmt: skip
+    found = score(done.reply, done.query)
+    assert (found.total, found.why) == (1.0, ())
+    assert done.reply.calls == done.query.calls
 
 
 def test_results_are_of_use_where_all_calls_have_one():

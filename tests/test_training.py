@@ -1,5 +1,8 @@
 """The supervised loop: packing, loss positions, optimiser."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,11 +11,13 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.config import OptimiserConfig, TrainingConfig
+from tinr.metrics import rate
 from tinr.optimiser import Muon, MuonAdamW, make_optimiser
 from tinr.packing import Example, collate, make_batches, pack
 from tinr.records import BadInput, GateFailed
 from tinr.replay import endless
 from tinr.runlog import RunLog, read_log
+from tinr.stage import Stage
 from tinr.tokens import IGNORE
 from tinr.trainer import labelled_loss
 from tinr.training import train
@@ -188,6 +193,32 @@ def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(model):
     assert not any("embed" in n or "norm" in n for n in named)
     total = sum(len(g["params"]) for g in optimiser.param_groups)
     assert total == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_rows_can_be_held_still(model, name):
+    rates = {"learning_rate": 0.1, "embedding_rate": 0.0}
+    optimiser = make_optimiser(model, OptimiserConfig(name=name, **rates))
+    assert sorted({group["lr"] for group in optimiser.param_groups}) == [0.0, 0.1]
+
+
+def test_a_gate_asks_a_model_that_is_done_learning(grown, catalogue, monkeypatch):
+    """In training mode it would answer with dropout, and without a cache where it checkpointed."""
+    codec = grown("tiny")
+    shape = LlamaConfig(
+        vocab_size=len(codec.tokenizer), hidden_size=32, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=2, attention_dropout=0.5,
+    )  # fmt: skip
+    learning = LlamaForCausalLM(shape).train()
+    learning.gradient_checkpointing_enable()
+    said = []
+    monkeypatch.setattr(
+        "tinr.stage.probe",
+        lambda model, *_: said.append(model.training) or {"document_to_token": rate([True])},
+    )
+    stage: Any = SimpleNamespace(catalogue=catalogue, written=None, _refuse=lambda *_: None)
+    assert Stage.gate(stage, learning, codec, {})["document_to_token"]["value"] == 1.0
+    assert said == [False]
 
 
 def test_the_optimisers_state_survives_a_save(model):

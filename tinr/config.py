@@ -39,10 +39,10 @@ class OptimiserConfig:
 
     name: Literal["adamw", "muon"] = "adamw"
     learning_rate: Positive = 5e-5  # peak
-    embedding_rate: float | None = None  # peak for the input and output rows; None: the same
+    embedding_rate: Weight | None = None  # peak for the input and output rows; None: the same
     warmup: Weight = 0.03  # share of the steps
-    final: Weight = 0.1  # learning rate at the end as a share of the peak
-    schedule: Literal["linear", "cosine"] = "linear"
+    final: Weight = 0.1  # of cosine: the learning rate at the end as a share of the peak
+    schedule: Literal["linear", "cosine"] = "linear"  # linear ends at 0
     weight_decay: Weight = 0.0
     betas: tuple[float, float] = (0.9, 0.95)  # of AdamW
     gradient_clip: Positive = 1.0  # largest gradient norm
@@ -72,7 +72,7 @@ class TrainingConfig:
     accumulate: Count = 1  # batches a step and rank
     row_tokens: Count = 256  # length of a packed row; a longer example has a row of its own
     longest: Count = 2048  # tokens; longer examples are dropped and counted
-    bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
+    bf16: bool | None = None  # autocast of float32 weights; null: where the machine is faster so
     compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: Whole = 200  # a step checkpoint every so many steps; 0: none
@@ -92,7 +92,7 @@ class PreferenceConfig:
     pairs: Count = 8  # a batch and rank
     accumulate: Count = 1  # batches a step and rank
     longest: Count = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
-    bf16: bool | None = None  # autocast, weights stay float32; null: where the machine is faster so
+    bf16: bool | None = None  # autocast of float32 weights; null: where the machine is faster so
     replay_weight: Weight = 0.5  # of the replayed batch's loss beside that of the pairs
     gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
     checkpoint_steps: Whole = 50  # a step checkpoint every so many steps; 0: none

@@ -96,6 +96,33 @@ def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
     return model.get_input_embeddings(), model.get_output_embeddings()
 
 
+def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits (N, V) of hidden states (N, H), scaled and capped as the model's own forward does.
+
+    Granite divides by `logits_scaling`, Cohere multiplies by `logit_scale`, Gemma caps.
+    """
+    logits = vocabulary_rows(model)[1](hidden)
+    scaling = getattr(model.config, "logits_scaling", None)
+    scale = getattr(model.config, "logit_scale", None)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    logits = logits / scaling if scaling else logits
+    logits = logits * scale if scale else logits
+    return torch.tanh(logits / cap) * cap if cap else logits
+
+
+@torch.no_grad()
+def check_head(model: PreTrainedModel) -> None:
+    """BadInput for a model whose logits are not those of `head_logits`: it would learn others."""
+    ids = torch.tensor([[0, 1]], device=model.device)
+    own = model(input_ids=ids, use_cache=False).logits.float()
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    if not torch.allclose(head_logits(model, hidden).float(), own, rtol=1e-3, atol=1e-3):
+        raise BadInput(
+            f"{model.config.model_type}: its logits are not those of its output head, whose loss "
+            "is trained on; give a model of another kind"
+        )
+
+
 def _sources(
     catalogue: Catalogue, added: Mapping[str, int], initialisation: Initialisation
 ) -> dict[str, str | None]:

@@ -114,7 +114,7 @@ def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.opt
     trained = [p for p in model.parameters() if p.requires_grad]
     embeddings = [p for p in trained if id(p) in rows]
     inner = [p for p in trained if id(p) not in rows]
-    row_rate = config.embedding_rate or config.learning_rate
+    row_rate = config.learning_rate if config.embedding_rate is None else config.embedding_rate
     row_group = {"params": embeddings, "lr": row_rate}
     if config.name == "muon":
         matrices = [p for p in inner if p.ndim == 2]

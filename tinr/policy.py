@@ -9,8 +9,10 @@ Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, a
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import signature
 from random import Random
 from typing import Any, Literal
 
@@ -304,6 +306,31 @@ class PolicyTrainer(Loop, GRPOTrainer):
         )
 
 
+@contextmanager
+def with_positions(model: PreTrainedModel) -> Iterator[None]:
+    """Within, a row that is padded on the left counts its positions from its first token.
+
+    TRL scores padded rows without positions: a model that adds them (GPT-2) would see others than
+    the sampler gave it.
+    """
+    backbone = model.base_model
+
+    def count(_: Any, args: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        mask = given.get("attention_mask")
+        known = given.get("position_ids") is not None or given.get("past_key_values") is not None
+        if mask is None or mask.ndim != 2 or known:
+            return args, given
+        return args, given | {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+
+    takes = "position_ids" in signature(backbone.forward).parameters
+    hook = backbone.register_forward_pre_hook(count, with_kwargs=True) if takes else None
+    try:
+        yield
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
 def train_policy(
     model: PreTrainedModel,
     arena: Arena,
@@ -320,7 +347,7 @@ def train_policy(
     if config.vllm:
         arena.engine = Served(connect(config.vllm))
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
-    with step_folder(steps) as folder, products(model), with_loss(model):
+    with step_folder(steps) as folder, products(model), with_loss(model), with_positions(model):
         trainer = make_trainer(model, arena, folder)
         trainer.replay_from(replay, folder.done)
         progress = Progress(arena.log, title, config.steps)

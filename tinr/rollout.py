@@ -27,7 +27,8 @@ from tinr.transcript import (
     render_prompt,
 )
 
-MOST_TURNS = 4  # of tool calls in one conversation
+MOST_TURNS = 4  # of tool calls in one conversation, where its reference has no more
+LONGEST = 384  # tokens of a reply, observations included, where nothing else is asked for
 ROWS = 128  # conversations in one batch of the sampler
 
 
@@ -59,6 +60,7 @@ class Environment:
     executor: Executor
     documents: DocumentsMode
     recorded: Sequence[tuple[Call, str]] = ()  # the reference's calls with what they returned
+    most: int = MOST_TURNS  # of calls that are answered
     spoken: list[Piece] = field(default_factory=list)  # of the reply, observations included
     read: int = 0  # how many ids of the row are already in `spoken`
     turns: int = 0
@@ -71,7 +73,7 @@ class Environment:
         stop = new[-1].text
         if stop == "</tool_token>":
             return self._show(parse(self.spoken).named) if self.documents == "on_select" else []
-        if stop != "</tool_call>" or self.turns == MOST_TURNS:
+        if stop != "</tool_call>" or self.turns == self.most:
             return None
         self.turns += 1
         begin = (
@@ -127,7 +129,7 @@ def converse(
     *,
     group: int = 1,
     temperature: float = 0.0,
-    longest: int = 384,
+    longest: int = LONGEST,
     seed: int = 0,
     title: str = "",
     prompts: Sequence[Sequence[int]] | None = None,
@@ -152,7 +154,7 @@ def converse(
     for start in tqdm(starts, desc=title, unit="batch", ncols=90, disable=not title):
         chunk = order[start : start + size]
         rooms = [
-            Environment(codec, catalogue, executor, documents, recorded(queries[i]))
+            environment_of(asked[i], codec, catalogue, executor, documents)
             for i in chunk
             for _ in range(group)
         ]
@@ -183,6 +185,18 @@ def converse(
     return [conversation for i in range(len(queries)) for conversation in done[i]]
 
 
+def environment_of(
+    query: Query,
+    codec: Codec,
+    catalogue: Catalogue,
+    executor: Executor,
+    documents: DocumentsMode = "none",
+) -> Environment:
+    """What answers a conversation about a query, of which all is reachable."""
+    most = max(MOST_TURNS, len(query.turns))
+    return Environment(codec, catalogue, executor, documents, recorded(query), most)
+
+
 def recorded(query: Query) -> list[tuple[Call, str]]:
     """The reference calls of a query with what is shown of their results, where all are known."""
     if len(query.observations) != len(query.calls):
@@ -194,10 +208,9 @@ def reachable(query: Query, executor: Executor) -> Query:
     """What of a query a conversation can reach: it ends at the first call of a tool without code.
 
     Of a query with such a tool the turns up to that call are left, and no answer, unless what
-    its calls returned is recorded and a conversation has room for them.
+    its calls returned is recorded.
     """
-    goes_on = recorded(query) and len(query.turns) <= MOST_TURNS
-    if all(map(executor.runs, query.calls)) or goes_on:
+    if all(map(executor.runs, query.calls)) or recorded(query):
         return query
     last = next(n for n, turn in enumerate(query.turns) if not all(map(executor.runs, turn)))
     turns = query.turns[: last + 1]

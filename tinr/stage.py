@@ -20,7 +20,7 @@ from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
 from tinr.config import MACHINE_KEYS, TrainableConfig, TrainingConfig, as_dict
 from tinr.files import write_text
 from tinr.metrics import Rate
-from tinr.model import load, to_accelerator
+from tinr.model import check_head, load, to_accelerator
 from tinr.packing import Batch
 from tinr.probe import GATES, probe
 from tinr.records import BadInput, GateFailed, Query
@@ -75,8 +75,10 @@ class Stage:
         return card
 
     def load(self) -> tuple[PreTrainedModel, Any]:
-        """The parent's model and tokenizer."""
-        return load(self.folder)
+        """The parent's model and tokenizer; BadInput for a model that cannot be trained here."""
+        model, tokenizer = load(self.folder)
+        check_head(model)
+        return model, tokenizer
 
     @contextmanager
     def log(self, done: int | None = None) -> Iterator[RunLog]:
@@ -134,6 +136,9 @@ class Stage:
 
         Raises GateFailed for a gate that is missed and not accepted by name.
         """
+        # a trained model: without eval it would answer with dropout, and without a cache where
+        # its activations were checkpointed; under DeepSpeed it was gathered on the host
+        model = to_accelerator(model).eval()
         measured = probe(model, codec, self.catalogue)
         gates = {name: _gate(rate, least.get(name)) for name, rate in measured.items()}
         if self.written:

@@ -85,18 +85,19 @@ def render_trace(
 ) -> list[Piece]:
     """The reference conversation of a query: documents in the prompt, on selection, or none.
 
-    Where it is not known what the calls return, it ends at the first turn's calls.
+    Where it is not known what the calls return, it ends at the first turn's calls, and names
+    their tools alone.
     """
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
         said = query.reply or query.answer or UNANSWERED
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *learned(without_tool(thought, said, frame))]
-    docs = [catalogue.by_name[call.name] for call in query.calls]
-    named = list({doc.name: doc for doc in docs}.values())
-    shown = render_environment(render_documents(named), frame)
     known = len(query.observations) == len(query.calls)
     turns = query.turns if known else query.turns[:1]
+    docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
+    named = list({doc.name: doc for doc in docs}.values())
+    shown = render_environment(render_documents(named), frame)
     said = spoken_answer(query) if known else None
     seen = [cut(text) for text in query.observations]
     return [

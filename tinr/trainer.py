@@ -29,7 +29,7 @@ import tinr
 from tinr import ranks
 from tinr.config import OptimiserConfig, TrainableConfig
 from tinr.layers import Encode
-from tinr.model import vocabulary_rows
+from tinr.model import head_logits
 from tinr.optimiser import make_optimiser
 from tinr.packing import Batch
 from tinr.records import BadInput, GateFailed
@@ -241,7 +241,7 @@ def losses_at_labels(
     hidden (R, T, H) before each of targets (R, T); the head is applied at the N labels alone.
     """
     here = targets != IGNORE
-    logits = vocabulary_rows(model)[1](hidden[here]).float()
+    logits = head_logits(model, hidden[here]).float()
     return F.cross_entropy(logits, targets[here], reduction="none"), here
 
 

@@ -19,6 +19,7 @@ from tinr.compare import differences
 from tinr.config import PairsConfig, SearchConfig
 from tinr.executor import Executor
 from tinr.files import write_text
+from tinr.model import to_accelerator
 from tinr.packing import Pair
 from tinr.records import Query
 from tinr.rollout import converse, make_prompts
@@ -89,8 +90,11 @@ def measure(
     executor: Executor,
     title: str = "",
 ) -> Faults:
-    """What is wrong with the greedy reply to each query. The model is put into eval mode."""
-    model.eval()
+    """What is wrong with the greedy reply to each query.
+
+    The model is put into eval mode, and on an accelerator with room for it.
+    """
+    model = to_accelerator(model).eval()
     done = converse(model, codec, queries, catalogue, executor, title=title)
     return {c.query.id: faults_of(c.reply, c.query, catalogue) for c in done}
 

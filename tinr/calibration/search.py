@@ -23,7 +23,7 @@ from tinr.catalogue import Catalogue
 from tinr.config import SearchConfig
 from tinr.executor import Executor
 from tinr.records import Query, Reply
-from tinr.rollout import Environment, recorded, stop_ids
+from tinr.rollout import environment_of, reachable, stop_ids
 from tinr.sampler import generate
 from tinr.tokens import Codec
 
@@ -73,12 +73,10 @@ def search(
 
     forest = _Forest(model, codec, catalogue, executor, config, rows, graded or by_rule)
     trees = [
-        Tree(
-            query,
-            tuple(prompt),
-            Node((), Environment(codec, catalogue, executor, "none", recorded(query))),
+        Tree(query, tuple(prompt), Node((), environment_of(query, codec, catalogue, executor)))
+        for query, prompt in zip(
+            (reachable(query, executor) for query in queries), prompts, strict=True
         )
-        for query, prompt in zip(queries, prompts, strict=True)
     ]
     for iteration in range(config.iterations):
         leaves = [(tree, leaf) for tree in trees if (leaf := select(tree.root, config)) is not None]
