@@ -10,7 +10,7 @@ from tinr.catalogue import load_catalogue, read_queries, write_jsonl
 from tinr.catalogue.importing import import_tools, write_catalogue
 from tinr.catalogue.importing.queries import import_queries
 from tinr.cli.main import app
-from tinr.records import BadInput, Call, Message
+from tinr.records import HISTORY_CUT, BadInput, Call, Message
 from tinr.replay import teachable
 from tinr.tokens import FRAMES
 from tinr.traces import render_trace
@@ -227,6 +227,42 @@ LOGS = {
 }  # fmt: skip
 
 
+LOGS |= {
+    "Anthropic's results of two calls": (
+        [{"role": "assistant", "content": [
+            {"type": "tool_use", "id": name, "name": name, "input": {"city": "Kiel"}}
+            for name in ("get weather", "get_time")]},
+         {"role": "user", "content": [
+             {"type": "tool_result", "tool_use_id": "get_time", "content": "noon"},
+             {"type": "tool_result", "tool_use_id": "get weather",
+              "content": [{"type": "text", "text": "rain"}]}]}, SAID],
+        ("rain", "noon"), "Rain at noon.",
+    ),
+    "roles of calls and responses": (
+        [{"role": "tool_call", "content": '{"name": "get_time", "arguments": {"city": "Kiel"}}'},
+         {"role": "tool_response", "content": "noon"}, SAID],
+        ("noon",), "Rain at noon.",
+    ),
+    "Responses' items": (
+        [{"type": "reasoning", "summary": []},
+         {"type": "function_call", "call_id": "c", "name": "get_time",
+          "arguments": '{"city": "Kiel"}'},
+         {"type": "function_call_output", "call_id": "c", "output": "noon"},
+         {"role": "assistant", "content": [{"type": "output_text", "text": "Rain at noon."}]}],
+        ("noon",), "Rain at noon.",
+    ),
+    "a text that is calls alone": (
+        [{"role": "assistant",
+          "content": '[{"name": "get_time", "parameters": {"city": "Kiel"}}]'},
+         returned("noon"), SAID],
+        ("noon",), "Rain at noon.",
+    ),
+    "a text that is other JSON": (
+        [{"role": "assistant", "content": '{"name": "Kiel"}'}], (), '{"name": "Kiel"}',
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("case", LOGS)
 def test_a_chat_log_keeps_what_calls_returned_and_what_was_said(case, tmp_path, tools):
     messages, observations, reply = LOGS[case]
@@ -241,6 +277,15 @@ UNREADABLE = {
     "brackets without end": ([called() | {"tool_calls": [
         {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}], "cannot be read"),
     "tags without end": ([{"role": "assistant", "content": "<tool_call>{"}], "without its end"),
+    "Glaive's form": (
+        [{"role": "assistant", "content": "<functioncall> {\"name\": \"get_time\"}"}, SAID],
+        "<functioncall> begins a form that is not known",
+    ),
+    "Llama's form": (
+        [{"role": "assistant", "content": "<|python_tag|>get_time(city='Kiel')"}, SAID],
+        "not known",
+    ),
+    "a role that nobody knows": ([{"role": "oracle", "content": "noon"}, SAID], "'oracle'"),
     "results of no call": ([returned("noon"), SAID], "no call that is known as one"),
     "nobody answers": ([], "nobody answered"),
 }  # fmt: skip
@@ -279,6 +324,41 @@ def test_our_own_lines_come_back_as_they_were(tmp_path, tools):
     assert not problems and lines[0] == line
     assert query.group == "clocks" and query.tools == ("get_time",)
     assert said.text == "Time?" and said.history == ()
+
+
+GONE_ON = [
+    {"role": "system", "content": "It is Monday."},
+    {"role": "user", "content": "Time?"},
+    {"role": "assistant", "content": "", "calls": [{"name": "get_time", "arguments": {}}]},
+    {"role": "tool", "content": "noon"},
+]
+AGAIN = [{"name": "get_time", "arguments": {"city": "Kiel"}}]
+
+
+def test_a_line_that_goes_on_after_its_user_is_flagged_and_not_trained_on(tmp_path, tools):
+    line = {"id": "on", "messages": GONE_ON, "calls": AGAIN}
+    (query,), _, problems = imported(tmp_path, tools, [line])
+    assert not problems and query.flags == (HISTORY_CUT,) and not query.teachable
+    assert query.text == "It is Monday.\n\nTime?" and query.history == ()
+
+
+def test_lines_are_read_as_suites_read_them(tmp_path, tools):
+    asked = {"id": "asked", "messages": GONE_ON, "suffix": "And in Kiel?", "calls": AGAIN}
+    some = {"id": "some", "query": "x", "calls": [], "expect": "some_call"}
+    told = {"id": "told", "query": "x", "calls": [], "context": {"time": "It is May."}}
+    (one, two, three), lines, problems = imported(tmp_path, tools, [asked, some, told])
+    assert not problems and one.flags == () and two.any_call
+    assert one.text == "It is Monday.\n\nAnd in Kiel?" and three.text == "It is May.\n\nx"
+    assert [m.role for m in one.history] == ["user", "assistant", "tool"]
+    assert "get_time" in one.history[1].content, "a past call, as JSON"
+    again, *_ = imported(tmp_path, tools, lines)
+    assert again == [one, two, three]
+
+
+def test_the_last_answer_of_a_line_without_calls_is_its_reply(tmp_path, tools):
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    (query,), *_ = imported(tmp_path, tools, [{"id": 1, "messages": said, "calls": []}])
+    assert (query.text, query.reply, query.flags) == ("Hi", "Hello!", ())
 
 
 def test_what_is_read_is_not_written_over(tmp_path, tools):

@@ -12,10 +12,10 @@ from tinr.catalogue import Catalogue, load_catalogue
 from tinr.evaluate import check_splits
 from tinr.executor import Executor
 from tinr.matching import lenient_calls, strict_calls
-from tinr.records import NO_ARGUMENTS, SOME_CALL, BadInput, ToolDoc
+from tinr.records import HISTORY_CUT, NO_ARGUMENTS, OTHER_REFERENCE, SOME_CALL, BadInput, ToolDoc
 from tinr.rollout import reachable
 from tinr.selftest import self_test
-from tinr.suites import HISTORY_CUT, NAMES, OTHER_REFERENCE, Suite, read_suite, same_names
+from tinr.suites import NAMES, Suite, read_suite, same_names
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TOOLS = [

@@ -61,6 +61,8 @@ class Mention:
 
 NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
 SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
+HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user
+OTHER_REFERENCE = "other_reference"  # the source has a second reference; it is not scored
 # Accepted values of each parameter of one call; "" among them: it may be left out.
 Accepted = Mapping[str, Sequence[Any]]
 
@@ -108,6 +110,11 @@ class Query:
     def states_arguments(self) -> bool:
         """Whether a reply's calls can be matched with the reference, not its names alone."""
         return NO_ARGUMENTS not in self.flags
+
+    @property
+    def teachable(self) -> bool:
+        """Whether its reference is what this query, as it stands here, should be answered by."""
+        return self.states_arguments and not self.any_call and HISTORY_CUT not in self.flags
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,17 @@ def _silent(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
 
 
 def teachable(queries: Sequence[Query], source: str) -> list[Query]:
-    """The queries whose reference says which calls with which arguments are right.
+    """The queries whose reference says which calls with which arguments are right, and depends on
+    nothing that was said after them.
 
     The others are counted in a UserWarning; BadInput where none is left.
     """
-    kept = [query for query in queries if query.states_arguments and not query.any_call]
+    kept = [query for query in queries if query.teachable]
     left_out = len(queries) - len(kept)
-    said = f"{source}: {left_out} of {len(queries)} queries say no arguments, or not which call"
+    said = (
+        f"{source}: {left_out} of {len(queries)} queries say no arguments, or not which call, or "
+        "depend on what followed them"
+    )
     if not kept:
         raise BadInput(f"{said}; give queries with whole reference calls")
     if left_out and ranks.rank() == 0:

@@ -6,8 +6,6 @@ in its flags; only a query whose reference calls a tool that has no document is 
 """
 
 import hashlib
-import json
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tinr.catalogue.importing import import_tools, write_catalogue
+from tinr.catalogue.importing.own_lines import Line, common
 from tinr.catalogue.importing.queries import import_queries
 from tinr.catalogue.load import Catalogue, document_from, file_of, query_from, read_jsonl
-from tinr.records import NO_ARGUMENTS, SOME_CALL, BadInput, Query
+from tinr.records import BadInput, Query
 
 NAMES = ("bfcl", "tinr", "acebench", "apibank", "nestful", "toolalpaca", "metatool")
 CHAINED = ("toolalpaca",)  # sets whose calls follow one another though no line says so
-HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user
-OTHER_REFERENCE = "other_reference"  # the source has a second reference; it is not scored
 TOOLS, QUERIES = "tools.jsonl", "queries.jsonl"
-Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def _folder(path: Path) -> Read:
     clean = {str(line["original"]["name"]): str(line["name"]) for line in imported.lines}
     spelled = {new: str(said.get(old) or old) for old, new in clean.items()}
     lines = [
-        (place, _renamed(_common(line, place, path.name), clean))
+        (place, _renamed(_grouped(common(line, place, path.name in CHAINED)), clean))
         for place, line in read_jsonl(file_of(path, QUERIES))
     ]
     return _catalogue(imported.lines), spelled, lines, []
@@ -119,80 +115,10 @@ def _catalogue(lines: Iterable[Line]) -> Catalogue:
     return Catalogue(tuple(document_from(line, f"tool {line['name']!r}") for line in lines))
 
 
-# -- one line ---------------------------------------------------------------------------
-
-
-def _common(line: Line, place: str, suite: str) -> dict[str, Any]:
-    """A line of the common form with what `query_from` needs to take it in whole."""
-    calls = line.get("calls")
-    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-        query_from(line, place)  # says what is wrong
-        raise BadInput(f'{place}: "calls" must hold objects; write {{"name", "arguments"}}')
-    out: dict[str, Any] = dict(line)
-    stated = line.get("flags") or []
-    if not isinstance(stated, list):
-        raise BadInput(f'{place}: "flags" must be a list of texts')
-    flags: list[Any] = list(stated)
-    if any(call.get("arguments", {}) is None for call in calls):
-        flags.append(NO_ARGUMENTS)
-    if line.get("expect") == "some_call":
-        flags.append(SOME_CALL)
-    if line.get("alt_calls") or line.get("alt_tools"):
-        flags.append(OTHER_REFERENCE)
-    turns = range(len(calls)) if suite in CHAINED else _turns(calls)
-    out["calls"] = [
-        {"turn": turn} | call | {"arguments": {} if (a := call.get("arguments")) is None else a}
-        for turn, call in zip(turns, calls, strict=True)
-    ]
-    if isinstance(line.get("messages"), list):
-        out["messages"] = list(_messages(line["messages"], line.get("suffix")))
-        last = out["messages"][-1] if out["messages"] else None
-        if not isinstance(last, dict) or last.get("role") != "user":
-            flags.append(HISTORY_CUT)
-    return _grouped(_told(out | {"flags": flags}, line))
-
-
 def _grouped(line: Line) -> dict[str, Any]:
     """With its row of the tables in `group`: the category or part of its set, or its split."""
     said = (line.get(key) for key in ("category", "part", "split"))
     return {**line, "group": str(next((word for word in said if word), "all"))}
-
-
-def _turns(calls: Sequence[Line]) -> Iterator[int]:
-    """A call that uses an earlier one's result ("$var1.x$") stands one turn after it."""
-    turns: dict[str, int] = {}
-    for call in calls:
-        used = re.findall(r"\$(\w+)", json.dumps(call.get("arguments")))
-        turn = max((turns[label] + 1 for label in used if label in turns), default=0)
-        turns[str(call.get("label", ""))] = turn
-        yield turn
-
-
-def _messages(messages: Sequence[Any], suffix: Any) -> Iterator[Any]:
-    """The conversation: past calls as JSON, and the line with which its source asks to go on."""
-    last = None
-    for message in messages:
-        last = message.get("role") if isinstance(message, dict) else None
-        if last == "assistant" and message.get("calls") and not message.get("content"):
-            message = {"role": last, "content": json.dumps(message["calls"], ensure_ascii=False)}
-        yield message
-    if suffix and last != "user":
-        yield {"role": "user", "content": str(suffix)}
-
-
-def _told(line: dict[str, Any], source: Line) -> dict[str, Any]:
-    """With what the source says in its system prompt (a date, a profile) before the question."""
-    system = (m for m in source.get("messages") or () if isinstance(m, dict))
-    said = [str(m.get("content")) for m in system if m.get("role") == "system"]
-    context = source.get("context")
-    said += map(str, context.values()) if isinstance(context, dict) else ()
-    before = "\n".join(text.strip() for text in said if text.strip())
-    if before and isinstance(line.get("query"), str):
-        line["query"] = f"{before}\n\n{line['query']}"
-    elif before and line.get("messages") and isinstance(line["messages"][-1], dict):
-        *first, last = line["messages"]
-        line["messages"] = [*first, {**last, "content": f"{before}\n\n{last.get('content')}"}]
-    return line
 
 
 def _renamed(line: Line, names: Mapping[str, str]) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinr.catalogue.importing.asked import Asked, Place
 from tinr.catalogue.importing.formats import auto
 from tinr.catalogue.importing.found import Found, Problem, step
 from tinr.catalogue.importing.names import clean_name, content_hash
-from tinr.catalogue.importing.query_forms import Asked, Place, has, read_row
+from tinr.catalogue.importing.query_forms import has, read_row
 from tinr.catalogue.importing.read import Data, files_of, read
 from tinr.catalogue.load import query_from, read_jsonl
 from tinr.records import NO_ARGUMENTS, BadInput

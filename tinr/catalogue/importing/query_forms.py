@@ -8,47 +8,17 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinr.catalogue.importing.asked import Asked, Place, call
+from tinr.catalogue.importing.chat_logs import conversation, text_of
 from tinr.catalogue.importing.found import Problem, step
 from tinr.catalogue.importing.openapi import operation_name
+from tinr.catalogue.importing.own_lines import common
+from tinr.records import HISTORY_CUT, BadInput
 
 NO_CALL = ("irrelevance",)  # categories in which no call is expected
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A query as its source states it; a call's arguments may be None: not stated."""
-
-    file: str
-    pointer: str
-    id: str
-    messages: Sequence[Mapping[str, str]]  # the last one is the user's
-    calls: Sequence[Mapping[str, Any]]  # name, arguments, turn
-    accept: Sequence[Mapping[str, Any]] = ()  # accepted values for each parameter, per call
-    candidates: Sequence[Any] = ()  # documents that stand beside the query
-    flags: Sequence[str] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    stated: bool = False  # whether the source gives the id; else it is made of the place
-
-
-Reader = Callable[[Mapping[str, Any], "Place"], Iterator[Asked | Problem]]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands, and the reference answers that its file has elsewhere."""
-
-    file: str
-    pointer: str
-    answers: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """An id for a query whose source gives none."""
-        return f"{Path(self.file).stem}{self.pointer}".replace("/", "-")
 
 
 def has(row: Any, *keys: str) -> bool:
@@ -70,6 +40,7 @@ def read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
                 SyntaxError,
                 RecursionError,
                 MemoryError,
+                BadInput,
             ) as error:
                 reason = f"a query that cannot be read ({type(error).__name__}: {error})"
                 yield Problem(place.file, place.pointer, reason[:200])
@@ -82,30 +53,41 @@ def _user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text.strip()}]
 
 
-def _call(name: str, arguments: Any, turn: int = 0) -> dict[str, Any]:
-    return {"name": name, "arguments": arguments, "turn": turn}
+def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Our own lines, as a suite reads them; what was said last is the reply of one without calls.
 
-
-def _canonical(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    stated = row.get("messages")
-    if isinstance(stated, list):
-        messages = [{"role": m["role"], "content": _text_of(m["content"])} for m in stated]
+    A line that goes on after the user's last message is flagged: its reference may depend on that.
+    """
+    line = common(row, str(row["id"]))
+    messages = line.get("messages")
+    if isinstance(messages, list):
+        messages = [
+            {"role": m["role"], "content": text_of(m["content"])}
+            for m in messages
+            if m["role"] != "system"  # it stands before the question now
+        ]
+        spoken = not line["calls"] and not row["messages"][-1].get("calls")
+        if spoken and [m["role"] for m in messages[-2:]] == ["user", "assistant"]:
+            line = {"reply": messages.pop()["content"]} | line
+            line["flags"] = [flag for flag in line["flags"] if flag != HISTORY_CUT]
         while messages and messages[-1]["role"] != "user":
             messages.pop()
+        if messages and isinstance(line.get("query"), str):
+            messages[-1] = _user(line["query"])[0]
     else:
-        messages = _user(row["query"])
-    calls = [_call(c["name"], c.get("arguments"), c.get("turn", 0)) for c in row["calls"]]
+        messages = _user(line["query"])
+    calls = [call(c["name"], c["arguments"], c["turn"]) for c in line["calls"]]
     kept = ("answer", "split", "kind", "reply", "observations", "category")
     kept += ("thought", "tools", "group")
     yield Asked(
         place.file,
         place.pointer,
-        str(row["id"]),
+        str(line["id"]),
         messages,
         calls,
-        accept=row.get("accept") or (),
-        flags=row.get("flags") or (),
-        extra={key: row[key] for key in kept if key in row},
+        accept=line.get("accept") or (),
+        flags=line["flags"],
+        extra={key: line[key] for key in kept if key in line},
         stated=True,
     )
 
@@ -128,14 +110,14 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         truth = [{_unsuffixed(n, names): arguments} for n, arguments in truth.items()]
     accept: list[dict[str, Any]] = []
     if plain:
-        calls = [_call(n, a) for one in truth or [] for n, a in one.items()]
+        calls = [call(n, a) for one in truth or [] for n, a in one.items()]
     else:
         accept = [
             {"name": name, "arguments": values}
             for one in truth or []
             for name, values in one.items()
         ]
-        calls = [_call(one["name"], _first_accepted(one["arguments"])) for one in accept]
+        calls = [call(one["name"], _first_accepted(one["arguments"])) for one in accept]
     yield Asked(
         place.file,
         place.pointer,
@@ -190,7 +172,7 @@ def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     messages = [{"role": roles[tag], "content": text.strip()} for tag, text in said]
     answer = row["answer"]
     calls = [
-        _call(one["name"], one.get("parameters", one.get("arguments")))
+        call(one["name"], one.get("parameters", one.get("arguments")))
         for one in (answer if isinstance(answer, list) else [answer])
     ]
     while messages and messages[-1]["content"].startswith("Based on our conversation above"):
@@ -213,7 +195,7 @@ def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         nested |= bool(used)
         turn = max((turns.get(label, -1) + 1 for label in used), default=0)
         turns[one["label"]] = turn
-        calls.append(_call(one["name"], one["arguments"], turn))
+        calls.append(call(one["name"], one["arguments"], turn))
     flags = ["nested_reference"] if nested else []
     yield Asked(place.file, place.pointer, place.name, _user(row["input"]), calls, flags=flags)
 
@@ -227,7 +209,7 @@ def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Proble
                 arguments = json.loads(one["Action_Input"])
             except ValueError:
                 arguments, flags = None, ["gold_arguments_unparsed"]
-            calls.append(_call(one["Action"], arguments, len(calls)))
+            calls.append(call(one["Action"], arguments, len(calls)))
         name = f"toolalpaca-{row.get('Name', '')}-{number}"
         pointer = step(place.pointer, "Instructions", number)
         candidates = [row.get("Documentation", "")]
@@ -241,7 +223,7 @@ def _data(value: Any) -> Any:
 
 
 def _toolbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    calls = [_call(api, None) | {"namespace": tool} for tool, api in row["relevant APIs"]]
+    calls = [call(api, None) | {"namespace": tool} for tool, api in row["relevant APIs"]]
     name = f"toolbench-{Path(place.file).stem}-{row.get('query_id', place.pointer)}"
     candidates = row.get("api_list") or ()
     yield Asked(place.file, place.pointer, name, _user(row["query"]), calls, candidates=candidates)
@@ -251,154 +233,19 @@ def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     calls = []
     for turn, one in enumerate(row["solution"]):
         method, _, path = one.strip().partition(" ")
-        calls.append(_call(one.strip(), None, turn) | {"also": operation_name(method, path)})
+        calls.append(call(one.strip(), None, turn) | {"also": operation_name(method, path)})
     yield Asked(place.file, place.pointer, place.name, _user(row["query"]), calls)
 
 
-@dataclass
-class _Asking:
-    """A turn of a user in a chat log, and what followed it."""
-
-    number: int
-    history: list[dict[str, str]]  # up to the user's own message
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    ids: list[Any] = field(default_factory=list)  # what the log calls each of them by
-    results: list[tuple[Any, str]] = field(default_factory=list)  # what they returned, by the same
-    turns: int = 0
-    said: str = ""  # last by the assistant
-    wrong: str = ""  # what of it could not be read
-
-    def read(self, message: Mapping[str, Any], role: str, text: str) -> bool:
-        """Take in a message; whether it was one of calls."""
-        try:
-            called = list(_calls_in(message, role, text))
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            self.wrong = f"a call that cannot be read ({type(error).__name__}: {error})"
-            return True
-        for identifier, name, arguments in called:
-            self.ids.append(identifier)
-            self.calls.append(_call(name, arguments, self.turns))
-        self.turns += bool(called)
-        if role == "tool":
-            self.results.append((message.get("tool_call_id"), text))
-        self.said = text.strip() if role == "assistant" and not called else ""
-        return bool(called)
-
-    def asked(self, row: Mapping[str, Any], place: Place) -> Asked | Problem:
-        """The query; a problem where the log does not say what is right."""
-        if not self.wrong and self.results and not self.calls:
-            self.wrong = "results of tools, but no call that is known as one"
-        if not self.wrong and not self.calls and not self.said:
-            self.wrong = "nobody answered"
-        if self.wrong:
-            said = f"turn {self.number} of a conversation: {self.wrong}"
-            return Problem(place.file, place.pointer, said[:200])
-        extra: dict[str, Any] = {"reply": self.said} if self.said else {}
-        if self.calls and len(self.results) == len(self.calls):
-            extra["observations"] = _in_order(self.ids, self.results)
-        return Asked(
-            place.file,
-            place.pointer,
-            f"{place.name}-{self.number}",
-            self.history,
-            self.calls,
-            candidates=[row.get("tools") or ""],
-            extra=extra,
-        )
-
-
-def _conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Chat logs (OpenAI's messages, ShareGPT's conversations): each turn of a user is a query.
-
-    What its calls returned comes with it where the log has one result for each call, and what
-    the assistant said last.
-    """
-    history: list[dict[str, str]] = []
-    asking: _Asking | None = None
-    number = 0
-    for message in row.get("messages") or row["conversations"]:
-        role = str(message.get("role", message.get("from")))
-        role, text = ROLES.get(role, role), _text_of(message.get("content", message.get("value")))
-        if role == "user" and not text and _parts_of(message, "tool_result"):
-            role = "tool"  # Anthropic's: a result is said by the user
-            text = "\n".join(_text_of(p.get("content")) for p in _parts_of(message, "tool_result"))
-        if role == "user":
-            if asking is not None:
-                yield asking.asked(row, place)
-            number += 1
-            history = [*history, {"role": "user", "content": text}]
-            asking = _Asking(number, history)
-        elif asking is not None and role != "system":
-            called = asking.read(message, role, text)
-            if not called and role in ("assistant", "tool"):
-                history = [*history, {"role": role, "content": text}]
-    if asking is not None:
-        yield asking.asked(row, place)
-
-
-ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function": "tool"}
-MARKED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)  # Hermes' form, in the text
-
-
-def _in_order(made: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[str]:
-    """Results in the order of their calls where the log says whose they are, else in its own."""
-    by_id = dict(results)
-    if len(by_id) == len(made) and set(by_id) == set(made):
-        return [by_id[one] for one in made]
-    return [text for _, text in results]
-
-
-def _text_of(content: Any) -> str:
-    if isinstance(content, list):
-        parts = (p for p in content if isinstance(p, Mapping) and p.get("type") == "text")
-        return "".join(str(p.get("text", p.get("value", ""))) for p in parts)
-    return "" if content is None else str(content)
-
-
-def _parts_of(message: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    content = message.get("content")
-    parts = content if isinstance(content, list) else []
-    return [p for p in parts if isinstance(p, Mapping) and p.get("type") == kind]
-
-
-def _calls_in(
-    message: Mapping[str, Any], role: str, text: str
-) -> Iterator[tuple[Any, str, Mapping[str, Any]]]:
-    """The calls of one message with what the log calls them by: OpenAI's `tool_calls` and the
-    older `function_call`, ShareGPT's role of that name, typed parts, and Hermes' tags."""
-    stated = [(c.get("id"), c.get("function", c)) for c in message.get("tool_calls") or ()]
-    if message.get("function_call"):
-        stated.append((None, message["function_call"]))
-    if role == "function_call":
-        value = json.loads(text)
-        stated += [(None, one) for one in (value if isinstance(value, list) else [value])]
-    for part in _parts_of(message, "tool_call"):
-        value = part.get("value", part)
-        stated.append((part.get("id"), json.loads(value) if isinstance(value, str) else value))
-    stated += [(part.get("id"), part) for part in _parts_of(message, "tool_use")]
-    if role == "assistant":
-        found = MARKED.findall(text)
-        if len(found) < text.count("<tool_call>"):
-            raise ValueError("<tool_call> without its end")
-        stated += [(None, json.loads(one)) for one in found]
-    for identifier, one in stated:
-        arguments = next((one[key] for key in ARGUMENTS if key in one), {})
-        if isinstance(arguments, str):
-            arguments = json.loads(arguments) if arguments.strip() else {}
-        yield identifier, one["name"], arguments
-
-
-ARGUMENTS = ("arguments", "parameters", "input")
-
-
+Reader = Callable[[Mapping[str, Any], Place], Iterator[Asked | Problem]]
 READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
     (("question", "function"), _bfcl),
-    (("id", "calls"), _canonical),
+    (("id", "calls"), _own),
     (("system", "user", "answer"), _apibank),
     (("Instructions", "Golden_Answers"), _toolalpaca),
     (("query", "relevant APIs"), _toolbench),
     (("query", "solution"), _restbench),
     (("input", "output"), _nestful),
-    (("messages",), _conversation),
-    (("conversations",), _conversation),
+    (("messages",), conversation),
+    (("conversations",), conversation),
 )
