@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from tinr.catalogue import load_catalogue
 from tinr.catalogue.importing import import_tools, types, write_catalogue
@@ -69,6 +70,12 @@ TOOL = {"name": "weather", "description": "Weather of a city.", "parameters": SC
             "query_parameters": {"city": {"type": "string", "required": True}},
         },
         {"name": "weather", "description": "Weather of a city.", "arguments": SCHEMA},
+        {
+            "toolSpec": {
+                **{k: TOOL[k] for k in ("name", "description")},
+                "inputSchema": {"json": SCHEMA},
+            }
+        },
         {
             "system": "Tools:\n1. Name: weather\nDescription: Weather of a city.\n"
             "Parameters: {'city': {'type': 'str'}}\n"
@@ -474,6 +481,20 @@ def test_a_folder_says_which_files_it_leaves_alone(tmp_path):
     said = [problem.reason for problem in imported.notes]
     assert ["1 Python files were left alone" in reason for reason in said] == [True, False]
     assert "were read as the descriptions of tools" in said[1]
+
+
+def test_an_import_does_not_read_what_it_wrote(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "a.json", [TOOL])
+    words = ["catalogue", "import", ".", "--out", "catalogue", "--json"]
+    for more in ([], ["--replace"]):
+        done = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+        assert json.loads(done.output) == {"catalogue": "catalogue", "tools": 1, "lost": 0,
+                                           "notes": 0}  # fmt: skip
+
+
+def test_what_a_file_says_gives_a_terminal_no_orders():
+    assert str(Problem("f\x1b[2J.json", "", "a\nb")) == "f\ufffd[2J.json: a\ufffdb"
 
 
 def test_overloads_of_a_function_are_no_tools(tmp_path):

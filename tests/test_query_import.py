@@ -123,6 +123,15 @@ def test_what_cannot_be_a_query_is_reported(tmp_path, tools):
         imported(tmp_path, tools, [{"odd": True}])
 
 
+def test_a_catalogue_of_one_s_own_making_needs_no_more_than_its_documents(tmp_path, tools):
+    bare = {"name": "get_time", "description": "Time in a city.", "parameters": {"type": "object"}}
+    odd = {"original": None, "extra": {"path": "/time"}, "orig_name": None, "domain": None}
+    write_jsonl(tmp_path / "bare" / "tools.jsonl", [bare | odd])
+    (query,), *_ = imported(tmp_path, tmp_path / "bare", [{"id": 1, "query": "x", "calls": AGAIN}])
+    assert query.calls[0].name == "get_time"
+    assert load_catalogue(tmp_path / "bare").tools[0].domain == ""
+
+
 def test_a_namespace_decides_between_tools_of_one_name(tmp_path):
     apis = [
         {

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from teacher_parts import GOOD, Teacher
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
 from tinr.cli.main import app
 from tinr.config import load_config
-from tinr.records import BadInput, Call, Mention, Query, ToolDoc
+from tinr.records import NO_ARGUMENTS, BadInput, Call, Mention, Query, ToolDoc
 from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
 from tinr.tokens import FRAMES, Piece
 from tinr.traces import UNANSWERED, render_trace
@@ -257,6 +257,15 @@ def test_the_command_says_how_often_each_reason_was_met(catalogue, tmp_path):
     (tmp_path / "t.jsonl.journal").unlink()
     told = traces_build(Teacher("good", "garbage"), catalogue, tmp_path, "--json")
     assert json.loads(told.stdout.splitlines()[-1])["reasons"] == {"no answer": 1}
+
+
+def test_a_teacher_is_not_asked_where_nothing_is_known_to_be_right(catalogue, tmp_path):
+    unclear = replace(QUERIES[0], id="u", flags=(NO_ARGUMENTS,))
+    lines, spent, reasons = build_traces(
+        [QUERIES[0], unclear], catalogue, config(Teacher("good")), tmp_path / "j"
+    )
+    assert [line["id"] for line in lines] == ["q0"] and spent.answered == 1
+    assert reasons["its reference is not whole"] == 1
 
 
 def test_queries_without_calls_are_not_lost_and_the_teacher_is_not_asked(catalogue, tmp_path):

@@ -113,7 +113,7 @@ class Endpoint:
                     hint = ""
                 if attempt + 1 < config.attempts:
                     spent.retries += 1
-                    told = float(hint) if hint.replace(".", "", 1).isdigit() else 0.0
+                    told = float(hint) if hint.replace(".", "", 1).isdecimal() else 0.0
                     grown = config.pause * 2**attempt * (1 + random.random() / 4)
                     await asyncio.sleep(min(max(told, grown), 60.0))
             spent.failed += 1

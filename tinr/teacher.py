@@ -60,14 +60,16 @@ def build_traces(
     """
     marks = {query.id: _mark(config, query, catalogue) for query in queries}
     done = _read_journal(journal, marks)
-    waiting = [query for query in queries if query.calls and query.id not in done]
+    called = [query for query in queries if query.calls]
+    waiting = [query for query in called if query.teachable and query.id not in done]
     spent = Spent(answered=len(done))
     if waiting:
         journal.parent.mkdir(parents=True, exist_ok=True)
         asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
     by_id = {query.id: query for query in queries}
     lines = []
-    reasons: Counter[str] = Counter()
+    unclear = sum(not query.teachable for query in called)  # nothing is right for sure: not asked
+    reasons = Counter({"its reference is not whole": unclear} if unclear else {})
     for identifier, query in by_id.items():
         outcome = done.get(identifier, {})
         reasons.update(outcome.get("reasons", {}))

@@ -53,7 +53,10 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     places: dict[str, str] = {}
     for source in sources:
         for place, line in documents(source):
-            doc = document_from(line, place, source=str(source))
+            try:
+                doc = document_from(line, place, source=str(source))
+            except RecursionError:
+                raise BadInput(f"{place}: nested too deeply; flatten its parameters") from None
             if doc.name in docs:
                 raise BadInput(
                     f"{place}: tool {doc.name!r} already stands at {places[doc.name]}; "
@@ -91,7 +94,7 @@ def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
         parameters=line["parameters"],
         returns=line.get("returns") if isinstance(line.get("returns"), str) else "",
         source=str(line.get("source") or source),
-        domain=str(line.get("domain", "")),
+        domain=str(line.get("domain") or ""),
     )
 
 

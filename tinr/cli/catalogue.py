@@ -51,7 +51,7 @@ def import_(
         raise BadInput(f"--namespace {namespace}: unknown; collide or always")
     if not sources and not mcp:
         raise BadInput("nothing to import; give files, folders, or --mcp SERVER")
-    imported = import_tools(sources or [], format, namespace, mcp or [], timeout)  # type: ignore[arg-type]
+    imported = import_tools(sources or [], format, namespace, mcp or [], timeout, out)  # type: ignore[arg-type]
     write_catalogue(imported, out, replace)
     counts = {
         "tools": len(imported.lines),

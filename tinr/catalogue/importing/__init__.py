@@ -32,15 +32,17 @@ def import_tools(
     namespaces: Namespaces = "collide",
     servers: Sequence[str] = (),
     timeout: float = 30.0,
+    out: Path | None = None,
 ) -> Imported:
     """Every tool of files, folders and running MCP servers, or the reason why it is not there.
 
+    out: where an earlier import wrote; below another source it is not read.
     Raises BadInput for a source that does not exist, an unknown format, and where not a
     single tool arrives.
     """
     if format not in FORMATS:
         raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
-    found, problems = split(list(_items(sources, format, servers, timeout)))
+    found, problems = split(list(_items(sources, format, servers, timeout, out)))
     lines: list[dict[str, Any]] = []
     for one in canonical(found, namespaces):
         if isinstance(one, Problem):
@@ -56,7 +58,11 @@ def import_tools(
 
 
 def _items(
-    sources: Sequence[str], format: str, servers: Sequence[str], timeout: float
+    sources: Sequence[str],
+    format: str,
+    servers: Sequence[str],
+    timeout: float,
+    out: Path | None,
 ) -> Iterator[Item]:
     for source in sources:
         if str(source).endswith(".py"):
@@ -69,10 +75,16 @@ def _items(
             reason = f"{python} Python files were left alone; name each that holds tools"
             yield Problem(str(source), "", reason, "note")
         for path in files_of(source):
+            if out is not None and _below(path, out) and not _below(Path(source) / "x", out):
+                continue
             for data in read(path):
                 yield from _tools_in(data, format) if isinstance(data, Data) else [data]
     for server in servers:
         yield from ask_server(server, timeout)
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
 
 
 def _tools_in(data: Data, format: str) -> Iterator[Item]:

@@ -34,6 +34,8 @@ HOLDERS = (
     "functions",
     "function",
     "function_list",
+    "toolConfig",
+    "toolSpec",
     "api_list",
     "apis",
     "result",
@@ -246,7 +248,9 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
 def _parameters(value: Mapping[str, Any]) -> Any:
     for key in PARAMETERS:
         if key in value:
-            return value[key]
+            given = value[key]
+            wrapped = isinstance(given, Mapping) and set(given) == {"json"}  # Bedrock's
+            return given["json"] if wrapped and isinstance(given["json"], Mapping) else given
     if any(key in value for key in RAPID):
         return {
             str(one.get("name", "")): {k: v for k, v in one.items() if k != "name"}

@@ -36,7 +36,9 @@ class Problem:
         return f"{self.file}#{self.pointer}" if self.pointer else self.file
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.reason}"
+        """In one line; what a terminal would take for an order is replaced."""
+        said = f"{self.place}: {self.reason}"
+        return "".join(one if one.isprintable() else "\ufffd" for one in said)
 
 
 Item = Found | Problem

@@ -91,6 +91,10 @@ def _answers(questions: Path) -> dict[str, Any]:
     return {str(r["id"]): r["ground_truth"] for r in rows if has(r, "id", "ground_truth")}
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 class _Index:
     """Finds the catalogue's name of a tool that a query speaks of."""
 
@@ -102,15 +106,17 @@ class _Index:
         self.known: dict[str, list[tuple[str, str]]] = {}
         self.spaces: dict[str, str] = {}  # name here -> the namespace of its source
         for _, line in read_jsonl(path):
-            name, original = str(line.get("name")), line.get("original", {}).get("name", "")
+            name, source = str(line.get("name")), _mapping(line.get("original"))
+            original = str(source.get("name", ""))
             self.names.add(name)
             self.by_hash[str(line.get("hash"))] = name
-            self.spaces[name] = str(line.get("original", {}).get("namespace", ""))
-            for spelled in {original, clean_name(original), line.get("orig_name", "")} - {""}:
+            self.spaces[name] = str(source.get("namespace", ""))
+            said = str(line.get("orig_name") or "")
+            for spelled in {original, clean_name(original), said} - {""}:
                 self.by_name[spelled].add(name)
-            extra = line.get("extra") or {}
+            extra = _mapping(line.get("extra"))
             if "path" in extra:
-                self.by_name[f"{extra['method']} {extra['path']}"].add(name)
+                self.by_name[f"{extra.get('method', '')} {extra['path']}"].add(name)
 
     def line(self, asked: Asked) -> dict[str, Any] | Problem:
         """The query's line with the catalogue's names, or why there is none."""
