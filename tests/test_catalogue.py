@@ -31,6 +31,7 @@ from tinr.wording import Wording
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
 ADD = {"name": "add", "description": "Adds.", "parameters": SCHEMA}
+DEEP = json.loads('{"not": ' * 300 + "{}" + "}" * 300)
 
 
 def folder(path: Path, *lines: Any, file: str = "tools.jsonl") -> Path:
@@ -67,6 +68,7 @@ def test_a_folder_loads_in_order_with_its_source(tmp_path: Path) -> None:
         ({"description": "Adds.", "parameters": SCHEMA}, ["name None"]),
         (ADD | {"description": " "}, ["'add'", "no description"]),
         (ADD | {"description": None}, ["no description"]),
+        (ADD | {"parameters": SCHEMA | DEEP}, ["'add'", "deeper than 100 levels"]),
         (ADD | {"parameters": None}, ["JSON Schema of type object"]),
         (ADD | {"parameters": {"type": "array"}}, ["JSON Schema of type object"]),
         (

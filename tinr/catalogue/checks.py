@@ -10,6 +10,7 @@ import jsonschema_rs
 from tinr.records import BadInput
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEEPEST = 100  # levels of a document's parameters
 NAME = re.compile(r"[^\s<>\"\\\x00-\x1f]{1,128}")
 
 
@@ -33,6 +34,8 @@ def check_document(line: Any, place: str) -> None:
     schema = line.get("parameters")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise BadInput(f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object')
+    if not _shallow(schema):
+        raise BadInput(f"{place}: tool {name!r}: parameters nested deeper than {DEEPEST} levels")
     fault = schema_fault(schema)
     if fault:
         raise BadInput(f"{place}: tool {name!r}: parameters/{fault}; correct the schema")
@@ -43,6 +46,21 @@ def check_document(line: Any, place: str) -> None:
             f"{place}: tool {name!r}: required {unknown} not among its properties; "
             "add or remove them"
         )
+
+
+def _shallow(value: Any) -> bool:
+    """Whether nothing is nested deeper than DEEPEST levels, without a recursion that could end."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def schema_fault(schema: Mapping[str, Any]) -> str:

@@ -53,10 +53,7 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     places: dict[str, str] = {}
     for source in sources:
         for place, line in documents(source):
-            try:
-                doc = document_from(line, place, source=str(source))
-            except RecursionError:
-                raise BadInput(f"{place}: nested too deeply; flatten its parameters") from None
+            doc = document_from(line, place, source=str(source))
             if doc.name in docs:
                 raise BadInput(
                     f"{place}: tool {doc.name!r} already stands at {places[doc.name]}; "
