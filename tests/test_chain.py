@@ -232,8 +232,14 @@ def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     assert judged["prompt"]["top_k"] == 3 and judged["unscorable"] == {}
     two = json.loads(tinr(*judge, "--documents", "retrieved", "--top-k", "2", cwd=work).stdout)
     assert two["cost"]["prompt_tokens"] < judged["cost"]["prompt_tokens"]
+    alone = tinr(*judge, "--documents", "none", cwd=work)
+    assert "trained with documents retrieved, never none" in alone.stderr
     full = tinr(*judge, "--documents", "in_prompt", cwd=work, code=2)
-    assert "no query can be asked" in full.stderr and "context of 2,048" in full.stderr
+    assert (
+        "never in_prompt" in full.stderr
+        and "no query can be asked" in full.stderr
+        and "context of 2,048" in full.stderr
+    )
 
 
 def test_what_calibration_gains_is_trained_and_compared(work):
@@ -285,6 +291,11 @@ BAD = {
         ("tax", "--checkpoint", "base@latest", "--base", "sft@latest"),
         "grown from",
     ),
+    "an option of another mode": (
+        ("eval", "--checkpoint", "sft@latest", "--suite", "in_domain", "--top-k", "3"),
+        "--top-k has no meaning with --documents none",
+    ),
+    "nothing to ask": (("call", " "), "QUERY is empty"),
     "no text": (("tax", "--checkpoint", "sft@latest", "--text", "nosuch.txt"), "nosuch.txt"),
     "a place that is a file": (
         ("compare", "sft@latest", "grpo@latest", "--out", "empty.txt"),

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from tinr.cli.main import app, guarded
@@ -144,3 +145,35 @@ def test_an_option_without_a_meaning_is_refused_and_not_passed_over(option, tmp_
 def test_one_registry_is_not_taken_for_two_seeds(tmp_path, capsys):
     twice = ("--registry", str(tmp_path), "--registry", f"{tmp_path}/.")
     assert "given twice" in run("compare", "a", "b", *twice, code=2, capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nosuch"], "No such command 'nosuch'; see "),
+        (["eval"], "Missing option '--checkpoint'; see "),
+        (["registry", "nosuch"], "registry --help"),
+        (["quickstart", "--seed", "x"], "--seed"),
+        (["registry", "verify", "--registry", "."], "no registry there"),
+    ],
+)
+def test_wrong_words_are_one_line_and_code_2(words, says, capsys):
+    assert guarded(lambda: app(words, standalone_mode=False)) == 2
+    said = capsys.readouterr().err.strip()
+    assert says in said and said.startswith("error: ") and "\n" not in said
+
+
+def test_a_folder_beside_the_registry_says_where_it_is(tmp_path, capsys):
+    (tmp_path / "registry" / "checkpoints").mkdir(parents=True)
+    words = ["registry", "list", "--registry", str(tmp_path)]
+    assert guarded(lambda: app(words, standalone_mode=False)) == 2
+    assert f"did you mean {tmp_path / 'registry'}?" in capsys.readouterr().err
+
+
+def test_a_check_that_fails_ends_with_its_code():
+    def program():
+        raise typer.Exit(1)
+
+    one = typer.Typer()
+    one.command()(program)
+    assert guarded(lambda: one([], standalone_mode=False)) == 1

@@ -1,13 +1,21 @@
 """Configuration: defaults once, a file over them, overrides over both, and no key in vain."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from phases.align import AlignConfig
+from phases.calibrate import CalibrateConfig
+from phases.grpo import GrpoConfig
+from phases.reject import RejectConfig
+from phases.sft import SftConfig
+from tinr.bases import BaseConfig
 from tinr.config import OptimiserConfig, TrainingConfig, as_dict, build, load_config
 from tinr.records import BadInput
+from tinr.settings import described
 
 
 @dataclass(frozen=True)
@@ -157,3 +165,29 @@ def test_a_number_out_of_its_range_is_refused_by_its_key(override: str) -> None:
     key = override.partition("=")[0]
     with pytest.raises(BadInput, match=rf"{key}: Input should be"):
         load_config(Recipe, None, [override])
+
+
+@pytest.mark.parametrize(
+    "kind", [AlignConfig, SftConfig, GrpoConfig, CalibrateConfig, RejectConfig, BaseConfig]
+)
+def test_every_setting_is_listed_with_its_default_and_reads_back(kind, tmp_path):
+    text = described(kind)
+    (tmp_path / "all.yaml").write_text(text)
+    assert load_config(kind, tmp_path / "all.yaml") == kind()
+    assert "learning_rate: " in text and "# peak" in text
+    assert re.search(r"^registry: runs/registry( +#|$)", text, re.MULTILINE)
+
+
+def test_a_comment_of_several_lines_is_told_whole():
+    said = described(GrpoConfig)
+    assert "with all of them the policy abstains everywhere" in said
+    assert re.search(r"^parent: sft@latest  # registry reference", said, re.MULTILINE)
+
+
+def test_a_wrong_value_is_looked_for_where_it_was_given(tmp_path):
+    (tmp_path / "a.yaml").write_text("epochs: 3\n")
+    with pytest.raises(BadInput, match=r"^command line: catalogue: .* a list: catalogue=\[...\]"):
+        load_config(AlignConfig, tmp_path / "a.yaml", ["catalogue=tools"])
+    (tmp_path / "a.yaml").write_text("epochs: many\n")
+    with pytest.raises(BadInput, match=r"a\.yaml, command line: epochs: "):
+        load_config(AlignConfig, tmp_path / "a.yaml", ["seed=1"])

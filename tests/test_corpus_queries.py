@@ -12,8 +12,7 @@ import pytest
 import tool_corpora
 from tinr.catalogue import load_catalogue
 from tinr.executor import corpus_executor
-from tinr.records import Call, Query
-from tinr.traces import UNANSWERED
+from tinr.records import UNANSWERED, Call, Query
 from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
 from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries

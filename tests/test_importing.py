@@ -497,6 +497,14 @@ def test_what_a_file_says_gives_a_terminal_no_orders():
     assert str(Problem("f\x1b[2J.json", "", "a\nb")) == "f\ufffd[2J.json: a\ufffdb"
 
 
+def test_a_folder_of_python_alone_says_so(tmp_path):
+    (tmp_path / "tools.py").write_text("def scale(x: int): ...\n")
+    with pytest.raises(BadInput, match="Python files and nothing else"):
+        import_tools([str(tmp_path)])
+    with pytest.raises(BadInput, match="--mcp: nothing in it"):
+        import_tools([], servers=[" "])
+
+
 def test_overloads_of_a_function_are_no_tools(tmp_path):
     stub = "@typing.overload\ndef f(x: int) -> int: ...\n"
     (tmp_path / "f.py").write_text(f"import typing\n{stub}{stub}def f(x): 'Does.'\n")

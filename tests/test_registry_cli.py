@@ -96,8 +96,10 @@ def test_tag_sets_and_removes(registry: Registry) -> None:
 
 
 def test_verify_exits_with_1_at_a_problem(registry: Registry) -> None:
-    assert run_json(registry, "verify") == {"problems": []}
-    assert run(registry, "verify", "best").stdout == "no problems\n"
+    count = len(registry.ids())
+    assert run_json(registry, "verify") == {"checkpoints": count, "problems": []}
+    assert run(registry, "verify").stdout == f"no problems in {count} checkpoints\n"
+    assert run(registry, "verify", "best").stdout == "no problems in 1 checkpoint\n"
     weights = registry.path(registry.resolve("best")) / "model.bin"
     weights.chmod(0o644)
     weights.write_bytes(b"Weights")

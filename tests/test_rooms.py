@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = (
-    ("records", "config", "files"),
+    ("records", "config", "settings", "files"),
     (
         "catalogue",
         "tokens",

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
 from tinr.cli.main import app
 from tinr.config import load_config
-from tinr.records import NO_ARGUMENTS, BadInput, Call, Mention, Query, ToolDoc
+from tinr.records import NO_ARGUMENTS, UNANSWERED, BadInput, Call, Mention, Query, ToolDoc
 from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
 from tinr.tokens import FRAMES, Piece
-from tinr.traces import UNANSWERED, render_trace
+from tinr.traces import render_trace
 from tinr.transcript import parse
 
 pytest.importorskip("openai", reason="the openai package is not installed")

@@ -8,7 +8,7 @@ known name.
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -143,20 +143,27 @@ def load_config(
         if not equals or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
         _assign(values, key.split("."), _scalar(text, override), override)
-    return build(kind, values, ", ".join(map(str, files)) or "command line")
+    places = ", ".join([*map(str, files), *(["command line"] if overrides else [])])
+    return build(kind, values, places or "defaults", {o.partition("=")[0] for o in overrides})
 
 
-def build(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
-    """A frozen dataclass from plain data; BadInput names the key and what it should be."""
+def build(
+    kind: type[Settings], values: Mapping[str, Any], place: str, overridden: Collection[str] = ()
+) -> Settings:
+    """A frozen dataclass from plain data; BadInput names the key and what it should be.
+
+    overridden: the keys that the command line gives, which is then the place of a mistake.
+    """
     _check_keys(kind, values, place, ())
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(
-            f"{place}: {key}: {first['msg']}, not {first['input']!r}; correct the value"
-        ) from error
+        if any(key == one or key.startswith(f"{one}.") for one in overridden):
+            place = "command line"
+        said = first["msg"].replace("a valid tuple", f"a list: {key}=[...]")
+        raise BadInput(f"{place}: {key}: {said}, not {first['input']!r}; correct it") from error
 
 
 def as_dict(config: Any) -> dict[str, Any]:

@@ -56,6 +56,23 @@ def trained_mode(card: Card) -> DocumentsMode:
     return max(shares, key=lambda mode: shares[mode]) if shares else "none"
 
 
+def trained_modes(card: Card) -> tuple[str, ...]:
+    """The documents modes of a checkpoint's last training; () where it had no conversations."""
+    policy, shares = card.config.get("policy") or {}, card.config.get("documents") or {}
+    return tuple(policy.get("documents") or (mode for mode, share in shares.items() if share))
+
+
+def untrained(card: Card, documents: str) -> str:
+    """What to know of a figure in a documents mode that a checkpoint never had; empty: it had."""
+    modes = trained_modes(card)
+    if not modes or documents in modes:
+        return ""
+    return (
+        f"note: {card.id} was trained with documents {', '.join(modes)}, never {documents}: what "
+        "follows says nothing of a model that was (tinr study arms trains one)"
+    )
+
+
 def trained_prompt(card: Card) -> DocumentsConfig:
     """Which documents a checkpoint's prompts carried in its training."""
     return build(DocumentsConfig, card.config.get("prompt") or {}, f"the card of {card.id}")

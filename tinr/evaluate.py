@@ -242,12 +242,13 @@ def split_of(query: Query) -> str:
 
 
 def costs(evaluated: Evaluated) -> dict[str, float]:
-    """Means a query: tokens of the prompt, tokens that the model wrote, seconds of its batch.
+    """Means a query: tokens of the prompt and of documents that are shown on selection, tokens
+    that the model wrote, seconds of its batch.
 
     Of those that were asked; a prompt that did not fit counts with its tokens alone.
     """
     asked = [one for one in evaluated.done if one.query.id not in evaluated.unasked]
-    prompts = sum(len(one.prompt) for one in evaluated.done)
+    prompts = sum(len(one.prompt) + one.shown for one in evaluated.done)
     return {
         "prompt_tokens": round(prompts / len(evaluated.done), 1),
         "generated_tokens": round(sum(sum(c.row.mask) for c in asked) / len(asked), 1),
@@ -292,7 +293,7 @@ def write_replies(folder: Path, evaluated: Evaluated) -> None:
             "called": [asdict(call) for call in c.reply.calls],
             "problems": list(c.reply.problems),
             "evidence": None if evidence is None else round(evidence, 4),
-            "prompt_tokens": len(c.prompt),
+            "prompt_tokens": len(c.prompt) + c.shown,
             "tokens": sum(c.row.mask),
             "seconds": round(c.seconds, 4),
         }

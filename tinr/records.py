@@ -59,6 +59,7 @@ class Mention:
     tool: str
 
 
+UNANSWERED = "I have no tool for that."  # said where a query without calls states no reply
 NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
 SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
 HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user

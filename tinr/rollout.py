@@ -42,6 +42,7 @@ class Conversation:
     reply: Reply
     pieces: tuple[Piece, ...]
     seconds: float = 0.0  # its share of the batch's time
+    shown: int = 0  # tokens of the documents that the environment showed
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Environment:
     spoken: list[Piece] = field(default_factory=list)  # of the reply, observations included
     read: int = 0  # how many ids of the row are already in `spoken`
     turns: int = 0
+    shown: int = 0  # tokens of documents
 
     def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
         """What the environment adds after the ids so far; None: the conversation is over."""
@@ -111,7 +113,9 @@ class Environment:
         known = [
             self.catalogue.by_name[n] for n in dict.fromkeys(names) if n in self.catalogue.by_name
         ]
-        return self._say(render_documents(known))
+        said = self._say(render_documents(known))
+        self.shown += len(said)
+        return said
 
     def _say(self, content: Sequence[Piece]) -> Sequence[int]:
         ids, _ = self.codec.encode(render_environment(content, self.codec.frame))
@@ -180,7 +184,15 @@ def converse(
             room.finish(row.ids)
             reply = parse(room.spoken)
             done.setdefault(index, []).append(
-                Conversation(asked[index], prompts[index], row, reply, tuple(room.spoken), seconds)
+                Conversation(
+                    asked[index],
+                    prompts[index],
+                    row,
+                    reply,
+                    tuple(room.spoken),
+                    seconds,
+                    room.shown,
+                )
             )
     return [conversation for i in range(len(queries)) for conversation in done[i]]
 

@@ -9,7 +9,7 @@ the likeliest first word of a description (docs/notebook.md has the figures).
 from collections.abc import Sequence
 
 from tinr.catalogue import Catalogue, sentences, signature
-from tinr.records import Call, Mention, Query, ToolDoc
+from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.transcript import (
     cut,
@@ -29,7 +29,6 @@ NO_TOOL = {
     "missing": "A needed value is missing.",
     "foreign": "No tool fits.",
 }
-UNANSWERED = "I have no tool for that."  # said where a query without calls states no reply
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 

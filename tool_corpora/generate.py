@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from tinr.records import Call, Query, Split
-from tinr.traces import UNANSWERED
+from tinr.records import UNANSWERED, Call, Query, Split
 from tool_corpora.chat import chat_query, foreign_query
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side

@@ -26,13 +26,17 @@ def import_(
         "catalogue"
     ),
     format: Annotated[
-        str, typer.Option(help="auto, or the one format that all sources must have.")
+        str,
+        typer.Option(
+            help="auto, or the one format that all sources must have: openapi, openai, mcp, "
+            "rapidapi, bfcl, tinr, acebench, apibank, nestful, sealtools, canonical."
+        ),
     ] = "auto",
     mcp: Annotated[
         list[str] | None,
         typer.Option(help="A running MCP server: its URL, or the command that starts it."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds an MCP server may take.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds an MCP server may take.")] = 30.0,
     namespace: Annotated[
         str, typer.Option(help="Namespace in front of a name: where names collide, or always.")
     ] = "collide",
@@ -64,8 +68,8 @@ def import_(
     show_problems("not imported", imported.lost)
     show_problems("changed", imported.notes)
     print(
-        f"{counts['tools']} tools in {out / 'tools.jsonl'}, {counts['lost']} not imported, "
-        f"{counts['notes']} notes; every one in {out / 'problems.jsonl'}"
+        f"{counts['tools']} tools in {out / 'tools.jsonl'}; {counts['lost']} not imported and "
+        f"{counts['notes']} notes, all in {out / 'problems.jsonl'}"
     )
 
 

@@ -19,6 +19,7 @@ from tinr.cli.options import (
     rate_cells,
     table_console,
 )
+from tinr.records import BadInput
 
 if TYPE_CHECKING:
     from tinr.evaluate import Evaluated
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 Size = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Queries of each split; default: 300 of a shipped suite, all of any other."
+        min=1,
+        help="Queries of each split, half as many without a tool; default: 300 of a shipped suite, "
+        "all of any other.",
     ),
 ]
 Data = Annotated[Path, typer.Option(help="Folder that holds the real sets.")]
@@ -84,9 +87,18 @@ def evaluate_checkpoint(
     from tinr.suites import same_names
 
     ev.documents_mode(documents)
+    for name, value, mode in (
+        ("--retriever", retriever, "retrieved"),
+        ("--top-k", top_k, "retrieved"),
+        ("--candidates", candidates, "in_prompt"),
+    ):
+        if value is not None and documents != mode:
+            raise BadInput(f"{name} has no meaning with --documents {documents}; leave it out")
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
     changed = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
+    if unknown := contest.untrained(card, documents):
+        typer.echo(unknown, err=True)
     prompt = contest.trained_prompt(card)
     prompt = replace(prompt, **{key: v for key, v in changed.items() if v is not None})
     given = documents in ("in_prompt", "retrieved") and codec.writes_names
@@ -189,7 +201,6 @@ def compare_checkpoints(
     """
     from tinr.contest import read_contender, values_of
     from tinr.files import make_folder
-    from tinr.records import BadInput
     from tinr.registry import Registry
     from tinr.stage import open_catalogue
     from tinr.standing import show, standing

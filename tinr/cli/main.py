@@ -3,6 +3,7 @@
 Heavy imports happen inside the commands, so help and mistakes answer at once.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from tinr.cli import (
     bench,
@@ -100,14 +102,28 @@ def report(
 
 
 def guarded(program: Callable[[], Any]) -> int:
-    """Run a program; one line and the right exit code for what can go wrong."""
+    """Run a program; one line and the right exit code for what can go wrong.
+
+    A Typer program is called with standalone_mode=False: it returns its code, and raises.
+    """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    for name in ("huggingface_hub", "mcp", "httpx"):  # what they try again is not for a user
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", module="trl")
     try:
-        program()
+        code = program()
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+            errors.print(context.get_help(), markup=False)
+            return 2
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        command = context.command_path if context is not None else "tinr"
+        errors.print(f"error: {said.rstrip('.')}; see {command} --help", markup=False)
+        return 2
     except BadInput as error:
         errors.print(f"error: {error}", markup=False)
         return 2
@@ -119,15 +135,15 @@ def guarded(program: Callable[[], Any]) -> int:
     except GateFailed as error:
         errors.print(f"failed: {error}", markup=False)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted; what was published stays, the same command goes on from there")
         return 130
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(guarded(app))
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
 if __name__ == "__main__":

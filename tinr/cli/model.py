@@ -17,6 +17,7 @@ from tinr.cli.options import (
     Documents,
     RegistryFolder,
 )
+from tinr.records import BadInput
 
 COLOURS = {
     "think": "dim",
@@ -45,7 +46,7 @@ def call(
 
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
-    from tinr.contest import trained_prompt
+    from tinr.contest import trained_prompt, untrained
     from tinr.evaluate import evaluate
     from tinr.executor import corpus_executor
     from tinr.records import Query
@@ -53,7 +54,11 @@ def call(
     from tinr.stage import open_checkpoint
     from tinr.transcript import as_text
 
+    if not query.strip():
+        raise BadInput("QUERY is empty; say what to ask")
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
+    if unknown := untrained(card, documents):
+        typer.echo(unknown, err=True)
     asked, prompt = [Query("call", query)], trained_prompt(card)
     with corpus_executor(catalogue) as executor:
         found = evaluate(
@@ -87,7 +92,10 @@ def score_replies(
     from tinr.scoring import read_replies
 
     queries = {query.id: query for query in read_queries(references)}
-    for identifier, reply in read_replies(replies, queries):
+    scored = list(read_replies(replies, queries))
+    if not scored:
+        raise BadInput(f"{replies}: no replies in it; give a line for each")
+    for identifier, reply in scored:
         result = score(reply, queries[identifier])
         print(json.dumps({"id": identifier, **asdict(result)}))
 

@@ -19,6 +19,9 @@ ConfigFiles = Annotated[
     typer.Option("--config", help="YAML file of what differs; repeatable, the last one wins."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the card as JSON.")]
+ShowSettings = Annotated[
+    bool, typer.Option("--settings", help="Print every setting: default, unit, meaning.")
+]
 PHASES = {
     "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
     "sft": "Phase 2: supervised warm-up on reasoning traces.",
@@ -31,9 +34,8 @@ PHASES = {
 def register(app: typer.Typer) -> None:
     """Add the phases and `base` to the program."""
     for name, about in PHASES.items():
-        app.command(name, help=f"{about}\n\nExample: tinr {name} --config FILE seed=1")(
-            phase_command(name)
-        )
+        example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
+        app.command(name, help=f"{about}\n\n{example}")(phase_command(name))
     app.command("base")(base)
 
 
@@ -41,10 +43,18 @@ def phase_command(name: str) -> Callable[..., None]:
     """The command of a phase."""
 
     def command(
-        config: ConfigFiles = None, overrides: Overrides = None, as_json: AsJson = False
+        config: ConfigFiles = None,
+        overrides: Overrides = None,
+        show_settings: ShowSettings = False,
+        as_json: AsJson = False,
     ) -> None:
         module = import_module(f"phases.{name}")
         settings = getattr(module, f"{name.capitalize()}Config")
+        if show_settings:
+            from tinr.settings import described
+
+            print(described(settings), end="")
+            return
         run_phase(settings, module.run, config or [], overrides or [], as_json)
 
     return command
@@ -76,7 +86,7 @@ def main(name: str) -> None:
     sys.argv = [a for a in sys.argv if not a.startswith("--local_rank")]
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(help=PHASES[name])(phase_command(name))
-    sys.exit(guarded(app))
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
 def base(

@@ -99,8 +99,11 @@ def verify(
 
     Example: tinr registry verify
     """
-    problems = _opened(root).verify(ref)
-    _say({"problems": problems}, "\n".join(problems) or "no problems", as_json)
+    registry = _opened(root)
+    problems, count = registry.verify(ref), len(registry.ids()) if ref is None else 1
+    sound = f"no problems in {count} checkpoint{'s' if count != 1 else ''}"
+    found = {"checkpoints": count, "problems": problems}
+    _say(found, "\n".join(problems) or sound, as_json)
     if problems:
         raise typer.Exit(1)
 
@@ -139,9 +142,9 @@ def export(
 
 
 def _opened(root: Path) -> Registry:
-    if not root.is_dir():
-        raise BadInput(f"{root}: no registry there; name its folder with --registry DIR")
-    return Registry(root)
+    registry = Registry(root)
+    registry.check()
+    return registry
 
 
 def _rows(registry: Registry, cards: list[Card]) -> list[dict[str, Any]]:

@@ -119,6 +119,15 @@ class Shelf:
             line.insert(0, self._read(parent))
         return line
 
+    def check(self) -> None:
+        """BadInput where there is no registry: no folder, or one of something else."""
+        if self._checkpoints.is_dir():
+            return
+        inner = self.root / "registry"
+        hint = f"did you mean {inner}?" if (inner / self._checkpoints.name).is_dir() else ""
+        name = "name its folder: --registry FOLDER, of a phase registry=FOLDER"
+        raise BadInput(f"{self.root}: no registry there; {hint or name}")
+
     def _identify(self, ref: str) -> str:
         """The id a name stands for. An id exists; what a tag stands for may not."""
         if ID.fullmatch(ref) and self._exists(ref):
@@ -132,8 +141,7 @@ class Shelf:
             if problems:
                 raise BadInput(problems[0])  # it may be the newest: nobody guesses
             if not cards:
-                if not self.root.is_dir():
-                    raise BadInput(f"{ref}: no registry at {self.root}; name its folder (registry)")
+                self.check()
                 raise BadInput(
                     f"{ref}: no checkpoint of phase {phase} in {self.root}; run `tinr {phase}`"
                 )

@@ -10,7 +10,7 @@ from tinr.report.summary import is_finite
 from tinr.report.tables import Cell, Count, Row, Table, filled
 
 MOST_PAIRS = 6  # of a split, in the table of confusion
-MOST_TOOLS = 12  # on a side of the heat map
+MOST_TOOLS = 16  # on a side of the heat map
 MOST_PROBLEMS = 12
 COSTS = {
     "tokens": "tokens written",
@@ -81,20 +81,19 @@ def confusion_table(evaluated: Evaluated) -> Table | None:
     return filled(Table("confusion", "Most frequent", columns, tuple(rows), "expected", note))
 
 
-def heat(evaluated: Evaluated) -> tuple[list[str], list[str], dict[Pair, int]]:
-    """Expected tools, called tools and counts of the most frequent pairs over all splits.
+def heat(evaluated: Evaluated) -> tuple[list[str], dict[Pair, int]]:
+    """The most confused tools, and how often one is called where another is expected.
 
-    Pairs are taken by falling count until a side has MOST_TOOLS tools; then every count
-    between the tools taken stands in the map.
+    Pairs are taken by falling count over all splits until MOST_TOOLS tools are in them; then every
+    count between the tools taken stands in the map. Its diagonal, where a call is right, is empty.
     """
     pairs = confusion(evaluated.replies)
-    expected: dict[str, None] = {}
-    called: dict[str, None] = {}
-    for (wanted, given), _ in ranked(pairs):
-        if len({*expected, wanted}) <= MOST_TOOLS and len({*called, given}) <= MOST_TOOLS:
-            expected[wanted] = called[given] = None
-    shown = {pair: n for pair, n in pairs.items() if pair[0] in expected and pair[1] in called}
-    return list(expected), list(called), shown
+    tools: dict[str, None] = {}
+    for pair, _ in ranked(pairs):
+        if len({*tools, *pair}) <= MOST_TOOLS:
+            tools |= dict.fromkeys(pair)
+    shown = {pair: n for pair, n in pairs.items() if set(pair) <= set(tools)}
+    return list(tools), shown
 
 
 def problem_table(evaluations: Sequence[Evaluated]) -> Table | None:

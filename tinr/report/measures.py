@@ -125,7 +125,11 @@ def headline(summary: Mapping[str, Any]) -> str:
         return "" if value is None else words.format(f"{100 * value:.0f} %")
 
     known = (
-        share("seen", ["name_em"], "names exactly the right tools for {} of new queries"),
+        share(
+            "seen",
+            ["name_em"],
+            "names exactly the right tools for {} of new queries for tools it has practised",
+        ),
         share("seen", CALLS, "gets every call right for {}"),
     )
     beyond = (

@@ -31,6 +31,10 @@ METRICS = {
     "format_ok": "well formed",
     "abstain_acc": "makes no call",
     "auroc": "AUROC, × 100",
+    "false_call_no_tool": "false calls: no tool fits",
+    "false_call_missing_tool": "false calls: the tool is missing",
+    "false_call_missing_value": "false calls: a value is missing",
+    "documents_found": "its documents were in the prompt",
 }
 PROBES = {
     "document_to_token": "document to token",

@@ -26,7 +26,7 @@ KINDS = {  # kind of error -> what it is; one reply has one kind, the first that
     "missing parameter": "an expected argument is not given",
     "extra parameter": "an argument is given that is not expected",
     "wrong value": "an argument has another value than expected",
-    "wrong answer": "the calls are right, the final answer is not",
+    "wrong answer": "the calls are right, at least leniently, the final answer is not",
     "other": "judged wrong for a reason that is not told here",
 }
 NOTHING = "no call"
@@ -114,7 +114,9 @@ def judged(row: Mapping[str, Any]) -> Judged:
     pairs = confused(expected, given)
     faults = faults_of(expected, given, accepted)
     kind = _kind(row.get("outcome"), expected, given, pairs, faults, problems)
-    said = [*(_pair_in_words(pair) for pair in pairs), *(words for _, words in faults)]
+    lenient = "; counts as the same leniently" if kind in ("wrong answer", "format") else ""
+    said = [_pair_in_words(pair) for pair in pairs]
+    said += [f"{words}{lenient}" for _, words in faults]
     if kind == "false call" and not pairs:
         said.append("a tool is named without need")
     if kind == "wrong answer":

@@ -100,14 +100,14 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
     names = {at(summary, "phases", phase, "checkpoint"): phase for phase in phases_of(summary)}
     evaluations = read_evaluations(run / "eval", {k: v for k, v in names.items() if k})
     sections = (
+        _calls(summary),
+        _change(summary),
         Section(
             "knowledge",
             "Knowledge by phase",
             "What phase 1 put into the weights, measured again at the end of every phase.",
             tables=tuple(knowledge_tables(summary)),
         ),
-        _calls(summary),
-        _change(summary),
         Section(
             "documents",
             "With and without documents",
@@ -229,11 +229,11 @@ def _calibration(registry: Path) -> Iterable[Section]:
 
 
 def _heat(evaluated: Evaluated) -> tuple[Chart, ...]:
-    expected, called, counts = heat(evaluated)
+    tools, counts = heat(evaluated)
     if not counts:
         return ()
-    svg = heat_plot("confusion", expected, called, counts)
-    note = "expected downwards, called across; queries of all splits"
+    svg = heat_plot("confusion", tools, tools, counts)
+    note = "expected downwards, called across, the diagonal empty; queries of all splits"
     return (Chart("The most confused tools", note, (), svg, wide=True),)
 
 

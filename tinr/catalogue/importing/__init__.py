@@ -12,6 +12,7 @@ from tinr.catalogue.importing.names import Namespaces, canonical, words_of
 from tinr.catalogue.importing.python_source import read_python
 from tinr.catalogue.importing.read import REPORT, Data, files_of, read
 from tinr.catalogue.load import write_jsonl
+from tinr.files import make_folder
 from tinr.records import BadInput
 
 __all__ = ["FORMATS", "Imported", "Problem", "import_tools", "words_of", "write_catalogue"]
@@ -74,13 +75,23 @@ def _items(
         if python:
             reason = f"{python} Python files were left alone; name each that holds tools"
             yield Problem(str(source), "", reason, "note")
-        for path in files_of(source):
+        for path in _others(source) if python else files_of(source):
             if out is not None and _below(path, out) and not _below(Path(source) / "x", out):
                 continue
             for data in read(path):
                 yield from _tools_in(data, format) if isinstance(data, Data) else [data]
     for server in servers:
         yield from ask_server(server, timeout)
+
+
+def _others(source: str) -> list[Path]:
+    """The files of a folder in which Python is left alone; BadInput where there are no others."""
+    try:
+        return files_of(source)
+    except BadInput as error:
+        raise BadInput(
+            f"{source}: Python files and nothing else; name each that holds tools"
+        ) from error
 
 
 def _below(path: Path, folder: Path) -> bool:
@@ -105,6 +116,7 @@ def _python(source: str) -> list[Path]:
 def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> None:
     """tools.jsonl and problems.jsonl of a catalogue folder, each whole or not at all."""
     path = folder / "tools.jsonl"
+    make_folder(folder)
     if path.exists() and not replace:
         raise BadInput(f"{path}: a catalogue stands there; give another --out, or --replace")
     write_jsonl(path, imported.lines)

@@ -19,6 +19,8 @@ def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
     A server that hangs, dies or answers nonsense is one problem, after `timeout` seconds
     at most; the command is stopped again.
     """
+    if not address.strip():
+        raise BadInput("--mcp: nothing in it; give a server's URL or the command that starts it")
     try:
         import mcp  # noqa: F401
     except ImportError as error:
