@@ -185,7 +185,7 @@ def test_names_become_mentions_longest_first():
 
 
 def test_the_beginning_of_another_name_is_no_mention():
-    names = ["repos/get", "repos/get-branch", "weather", "weather.hourly"]
+    names = ["repos/get", "repos/get-branch", "weather", "weather.hourly", "book", "booking"]
     catalogue = Catalogue(tuple(ToolDoc(name, "Does.", {}) for name in names))
 
     def reason(text: str, called: str) -> str:
@@ -196,6 +196,7 @@ def test_the_beginning_of_another_name_is_no_mention():
     assert reason("We ask repos/get-branch for it and repos/get.", "repos/get") == another
     assert reason("We ask repos/get. Then the owner is known.", "repos/get") == ""
     assert reason("It is repos/get-branch, which gives that.", "repos/get-branch") == ""
+    assert reason("The booking is made by `book`, which fits.", "book") == ""
     unnamed = "does not name every tool that it calls"
     assert reason("We look at weather.daily, which tells it.", "weather") == unnamed
     assert reason("We look at a weather-proof coat, for one.", "weather") == unnamed

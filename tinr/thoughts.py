@@ -70,7 +70,8 @@ def judge(candidate: Candidate, query: Query, catalogue: Catalogue) -> Judged:
             return Judged(reason=reason)
     called = {call.name for call in query.calls}
     # a longer name that holds a called one is another tool, not this one and a rest
-    longer = [n for n in catalogue.by_name if n in text and any(one in n for one in called)]
+    named = (n for n in catalogue.by_name if n in text and not _plain(n))
+    longer = [name for name in named if any(one in name for one in called)]
     parts = with_tokens(text, [*called, *longer])
     mentioned = {part.tool for part in parts if isinstance(part, Mention)}
     if called - mentioned:
