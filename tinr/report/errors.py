@@ -10,7 +10,7 @@ from tinr.report.summary import is_finite
 from tinr.report.tables import Cell, Count, Row, Table, filled
 
 MOST_PAIRS = 6  # of a split, in the table of confusion
-MOST_TOOLS = 16  # on a side of the heat map
+MOST_TOOLS = 12  # on a side of the heat map
 MOST_PROBLEMS = 12
 COSTS = {
     "tokens": "tokens written",
