@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tinr.calibration.faults import FAULTS, GRADES
 from tinr.compare import Contenders, Difference, cells, differences
-from tinr.contest import ALL
+from tinr.contest import ALL, CALLS
 from tinr.report.tables import Row, Table, as_text, filled
 
 TESTED = ("name_em", "call_em", "abstain_acc")  # the others only stand in the table
@@ -64,7 +64,8 @@ def _met(runs: Contenders) -> list[str]:
 def standing_tables(found: Mapping[str, Any]) -> list[Table]:
     """The metrics by split, and grades and deficiencies, a contender a column."""
     names = tuple(found["cells"])
-    splits = dict.fromkeys(split for one in found["cells"].values() for split in one)
+    of_all = dict.fromkeys(split for one in found["cells"].values() for split in one)
+    splits = sorted(of_all, key=lambda split: split == CALLS)  # those of all splits last
     rows = [
         _row(metric, [found["cells"][name].get(split, {}).get(metric) for name in names], split)
         for split in splits
@@ -78,7 +79,9 @@ def standing_tables(found: Mapping[str, Any]) -> list[Table]:
         )
         for fault in FAULTS
     ]
-    note = "Percent (95 %), ± spread over seeds."
+    cells = [cell for one in found["cells"].values() for of in one.values() for cell in of.values()]
+    several = any(cell["spread"] is not None for cell in cells)
+    note = f"Percent (95 %){', ± spread over seeds' if several else ''}."
     given = (
         Table("standing", "Contenders", (*names, "n"), tuple(rows), "metric", note),
         Table("faults", "Grades and deficiencies, all queries", (*names, "n"), tuple(faults),
