@@ -272,7 +272,7 @@ BAD = {
     "unknown key": (("epoch=1",), "epochs"),
     "phase": (("--phase", "pretrain"), "give --phase align or sft or grpo"),
     "targets": (("trainable.what=lora", "trainable.targets=[query]"), "q_proj"),
-    "no such parent": (("base=", "parent=align@latest"), "no registry at"),
+    "no such parent": (("base=", "parent=align@latest"), "no registry there"),
 }
 
 
