@@ -138,7 +138,8 @@ def test_a_wide_table_scrolls_in_its_own_region(browser: Any, report: Path) -> N
     page = browser.new_page(viewport=SIZES["phone"])
     page.goto(report.as_uri())
     wide = page.evaluate(
-        "[...document.querySelectorAll('.scroll')].findIndex(r => r.scrollWidth > r.clientWidth)"
+        "[...document.querySelectorAll('.scroll')].findIndex("
+        "r => r.scrollWidth > r.clientWidth && !r.closest('details:not([open])'))"
     )
     assert wide >= 0  # a phone is too narrow for some of them
     page.locator(".scroll").nth(wide).focus()
