@@ -355,6 +355,7 @@ def test_lines_are_read_as_suites_read_them(tmp_path, tools):
     asked = {"id": "asked", "messages": GONE_ON, "suffix": "And in Kiel?", "calls": AGAIN}
     some = {"id": "some", "query": "x", "calls": [], "expect": "some_call"}
     told = {"id": "told", "query": "x", "calls": [], "context": {"time": "It is May."}}
+    told |= {"messages": []}
     (one, two, three), lines, problems = imported(tmp_path, tools, [asked, some, told])
     assert not problems and one.flags == () and two.any_call
     assert one.text == "It is Monday.\n\nAnd in Kiel?" and three.text == "It is May.\n\nx"

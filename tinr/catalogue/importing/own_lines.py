@@ -39,10 +39,9 @@ def common(line: Line, place: str, chained: bool = False) -> dict[str, Any]:
         {"turn": turn} | call | {"arguments": {} if (a := call.get("arguments")) is None else a}
         for turn, call in zip(turns, calls, strict=True)
     ]
-    if isinstance(line.get("messages"), list):
+    if isinstance(line.get("messages"), list) and line["messages"]:
         out["messages"] = list(_messages(line["messages"], line.get("suffix")))
-        last = out["messages"][-1] if out["messages"] else None
-        if not isinstance(last, dict) or last.get("role") != "user":
+        if not _is_user(out["messages"][-1]):
             flags.append(HISTORY_CUT)
     return _told(out | {"flags": list(dict.fromkeys(flags))}, line)
 

@@ -60,7 +60,7 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """
     line = common(row, str(row["id"]))
     messages = line.get("messages")
-    if isinstance(messages, list):
+    if isinstance(messages, list) and messages:
         messages = [
             {"role": m["role"], "content": text_of(m["content"])}
             for m in messages
