@@ -24,6 +24,7 @@ from tinr.calibration.search import Spent
 from tinr.calibration.start import (
     QUERIES,
     HardConfig,
+    fitting,
     measure_start,
     part,
     replayed,
@@ -44,7 +45,6 @@ from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import endless
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.rollout import LONGEST, fitting_queries
 from tinr.stage import Stage, begin
 from tinr.steps import Steps
 from tinr.tokens import Codec
@@ -79,9 +79,7 @@ def run(config: CalibrateConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
-    queries = fitting_queries(
-        model, codec, library, queries, ("none",), max(LONGEST, config.search.completion)
-    )
+    queries = fitting(model, codec, library, queries, config.search.completion)
     held, asked = part(queries, config.held)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
     with (

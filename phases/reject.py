@@ -15,7 +15,7 @@ from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
 from tinr.calibration.rejection import Sampled, SamplingConfig, sample_right
 from tinr.calibration.rounds import changes, measure
-from tinr.calibration.start import HardConfig, measure_start, part, replayed, shared_folder
+from tinr.calibration.start import HardConfig, fitting, measure_start, part, replayed, shared_folder
 from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig
 from tinr.executor import corpus_executor
@@ -24,7 +24,6 @@ from tinr.packing import Batch, make_batches
 from tinr.records import GateFailed, Query
 from tinr.registry import Card
 from tinr.retrieval import DocumentsConfig, Library
-from tinr.rollout import LONGEST, fitting_queries
 from tinr.stage import begin
 from tinr.tokens import Codec
 
@@ -48,9 +47,7 @@ def run(config: RejectConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
-    queries = fitting_queries(
-        model, codec, library, queries, ("none",), max(LONGEST, config.sampling.longest)
-    )
+    queries = fitting(model, codec, library, queries, config.sampling.longest)
     held, asked = part(queries, config.held)
     with (
         stage.log() as log,

@@ -77,7 +77,7 @@ def plots() -> dict[str, str]:
     return {
         "curve": curve_plot(curve),
         "phases": phase_plot("p", NAME, ["a", "b", NAME], rates),
-        "heat": heat_plot("h", [NAME, "b"], ["a", NAME], {(NAME, "a"): 3, ("b", NAME): 1}),
+        "heat": heat_plot("h", [NAME, "b", "a"], {(NAME, "a"): 3, ("b", NAME): 1}),
     }
 
 

@@ -50,21 +50,19 @@ def read_contender(text: str) -> Contender:
 
 def trained_mode(card: Card) -> DocumentsMode:
     """The documents mode that most of a checkpoint's last training was in."""
-    policy, shares = card.config.get("policy") or {}, card.config.get("documents") or {}
-    if policy.get("documents"):
-        return policy["documents"][0]
-    return max(shares, key=lambda mode: shares[mode]) if shares else "none"
+    shares = _mode_shares(card)
+    return max(shares, key=lambda mode: shares[mode], default="none")
 
 
-def trained_modes(card: Card) -> tuple[str, ...]:
-    """The documents modes of a checkpoint's last training; () where it had no conversations."""
+def _mode_shares(card: Card) -> dict[DocumentsMode, float]:
+    """Documents mode -> weight in a checkpoint's last training; {}: it had no conversations."""
     policy, shares = card.config.get("policy") or {}, card.config.get("documents") or {}
-    return tuple(policy.get("documents") or (mode for mode, share in shares.items() if share))
+    return dict.fromkeys(policy.get("documents") or (), 1.0) or dict(shares)
 
 
 def untrained(card: Card, documents: str) -> str:
     """What to know of a figure in a documents mode that a checkpoint never had; empty: it had."""
-    modes = trained_modes(card)
+    modes = [mode for mode, share in _mode_shares(card).items() if share]
     if not modes or documents in modes:
         return ""
     return (

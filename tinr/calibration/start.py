@@ -23,6 +23,7 @@ from tinr.pairs import PairMix
 from tinr.records import BadInput, Query
 from tinr.replay import kept_examples
 from tinr.retrieval import Library
+from tinr.rollout import LONGEST, fitting_queries
 from tinr.stage import PhaseConfig, Stage, contents, fingerprint, settings
 from tinr.tokens import Codec
 
@@ -43,6 +44,14 @@ class HardConfig(PhaseConfig):
     unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
     traces: Whole = 600  # reference traces replayed with each epoch of what is learned
     tolerance: Weight = 0.01  # largest fall of each recall since phase 1
+
+
+def fitting(
+    model: PreTrainedModel, codec: Codec, library: Library, queries: Sequence[Query], longest: int
+) -> list[Query]:
+    """The queries whose prompts leave room for a reply when they are measured and, of up to
+    `longest` tokens, when they are sampled."""
+    return fitting_queries(model, codec, library, queries, ("none",), max(LONGEST, longest))
 
 
 def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:

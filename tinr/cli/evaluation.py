@@ -87,20 +87,13 @@ def evaluate_checkpoint(
     from tinr.suites import same_names
 
     ev.documents_mode(documents)
-    for name, value, mode in (
-        ("--retriever", retriever, "retrieved"),
-        ("--top-k", top_k, "retrieved"),
-        ("--candidates", candidates, "in_prompt"),
-    ):
-        if value is not None and documents != mode:
-            raise BadInput(f"{name} has no meaning with --documents {documents}; leave it out")
+    changed = _changed(documents, retriever, top_k, candidates)
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    changed = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
     if unknown := contest.untrained(card, documents):
         typer.echo(unknown, err=True)
     prompt = contest.trained_prompt(card)
-    prompt = replace(prompt, **{key: v for key, v in changed.items() if v is not None})
+    prompt = replace(prompt, **changed)
     given = documents in ("in_prompt", "retrieved") and codec.writes_names
     chosen = ev.load_suite(suite, size, catalogue, data, given)
     same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
@@ -139,6 +132,19 @@ def evaluate_checkpoint(
         print(json.dumps(summary))
         return
     _print(card.id, summary)
+
+
+def _changed(
+    documents: str, retriever: str | None, top_k: int | None, candidates: int | None
+) -> dict[str, Any]:
+    """What of the trained prompt is asked for otherwise; BadInput where its mode has no such."""
+    given = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
+    changed = {key: value for key, value in given.items() if value is not None}
+    for key in changed:
+        if documents != ("in_prompt" if key == "candidates" else "retrieved"):
+            option = f"--{key.replace('_', '-')}"
+            raise BadInput(f"{option} has no meaning with --documents {documents}; leave it out")
+    return changed
 
 
 def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]) -> None:

@@ -128,33 +128,27 @@ def phase_plot(
         return _svg(figure, key, title, f"Percent. {'; '.join(said)}.")
 
 
-def heat_plot(
-    key: str, expected: Sequence[str], called: Sequence[str], counts: Mapping[Pair, int]
-) -> str:
-    """Counts of confused pairs: expected tools downwards, called tools across."""
+def heat_plot(key: str, tools: Sequence[str], counts: Mapping[Pair, int]) -> str:
+    """Counts of confused pairs: expected tools downwards, the same across as called."""
     cell, letter = 26, 6.4  # pixels of a square, and of a letter
-    wanted_labels, given_labels = list(map(_label, expected)), list(map(_label, called))
-    left = round(letter * max(map(len, wanted_labels)) + 14)
-    top = round(letter * max(map(len, given_labels)) * 0.72 + 18)
-    reach = max(cell * (n + 0.5) + 0.72 * letter * len(name) for n, name in enumerate(given_labels))
-    width = left + round(max(cell * len(called), reach)) + 6
-    height = top + cell * len(expected) + 6
+    labels, side = list(map(_label, tools)), cell * len(tools)
+    longest = letter * max(map(len, labels))
+    left, top = round(longest + 14), round(longest * 0.72 + 18)
+    reach = max(cell * (n + 0.5) + 0.72 * letter * len(name) for n, name in enumerate(labels))
+    width, height = left + round(max(side, reach)) + 6, top + side + 6
     most = max(counts.values())
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width * PIXEL, height * PIXEL))
-        place = (left / width, 6 / height, cell * len(called) / width,
-                 cell * len(expected) / height)  # fmt: skip
-        axes = figure.add_axes(place)
-        axes.set_xlim(0, len(called))
-        axes.set_ylim(len(expected), 0)
-        for y, wanted in enumerate(expected):
-            for x, given in enumerate(called):
-                count = counts.get((wanted, given), 0)
-                _heat_cell(axes, x, y, count, most)
-        middles = [n + 0.5 for n in range(max(len(called), len(expected)))]
+        axes = figure.add_axes((left / width, 6 / height, side / width, side / height))
+        axes.set_xlim(0, len(tools))
+        axes.set_ylim(len(tools), 0)
+        for y, wanted in enumerate(tools):
+            for x, given in enumerate(tools):
+                _heat_cell(axes, x, y, counts.get((wanted, given), 0), most)
+        middles = [n + 0.5 for n in range(len(tools))]
         axes.xaxis.tick_top()
-        axes.set_xticks(middles[: len(called)], given_labels, rotation=46, ha="left", color=INK)
-        axes.set_yticks(middles[: len(expected)], wanted_labels, color=INK)
+        axes.set_xticks(middles, labels, rotation=46, ha="left", color=INK)
+        axes.set_yticks(middles, labels, color=INK)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)

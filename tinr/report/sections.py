@@ -232,7 +232,7 @@ def _heat(evaluated: Evaluated) -> tuple[Chart, ...]:
     tools, counts = heat(evaluated)
     if not counts:
         return ()
-    svg = heat_plot("confusion", tools, tools, counts)
+    svg = heat_plot("confusion", tools, counts)
     note = "expected downwards, called across, the diagonal empty; queries of all splits"
     return (Chart("The most confused tools", note, (), svg, wide=True),)
 

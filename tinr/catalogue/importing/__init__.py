@@ -76,7 +76,7 @@ def _items(
             reason = f"{python} Python files were left alone; name each that holds tools"
             yield Problem(str(source), "", reason, "note")
         for path in _others(source) if python else files_of(source):
-            if out is not None and _below(path, out) and not _below(Path(source) / "x", out):
+            if out is not None and _inside(path, out) and not _inside(source, out):
                 continue
             for data in read(path):
                 yield from _tools_in(data, format) if isinstance(data, Data) else [data]
@@ -94,8 +94,8 @@ def _others(source: str) -> list[Path]:
         ) from error
 
 
-def _below(path: Path, folder: Path) -> bool:
-    return folder.resolve() in path.resolve().parents
+def _inside(path: str | Path, folder: Path) -> bool:
+    return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def _tools_in(data: Data, format: str) -> Iterator[Item]:
