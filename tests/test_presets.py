@@ -9,7 +9,7 @@ import phases.calibrate
 import phases.grpo
 import phases.reject
 import phases.sft
-from tinr.arms import ARMS
+from tinr.arms import ARMS, overrides
 from tinr.bases import BaseConfig
 from tinr.config import load_config
 from tinr.quickstart import PRESETS
@@ -62,6 +62,26 @@ def test_an_arm_changes_what_it_says_and_nothing_by_mistake(name):
         taught = [*vars(loaded["sft"].mix).values(), *vars(loaded["grpo"].mix).values()]
         assert not any(taught) and loaded["sft"].replay_pairs == 0
         assert loaded["sft"].prompt == loaded["grpo"].prompt
+
+
+def test_a_change_of_all_arms_leaves_what_an_arm_itself_says():
+    """in_prompt has no align, and replays no pairs whatever the others do."""
+    given = ["sft.size=5000", "sft.replay_pairs=1", "align.epochs=4", "grpo.policy.steps=12"]
+    prompted = overrides(ARMS["in_prompt"], given)
+    assert list(prompted) == ["sft", "grpo"]
+    sft = load_config(KINDS["sft"], PRESETS / "quickstart" / "sft.yaml", prompted["sft"])
+    assert (sft.size, sft.replay_pairs, sft.documents) == (5000, 0, {"in_prompt": 1})
+    assert overrides(ARMS["internalized"], given) == {
+        "align": ("epochs=4",),
+        "sft": ("size=5000", "replay_pairs=1"),
+        "grpo": ("policy.steps=12",),
+    }
+
+
+@pytest.mark.parametrize("change", ["sft", "sft.size", "size=1", "base.tokens=1", ".size=1", ""])
+def test_a_change_that_names_no_setting_of_a_phase_is_refused(change):
+    with pytest.raises(BadInput, match="write PHASE.KEY=VALUE with a phase of align, sft, grpo"):
+        overrides(ARMS["internalized"], [change])
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -16,6 +16,7 @@ from tinr.records import BadInput, DocumentsMode
 from tinr.registry import Registry
 
 ONE_WAY = "{memorise: %d, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}"
+PHASES = ("align", "sft", "grpo")
 NO_PAIRS = f"mix={ONE_WAY % 0}"
 
 
@@ -27,7 +28,7 @@ class Arm:
     about: str
     documents: DocumentsMode = "none"
     changes: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: {"align": (), "sft": (), "grpo": ()}
+        default_factory=lambda: dict.fromkeys(PHASES, ())
     )
 
 
@@ -70,27 +71,51 @@ ARMS: Mapping[str, Arm] = {
 
 
 def run_arms(
-    names: Sequence[str], preset: str, seed: int, out: Path, base: str = ""
+    names: Sequence[str],
+    preset: str,
+    seed: int,
+    out: Path,
+    base: str = "",
+    changes: Sequence[str] = (),
 ) -> dict[str, str]:
     """Train the arms in one registry, or what is left of it; arm -> id of its last checkpoint.
 
-    Each is tagged `arm-NAME`. base: as in `train_chain`. BadInput for an unknown arm or preset.
+    Each is tagged `arm-NAME`. base: as in `train_chain`. changes: `PHASE.KEY=VALUE`, for every arm
+    that has this phase and does not itself say otherwise. BadInput for an unknown arm, preset or
+    phase.
     """
     unknown = [name for name in names if name not in ARMS]
     if unknown:
         raise BadInput(f"no arm {unknown[0]!r}; the arms are {', '.join(ARMS)}")
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
+    chains = {name: overrides(ARMS[name], changes) for name in names or ARMS}
     console = Console()
     registry = Registry(Paths(out).registry)
     done: dict[str, str] = {}
-    for name in names or ARMS:
+    for name, chain in chains.items():
         console.rule(f"{name}: {ARMS[name].about}", align="left")
         paths = _ArmPaths(out, name)
-        cards = train_chain(preset, seed, paths, console, ARMS[name].changes, base)
+        cards = train_chain(preset, seed, paths, console, chain, base)
         done[name] = list(cards.values())[-1].id
         registry.tag(f"arm-{name}", done[name])
     return done
+
+
+def overrides(arm: Arm, changes: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """Phase -> what it is given beside the preset: `PHASE.KEY=VALUE` of all arms, then its own.
+
+    A phase that the arm lacks is passed over; BadInput for one that no arm has.
+    """
+    common: dict[str, list[str]] = {phase: [] for phase in PHASES}
+    for change in changes:
+        phase, _, setting = change.partition(".")
+        if phase not in PHASES or "=" not in setting:
+            raise BadInput(
+                f"--change {change}: write PHASE.KEY=VALUE with a phase of {', '.join(PHASES)}"
+            )
+        common[phase].append(setting)
+    return {phase: (*common[phase], *own) for phase, own in arm.changes.items()}
 
 
 @dataclass(frozen=True)

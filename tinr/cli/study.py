@@ -22,15 +22,20 @@ def arms(
     seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/arms"),
     base: OtherBase = "",
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="PHASE.KEY=VALUE, a setting of every arm with this phase; repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the arms that internalizing is compared with: same base, same data, one registry.
 
     Example: tinr study arms --seed 0 --out runs/arms0
+    Example: tinr study arms internalized in_prompt --change sft.size=5000 --change align.epochs=4
     """
     from tinr.arms import run_arms
 
-    done = run_arms(names or [], preset, seed, out, base)
+    done = run_arms(names or [], preset, seed, out, base, change or [])
     if as_json:
         print(json.dumps(done))
         return
