@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Regex as Pattern
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedTokenizerFast
 
 from tinr.base.tokenizer import train_tokenizer
@@ -21,6 +29,8 @@ QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+
+START = "<|begin|>"  # what begins every text of the tokenizer `marked`
 
 CIRCLE = ToolDoc(
     name="circle_area",
@@ -134,6 +144,20 @@ def grown(
 def codec(request: pytest.FixtureRequest, grown: Callable[[str], Codec]) -> Codec:
     """A codec that knows the catalogue's tools, once per tokenizer."""
     return grown(request.param)
+
+
+@pytest.fixture(scope="session")
+def marked(qwen_tokenizer: PreTrainedTokenizerFast, catalogue: Catalogue) -> Codec:
+    """A tokenizer that begins every text with an entry of its own, as those of Llama 3 do."""
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    tokenizer.add_special_tokens({"bos_token": START})
+    template = (START, tokenizer.get_vocab()[START])
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A", special_tokens=[template]
+    )
+    assert tokenizer.encode("a")[0] == template[1]  # else the tests below test nothing
+    grow_tokenizer(tokenizer, catalogue.names)
+    return Codec(tokenizer)
 
 
 @pytest.fixture

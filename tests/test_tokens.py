@@ -3,14 +3,18 @@
 import copy
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from conftest import START
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tinr.catalogue import Catalogue
+from tinr.pairs import PairMix, make_pairs
 from tinr.records import BadInput, Call
 from tinr.tokens import (
     FRAMES,
@@ -27,7 +31,9 @@ from tinr.transcript import (
     learned,
     parse,
     render_calls,
+    render_environment,
     render_names,
+    render_prompt,
     render_thought,
 )
 
@@ -252,3 +258,29 @@ def test_a_vocabulary_with_tool_tokens_never_reads_a_spelling_as_one(codec: Code
 def test_half_a_surrogate_pair_of_a_tools_result_has_ids(codec):
     """A worker passes what a tool returned as it is."""
     assert codec.encode_plain("a \ud83d b") == codec.encode_plain("a \ufffd b")
+
+
+def test_a_conversation_starts_as_the_tokenizer_starts_a_text(marked: Codec) -> None:
+    assert marked.frame == replace(FRAMES["chatml"], start=(START,))
+    start = marked.tokenizer.get_vocab()[START]
+    ids, labels = marked.encode(render_prompt("hi", marked.frame))
+    assert ids[0] == start and start not in ids[1:]
+    assert labels[0] == IGNORE
+    assert START not in as_text(marked.decode(ids))  # nobody said it
+    turn, _ = marked.encode(render_environment([Piece("a")], marked.frame))
+    assert start not in turn  # it stands once, not before each message
+
+
+def test_every_pair_of_alignment_starts_so(marked: Codec, catalogue: Catalogue) -> None:
+    forms = dict.fromkeys(vars(PairMix()), 1)
+    made = list(make_pairs(catalogue, marked.frame, PairMix(**forms), Random(0)))
+    assert {pair.form for pair in made} == set(forms)
+    assert all([p.text for p in pair.pieces].index(START) == 0 for pair in made)
+    assert all([p.text for p in pair.pieces].count(START) == 1 for pair in made)
+
+
+def test_the_start_is_no_row_that_growing_added_and_no_text_becomes_it(marked: Codec) -> None:
+    start = marked.tokenizer.get_vocab()[START]
+    assert start not in marked.markup.values()
+    assert start not in marked.encode_plain(START)
+    assert marked.encode_plain("hi") == marked.tokenizer.encode("hi", add_special_tokens=False)

@@ -151,7 +151,8 @@ def generic_choices(codec: Codec, count: int, seed: int) -> list[Choice]:
         shown = list(dict.fromkeys([right, *others]))
         if len(shown) < 2:
             continue
-        prompt = render_prompt(query, codec.frame) if talks else [Piece(f"{query}\n")]
+        plain = [*codec.frame.start_pieces(), Piece(f"{query}\n")]
+        prompt = render_prompt(query, codec.frame) if talks else plain
         opened = [Piece("<response>", token=True)] if tagged else []
         closed = [Piece("</response>", token=True)] if tagged else []
         options = tuple((Piece(text), *closed) for text in shown)

@@ -33,7 +33,7 @@ from tinr.catalogue.changes import (
 from tinr.pairs import TO_DOCUMENT, TO_SIGNATURE, TO_TOKEN, ask_about
 from tinr.records import ToolDoc
 from tinr.tokens import Frame, Piece, token_of
-from tinr.transcript import render_message
+from tinr.transcript import render_question
 
 MINIMAL = ("choose_type", "choose_default", "choose_enum", "choose_required")
 WRONG = 3  # options beside the right one, where there are as many
@@ -95,7 +95,7 @@ def _description(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) 
 def _token(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) -> Choice:
     """Tools that describe themselves in the same words are no wrong answers."""
     question = Piece(TO_TOKEN[0].format(doc.description))
-    prompt = (*render_message("user", [question], frame), *frame.begin("assistant"))
+    prompt = tuple(render_question([question], frame))
     others = [one for one in around.near[doc.name] if one.description != doc.description]
     named = [doc, *others[:WRONG]]
     options = tuple((Piece(token_of(one.name), token=True),) for one in named)

@@ -44,8 +44,7 @@ def text_nats(
     Over the whole vocabulary, so what goes to new entries costs. The first id of a stretch
     has nothing before it and is not predicted, unless the tokenizer begins texts with a mark.
     """
-    head = _head(codec)
-    rows = [[*head, *stretch] for text in texts for stretch in _stretches(codec, text)]
+    rows = [[*codec.start, *stretch] for text in texts for stretch in _stretches(codec, text)]
     sums: dict[int, tuple[float, int, int]] = {}
     for batch in _sequences(model, rows):
         logp = torch.log_softmax(_logits(model, [rows[i] for i in batch], codec.pad), -1)
@@ -54,12 +53,6 @@ def text_nats(
             nats = -logp[place, : len(told)].gather(1, told[:, None]).double().sum()
             sums[i] = (float(nats), len(told), _size(codec, rows[i]))
     return [sums[i] for i in range(len(rows))]
-
-
-def _head(codec: Codec) -> list[int]:
-    """The ids that the tokenizer itself puts before a text."""
-    marked, bare = (codec.tokenizer.encode("a", add_special_tokens=add) for add in (True, False))
-    return marked[: -len(bare)] if marked[-len(bare) :] == bare else []
 
 
 def _stretches(codec: Codec, text: str) -> Iterator[list[int]]:
@@ -92,7 +85,7 @@ def sample_completions(
     for number in range(count):
         words = texts[rng.randrange(len(texts))].split()[:BEGINNING]
         asked = _generic_prompt(rng, codec) if talks and number % 2 else []
-        prompts.append(asked or codec.encode_plain(" ".join(words)))
+        prompts.append(asked or [*codec.start, *codec.encode_plain(" ".join(words))])
     end: Any = codec.tokenizer.eos_token_id
     ends = {codec.vocabulary.get(codec.frame.close), end}
     rows = generate(

@@ -19,7 +19,7 @@ from tinr.config import Whole
 from tinr.records import Call, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.traces import ask_back, plan, render_turns
-from tinr.transcript import learned, render_message, render_prompt
+from tinr.transcript import learned, render_prompt, render_question
 from tinr.values import random_word
 from tinr.wording import Wording
 
@@ -70,21 +70,19 @@ def make_pairs(
 
 def ask_token(doc: ToolDoc, frame: Frame, wording: str = TO_TOKEN[0]) -> list[Piece]:
     """The prompt document -> token, up to where the token stands."""
-    question = Piece(wording.format(describe(doc)))
-    return [*render_message("user", [question], frame), *frame.begin("assistant")]
+    return render_question([Piece(wording.format(describe(doc)))], frame)
 
 
 def ask_about(doc: ToolDoc, frame: Frame, wording: str) -> list[Piece]:
     """A prompt about a token (TO_DOCUMENT, TO_SIGNATURE), up to the answer."""
-    question = [Piece(wording), Piece(token_of(doc.name), token=True)]
-    return [*render_message("user", question, frame), *frame.begin("assistant")]
+    return render_question([Piece(wording), Piece(token_of(doc.name), token=True)], frame)
 
 
 def _memorise(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """From the whole document, or from its description alone."""
     ask = rng.choice(TO_TOKEN)
     text = describe(doc) if rng.random() < 0.6 else doc.description
-    prompt = [*render_message("user", [Piece(ask.format(text))], frame), *frame.begin("assistant")]
+    prompt = render_question([Piece(ask.format(text))], frame)
     return [*prompt, *learned([Piece(token_of(doc.name), token=True), *frame.end()])]
 
 

@@ -9,7 +9,7 @@ spells stays text: `encode` cannot turn it into a tag or a tool token.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tokenizers import AddedToken, Tokenizer
@@ -35,13 +35,21 @@ class Piece:
 
 @dataclass(frozen=True)
 class Frame:
-    """How a model family wraps a message: `open role line_end content close after`."""
+    """How a model family wraps a message: `open role line_end content close after`.
+
+    start: the vocabulary entries before the first message, where the family has such.
+    """
 
     open: str
     opened: str  # plain text or token after the role's name
     close: str
     after: str = ""
     role_is_token: bool = False
+    start: tuple[str, ...] = ()
+
+    def start_pieces(self) -> list[Piece]:
+        """What stands before the first message."""
+        return [Piece(token, token=True) for token in self.start]
 
     def begin(self, role: Role) -> list[Piece]:
         """The pieces that open a message of `role`."""
@@ -85,12 +93,23 @@ def name_of(token: str) -> str | None:
 
 
 def frame_of(tokenizer: PreTrainedTokenizerFast) -> Frame:
-    """The message frame of a tokenizer's family, or ours where none is known."""
+    """The message frame of a tokenizer's family, or ours where none is known.
+
+    It starts as the tokenizer starts a text: Llama 3 and Gemma never read one without their mark.
+    """
     vocabulary = tokenizer.get_vocab()
-    for frame in FRAMES.values():
-        if all(token in vocabulary for token in frame.tokens()):
-            return frame
-    return FRAMES["tinr"]
+    known = (f for f in FRAMES.values() if all(token in vocabulary for token in f.tokens()))
+    frame = next(known, FRAMES["tinr"])
+    start = _start_of(tokenizer)
+    return replace(frame, start=start) if start else frame
+
+
+def _start_of(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
+    """The entries that the tokenizer itself puts before a text."""
+    marked, bare = (tokenizer.encode("a", add_special_tokens=add) for add in (True, False))
+    if not bare or marked[-len(bare) :] != bare:
+        return ()
+    return tuple(tokenizer.convert_ids_to_tokens(marked[: -len(bare)]))  # type: ignore[arg-type]
 
 
 def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> int:
@@ -125,6 +144,7 @@ class Codec:
         self.frame = frame_of(tokenizer)
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self.plain = _plain_tokenizer(tokenizer)
+        self.start = [self.vocabulary[token] for token in self.frame.start]  # ids before a text
         self._markup = {
             token: index
             for token, index in self.vocabulary.items()
@@ -150,6 +170,8 @@ class Codec:
 
     def id(self, token: str) -> int:
         """The id of a tag, marker or tool token; BadInput where the vocabulary lacks it."""
+        if token in self.frame.start:
+            return self.vocabulary[token]
         try:
             return self._markup[token]
         except KeyError:

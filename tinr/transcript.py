@@ -48,11 +48,18 @@ def render_prompt(
     said = (render_message(m.role, [Piece(m.content)], frame) for m in history)
     shown = [Piece("\n"), *render_documents(documents)] if documents else []
     return [
+        *frame.start_pieces(),
         *render_message("system", [Piece(system), *shown], frame),
         *itertools.chain.from_iterable(said),
         *render_message("user", [Piece(query)], frame),
         *frame.begin("assistant"),
     ]
+
+
+def render_question(content: Iterable[Piece], frame: Frame) -> list[Piece]:
+    """A lone question, without a system message, and the opening of the assistant's turn."""
+    asked = render_message("user", content, frame)
+    return [*frame.start_pieces(), *asked, *frame.begin("assistant")]
 
 
 def render_message(role: Any, content: Iterable[Piece], frame: Frame) -> list[Piece]:
