@@ -30,6 +30,21 @@ def test_a_row_cut_short_by_a_kill_is_left_out(tmp_path):
     assert read_log(tmp_path / "x.jsonl") == [{"step": 1}]
 
 
+def test_rows_outlive_a_restart_that_cannot_write(tmp_path, monkeypatch):
+    """A disk that is full when a run goes on costs no row of its log."""
+    with RunLog(tmp_path, "sft", {}) as log:
+        log.log(1, {"train/loss": 2.0})
+    before = (tmp_path / "sft.jsonl").read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tinr.runlog.write_text", full)
+    with pytest.raises(BadInput, match="No space left"):
+        RunLog(tmp_path, "sft", {}, done=1)
+    assert (tmp_path / "sft.jsonl").read_text() == before
+
+
 def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="choose another run folder"):

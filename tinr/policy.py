@@ -350,7 +350,8 @@ def train_policy(
     with step_folder(steps) as folder, products(model), with_loss(model), with_positions(model):
         trainer = make_trainer(model, arena, folder)
         trainer.replay_from(replay, folder.done)
-        progress = Progress(arena.log, title, config.steps)
+        said = {"entropy": "rollout/entropy"} | ({"kl": "rollout/kl"} if config.beta else {})
+        progress = Progress(arena.log, title, config.steps, others=said)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
     whole, adapter = weights.whole(trainer)

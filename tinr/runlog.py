@@ -35,6 +35,7 @@ METRIC_NAMES = {
     "rollout/flat_groups": "share of groups whose rewards are all equal",
     "rollout/length": "mean tokens of a completion, environment included",
     "rollout/entropy": "mean entropy of the policy, nats a token",
+    "rollout/kl": "mean KL of the policy to its parent, nats a token; only where beta is set",
     "rollout/finished": "share of conversations that ended before the limit",
     "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
     "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
@@ -186,9 +187,10 @@ def _restart(path: Path, done: int) -> list[dict[str, float]]:
     """
     rows = read_log(path) if done and path.is_file() else []
     kept = [r for r in rows if r["step"] <= done and not any(k.startswith("gate/") for k in r)]
-    path.unlink(missing_ok=True)
     if kept:
-        write_text(path, (json.dumps(row) + "\n" for row in kept))
+        write_text(path, (json.dumps(row) + "\n" for row in kept))  # whole, or the old one stays
+    else:
+        path.unlink(missing_ok=True)
     return kept
 
 

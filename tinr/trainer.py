@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -287,10 +287,20 @@ class Progress(TrainerCallback):
     """A progress bar, and the trainer's figures into the run's log.
 
     tokens: of each step, where they are known before it; their sum so far is logged too.
+    others: what else the trainer says that is logged, by its name there -> by ours.
     """
 
-    def __init__(self, log: RunLog, title: str, steps: int, tokens: Sequence[int] = ()):
+    def __init__(
+        self,
+        log: RunLog,
+        title: str,
+        steps: int,
+        tokens: Sequence[int] = (),
+        others: Mapping[str, str] | None = None,
+    ):
         self.log = log
+        names = ("loss", "learning_rate", "grad_norm")
+        self.names = {name: f"train/{name}" for name in names} | dict(others or {})
         self.tokens = list(itertools.accumulate(tokens))
         self.bar = tqdm(
             total=steps, desc=title, unit="step", mininterval=2, ncols=90,
@@ -309,13 +319,13 @@ class Progress(TrainerCallback):
             control.should_save = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """Log loss, rate and gradient norm; stop at a loss that is no number."""
+        """Log loss, rate, gradient norm and the others; stop at a loss that is no number."""
         if not logs or "loss" not in logs:
             return
         row = {
-            f"train/{name}": float(logs[name])
-            for name in ("loss", "learning_rate", "grad_norm")
-            if name in logs
+            ours: float(logs[name])
+            for name, ours in self.names.items()
+            if logs.get(name) is not None
         }
         if not math.isfinite(row["train/loss"]):
             raise GateFailed(

@@ -64,6 +64,7 @@ DRAWN = (
     ),
     Drawn("length", "length of a completion", "tokens", {"length": "rollout/length"}),
     Drawn("entropy", "entropy of the policy", "nats a token", {"entropy": "rollout/entropy"}),
+    Drawn("kl", "KL of the policy to its parent", "nats a token", {"KL": "rollout/kl"}),
     Drawn("faults", "tools that broke a bound", "calls so far", {"calls": "rollout/tool_faults"}),
     Drawn("gradient", "norm of the gradient", "before clipping", {"norm": "train/grad_norm"}),
     Drawn("rate", "learning rate", "of the first group", {"rate": "train/learning_rate"}),
