@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import tinr
 from tinr.cli.main import app, guarded
 from tinr.cli.options import WIDE, table_console
 from tinr.records import BadInput
@@ -111,6 +112,10 @@ def test_every_command_has_help_with_an_example():
         assert "Example" in said or all("Example" in run(command, i, "--help") for i in inner)
 
 
+def test_the_version_is_that_of_the_package():
+    assert run("--version").strip() == f"tinr {tinr.__version__}"
+
+
 def test_wrong_use_has_exit_code_2():
     assert CliRunner().invoke(app, ["nosuch"]).exit_code == 2
     assert CliRunner().invoke(app, ["eval"]).exit_code == 2
@@ -154,6 +159,8 @@ def test_one_registry_is_not_taken_for_two_seeds(tmp_path, capsys):
         (["eval"], "Missing option '--checkpoint'; see "),
         (["registry", "nosuch"], "registry --help"),
         (["quickstart", "--seed", "x"], "--seed"),
+        (["base", "--preset", "huge"], "unknown; one of tiny, quickstart"),
+        (["study", "arms", "--change", "nosuch.key=1"], "PHASE.KEY=VALUE"),
         (["registry", "verify", "--registry", "."], "no registry there"),
     ],
 )

@@ -114,6 +114,8 @@ OWNERS = {  # who alone may import a library
     "llguidance": {"tinr.constraint"},
     "wandb": {"tinr.runlog", "tinr.dashboards"},
     "wandb_workspaces": {"tinr.dashboards"},
+    "starlette": {"tinr.serve"},
+    "uvicorn": {"tinr.serve"},
     "matplotlib": {"tinr.report", "tinr.drawing", "tinr.bench", "tinr.capacity"},
 }
 MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.variants", "tinr.kills"}

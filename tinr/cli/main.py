@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
+import tinr
 from tinr.cli import (
     bench,
     capacity,
@@ -26,6 +27,7 @@ from tinr.cli import (
     phase,
     preflight,
     registry,
+    serve,
     study,
     traces,
 )
@@ -45,7 +47,6 @@ ENVIRONMENT = {
 }
 
 app = typer.Typer(
-    help="Teach a language model a catalogue of tools, and prove what it learned.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,6 +63,23 @@ knowledge.register(app)
 dashboards.register(app)
 preflight.register(app)
 capacity.register(app)
+serve.register(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"tinr {tinr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Teach a language model a catalogue of tools, and prove what it learned."""
 
 
 @app.command()

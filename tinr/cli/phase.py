@@ -90,7 +90,7 @@ def main(name: str) -> None:
 
 
 def base(
-    preset: Annotated[str, typer.Option(help="A model from scratch: tiny.")] = "",
+    preset: Annotated[str, typer.Option(help="A model from scratch: tiny or quickstart.")] = "",
     model: Annotated[str, typer.Option(help="Or a local folder or hub name to take in.")] = "",
     registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
     overrides: Overrides = None,
@@ -99,22 +99,28 @@ def base(
     """Publish a base: one from scratch, or any Hugging Face causal language model.
 
     Example: tinr base --preset tiny seed=1
+    Example: tinr base --preset quickstart --registry runs/bases
     Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
     """
     from tinr.bases import BaseConfig, build_base, import_base
-    from tinr.config import load_config
+    from tinr.config import load_config, override
+    from tinr.quickstart import PRESETS
     from tinr.registry import Registry
 
+    files = {"tiny": None, "quickstart": PRESETS / "quickstart" / "base.yaml"}
     if bool(preset) == bool(model):
-        raise BadInput("base: give either --preset tiny or --model FOLDER_OR_HUB_NAME")
+        known = " or ".join(files)
+        raise BadInput(f"base: give either --preset {known} or --model FOLDER_OR_HUB_NAME")
     if model:
         if overrides:
             raise BadInput(f"base: {overrides[0]} has no meaning with --model; leave it out")
         show_card(import_base(model, Registry(registry)), as_json)
         return
-    if preset != "tiny":
-        raise BadInput(f"--preset {preset}: unknown; known is tiny")
-    config = load_config(BaseConfig, None, [f"registry={registry}", *(overrides or [])])
+    if preset not in files:
+        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(files)}")
+    config = load_config(
+        BaseConfig, files[preset], [override("registry", registry), *(overrides or [])]
+    )
     show_card(build_base(config), as_json)
 
 

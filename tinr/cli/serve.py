@@ -1,0 +1,52 @@
+"""`tinr serve`: a checkpoint behind an OpenAI-compatible address."""
+
+from typing import Annotated
+
+import typer
+
+from tinr.cli.options import REGISTRY, Checkpoint, Constrained, Documents, RegistryFolder
+from tinr.records import BadInput
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("serve")(serve)
+
+
+def serve(
+    checkpoint: Checkpoint = "grpo@latest",
+    documents: Documents = "none",
+    constrained: Constrained = False,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 16,
+    registry: RegistryFolder = REGISTRY,
+) -> None:
+    """Answer chat completions as OpenAI's clients ask for them; tools are the client's to run.
+
+    Example: tinr serve --checkpoint grpo@latest --port 8000
+    """
+    try:
+        from tinr.serve import Counter, Desk, Reader, bind, make_app, run_server
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
+    from tinr.contest import trained_prompt, untrained
+    from tinr.evaluate import documents_mode
+    from tinr.registry import Registry
+    from tinr.retrieval import Library
+    from tinr.stage import open_checkpoint
+
+    mode = documents_mode(documents)
+    place = bind(host, port)
+    card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
+    if unknown := untrained(card, documents):
+        typer.echo(unknown, err=True)
+    reader = Reader(codec, Library(catalogue, trained_prompt(card)), mode)
+    desk = Desk(model, codec, catalogue, mode, constrained, rows)
+    names = list(dict.fromkeys([card.id, checkpoint]))
+    where = f"http://{host}:{place.getsockname()[1]}/v1"
+    print(f"{card.id}, {len(catalogue.tools)} tools, at {where} (interrupt to end)", flush=True)
+    try:
+        run_server(make_app(Counter(names, reader, desk)), place)
+    finally:
+        desk.close()

@@ -1,0 +1,207 @@
+"""From a client's messages to the ids that the model goes on from.
+
+What was said before the last message of the user stands as plain messages, as in training;
+what the assistant has called since, and what came back, is the reply so far. Text stays text:
+no message can spell a tool token or a tag.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from tinr.catalogue import Catalogue
+from tinr.files import whole_text
+from tinr.records import BadInput, Call, DocumentsMode, Message, Query
+from tinr.retrieval import Library
+from tinr.serve.wire import Called, Request, Said
+from tinr.tokens import Codec, Piece
+from tinr.traces import plan
+from tinr.transcript import (
+    SYSTEM,
+    cut,
+    render_calls,
+    render_documents,
+    render_environment,
+    render_observations,
+    render_prompt,
+)
+
+KEPT = 4096  # replies that wait for what their calls return
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The reply so far, results included: its ids, and the pieces that `parse` reads."""
+
+    ids: tuple[int, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    calls: tuple[Call, ...] = ()  # of its last turn
+
+    def add(
+        self, codec: Codec, written: Sequence[Piece], read: Sequence[Piece] | None = None
+    ) -> "Spoken":
+        """With more pieces; read: what of them `parse` is given (None: all)."""
+        ids = (*self.ids, *codec.encode(written)[0])
+        return Spoken(ids, (*self.pieces, *(written if read is None else read)))
+
+
+@dataclass
+class Memory:
+    """What the model wrote before its calls, its thought and all, by the id of each call.
+
+    A client sends the calls back but not the thought; the reply goes on from the very ids.
+    """
+
+    _kept: OrderedDict[str, Spoken] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def keep(self, ids: Sequence[str], spoken: Spoken) -> None:
+        """Remember a reply under the ids of its last turn's calls; the oldest ones are let go."""
+        with self._lock:
+            self._kept |= dict.fromkeys(ids, spoken)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+
+    def find(self, ids: Sequence[str], calls: Sequence[Call]) -> Spoken | None:
+        """The reply that ended with these very calls under these very ids."""
+        with self._lock:
+            found = [self._kept.get(one) for one in ids]
+        spoken = found[0] if found else None
+        same = spoken is not None and all(one is spoken for one in found)
+        return spoken if same and spoken is not None and spoken.calls == tuple(calls) else None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What is asked: the query with what was said before it, its prompt, the reply so far."""
+
+    query: Query
+    prompt: tuple[int, ...]
+    spoken: Spoken
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the messages of requests to one checkpoint in one documents mode."""
+
+    codec: Codec
+    library: Library
+    documents: DocumentsMode
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tools that the checkpoint knows."""
+        return self.library.catalogue
+
+    def read(self, request: Request) -> Exchange:
+        """BadInput where the messages are no conversation that can go on."""
+        said = request.messages
+        asked = max((n for n, one in enumerate(said) if one.role == "user"), default=None)
+        if asked is None:
+            raise BadInput("messages: none of the user's; send what is asked")
+        before, since = said[:asked], said[asked + 1 :]
+        rules = [one.text for one in said if one.role in ("system", "developer")]
+        turns = list(_turns([one for one in since if one.role not in ("system", "developer")]))
+        query = Query(
+            "served",
+            whole_text(said[asked].text),
+            history=tuple(_plain(before)),
+            tools=self.offered(request),
+        )
+        shown = self.library.shown([query], self.documents)[0]
+        pieces = render_prompt(
+            query.text,
+            self.codec.frame,
+            system="\n".join([SYSTEM, *map(whole_text, rules)]),
+            history=query.history,
+            documents=shown,
+        )
+        spoken = self._spoken(turns)
+        return Exchange(query, (*self.codec.encode(pieces)[0], *spoken.ids), spoken)
+
+    def offered(self, request: Request) -> tuple[str, ...]:
+        """The tools that a request allows; (): all that the checkpoint knows."""
+        names = tuple(dict.fromkeys(one.function.name for one in request.tools or ()))
+        for name in names:
+            self._known(name)
+        return names
+
+    def _spoken(self, turns: Sequence[tuple[Said, Sequence[str]]]) -> Spoken:
+        """Turn by turn what was called and what came back: remembered, else composed."""
+        spoken = Spoken()
+        called = [[self._call(one) for one in said.tool_calls or ()] for said, _ in turns]
+        for number, (said, results) in enumerate(turns):
+            ids = [one.id for one in said.tool_calls or ()]
+            kept = self.memory.find(ids, called[number])
+            if kept is not None:
+                spoken = kept
+            else:
+                if not spoken.ids:
+                    spoken = self._composed(called)
+                spoken = spoken.add(self.codec, render_calls(called[number]))
+            heard = render_observations([cut(whole_text(text)) for text in results])
+            spoken = spoken.add(self.codec, render_environment(heard, self.codec.frame), heard)
+        return spoken
+
+    def _composed(self, called: Sequence[Sequence[Call]]) -> Spoken:
+        """The thought and the names that lead to the calls of a conversation, as taught."""
+        docs = [self.catalogue.by_name[call.name] for turn in called for call in turn]
+        named = list({doc.name: doc for doc in docs}.values())
+        spoken = Spoken().add(self.codec, plan(named))
+        if self.documents != "on_select":
+            return spoken
+        shown = render_environment(render_documents(named), self.codec.frame)
+        return spoken.add(self.codec, shown, ())
+
+    def _call(self, called: Called) -> Call:
+        name, text = called.function.name, called.function.arguments
+        self._known(name)
+        try:
+            arguments = json.loads(text or "{}")
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"tool_calls: {name}: arguments are no JSON ({error})") from error
+        if not isinstance(arguments, dict):
+            raise BadInput(f"tool_calls: {name}: arguments are no JSON object; send one")
+        return Call(name, arguments)
+
+    def _known(self, name: str) -> None:
+        if name not in self.catalogue.by_name:
+            raise BadInput(
+                f"tools: {name[:80]!r} is not in this checkpoint's catalogue; align the model with "
+                "it, or leave it out"
+            )
+
+
+def _plain(before: Sequence[Said]) -> Iterator[Message]:
+    """Earlier messages as text; an assistant's that only calls says nothing."""
+    for one in before:
+        text = whole_text(one.text)
+        if one.role in ("user", "assistant", "tool") and text:
+            yield Message(one.role, text)
+
+
+def _turns(since: Sequence[Said]) -> Iterator[tuple[Said, list[str]]]:
+    """Each message that calls, with the result of each of its calls, in the order of the calls."""
+    place = 0
+    while place < len(since):
+        said = since[place]
+        calls = said.tool_calls or []
+        if said.role != "assistant" or not calls:
+            raise BadInput(
+                f"messages: after the user's last one stands one of role {said.role} that calls "
+                "no tool; end with the user's message, or with the results of calls"
+            )
+        given = since[place + 1 : place + 1 + len(calls)]
+        if len(given) < len(calls) or any(one.role != "tool" for one in given):
+            raise BadInput(
+                f"messages: {calls[0].function.name}: {len(calls)} calls, but not as many messages "
+                "of role tool after them; send the result of each"
+            )
+        by_id = {one.tool_call_id: one.text for one in given}
+        in_order = not all(call.id in by_id for call in calls) or len(by_id) < len(calls)
+        yield said, [one.text if in_order else by_id[call.id]
+                     for call, one in zip(calls, given, strict=True)]  # fmt: skip
+        place += 1 + len(calls)
