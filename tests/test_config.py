@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,16 @@ from phases.grpo import GrpoConfig
 from phases.reject import RejectConfig
 from phases.sft import SftConfig
 from tinr.bases import BaseConfig
-from tinr.config import OptimiserConfig, TrainingConfig, as_dict, build, load_config
+from tinr.config import (
+    OptimiserConfig,
+    PreferenceConfig,
+    TrainingConfig,
+    as_dict,
+    build,
+    load_config,
+    override,
+)
+from tinr.policy import PolicyConfig
 from tinr.records import BadInput
 from tinr.settings import described
 
@@ -108,6 +117,7 @@ def test_a_list_for_a_pair() -> None:
         (["name"], ["'name'", "key=value"]),
         (["=1"], ["'=1'", "key=value"]),
         (["name=[1"], ["'name=[1'", "not YAML"]),
+        (["name=2024-31-12"], ["'name=2024-31-12'", "not YAML"]),
     ],
 )
 def test_wrong_overrides_say_what_and_where(overrides: list[str], words: list[str]) -> None:
@@ -124,6 +134,7 @@ def test_wrong_overrides_say_what_and_where(overrides: list[str], words: list[st
         ("training:\n  optimiser:\n    warmpu: 0\n", ["'training.optimiser.warmpu'", "'warmup'"]),
         ("- name\n", ["not a mapping"]),
         ("name: [\n", ["not YAML"]),
+        ("name: 2024-31-12\n", ["not YAML"]),
         ("1: 2\n", ["'1'"]),
     ],
 )
@@ -135,6 +146,43 @@ def test_a_wrong_file_is_named(text: str, words: list[str], tmp_path: Path) -> N
     assert message.startswith(str(path))
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("written", ["inf", "-inf", ".inf", "nan", ".nan", "1e999"])
+def test_a_number_without_end_is_refused_before_anything_is_trained(written: str) -> None:
+    """No card could be written with it."""
+    with pytest.raises(BadInput, match=r"command line: gamma|gamma: -?(inf|nan) is no finite"):
+        load_config(PreferenceConfig, None, [f"gamma={written}"])
+    with pytest.raises(BadInput, match=r"optimiser.gradient_clip"):
+        load_config(PreferenceConfig, None, [f"optimiser.gradient_clip={written}"])
+
+
+def test_what_is_given_in_part_keeps_the_rest_of_its_own_default(tmp_path: Path) -> None:
+    """Of this place, not of its class: grpo's rate is not that of every optimiser."""
+    policy = load_config(PolicyConfig, None, ["optimiser.warmup=0.1"])
+    assert policy.optimiser == replace(PolicyConfig().optimiser, warmup=0.1)
+    assert policy.optimiser.learning_rate == 2e-6
+    written = write(tmp_path, "optimiser: {warmup: 0.1}")
+    assert load_config(PolicyConfig, written) == policy
+    base = load_config(BaseConfig, None, ["training.longest=100"])
+    assert base.training == replace(BaseConfig().training, longest=100)
+
+
+def test_one_entry_of_a_mapping_leaves_the_others(tmp_path: Path) -> None:
+    """A gate that nobody took back is still asked for; a mapping that is given whole replaces."""
+    one = load_config(AlignConfig, None, ["least.token_to_document=0.9"])
+    assert one.least == {**AlignConfig().least, "token_to_document": 0.9}
+    assert load_config(AlignConfig, None, ["least={token_to_document: 0.9}"]).least == {
+        "token_to_document": 0.9
+    }
+    file = write(tmp_path, "least: {document_to_token: 0.5}")
+    from_file = load_config(AlignConfig, file, ["least.token_to_document=0.9"])
+    assert from_file.least == {"document_to_token": 0.5, "token_to_document": 0.9}
+
+
+@pytest.mark.parametrize("text", ["x #1", "4.1", "2024-31-12", "a: b", "null", "[1", "5e-5", 'q"'])
+def test_a_text_is_read_back_as_it_is(text: str) -> None:
+    assert load_config(Recipe, None, [override("name", text)]).name == text
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

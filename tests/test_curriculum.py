@@ -3,7 +3,7 @@
 import pytest
 
 from phases import sft
-from tinr.config import TrainingConfig, load_config
+from tinr.config import TrainingConfig, build, load_config
 from tinr.curriculum import CurriculumConfig, buckets, difficulties, features
 from tinr.records import BadInput, Call, Query
 from tinr.retrieval import DocumentsConfig, Library
@@ -44,6 +44,15 @@ def test_buckets_are_in_order_and_hold_every_query_once(catalogue):
     assert [list(b.queries) for b in buckets(QUERIES, catalogue, CurriculumConfig(), 0)] == [
         QUERIES
     ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"borders": [float("nan")]}, {"borders": [0.5], "weights": {"calls": 1, "length": -1}}],
+)
+def test_weights_below_none_and_borders_that_are_none_are_refused(given):
+    with pytest.raises(BadInput):
+        build(CurriculumConfig, given, "here")
 
 
 def test_mixed_queries_go_anywhere_and_sizes_stay(catalogue):

@@ -380,6 +380,16 @@ def test_what_is_read_is_not_written_over(tmp_path, tools):
     assert "query" in path.read_text()
 
 
+def test_a_file_of_a_folder_that_is_read_is_not_written_over(tmp_path, tools):
+    path = tmp_path / "raw" / "queries.jsonl"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"id": "d", "query": "x", "calls": []}) + "\n")
+    words = ["traces", "import", str(path.parent), "--catalogue", str(tools), "--out", str(path)]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, BadInput) and "is what is read" in str(done.exception)
+    assert json.loads(path.read_text())["id"] == "d"
+
+
 def test_every_query_that_did_not_arrive_is_told(tmp_path, tools, capsys):
     """Those alike in one line on the screen, each in the file beside OUT, which is no source."""
     path = tmp_path / "raw" / "q.json"

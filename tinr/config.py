@@ -8,7 +8,8 @@ known name.
 import dataclasses
 import difflib
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -134,6 +135,7 @@ def load_config(
     """
     files = [files] if isinstance(files, str | Path) else files or []
     values: dict[str, Any] = {}
+    default = _default(kind)
     for file in files:
         read = _read_yaml(Path(file))
         _check_keys(kind, read, str(file), ())
@@ -142,7 +144,7 @@ def load_config(
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
-        _assign(values, key.split("."), _scalar(text, override), override)
+        _assign(values, key.split("."), _scalar(text, override), override, default)
     places = ", ".join([*map(str, files), *(["command line"] if overrides else [])])
     return build(kind, values, places or "defaults", {o.partition("=")[0] for o in overrides})
 
@@ -152,11 +154,12 @@ def build(
 ) -> Settings:
     """A frozen dataclass from plain data; BadInput names the key and what it should be.
 
+    A group that is given in part keeps the rest of what it is by default in this place.
     overridden: the keys that the command line gives, which is then the place of a mistake.
     """
     _check_keys(kind, values, place, ())
     try:
-        return TypeAdapter(kind).validate_python(values)
+        made = TypeAdapter(kind).validate_python(_on_default(_default(kind), values))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -164,6 +167,14 @@ def build(
             place = "command line"
         said = first["msg"].replace("a valid tuple", f"a list: {key}=[...]")
         raise BadInput(f"{place}: {key}: {said}, not {first['input']!r}; correct it") from error
+    for key, number in _endless(made):  # no card, no fingerprint and no log can hold one
+        raise BadInput(f"{place}: {key}: {number} is no finite number; give a large one instead")
+    return made
+
+
+def override(key: str, value: object) -> str:
+    """`key=value` that is read back as this very text, whatever it looks like."""
+    return f"{key}={json.dumps(str(value))}"
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -176,7 +187,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: no such configuration file; check the path")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # 2024-31-12 is a ValueError
         reason = " ".join(str(error).split())
         raise BadInput(f"{path}: not YAML ({reason}); correct the file") from error
     if values is None:
@@ -184,6 +195,40 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadInput(f"{path}: not a mapping; write key: value lines")
     return values
+
+
+def _default(kind: Any) -> Any:
+    """All defaults of a class; None where something must be given."""
+    try:
+        return kind()
+    except (BadInput, TypeError):
+        return None
+
+
+def _on_default(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, groups among them completed by what they are in `default`."""
+    whole = dict(values)
+    for key, value in values.items():
+        group = getattr(default, key, None)
+        if dataclasses.is_dataclass(group) and isinstance(value, Mapping):
+            usual = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+            whole[key] = usual | _on_default(group, value)
+    return whole
+
+
+def _endless(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers in a configuration that are infinite or none, with their keys."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key, value
+    inner: Any = ()
+    if dataclasses.is_dataclass(value):
+        inner = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+    elif isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, tuple | list):
+        inner = enumerate(value)
+    for name, one in inner:
+        yield from _endless(one, f"{key}.{name}" if key else str(name))
 
 
 def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -198,9 +243,9 @@ def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
 def _scalar(text: str, override: str) -> Any:
     try:
         value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise BadInput(f"{override!r}: the value is not YAML; put it in quotes") from error
-    if isinstance(value, str):
+    if isinstance(value, str) and text[0] not in "\"'":
         try:  # YAML 1.1 reads 5e-5 as text
             return float(value)
         except ValueError:
@@ -208,9 +253,13 @@ def _scalar(text: str, override: str) -> Any:
     return value
 
 
-def _assign(values: dict[str, Any], keys: Sequence[str], value: Any, override: str) -> None:
+def _assign(
+    values: dict[str, Any], keys: Sequence[str], value: Any, override: str, default: Any
+) -> None:
+    """Put a value into its place; of a mapping that nobody gave the others stay as by default."""
     for key in keys[:-1]:
-        inner = values.setdefault(key, {})
+        default = default.get(key) if isinstance(default, Mapping) else getattr(default, key, None)
+        inner = values.setdefault(key, dict(default) if isinstance(default, Mapping) else {})
         if not isinstance(inner, dict):
             raise BadInput(f"{override!r}: {key} is a value, not a group; drop the part after it")
         values = inner

@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 
 from tinr.catalogue import Catalogue
 from tinr.catalogue.similar import near_duplicates, words_of_text
+from tinr.config import Weight
 from tinr.records import BadInput, Query
 
 Feature = Literal["calls", "parameters", "neighbours", "length"]
@@ -29,7 +30,7 @@ class CurriculumConfig:
 
     borders: tuple[float, ...] = ()  # shares of the queries, the easiest first, at which a harder
     # bucket begins, such as [0.4, 0.7]
-    weights: dict[Feature, float] = field(
+    weights: dict[Feature, Weight] = field(
         default_factory=lambda: {"calls": 1.0, "parameters": 1.0, "neighbours": 1.0, "length": 1.0}
     )
     near: float = 0.3  # cosine from which on another document is a neighbour
@@ -38,7 +39,7 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         steps = (0.0, *self.borders, 1.0)
-        if any(a >= b for a, b in pairwise(steps)):
+        if not all(a < b for a, b in pairwise(steps)):
             raise BadInput(
                 f"curriculum.borders={list(self.borders)}: not shares that grow within 0 and 1; "
                 "write such as [0.4, 0.7]"

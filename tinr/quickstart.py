@@ -14,7 +14,7 @@ import tinr
 from phases import align, defaults, grpo, sft
 from tinr.ability import tax_summary
 from tinr.bases import BaseConfig, build_base, named_base
-from tinr.config import load_config
+from tinr.config import load_config, override
 from tinr.contest import JUDGED
 from tinr.evaluate import (
     Evaluated,
@@ -112,7 +112,8 @@ def train_chain(
     the place of one from scratch.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
-    common = [f"registry={paths.registry}", f"run={paths.logs}", f"seed={seed}"]
+    places = [override("registry", paths.registry), override("run", paths.logs)]
+    common = [*places, f"seed={seed}"]
     known = set(Registry(paths.registry).ids())
     cards: dict[str, Card] = {}
 

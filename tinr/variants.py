@@ -16,7 +16,7 @@ from rich.console import Console
 
 from phases import calibrate, grpo, reject
 from tinr.compare import differences
-from tinr.config import load_config
+from tinr.config import load_config, override
 from tinr.contest import Contender, values_of
 from tinr.files import write_together
 from tinr.quickstart import PRESETS, SIZES, Paths, train_chain
@@ -116,7 +116,7 @@ class _Study:
         """The last checkpoint of a variant."""
         card = self.start
         for phase in variant.steps:
-            parent = (f"parent={card.id}", f"run={logs}")
+            parent = (f"parent={card.id}", override("run", logs))
             if phase == "calibrate":
                 card = self._calibrate(*parent, *variant.loss)
             elif phase == "grpo":
@@ -132,7 +132,9 @@ class _Study:
     def _like_search(self, *more: str) -> reject.RejectConfig:
         """Rejection sampling with what a search of the same settings wrote, and how."""
         simpo = self._calibrate(
-            f"parent={self.start.id}", f"run={self.paths.logs / 'simpo'}", *VARIANTS["simpo"].loss
+            f"parent={self.start.id}",
+            override("run", self.paths.logs / "simpo"),
+            *VARIANTS["simpo"].loss,
         )
         given, search = simpo.config, simpo.config["search"]
         same = [f"{key}={given[key]}" for key in ("queries", "size", "held", "hardest")]
@@ -144,7 +146,7 @@ class _Study:
         )  # fmt: skip
 
     def _settings(self, phase: str, kind: type, *more: str) -> Any:
-        common = (f"registry={self.paths.registry}", f"seed={self.seed}", ACCEPT)
+        common = (override("registry", self.paths.registry), f"seed={self.seed}", ACCEPT)
         return load_config(kind, PRESETS / self.preset / f"{phase}.yaml", [*common, *more])
 
 

@@ -31,12 +31,13 @@ def import_(
     """
     from tinr.catalogue import write_jsonl
     from tinr.catalogue.importing.queries import import_queries
-    from tinr.catalogue.importing.read import REPORT
+    from tinr.catalogue.importing.read import REPORT, files_of
     from tinr.files import not_over
 
     lost = out.with_name(f"{out.stem}.{REPORT}")
+    read = [file for source in sources for file in files_of(source)]
     for written in (out, lost):
-        not_over(written, sources)
+        not_over(written, [*sources, *read])
     lines, problems = import_queries(sources, catalogue)
     write_jsonl(out, lines)
     write_jsonl(lost, map(vars, problems))
@@ -72,7 +73,7 @@ def build(
     """
     from tinr import teacher
     from tinr.catalogue import load_catalogue, query_line, read_queries, write_jsonl
-    from tinr.config import load_config
+    from tinr.config import load_config, override
     from tinr.files import not_over
     from tinr.thoughts import composed, judge_all
 
@@ -87,7 +88,8 @@ def build(
     if endpoint:
         if not model:
             raise BadInput("--endpoint needs --model; say which model the teacher is")
-        settings = [f"endpoint={endpoint}", f"model={model}", *(setting or [])]
+        given = [override("endpoint", endpoint), override("model", model)]
+        settings = [*given, *(setting or [])]
         config = load_config(teacher.TeacherConfig, None, settings)
         journal = out.with_name(out.name + ".journal")
         lines, spent, reasons = teacher.build_traces(asked, known, config, journal)
