@@ -23,7 +23,7 @@ from tinr.capacity.calibration import (
     read_calibration,
 )
 from tinr.capacity.cells import ASKED, Cell, read_cells
-from tinr.capacity.check import moving_of
+from tinr.capacity.check import foresee, moving_of
 from tinr.capacity.fit import calibrate, crossings, curves_of, held_out, practised
 from tinr.capacity.inquiry import inquire
 from tinr.capacity.plan import Moving, Practice, make_plan
@@ -104,6 +104,29 @@ def test_documents_that_say_the_same_count_once(tiny_tokenizer, catalogue):
     assert any("1 documents say what another one says" in note for note in plan.notes)
 
 
+def test_two_documents_that_say_the_same_are_read_as_one(tiny_tokenizer, catalogue):
+    """One document has no interval; it needs none where it is all there is."""
+    model, codec = flat_model(len(tiny_tokenizer)), Codec(tiny_tokenizer)
+    twin = replace(catalogue.tools[0], name="circle_again")
+    found = count_bits(Catalogue((catalogue.tools[0], twin)), model, codec, read=128)
+    assert (found.same, found.read) == (1, 1)
+    assert found.likelihood_low == found.likelihood == found.likelihood_high > 0
+    with pytest.raises(BadInput, match="one document says nothing of the others"):
+        count_bits(catalogue, model, codec, read=1)
+
+
+def test_a_base_reads_documents_as_its_tokenizer_starts_a_text(marked, catalogue, monkeypatch):
+    from tinr.capacity import bits as module
+
+    asked = []
+    monkeypatch.setattr(
+        module, "likelihoods", lambda model, codec, choices: asked.extend(choices) or []
+    )
+    with pytest.raises(ValueError):  # nothing was answered
+        nats(flat_model(8), marked, catalogue.tools)
+    assert [marked.encode(one.prompt)[0][:1] for one in asked] == [marked.start] * 3
+
+
 def test_a_sample_of_documents_stands_for_all_with_an_interval(tiny_tokenizer):
     toolbox = load_catalogue("toolbox")
     model, codec = flat_model(len(tiny_tokenizer)), Codec(tiny_tokenizer)
@@ -142,6 +165,23 @@ def test_the_load_decides_verdict_recall_and_advice():
     assert f"{lost.needed:,} trainable parameters" in lost.advice[1]
 
 
+def test_safe_is_only_a_load_at_which_the_wanted_recall_was_reached():
+    """The published curve has 1.0 at .5, .94 at 1: .99 is reached up to a load between."""
+    known = read_calibration(PUBLISHED)
+    assert known.reaches(0.99) < 8000 / 8200 < known.reaches(0.95)
+    eased = replace(known, safe=1.1)
+    verdicts = [make_plan(bits(), Moving(8200), eased, r).verdict for r in (0.9, 0.95, 0.99)]
+    assert verdicts == ["safe", "safe", "marginal"]
+    asked = make_plan(bits(), Moving(8200), eased, 0.99)
+    assert asked.needed > 8200 and f"{asked.needed:,} trainable parameters" in asked.advice[1]
+
+
+def test_practice_is_counted_as_it_was_when_calibrated():
+    """Align's default mix has 2, 1 and 1 of the three kinds: one of each counts, 8 times over."""
+    plan = foresee(bits(), Moving(10**6), PairMix(), 8, {})
+    assert plan.exposures == 24
+
+
 def test_what_no_model_reached_is_said_and_not_extrapolated():
     weak = replace(
         read_calibration(PUBLISHED), recall={"facts": ((0.1, 0.9, 0.8, 1.0), (2, 0.1, 0, 0.2))}
@@ -172,7 +212,7 @@ def test_exposures_steps_and_a_rank_are_worked_out():
     adapters = Moving(2100, "adapters of rank 4", 4, 500)
     known = read_calibration(PUBLISHED)
     plan = make_plan(bits(), adapters, known, 0.95, Practice(20, 50, 1000))
-    assert plan.steps == 50 and "each tool has 20 examples" in " ".join(plan.notes)
+    assert plan.steps == 50 and "each tool has 20 examples of the kinds" in " ".join(plan.notes)
     assert any("--lora 15" in advice for advice in plan.advice)
     assert "calibrated on models of which all weights moved" in plan.notes
 
@@ -274,6 +314,7 @@ def test_the_shipped_calibrations_say_where_they_are_from():
     measured, published = read_calibration(), read_calibration(PUBLISHED)
     assert measured.kind == "measured" and measured.safe and measured.refuse
     assert all(measured.source[key] for key in ("cells", "machine", "date", "commit"))
+    # a study's own files say it of each cell instead
     assert published.kind == "published" and "2508.20755" in published.about
     assert (published.safe, published.marginal, published.refuse) == (0.8, 1.1, 1.25)
 
@@ -359,7 +400,8 @@ def cell(documents: int = 100, load: float = 0.5, right: float = 1.0, **more) ->
     shares = {name: round(200 * right) for name in ASKED}
     given = {
         "documents": documents, "hidden": 32, "layers": 2, "epochs": 64, "seed": 0,
-        "settings": "x", "parameters": 150_000, "holding": 100_000, "likelihood": 1.0,
+        "settings": "x", "made": "here", "parameters": 150_000, "holding": 100_000,
+        "likelihood": 1.0,
         "packed": 1.0, "bits": load * 100_000, "exposures": 192, "steps": 10, "tokens": 10,
         "loss": 0.1, "asked": 200, "seconds": 1.0,
     }  # fmt: skip
@@ -479,7 +521,9 @@ def test_a_study_is_resumed_and_writes_a_calibration(tmp_path, monkeypatch, caps
     assert "9 of 9 cells" in (tmp_path / "table.md").read_text()
     assert "catalogue size left out of the fit" in (tmp_path / "study.svg").read_text()
     made = read_calibration(tmp_path / "calibration.json")
-    assert made.kind == "measured" and made.documents == (4, 8) and made.source["machine"]
+    assert made.kind == "measured" and made.documents == (4, 8)
+    cells = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()]
+    assert made.source["made"] == cells[0]["made"] and "threads" in made.words
     assert str(tmp_path) not in (tmp_path / "calibration.json").read_text()
 
     def refuse(*_, **__):
@@ -491,6 +535,13 @@ def test_a_study_is_resumed_and_writes_a_calibration(tmp_path, monkeypatch, caps
     monkeypatch.setitem(PRESETS, "tiny", replace(TINY, rate=0.02))
     with pytest.raises(AssertionError, match="again"):  # another recipe: other cells
         run_study("tiny", ["toolbox"], tmp_path)
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    monkeypatch.setattr("tinr.__version__", "another")
+    with pytest.raises(AssertionError, match="again"):  # another version may train otherwise
+        run_study("tiny", ["toolbox"], tmp_path)
+    monkeypatch.setitem(PRESETS, "tiny", replace(TINY, rate=0.02))
+    left = run_study("tiny", ["toolbox"], tmp_path, minutes=1e-9)
+    assert left["calibration"] is None and not (tmp_path / "calibration.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from conftest import CIRCLE, CITY, LENGTH
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tinr.base.tokenizer import train_tokenizer
+from tinr.bench import roundtrip as trip
 from tinr.bench.roundtrip import roundtrip
-from tinr.catalogue import Catalogue
+from tinr.catalogue import Catalogue, load_catalogue
 from tinr.constraint import Grammars
 from tinr.records import Call
 from tinr.sampler import generate
@@ -346,3 +348,28 @@ def test_random_conversations_are_trained_as_they_were_sampled():
     assert count.errors == 0
     assert count.conversations >= 250 and count.turns > 500 and count.given > 5000
     assert count.narrowed > 2000
+
+
+@pytest.mark.parametrize("wrong", ["all", "none", "lost"])
+def test_a_set_that_is_not_the_samplers_is_counted(monkeypatch, wrong):
+    """The whole vocabulary, no set at all, a batch that forgets its sets."""
+    check = trip._check
+
+    def spoiled(witness, batches):
+        for batch in batches:
+            if wrong == "lost":
+                del batch["support"]
+                continue
+            batch["support"] = [
+                given and (None if wrong == "none"
+                           else replace(given, packed=np.full_like(given.packed, 255)))
+                for given in batch["support"]
+            ]  # fmt: skip
+        check(witness, batches)
+
+    monkeypatch.setattr(trip, "_check", spoiled)
+    tokenizer, tools = train_tokenizer(512, 3), load_catalogue("toolbox")
+    grow_tokenizer(tokenizer, tools.names)
+    count = trip.Count()
+    trip._compare(count, 1, Codec(tokenizer), tools, narrowed=True, seed=3)
+    assert count.errors > 500

@@ -1,5 +1,6 @@
 """In-tool against in-weight learning: people, the stack, training, bisection and the study."""
 
+import itertools
 import json
 import math
 from dataclasses import asdict, replace
@@ -28,6 +29,7 @@ from tinr.intool.people import (
     QUESTIONS,
     Person,
     Town,
+    _shared_bits,
     ask,
     bits,
     facts_of,
@@ -97,7 +99,24 @@ def test_dependence_lets_the_last_name_decide():
     assert max(kinds(0.0)) > 3
     # 128 people of 32 last names: a quarter of the bits
     assert bits(Town(512, dependence=1.0)) == pytest.approx(bits(Town(512)) / 4)
-    assert bits(Town(512, dependence=0.5)) < bits(Town(512)) + 512
+    # between, never above independence, and falling
+    some = [bits(Town(512, dependence=d)) for d in (0.0, 0.02, 0.25, 0.5, 0.75, 1.0)]
+    assert some == sorted(some, reverse=True)
+
+
+def test_the_entropy_of_a_family_is_that_of_all_its_outcomes():
+    """Two people, two values, half of the time the last name's: agreeing pairs have 1/2 (9/16 +
+    1/16) = 5/16 each, the others 3/16 each. Then every outcome of three people and three values."""
+    by_hand = -2 * (5 / 16 * math.log2(5 / 16) + 3 / 16 * math.log2(3 / 16))
+    assert _shared_bits(2, 2, 0.5) == pytest.approx(by_hand)
+    other = 0.7 / 3
+    chances = [
+        sum(math.prod(other + 0.3 * (v == w) for w in row) for v in range(3)) / 3
+        for row in itertools.product(range(3), repeat=3)
+    ]
+    assert sum(chances) == pytest.approx(1)
+    expected = -sum(c * math.log2(c) for c in chances)
+    assert _shared_bits(3, 3, 0.3) == pytest.approx(expected)
 
 
 def test_a_real_database_answers_what_a_model_wrote():
@@ -367,9 +386,13 @@ def test_a_point_is_the_mean_of_seeds_only_where_every_seed_is_known():
     assert (point["status"], point["parameters"]) == ("found", (6248 + 2612) // 2)
     assert (point["low"], point["high"], point["recall"]["n"]) == (2612, 6248, 128)
     worse = [cell(seed=1, reached=False, right=10), cell(width=4, seed=1, reached=False)]
+    small = replace(small, right=64)
     point = summarise((4, 8), BUDGET, [[small, failed], worse])
     assert (point["status"], point["parameters"], point["low"]) == ("not_reached", None, None)
     assert (point["seeds_found"], point["largest_tried"]) == (1, 6248)
+    # of the seed that reached it nothing stands there: a point is of all seeds
+    assert point["best_recall"] == 62 / 64  # what `worse` reached at most
+    assert point["load"] is point["exposures"] is point["recall"]["value"] is None
     point = summarise((4, 8), BUDGET, [[small], [failed]])
     assert point["status"] == "open"
 

@@ -27,9 +27,7 @@ class Arm:
 
     about: str
     documents: DocumentsMode = "none"
-    changes: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: dict.fromkeys(PHASES, ())
-    )
+    changes: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(PHASES, ()))
 
 
 def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
@@ -90,7 +88,7 @@ def run_arms(
     if preset not in SIZES:
         raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
     chains = {name: overrides(ARMS[name], changes) for name in names or ARMS}
-    console = Console()
+    console = Console(stderr=True)  # what was made is the result
     registry = Registry(Paths(out).registry)
     done: dict[str, str] = {}
     for name, chain in chains.items():

@@ -1,7 +1,9 @@
 """What a study keeps of each finished model: one JSON object a line, read back or refused."""
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +43,24 @@ def read_lines(
 def write_lines(path: Path, cells: Sequence[Any]) -> None:
     """Write all cells, whole or not at all."""
     write_text(path, (json.dumps(asdict(cell)) + "\n" for cell in cells))
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Within, this process alone runs a study that keeps its models in `path`.
+
+    BadInput where another one does: each would write over what the other has trained since. The
+    kernel lets go of what a killed process held.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(
+                f"{path}: another process runs a study there; wait for it, or give another --out"
+            ) from error
+        yield
 
 
 def need_numbers(row: Mapping[str, Any], names: set[str]) -> None:

@@ -109,10 +109,12 @@ def _usual(
     width = max(map(len, rows))
     stops = sorted(stop_ids(codec))
     sampled = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    padded = [[codec.pad] * (width - len(r)) + list(r) for r in rows]
+    real = [[0] * (width - len(r)) + [1] * len(r) for r in rows]
     with torch.inference_mode():
         out = model.generate(
-            input_ids=torch.tensor([[codec.pad] * (width - len(r)) + list(r) for r in rows]),
-            attention_mask=torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows]),
+            input_ids=torch.tensor(padded, device=model.device),
+            attention_mask=torch.tensor(real, device=model.device),
             generation_config=GenerationConfig(
                 max_new_tokens=longest, eos_token_id=stops, pad_token_id=codec.pad,
                 **(sampled if temperature else {"do_sample": False}),

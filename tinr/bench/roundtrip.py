@@ -25,6 +25,7 @@ from tinr.rewards import RewardWeights
 from tinr.runlog import RunLog
 from tinr.sampler import Respond, Row, generate
 from tinr.steps import Steps
+from tinr.support import Support
 from tinr.tokens import Codec, grow_tokenizer
 
 WIDTH = 16  # of the random model; what it says does not matter
@@ -33,6 +34,10 @@ STOPS = 0.1  # share of the vocabulary at which the environment is asked
 ENDS = 0.1  # how often it ends the conversation then
 SAYS = 24  # the most ids that it says at once, any ids
 TURNS = 6  # how often it speaks in a conversation
+
+
+# Prompt, ids, mask; where less than the vocabulary was drawn from, and what: packed bytes.
+Trained = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], bytes]
 
 
 @dataclass
@@ -58,9 +63,7 @@ class Witness:
     rng: Random
     count: Count
     vocabulary: int
-    rows: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = field(
-        default_factory=list
-    )  # prompt, ids, mask, as they should be trained
+    rows: list[Trained] = field(default_factory=list)  # as they should be trained
 
     def __call__(
         self,
@@ -108,7 +111,8 @@ class Witness:
             for ids in seen.get(number, []):
                 self._same(row.ids[: len(ids)], ids)
             self.count.turns += len(said.get(number, []))
-            self.rows.append((tuple(prompts[number // group]), tuple(row.ids), tuple(expected)))
+            prompt = tuple(prompts[number // group])
+            self.rows.append((prompt, tuple(row.ids), tuple(expected), *_sets(row.support)))
         self._fed(fed[1:], rows)
         return rows
 
@@ -175,7 +179,11 @@ def _compare(
 
 
 def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
-    """The tensors of a rollout's batches against the truth, whatever their order."""
+    """The tensors of a rollout's batches against the truth, whatever their order.
+
+    A row that differs in anything, its sets included, counts with all its ids, and so does one
+    that is missing.
+    """
     count, truth = witness.count, Counter(witness.rows)
     witness.rows.clear()
     for batch in batches:
@@ -183,8 +191,9 @@ def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
         for row, support in enumerate(supports):
             prompt = batch["prompt_ids"][row][batch["prompt_mask"][row] == 1]
             here = batch["completion_mask"][row] == 1
-            ids, mask = batch["completion_ids"][row][here], batch["tool_mask"][row][here]
-            said = (tuple(prompt.tolist()), tuple(ids.tolist()), tuple(mask.tolist()))
+            ids, mask = (batch[key][row][here].cpu() for key in ("completion_ids", "tool_mask"))
+            trained = tuple(map(tuple, (prompt.tolist(), ids.tolist(), mask.tolist())))
+            said: Any = (*trained, *_sets(support))
             count.errors += 0 if truth[said] > 0 else len(ids)
             truth[said] -= 1
             count.conversations += 1
@@ -196,3 +205,11 @@ def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
                 fits = sets[torch.arange(len(sets)), ids[at]] & (mask[at] == 1)
                 count.errors += int((~fits).sum())
                 count.narrowed += len(sets)
+    count.errors += sum(left * len(row[1]) for row, left in truth.items() if left > 0)
+
+
+def _sets(support: Support | None) -> tuple[tuple[int, ...], bytes]:
+    """What a row was drawn from, in a form that can be compared."""
+    if support is None:
+        return (), b""
+    return tuple(support.positions.tolist()), support.packed.tobytes()

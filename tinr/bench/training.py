@@ -39,6 +39,7 @@ from tinr.model import grow, to_accelerator
 from tinr.optimiser import make_optimiser
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
+from tinr.records import BadInput
 from tinr.replay import aligned_examples
 from tinr.runlog import RunLog, read_log
 from tinr.tokens import IGNORE, Codec
@@ -137,8 +138,10 @@ def catalogue_of(sources: Sequence[str]) -> Catalogue:
 
 def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0) -> Set:
     """Alignment pairs of a catalogue, enough for so many steps, and a model of random weights."""
+    if hidden % 64:
+        raise BadInput(f"--hidden {hidden}: heads are 64 wide; give a multiple of 64")
     tokenizer = train_tokenizer(2048, seed)
-    heads = max(1, hidden // 64)
+    heads = hidden // 64
     model: Any = new_model(BaseConfig(hidden=hidden, heads=heads, seed=seed), tokenizer)
     grow(model, tokenizer, catalogue, "name_mean", seed)
     to_accelerator(model)

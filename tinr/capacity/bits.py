@@ -72,7 +72,8 @@ def count_bits(
     """The bits of a catalogue for a base, which must not be grown yet; without one the packed ones.
 
     read: documents that the base reads, drawn by the seed; 0: all. BadInput for a catalogue of
-    one tool: there is nothing to tell apart, and a load of it would mean nothing.
+    one tool: there is nothing to tell apart, and a load of it would mean nothing; and for one
+    document read of several, which says nothing of the others.
     """
     if len(catalogue.tools) < 2:
         raise BadInput(
@@ -85,6 +86,8 @@ def count_bits(
     for doc in catalogue.tools:
         first.setdefault(describe(doc), doc)
     different = list(first.values())
+    if read == 1 < len(different):
+        raise BadInput("one document says nothing of the others; let the base read two, or 0: all")
     read = min(read or len(different), len(different))
     value = low = high = None
     if model is not None and codec is not None:
@@ -92,9 +95,11 @@ def count_bits(
         if read < len(different):
             drawn = Random(f"{seed}/capacity").sample(different, read)
         each = ratio(nats(model, codec, drawn), [1.0] * read, seed)
-        assert each.value is not None and each.low is not None and each.high is not None
-        ends = (each.value, each.low, each.high) if read < len(different) else (each.value,) * 3
-        value, low, high = (one * len(different) / math.log(2) for one in ends)
+        drawn_few = read < len(different)
+        ends = (each.value, each.low, each.high) if drawn_few else (each.value,) * 3
+        value, low, high = (
+            None if one is None else one * len(different) / math.log(2) for one in ends
+        )
     return Bits(
         tools=len(catalogue.tools),
         same=len(catalogue.tools) - len(different),
@@ -124,7 +129,7 @@ def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[
         text, name = describe(doc), doc.name.replace("_", " ")
         for start in range(0, len(text), LONGEST):
             part = (Piece(text[start : start + LONGEST]),)
-            choices.append(Choice((Piece(f"{name}: "),), (part,)))
+            choices.append(Choice((*codec.frame.start_pieces(), Piece(f"{name}: ")), (part,)))
             owner.append(place)
     was = model.training
     model.eval()

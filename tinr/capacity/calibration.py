@@ -40,7 +40,7 @@ class Calibration:
 
     kind: str  # published or measured
     about: str  # on what, in words
-    source: Mapping[str, Any]  # cells, machine, date, commit
+    source: Mapping[str, Any]  # cells, and where and when they were made
     safe: float | None  # up to this load recall is what a gate asks for; None: no model's was
     marginal: float | None  # up to this one most of it
     refuse: float | None  # above this one most is lost; None: no model was so overloaded
@@ -88,7 +88,7 @@ class Calibration:
         sizes = f"models of {small:,} to {large:,} parameters"
         if self.documents:
             sizes += f", {self.documents[0]:,} to {self.documents[1]:,} documents"
-        facts = [f"{key} {self.source[key]}" for key in ("machine", "date", "commit")
+        facts = [f"{key} {self.source[key]}" for key in ("made", "machine", "date", "commit")
                  if self.source.get(key)]  # fmt: skip
         if self.source.get("cells"):
             facts.insert(0, f"{len(str(self.source['cells']).split(','))} cells")

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tinr.cells import need_numbers, read_lines
+from tinr.pairs import PairMix
 
 ASKED = ("document_to_token", "token_to_document", "token_to_schema")  # as `probe` names them
 GATED = ("document_to_token", "token_to_schema")  # what align's gate asks for
+# What counts as practice: the examples that were measured. Usage teaches too, but was not.
+TAUGHT = PairMix(memorise=1, recall=1, schema=1, pseudo=0, naming=0, blind=0, lacking=0)
 Key = tuple[int, int, int, int, int, str]
 
 
@@ -22,12 +25,13 @@ class Cell:
     epochs: int
     seed: int
     settings: str  # hash of everything else that decides the result
+    made: str  # where and when: machine, date, commit
     parameters: int  # all of them move
     holding: int  # without the rows of tokens that the base knew
     likelihood: float  # bits of the documents for its base
     packed: float  # ... for a compressor
     bits: float  # to be learned: the smaller one, and the tokens
-    exposures: float  # examples of each tool in the whole training
+    exposures: float  # examples of each tool in the whole training, as many of each in TAUGHT
     steps: int
     tokens: int
     loss: float
@@ -60,7 +64,7 @@ def read_cells(path: Path) -> list[Cell]:
 
 
 def _check(row: Mapping[str, Any]) -> None:
-    need_numbers(row, set(row) - {"settings"})
+    need_numbers(row, set(row) - {"settings", "made"})
     if not all(row[name] > 0 for name in ("documents", "holding", "bits", "asked")):
         raise ValueError("documents, holding, bits or asked is not above 0")
     if not all(0 <= row[name] <= row["asked"] for name in ASKED):

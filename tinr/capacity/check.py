@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from tinr import ranks
 from tinr.capacity.bits import READ, Bits, count_bits
 from tinr.capacity.calibration import read_calibration
+from tinr.capacity.cells import TAUGHT
 from tinr.capacity.plan import Moving, Plan, Practice, make_plan
 from tinr.catalogue import Catalogue
 from tinr.config import TrainableConfig
@@ -62,7 +63,8 @@ def foresee(
     bits: Bits, moving: Moving, mix: PairMix, epochs: int, least: Mapping[str, float]
 ) -> Plan:
     """The plan of an align run, by the shipped calibration."""
-    exposures = epochs * sum(vars(mix).values())
+    measured = [name for name, count in vars(TAUGHT).items() if count]
+    exposures = epochs * min(getattr(mix, name) for name in measured) * len(measured)
     asked = max(least.values(), default=0.0)
     target = asked if 0 < asked <= 1 else TARGET
     return make_plan(bits, moving, read_calibration(), target, Practice(exposures))

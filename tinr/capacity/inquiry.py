@@ -6,6 +6,7 @@ from random import Random
 
 from tinr.capacity.bits import count_bits
 from tinr.capacity.calibration import SHIPPED, read_calibration
+from tinr.capacity.cells import TAUGHT
 from tinr.capacity.check import moving_of
 from tinr.capacity.plan import Plan, Practice, make_plan
 from tinr.catalogue import Catalogue, load_catalogue
@@ -41,7 +42,7 @@ def inquire(
     codec, training = Codec(tokenizer), TrainingConfig()
     moving = moving_of(model, trainable, list(codec.markup.values()))
     batch = training.batch_tokens * training.accumulate
-    practice = Practice(None, example_tokens(codec, tools, PairMix(), seed), batch)
+    practice = Practice(None, example_tokens(codec, tools, TAUGHT, seed), batch)
     return make_plan(bits, moving, known, recall, practice)
 
 

@@ -27,8 +27,9 @@ class Moving:
 class Practice:
     """How often each tool is practised; what is not settled yet is None."""
 
-    exposures: float | None = None  # examples of each tool in the whole training
-    tokens: float | None = None  # of one example on the average
+    # examples of each tool in the whole training, of the kinds that calibration counted
+    exposures: float | None = None
+    tokens: float | None = None  # of one such example on the average
     batch_tokens: int | None = None  # of a step
 
 
@@ -81,7 +82,7 @@ def make_plan(
     load, low, high = (b / moving.parameters for b in (bits.total, bits.low, bits.high))
     reached = calibration.reaches(target)
     needed = None if reached is None else math.ceil(bits.total / reached)
-    verdict = _verdict(low, load, calibration)
+    verdict = _verdict(low, load, calibration, reached)
     steps = None
     if calibration.exposures and practice.tokens and practice.batch_tokens:
         seen = calibration.exposures * bits.tools * practice.tokens
@@ -105,12 +106,13 @@ def make_plan(
     )
 
 
-def _verdict(low: float, load: float, calibration: Calibration) -> Verdict:
-    """`refuse` only where even the lower end of the load is beyond it."""
+def _verdict(low: float, load: float, calibration: Calibration, reached: float | None) -> Verdict:
+    """`refuse` only where even the lower end of the load is beyond it; `safe` only where the
+    recall that is wanted was reached at such a load."""
     if calibration.refuse is not None and low > calibration.refuse:
         return "refuse"
     if calibration.safe is not None and load <= calibration.safe:
-        return "safe"
+        return "safe" if reached is not None and load <= reached else "marginal"
     return "marginal" if calibration.marginal and load <= calibration.marginal else "over"
 
 
@@ -199,6 +201,9 @@ def _notes(
         notes.append("calibrated on models of which all weights moved")
     needed, given = calibration.exposures, practice.exposures
     if needed is not None and given is not None and given < needed:
-        notes.append(f"each tool has {given:,.0f} examples in all; {needed:,.0f} were enough at a "
-                     "safe load from scratch")  # fmt: skip
+        notes.append(
+            f"each tool has {given:,.0f} examples of the kinds that were calibrated (memorise, "
+            f"recall and schema, alike); {needed:,.0f} were enough at a safe load from scratch. "
+            "Usage teaches as well, and was not calibrated"
+        )
     return notes

@@ -11,25 +11,25 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
+
 from tinr.bases import BaseConfig, build_base
 from tinr.capacity.bits import READ, count_bits
-from tinr.capacity.cells import ASKED, Cell
+from tinr.capacity.cells import ASKED, TAUGHT, Cell
 from tinr.capacity.check import moving_of
 from tinr.capacity.presets import Point, Preset
 from tinr.catalogue import Catalogue, describe
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.model import grow, load
 from tinr.packing import Batch, make_batches
-from tinr.pairs import PairMix
 from tinr.probe import probe_hits
 from tinr.records import BadInput, ToolDoc
-from tinr.registry import Registry
+from tinr.registry import Registry, environment
 from tinr.replay import aligned_examples
 from tinr.runlog import RunLog
 from tinr.tokens import Codec
 from tinr.training import train
 
-MIX = PairMix(memorise=1, recall=1, schema=1, pseudo=0, naming=0, blind=0, lacking=0)
 ROW = 192  # tokens of a packed row: attention over short documents in long rows is waste
 
 
@@ -73,12 +73,13 @@ def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str,
         epochs=point.epochs,
         seed=point.seed,
         settings=settings,
+        made=_made(),
         parameters=done.model.num_parameters(),
         holding=moving_of(done.model, TrainableConfig(), list(codec.markup.values())).parameters,
         likelihood=round(bits.likelihood or 0.0, 1),
         packed=round(bits.packed, 1),
         bits=round(bits.total, 1),
-        exposures=point.epochs * sum(vars(MIX).values()),
+        exposures=point.epochs * sum(vars(TAUGHT).values()),
         steps=done.steps,
         tokens=done.tokens,
         loss=round(done.loss, 5),
@@ -86,6 +87,15 @@ def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str,
         **right,
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def _made() -> str:
+    """Where, when and by which code."""
+    facts = environment()
+    chip = facts["hardware"].get("cpu")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else chip
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"{device or 'cpu'}, {torch.get_num_threads()} threads, {date}, {facts['git_commit']}"
 
 
 def training_of(preset: Preset) -> TrainingConfig:
@@ -119,6 +129,6 @@ def _batches(
     made: list[Batch] = []
     for epoch in range(point.epochs):
         rng = Random(f"{point.seed}/align/{epoch}")
-        examples = aligned_examples(codec, catalogue, MIX, rng)
+        examples = aligned_examples(codec, catalogue, TAUGHT, rng)
         made += make_batches(examples, training, point.seed + epoch, codec.pad)
     return made

@@ -12,24 +12,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
+import tinr
 from tinr.capacity.calibration import calibration_text
-from tinr.capacity.cells import ASKED, Cell, read_cells
+from tinr.capacity.cells import ASKED, TAUGHT, Cell, read_cells
 from tinr.capacity.fit import LEAST, calibrate, crossings, held_out, practised
 from tinr.capacity.plot import draw
 from tinr.capacity.presets import PRESETS, Point, Preset
-from tinr.capacity.pupil import MIX, ROW, align_one, draw_documents
+from tinr.capacity.pupil import ROW, align_one, draw_documents
 from tinr.capacity.table import markdown
 from tinr.catalogue import Catalogue
 from tinr.catalogue.survey import read_all
-from tinr.cells import write_lines
+from tinr.cells import held, write_lines
 from tinr.files import write_together
 from tinr.records import BadInput
-from tinr.registry import environment
-
-EDITION = 1  # of what is trained and asked; another one makes old cells unusable
 
 
 class Study:
@@ -41,12 +38,17 @@ class Study:
         self.drawn = {
             point: draw_documents(catalogue.tools, point, preset.longest) for point in preset.points
         }
+        self.read()
+
+    def read(self) -> None:
+        """Take the cells from the file, those of other studies too."""
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def settings(self, point: Point) -> str:
         """A hash of what decides a cell's result beside what its key says."""
         shared = {k: v for k, v in asdict(self.preset).items() if k not in ("points", "minutes")}
-        rest = (EDITION, shared, asdict(MIX), ROW, point.heads, self.drawn[point].hash)
+        drawn = self.drawn[point].hash
+        rest = (tinr.__version__, shared, asdict(TAUGHT), ROW, point.heads, drawn)
         return hashlib.sha256(json.dumps(rest).encode()).hexdigest()[:12]
 
     def key(self, point: Point) -> tuple[Any, ...]:
@@ -88,10 +90,16 @@ def run_study(
         raise BadInput(f"--preset: no {preset!r}; give one of {', '.join(PRESETS)}")
     if minutes is not None and not minutes > 0:
         raise BadInput(f"--minutes: {minutes} is not above 0")
-    began = time.monotonic()
     study = Study(PRESETS[preset], sources, out)
-    out.mkdir(parents=True, exist_ok=True)  # a wrong place is known before anything is trained
-    deadline = began + 60 * (minutes or study.preset.minutes)
+    with held(study.path):  # a wrong place is known before anything is trained
+        study.read()
+        return _run(study, preset, sources, minutes or study.preset.minutes)
+
+
+def _run(study: Study, preset: str, sources: Sequence[str], minutes: float) -> dict[str, Any]:
+    """Align what is missing within the time, and write what came out."""
+    began = time.monotonic()
+    deadline = began + 60 * minutes
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if study.faults:
         console.print(f"{len(study.faults)} documents are not valid and left out", markup=False)
@@ -100,7 +108,9 @@ def run_study(
         console.print(_words(study.align(missing.pop(0))), markup=False)
     found = summary(study, preset, sources, complete=not missing)
     found["seconds"] = round(time.monotonic() - began, 1)  # of this run
-    write_together(_files(study, preset, found, out))
+    write_together(_files(study, preset, found, study.out))
+    if found["calibration"] is None:  # one of other documents is not this study's
+        (study.out / "calibration.json").unlink(missing_ok=True)
     return found
 
 
@@ -115,15 +125,13 @@ def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -
         | {"foreseen": {k: asdict(v) for k, v in foreseen.get(cell.key, {}).items()} or None}
         for cell in cells
     ]
-    machine = environment()["hardware"]
     return {
         "preset": preset,
         "sources": [Path(source).name for source in sources],
         "settings": {k: v for k, v in asdict(study.preset).items() if k != "points"},
         "complete": complete,
         "points": len(study.preset.points),
-        "hardware": machine,
-        "threads": torch.get_num_threads(),
+        "made": _made(cells),
         "seconds_trained": round(sum(cell.seconds for cell in cells), 1),
         "cells": rows,
         "errors": {name: _errors(rows, name) for name in ASKED} if foreseen else None,
@@ -143,7 +151,6 @@ def _errors(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float | int]
 
 
 def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[Path, str]:
-    facts = environment()
     longest = study.preset.longest
     about = (
         f"alignments of real documents of at most {longest} characters "
@@ -153,9 +160,7 @@ def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[
     used = practised(study.own())
     source = {
         "cells": ", ".join(f"{c.documents}x{c.holding}" for c in used),
-        "machine": _machine(facts["hardware"]),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": facts["git_commit"],
+        "made": _made(used),
     }
     calibration = calibrate(study.own(), about, source)
     found["calibration"] = None if calibration is None else asdict(calibration)
@@ -171,10 +176,9 @@ def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[
     return files
 
 
-def _machine(hardware: dict[str, Any]) -> str:
-    """The processor and the threads, in words."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else hardware.get("cpu")
-    return f"{device or 'cpu'}, {torch.get_num_threads()} threads"
+def _made(cells: Sequence[Cell]) -> str:
+    """Where and when they were trained, as they say themselves."""
+    return "; ".join(dict.fromkeys(cell.made for cell in cells))
 
 
 def _words(cell: Cell) -> str:

@@ -52,8 +52,8 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
         "document -> token, token -> document and token -> schema.",
         f"- Asked: at most {settings['asked']} tools of each model, greedily and compared "
         "exactly. Bases: "
-        f"{settings['base_tokens']:,} tokens of generic tasks. {study['threads']} threads, "
-        f"{study['seconds_trained']:,.0f} s of alignment in all.",
+        f"{settings['base_tokens']:,} tokens of generic tasks. "
+        f"{study['seconds_trained']:,.0f} s of alignment in all, on {study['made']}.",
     ]
     for name, error in (study["errors"] or {}).items():
         notes.append(

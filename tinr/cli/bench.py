@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
+from tinr.files import make_folder
+from tinr.records import BadInput, GateFailed
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
+
+
+def _check_plot(plot: Path | None) -> None:
+    """BadInput for a place where no plot can be written, before anything is measured."""
+    if plot is not None:
+        make_folder(plot.parent)
+        if plot.is_dir():
+            raise BadInput(f"--plot {plot}: is a folder; name a file in it")
 
 
 @app.command()
@@ -98,6 +108,7 @@ def scaling(
     from tinr.bench.training import catalogue_of
     from tinr.catalogue import Catalogue
 
+    _check_plot(plot)
     made = None if tools else Catalogue(tuple(made_documents(max(TOOLS), Random(0))))
     found = measure_scaling(made or catalogue_of(tools or []), steps, repeats)
     if plot is not None:
@@ -165,10 +176,10 @@ def prompt_cost(
     from rich.table import Table
 
     from tinr.bench.prompt_cost import TOOLS, measure_costs, plot_costs
-    from tinr.records import BadInput
 
     if tools and min(tools) < 1:
         raise BadInput(f"--tools {min(tools)}: give 1 or more")
+    _check_plot(plot)
     found = measure_costs(tools or TOOLS, seed)
     if plot is not None:
         plot_costs(found, plot)
@@ -197,7 +208,6 @@ def kills(
     from tqdm import tqdm
 
     from tinr.kills import drill
-    from tinr.records import BadInput, GateFailed
 
     if kills < 1:
         raise BadInput(f"--kills {kills}: give 1 or more")
@@ -227,7 +237,6 @@ def search(
     Example: tinr bench search --checkpoint sft@latest --registry runs/quickstart/registry
     """
     from tinr.calibration.bench import bench_search
-    from tinr.records import BadInput
 
     if trees < 1:
         raise BadInput(f"--trees {trees}: give 1 or more")
@@ -250,7 +259,6 @@ def roundtrip(
     Exit code 1 where any does. Example: OMP_NUM_THREADS=1 tinr bench roundtrip --tokens 1000000
     """
     from tinr.bench import roundtrip as trip
-    from tinr.records import BadInput, GateFailed
 
     if tokens < 1:
         raise BadInput(f"--tokens {tokens}: give 1 or more")

@@ -96,8 +96,10 @@ def rows_of(plan: "Plan") -> list[tuple[str, str, str]]:
     needed = "not known" if plan.needed is None else f"{plan.needed:,}"
     rows.append((f"parameters for {plan.target:g}", needed, "at this many bits"))
     if plan.exposures_needed is not None:
-        practice.append(("exposures needed", f"{plan.exposures_needed:,.0f}",
-                         "examples of each tool that were enough at a safe load"))  # fmt: skip
+        practice.append(("exposures", f"{plan.exposures_needed:,.0f}",
+                         "of each tool, alike of memorise, recall and schema: enough when "
+                         "calibrated, without usage"))  # fmt: skip
     if plan.steps is not None:
-        practice.append(("steps needed", f"{plan.steps:,}", "in align's default mix and batches"))
+        practice.append(("steps", f"{plan.steps:,}",
+                         "of these examples alone, in align's default batches"))  # fmt: skip
     return rows + practice

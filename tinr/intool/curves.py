@@ -28,20 +28,27 @@ def summarise(
 
     status: found where every seed's smallest width is known; then parameters is their mean
     and low, high the smallest and the largest. Else the worst of the seeds' statuses
-    (not_reached, open, at_most) and no parameters: nothing is extrapolated.
+    (not_reached, open, at_most), the best recall of the seeds that found none, and nothing of
+    those that did: a point is of all seeds, and nothing is extrapolated.
     """
     answers = [smallest(widths, {cell.width: cell.reached for cell in cells}) for cells in by_seed]
     states = {status for status, _ in answers}
     order = ("not_reached", "open", "at_most", "found")
     status = next(one for one in order if one in states)
+    found = status == "found"
     ends = [
         next(cell for cell in cells if cell.width == width)
         for cells, (_, width) in zip(by_seed, answers, strict=True)
-        if width is not None
+        if found
     ]
     sizes = [cell.parameters for cell in ends]
-    found = status == "found"
     tried = [cell for cells in by_seed for cell in cells]
+    short = [
+        cell
+        for cells, (said, _) in zip(by_seed, answers, strict=True)
+        for cell in cells
+        if said != "found"
+    ]
     return {
         "status": status,
         "parameters": round(mean(sizes)) if found else None,
@@ -53,7 +60,7 @@ def summarise(
             {"status": status, "width": width} for status, width in answers
         ],
         "largest_tried": max((cell.parameters for cell in tried), default=None),
-        "best_recall": max((cell.right / cell.asked for cell in tried), default=None),
+        "best_recall": max((cell.right / cell.asked for cell in short or tried), default=None),
         "load": round(mean(cell.bits / cell.parameters for cell in ends), 3) if ends else None,
         "exposures": round(mean(cell.exposures for cell in ends), 1) if ends else None,
         "recall": asdict(_pooled([(cell.right, cell.asked) for cell in ends])),

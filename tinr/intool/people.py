@@ -7,7 +7,8 @@ bits each attribute holds follows arXiv 2508.20755; names, lists and phrasings a
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -116,15 +117,45 @@ def facts_of(people: Sequence[Person]) -> list[Fact]:
 
 
 def bits(town: Town) -> float:
-    """Information in the town's facts, given their names.
+    """Information in the town's facts, given their names: the entropy of what is drawn.
 
-    Each last name's own values count once, each person's exceptions by their share, and
-    which facts are exceptions costs the binary entropy of `dependence`.
+    Families are taken to be of `family` people each, and one of those that are left over.
     """
-    each, count, p = sum(BITS.values()), town.facts // 4, town.dependence
-    unsure = -sum(q * math.log2(q) for q in (p, 1 - p) if q)
-    families = math.ceil(count / town.family) if p else 0
-    return p * families * each + (1 - p) * count * each + 4 * count * unsure
+    whole, left = divmod(town.facts // 4, town.family)
+
+    def entropy(size: int) -> float:
+        return sum(_shared_bits(count, size, town.dependence) for count in CHOICES.values())
+
+    return whole * entropy(town.family) + (entropy(left) if left else 0.0)
+
+
+def _shared_bits(choices: int, size: int, dependence: float) -> float:
+    """Entropy of one attribute of `size` people of one last name, each of whom has its value with
+    probability `dependence`, else one of `choices` at random.
+
+    Summed over which of them agree: all outcomes of one such pattern are equally likely.
+    """
+    other = (1 - dependence) / choices
+    same = dependence + other
+    total = 0.0
+    for parts in _partitions(size, size):
+        agreed = sum(same**n * other ** (size - n) for n in parts)
+        chance = (agreed + (choices - len(parts)) * other**size) / choices
+        if len(parts) > choices or chance <= 0:
+            continue
+        ways = math.factorial(size) * math.perm(choices, len(parts))
+        for repeated in (*parts, *Counter(parts).values()):
+            ways //= math.factorial(repeated)
+        total -= ways * chance * math.log2(chance)
+    return total
+
+
+def _partitions(size: int, most: int) -> Iterator[tuple[int, ...]]:
+    """The ways to write a number as a sum of numbers of at most `most`, the largest first."""
+    if not size:
+        yield ()
+    for first in range(min(size, most), 0, -1):
+        yield from ((first, *rest) for rest in _partitions(size - first, first))
 
 
 def database(people: Sequence[Person]) -> sqlite3.Connection:

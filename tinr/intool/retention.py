@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from tinr.ability import tax_summary
 from tinr.bases import BaseConfig, build_base
-from tinr.cells import need_numbers, read_lines, write_lines
+from tinr.cells import held, need_numbers, read_lines, write_lines
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.files import write_together
 from tinr.intool.people import (
@@ -96,6 +96,12 @@ def run_retention(preset: str, out: Path, seed: int = 0) -> list[dict[str, Any]]
     """
     if preset not in SIZES:
         raise BadInput(f"--preset: no {preset!r}; give one of {', '.join(SIZES)}")
+    with held(out / "retention.jsonl"):
+        return _run(preset, out, seed)
+
+
+def _run(preset: str, out: Path, seed: int) -> list[dict[str, Any]]:
+    """Tune and measure what is missing, and write what came out."""
     size, path = SIZES[preset], out / "retention.jsonl"
     known = read_lines(path, Kept, _check)
     base, folder = _base(size, out, seed)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tinr.cells import write_lines
+from tinr.cells import held, write_lines
 from tinr.files import write_together
 from tinr.intool.cells import Cell, read_cells
 from tinr.intool.curves import summarise
@@ -49,6 +49,10 @@ class Study:
         self.recipe = TrainRecipe(threshold, asked=preset.asked, unseen=preset.unseen)
         list(self.questions())  # a town that cannot be is refused before anything else
         self.path = out / "cells.jsonl"
+        self.read()
+
+    def read(self) -> None:
+        """Take the cells from the file, those of other studies too."""
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def questions(self) -> Iterator[tuple[Form, Plan, Town]]:
@@ -121,9 +125,15 @@ def run_study(
     BadInput for an unknown preset or a figure out of range. What is not done after `minutes`
     is left open in the results, and the next run goes on with it.
     """
-    began = time.monotonic()
     study = Study(_preset(preset, seeds, minutes), dependence, threshold, out)
-    out.mkdir(parents=True, exist_ok=True)  # a wrong place is known before anything is trained
+    with held(study.path):  # a wrong place is known before anything is trained
+        study.read()
+        return _run(study, preset, out)
+
+
+def _run(study: Study, preset: str, out: Path) -> dict[str, Any]:
+    """Train what is missing within the time, and write what came out."""
+    began = time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: widths this small gain nothing by bf16
@@ -132,8 +142,8 @@ def run_study(
     found = {
         "preset": preset,
         "seeds": study.preset.seeds,
-        "threshold": threshold,
-        "dependence": dependence,
+        "threshold": study.recipe.threshold,
+        "dependence": study.dependence,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "complete": in_time,

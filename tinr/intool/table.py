@@ -39,7 +39,8 @@ def _row(form: str, point: Mapping[str, Any]) -> str:
         best, most = point["best_recall"], point["largest_tried"]
         size = STATES[point["status"]]
         if best is not None:
-            size += f" (largest tried {most:,}, best recall {best:.3f})"
+            size += f" (largest tried {most:,}, best recall {best:.3f}"
+            size += f"; {point['seeds_found']} of {point['seeds']} seeds found one)"
     cells = [
         NAMES[form],
         f"{point['facts']:,}",
