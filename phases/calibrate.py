@@ -11,6 +11,7 @@ Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -20,7 +21,6 @@ from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
 from tinr.calibration.model_judge import JudgeConfig, ModelJudge
 from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
-from tinr.calibration.search import Spent
 from tinr.calibration.start import (
     QUERIES,
     HardConfig,
@@ -82,19 +82,22 @@ def run(config: CalibrateConfig) -> Card:
     queries = fitting(model, codec, library, queries, config.search.completion)
     held, asked = part(queries, config.held)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
+    stage.steps.add(sum(steps.seconds for steps in rounds))  # of earlier starts
     with (
         stage.log(sum(steps.done for steps in rounds)) as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
     ):
         before = measure_start(config, stage, model, codec, held, executor)
-        done: list[tuple[Trained, Gathered]] = []
-        gathered = Gathered([], Spent(), 0)
+        done: list[Trained] = []
+        costs: list[dict[str, Any]] = []  # of a last round that found no pair too
         for number, steps in enumerate(rounds):
             look = partial(_search, config, stage, library, model, codec, asked, executor, number)
             gathered = ranks.shared(look)
+            cost = {"queries": gathered.queries, **vars(gathered.spent)}
+            costs.append({**cost, "pairs": len(gathered.pairs), "steps": 0})
             if not gathered.pairs:
                 break
-            log.offset = sum(one.steps for one, _ in done)
+            log.offset = sum(one.steps for one in done)
             epoch = partial(replayed, config, codec, library, queries, f"calibrate/{number}")
             replay = endless(epoch, config.replay, codec.pad)
             trained = train_preference(
@@ -102,27 +105,24 @@ def run(config: CalibrateConfig) -> Card:
                 steps, config.trainable, replay,
             )  # fmt: skip
             model = trained.model
-            done.append((trained, gathered))
+            done.append(trained)
+            costs[-1]["steps"] = trained.steps
         if not done:
             raise GateFailed(
-                f"calibrate: {gathered.spent.nodes} nodes of {gathered.queries} queries gave no "
+                f"calibrate: {costs[0]['nodes']} nodes of {costs[0]['queries']} queries gave no "
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
         after = ranks.shared(
             lambda: measure(model, codec, held, stage.catalogue, executor, "after")
         )
-        costs = [
-            {"queries": g.queries, **vars(g.spent), "pairs": len(g.pairs), "steps": t.steps}
-            for t, g in done
-        ]
         found = {
             "before": counted(before),
             "after": counted(after),
             "changes": changes(before, after),
             "rounds": costs,
         }
-        last = done[-1][0]
+        last = done[-1]
         if len(done) > 1:  # the last round's adapter alone leads from no checkpoint to this one
             last = replace(last, adapter=None)
         return stage.conclude(last, codec, stage.floor(config.tolerance), queries, found)
@@ -142,8 +142,8 @@ def _search(
     folder = stage.steps.folder / f"search{number}"
     kept = folder / "hard.json"
     if number == 0:  # the parent's own, whatever is then made of it
-        folder = shared_folder(config, stage, SEARCH)
-        kept = shared_folder(config, stage) / "hard.json"
+        folder = shared_folder(config, stage, queries, SEARCH)
+        kept = shared_folder(config, stage, queries) / "hard.json"
     hard = hard_queries(model, codec, library, queries, config.hardest, kept)
     graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(

@@ -56,7 +56,7 @@ def run(config: RejectConfig) -> Card:
         before = measure_start(config, stage, model, codec, held, executor)
 
         def look() -> Sampled:
-            kept = shared_folder(config, stage) / "hard.json"
+            kept = shared_folder(config, stage, asked) / "hard.json"
             hard = hard_queries(model, codec, library, asked, config.hardest, kept)
             return sample_right(
                 model, codec, hard, stage.catalogue, executor, config.sampling,

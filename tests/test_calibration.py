@@ -321,6 +321,27 @@ def test_a_killed_search_goes_on_from_what_it_kept(
     assert gather_pairs(*args).spent.nodes == whole.spent.nodes
 
 
+def test_what_a_judge_left_to_the_rules_is_searched_again(
+    grown, catalogue, executor, tmp_path, monkeypatch
+):
+    """Its grades would else stand for a model's in every run that shares the search."""
+    codec = grown("tiny")
+    settings = (SearchConfig(fragment=8, completion=8, iterations=1), PairsConfig(gap=0, least=-1))
+    args = (random_model(codec), codec, [AREA], catalogue, executor, *settings, tmp_path, 0)
+
+    def graded(unanswered):
+        def judged(replies):
+            return [judge(reply, query, catalogue) for reply, query in replies]
+
+        judged.counts = lambda: (3, unanswered)
+        return judged
+
+    assert gather_pairs(*args, graded(2)).spent.unanswered == 2
+    assert gather_pairs(*args, graded(0)).spent.unanswered == 0  # it was there this time
+    monkeypatch.setattr(rounds, "search", None)
+    assert gather_pairs(*args, graded(2)).spent.unanswered == 0  # and what it said is kept
+
+
 def test_measure_counts_every_reply(grown, catalogue, executor):
     codec = grown("tiny")
     found = counted(measure(random_model(codec), codec, [AREA, NONE], catalogue, executor))

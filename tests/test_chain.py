@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,8 @@ def test_the_logs_hold_each_phase_and_each_reward(work):
         assert any("train/loss" in row for row in rows)
     rows = read_log(work / "run" / "logs" / "grpo.jsonl")
     assert any({"reward/format", "reward/tool", "rollout/flat_groups"} <= set(row) for row in rows)
+    entropies = [row["rollout/entropy"] for row in rows if "rollout/entropy" in row]
+    assert len(entropies) == sum("train/loss" in row for row in rows) and min(entropies) > 0
     gate = registry_of(work).resolve("grpo@latest").gates["token_to_schema"]
     assert rows[-1]["gate/token_to_schema_high"] == gate["high"]
     shown = read_log(work / "run" / "logs" / "grpo.conversations.jsonl")
@@ -173,6 +176,35 @@ def test_an_export_loads_with_nothing_of_ours(work):
         "assert not any(name.split('.')[0] == 'tinr' for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_a_server_answers_openais_client(work):
+    """In a process of its own, until it is interrupted."""
+    from openai import BadRequestError, OpenAI
+
+    words = ("serve", "--checkpoint", "grpo@latest", "--registry", "run/registry", "--port", "0")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tinr.cli.main", *words],
+        cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    ) as server:  # fmt: skip
+        assert server.stdout and server.stderr
+        said = server.stdout.readline()
+        client = OpenAI(base_url=said.split(" at ")[1].split()[0], api_key="unused", max_retries=0)
+        asked = {"role": "user", "content": "Convert 3 foot to metre."}
+        whole = client.chat.completions.create(model="grpo@latest", messages=[asked])  # type: ignore[list-item]
+        parts = list(client.chat.completions.create(model="", messages=[asked], stream=True))  # type: ignore[list-item]
+        with pytest.raises(BadRequestError, match="'nosuch' is not in this checkpoint's"):
+            tool = {"type": "function", "function": {"name": "nosuch"}}
+            client.chat.completions.create(model="", messages=[asked], tools=[tool])  # type: ignore[list-item]
+        server.send_signal(signal.SIGINT)
+        ended = server.wait(20)
+        errors = server.stderr.read()
+    assert ended == 0 and "Traceback" not in errors, errors
+    assert whole.model == registry_of(work).resolve("grpo@latest").id
+    assert whole.usage and whole.usage.completion_tokens > 0
+    assert whole.choices[0].finish_reason in ("stop", "length", "tool_calls")
+    assert parts[-1].choices[0].finish_reason == whole.choices[0].finish_reason
 
 
 def test_commands_on_a_checkpoint(work):
@@ -218,8 +250,11 @@ def test_two_checkpoints_are_compared_on_the_same_queries(work):
 def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     """No alignment; tools are written as names; a whole catalogue does not fit the context."""
     shutil.copytree(work / "run", work / "arms")
-    tinr("study", "arms", "retrieved", "--preset", "smoke", "--out", "arms", cwd=work)
+    words = ("study", "arms", "retrieved", "--preset", "smoke", "--out", "arms", "--json")
+    said = json.loads(tinr(*words, "--change", "sft.size=150", cwd=work).stdout)
     registry = Registry(work / "arms" / "registry")
+    assert said == {"retrieved": registry.resolve("arm-retrieved").id}
+    assert registry.resolve("sft@latest").config["size"] == 150
     card = registry.resolve("arm-retrieved")
     assert [c.phase for c in registry.lineage(card.id)] == ["base", "sft", "grpo"]
     assert card.gates == {} and card.config["policy"]["documents"] == ["retrieved"]

@@ -116,6 +116,17 @@ def test_what_wandb_refuses_is_one_line(no_account, monkeypatch, capsys):
     assert "team/tinr was not changed (permission denied)" in said and "and more" not in said
 
 
+def test_settings_that_wandb_cannot_read_are_one_line(monkeypatch, capsys):
+    import wandb
+
+    def refuse():
+        raise wandb.UsageError("API key may only contain\nletters")
+
+    monkeypatch.setattr(wandb, "setup", refuse)
+    said = error_of("--entity", "team", capsys=capsys)
+    assert "wandb refuses its settings (API key may only contain letters)" in said
+
+
 def test_the_address_of_the_new_view_is_printed(no_account, monkeypatch):
     no_account.api_key = "key"
     view = SimpleNamespace(url="https://example.org/team/tinr?nw=1")

@@ -7,11 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from tinr.kills import Chain, Count, look
+from tinr.kills import Chain, Count, _ends, _kill, _live_a_while, look
+from tinr.records import BadInput
 from tinr.registry import Registry
 from tinr.registry.card import Card
 
@@ -48,6 +51,27 @@ def seen(chain: Chain) -> Count:
     count = Count()
     look(chain, count)
     return count
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_child_that_fails_by_itself_is_no_kill(chain, inside):
+    """What it said last is told; it is looked for once, and never waited for again."""
+    child = os.fork()
+    if not child:
+        (chain.out / "said.txt").write_text("Traceback\nValueError: no\n")
+        os._exit(1)
+    with pytest.raises(BadInput, match="a child ended by itself: ValueError: no"):
+        _live_a_while(child, chain, Random(0), inside)
+
+
+def test_a_child_that_outlives_its_time_is_killed(chain):
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    assert not _ends(child, 0.05, chain) and not _kill(child)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, os.WNOHANG)  # nothing is left of it
 
 
 def test_a_whole_registry_is_clean(chain):

@@ -1,13 +1,20 @@
 """A model that grades replies: what it is asked, what counts, and what its failures cost."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from teacher_parts import Teacher
 
 from phases.calibrate import CalibrateConfig
 from tinr.calibration.judge import judge
-from tinr.calibration.model_judge import JudgeConfig, ModelJudge, messages, read_grade
+from tinr.calibration.model_judge import (
+    PATIENCE,
+    JudgeConfig,
+    ModelJudge,
+    messages,
+    read_grade,
+)
 from tinr.calibration.search import search
 from tinr.config import SearchConfig, load_config
 from tinr.executor import Executor
@@ -88,6 +95,35 @@ def test_a_fault_leaves_the_rules_grade_and_is_said_once(fault, catalogue, capsy
     assert said.count("warning: ") == 1 and "the rules grade what it leaves" in said
     if fault in ("500", "401", "404", "cut"):  # it is not asked for the second reply
         assert server.count == (2 if fault in ("500", "cut") else 1)
+
+
+def test_one_refused_or_late_reply_does_not_switch_it_off(catalogue, capsys):
+    """Others were answered before: 400 is that prompt's own affair, and a silence may end."""
+    server = Teacher(GOOD, "400", GOOD, "500", "500", GOOD)
+    graded = model_judge(server, catalogue)
+    replies = [
+        Reply("so", ("circle_area",), (Call("circle_area", {"radius": r}),), response="8")
+        for r in (70, 71, 72, 73, 74)
+    ]
+    grades = [graded([(reply, AREA)])[0].grade for reply in replies]
+    assert grades == ["acceptable", "fair", "acceptable", "fair", "acceptable"]
+    assert graded.counts() == (5, 2) and capsys.readouterr().err.count("warning: ") == 1
+
+
+def test_it_is_not_waited_for_when_it_is_gone(catalogue):
+    server = Teacher(GOOD, "500")
+    graded = model_judge(server, catalogue)
+    for radius in range(70, 78):
+        reply = Reply("so", ("circle_area",), (Call("circle_area", {"radius": radius}),))
+        graded([(replace(reply, response="8"), AREA)])
+    assert server.count == 1 + 2 * PATIENCE  # two attempts at each of so many
+
+
+@pytest.mark.parametrize("address", ["http://localhost:80a/v1", "http://localhost:8000/v1\n"])
+def test_an_address_that_is_none_leaves_the_rules_grade(address, catalogue, capsys):
+    graded = ModelJudge(catalogue, JudgeConfig(endpoint=address, model="m", attempts=1))
+    assert graded([(OFF, AREA)]) == [judge(OFF, AREA, catalogue)]
+    assert "the rules grade what it leaves" in capsys.readouterr().err
 
 
 def test_a_search_counts_its_grades(grown, catalogue, monkeypatch):

@@ -80,7 +80,7 @@ def test_a_change_of_all_arms_leaves_what_an_arm_itself_says():
 
 @pytest.mark.parametrize("change", ["sft", "sft.size", "size=1", "base.tokens=1", ".size=1", ""])
 def test_a_change_that_names_no_setting_of_a_phase_is_refused(change):
-    with pytest.raises(BadInput, match="write PHASE.KEY=VALUE with a phase of align, sft, grpo"):
+    with pytest.raises(BadInput, match=r"write PHASE.KEY=VALUE with a phase of align, sft, grpo"):
         overrides(ARMS["internalized"], [change])
 
 

@@ -254,6 +254,25 @@ def test_gc_gives_back_what_is_tagged_at_the_last_moment(
     assert registry.resolve("late") == old and registry.verify() == []
 
 
+def test_gc_gives_back_what_a_phase_begins_with_at_the_last_moment(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = publish(registry, "base", 1)
+    publish(registry, "base", 2)
+    rename = os.rename
+
+    def begin_then_rename(source: Path, target: Path) -> None:
+        place = registry.steps("align", "some mark").folder / PARENT
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(old.id)
+        rename(source, target)
+
+    monkeypatch.setattr(store.os, "rename", begin_then_rename)
+    assert registry.gc(dry_run=False).checkpoints == []
+    assert registry.resolve(old.id) == old and registry.verify() == []
+
+
 def test_export_is_a_hugging_face_folder(registry: Registry, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM

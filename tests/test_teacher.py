@@ -202,6 +202,22 @@ def test_the_beginning_of_another_name_is_no_mention():
     assert reason("We look at a weather-proof coat, for one.", "weather") == unnamed
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    ["**get_user**", "*get_user*", "[get_user]", "“get_user”", "get_user’s", "get_user—no",
+     "x,get_user,no", "(get_user)", "<<get_user>>", "get_user."],
+)  # fmt: skip
+def test_a_tool_that_is_not_called_is_found_however_it_is_marked(spelled):
+    catalogue = Catalogue((ToolDoc("circle_area", "Area.", {}), ToolDoc("get_user", "User.", {})))
+    query = Query("q", "?", ((Call("circle_area", {}),),))
+    thought = f"Not {spelled} but circle_area gives what is asked for here."
+    assert judge(Candidate(thought, query.calls), query, catalogue).reason == (
+        "names a tool that is not called"
+    )
+    told = replace(query, turns=(), thought=(thought,))  # of a query that calls nothing as well
+    assert check([told], catalogue, unseen=["get_user"]).leaks == ("get_user",)
+
+
 def test_read_answer_never_breaks():
     for text in ("", "<think></think>", "<think>a</think>[" + "[" * 5000, GOOD[:-1]):
         assert read_answer(text) is None or isinstance(read_answer(text), Candidate)

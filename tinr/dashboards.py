@@ -115,10 +115,19 @@ def _drawn(panel: dict[str, Any]) -> Any:
 
 
 def has_key() -> bool:
-    """Whether wandb would find a key, asked without its prompt: variables first, then netrc."""
+    """Whether wandb would find a key, asked without its prompt: variables first, then netrc.
+
+    BadInput where wandb cannot read its own settings.
+    """
     import wandb
 
-    settings = wandb.setup().settings
+    try:
+        settings = wandb.setup().settings
+    except Exception as error:  # of several kinds: each setting is checked by wandb itself
+        said = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"wandb refuses its settings ({said}); correct its variables, {INSTEAD}"
+        ) from error
     if settings.api_key or settings.identity_token_file:
         return True
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()

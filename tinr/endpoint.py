@@ -56,7 +56,7 @@ class Spent:
 class Endpoint:
     """An open connection, as `async with Endpoint(config, spent) as endpoint`.
 
-    BadInput where the `openai` package is missing.
+    BadInput where the `openai` package is missing, and for an address that is none.
     """
 
     def __init__(self, config: EndpointConfig, spent: Spent):
@@ -66,12 +66,17 @@ class Endpoint:
         self._config, self._spent = config, spent
         self._gate, self._pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
         # attempts are counted here, because a stream that is cut off must be asked for again too
-        self._client = AsyncOpenAI(
-            base_url=config.endpoint,
-            api_key=os.environ.get(config.key, "none"),
-            timeout=config.timeout,
-            max_retries=0,
-        )
+        try:
+            self._client = AsyncOpenAI(
+                base_url=config.endpoint,
+                api_key=os.environ.get(config.key) or "none",
+                timeout=config.timeout,
+                max_retries=0,
+            )
+        except Exception as error:  # of several libraries: no address, no key that it would send
+            raise BadInput(
+                f"{config.endpoint}: no endpoint can be asked there ({error}); correct the address"
+            ) from error
 
     async def __aenter__(self) -> "Endpoint":
         return self

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from phases import align, grpo, sft
 from tinr.bases import BaseConfig, build_base
 from tinr.catalogue import load_catalogue, write_jsonl
-from tinr.config import load_config
+from tinr.config import load_config, override
 from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
@@ -100,7 +100,7 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
     rng, count, began = Random(seed), Count(), time.monotonic()
     _write_data(out)
     whole = Chain(out / "undisturbed")
-    if not _ends(_start(whole), PATIENCE):
+    if not _ends(_start(whole), PATIENCE, whole):
         raise BadInput(f"{whole.out}: the undisturbed chain did not end; see {whole.out}/said.txt")
     expected = _weights(whole.registry.cards())
     chain = Chain(out / "chain")
@@ -109,13 +109,15 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
             break
         child = _start(chain)
         if start % UNDISTURBED == UNDISTURBED - 1:
-            ended = _ends(child, PATIENCE)
+            ended = _ends(child, PATIENCE, chain) or _kill(child)
         else:
             ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
         if not ended:
             count.kills += 1
             look(chain, count)
-        elif _finish(chain, count, expected):
+        else:
+            count.chains += 1
+            count.different += _weights(chain.registry.cards()) != expected
             shutil.rmtree(chain.out)
             chain = Chain(out / "chain")
         count.seconds = round(time.monotonic() - began, 1)
@@ -146,7 +148,7 @@ def _start(chain: Chain) -> int:
 
 def _work(chain: Chain) -> None:
     """All phases, or what is left of them."""
-    places = (f"registry={chain.registry.root}", f"run={chain.out / 'logs'}")
+    places = (override("registry", chain.registry.root), override("run", chain.out / "logs"))
     tools, queries = chain.out.parent / "tools", chain.out.parent / "queries.jsonl"
     build_base(load_config(BaseConfig, None, [*places, *TINY["base"]]))
     align.run(
@@ -170,14 +172,29 @@ def _write_data(out: Path) -> None:
     write_jsonl(out / "queries.jsonl", asked[:12])
 
 
-def _ends(child: int, patience: float) -> bool:
-    """Whether the child ends by itself, and well, in time."""
+def _ends(child: int, patience: float, chain: Chain) -> bool:
+    """Whether the child ends by itself in time; BadInput where it does not end well."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status == 0
+        if _ended(child, chain):
+            return True
         time.sleep(0.002)
+    return False
+
+
+def _ended(child: int, chain: Chain) -> bool:
+    """Whether the child is at its end by now, which may be asked once; BadInput where it failed."""
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done and status:
+        said = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
+        raise BadInput(f"{chain.out}: a child ended by itself: {said[-1] if said else 'no word'}")
+    return bool(done)
+
+
+def _kill(child: int) -> bool:
+    """Kill the child; it did not end."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
     return False
 
 
@@ -186,19 +203,14 @@ def _live_a_while(child: int, chain: Chain, rng: Random, inside: bool) -> bool:
     if inside:
         staging = chain.out / "registry" / "staging"
         end = time.monotonic() + PATIENCE
-        while not any(staging.glob("*")):
-            done, _ = os.waitpid(child, os.WNOHANG)
-            if done or time.monotonic() > end:
-                return bool(done)
+        while not any(staging.glob("*")) and time.monotonic() < end:
+            if _ended(child, chain):
+                return True
             time.sleep(0.001)
         time.sleep(rng.uniform(0, PUBLISHING))
-    elif _ends(child, rng.expovariate(1 / MEAN)):
+    elif _ends(child, rng.expovariate(1 / MEAN), chain):
         return True
-    if os.waitpid(child, os.WNOHANG)[0]:
-        return True
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    return _ended(child, chain) or _kill(child)
 
 
 def look(chain: Chain, count: Count) -> None:
@@ -215,17 +227,6 @@ def look(chain: Chain, count: Count) -> None:
     count.half_visible += len(seen - {card.id for card in registry.cards()})
     count.corrupt += sum(bool(registry.verify(name)) for name in seen)
     chain.published |= seen
-
-
-def _finish(chain: Chain, count: Count, expected: dict[str, str]) -> bool:
-    """Judge a chain that is at its end; False where it is not: a child ended badly."""
-    cards = chain.registry.cards()
-    if len(cards) < len(expected):
-        said = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
-        raise BadInput(f"{chain.out}: a child ended by itself: {said[-1] if said else 'no word'}")
-    count.chains += 1
-    count.different += _weights(cards) != expected
-    return True
 
 
 def _weights(cards: list[Card]) -> dict[str, str]:

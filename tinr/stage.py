@@ -97,6 +97,7 @@ class Stage:
                 )
             if ranks.rank() == 0:
                 write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
+                self.registry.resolve(self.parent.id)  # which may have been quicker
             done = self.steps.done if done is None else done
             with open_log(self.phase, self.config, done) as self.written:
                 yield self.written

@@ -44,6 +44,10 @@ class Steps:
         """Spent on this run, its earlier starts up to their last whole step checkpoint too."""
         return round(time.monotonic() - self._began, 1)
 
+    def add(self, seconds: float) -> None:
+        """Count what parts of this run have taken that keep step checkpoints of their own."""
+        self._began -= seconds
+
     def last(self) -> Path | None:
         """The newest whole step checkpoint."""
         whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}") if _said(path)]

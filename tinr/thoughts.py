@@ -69,15 +69,12 @@ def judge(candidate: Candidate, query: Query, catalogue: Catalogue) -> Judged:
         if re.search(spoken, text, re.IGNORECASE):
             return Judged(reason=reason)
     called = {call.name for call in query.calls}
-    # a longer name that holds a called one is another tool, not this one and a rest
-    named = (n for n in catalogue.by_name if n in text and not _plain(n))
-    longer = [name for name in named if any(one in name for one in called)]
-    parts = with_tokens(text, [*called, *longer])
+    parts = with_tokens(text, [*called, *_telling(catalogue.by_name, text)])
     mentioned = {part.tool for part in parts if isinstance(part, Mention)}
     if called - mentioned:
         return Judged(reason="does not name every tool that it calls")
     rest = " ".join(part for part in parts if isinstance(part, str))
-    if mentioned - called or _names_another(rest, catalogue):
+    if mentioned - called or re.search(r"<<[^<>]+>>", rest):
         return Judged(reason="names a tool that is not called")
     return Judged(thought=tuple(parts))
 
@@ -98,12 +95,9 @@ def with_tokens(text: str, names: Sequence[str]) -> list[str | Mention]:
     return [part for part in parts if part != ""]
 
 
-def _names_another(text: str, catalogue: Catalogue) -> bool:
-    """Whether a text names a tool: by its token, or by a name that is no plain word."""
-    if re.search(r"<<[^<>]+>>", text):
-        return True
-    words = {word.strip(".,;:!?-/") for word in re.findall(r"[^\s\"'`()]+", text)}
-    return any(word in catalogue.by_name for word in words if not _plain(word))
+def _telling(names: Iterable[str], text: str) -> list[str]:
+    """Those of the names that may stand in a text and are no plain words, which mean no tool."""
+    return [name for name in names if name in text and not _plain(name)]
 
 
 def _plain(word: str) -> bool:
@@ -124,10 +118,16 @@ class Check:
 
 
 def check(queries: Sequence[Query], catalogue: Catalogue, unseen: Iterable[str] = ()) -> Check:
-    """Length, coverage, leaks and duplicates of traces; a leak is a call of an unseen tool."""
+    """Length, coverage, leaks and duplicates of traces; a leak is an unseen tool that is called, or
+    named in a thought."""
+    hidden = set(unseen)
     lengths = sorted(len(_plain_text(q).split()) for q in queries)
     called = {call.name for query in queries for call in query.calls}
     spoken = {p.tool for query in queries for p in query.thought if isinstance(p, Mention)}
+    for query in queries:
+        text = "".join(p for p in query.thought if isinstance(p, str))
+        found = with_tokens(text, _telling(hidden, text))
+        spoken |= {part.tool for part in found if isinstance(part, Mention)}
     first: dict[Any, str] = {}
     twice = []
     for query in queries:
@@ -147,7 +147,7 @@ def check(queries: Sequence[Query], catalogue: Catalogue, unseen: Iterable[str] 
         words=(_at(lengths, 0.5), _at(lengths, 0.95), _at(lengths, 1.0)),
         tools=len(called),
         uncovered=tuple(sorted(set(catalogue.by_name) - called)),
-        leaks=tuple(sorted((called | spoken) & set(unseen))),
+        leaks=tuple(sorted((called | spoken) & hidden)),
         duplicates=tuple(twice),
         reasons=dict(reasons),
     )

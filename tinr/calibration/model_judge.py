@@ -32,6 +32,9 @@ poor: less than that
 Answer with one JSON object and nothing else: {"reason": "one sentence", "grade": "fair"}"""
 
 
+PATIENCE = 3  # batches in a row without an answer, after which it is not asked again
+
+
 @dataclass(frozen=True)
 class JudgeConfig(EndpointConfig):
     """Whom to ask; off without an endpoint."""
@@ -55,7 +58,8 @@ class ModelJudge:
         self._config = config
         self._known: dict[str, str] = {}  # what was asked -> its grade
         self._off = self._warned = False
-        self._asked = self._unanswered = 0
+        self._asked = self._unanswered = self._silent = 0
+        self._spent = Spent()  # over all batches: what was answered before is no fault of it now
 
     def __call__(self, replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
         """The verdict on each reply to its query."""
@@ -85,15 +89,17 @@ class ModelJudge:
         if not texts or self._off:
             return
         try:
-            answers = ask_each([json.loads(text) for text in texts], self._config, Spent())
+            answers = ask_each([json.loads(text) for text in texts], self._config, self._spent)
         except BadInput as error:  # the endpoint refuses the key or does not know the model
             self._off = True
             self._warn(str(error))
             return
         grades = [read_grade(answer) for answer in answers]
         self._known |= {t: g for t, g in zip(texts, grades, strict=True) if g is not None}
+        self._silent = 0 if any(answers) else self._silent + 1
         if None in grades:
-            self._off = not any(answers)  # gone: do not wait for it at every reply
+            # never there, or gone: do not wait for it at every reply
+            self._off = self._silent >= (PATIENCE if self._spent.answered else 1)
             self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
 
     def _warn(self, reason: str) -> None:

@@ -52,8 +52,9 @@ def gather_pairs(
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
     Each chunk's pairs are written to `folder`; a killed round reads them there again, and so does
-    a round that trains on the same search by another loss. graded: who judges replies (None: the
-    rules). The model is put into eval mode.
+    a round that trains on the same search by another loss. A chunk of which the judge left replies
+    to the rules is searched again by the next one that comes: that may be able to ask. graded: who
+    judges replies (None: the rules). The model is put into eval mode.
     """
     model.eval()
     pairs: list[Pair] = []
@@ -62,7 +63,8 @@ def gather_pairs(
         for start in range(0, len(queries), CHUNK):
             some = queries[start : start + CHUNK]
             kept = folder / f"pairs-{start:06}.json"
-            if not kept.is_file():
+            read = json.loads(kept.read_text()) if kept.is_file() else None
+            if read is None or read["spent"]["unanswered"]:
                 prompts = make_prompts(codec, some, [()] * len(some))
                 began = time.monotonic()
                 trees, spent = search(
@@ -73,8 +75,8 @@ def gather_pairs(
                     spent.asked, spent.unanswered = graded.counts()
                 spent.seconds = round(time.monotonic() - began, 1)
                 rows = [vars(pair) for pair in sibling_pairs(trees, catalogue, pairs_config)]
-                write_text(kept, json.dumps({"spent": vars(spent), "pairs": rows}))
-            read = json.loads(kept.read_text())
+                read = {"spent": vars(spent), "pairs": rows}
+                write_text(kept, json.dumps(read))
             pairs += [Pair(**row) for row in read["pairs"]]
             total.add(Spent(**read["spent"]))
             bar.update(len(some))

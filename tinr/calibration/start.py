@@ -73,7 +73,7 @@ def measure_start(
     executor: Executor,
 ) -> Faults:
     """What the parent gets wrong, measured once for all that starts from it."""
-    kept = shared_folder(config, stage, (*QUERIES, "executor")) / "before.json"
+    kept = shared_folder(config, stage, held, (*QUERIES, "executor")) / "before.json"
 
     def look() -> Faults:
         if not kept.is_file():
@@ -84,14 +84,18 @@ def measure_start(
     return ranks.shared(look)
 
 
-def shared_folder(config: PhaseConfig, stage: Stage, keys: Sequence[str] = QUERIES) -> Path:
-    """A folder that is the same for every run from this parent whose settings `keys` agree.
+def shared_folder(
+    config: PhaseConfig, stage: Stage, asked: Sequence[Query], keys: Sequence[str] = QUERIES
+) -> Path:
+    """A folder that is the same for every run from this parent whose settings `keys` agree, and
+    the queries that are asked: which of them fit the context depends on other settings too.
 
     Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
     """
     given = settings(config)
     mark = fingerprint(
         {key: given[key] for key in keys},
+        [query.id for query in asked],
         stage.parent.id,
         stage.catalogue.hash,
         *contents(config),

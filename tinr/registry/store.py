@@ -130,16 +130,17 @@ class Registry(Shelf):
         return Garbage(removed, leftovers)
 
     def _remove(self, name: str) -> bool:
-        """Removes a checkpoint unless it is needed by now, also by a tag set this moment.
+        """Removes a checkpoint unless it is needed by now, also by a tag set this moment or a phase
+        that has just begun.
 
-        `tag` writes and then looks for the checkpoint; this takes it away and then looks
-        for tags. Whichever is later sees the other.
+        Both write and then look for the checkpoint; this takes it away and then looks for
+        them. Whichever is later sees the other.
         """
         if name in self._needed() or not self._exists(name):
             return False
         place, staged = self.path(name), self._stage()
         os.rename(place, staged)
-        if name in self.tags().values():
+        if name in (*self.tags().values(), *self._begun()):
             os.rename(staged, place)
             return False
         files.delete(staged)
@@ -152,13 +153,16 @@ class Registry(Shelf):
         parents = {card.id: card.parent for card in cards}
         newest = {card.phase: card.id for card in cards}
         needed: set[str] = set()
-        begun = [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
-        for start in (*self.tags().values(), *newest.values(), *begun):
+        for start in (*self.tags().values(), *newest.values(), *self._begun()):
             name: str | None = start
             while name is not None and name not in needed:
                 needed.add(name)
                 name = parents.get(name)
         return needed
+
+    def _begun(self) -> list[str]:
+        """The parents of phases that are under way."""
+        return [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
 
     def _leftovers(self) -> list[Path]:
         """Folders and files that no process has written to for long, and no reader sees."""
