@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# The arms of docs/evaluation.md: all of them for each seed given (0 1 2), then compared. BASE: a model
-# folder or hub name that all seeds begin from; without it each seed trains a base of its own.
+# The arms of docs/evaluation.md, trained for each seed and compared:
+#     scripts/arms.sh [SEED ...] [ARM ...] [--change PHASE.KEY=VALUE ...]
+# Without words: seeds 0 1 2, all arms. BASE: a model folder or hub name that all seeds begin from;
+# without it each seed trains a base of its own.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
-seeds=("$@")
-[ $# -eq 0 ] && seeds=(0 1 2)
+seeds=() arms=()
+while [[ "${1:-}" =~ ^[0-9]+$ ]]; do seeds+=("$1") && shift; done
+while [ $# -gt 0 ] && [[ "$1" != --* ]]; do arms+=("$1") && shift; done
+[ ${#seeds[@]} -eq 0 ] && seeds=(0 1 2)
+contenders=("${arms[@]/#/arm-}")
+[ ${#arms[@]} -eq 0 ] && contenders=(arm-internalized arm-internalized=on_select arm-retrieved
+    arm-in_prompt arm-names arm-one_direction)
 registries=()
 for seed in "${seeds[@]}"; do
-    tinr study arms --seed "$seed" --out "runs/arms$seed" --base "${BASE:-}"
+    tinr study arms "${arms[@]}" --seed "$seed" --out "runs/arms$seed" --base "${BASE:-}" "$@"
     registries+=(--registry "runs/arms$seed/registry")
 done
-tinr compare arm-internalized arm-internalized=on_select arm-retrieved arm-in_prompt arm-names \
-    arm-one_direction --size 250 --out runs/arms "${registries[@]}"
+tinr compare "${contenders[@]}" --size 250 --out runs/arms "${registries[@]}"
