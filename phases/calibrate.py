@@ -91,7 +91,10 @@ def run(config: CalibrateConfig) -> Card:
         done: list[Trained] = []
         costs: list[dict[str, Any]] = []  # of a last round that found no pair too
         for number, steps in enumerate(rounds):
-            look = partial(_search, config, stage, library, model, codec, asked, executor, number)
+            look = partial(
+                _search, config, stage, library, model, codec, asked, executor, number,
+                begun=steps.done > 0,
+            )  # fmt: skip
             gathered = ranks.shared(look)
             cost = {"queries": gathered.queries, **vars(gathered.spent)}
             costs.append({**cost, "pairs": len(gathered.pairs), "steps": 0})
@@ -100,6 +103,7 @@ def run(config: CalibrateConfig) -> Card:
             log.offset = sum(one.steps for one in done)
             epoch = partial(replayed, config, codec, library, queries, f"calibrate/{number}")
             replay = endless(epoch, config.replay, codec.pad)
+            steps.restart()  # its own seconds, not those of the rounds before
             trained = train_preference(
                 model, codec, gathered.pairs, config.preference, config.seed + number, log,
                 steps, config.trainable, replay,
@@ -137,8 +141,12 @@ def _search(
     queries: list[Query],
     executor: Executor,
     number: int,
+    begun: bool,
 ) -> Gathered:
-    """The pairs of one round: of the queries that are hardest for the policy as it is."""
+    """The pairs of one round: of the queries that are hardest for the policy as it is.
+
+    begun: steps were made with them already, so that they must stay as they are.
+    """
     folder = stage.steps.folder / f"search{number}"
     kept = folder / "hard.json"
     if number == 0:  # the parent's own, whatever is then made of it
@@ -148,7 +156,7 @@ def _search(
     graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
-        config.seed + 1000 * number, graded,
+        config.seed + 1000 * number, graded, begun,
     )  # fmt: skip
 
 

@@ -336,10 +336,13 @@ def test_what_a_judge_left_to_the_rules_is_searched_again(
         judged.counts = lambda: (3, unanswered)
         return judged
 
-    assert gather_pairs(*args, graded(2)).spent.unanswered == 2
-    assert gather_pairs(*args, graded(0)).spent.unanswered == 0  # it was there this time
+    assert gather_pairs(*args, graded(3)).spent.unanswered == 3
+    with monkeypatch.context() as once:
+        once.setattr(rounds, "search", None)  # steps were made with these pairs: they stay
+        assert gather_pairs(*args, graded(0), begun=True).spent.unanswered == 3
+    assert gather_pairs(*args, graded(1)).spent.unanswered == 1  # it was there this time
     monkeypatch.setattr(rounds, "search", None)
-    assert gather_pairs(*args, graded(2)).spent.unanswered == 0  # and what it said is kept
+    assert gather_pairs(*args, graded(3)).spent.unanswered == 1  # and what it said is kept
 
 
 def test_measure_counts_every_reply(grown, catalogue, executor):

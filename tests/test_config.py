@@ -180,7 +180,9 @@ def test_one_entry_of_a_mapping_leaves_the_others(tmp_path: Path) -> None:
     assert from_file.least == {"document_to_token": 0.5, "token_to_document": 0.9}
 
 
-@pytest.mark.parametrize("text", ["x #1", "4.1", "2024-31-12", "a: b", "null", "[1", "5e-5", 'q"'])
+@pytest.mark.parametrize(
+    "text", ["x #1", "4.1", "2024-31-12", "a: b", "null", "[1", "5e-5", 'q"', "x/\U0001f600"]
+)
 def test_a_text_is_read_back_as_it_is(text: str) -> None:
     assert load_config(Recipe, None, [override("name", text)]).name == text
 

@@ -3,6 +3,7 @@
 The model is a script; everything around it is real.
 """
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -16,8 +17,8 @@ from tinr.records import BadInput, Call, Message
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.sampler import Row
 from tinr.serve import Counter, Desk, Reader, bind, make_app
-from tinr.serve.desk import Job
-from tinr.serve.exchange import KEPT, Memory, Spoken
+from tinr.serve.desk import Busy, Job
+from tinr.serve.exchange import KEPT, Memory, Spoken, Turn, with_candidates_of_requests
 from tinr.tokens import Codec, Piece
 from tinr.traces import plan
 from tinr.transcript import (
@@ -81,11 +82,14 @@ def served(codec, catalogue):
     """`served(writes, documents)`: a client, and the script behind it."""
     desks: list[Desk] = []
 
-    def make(writes: Writes = circle, documents="none", **more) -> tuple[TestClient, Script]:
+    def make(
+        writes: Writes = circle, documents="none", prompt: DocumentsConfig | None = None, **more
+    ) -> tuple[TestClient, Script]:
         script = Script(codec, writes)
         model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
         desks.append(Desk(model, codec, catalogue, documents, engine=script, **more))
-        reader = Reader(codec, Library(catalogue, DocumentsConfig()), documents)
+        library = with_candidates_of_requests(Library(catalogue, prompt or DocumentsConfig()))
+        reader = Reader(codec, library, documents)
         app = make_app(Counter(["grpo-1", "grpo@latest"], reader, desks[-1]))
         return TestClient(app, raise_server_exceptions=False), script
 
@@ -210,6 +214,15 @@ def test_two_turns_of_calls_are_one_reply(served):
     assert whole["tinr"]["problems"] == []
 
 
+def test_the_grammar_knows_what_was_named_before_the_result(served):
+    client, script = served(constrained=True)
+    (call,) = ask(client, ASKED)["choices"][0]["message"]["tool_calls"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "12.57"}
+    ask(client, ASKED, {"role": "assistant", "tool_calls": [call]}, result)
+    first, second = (one["constraint"] for one in script.settings)
+    assert first.turns[0].named == [] and second.turns[0].named == ["circle_area"]
+
+
 def test_what_was_said_before_stands_as_plain_messages(served, codec):
     client, script = served()
     before = [
@@ -287,6 +300,60 @@ def test_whatever_the_model_writes_is_an_answer(served, pieces, content, finish,
     assert whole["tinr"]["text"] == as_text(pieces)
 
 
+def test_results_meet_their_calls_beside_one_that_nobody_knows(served, codec):
+    """The client sees one call and sends one result; the model wrote two."""
+    both = (
+        '[{"token": "nosuch", "parameters": {}}, '
+        '{"token": "<<circle_area>>", "parameters": {"radius": 2}}]'
+    )
+    mixed = [Piece("<tool_call>", token=True), Piece(both), Piece("</tool_call>", token=True)]
+    opened = [*THOUGHT, *render_names(["circle_area"]), *mixed]
+    client, script = served(lambda prompt: ANSWER if "<obs>" in prompt else opened)
+    (call,) = ask(client, ASKED)["choices"][0]["message"]["tool_calls"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "12.57"}
+    ask(client, ASKED, {"role": "assistant", "tool_calls": [call]}, result)
+    text = as_text(codec.decode(script.prompts[1]))
+    assert text.count("<obs>") == 2 and text.endswith("<obs>12.57</obs>" + text.split("</obs>")[-1])
+    assert "no tool nosuch" in text.split("<obs>")[1]
+
+
+def test_what_a_client_changed_of_an_earlier_turn_is_what_the_model_reads(served, codec):
+    """A result that was taken back does not come back with a later turn that is remembered."""
+    more = Call("length_convert", {"length": 1, "source": "foot", "target": "metre"})
+
+    def writes(prompt: str) -> Sequence[Piece]:
+        return (CALLING, render_calls([more]), ANSWER)[min(2, prompt.count("<obs>"))]
+
+    client, script = served(writes)
+    said: list[dict] = [ASKED]
+    for result in ("secret", "2"):
+        (call,) = ask(client, *said)["choices"][0]["message"]["tool_calls"]
+        said += [
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": result},
+        ]
+    ask(client, *said)
+    assert "secret" in as_text(codec.decode(script.prompts[-1]))
+    said[2] = said[2] | {"content": "[removed]"}
+    whole = ask(client, *said)
+    text = as_text(codec.decode(script.prompts[-1]))
+    assert "secret" not in text and "[removed]" in text and text.count("<tool_call>") == 2
+    assert whole["tinr"]["problems"] == []
+
+
+@pytest.mark.parametrize("mode", ["in_prompt", "retrieved"])
+def test_the_documents_in_the_prompt_are_of_the_offered_tools(served, codec, mode):
+    """Never some drawn at random, as training draws them; without tools all, or the nearest."""
+    client, script = served(documents=mode, prompt=DocumentsConfig(top_k=1, candidates=2))
+    offered = [{"type": "function", "function": {"name": "city.find"}}]
+    ask(client, ASKED, tools=offered)
+    ask(client, ASKED)
+    narrow, free = (as_text(codec.decode(ids)) for ids in script.prompts)
+    assert "Look up a city." in narrow and "from its radius" not in narrow
+    assert "from its radius" in free
+    assert ("Look up a city." in free) == (mode == "in_prompt")
+
+
 def test_a_call_of_a_tool_that_nobody_knows_is_answered_here(served):
     """The model is told so, and what it then calls is what the client gets."""
     wrong = [Piece("<tool_call>", token=True), Piece('{"token": "nosuch", "parameters": {}}'),
@@ -311,8 +378,8 @@ def test_settings_reach_the_sampler(served):
 def test_offered_tools_are_the_only_ones_that_may_be_called(served):
     client, script = served()
     ask(client, ASKED, tools=[{"type": "function", "function": {"name": "city.find"}}])
-    held = script.settings[0]["constraint"].grammars
-    assert set(held.known) == {"city.find"}
+    held = script.settings[0]["constraint"]
+    assert set(held.grammars.known) == {"city.find"} and held.turns[0].named == []
     client, script = served(constrained=True)
     ask(client, ASKED)
     assert len(script.settings[0]["constraint"].grammars.known) == 3
@@ -328,11 +395,20 @@ BAD = {
     "a picture": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content"),
     "too hot": ({"messages": [ASKED], "temperature": 3}, "temperature"),
     "no tokens": ({"messages": [ASKED], "max_tokens": 0}, "max_tokens"),
+    "endless": ({"messages": [ASKED], "max_tokens": 10**9}, "max_tokens"),
+    "a seed": ({"messages": [ASKED], "seed": 10**30}, "seed"),
     "several": ({"messages": [ASKED], "n": 2}, "n: 2 cannot be had"),
     "a stop": ({"messages": [ASKED], "stop": ["x"]}, "stop:"),
     "a forced call": ({"messages": [ASKED], "tool_choice": "required"}, "tool_choice:"),
     "JSON mode": (
         {"messages": [ASKED], "response_format": {"type": "json_object"}}, "response_format"),
+    "no tools": ({"messages": [ASKED], "tools": []}, "tools: none is offered"),
+    "no call": ({"messages": [ASKED], "tool_choice": "none"}, "tool_choice:"),
+    "one call": ({"messages": [ASKED], "parallel_tool_calls": False}, "parallel_tool_calls:"),
+    "half a pair": (
+        {"messages": [ASKED, {"role": "assistant", "tool_calls": [
+            {"id": "a", "function": {"name": "\ud83d\n", "arguments": "{}"}}]}]},
+        "send the result of each"),
     "a foreign tool": (
         {"messages": [ASKED], "tools": [{"type": "function", "function": {"name": "nosuch"}}]},
         "'nosuch' is not in this checkpoint's catalogue"),
@@ -443,15 +519,66 @@ def test_what_waits_is_answered_in_one_batch(codec, catalogue):
 
 
 def test_too_many_who_wait_are_told_so(codec, catalogue):
-    from tinr.serve.desk import Busy
-
-    desk, _, go = held_desk(codec, catalogue, most=2)
-    waiting = [desk.ask(job(codec)) for _ in range(2)]
-    with pytest.raises(Busy, match="2 requests wait already"):
+    """However many of them the desk has taken up already."""
+    desk, script, go = held_desk(codec, catalogue, most=4, rows=1)
+    waiting = [desk.ask(job(codec)) for _ in range(3)]
+    with pytest.raises(Busy, match="4 requests are open already"):
         desk.ask(job(codec))
+    assert waiting[0].cancel()  # nobody waits for it any more: another may come
+    waiting.append(desk.ask(job(codec)))
     go.set()
-    assert all(one.result(10) for one in waiting)
+    assert all(one.result(10) for one in waiting[1:])
+    assert all(desk.ask(job(codec)).result(10) for _ in range(5))  # one after the other
     desk.close()
+    assert script.batches == [1] * (1 + 3 + 5)  # the cancelled one was not written
+
+
+def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
+    """The first batch is held; the second request's client leaves before its turn."""
+    desk, script, go = held_desk(codec, catalogue)
+    reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
+    app = make_app(Counter(["grpo-1"], reader, desk))
+    body = json.dumps({"messages": [ASKED]}).encode()
+    events = iter([{"type": "http.request", "body": body}])
+    sent: list[dict[str, Any]] = []
+
+    async def receive():
+        for event in events:
+            return event
+        while not desk._came.qsize():  # it waits there, and then its client is gone
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 499
+    go.set()
+    desk.close()
+    assert script.batches == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_any_kind_is_told_and_a_desk_that_has_ended_says_so(codec, catalogue):
+    class Panic(BaseException):
+        """As those of Rust's extensions: no Exception."""
+
+    def writes(prompt: str) -> Sequence[Piece]:
+        raise Panic
+
+    model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
+    desk = Desk(model, codec, catalogue, engine=Script(codec, writes))
+    for _ in range(2):
+        with pytest.raises(Panic):
+            desk.ask(job(codec)).result(10)
+    reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
+    client = TestClient(make_app(Counter(["m"], reader, desk)), raise_server_exceptions=False)
+    assert client.get("/health").status_code == 200
+    desk.close()
+    assert client.get("/health").json()["status"] == "ended"
+    assert "its log says why" in refused(client, {"messages": [ASKED]}, 500)
 
 
 def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
@@ -462,16 +589,21 @@ def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
     assert waiting.done() and waiting.result().reply.response == "It is 12.57."
 
 
-def test_memory_needs_the_very_calls_and_is_bounded():
-    memory = Memory()
-    spoken = Spoken((1, 2), (), (AREA,))
-    memory.keep(["a", "b"], spoken)
-    assert memory.find(["a", "b"], [AREA]) is spoken
-    assert memory.find(["a"], [Call("circle_area", {"radius": 3})]) is None  # another call
-    assert memory.find(["a", "c"], [AREA]) is None and memory.find([], []) is None
+def test_memory_needs_the_very_calls_after_the_very_reply_and_is_bounded(catalogue):
+    memory, before = Memory(), Spoken((1, 2))
+    turn = Turn(hash((1, 2)), (3,), (), (AREA,))
+
+    def find(ids, calls=(AREA,), after=before):
+        return memory.find(ids, calls, after, catalogue)
+
+    memory.keep(["a", "b"], turn)
+    assert find(["a", "b"]) is turn
+    assert find(["a"], [Call("circle_area", {"radius": 3})]) is None  # another call
+    assert find(["a"], after=Spoken((1, 3))) is None  # an earlier result was another one
+    assert find(["a", "c"]) is None and find([], []) is None
     for number in range(KEPT):
-        memory.keep([str(number)], spoken)
-    assert memory.find(["a"], [AREA]) is None and memory.find([str(KEPT - 1)], [AREA]) is spoken
+        memory.keep([str(number)], turn)
+    assert find(["a"]) is None and find([str(KEPT - 1)]) is turn
 
 
 def test_an_address_that_cannot_be_had_is_said(tmp_path):

@@ -174,7 +174,7 @@ def build(
 
 def override(key: str, value: object) -> str:
     """`key=value` that is read back as this very text, whatever it looks like."""
-    return f"{key}={json.dumps(str(value))}"
+    return f"{key}={json.dumps(str(value), ensure_ascii=False)}"
 
 
 def as_dict(config: Any) -> dict[str, Any]:

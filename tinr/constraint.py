@@ -7,6 +7,7 @@ in any layout, with arguments as their tool's schema has them, in the schema's o
 go on (no tool is known, say) ends its row; it is counted, never raised.
 """
 
+import copy
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,9 +48,20 @@ class Grammars:
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._calls: dict[frozenset[str], LLMatcher] = {}
 
-    def start(self, rows: int) -> "Constraint":
-        """The states of a batch, all of them outside the tags."""
-        return Constraint(self, rows)
+    def only(self, names: Iterable[str]) -> "Grammars":
+        """The same for some of the tools; what is costly is shared."""
+        some = copy.copy(self)
+        some.__dict__.pop("_names", None)
+        some.known = {name: self.known[name] for name in names if name in self.known}
+        some._calls = {}
+        return some
+
+    def start(self, rows: int, named: Sequence[Sequence[str]] = ()) -> "Constraint":
+        """The states of a batch, all of them outside the tags.
+
+        named: for each row the tools that its reply has named before (none given: none).
+        """
+        return Constraint(self, rows, named)
 
     def names(self) -> LLMatcher:
         """One tool a line, up to `</tool_token>`."""
@@ -137,9 +149,10 @@ class Turn:
 class Constraint:
     """The states of the rows of one batch."""
 
-    def __init__(self, grammars: Grammars, rows: int):
+    def __init__(self, grammars: Grammars, rows: int, named: Sequence[Sequence[str]] = ()):
         self.grammars = grammars
-        self.turns = [Turn() for _ in range(rows)]
+        before = named or [()] * rows
+        self.turns = [Turn(named=list(some)) for some in before]
         self.within = np.zeros(rows, bool)  # a tag
 
     def allowed(

@@ -140,12 +140,14 @@ def converse(
     engine: Callable[..., list[Row]] = generate,
     top_p: float = 1.0,
     grammars: Grammars | None = None,
+    named: Sequence[Sequence[str]] = (),
 ) -> list[Conversation]:
     """`group` conversations per query, in the order of the queries; a title shows progress.
 
     prompts: those of the queries, documents and all (None: without documents). engine: the
     local sampler, or what stands in for it. grammars: what the replies are held to (None:
-    nothing). BadInput for a prompt that does not fit the model's context.
+    nothing); named: for each query the tools that its prompt's end, a reply begun, has named.
+    BadInput for a prompt that does not fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, longest).items():
@@ -164,7 +166,8 @@ def converse(
         ]
         narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
         if grammars is not None:
-            narrowed["constraint"] = grammars.start(len(rooms))
+            before = [named[i] for i in chunk for _ in range(group)] if named else ()
+            narrowed["constraint"] = grammars.start(len(rooms), before)
         began = time.perf_counter()
         rows = engine(
             model,

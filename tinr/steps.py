@@ -35,9 +35,12 @@ class Steps:
     _holding: bool = False
 
     def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from here on, beside what the last whole step checkpoint says."""
         last = self.last()
-        if last is not None:
-            self._began -= _said(last / WHOLE)["seconds"]
+        self._began = time.monotonic() - (_said(last / WHOLE)["seconds"] if last else 0.0)
 
     @property
     def seconds(self) -> float:

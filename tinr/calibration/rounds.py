@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,15 @@ def gather_pairs(
     folder: Path,
     seed: int,
     graded: ModelJudge | None = None,
+    begun: bool = False,
 ) -> Gathered:
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
     Each chunk's pairs are written to `folder`; a killed round reads them there again, and so does
-    a round that trains on the same search by another loss. A chunk of which the judge left replies
-    to the rules is searched again by the next one that comes: that may be able to ask. graded: who
-    judges replies (None: the rules). The model is put into eval mode.
+    a round that trains on the same search by another loss. A chunk of which the judge graded
+    nothing is searched again by whoever comes next, who may reach it: unless `begun`, when steps
+    were made with its pairs. graded: who judges replies (None: the rules). The model is put into
+    eval mode.
     """
     model.eval()
     pairs: list[Pair] = []
@@ -64,7 +66,7 @@ def gather_pairs(
             some = queries[start : start + CHUNK]
             kept = folder / f"pairs-{start:06}.json"
             read = json.loads(kept.read_text()) if kept.is_file() else None
-            if read is None or read["spent"]["unanswered"]:
+            if read is None or (not begun and _ungraded(read["spent"])):
                 prompts = make_prompts(codec, some, [()] * len(some))
                 began = time.monotonic()
                 trees, spent = search(
@@ -75,13 +77,19 @@ def gather_pairs(
                     spent.asked, spent.unanswered = graded.counts()
                 spent.seconds = round(time.monotonic() - began, 1)
                 rows = [vars(pair) for pair in sibling_pairs(trees, catalogue, pairs_config)]
-                read = {"spent": vars(spent), "pairs": rows}
-                write_text(kept, json.dumps(read))
+                text = json.dumps({"spent": vars(spent), "pairs": rows})
+                write_text(kept, text)
+                read = json.loads(text)
             pairs += [Pair(**row) for row in read["pairs"]]
             total.add(Spent(**read["spent"]))
             bar.update(len(some))
             bar.set_postfix_str(f"{total.nodes} nodes, {len(pairs)} pairs", refresh=False)
     return Gathered(pairs[: pairs_config.most], total, len(queries))
+
+
+def _ungraded(spent: Mapping[str, Any]) -> bool:
+    """Whether all that a judge was to grade was left to the rules."""
+    return 0 < spent["asked"] == spent["unanswered"]
 
 
 def measure(

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tinr.cli.options import REGISTRY, Checkpoint, Constrained, Documents, RegistryFolder
-from tinr.records import BadInput
+from tinr.records import BadInput, Query
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,15 @@ def serve(
     Example: tinr serve --checkpoint grpo@latest --port 8000
     """
     try:
-        from tinr.serve import Counter, Desk, Reader, bind, make_app, run_server
+        from tinr.serve import (
+            Counter,
+            Desk,
+            Reader,
+            bind,
+            make_app,
+            run_server,
+            with_candidates_of_requests,
+        )
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
     from tinr.contest import trained_prompt, untrained
@@ -41,7 +49,9 @@ def serve(
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     if unknown := untrained(card, documents):
         typer.echo(unknown, err=True)
-    reader = Reader(codec, Library(catalogue, trained_prompt(card)), mode)
+    library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
+    reader = Reader(codec, library, mode)
+    reader.shown(Query("first", "hello"))  # a retriever that cannot be had is said now
     desk = Desk(model, codec, catalogue, mode, constrained, rows)
     names = list(dict.fromkeys([card.id, checkpoint]))
     where = f"http://{host}:{place.getsockname()[1]}/v1"

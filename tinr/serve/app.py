@@ -5,24 +5,26 @@ POST /v1/chat/completions     GET /v1/models     GET /health
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Asked
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import tinr
 from tinr.evaluate import LONGEST
-from tinr.records import BadInput, Reply
+from tinr.records import BadInput
 from tinr.rollout import Conversation
 from tinr.serve.desk import Busy, Desk, Job
-from tinr.serve.exchange import Exchange, Reader, Spoken
+from tinr.serve.exchange import Exchange, Reader, last_calls, turn_of
 from tinr.serve.wire import (
     Finish,
     Request,
@@ -35,6 +37,7 @@ from tinr.serve.wire import (
 from tinr.transcript import as_text, parse
 
 MOST_BYTES = 4_000_000  # of a request's body
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,51 +47,46 @@ class Counter:
     names: Sequence[str]  # that the model answers to, its own first
     reader: Reader
     desk: Desk
+    # messages are read beside the loop, one request after the other
+    _reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     async def answer(self, request: Request) -> dict[str, Any]:
-        """A whole completion; BadInput, Busy as their rooms say."""
-        asked = self.reader.read(request)
-        done = await asyncio.wrap_future(
-            self.desk.ask(
-                Job(
-                    asked.query,
-                    asked.prompt,
-                    request.longest or LONGEST[self.desk.documents],
-                    request.temperature or 0.0,
-                    1.0 if request.top_p is None else request.top_p,
-                    request.seed,
-                )
-            )
+        """A whole completion; BadInput, Busy as their rooms say. Cancelled, it is not written."""
+        loop = asyncio.get_running_loop()
+        asked = await loop.run_in_executor(self._reading, self.reader.read, request)
+        job = Job(
+            asked.query,
+            asked.prompt,
+            request.longest or LONGEST[self.desk.documents],
+            request.temperature or 0.0,
+            1.0 if request.top_p is None else request.top_p,
+            request.seed,
+            asked.spoken.named,
         )
-        return self._said(asked, done)
+        return self._said(asked, await asyncio.wrap_future(self.desk.ask(job)))
 
     def _said(self, asked: Exchange, done: Conversation) -> dict[str, Any]:
         """The completion of what the model wrote, whatever that is."""
-        reply = self._usable(done.reply)
-        whole = parse([*asked.spoken.pieces, *done.pieces])
-        answered = reply.response is not None
-        calls = [] if answered else called(reply.calls)
+        reply = done.reply
+        problems = list(parse([*asked.spoken.pieces, *done.pieces]).problems)
+        if done.row.stuck:
+            problems.append("nothing more could be written that fits")
         message: dict[str, Any] = {"role": "assistant", "content": reply.response}
         message["reasoning_content"] = reply.thought
+        written = last_calls(done.pieces) if reply.response is None else ()
+        # of a tool that nobody knows no client can run a call
+        calls = called([c for c in written if c.name in self.reader.catalogue.by_name])
         if calls:
             message["tool_calls"] = calls
-            spoken = Spoken(
-                (*asked.spoken.ids, *done.row.ids),
-                (*asked.spoken.pieces, *done.pieces),
-                reply.calls,
-            )
-            self.reader.memory.keep([call["id"] for call in calls], spoken)
-        elif not answered:
+            turn = turn_of(asked.spoken, done.row.ids, done.pieces, written)
+            self.reader.memory.keep([call["id"] for call in calls], turn)
+        elif reply.response is None:
             message["content"] = ""
-        finish: Finish = "tool_calls" if calls else "stop" if done.row.finished else "length"
-        seen = {"text": as_text(done.pieces), "problems": list(whole.problems)}
+        ended = done.row.finished or done.row.stuck
+        finish: Finish = "tool_calls" if calls else "stop" if ended else "length"
+        seen = {"text": as_text(done.pieces), "problems": problems}
         usage = len(done.prompt), sum(done.row.mask)
         return completion(self.names[0], message, finish, usage, seen)
-
-    def _usable(self, reply: Reply) -> Reply:
-        """Without the calls that no client can run: of tools that nobody knows."""
-        known = self.reader.catalogue.by_name
-        return replace(reply, calls=tuple(call for call in reply.calls if call.name in known))
 
 
 def make_app(counter: Counter) -> Starlette:
@@ -96,17 +94,19 @@ def make_app(counter: Counter) -> Starlette:
 
     async def complete(asked: Asked) -> Response:
         body = bytearray()
-        async for some in asked.stream():
-            body += some
-            if len(body) > MOST_BYTES:
-                said = f"the body has more than {MOST_BYTES:,} bytes; send less"
-                return JSONResponse(failure(said), 413)
         try:
+            async for some in asked.stream():
+                body += some
+                if len(body) > MOST_BYTES:
+                    said = f"the body has more than {MOST_BYTES:,} bytes; send less"
+                    return JSONResponse(failure(said), 413)
             request = read_request(bytes(body))
             if request.model not in (None, "", *counter.names):
                 said = f"model: {request.model!r:.80} is not served here; {counter.names[0]} is"
                 return JSONResponse(failure(said, code="model_not_found"), 404)
-            whole = await counter.answer(request)
+            whole = await _unless_gone(asked, counter.answer(request))
+        except ClientDisconnect:
+            return Response(status_code=499)  # which nobody reads
         except BadInput as error:
             return JSONResponse(failure(str(error)), 400)
         except Busy as error:
@@ -123,7 +123,9 @@ def make_app(counter: Counter) -> Starlette:
         return JSONResponse({"object": "list", "data": known})
 
     async def health(asked: Asked) -> Response:
-        return JSONResponse({"status": "ok", "version": tinr.__version__})
+        works = counter.desk.works
+        said = {"status": "ok" if works else "ended", "version": tinr.__version__}
+        return JSONResponse(said, 200 if works else 503)
 
     return Starlette(
         routes=[
@@ -133,6 +135,24 @@ def make_app(counter: Counter) -> Starlette:
         ],
         exception_handlers={HTTPException: _elsewhere, Exception: _broken},
     )
+
+
+async def _unless_gone(asked: Asked, answer: Coroutine[Any, Any, T]) -> T:
+    """The answer; ClientDisconnect, and the answer cancelled, where the client has gone before."""
+
+    async def wait_for_the_end() -> None:
+        while (await asked.receive())["type"] != "http.disconnect":
+            pass
+
+    writing, gone = asyncio.ensure_future(answer), asyncio.ensure_future(wait_for_the_end())
+    try:
+        await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():
+            raise ClientDisconnect
+        return writing.result()
+    finally:
+        writing.cancel()
+        gone.cancel()
 
 
 async def _elsewhere(asked: Asked, error: Exception) -> Response:

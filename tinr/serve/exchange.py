@@ -8,12 +8,13 @@ no message can spell a tool token or a tag.
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from tinr.catalogue import Catalogue
+from tinr.executor import refusal
 from tinr.files import whole_text
-from tinr.records import BadInput, Call, DocumentsMode, Message, Query
+from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.retrieval import Library
 from tinr.serve.wire import Called, Request, Said
 from tinr.tokens import Codec, Piece
@@ -21,6 +22,7 @@ from tinr.traces import plan
 from tinr.transcript import (
     SYSTEM,
     cut,
+    parse,
     render_calls,
     render_documents,
     render_environment,
@@ -28,7 +30,8 @@ from tinr.transcript import (
     render_prompt,
 )
 
-KEPT = 4096  # replies that wait for what their calls return
+KEPT = 4096  # calls of which it is known what the model wrote before them
+LIBRARIES = 16  # sets of offered tools whose retrievers are kept
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ class Spoken:
 
     ids: tuple[int, ...] = ()
     pieces: tuple[Piece, ...] = ()
-    calls: tuple[Call, ...] = ()  # of its last turn
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The tools that it has named."""
+        return parse(self.pieces).named
 
     def add(
         self, codec: Codec, written: Sequence[Piece], read: Sequence[Piece] | None = None
@@ -47,6 +54,16 @@ class Spoken:
         return Spoken(ids, (*self.pieces, *(written if read is None else read)))
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What the model wrote up to its calls, and after which reply so far (a hash of its ids)."""
+
+    after: int
+    ids: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+    calls: tuple[Call, ...]  # of the last part, those of unknown tools too
+
+
 @dataclass
 class Memory:
     """What the model wrote before its calls, its thought and all, by the id of each call.
@@ -54,23 +71,27 @@ class Memory:
     A client sends the calls back but not the thought; the reply goes on from the very ids.
     """
 
-    _kept: OrderedDict[str, Spoken] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, Turn] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def keep(self, ids: Sequence[str], spoken: Spoken) -> None:
-        """Remember a reply under the ids of its last turn's calls; the oldest ones are let go."""
+    def keep(self, ids: Sequence[str], turn: Turn) -> None:
+        """Remember a turn under the ids of its calls; the oldest ones are let go."""
         with self._lock:
-            self._kept |= dict.fromkeys(ids, spoken)
+            self._kept |= dict.fromkeys(ids, turn)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
 
-    def find(self, ids: Sequence[str], calls: Sequence[Call]) -> Spoken | None:
-        """The reply that ended with these very calls under these very ids."""
+    def find(
+        self, ids: Sequence[str], calls: Sequence[Call], before: Spoken, known: Catalogue
+    ) -> Turn | None:
+        """The turn that ended with these very calls under these very ids, after this very reply."""
         with self._lock:
             found = [self._kept.get(one) for one in ids]
-        spoken = found[0] if found else None
-        same = spoken is not None and all(one is spoken for one in found)
-        return spoken if same and spoken is not None and spoken.calls == tuple(calls) else None
+        turn = found[0] if found else None
+        if turn is None or any(one is not turn for one in found):
+            return None
+        sent = [call for call in turn.calls if call.name in known.by_name]
+        return turn if sent == list(calls) and turn.after == hash(before.ids) else None
 
 
 @dataclass(frozen=True)
@@ -84,12 +105,13 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the messages of requests to one checkpoint in one documents mode."""
+    """Reads the messages of requests to one checkpoint in one documents mode; one at a time."""
 
     codec: Codec
     library: Library
     documents: DocumentsMode
     memory: Memory = field(default_factory=Memory)
+    _libraries: OrderedDict[tuple[str, ...], Library] = field(default_factory=OrderedDict)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -111,40 +133,64 @@ class Reader:
             history=tuple(_plain(before)),
             tools=self.offered(request),
         )
-        shown = self.library.shown([query], self.documents)[0]
         pieces = render_prompt(
             query.text,
             self.codec.frame,
             system="\n".join([SYSTEM, *map(whole_text, rules)]),
             history=query.history,
-            documents=shown,
+            documents=self.shown(query),
         )
         spoken = self._spoken(turns)
         return Exchange(query, (*self.codec.encode(pieces)[0], *spoken.ids), spoken)
 
     def offered(self, request: Request) -> tuple[str, ...]:
-        """The tools that a request allows; (): all that the checkpoint knows."""
-        names = tuple(dict.fromkeys(one.function.name for one in request.tools or ()))
+        """The tools that a request allows, sorted; (): all that the checkpoint knows."""
+        if request.tools == []:
+            raise BadInput("tools: none is offered; leave the key out, and all may be called")
+        names = sorted({one.function.name for one in request.tools or ()})
         for name in names:
             self._known(name)
-        return names
+        return tuple(names)
+
+    def shown(self, query: Query) -> tuple[ToolDoc, ...]:
+        """The documents in a query's prompt, of the offered tools where some are."""
+        library = self.library
+        if query.tools and self.documents == "retrieved":
+            if query.tools not in self._libraries:
+                some = Catalogue(tuple(self.catalogue.by_name[name] for name in query.tools))
+                self._libraries[query.tools] = Library(some, library.config)
+                if len(self._libraries) > LIBRARIES:
+                    self._libraries.popitem(last=False)
+            library = self._libraries[query.tools]
+        return library.shown([query], self.documents)[0]
 
     def _spoken(self, turns: Sequence[tuple[Said, Sequence[str]]]) -> Spoken:
         """Turn by turn what was called and what came back: remembered, else composed."""
         spoken = Spoken()
-        called = [[self._call(one) for one in said.tool_calls or ()] for said, _ in turns]
-        for number, (said, results) in enumerate(turns):
-            ids = [one.id for one in said.tool_calls or ()]
-            kept = self.memory.find(ids, called[number])
-            if kept is not None:
-                spoken = kept
+        called = [tuple(map(self._call, said.tool_calls or ())) for said, _ in turns]
+        for calls, (said, results) in zip(called, turns, strict=True):
+            ids = [one.id or "" for one in said.tool_calls or ()]
+            turn = self.memory.find(ids, calls, spoken, self.catalogue)
+            if turn is not None:
+                spoken = Spoken((*spoken.ids, *turn.ids), (*spoken.pieces, *turn.pieces))
             else:
-                if not spoken.ids:
-                    spoken = self._composed(called)
-                spoken = spoken.add(self.codec, render_calls(called[number]))
-            heard = render_observations([cut(whole_text(text)) for text in results])
+                spoken = spoken if spoken.ids else self._composed(called)
+                spoken = spoken.add(self.codec, render_calls(calls))
+            heard = self._heard(calls if turn is None else turn.calls, results)
             spoken = spoken.add(self.codec, render_environment(heard, self.codec.frame), heard)
         return spoken
+
+    def _heard(self, written: Sequence[Call], results: Sequence[str]) -> list[Piece]:
+        """One observation for each call: the client's result, or that nobody knows the tool."""
+        left = iter(results)
+        return render_observations(
+            [
+                cut(whole_text(next(left)))
+                if call.name in self.catalogue.by_name
+                else refusal(f"no tool {call.name}")
+                for call in written
+            ]
+        )
 
     def _composed(self, called: Sequence[Sequence[Call]]) -> Spoken:
         """The thought and the names that lead to the calls of a conversation, as taught."""
@@ -175,6 +221,25 @@ class Reader:
             )
 
 
+def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
+    """The calls of the last part of a reply that calls."""
+    opened = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
+    return parse(pieces[opened[-1] :]).calls if opened else ()
+
+
+def turn_of(
+    before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
+) -> Turn:
+    """What a model has just written, to be remembered."""
+    return Turn(hash(before.ids), tuple(ids), tuple(pieces), tuple(calls))
+
+
+def with_candidates_of_requests(library: Library) -> Library:
+    """The same, in_prompt showing what a request offers, else all: never documents drawn at
+    random, among which nobody could put the right one."""
+    return Library(library.catalogue, replace(library.config, candidates=0), library.seed)
+
+
 def _plain(before: Sequence[Said]) -> Iterator[Message]:
     """Earlier messages as text; an assistant's that only calls says nothing."""
     for one in before:
@@ -197,8 +262,8 @@ def _turns(since: Sequence[Said]) -> Iterator[tuple[Said, list[str]]]:
         given = since[place + 1 : place + 1 + len(calls)]
         if len(given) < len(calls) or any(one.role != "tool" for one in given):
             raise BadInput(
-                f"messages: {calls[0].function.name}: {len(calls)} calls, but not as many messages "
-                "of role tool after them; send the result of each"
+                f"messages: {len(calls)} calls, but not as many messages of role tool after them; "
+                "send the result of each"
             )
         by_id = {one.tool_call_id: one.text for one in given}
         in_order = not all(call.id in by_id for call in calls) or len(by_id) < len(calls)

@@ -1,8 +1,8 @@
 """What clients send and get: the part of OpenAI's chat completions that is understood here.
 
 Keys that are not understood but change nothing (`user`, `metadata`, ...) are passed over; what
-would change the answer and cannot be had (`n` above 1, `stop`, `logprobs`, a forced choice of tool)
-is refused.
+would change the answer and cannot be had (`n` above 1, `stop`, `logprobs`, a choice of tool) is
+refused.
 """
 
 import json
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinr.records import BadInput, Call
 
 Finish = Literal["stop", "length", "tool_calls"]
+MOST_TOKENS = 131_072  # of a reply, whatever the context has room for
 UNHAD = {  # key -> the only values of it that can be had, beside none at all
     "n": (1,),
     "stop": ([], ""),
@@ -23,6 +24,10 @@ UNHAD = {  # key -> the only values of it that can be had, beside none at all
     "tool_choice": ("auto",),
     "response_format": ({"type": "text"},),
     "functions": ([],),
+    "parallel_tool_calls": (True,),
+    "logit_bias": ({},),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
 }
 
 
@@ -47,7 +52,7 @@ class Function(_Sent):
 class Called(_Sent):
     """A call of an earlier reply."""
 
-    id: str = ""
+    id: str | None = None
     function: Function
 
 
@@ -57,7 +62,7 @@ class Said(_Sent):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     tool_calls: list[Called] | None = None
-    tool_call_id: str = ""
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -89,9 +94,9 @@ class Request(_Sent):
     model: str | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int | None = Field(None, gt=0)
-    max_completion_tokens: int | None = Field(None, gt=0)
-    seed: int | None = None
+    max_tokens: int | None = Field(None, gt=0, le=MOST_TOKENS)
+    max_completion_tokens: int | None = Field(None, gt=0, le=MOST_TOKENS)
+    seed: int | None = Field(None, ge=-(2**62), le=2**62)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[Offered] | None = None
@@ -176,7 +181,7 @@ def _choice(delta: Mapping[str, Any], finish: str | None) -> dict[str, Any]:
 
 
 def _event(value: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    return f"data: {json.dumps(value)}\n\n"  # ASCII: some clients break lines at U+2028 too
 
 
 def called(calls: Sequence[Call]) -> list[dict[str, Any]]:
