@@ -86,6 +86,8 @@ def test_a_small_number_is_a_float_however_written(written: str, tmp_path: Path)
         ("deepspeed=zero2.json", "deepspeed", "zero2.json"),
         ("deepspeed=a=b", "deepspeed", "a=b"),  # only the first = divides
         ("batch_tokens=512", "batch_tokens", 512),
+        ("deepspeed=", "deepspeed", ""),
+        ("deepspeed='5'", "deepspeed", "5"),
     ],
 )
 def test_override_syntax(override: str, key: str, value: object) -> None:

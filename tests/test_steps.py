@@ -172,9 +172,10 @@ def test_a_run_that_holds_its_place_may_hold_it_again_within(tmp_path):
 
 def test_a_second_start_of_a_running_phase_leaves_its_log_alone(tmp_path, catalogue):
     """It is refused before it opens the log."""
-    config = PhaseConfig(run=str(tmp_path / "run"))
+    config, registry = PhaseConfig(run=str(tmp_path / "run")), Registry(tmp_path)
+    parent = registry.publish(make_card(), lambda at: (at / "weights").write_text("x"))
     stages = [
-        Stage("align", config, catalogue, Registry(tmp_path), make_card(), tmp_path, "f", steps)
+        Stage("align", config, catalogue, registry, parent, tmp_path, "f", steps)
         for steps in (Steps(tmp_path / "steps"), Steps(tmp_path / "steps"))
     ]
     with stages[0].log() as log:

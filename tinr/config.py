@@ -245,7 +245,7 @@ def _scalar(text: str, override: str) -> Any:
         value = yaml.safe_load(text) if text else ""
     except (yaml.YAMLError, ValueError) as error:
         raise BadInput(f"{override!r}: the value is not YAML; put it in quotes") from error
-    if isinstance(value, str) and text[0] not in "\"'":
+    if isinstance(value, str) and not text.startswith(("'", '"')):
         try:  # YAML 1.1 reads 5e-5 as text
             return float(value)
         except ValueError:
