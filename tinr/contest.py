@@ -51,7 +51,7 @@ def read_contender(text: str) -> Contender:
 def trained_mode(card: Card) -> DocumentsMode:
     """The documents mode that most of a checkpoint's last training was in."""
     shares = _mode_shares(card)
-    return max(shares, key=lambda mode: shares[mode], default="none")
+    return max(shares, key=lambda mode: shares[mode]) if shares else "none"
 
 
 def _mode_shares(card: Card) -> dict[DocumentsMode, float]:
