@@ -6,25 +6,26 @@ From the documents alone, for every tool of the catalogue:
     usage     the conversation's own frame, from pseudo-queries worded from the document
               and from queries that say nothing, so that the recalled document decides
 Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query of any
-tool is used. A share of generic tasks is replayed, so that the base's skills stay.
+tool is used. What the base itself says to plain prompts is replayed, so that its skills stay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from tinr import ranks
-from tinr.bases import import_base
 from tinr.capacity.check import Switch, check, moving_of, weigh
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.cli.phase import main
 from tinr.config import TrainingConfig, Weight, Whole
+from tinr.import_model import named_base
 from tinr.model import Initialisation, ToolsAs, grow
+from tinr.own_completions import Completion, own_completions, own_examples
 from tinr.packing import Batch, Example, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput
 from tinr.registry import Card, Registry
-from tinr.replay import aligned_examples, generic_examples, tokens_in
+from tinr.replay import aligned_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
 
@@ -34,7 +35,7 @@ class AlignConfig(PhaseConfig):
     """Settings of phase 1; the defaults are the published ones where there are any."""
 
     parent: str = "base@latest"
-    base: str = ""  # or a local folder or hub name, taken in as a base first
+    base: str = ""  # or smollm2, a GGUF file, a folder or a hub name, taken in as a base first
     catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
     tools_as: ToolsAs = "tokens"  # "names" writes tools out instead: an ablation
     initialisation: Initialisation = "name_mean"  # of the new rows
@@ -42,7 +43,7 @@ class AlignConfig(PhaseConfig):
     mix: PairMix = field(default_factory=PairMix)  # examples per tool and epoch
     alpha: Weight = 1.0  # weight of recall
     beta: Weight = 1.0  # weight of usage
-    replay: Weight = 0.15  # generic tasks, as a share of the phase's own tokens
+    replay: Weight = 0.1  # the base's own completions, as a share of the phase's own tokens
     training: TrainingConfig = field(default_factory=TrainingConfig)
     least: dict[str, float] = field(
         default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
@@ -54,7 +55,7 @@ def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
     catalogue = load_catalogue(config.catalogue)
     if config.base:
-        taken_in = ranks.shared(lambda: import_base(config.base, Registry(config.registry)))
+        taken_in = ranks.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
     stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
     if stage.published:
@@ -68,26 +69,31 @@ def run(config: AlignConfig) -> Card:
         check(bits, moving, config.mix, config.epochs, config.least, config.capacity)
     if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
+    own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
     batches = (
-        batch for epoch in range(config.epochs) for batch in _epoch(config, codec, catalogue, epoch)
+        batch
+        for epoch in range(config.epochs)
+        for batch in _epoch(config, codec, catalogue, own, epoch)
     )
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
         return stage.conclude(trained, codec, config.least)
 
 
-def _epoch(config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int) -> Iterator[Batch]:
-    examples = epoch_examples(config, codec, catalogue, epoch)
+def _epoch(
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: Sequence[Completion], epoch: int
+) -> Iterator[Batch]:
+    examples = epoch_examples(config, codec, catalogue, own, epoch)
     return make_batches(examples, config.training, config.seed + epoch, codec.pad)
 
 
 def epoch_examples(
-    config: AlignConfig, codec: Codec, catalogue: Catalogue, epoch: int
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: Sequence[Completion], epoch: int
 ) -> list[Example]:
-    """One epoch of pairs with its share of generic tasks."""
+    """One epoch of pairs with its share of the base's own completions."""
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
-    return pairs + generic_examples(codec, rng, config.replay * tokens_in(pairs))
+    return pairs + own_examples(own, rng, config.replay * tokens_in(pairs))
 
 
 if __name__ == "__main__":

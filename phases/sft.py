@@ -2,7 +2,8 @@
 
 A trace's thought says what is needed, recalls the tool and its parameters from memory,
 and then calls. Loss on the assistant's tokens only. Several documents modes in one run.
-Alignment pairs and generic tasks are replayed: plain SFT erases phase 1 (docs/notebook.md).
+Alignment pairs and what the base itself says to plain prompts are replayed: plain SFT erases
+phase 1 (docs/notebook.md).
 Easy queries may come before hard ones (`curriculum`; off unless set).
 A base that was never aligned can be warmed up with documents in its prompt, the usual way,
 to compare with: parent=base@latest catalogue=[...] documents={retrieved: 1}.
@@ -21,13 +22,13 @@ from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.curriculum import Bucket, CurriculumConfig, buckets
 from tinr.model import grow
+from tinr.own_completions import Completion, own_completions, own_examples
 from tinr.packing import Batch, Example, fitting, make_batches
 from tinr.pairs import PairMix
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
 from tinr.replay import (
     aligned_examples,
-    generic_examples,
     pseudo_queries,
     teachable,
     tokens_in,
@@ -58,7 +59,7 @@ class SftConfig(PhaseConfig):
     replay_pairs: Whole = 3  # epochs of phase 1 pairs replayed in every epoch
     mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
     unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
-    replay: Weight = 0.15  # generic tasks, as a share of the traces' tokens
+    replay: Weight = 0.1  # the base's own completions, as a share of the traces' tokens
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tolerance: Weight = 0.01  # largest fall of each recall since phase 1
@@ -81,7 +82,8 @@ def run(config: SftConfig) -> Card:
     library = Library(stage.catalogue, config.prompt, config.seed)
     queries, asked = draw_queries(config, stage)
     order = buckets(asked, stage.catalogue, config.curriculum, config.seed)
-    epochs = (_epoch(config, codec, library, order, epoch) for epoch in range(config.epochs))
+    own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
+    epochs = (_epoch(config, codec, library, order, own, epoch) for epoch in range(config.epochs))
     made = chain.from_iterable(epochs)
     paced = list(made) if config.curriculum.borders else []  # the log and the card tell of them
     numbers = [number for number, _ in paced]
@@ -119,26 +121,36 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
 
 
 def _epoch(
-    config: SftConfig, codec: Codec, library: Library, order: Sequence[Bucket], epoch: int
+    config: SftConfig,
+    codec: Codec,
+    library: Library,
+    order: Sequence[Bucket],
+    own: Sequence[Completion],
+    epoch: int,
 ) -> Iterator[tuple[int, Batch]]:
     """An epoch's batches, each with the number of its bucket (-1: all), the easy ones first."""
     seed = config.seed + epoch
     if len(order) > 1 and epoch >= config.curriculum.epochs:
         queries = [query for bucket in order for query in bucket.queries]
-        parts = {-1: epoch_examples(config, codec, library, queries, epoch)}
+        parts = {-1: epoch_examples(config, codec, library, queries, own, epoch)}
     else:
         given = [bucket.queries for bucket in order]
-        parts = dict(enumerate(_bucket_examples(config, codec, library, given, epoch)))
+        parts = dict(enumerate(_bucket_examples(config, codec, library, given, own, epoch)))
     for number, part in parts.items():
         for batch in make_batches(part, config.training, seed, codec.pad):
             yield number, batch
 
 
 def epoch_examples(
-    config: SftConfig, codec: Codec, library: Library, queries: Sequence[Query], epoch: int
+    config: SftConfig,
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    own: Sequence[Completion],
+    epoch: int,
 ) -> list[Example]:
     """One epoch of traces with its replay, in no order."""
-    return _bucket_examples(config, codec, library, [queries], epoch)[0]
+    return _bucket_examples(config, codec, library, [queries], own, epoch)[0]
 
 
 def _bucket_examples(
@@ -146,6 +158,7 @@ def _bucket_examples(
     codec: Codec,
     library: Library,
     order: Sequence[Sequence[Query]],
+    own: Sequence[Completion],
     epoch: int,
 ) -> list[list[Example]]:
     """Each bucket's traces, and of what is replayed a share by the bucket's tokens."""
@@ -160,7 +173,7 @@ def _bucket_examples(
     queries = [query for some in order for query in some]
     replay += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
     tokens = [tokens_in(part) for part in made]
-    replay += generic_examples(codec, rng, config.replay * sum(tokens))
+    replay += own_examples(own, rng, config.replay * sum(tokens))
     if len(made) == 1:
         return [[*made[0], *replay]]
     rng.shuffle(replay)

@@ -11,9 +11,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from phases.align import AlignConfig, run
 from tinr.base.tasks import EASY, HARD, make_task
-from tinr.bases import BaseConfig, build_base, import_base, named_base
+from tinr.bases import BaseConfig, build_base
 from tinr.catalogue import load_catalogue, write_jsonl
 from tinr.english import held_out_sentences, train_sentences
+from tinr.import_model import import_base, named_base
 from tinr.model import to_accelerator
 from tinr.pairs import PairMix
 from tinr.registry import Registry

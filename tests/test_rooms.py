@@ -58,6 +58,7 @@ LEVELS = (
     ),
     (
         "model",
+        "model_source",
         "optimiser",
         "prepared",
         "layers",
@@ -84,6 +85,8 @@ LEVELS = (
     ),
     (
         "stage",
+        "import_model",
+        "own_completions",
         "bases",
         "abstention",
         "selftest",

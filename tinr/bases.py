@@ -1,29 +1,27 @@
-"""Train a base from scratch and publish it as phase "base"; or take in any other model."""
+"""Train a small base from scratch and publish it as phase "base": for tests and studies.
 
-import hashlib
+A pretrained model is taken in by `tinr.import_model`.
+"""
+
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from tinr.base.tasks import EASY, HARD
+from tinr.base.tasks import EASY, HARD, Level, make_task
 from tinr.base.tokenizer import train_tokenizer
 from tinr.config import Count, OptimiserConfig, TrainingConfig, Weight, as_dict
-from tinr.model import load
-from tinr.packing import make_batches
+from tinr.import_model import weights_hash
+from tinr.packing import Example, make_batches
 from tinr.registry import Card, Registry, environment
-from tinr.replay import generic_examples
 from tinr.runlog import RunLog
 from tinr.stage import fingerprint, open_log, save, settings, tokenizer_hash
 from tinr.steps import Steps
 from tinr.tokens import Codec
 from tinr.trainer import Trained
 from tinr.training import train
-
-UNLIKE = ("_name_or_path", "transformers_version")  # of two configurations of one model
 
 
 @dataclass(frozen=True)
@@ -102,46 +100,13 @@ def _train_base(
     return trained.model, tokenizer, trained
 
 
-def import_base(source: str, registry: Registry, seed: int = 0) -> Card:
-    """Publish a local folder or hub name as a base, unchanged; the card that is there, if so."""
-    model, tokenizer = load(source)
-    weights = weights_hash(model)
-    written = tokenizer.backend_tokenizer.to_str(), getattr(tokenizer, "chat_template", None)
-    shape = {k: v for k, v in model.config.to_dict().items() if k not in UNLIKE}
-    mark = fingerprint("import", source, weights, *written, shape)
-    found = registry.find("base", mark)
-    if found:
-        return found
-    card = Card(
-        phase="base",
-        base_model=source,
-        base_hash=weights,
-        tokenizer_hash=tokenizer_hash(tokenizer),
-        config={"source": source},
-        seed=seed,
-        fingerprint=mark,
-        **environment(),
-    )
-    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
-
-
-def named_base(name: str, registry: Registry) -> Card:
-    """A published base by its id or tag, else a local folder or hub name, taken in.
-
-    BadInput for a checkpoint of another phase, and for what is none of them.
-    """
-    if Path(name).is_dir() or not registry.holds(name):
-        return import_base(name, registry)
-    return registry.open(name, phase="base")[0]
-
-
-def weights_hash(model: PreTrainedModel) -> str:
-    """sha256 over all parameters by name, value by value."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def generic_examples(codec: Codec, rng: Random, tokens: float, level: Level) -> list[Example]:
+    """Generic tasks, of at least `tokens` tokens in all (none for 0)."""
+    made: list[Example] = []
+    while tokens > 0:
+        made.append(Example(*codec.encode(make_task(rng, codec.frame, level))))
+        tokens -= len(made[-1].ids)
+    return made
 
 
 def new_model(config: BaseConfig, tokenizer: Any) -> Qwen3ForCausalLM:

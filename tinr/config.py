@@ -56,12 +56,19 @@ class OptimiserConfig:
 class TrainableConfig:
     """Which weights move."""
 
-    what: Literal["all", "lora", "rows"] = "all"  # lora: adapters inside the layers and the rows
-    # of tags and tool tokens; rows: these rows alone
+    what: Literal["all", "top", "lora", "rows"] = "all"  # top: the last layers and the rows of tags
+    # and tool tokens, so that nothing is computed backwards below them; lora: adapters inside the
+    # layers and these rows; rows: these rows alone
+    layers: Count = 10  # of top: how many of the last ones move
     rank: Count = 16  # of the adapters
     alpha: float = 32.0  # their scale times the rank
     dropout: Weight = 0.0  # of the adapters' input
     targets: tuple[str, ...] = ()  # names of linear layers; (): all of them inside the blocks
+
+    @property
+    def adapts(self) -> bool:
+        """Whether what moves lies beside the model's own weights, as an adapter."""
+        return self.what in ("lora", "rows")
 
 
 @dataclass(frozen=True)

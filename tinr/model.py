@@ -4,14 +4,22 @@ Growing happens once, offline, in one process; loading a grown checkpoint never
 initialises anything again.
 """
 
+import copy
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils.logging import (
+    disable_progress_bar,
+    enable_progress_bar,
+    is_progress_bar_enabled,
+)
 
 from tinr.catalogue import Catalogue, describe
+from tinr.model_source import find_source, read_gguf
 from tinr.records import BadInput
 from tinr.tokens import Codec, grow_tokenizer, token_of
 
@@ -23,8 +31,13 @@ ROOM = 1.3  # times its weights is what a model that is not trained needs of an 
 def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
     """A float32 model with SDPA attention and its fast tokenizer, from a folder or a hub name.
 
-    BadInput where it cannot be loaded or has no fast tokenizer.
+    Names of packaged models and GGUF files are read as well (see `tinr.model_source`). BadInput
+    where it cannot be loaded or has no fast tokenizer.
     """
+    found = find_source(str(source))
+    if found.gguf:
+        read_gguf(found.file)  # says what is wrong with the file
+        return load_gguf(found.file)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(
@@ -37,6 +50,38 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
             "give a local folder or a hub name"
         ) from error
     return model, checked_tokenizer(tokenizer, source)
+
+
+def load_gguf(path: Path) -> tuple[PreTrainedModel, Any]:
+    """A GGUF file as `load` gives any other model: dequantised to float32, its tokenizer beside it.
+
+    The configuration forgets that there was a file: `save_pretrained` refuses such models.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bars = is_progress_bar_enabled()
+        disable_progress_bar()
+        try:
+            kind: Any = {"gguf_file": path.name}
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **kind)
+            read = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **kind)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BadInput(
+                f"{path}: transformers cannot read this GGUF file ({reason}); give the Hugging "
+                "Face folder of the model"
+            ) from error
+        finally:
+            if bars:
+                enable_progress_bar()
+    del read.config.quantization_config
+    config = copy.deepcopy(read.config)
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    model.load_state_dict(read.state_dict())
+    model.tie_weights()
+    return model, checked_tokenizer(tokenizer, path)
 
 
 def to_accelerator(model: PreTrainedModel) -> PreTrainedModel:

@@ -115,7 +115,8 @@ def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.opt
     embeddings = [p for p in trained if id(p) in rows]
     inner = [p for p in trained if id(p) not in rows]
     row_rate = config.learning_rate if config.embedding_rate is None else config.embedding_rate
-    row_group = {"params": embeddings, "lr": row_rate}
+    # no decay: rows that are not trained would shrink
+    row_group = {"params": embeddings, "lr": row_rate, "weight_decay": 0.0}
     if config.name == "muon":
         matrices = [p for p in inner if p.ndim == 2]
         rest = {"params": [p for p in inner if p.ndim != 2], "lr": config.learning_rate}

@@ -9,6 +9,7 @@ Source: TInR-U, arXiv 2604.10788 (memorise + alpha recall + beta usage); the two
 usage are what made tools without queries callable in our trials (docs/notebook.md).
 """
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -20,11 +21,12 @@ from tinr.records import Call, ToolDoc
 from tinr.tokens import Frame, Piece, token_of
 from tinr.traces import ask_back, plan, render_turns
 from tinr.transcript import learned, render_prompt, render_question
-from tinr.values import random_word
+from tinr.values import invented_result, random_word
 from tinr.wording import Wording
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
+ENDED = 0.5  # share of the pseudo-queries' conversations that go on to a response
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
 
@@ -97,9 +99,20 @@ def _schema(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
 
 
 def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """One to three pseudo-queries in one message, as real ones come, with their calls."""
+    """One to three pseudo-queries in one message, as real ones come, with their calls.
+
+    Half of the conversations go on to their end: an invented result, and a response that repeats
+    it. Without them a model that was only aligned never ends a reply.
+    """
     prompt, docs, calls = _asked(doc, wording, frame, rng)
-    return [*prompt, *learned(plan(docs)), *render_turns([calls], [], None, frame)]
+    thought = learned(plan(docs))
+    if rng.random() >= ENDED:
+        return [*prompt, *thought, *render_turns([calls], [], None, frame)]
+    results = [invented_result(rng) for _ in calls]
+    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in results)
+    observations = [json.dumps(result) for result in results]
+    response = f"The answer is {answer}."
+    return [*prompt, *thought, *render_turns([calls], observations, response, frame)]
 
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:

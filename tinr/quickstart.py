@@ -13,7 +13,7 @@ from rich.console import Console
 import tinr
 from phases import align, defaults, grpo, sft
 from tinr.ability import tax_summary
-from tinr.bases import BaseConfig, build_base, named_base
+from tinr.bases import BaseConfig, build_base
 from tinr.config import load_config, override
 from tinr.contest import JUDGED
 from tinr.evaluate import (
@@ -29,6 +29,7 @@ from tinr.evaluate import (
     write_summary,
 )
 from tinr.executor import corpus_executor
+from tinr.import_model import named_base
 from tinr.knowledge import knowledge_summary
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry, peak_rss_gib

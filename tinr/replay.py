@@ -1,6 +1,7 @@
-"""Examples that keep what was learned before: generic tasks and alignment pairs.
+"""Examples that keep what was learned before: alignment pairs, pseudo-queries, reference traces.
 
-Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
+Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials). What keeps the
+base's own skills stands in `tinr.own_completions`.
 """
 
 import warnings
@@ -9,7 +10,6 @@ from itertools import count
 from random import Random
 
 from tinr import ranks
-from tinr.base.tasks import HARD, Level, make_task
 from tinr.catalogue import Catalogue
 from tinr.config import TrainingConfig
 from tinr.packing import Batch, Example, make_batches
@@ -19,17 +19,6 @@ from tinr.retrieval import Library
 from tinr.tokens import Codec
 from tinr.traces import render_trace
 from tinr.wording import Wording
-
-
-def generic_examples(
-    codec: Codec, rng: Random, tokens: float, level: Level = HARD
-) -> list[Example]:
-    """Generic tasks of the base, of at least `tokens` tokens in all (none for 0)."""
-    made: list[Example] = []
-    while tokens > 0:
-        made.append(Example(*codec.encode(make_task(rng, codec.frame, level))))
-        tokens -= len(made[-1].ids)
-    return made
 
 
 def aligned_examples(

@@ -1,7 +1,9 @@
-"""Which weights move: all, LoRA adapters with the new rows, or the new rows alone.
+"""Which weights move: all, the last layers, LoRA adapters, or the new rows alone.
 
-By PEFT, inside the model: whoever calls the model need not know. A published checkpoint
-always holds whole weights; what was trained lies beside them as an ordinary PEFT adapter.
+Adapters and rows by PEFT, inside the model: whoever calls the model need not know. A published
+checkpoint always holds whole weights; a trained adapter lies beside them as an ordinary PEFT one.
+The last layers move with the new rows as outputs: as inputs these rows carry no gradient, so the
+backward pass ends at the lowest layer that moves.
 Source: LoRA, arXiv 2106.09685.
 """
 
@@ -49,6 +51,9 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     """
     if config.what == "all":
         return None
+    if config.what == "top":
+        _free_top(model, config.layers, rows)
+        return None
     adapted = _rows_alone(model, rows) if config.what == "rows" else _lora(model, config, rows)
     head: Any = model.get_output_embeddings()
     if not hasattr(head, "bias"):  # PEFT's wrapper hides it, and TRL asks for it
@@ -56,6 +61,49 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     if config.what == "rows":
         head.__class__ = type("MergedRows", (type(head),), {"weight": property(_merged)})
     return adapted
+
+
+def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
+    """Let the last `layers` blocks, what follows them, and `rows` of the output head move."""
+    blocks = _blocks(model)
+    if layers > len(blocks):
+        raise BadInput(
+            f"trainable.layers={layers}: this model has {len(blocks)}; give at most that many"
+        )
+    inputs, head = model.get_input_embeddings(), model.get_output_embeddings()
+    below = {id(p) for block in blocks[: len(blocks) - layers] for p in block.parameters()}
+    below |= {id(p) for p in inputs.parameters()} - {id(p) for p in head.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) not in below)
+    table: Any = head.weight
+    chosen = torch.zeros(len(table), 1, device=table.device)
+    chosen[list(rows)] = 1.0
+    hooks = [
+        table.register_hook(lambda gradient: gradient * chosen.to(gradient)),
+        inputs.register_forward_hook(lambda module, given, output: output.detach()),
+    ]
+    vars(model)[_TOP] = hooks  # for `release_top`
+
+
+_TOP = "_tinr_top_hooks"
+
+
+def release_top(model: PreTrainedModel) -> None:
+    """Undo what `adapt` did for the last layers: every weight can move again."""
+    for hook in vars(model).pop(_TOP, ()):
+        hook.remove()
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+
+
+def _blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """The model's layers: its longest list of modules."""
+    lists = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
+    if not lists:
+        raise BadInput(
+            f"trainable.what=top: {model.config.model_type} has no list of layers; use lora"
+        )
+    return max(lists, key=len)
 
 
 def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> int:
@@ -66,7 +114,11 @@ def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence
         warnings.simplefilter("ignore")  # nothing of this model is used but its sizes
         empty = AutoModelForCausalLM.from_config(model.config)
         adapt(empty, config, rows)
-    return sum(p.numel() for p in empty.parameters() if p.requires_grad)
+    moving = sum(p.numel() for p in empty.parameters() if p.requires_grad)
+    if config.what == "top":  # of the head, these rows alone
+        head: Any = empty.get_output_embeddings().weight
+        moving -= (len(head) - len(rows)) * head.shape[1]
+    return moving
 
 
 def _merged(head: Any) -> Any:

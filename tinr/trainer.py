@@ -37,7 +37,7 @@ from tinr.registry.files import disk_errors
 from tinr.runlog import RunLog
 from tinr.steps import KEPT, Steps
 from tinr.tokens import IGNORE
-from tinr.trainable import Adapter, adapt, merge
+from tinr.trainable import Adapter, adapt, merge, release_top
 
 PATIENCE = 10  # bad steps in a row that end a run even where they are skipped
 ZERO = Path(tinr.__file__).parents[1] / "scripts" / "deepspeed"
@@ -280,6 +280,8 @@ class Trainables:
             if ranks.rank() == 0:
                 model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
                 model.tie_weights()
+        if self.config.what == "top":
+            release_top(model)
         return (model, None) if adapted is None else merge(adapted)
 
 

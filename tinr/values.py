@@ -47,6 +47,20 @@ def random_time(rng: Random) -> str:
     return f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
 
 
+def invented_result(rng: Random) -> Any:
+    """What some tool might return: a number, a word, a truth value, or a short list of numbers."""
+    kind = rng.random()
+    if kind < 0.4:
+        return random_whole(rng)
+    if kind < 0.6:
+        return random_decimal(rng)
+    if kind < 0.8:
+        return random_word(rng)
+    if kind < 0.9:
+        return [rng.randint(0, 99) for _ in range(rng.randint(2, 4))]
+    return rng.random() < 0.5
+
+
 def like(rng: Random, example: str) -> str:
     """A string of the example's shape: each digit or letter replaced by one of its class."""
 

@@ -21,7 +21,6 @@ from tinr.trainable import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
 TARGET = 0.95  # the recall that is wanted where no gate asks for one
-WORDS = {"all": "all weights", "lora": "adapters of rank {}", "rows": "new rows"}
 
 
 def weigh(
@@ -45,15 +44,25 @@ def _read(model: PreTrainedModel, codec: Codec, catalogue: Catalogue, seed: int)
         model.to(place)  # type: ignore[arg-type]
 
 
+def words_of(trainable: TrainableConfig) -> str:
+    """What moves, in words."""
+    return {
+        "all": "all weights",
+        "top": f"the last {trainable.layers} layers and the new rows",
+        "lora": f"adapters of rank {trainable.rank}",
+        "rows": "new rows",
+    }[trainable.what]
+
+
 def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:
     """What a training of this grown model moves; rows: those of its own tokens."""
     parameters = count_moving(model, trainable, rows)
-    words = WORDS[trainable.what].format(trainable.rank)
+    words = words_of(trainable)
     if trainable.what == "all":
         tables = {id(t.weight): t.weight for t in vocabulary_rows(model) if t is not None}
         known = sum((len(table) - len(rows)) * table.shape[1] for table in tables.values())
         return Moving(parameters - known, words)
-    if trainable.what == "rows":
+    if trainable.what in ("rows", "top"):
         return Moving(parameters, words)
     fixed = count_moving(model, TrainableConfig("rows"), rows)
     return Moving(parameters, words, trainable.rank, (parameters - fixed) // trainable.rank)

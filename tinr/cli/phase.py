@@ -90,37 +90,37 @@ def main(name: str) -> None:
 
 
 def base(
-    preset: Annotated[str, typer.Option(help="A model from scratch: tiny or quickstart.")] = "",
-    model: Annotated[str, typer.Option(help="Or a local folder or hub name to take in.")] = "",
+    preset: Annotated[str, typer.Option(help="A small model from scratch, for tests: tiny.")] = "",
+    model: Annotated[
+        str, typer.Option(help="smollm2, a GGUF file, a model folder or a hub name.")
+    ] = "",
     registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a base: one from scratch, or any Hugging Face causal language model.
+    """Publish a base: a pretrained causal language model, or a small one from scratch.
 
-    Example: tinr base --preset tiny seed=1
-    Example: tinr base --preset quickstart --registry runs/bases
+    Example: tinr base --model smollm2
     Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
+    Example: tinr base --preset tiny seed=1
     """
-    from tinr.bases import BaseConfig, build_base, import_base
+    from tinr.bases import BaseConfig, build_base
     from tinr.config import load_config, override
-    from tinr.quickstart import PRESETS
+    from tinr.import_model import import_base
     from tinr.registry import Registry
 
-    files = {"tiny": None, "quickstart": PRESETS / "quickstart" / "base.yaml"}
     if bool(preset) == bool(model):
-        known = " or ".join(files)
-        raise BadInput(f"base: give either --preset {known} or --model FOLDER_OR_HUB_NAME")
+        raise BadInput(
+            "base: give either --model smollm2|FILE.gguf|FOLDER|HUB-NAME or --preset tiny"
+        )
     if model:
         if overrides:
             raise BadInput(f"base: {overrides[0]} has no meaning with --model; leave it out")
         show_card(import_base(model, Registry(registry)), as_json)
         return
-    if preset not in files:
-        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(files)}")
-    config = load_config(
-        BaseConfig, files[preset], [override("registry", registry), *(overrides or [])]
-    )
+    if preset != "tiny":
+        raise BadInput(f"--preset {preset}: unknown; the one from scratch is tiny")
+    config = load_config(BaseConfig, None, [override("registry", registry), *(overrides or [])])
     show_card(build_base(config), as_json)
 
 

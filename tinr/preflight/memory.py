@@ -124,7 +124,7 @@ def optimiser_bytes(shape: Shape, setup: Setup) -> int:
     single = 0
     if setup.muon:  # everything inside the blocks that is a matrix
         rows = shape.growth.own * shape.hidden * shape.tables
-        single = shape.matrices if setup.trainable.what == "all" else moving - rows
+        single = moving - rows if setup.trainable.adapts else shape.matrices
     return 8 * moving - 4 * single + (4 * moving if setup.half else 0)
 
 
@@ -134,7 +134,7 @@ def _step_bytes(shape: Shape, setup: Setup) -> int:
     moving = shape.moving(setup.trainable)
     if setup.half:
         return 4 * moving
-    if setup.muon and setup.trainable.what == "all" and shape.linears:
+    if setup.muon and not setup.trainable.adapts and shape.linears:
         stacks: dict[tuple[int, int], int] = {}
         for one in shape.linears:
             key = (one.inputs, one.outputs)
@@ -147,7 +147,7 @@ def _copies(shape: Shape, setup: Setup, total: int) -> int:
     """bfloat16 copies that autocast makes of the linear weights and the head; with ZeRO-3 the
     gathered weights; where only new rows move, tables with these in place."""
     table = shape.growth.rows * shape.hidden
-    frozen = setup.trainable.what != "all"
+    frozen = setup.trainable.adapts
     copies = (2 if setup.half else 4) * table * shape.tables if frozen else 0
     if setup.zero and setup.zero.stage == 3:
         return copies + 2 * min(total, setup.zero.live)
@@ -198,13 +198,14 @@ def pass_bytes(shape: Shape, setup: Setup, one: Pass) -> tuple[int, int]:
     """
     tokens = one.rows * one.width
     scores = not setup.accelerator and one.width <= LONGEST
+    layers = shape.trained_layers(setup.trainable)
     layer = layer_bytes(shape, setup, one.width, scores) * tokens
     ends = 12 * shape.hidden * tokens + 6 * shape.hidden * one.labelled
     logits = (12 * one.labelled + 32 * one.narrowed) * shape.growth.rows
     if setup.checkpointing:  # each layer's input; one layer whole, when the logits are gone
         inputs = (2 if setup.half else 4) * shape.hidden * tokens
-        return shape.layers * inputs + ends + max(0, layer - logits), logits
-    return shape.layers * layer + ends, logits
+        return layers * inputs + ends + max(0, layer - logits), logits
+    return layers * layer + ends, logits
 
 
 def layer_bytes(shape: Shape, setup: Setup, width: int, scores: bool) -> int:
@@ -217,7 +218,7 @@ def layer_bytes(shape: Shape, setup: Setup, width: int, scores: bool) -> int:
     hidden, queries = shape.hidden, shape.heads * shape.head_dim
     keys, inner = shape.kv_heads * shape.head_dim, shape.intermediate
     half = 2 if setup.bf16 or setup.half else 4
-    moving = setup.trainable.what == "all"
+    moving = not setup.trainable.adapts
     kept = 8 * hidden + 4 * half * queries + 3 * half * inner  # keys, values repeated to Q
     kept += half * width * shape.heads if scores else half * width + 4 * shape.heads
     if shape.normed:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tinr.capacity.bits import count_bits
-from tinr.capacity.check import WORDS, foresee
+from tinr.capacity.check import foresee, words_of
 from tinr.capacity.plan import Moving, Plan
 from tinr.layers import use_bf16
 from tinr.preflight.machine import Machine, free_disk, look_at
@@ -93,8 +93,7 @@ def _capacity(run: Opened) -> Plan | None:
     config = run.config
     if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
         return None
-    words = WORDS[config.trainable.what].format(config.trainable.rank)
-    moving = Moving(run.shape.holding(config.trainable), words)
+    moving = Moving(run.shape.holding(config.trainable), words_of(config.trainable))
     bits = count_bits(run.catalogue)
     return foresee(bits, moving, config.mix, config.epochs, config.least)
 

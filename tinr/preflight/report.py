@@ -55,6 +55,7 @@ def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     kinds = f"{growth.tags} tags, {growth.frame} of the frame, {growth.tools} tools"
     moving = {
         "all": "all of them",
+        "top": f"the last {setup.trainable.layers} layers and the output head",
         "lora": f"adapters of rank {setup.trainable.rank} and {growth.own} rows of our entries",
         "rows": f"{growth.own} rows of our entries",
     }[what]
@@ -137,18 +138,28 @@ def time_lines(
     shape: Shape, setup: Setup, work: Work, machine: Machine, times: int
 ) -> Iterator[Line]:
     """Seconds, as a range: the products' rate is known, how much of it is reached is not."""
-    factor = (6 if setup.trainable.what == "all" else 4) + (2 if setup.checkpointing else 0)
+    factor = _arithmetic(shape, setup)
     head = shape.growth.rows * shape.hidden
     ranks = 1 if work.generated else setup.ranks  # a GRPO step's work is already a rank's
     trained = times * factor * (shape.matrices * work.positions + head * work.labelled) / ranks
     written = times * 2 * (shape.matrices + head) * work.generated
     read = times * work.rounds * 4 * shape.parameters / machine.bandwidth
-    how = f"{factor} x weights x tokens at {{}} of {machine.rate / 1e12:.3g} TFLOP/s; an estimate"
+    how = (
+        f"{factor:.3g} x weights x tokens at {{}} of {machine.rate / 1e12:.3g} TFLOP/s; an estimate"
+    )
     low, high = USED
     fast = trained / machine.rate / high + max(written / machine.rate / high, read) / 2
     slow = trained / machine.rate / low + max(written / machine.rate / low, read / low)
     yield Line("time", "at least about", fast, "seconds", how.format(f"{high:.0%}"))
     yield Line("time", "at most about", slow, "seconds", how.format(f"{low:.0%}"))
+
+
+def _arithmetic(shape: Shape, setup: Setup) -> float:
+    """Operations a weight and token: 2 forward, 2 for the gradients of inputs and 2 for those of
+    weights, where they are needed; 2 more where activations are computed again."""
+    share = shape.trained_layers(setup.trainable) / shape.layers
+    backward = 2 if setup.trainable.adapts else 4
+    return 2 + share * (backward + (2 if setup.checkpointing else 0))
 
 
 def disk_lines(

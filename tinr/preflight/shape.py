@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from tinr.config import TrainableConfig
 from tinr.model import checked_tokenizer, vocabulary_rows
+from tinr.model_source import find_source, read_gguf
 from tinr.records import BadInput
 from tinr.tokens import TAG_TOKENS, frame_of, grow_tokenizer, name_of, token_of
 
@@ -87,27 +88,40 @@ class Shape:
 
     def added(self, trainable: TrainableConfig) -> int:
         """Parameters that training adds: adapters and a copy of the new rows; 0 where all move."""
-        if trainable.what == "all":
+        if not trainable.adapts:
             return 0
         rows = self.growth.own * self.hidden * self.tables
         pairs = sum(one.count * (one.inputs + one.outputs) for one in self.adapted(trainable))
         return rows + trainable.rank * pairs
 
     def moving(self, trainable: TrainableConfig) -> int:
-        """Parameters that get a gradient."""
+        """Parameters that get a gradient: of the last layers' head every row, though few move."""
+        if trainable.what == "top":
+            share = self.trained_layers(trainable) / self.layers
+            return round(share * self.matrices) + self.growth.rows * self.hidden
         return self.parameters if trainable.what == "all" else self.added(trainable)
+
+    def trained_layers(self, trainable: TrainableConfig) -> int:
+        """Layers through which the backward pass goes."""
+        return min(trainable.layers, self.layers) if trainable.what == "top" else self.layers
 
     def holding(self, trainable: TrainableConfig) -> int:
         """Of these, what can hold something new, as `capacity.plan.Moving` counts it."""
-        known = (self.growth.rows - self.growth.own) * self.hidden * self.tables
-        return self.moving(trainable) - (known if trainable.what == "all" else 0)
+        tables = 1 if trainable.what == "top" else self.tables
+        known = (self.growth.rows - self.growth.own) * self.hidden * tables
+        return self.moving(trainable) - (0 if trainable.adapts else known)
 
 
 def open_source(source: str | Path) -> tuple[Any, Any]:
     """Configuration and fast tokenizer of a local folder or hub name; BadInput as `model.load`."""
+    found = find_source(str(source))
+    place, kind = found.place, {}
+    if found.gguf:
+        read_gguf(found.file)
+        place, kind = str(found.file.parent), {"gguf_file": found.file.name}
     try:
-        config = AutoConfig.from_pretrained(source)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        config = AutoConfig.from_pretrained(place, **kind)
+        tokenizer = AutoTokenizer.from_pretrained(place, **kind)
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(

@@ -8,6 +8,7 @@ from typing import Any
 from phases import align, grpo, sft
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.config import TrainingConfig
+from tinr.own_completions import placeholder_completions
 from tinr.packing import Example, make_batches
 from tinr.preflight.memory import Load, Pass, heaviest_only
 from tinr.preflight.shape import Shape, grow_vocabulary, open_source, shape_of
@@ -85,12 +86,12 @@ def work_of(run: Opened, ranks: int) -> Work:
         return _conversations(run, ranks)
     config, codec = run.config, run.codec
     if run.phase == "align":
-        examples = align.epoch_examples(config, codec, run.catalogue, 0)
+        examples = align.epoch_examples(config, codec, run.catalogue, placeholder_completions(), 0)
     else:
         assert run.stage is not None
         library = Library(run.catalogue, config.prompt, config.seed)
         _, asked = sft.draw_queries(config, run.stage)
-        examples = sft.epoch_examples(config, codec, library, asked, 0)
+        examples = sft.epoch_examples(config, codec, library, asked, placeholder_completions(), 0)
     if config.epochs < 1:
         raise BadInput(f"epochs={config.epochs}: nothing to train on; give at least one epoch")
     passes, tokens = _passes(examples, config.training, codec.pad, "training")

