@@ -28,6 +28,7 @@ from tinr.registry import Card, Registry
 from tinr.replay import aligned_examples, tokens_in
 from tinr.stage import PhaseConfig, begin
 from tinr.tokens import Codec
+from tool_corpora.suites import subset
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class AlignConfig(PhaseConfig):
     parent: str = "base@latest"
     base: str = ""  # or smollm2, a GGUF file, a folder or a hub name, taken in as a base first
     catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
+    tools: Whole = 0  # of the shipped corpora: so many, in proportion to splits and domains; 0: all
     tools_as: ToolsAs = "tokens"  # "names" writes tools out instead: an ablation
     initialisation: Initialisation = "name_mean"  # of the new rows
     epochs: Whole = 8  # over all tools
@@ -53,7 +55,7 @@ class AlignConfig(PhaseConfig):
 
 def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
-    catalogue = load_catalogue(config.catalogue)
+    catalogue = _catalogue(config)
     if config.base:
         taken_in = ranks.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
@@ -78,6 +80,23 @@ def run(config: AlignConfig) -> Card:
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
         return stage.conclude(trained, codec, config.least)
+
+
+def _catalogue(config: AlignConfig) -> Catalogue:
+    """The catalogue, or the part of the shipped corpora that is asked for."""
+    catalogue = load_catalogue(config.catalogue)
+    if not config.tools:
+        return catalogue
+    try:
+        names = set(subset(config.tools))
+    except ValueError as error:
+        raise BadInput(f"tools={config.tools}: {error}") from error
+    if lacking := names - set(catalogue.by_name):
+        raise BadInput(
+            f"tools={config.tools}: draws from the shipped corpora, and this catalogue lacks "
+            f"{min(lacking)!r}; leave tools out, or give catalogue=[toolbox,fieldkit]"
+        )
+    return Catalogue(tuple(doc for doc in catalogue.tools if doc.name in names))
 
 
 def _epoch(

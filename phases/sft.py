@@ -109,14 +109,13 @@ def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "
     drawn: the phase as which they are drawn, where it is another's own that are wanted.
     """
     if source == "corpus":
-        queries = training_queries(size, seed, drawn or stage.phase)
-        unknown = {c.name for q in queries for c in q.calls} - set(stage.catalogue.by_name)
-        if unknown:
+        try:
+            return training_queries(size, seed, drawn or stage.phase, stage.catalogue.by_name)
+        except ValueError as error:
             raise BadInput(
-                f"queries=corpus: this catalogue lacks {min(unknown)!r} and {len(unknown) - 1} "
-                "more of the shipped tools; give queries=FILE of your own"
-            )
-        return queries
+                f"queries=corpus: of the shipped queries, those of this catalogue: {error}; lower "
+                "size, or give queries=FILE of your own"
+            ) from error
     return teachable(read_queries(Path(source), stage.catalogue), source)
 
 

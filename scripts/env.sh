@@ -2,13 +2,15 @@
 # Needs Python 3.11; set PYTHON to name another interpreter.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stamp=.venv/installed
-wanted=$(cat scripts/requirements.txt setup.cfg pyproject.toml | sha256sum)
+wanted=$(cat scripts/requirements.txt scripts/requirements-base.txt setup.cfg pyproject.toml | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "making .venv (once, a minute or two)"
     "${PYTHON:-python3.11}" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         "$(grep '^torch==' scripts/requirements.txt)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+        -r scripts/requirements-base.txt
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
     echo "$wanted" > "$stamp"
 fi

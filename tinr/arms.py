@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinr.quickstart import SIZES, Paths, train_chain
+from tinr.quickstart import Paths, known_preset, train_chain
 from tinr.records import BadInput, DocumentsMode
 from tinr.registry import Registry
 
@@ -85,8 +85,7 @@ def run_arms(
     unknown = [name for name in names if name not in ARMS]
     if unknown:
         raise BadInput(f"no arm {unknown[0]!r}; the arms are {', '.join(ARMS)}")
-    if preset not in SIZES:
-        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
+    known_preset(preset)
     chains = {name: overrides(ARMS[name], changes) for name in names or ARMS}
     console = Console(stderr=True)  # what was made is the result
     registry = Registry(Paths(out).registry)

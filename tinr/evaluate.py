@@ -42,14 +42,13 @@ def load_suite(
     asked for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
     """
     if which in SUITES:
-        queries = test_suite(which, size or SIZE)
-        missing = {c.name for q in queries for c in q.calls} - set(known.by_name)
-        if missing:
+        try:
+            queries = test_suite(which, size or SIZE, known.by_name)
+        except ValueError as error:
             raise BadInput(
-                f"suite {which}: the checkpoint's catalogue lacks {min(missing)!r} and "
-                f"{len(missing) - 1} more of its tools; align with the shipped corpora, "
-                "or give a suite folder"
-            )
+                f"suite {which}: its queries of the checkpoint's tools: {error}; ask for fewer, "
+                "align with the shipped corpora, or give a suite folder"
+            ) from error
         return Suite(which, known, tuple(queries), (), {})
     folder = Path(which)
     if which in NAMES or folder.is_file() or (folder / "tools.jsonl").exists():

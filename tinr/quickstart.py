@@ -4,7 +4,7 @@ import ctypes
 import gc
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,33 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry, peak_rss_gib
 from tinr.report import print_table, read_summary, write_report
 from tinr.report.summary import at
+from tinr.report.terminal import print_replies
 from tinr.stage import open_checkpoint, open_model
 from tool_corpora.suites import SUITES, splits
 
 PRESETS = Path(__file__).parent / "presets"
-SIZES = {"quickstart": 250, "smoke": 24}  # test queries per split
-MODES: dict[str, tuple[DocumentsMode, ...]] = {
-    "align": ("none",),
-    "sft": ("none",),
-    "grpo": ("none", "on_select"),
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a whole job is made of, beside the settings of its phases in `presets/`."""
+
+    base: str  # a pretrained model's name; empty: from scratch, by base.yaml
+    tools: int  # of the shipped corpora; 0: all
+    size: int  # test queries per split
+    modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes it is evaluated in
+    probes: bool  # whether knowledge beyond recall and the ability tax are measured as well
+
+    def overrides(self, phase: str) -> tuple[str, ...]:
+        """What a phase is told of the part of the tools."""
+        return (f"tools={self.tools}",) if phase == "align" and self.tools else ()
+
+
+SETTINGS: dict[str, Preset] = {
+    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, probes=False),
+    "smoke": Preset(
+        "", 0, 24, {"align": ("none",), "sft": ("none",), "grpo": ("none", "on_select")}, True
+    ),
 }
 
 
@@ -69,24 +87,36 @@ class Paths:
         return self.out / "eval" / checkpoint
 
 
-def run_quickstart(preset: str, seed: int, out: Path, base: str = "") -> dict[str, Any]:
+def known_preset(name: str) -> Preset:
+    """A preset by its name; BadInput for one that is unknown."""
+    if name not in SETTINGS:
+        raise BadInput(f"--preset {name}: unknown; one of {', '.join(SETTINGS)}")
+    return SETTINGS[name]
+
+
+def run_quickstart(
+    preset: str, seed: int, out: Path, base: str = "", tools: int | None = None
+) -> dict[str, Any]:
     """Run the job, or what is left of it: what is published or measured already is reused.
 
-    base: as in `train_chain`.
-    Writes OUT/summary.json and OUT/report.html, prints the table; returns the summary.
+    base: as in `train_chain`. tools: how many of the shipped ones (0: all; None: the preset's).
+    Writes OUT/summary.json and OUT/report.html, prints the table and some conversations; returns
+    the summary.
     """
-    if preset not in SIZES:
-        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
+    settings = known_preset(preset)
+    settings = settings if tools is None else replace(settings, tools=tools)
     console, paths = Console(), Paths(out)
-    cards = train_chain(preset, seed, paths, console, base=base)
-    summary = _measured(paths, cards, preset)
+    changes = {name: settings.overrides(name) for name, _, _ in CHAIN}
+    cards = train_chain(preset, seed, paths, console, changes, base)
+    summary = _measured(paths, cards, settings)
     if summary is None:
-        summary = _measure(paths, cards, preset, seed)
+        summary = _measure(paths, cards, settings, seed)
         write_summary(paths.summary, summary)
     else:
-        said = f"evaluation (reused; to measure again, remove {paths.summary})"
-        console.print(said, soft_wrap=True)
+        reused = f"evaluation (reused; to measure again, remove {paths.summary})"
+        console.print(reused, soft_wrap=True)
     print_table(summary, console)
+    print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
     return summary
 
@@ -109,10 +139,11 @@ def train_chain(
     """Every phase's card, each trained or found; all that are in `changes`, or all three.
 
     changes: phase -> overrides of the preset's settings, for a chain that differs (an arm); the
-    base is always there. base: a published base of this registry, a local folder or a hub name, in
-    the place of one from scratch.
+    base is always there. base: a published base of this registry, or what `tinr base --model`
+    takes, in the place of the preset's.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
+    base = base or known_preset(preset).base
     places = [override("registry", paths.registry), override("run", paths.logs)]
     common = [*places, f"seed={seed}"]
     known = set(Registry(paths.registry).ids())
@@ -146,18 +177,20 @@ def _give_back() -> None:
         trim(0)
 
 
-def _measure(paths: Paths, cards: Mapping[str, Card], preset: str, seed: int) -> dict[str, Any]:
+def _measure(
+    paths: Paths, cards: Mapping[str, Card], settings: Preset, seed: int
+) -> dict[str, Any]:
     """The summary of the checkpoints, all suites and probes asked."""
     started = time.monotonic()
-    done = _evaluate_all(cards, SIZES[preset], paths)
-    known = _knowledge(cards, paths)
+    done = _evaluate_all(cards, settings, paths)
+    known = _knowledge(cards, paths) if settings.probes else {}
     # a phase that was reused counts with what it took when it was trained
     seconds = time.monotonic() - started + sum(card.seconds for card in cards.values())
     summary = _summary(cards, done, seed, round(seconds, 1)) | known
-    return summary | {"measured": _measurement(preset)}
+    return summary | {"measured": _measurement(settings)}
 
 
-def _measured(paths: Paths, cards: Mapping[str, Card], preset: str) -> dict[str, Any] | None:
+def _measured(paths: Paths, cards: Mapping[str, Card], settings: Preset) -> dict[str, Any] | None:
     """The summary of an earlier run, where it is of these very checkpoints, measured in this way,
     and their replies are there."""
     try:
@@ -166,27 +199,31 @@ def _measured(paths: Paths, cards: Mapping[str, Card], preset: str) -> dict[str,
         return None
     phases = {phase: at(summary, "phases", phase, "checkpoint") for phase in cards}
     same = phases == {phase: card.id for phase, card in cards.items()}
-    there = all(paths.replies(cards[phase].id).is_dir() for phase in MODES)
-    return summary if same and there and summary.get("measured") == _measurement(preset) else None
+    there = all(paths.replies(cards[phase].id).is_dir() for phase in settings.modes)
+    return summary if same and there and summary.get("measured") == _measurement(settings) else None
 
 
-def _measurement(preset: str) -> dict[str, Any]:
+def _measurement(settings: Preset) -> dict[str, Any]:
     """What decides the figures of given checkpoints."""
-    return {"version": tinr.__version__, "judged": JUDGED, "size": SIZES[preset]}
+    modes = {phase: list(modes) for phase, modes in settings.modes.items()}
+    facts = {"size": settings.size, "modes": modes, "probes": settings.probes}
+    return {"version": tinr.__version__, "judged": JUDGED} | facts
 
 
 Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
 
 
-def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluations:
-    """Every phase in its documents modes over both suites."""
+def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> Evaluations:
+    """The phases in their documents modes over both suites."""
     registry = Registry(paths.registry)
     done: Evaluations = {}
     trained: set[str] = set()
-    for phase, modes in MODES.items():
+    for phase, modes in settings.modes.items():
         card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
         trained |= set(card.data_position.get("queried_tools", ()))
-        queries: list[Query] = [q for s in SUITES for q in load_suite(s, size, catalogue).queries]
+        queries: list[Query] = [
+            q for s in SUITES for q in load_suite(s, settings.size, catalogue).queries
+        ]
         check_splits(queries, trained)
         for mode in modes:
             title = f"evaluate {phase}, documents {mode}"
@@ -229,14 +266,21 @@ def _summary(
         },
         "eval": history["grpo"],
         "history": history,
-        "comparison": {"before": "sft", "after": "grpo"}
-        | compare_calls(done["sft"]["none"], done["grpo"]["none"]),
+        **_comparison(done),
         "cost": _costs(done["grpo"]),
         "seconds": seconds,
         "peak_rss_gib": max(peak_rss_gib(), *peaks),
         "seed": seed,
         "versions": dict(cards["grpo"].packages),
     }
+
+
+def _comparison(done: Evaluations) -> dict[str, Any]:
+    """Calls before and after the last phase, where both were measured."""
+    if "sft" not in done:
+        return {}
+    found = compare_calls(done["sft"]["none"], done["grpo"]["none"])
+    return {"comparison": {"before": "sft", "after": "grpo"} | found}
 
 
 def _costs(modes: Mapping[str, Evaluated]) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from tinr.compare import differences
 from tinr.config import load_config, override
 from tinr.contest import Contender, values_of
 from tinr.files import write_together
-from tinr.quickstart import PRESETS, SIZES, Paths, train_chain
+from tinr.quickstart import PRESETS, Paths, known_preset, train_chain
 from tinr.records import BadInput, GateFailed
 from tinr.registry import Card, Registry
 from tinr.report.tables import Cell, Code, Row, Seconds, Table, as_markdown, filled
@@ -28,6 +28,7 @@ from tinr.standing import TESTED, sentences, show, standing, standing_tables
 from tool_corpora.suites import SUITES
 
 PREFIX = "calibration-"  # of the tags
+QUERIES = {"quickstart": 250, "smoke": 24}  # a split, that a variant is evaluated on
 ACCEPT = f"accept=[{', '.join(GATES)}]"
 
 
@@ -82,8 +83,7 @@ def train_variants(
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:
         raise BadInput(f"no variant {unknown[0]!r}; the variants are {', '.join(VARIANTS)}")
-    if preset not in SIZES:
-        raise BadInput(f"--preset {preset}: unknown; one of {', '.join(SIZES)}")
+    known_preset(preset)
     console, paths = Console(stderr=True), Paths(out)
     cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()}, base)
     study = _Study(preset, seed, paths, cards["sft"], tuple(changes))
@@ -171,7 +171,7 @@ def run_study(
         runs = {
             name: [
                 values_of(
-                    registry, Contender(card.id, "none"), SUITES, SIZES[preset], out / "eval",
+                    registry, Contender(card.id, "none"), SUITES, QUERIES[preset], out / "eval",
                     several,
                 )
             ]

@@ -88,14 +88,28 @@ def quickstart(
     seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/quickstart"),
     base: OtherBase = "",
+    tools: Annotated[
+        str, typer.Option(help="How many of the shipped tools, or all; else the preset's number.")
+    ] = "",
 ) -> None:
     """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
 
-    Example: tinr quickstart --preset smoke --out runs/smoke
+    Example: tinr quickstart --tools 32 --out runs/small
     """
     from tinr.quickstart import run_quickstart
 
-    run_quickstart(preset, seed, out, base)
+    run_quickstart(preset, seed, out, base, tool_count(tools))
+
+
+def tool_count(text: str) -> int | None:
+    """How many tools an option asks for: 0 for all, None where it is not given."""
+    if not text:
+        return None
+    if text == "all":
+        return 0
+    if not text.isdecimal() or int(text) < 3:
+        raise BadInput(f"--tools {text}: give a number from 3 on, or all")
+    return int(text)
 
 
 @app.command()

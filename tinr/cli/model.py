@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,14 +18,6 @@ from tinr.cli.options import (
     RegistryFolder,
 )
 from tinr.records import BadInput
-
-COLOURS = {
-    "think": "dim",
-    "tool_token": "magenta",
-    "tool_call": "cyan",
-    "obs": "yellow",
-    "response": "bold green",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +43,7 @@ def call(
     from tinr.executor import corpus_executor
     from tinr.records import Query
     from tinr.registry import Registry
+    from tinr.report.terminal import print_conversation
     from tinr.stage import open_checkpoint
     from tinr.transcript import as_text
 
@@ -73,8 +66,7 @@ def call(
                           "problems": list(reply.problems)}))  # fmt: skip
         return
     console = Console(highlight=False)
-    console.print(Text(query, style="bold"))
-    console.print(_coloured(done.pieces), soft_wrap=True)  # a copied call stays one
+    print_conversation(query, done.pieces, console)
     for problem in reply.problems:
         console.print(Text(f"not well formed: {problem}", style="red"))
 
@@ -98,19 +90,3 @@ def score_replies(
     for identifier, reply in scored:
         result = score(reply, queries[identifier])
         print(json.dumps({"id": identifier, **asdict(result)}))
-
-
-def _coloured(pieces: Any) -> Text:
-    text, style = Text(), ""
-    for piece in pieces:
-        opened = (
-            piece.token and not piece.text.startswith("</") and piece.text.strip("<>") in COLOURS
-        )
-        if opened:
-            style = COLOURS[piece.text.strip("<>")]
-        text.append(
-            piece.text, style="magenta" if piece.text.startswith("<<") and piece.token else style
-        )
-        if piece.token and piece.text.startswith("</"):
-            text.append("\n")
-    return text

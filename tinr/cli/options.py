@@ -16,8 +16,8 @@ OtherBase = Annotated[
     str,
     typer.Option(
         "--base",
-        help="Model folder, hub name or registry reference in place of a new base; "
-        "the learning rates stay those for small models.",
+        help="smollm2, a GGUF file, a model folder, a hub name or a registry reference, in place "
+        "of the preset's base; the learning rates stay the preset's.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
