@@ -79,6 +79,7 @@ LEVELS = (
         "policy",
         "preference",
         "rollout",
+        "chat",
         "likelihood",
         "divergence",
     ),
