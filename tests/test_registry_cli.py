@@ -132,6 +132,17 @@ def test_export_copies_out(registry: Registry, tmp_path: Path) -> None:
     assert (out / "model.bin").read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize(("template", "ours"), [("{{ messages }}", False), ("<response>", True)])
+def test_export_says_where_no_template_of_ours_is_in_the_folder(
+    registry: Registry, tmp_path: Path, template: str, ours: bool
+) -> None:
+    card = registry.resolve("best")
+    again = Card(**{**vars(card), "id": "", "files": [], "created": ""})
+    registry.publish(again, lambda folder: (folder / "chat_template.jinja").write_text(template))
+    result = run(registry, "export", "align@latest", str(tmp_path / "out"))
+    assert result.exit_code == 0 and ("no chat template" in result.stderr) == (not ours)
+
+
 def test_bad_input_is_left_to_the_main_program(registry: Registry, tmp_path: Path) -> None:
     for words in (["show", "bst"], ["lineage", "bst"], ["export", "bst", str(tmp_path / "o")]):
         assert isinstance(run(registry, *words).exception, BadInput)

@@ -80,6 +80,7 @@ LEVELS = (
         "policy",
         "preference",
         "rollout",
+        "chat",
         "likelihood",
         "divergence",
     ),

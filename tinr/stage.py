@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 import tinr
 from tinr import ranks
 from tinr.catalogue import Catalogue, load_catalogue, write_jsonl
+from tinr.chat import savable, usable
 from tinr.config import MACHINE_KEYS, TrainableConfig, TrainingConfig, as_dict
 from tinr.files import write_text
 from tinr.metrics import Rate
@@ -78,6 +79,7 @@ class Stage:
         """The parent's model and tokenizer; BadInput for a model that cannot be trained here."""
         model, tokenizer = load(self.folder)
         check_head(model)
+        model.generation_config = savable(model.generation_config)  # step checkpoints are saved
         return model, tokenizer
 
     @contextmanager
@@ -295,9 +297,10 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
-    """An ordinary Hugging Face folder, with the catalogue beside it."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """An ordinary Hugging Face folder (see `tinr.chat`), with the catalogue beside it."""
+    with usable(model, tokenizer):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     if catalogue is not None:
         write_jsonl(folder / "tools.jsonl", (asdict(doc) for doc in catalogue.tools))
 

@@ -13,10 +13,6 @@ from tinr.english import train_sentences
 from tinr.tokens import FRAMES, TAG_TOKENS, grow_tokenizer
 
 TASK_LINES = 6000  # how many tasks its statistics come from
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
 
 
 def train_tokenizer(vocabulary: int, seed: int) -> PreTrainedTokenizerFast:
@@ -56,7 +52,6 @@ def train_tokenizer(vocabulary: int, seed: int) -> PreTrainedTokenizerFast:
         (Path(folder) / "tokenizer.model").write_bytes(model.getvalue())
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.pad_token, tokenizer.eos_token = "<pad>", FRAMES["tinr"].close
-    tokenizer.chat_template = CHAT_TEMPLATE
     grow_tokenizer(tokenizer, [])
     assert all(token in tokenizer.get_vocab() for token in TAG_TOKENS)
     return tokenizer

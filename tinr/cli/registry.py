@@ -133,11 +133,15 @@ def export(
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
-    """Copy a checkpoint out as an ordinary Hugging Face folder.
+    """Copy a checkpoint out as an ordinary Hugging Face folder, chat template and all.
 
     Example: tinr registry export best exported/
     """
     card = _opened(root).export(ref, out)
+    template = out / "chat_template.jinja"
+    if not (template.is_file() and "<response>" in template.read_text("utf-8")):
+        why = "it is a base as it came, or an earlier version published it"
+        typer.echo(f"{out}: no chat template of what was trained in it: {why}", err=True)
     _say({"id": card.id, "out": str(out)}, f"{card.id} -> {out}", as_json)
 
 

@@ -136,7 +136,7 @@ class Reader:
         pieces = render_prompt(
             query.text,
             self.codec.frame,
-            system="\n".join([SYSTEM, *map(whole_text, rules)]),
+            system="\n".join([SYSTEM, *(whole_text(one) for one in rules if one != SYSTEM)]),
             history=query.history,
             documents=self.shown(query),
         )
