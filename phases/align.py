@@ -55,7 +55,7 @@ class AlignConfig(PhaseConfig):
 
 def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
-    catalogue = _catalogue(config)
+    catalogue = catalogue_of(config)
     if config.base:
         taken_in = ranks.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
@@ -82,7 +82,7 @@ def run(config: AlignConfig) -> Card:
         return stage.conclude(trained, codec, config.least)
 
 
-def _catalogue(config: AlignConfig) -> Catalogue:
+def catalogue_of(config: AlignConfig) -> Catalogue:
     """The catalogue, or the part of the shipped corpora that is asked for."""
     catalogue = load_catalogue(config.catalogue)
     if not config.tools:

@@ -107,7 +107,7 @@ LEVELS = (
         "intool",
         "capacity",
     ),
-    ("cli", "quickstart", "arms", "variants", "kills", "preflight"),
+    ("cli", "quickstart", "quickstart_time", "arms", "variants", "kills", "preflight"),
 )
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else

@@ -31,6 +31,7 @@ from tinr.evaluate import (
 from tinr.executor import corpus_executor
 from tinr.import_model import named_base
 from tinr.knowledge import knowledge_summary
+from tinr.quickstart_time import Configs, Size, foresee
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card, Registry, peak_rss_gib
 from tinr.report import print_table, read_summary, write_report
@@ -48,17 +49,34 @@ class Preset:
 
     base: str  # a pretrained model's name; empty: from scratch, by base.yaml
     tools: int  # of the shipped corpora; 0: all
-    size: int  # test queries per split
+    queries_per_split: int  # test queries
     modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes it is evaluated in
     probes: bool  # whether knowledge beyond recall and the ability tax are measured as well
+    queries_per_tool: int = 0  # training queries of sft; 0: as its configuration says
 
     def overrides(self, phase: str) -> tuple[str, ...]:
-        """What a phase is told of the part of the tools."""
-        return (f"tools={self.tools}",) if phase == "align" and self.tools else ()
+        """What a phase is told of the part of the tools that is taught."""
+        if phase == "align" and self.tools:
+            return (f"tools={self.tools}",)
+        return (f"size={self.queries}",) if phase == "sft" and self.queries_per_tool else ()
+
+    @property
+    def queries(self) -> int:
+        """Training queries of sft."""
+        low, high = QUERIES
+        return min(high, max(low, self.queries_per_tool * (self.tools or high)))
+
+    def size(self, tools: int) -> Size:
+        """The whole job over so many tools, for an estimate of its time."""
+        part = replace(self, tools=tools)
+        modes = sum(map(len, self.modes.values()))
+        return Size(tools, part.queries, modes * round(3.5 * self.queries_per_split))
 
 
+QUERIES = (400, 2400)  # training queries of sft at least and at most, where they go by the tools
+TOO_LONG = 600  # seconds; which number of tools would take no more is said as well
 SETTINGS: dict[str, Preset] = {
-    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, probes=False),
+    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 19),
     "smoke": Preset(
         "", 0, 24, {"align": ("none",), "sft": ("none",), "grpo": ("none", "on_select")}, True
     ),
@@ -107,6 +125,7 @@ def run_quickstart(
     settings = settings if tools is None else replace(settings, tools=tools)
     console, paths = Console(), Paths(out)
     changes = {name: settings.overrides(name) for name, _, _ in CHAIN}
+    _announce(preset, settings, paths, console, base)
     cards = train_chain(preset, seed, paths, console, changes, base)
     summary = _measured(paths, cards, settings)
     if summary is None:
@@ -119,6 +138,26 @@ def run_quickstart(
     print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
     return summary
+
+
+def _announce(preset: str, settings: Preset, paths: Paths, console: Console, base: str) -> None:
+    """Say how long the job will take, before a pretrained base is trained; a few seconds."""
+    registry, name = Registry(paths.registry), base or settings.base
+    if not name or any(card.phase == "align" for card in registry.cards()):
+        return
+    console.print("measuring this machine")
+    folder = registry.path(named_base(name, registry))
+    configs = Configs(*(load_config(kind, PRESETS / preset / f"{n}.yaml") for n, _, kind in CHAIN))
+    tools = settings.tools or len(splits())
+    counts = [tools, *(n for n in range(8, len(splits()) + 1, 4) if n != tools)]
+    foreseen = foresee(folder, configs, [settings.size(count) for count in counts])
+    seconds = dict(zip(counts, foreseen, strict=True))
+    console.print(f"{tools} tools: about {seconds[tools] / 60:.0f} minutes on this machine")
+    within = max((n for n in counts if seconds[n] <= TOO_LONG), default=None)
+    if within is None:
+        console.print("no number of tools takes ten minutes or less here")
+    elif within != tools:
+        console.print(f"--tools {within} would take about ten minutes")
 
 
 CHAIN = (
@@ -206,7 +245,7 @@ def _measured(paths: Paths, cards: Mapping[str, Card], settings: Preset) -> dict
 def _measurement(settings: Preset) -> dict[str, Any]:
     """What decides the figures of given checkpoints."""
     modes = {phase: list(modes) for phase, modes in settings.modes.items()}
-    facts = {"size": settings.size, "modes": modes, "probes": settings.probes}
+    facts = {"size": settings.queries_per_split, "modes": modes, "probes": settings.probes}
     return {"version": tinr.__version__, "judged": JUDGED} | facts
 
 
@@ -222,7 +261,7 @@ def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> 
         card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
         trained |= set(card.data_position.get("queried_tools", ()))
         queries: list[Query] = [
-            q for s in SUITES for q in load_suite(s, settings.size, catalogue).queries
+            q for s in SUITES for q in load_suite(s, settings.queries_per_split, catalogue).queries
         ]
         check_splits(queries, trained)
         for mode in modes:
