@@ -17,7 +17,7 @@ from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
 from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries
 from tool_corpora.kit import CorpusTool, placeholders
-from tool_corpora.suites import NO_TOOL_KINDS, SUITES, splits, tools_of
+from tool_corpora.suites import NO_TOOL_KINDS, SUITES, splits, subset, tools_of
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
 from tool_corpora.suites import training_queries as training
 from tool_corpora.values import SHARED_BELOW, Side
@@ -279,6 +279,47 @@ def test_kinds_can_be_chosen_and_too_few_tools_are_refused():
         make_queries(crossing, "test", 28, 0, "ood", ("single",))
     small_talk = make_queries(crossing, "test", 15, 0, None, NO_TOOL_KINDS)
     assert {query.kind for query in small_talk} <= {"chat", "foreign"}  # its parameters are enums
+
+
+def test_a_subset_has_its_share_of_every_split_and_domain():
+    where = splits()
+    sizes, domains = Counter(where.values()), Counter((where[n], TOOLS[n].domain) for n in where)
+    larger: set[str] = set()
+    for count in range(len(where), 2, -1):
+        names = subset(count)
+        assert len(set(names)) == count and names == sorted(names)
+        assert not larger or set(names) < larger  # nested
+        larger = set(names)
+        chosen = Counter(where[name] for name in names)
+        for split, size in sizes.items():  # at least one, and the quota rounded up or down
+            assert chosen[split] >= 1 and abs(chosen[split] - count * size / len(where)) < 1
+        for (split, domain), size in domains.items():
+            here = sum(where[n] == split and TOOLS[n].domain == domain for n in names)
+            assert abs(here - chosen[split] * size / sizes[split]) < 1, (count, split, domain)
+    for count in (2, len(where) + 1):
+        with pytest.raises(ValueError, match="a subset has 3 to 228 tools"):
+            subset(count)
+
+
+def test_queries_of_a_subset_ask_for_its_tools_alone():
+    names, where = subset(64), splits()
+    taught = training(400, 0, "sft", names)
+    tested = [*suite_of("in_domain", 100, names), *suite_of("out_of_domain", 100, names)]
+    assert taught == training(400, 0, "sft", set(names))  # the order of the names is nothing
+    assert Counter(q.split for q in tested) == {
+        "seen": 100,
+        "unseen": 100,
+        "no_tool": 50,
+        "ood": 100,
+    }
+    assert {call.name for query in taught for call in query.calls} == {
+        name for name in names if where[name] == "seen"
+    }
+    assert {call.name for query in tested for call in query.calls} == set(names)
+    assert training(100, 0, "sft", [*TOOLS, "a tool of one's own"]) == training(100, 0, "sft")
+    assert suite_of("in_domain", 20, TOOLS) == suite_of("in_domain", 20)
+    with pytest.raises(ValueError, match="no tools to ask for"):
+        suite_of("out_of_domain", 10, tools_of("seen"))
 
 
 @pytest.mark.parametrize("corpus", SETS)

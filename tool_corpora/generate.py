@@ -82,6 +82,8 @@ def make_queries(
 
     Raises ValueError where the tools are too few for that many different queries.
     """
+    if not tools:
+        raise ValueError("no tools to ask for")
     rng = Random(f"{seed}/{side}/{prefix}")
     pool = [tools[name] for name in sorted(tools)]
     weights = [MIX[side][kind] for kind in kinds]

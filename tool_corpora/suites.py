@@ -5,7 +5,8 @@ name's hash is unseen, the others are seen; every fieldkit tool is out of domain
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from tinr.records import Query, Split
@@ -28,36 +29,82 @@ def splits() -> dict[str, Split]:
     return out
 
 
-def tools_of(split: Split) -> dict[str, CorpusTool]:
-    """The corpus tools of a split."""
-    everything = load("toolbox") | load("fieldkit")
-    return {name: everything[name] for name, which in splits().items() if which == split}
+def tools_of(split: Split, tools: Collection[str] | None = None) -> dict[str, CorpusTool]:
+    """The corpus tools of a split; of those named in `tools` alone, where it is given."""
+    everything = _everything()
+    return {
+        name: everything[name]
+        for name, which in splits().items()
+        if which == split and (tools is None or name in tools)
+    }
 
 
-def training_queries(count: int, seed: int, purpose: str) -> list[Query]:
+def subset(count: int) -> list[str]:
+    """`count` tool names of both corpora, sorted, in proportion to splits and to their domains.
+
+    The same ones every time; a smaller subset lies within each larger one. Every split is
+    there. ValueError for a count below 3 or above the number of tools.
+
+    Seats go one by one: the k-th tool of a group of n (k from 0) has rank (k + 1/2) / n, and
+    the lowest rank is next (Sainte-Lague). Largest remainders give the same shares of the
+    splits, up to one tool, but a tool can drop out where the count grows.
+    """
+    where, domain_of = splits(), {name: tool.domain for name, tool in _everything().items()}
+    if not len(set(where.values())) <= count <= len(where):
+        raise ValueError(f"a subset has 3 to {len(where)} tools, not {count}")
+    members: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name in sorted(where, key=_hash):
+        members[where[name]][domain_of[name]].append(name)
+    return sorted(_in_turn(_in_turn(domains.values()) for domains in members.values())[:count])
+
+
+def _in_turn(groups: Iterable[Sequence[str]]) -> list[str]:
+    """The names of all groups in one order, each beginning of which has its share of each."""
+    ranks = {
+        name: (2 * place + 1) / (2 * len(group))
+        for group in groups
+        for place, name in enumerate(group)
+    }
+    return sorted(ranks, key=lambda name: (ranks[name], _hash(name)))
+
+
+def training_queries(
+    count: int, seed: int, purpose: str, tools: Collection[str] | None = None
+) -> list[Query]:
     """Queries of seen tools and no-tool queries, on the training side; `purpose` keeps
-    the sets of different phases apart."""
-    return make_queries(tools_of("seen"), "train", count, seed, "seen", prefix=purpose)
+    the sets of different phases apart.
+
+    tools: the names that queries may ask for (None: all). ValueError where they allow no
+    query, or fewer different ones than `count`.
+    """
+    return make_queries(tools_of("seen", tools), "train", count, seed, "seen", prefix=purpose)
 
 
-def test_suite(suite: str, size: int) -> list[Query]:
+def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> list[Query]:
     """`size` queries per split: in_domain has seen, unseen and no_tool, out_of_domain has ood.
 
     In ood and unseen every tool of a query is of that split. no_tool has half the size.
+    tools: the names that queries may ask for (None: all). ValueError where they allow no
+    query of a split, or fewer different ones than `size`.
     """
     wanted: Sequence[Split] = ("seen", "unseen") if suite == "in_domain" else ("ood",)
     queries = [
         query
         for split in wanted
         for query in make_queries(
-            tools_of(split), "test", size, TEST_SEED, split, TOOL_KINDS, prefix=f"test-{split}"
+            tools_of(split, tools), "test", size, TEST_SEED, split, TOOL_KINDS, f"test-{split}"
         )
     ]
     if suite == "in_domain":
+        seen = tools_of("seen", tools)
         queries += make_queries(
-            tools_of("seen"), "test", size // 2, TEST_SEED, None, NO_TOOL_KINDS, "test-no-tool"
+            seen, "test", size // 2, TEST_SEED, None, NO_TOOL_KINDS, "test-no-tool"
         )
     return queries
+
+
+def _everything() -> dict[str, CorpusTool]:
+    return load("toolbox") | load("fieldkit")
 
 
 def _hash(name: str) -> str:
