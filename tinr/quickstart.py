@@ -192,7 +192,7 @@ def _evaluate_all(cards: Mapping[str, Card], size: int, paths: Paths) -> Evaluat
             with corpus_executor(catalogue) as executor:
                 given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
             done.setdefault(phase, {})[mode] = given
-            write_replies(paths.replies(card.id), given)
+            write_replies(paths.replies(card.id), given, catalogue.by_name)
         _give_back()
     return done
 
