@@ -66,6 +66,20 @@ def test_score_prints_one_line_a_reply_in_their_order(files):
     assert lines[3]["why"]
 
 
+def test_score_knows_defaults_where_a_catalogue_is_given(files, tmp_path):
+    numbers = {name: {"type": "number"} for name in ("a", "b")}
+    parameters = {"type": "object", "properties": numbers | {"places": {"default": 2}}}
+    files("tools.jsonl", [{"name": "add", "description": "Adds.", "parameters": parameters}])
+    references = files("q", REFERENCES)
+    words = ["score", "--references", references, "--replies"]
+    spelled = GOLD.replace('"b": 3', '"b": 3, "places": 2')
+    for text, tool in ((spelled, 1.0), (spelled.replace('s": 2', 's": 1'), 0.625)):
+        replies = files("r", [{"id": 1, "text": text}])
+        assert json.loads(run(*words, replies, "--catalogue", str(tmp_path)))["tool"] == tool
+        # two of three arguments: 0.25 + 0.75 * (2/3)/(2 - 2/3)
+        assert json.loads(run(*words, replies))["tool"] == pytest.approx(0.625)
+
+
 BAD_SCORES = {
     "missing references": (None, [{"id": 1, "text": ""}], "no such file"),
     "unknown id": (REFERENCES, [{"id": 9, "text": ""}], "r:1"),

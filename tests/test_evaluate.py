@@ -8,11 +8,21 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
 from tinr.contest import CALLS, _kept, _values
-from tinr.evaluate import by_split, costs, evaluate, load_suite, read_equivalent
+from tinr.evaluate import (
+    Evaluated,
+    by_split,
+    costs,
+    evaluate,
+    load_suite,
+    read_equivalent,
+    write_replies,
+)
 from tinr.executor import Executor
-from tinr.records import BadInput, Call, Query
+from tinr.metrics import outcome
+from tinr.records import BadInput, Call, Query, Reply, ToolDoc
 from tinr.results import markdown_table
-from tinr.rollout import reachable
+from tinr.rollout import Conversation, reachable
+from tinr.sampler import Row
 
 AREA = Query("q1", "Area?", ((Call("circle_area", {"radius": 2}),),), split="seen")
 
@@ -37,6 +47,26 @@ def test_a_prompt_that_does_not_fit_counts_as_wrong(asked):
     rates = by_split(found)["seen"]
     assert rates["call_em"].n == 2 and rates["format_ok"].n == 2
     assert costs(found)["prompt_tokens"] > 60 and costs(found)["generated_tokens"] <= 8
+
+
+def test_replies_are_written_with_their_calls_as_they_were_compared(catalogue, tmp_path):
+    """Where a default is spelled out, the short form of both sides stands beside what was said."""
+    document = ToolDoc("t", "", {"type": "object", "properties": {"x": {}, "y": {"default": 2}}})
+    query = Query("q", "x?", ((Call("t", {"x": 1}),),))
+    for arguments, short in (({"x": 1, "y": 2}, {"x": 1}), ({"x": 1, "y": 3}, None)):
+        said = Conversation(query, (), Row(), Reply(calls=(Call("t", arguments),)), ())
+        judged = outcome(said.reply, query, {"t": document})
+        found = Evaluated("none", [said], [judged], [None], {}, {}, [None])
+        write_replies(tmp_path, found, {"t": document})
+        row = json.loads((tmp_path / "replies.none.jsonl").read_text())
+        assert row["called"][0]["arguments"] == arguments
+        assert row["outcome"]["call_em"] is (short is not None)
+        if short is None:
+            assert "in_short" not in row
+        else:
+            assert row["in_short"] == {
+                side: [{"name": "t", "arguments": short}] for side in ("calls", "called")
+            }
 
 
 def test_nothing_that_can_be_asked_or_scored_is_bad_input(asked):

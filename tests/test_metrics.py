@@ -115,13 +115,14 @@ def test_outcomes_of_scripted_replies(case: str) -> None:
     assert tuple(getattr(found, metric) for metric in JUDGED) == expected
 
 
-# call_em, strict, lenient; a call of x = 1, y = 2 is expected, and y = 2 is the default
+# call_em, strict, lenient, call_em of 0.5.0; x = 1, y = 2 is expected, and y = 2 is the default
 ONE = Query("3", "One?", ((A,),))
 MATCHES = {
-    "to the letter": (A, (True, True, True)),
-    "one as 1.0": (Call("a", {"x": 1.0, "y": 2}), (True, False, True)),
-    "a default left out": (Call("a", {"x": 1}), (False, False, True)),
-    "another value": (Call("a", {"x": 3, "y": 2}), (False, False, False)),
+    "to the letter": (A, (True, True, True, True)),
+    "one as 1.0": (Call("a", {"x": 1.0, "y": 2}), (True, False, True, True)),
+    "a default left out": (Call("a", {"x": 1}), (True, False, True, False)),
+    "another value than the default": (Call("a", {"x": 1, "y": 3}), (False, False, False, False)),
+    "another value": (Call("a", {"x": 3, "y": 2}), (False, False, False, False)),
 }
 
 
@@ -131,7 +132,26 @@ def test_strict_and_lenient_matching_stand_side_by_side(case: str) -> None:
     properties = {"x": {"type": "number"}, "y": {"type": "integer", "default": 2}}
     documents = {"a": ToolDoc("a", "", {"type": "object", "properties": properties})}
     found = outcome(reply(given), ONE, documents)
-    assert (found.call_em, found.call_em_strict, found.call_em_lenient) == expected
+    judged = (found.call_em, found.call_em_strict, found.call_em_lenient, found.call_em_v05)
+    assert judged == expected
+    assert found.param_acc == 1.0 or not found.call_em
+    unread = outcome(reply(given), ONE)  # without documents nothing is known of defaults
+    assert unread.call_em is unread.call_em_v05 is found.call_em_v05
+
+
+def test_defaults_are_those_of_each_call_s_own_document() -> None:
+    """`twin` counts as `a` but has another default: y = 2 there and y = 5 here are left out."""
+
+    def document(name: str, default: int) -> ToolDoc:
+        y = {"type": "integer", "default": default}
+        return ToolDoc(name, "", {"type": "object", "properties": {"x": {}, "y": y}})
+
+    documents = {"a": document("a", 2), "twin": document("twin", 5)}
+    same = {"a": "a", "twin": "a"}
+    for y, right in ((5, True), (2, False)):
+        given = reply(Call("twin", {"x": 1, "y": y}))
+        found = outcome(given, Query("5", "One?", ((Call("a", {"x": 1}),),)), documents, same)
+        assert (found.call_em, found.name_em) == (right, True)
 
 
 def test_the_order_of_parallel_calls_matters_to_strict_matching_alone() -> None:
@@ -144,6 +164,7 @@ def test_a_reference_without_arguments_has_only_its_names_judged() -> None:
     found = outcome(reply(A), bare)
     assert found.name_em is True and found.tool_acc == 1.0
     assert found.call_em is found.call_em_strict is found.call_em_lenient is None
+    assert found.call_em_v05 is None
     assert found.param_acc is None
 
 

@@ -69,6 +69,15 @@ def arena(grown, catalogue):
     return made, rows
 
 
+def test_a_rollout_is_scored_with_the_catalogue_s_defaults(arena):
+    """`digits` is 2 where it is left out: the call that says so is the reference's."""
+    for digits, right in ((2, True), (3, False)):
+        call = Call("circle_area", {"radius": 0, "digits": digits})
+        reply = Reply(named=("circle_area",), calls=(call,), response="0", observed=True)
+        [found] = arena[0]._score([Conversation(QUERIES[0], [], Row(), reply, ())], 1)
+        assert (found.tool == 1.0) is right
+
+
 def test_groups_with_spread_go_before_flat_ones(arena):
     """Groups of two: (1,1) flat, (0,1) spread, (0,0) flat, (1,0) spread; two are wanted."""
     kept = arena[0]._with_spread(scores(1, 1, 0, 1, 0, 0, 1, 0), wanted=2)

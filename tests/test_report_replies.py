@@ -84,6 +84,10 @@ CASES = {
         row(reply(changed(radius=2.5)), [AREA], True, outcome={"call_em": None,
             "call_em_lenient": True}, accept=[{"name": "area", "arguments": {"radius": [2.5]}}]),
         "right", ()),
+    "a value beside a default that is spelled out": (
+        row(reply(changed(radius=3, digits=1)), [AREA], False,
+            in_short={"calls": [AREA], "called": [changed(radius=3)]}),
+        "wrong value", ("area: radius is 3, expected is 2",)),
     "no verdict": (row(reply(changed(radius=3)), [AREA], False, outcome={"call_em": None}),
                    "wrong value", ("area: radius is 3, expected is 2",)),
 }  # fmt: skip

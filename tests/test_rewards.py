@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply
+from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
 from tinr.rewards import (
     RewardWeights,
     agrees,
@@ -19,6 +19,7 @@ from tinr.rewards import (
     same_value,
     score,
     tool_reward,
+    without_defaults,
 )
 from tinr.transcript import parse_text
 
@@ -276,6 +277,95 @@ def test_only_the_reference_reaches_the_full_tool_reward(
 def test_equality_of_json_values(given_value: object, expected: object, same: bool) -> None:
     assert same_value(given_value, expected) is same
     assert same_value(expected, given_value) is same
+
+
+# -- defaults -------------------------------------------------------------------------
+
+DOCUMENTS = {
+    "pay": ToolDoc("pay", "Pay.", {
+        "type": "object",
+        "required": ["sum", "kind"],
+        "properties": {
+            "sum": {"type": "number"},
+            "kind": {"type": "string", "default": "cash"},  # required: never left out
+            "places": {"type": "integer", "default": 1},
+            "note": {"type": "string", "default": None},
+            "to": {
+                "type": "object",
+                "default": {"city": "Rome", "zip": 7},
+                "properties": {
+                    "city": {"type": "string"},
+                    "zip": {"type": "integer", "default": 7},
+                    "street": {"type": "object", "properties": {"number": {"default": 0}}},
+                },
+            },
+            "rows": {"type": "array", "items": {"properties": {"count": {"default": 1}}}},
+        },
+    })
+}  # fmt: skip
+BASE = {"sum": 5, "kind": "cash"}
+# arguments beside BASE: (reply, reference, whether they are one call); each both ways
+DEFAULTS = {
+    "spelled on one side": ({"places": 1}, {}, True),
+    "spelled on both": ({"places": 1}, {"places": 1}, True),
+    "on neither": ({}, {}, True),
+    "by value": ({"places": 1.0}, {}, True),
+    "one on each side": ({"places": 1}, {"note": None}, True),
+    "an object": ({"to": {"city": "Rome", "zip": 7}}, {}, True),
+    "an object whose own default is left out": ({"to": {"city": "Rome"}}, {}, True),
+    "within an object": ({"to": {"city": "Oslo", "zip": 7}}, {"to": {"city": "Oslo"}}, True),
+    "two deep": (
+        {"to": {"city": "Oslo", "street": {"number": 0}}},
+        {"to": {"city": "Oslo", "street": {}}},
+        True,
+    ),
+    "within a list": ({"rows": [{"count": 1}, {"count": 2}]}, {"rows": [{}, {"count": 2}]}, True),
+    "another value than the default": ({"places": 2}, {}, False),
+    "another value than the default that is spelled": ({"places": 2}, {"places": 1}, False),
+    "true for 1": ({"places": True}, {}, False),
+    "the default as text": ({"places": "1"}, {}, False),
+    "text for null": ({"note": ""}, {}, False),
+    "another value within": ({"to": {"city": "Oslo", "zip": 8}}, {"to": {"city": "Oslo"}}, False),
+    "another object": ({"to": {"city": "Oslo"}}, {}, False),
+    "an argument without default": ({"rows": []}, {}, False),
+    "an argument that no document has": ({"speed": 1}, {}, False),
+    "a list for an object": ({"to": [7]}, {}, False),
+}
+
+
+def paid(more: dict[str, object], name: str = "pay") -> Call:
+    return Call(name, BASE | more)
+
+
+@pytest.mark.parametrize("case", DEFAULTS)
+def test_a_default_spelled_out_is_the_call_that_leaves_it_out(case: str) -> None:
+    left, right, same = DEFAULTS[case]
+    for said, meant in ((left, right), (right, left)):
+        made, query = paid(said), Query("d", "Pay", ((paid(meant),),))
+        reply = Reply(named=("pay",), calls=(made,), response="ok", observed=True)
+        assert same_calls([made], query.calls, DOCUMENTS) is same
+        found = score(reply, query, documents=DOCUMENTS)
+        assert (found.tool == 1.0) is same and (found.total == 1.0) is same
+        assert (found.why == ()) is same
+        literal = left == right or (case == "by value" and "places" in said and "places" in meant)
+        assert same_calls([made], query.calls) is literal  # nothing is known of defaults
+        assert (score(reply, query).tool == 1.0) is literal
+
+
+def test_a_default_costs_nothing_beside_what_is_wrong() -> None:
+    """One of two arguments is right: 0.25 + 0.75 * (1/2)/(2 - 1/2), spelled default or not."""
+    query = Query("d", "Pay", ((paid({}),),))
+    for more in ({}, {"places": 1}, {"places": 1, "note": None}):
+        wrong = Reply(named=("pay",), calls=(paid({"sum": 6} | more),), response="ok")
+        assert score(wrong, query, documents=DOCUMENTS).tool == pytest.approx(0.25 + 0.25)
+
+
+def test_what_is_required_and_what_has_no_document_keep_their_defaults() -> None:
+    assert without_defaults(paid({"places": 1}), DOCUMENTS["pay"]) == paid({})
+    assert not same_calls([Call("pay", {"sum": 5})], [paid({})], DOCUMENTS)
+    other = paid({"places": 1}, "lend")
+    assert without_defaults(other, None) == other
+    assert not same_calls([other], [paid({}, "lend")], DOCUMENTS)
 
 
 # -- the answer -----------------------------------------------------------------------

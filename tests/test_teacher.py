@@ -37,6 +37,13 @@ BAD_THOUGHTS = {
 }
 
 
+@pytest.mark.parametrize(("digits", "taught"), [(2, True), (3, False)])
+def test_a_thought_that_spells_a_default_reaches_the_reference(digits, taught, catalogue):
+    thought = "The area is asked for, so circle_area is needed; it takes the radius."
+    made = Call("circle_area", {"radius": 3, "digits": digits})
+    assert bool(judge(Candidate(thought, (made,)), QUERIES[0], catalogue).thought) is taught
+
+
 def config(server: Teacher, **more) -> TeacherConfig:
     slow = "slow" in server.behaviours
     settings = {"candidates": 1, "pause": 0.01, "timeout": 1.0 if slow else 20.0, "shown": 3} | more

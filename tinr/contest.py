@@ -23,7 +23,7 @@ from tinr.stage import open_catalogue, open_model
 from tinr.suites import same_names
 
 ALL = ""  # no split's name: under it stand the faults of all queries together
-JUDGED = 3  # one more whenever replies are judged otherwise: what was kept before is not used
+JUDGED = 4  # one more whenever replies are judged otherwise: what was kept before is not used
 CALLS = "calls"  # under it all queries that expect calls, where they are of several splits
 
 

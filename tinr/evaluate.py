@@ -15,8 +15,9 @@ from tinr.constraint import Grammars
 from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
-from tinr.records import BadInput, DocumentsMode, Query, Reply
+from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
 from tinr.retrieval import DocumentsConfig, Library, all_shown
+from tinr.rewards import in_short
 from tinr.rollout import Conversation, converse, make_prompts, reachable, too_long
 from tinr.sampler import Row
 from tinr.selftest import self_test
@@ -280,8 +281,14 @@ def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
     }
 
 
-def write_replies(folder: Path, evaluated: Evaluated) -> None:
-    """Every query with what the model wrote, how it was judged and what it cost, a line each."""
+def write_replies(
+    folder: Path, evaluated: Evaluated, documents: Mapping[str, ToolDoc] | None = None
+) -> None:
+    """Every query with what the model wrote, how it was judged and what it cost, a line each.
+
+    documents: name -> document, for `in_short`: the calls of both sides as they were compared,
+    where a default is spelled out.
+    """
     rows = [
         query_line(c.query)
         | {
@@ -290,6 +297,7 @@ def write_replies(folder: Path, evaluated: Evaluated) -> None:
             "unscorable": evaluated.unscorable.get(c.query.id),
             "unasked": evaluated.unasked.get(c.query.id),
             "called": [asdict(call) for call in c.reply.calls],
+            **_in_short(c, documents),
             "problems": list(c.reply.problems),
             "evidence": None if evidence is None else round(evidence, 4),
             "prompt_tokens": len(c.prompt) + c.shown,
@@ -301,6 +309,14 @@ def write_replies(folder: Path, evaluated: Evaluated) -> None:
         )
     ]
     write_jsonl(folder / f"replies.{evaluated.documents}.jsonl", rows)
+
+
+def _in_short(done: Conversation, documents: Mapping[str, ToolDoc] | None) -> dict[str, Any]:
+    reply, query = in_short(done.reply, done.query, documents)
+    if (reply.calls, query.calls) == (done.reply.calls, done.query.calls):
+        return {}
+    sides = {"calls": query.calls, "called": reply.calls}
+    return {"in_short": {side: [asdict(call) for call in calls] for side, calls in sides.items()}}
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

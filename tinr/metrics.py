@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from tinr.matching import lenient_calls, strict_calls
 from tinr.records import Call, Query, Reply, ToolDoc
-from tinr.rewards import answer_reward, format_reward, matched_similarity, same_calls
+from tinr.rewards import answer_reward, format_reward, in_short, matched_similarity, same_calls
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,15 @@ class Outcome:
     """What one reply got right. None where the query has nothing to measure it by."""
 
     name_em: bool | None  # the called tools are the reference's
-    call_em: bool | None  # the calls are the reference's: numbers by value, in any order
+    call_em: bool | None  # the calls are the reference's: by value, in any order, defaults or not
     call_em_strict: bool | None  # to the letter: 1 is not 1.0, parallel calls in their order
-    call_em_lenient: bool | None  # also alternatives that are accepted, and defaults spelled out
+    call_em_lenient: bool | None  # also alternatives that are accepted, and texts by their letters
     tool_acc: float | None  # share of reference tools among the called ones
     param_acc: float | None  # Jaccard index of the arguments, each call matched with one
     answer_acc: bool | None  # the response agrees with what the reference calls return
     format_ok: bool
     abstain_acc: bool | None  # an answer without a call, where none is expected
+    call_em_v05: bool | None = None  # call_em as 0.5.0 had it: a default spelled out is wrong
 
 
 def outcome(
@@ -64,17 +65,20 @@ def outcome(
 ) -> Outcome:
     """The metrics of one reply; names and calls are judged as they were called.
 
-    documents: name -> document, for defaults in lenient matching. same: tools that count as
-    one. A query whose reference states no arguments has only its names judged; one that any
-    call answers, only whether there was a call.
+    documents: name -> document, for defaults; without them one that is spelled out counts as an
+    argument. same: tools that count as one. A query whose reference states no arguments has only
+    its names judged; one that any call answers, only whether there was a call.
     """
     if query.any_call:
         called = bool(reply.calls)
         form = called and not reply.problems
-        return Outcome(None, called, called, called, None, None, None, form, None)
+        return Outcome(None, called, called, called, None, None, None, form, None, called)
     stated = query.states_arguments
     lenient = lenient_calls(reply.calls, query, documents or {}, same) if stated else None
-    reply, query = as_one(reply, query, same) if same else (reply, query)
+    short, wanted = in_short(reply, query, documents)  # by its own document, before any renaming
+    if same:
+        reply, query = as_one(reply, query, same)
+        short, wanted = as_one(short, wanted, same)
     form = format_reward(reply, query)[0] == 1.0
     answered = answer_reward(reply, query)
     answer = None if answered is None else answered == 1.0
@@ -85,16 +89,17 @@ def outcome(
     expected = sorted(call.name for call in query.calls)
     return Outcome(
         name_em=given == expected,
-        call_em=same_calls(reply.calls, query.calls) if stated else None,
+        call_em=same_calls(short.calls, wanted.calls) if stated else None,
         call_em_strict=strict_calls(reply.calls, query) if stated else None,
         call_em_lenient=lenient,
         tool_acc=len(set(given) & set(expected)) / len(set(expected)),
-        param_acc=matched_similarity(reply.calls, query.calls) / len(query.calls)
+        param_acc=matched_similarity(short.calls, wanted.calls) / len(query.calls)
         if stated
         else None,
         answer_acc=answer,
         format_ok=form,
         abstain_acc=None,
+        call_em_v05=same_calls(reply.calls, query.calls) if stated else None,
     )
 
 
@@ -111,6 +116,7 @@ def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, 
 
 
 METRICS = tuple(field.name for field in fields(Outcome))
+UNPRINTED = ("call_em_v05",)  # beside its successor for one version: in JSON, in no table
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:

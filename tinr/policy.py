@@ -176,7 +176,9 @@ class Arena:
         scores: list[Score | None] = []
         for one in done:
             try:
-                scores.append(score(one.reply, one.query, self.weights))
+                scores.append(
+                    score(one.reply, one.query, self.weights, self.library.catalogue.by_name)
+                )
             except Exception as error:
                 if self.config.on_fault == "stop":
                     raise GateFailed(

@@ -269,7 +269,7 @@ def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> 
             with corpus_executor(catalogue) as executor:
                 given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
             done.setdefault(phase, {})[mode] = given
-            write_replies(paths.replies(card.id), given)
+            write_replies(paths.replies(card.id), given, catalogue.by_name)
         _give_back()
     return done
 

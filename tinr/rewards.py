@@ -1,7 +1,9 @@
 """Pure scoring of parsed replies: format, tool and answer rewards, each in [0, 1].
 
-Exactly right is the only way to the maximum of any of them. Rewards see parsed replies,
-never tokenizers; training, evaluation and `tinr score` all come through `score`.
+Exactly right is the only way to the maximum of any of them. What is exactly right is decided
+here, for rewards and metrics alike: numbers by their value, and a call that spells out a default
+is the call that leaves it out (`without_defaults`). Rewards see parsed replies, never tokenizers;
+training, evaluation and `tinr score` all come through `score` or the same comparison.
 """
 
 import json
@@ -9,13 +11,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tinr.records import Call, Query, Reply, Score
+from tinr.records import Call, Query, Reply, Score, ToolDoc
 
 OPPOSITE = {"true": "false", "false": "true"}
 OTHERWISE = {"or", "not", "nor", "neither", "never", "cannot"}  # words beside no plain statement
@@ -32,9 +34,19 @@ class RewardWeights:
     answer: float = 1.0
 
 
-def score(reply: Reply, query: Query, weights: RewardWeights | None = None) -> Score:
-    """All rewards of one reply; `total` is the weighted mean of those that can be scored."""
+def score(
+    reply: Reply,
+    query: Query,
+    weights: RewardWeights | None = None,
+    documents: Mapping[str, ToolDoc] | None = None,
+) -> Score:
+    """All rewards of one reply; `total` is the weighted mean of those that can be scored.
+
+    documents: name -> document, for the defaults; without them a default that is spelled out
+    counts as an argument.
+    """
     weights = weights or RewardWeights()
+    reply, query = in_short(reply, query, documents)
     form, why = format_reward(reply, query)
     tool = tool_reward(reply, query)
     answer = answer_reward(reply, query)
@@ -91,6 +103,53 @@ def _comparable(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Ca
     return [Call(c.name, {}) for c in reply.calls], [Call(c.name, {}) for c in query.calls]
 
 
+def in_short(
+    reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None
+) -> tuple[Reply, Query]:
+    """Both with calls that spell no default out, so that they can be compared."""
+    if not documents:
+        return reply, query
+    turns = tuple(_shortened(turn, documents) for turn in query.turns)
+    return replace(reply, calls=_shortened(reply.calls, documents)), replace(query, turns=turns)
+
+
+def _shortened(calls: Sequence[Call], documents: Mapping[str, ToolDoc] | None) -> tuple[Call, ...]:
+    return tuple(without_defaults(call, (documents or {}).get(call.name)) for call in calls)
+
+
+def without_defaults(call: Call, document: ToolDoc | None) -> Call:
+    """The call with every argument left out that repeats its default; as it is without document.
+
+    Objects within are shortened first, and so is a default that is one; values are equal as in
+    `same_value`. What the schema requires stays: no call is right without it.
+    """
+    return (
+        replace(call, arguments=_short(call.arguments, document.parameters)) if document else call
+    )
+
+
+def _short(value: Any, schema: Any) -> Any:
+    if not isinstance(schema, Mapping):
+        return value
+    if isinstance(value, list):
+        return [_short(item, schema.get("items")) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    specs, required = schema.get("properties") or {}, schema.get("required") or ()
+    short = {key: _short(inner, specs.get(key)) for key, inner in value.items()}
+    return {
+        key: inner
+        for key, inner in short.items()
+        if key in required or not _is_default(inner, specs.get(key))
+    }
+
+
+def _is_default(short: Any, spec: Any) -> bool:
+    if not isinstance(spec, Mapping) or "default" not in spec:
+        return False
+    return same_value(short, _short(spec["default"], spec))
+
+
 def matched_similarity(given: Sequence[Call], expected: Sequence[Call]) -> float:
     """The largest sum of call similarities over one-to-one matchings of the two lists."""
     if not given or not expected:
@@ -112,8 +171,16 @@ def call_similarity(given: Call, expected: Call) -> float:
     return same / len(keys)
 
 
-def same_calls(given: Sequence[Call], expected: Sequence[Call]) -> bool:
-    """Exact match of two lists of calls, in any order."""
+def same_calls(
+    given: Sequence[Call],
+    expected: Sequence[Call],
+    documents: Mapping[str, ToolDoc] | None = None,
+) -> bool:
+    """Exact match of two lists of calls, in any order.
+
+    documents: name -> document, for the defaults.
+    """
+    given, expected = _shortened(given, documents), _shortened(expected, documents)
     return len(given) == len(expected) == matched_similarity(given, expected)
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from tinr.calibration.faults import FAULTS, GRADES
 from tinr.compare import Contenders, Difference, cells, differences
 from tinr.contest import ALL, CALLS
+from tinr.metrics import UNPRINTED
 from tinr.report.tables import Row, Table, as_text, filled
 
 TESTED = ("name_em", "call_em", "abstain_acc")  # the others only stand in the table
@@ -38,7 +39,7 @@ def standing(runs: Contenders) -> dict[str, Any]:
     splits = dict.fromkeys(split for some in runs.values() for one in some for split in one)
     metrics = [split for split in splits if split != ALL]
     return {
-        "cells": _cells(runs, metrics, COMPARED),
+        "cells": _cells(runs, metrics, (*COMPARED, *UNPRINTED)),
         "differences": [asdict(one) for one in differences(runs, TESTED)],
         "faults": {name: one[ALL] for name, one in _cells(runs, [ALL], FAULTS).items()},
         "changes": [asdict(one) for one in differences(runs, _met(runs))],

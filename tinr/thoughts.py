@@ -59,7 +59,7 @@ class Judged:
 
 def judge(candidate: Candidate, query: Query, catalogue: Catalogue) -> Judged:
     """Whether a candidate's thought may be taught for a query."""
-    if not same_calls(candidate.calls, query.calls):
+    if not same_calls(candidate.calls, query.calls, catalogue.by_name):
         return Judged(reason="its calls are not the reference's")
     text = " ".join(candidate.thought.split())
     words = len(text.split())

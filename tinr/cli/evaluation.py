@@ -152,7 +152,7 @@ def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]
     from tinr import evaluate as ev
     from tinr.bfcl import write_results
 
-    ev.write_replies(out, found)
+    ev.write_replies(out, found, suite.catalogue.by_name)
     ev.write_summary(out / f"summary.{found.documents}.json", summary)
     if suite.name == "bfcl":
         replies = [(c.query, c.reply) for c in found.done]
@@ -160,12 +160,15 @@ def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:
+    from tinr.metrics import UNPRINTED
+
     console = table_console()
     title = f"{checkpoint}, documents {summary['documents']}"
     table = Table("split", "metric", "value", "95 % interval", "n", title=title)
     for split, metrics in summary["eval"].items():
         for name, rate in metrics.items():
-            table.add_row(split, name, *rate_cells(rate))
+            if name not in UNPRINTED:
+                table.add_row(split, name, *rate_cells(rate))
     console.print(table)
     cost = summary["cost"]
     console.print(

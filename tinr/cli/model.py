@@ -74,19 +74,27 @@ def call(
 def score_replies(
     references: Annotated[Path, typer.Option(help="queries.jsonl with the reference calls.")],
     replies: Annotated[Path, typer.Option(help='Lines {"id", "text"} or {"id", "messages"}.')],
+    catalogue: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Catalogue folder or shipped corpus, repeatable; with it a call that spells "
+            "out a default counts as the one that leaves it out."
+        ),
+    ] = None,
 ) -> None:
     """Rewards of given replies, one JSON line each; no model is needed.
 
-    Example: tinr score --references queries.jsonl --replies replies.jsonl
+    Example: tinr score --references queries.jsonl --replies replies.jsonl --catalogue tools
     """
-    from tinr.catalogue import read_queries
+    from tinr.catalogue import load_catalogue, read_queries
     from tinr.rewards import score
     from tinr.scoring import read_replies
 
     queries = {query.id: query for query in read_queries(references)}
+    documents = load_catalogue(catalogue).by_name if catalogue else None
     scored = list(read_replies(replies, queries))
     if not scored:
         raise BadInput(f"{replies}: no replies in it; give a line for each")
     for identifier, reply in scored:
-        result = score(reply, queries[identifier])
+        result = score(reply, queries[identifier], documents=documents)
         print(json.dumps({"id": identifier, **asdict(result)}))

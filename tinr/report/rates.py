@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinr.metrics import Rate
+from tinr.metrics import UNPRINTED, Rate
 from tinr.report.measures import MEASURES, RECALLS, Measure, as_rate, call_measures, rate_of
 from tinr.report.summary import COMPARISON, at, phases_of
 from tinr.report.tables import Cell, Code, Figure, Row, Seconds, Table, filled
@@ -169,7 +169,8 @@ def split_tables(summary: Mapping[str, Any]) -> list[Table]:
     tables = []
     for split, by_mode in (at(summary, "eval") or {}).items():
         modes = {mode: rates for mode, rates in (by_mode or {}).items() if rates}
-        found: dict[str, None] = dict.fromkeys(name for rates in modes.values() for name in rates)
+        names: dict[str, None] = dict.fromkeys(name for rates in modes.values() for name in rates)
+        found = [name for name in names if name not in UNPRINTED]
         rows = (
             Row(METRICS.get(name, name), tuple(as_rate(at(r, name)) for r in modes.values()))
             for name in sorted(found, key=lambda name: (*METRICS, name).index(name))

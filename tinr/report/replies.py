@@ -112,7 +112,11 @@ def judged(row: Mapping[str, Any]) -> Judged:
     problems = tuple(dict.fromkeys(str(problem) for problem in row.get("problems") or ()))
     accepted = [dict(at(one, "arguments") or {}) for one in row.get("accept") or ()]
     pairs = confused(expected, given)
-    faults = faults_of(expected, given, accepted)
+    short = row.get("in_short")  # as they were compared, where a default is spelled out
+    compared = (
+        (_calls(at(short, "calls")), _calls(at(short, "called"))) if short else (expected, given)
+    )
+    faults = faults_of(*compared, accepted)
     kind = _kind(row.get("outcome"), expected, given, pairs, faults, problems)
     lenient = "; counts as the same leniently" if kind in ("wrong answer", "format") else ""
     said = [_pair_in_words(pair) for pair in pairs]
