@@ -12,7 +12,7 @@ from phases.grpo import GrpoConfig, draw_queries
 from tinr.catalogue import query_line, write_jsonl
 from tinr.config import TrainableConfig
 from tinr.executor import Executor
-from tinr.policy import Arena, PolicyConfig, make_trainer, train_policy, with_positions
+from tinr.policy import Arena, PolicyConfig, make_trainer, train_policy
 from tinr.records import BadInput, Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights

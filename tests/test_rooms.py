@@ -61,6 +61,8 @@ LEVELS = (
         "optimiser",
         "prepared",
         "layers",
+        "head_scores",
+        "scored_rows",
         "registry",
         "runlog",
         "sampler",

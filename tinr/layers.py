@@ -89,7 +89,7 @@ def compiled(model: PreTrainedModel) -> Encode | None:
         return layers(
             inputs_embeds=model.get_input_embeddings()(ids),
             position_ids=positions,
-            attention_mask=packed_mask(positions, _type(model)),
+            attention_mask=packed_mask(positions, mask_type(model)),
             use_cache=False,
         ).last_hidden_state
 
@@ -112,14 +112,21 @@ def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
 def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
     example = (positions == 0).cumsum(1)
-    length = positions.shape[1]
-    seen = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
-    allowed = (example[:, :, None] == example[:, None, :]) & seen
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=positions.device)
+    return shared_mask(example, torch.zeros_like(example), dtype)
+
+
+def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Additive mask (R, 1, T, T): each position sees, of its group (R, T) and up to here, its own
+    member (R, T) and what all members share, 0."""
+    length = groups.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
+    mine = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
+    allowed = (groups[:, :, None] == groups[:, None, :]) & mine & seen
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=groups.device)
     return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
 
 
-def _type(model: PreTrainedModel) -> torch.dtype:
+def mask_type(model: PreTrainedModel) -> torch.dtype:
     """What attention computes in: the fused one takes no mask of another type."""
     kind = model.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
