@@ -84,7 +84,8 @@ class HeadScores(torch.autograd.Function):
             for one, wanted in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
         )
         weights, kind = weight.to(ctx.logits.kind), ctx.logits.kind
-        moving = gradient.nonzero().squeeze(1) if gradient is not None else targets[:0]
+        gradient = torch.zeros_like(logs) if gradient is None else gradient
+        moving = gradient.nonzero().squeeze(1)
         for part in _chunks(len(moving), weight):
             rows = moving[part]
             z, capped = ctx.logits.of(hidden, weights, bias, rows, derivative=True)

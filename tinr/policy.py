@@ -291,7 +291,7 @@ class PolicyTrainer(Loop, GRPOTrainer):
             written = written & self.written.to(written.device).bool()
         size = batch_size or len(input_ids)
         scores = [
-            self._scores(model, (input_ids[rows], attention_mask[rows], written[rows]),
+            self._scores(model, input_ids[rows], attention_mask[rows], written[rows],
                          self.support and self.support[rows], compute_aux_loss)
             for rows in (slice(at, at + size) for at in range(0, len(input_ids), size))
         ]  # fmt: skip
@@ -303,11 +303,11 @@ class PolicyTrainer(Loop, GRPOTrainer):
             torch.stack(auxiliary).mean() if compute_aux_loss else None,
         )
 
-    def _scores(self, model, rows, supports, auxiliary):
+    def _scores(self, model, ids, mask, written, supports, auxiliary):
         """Those of one pass through the model, which is asked as it is wrapped."""
-        share = int(rows[1].sum(1).max()) <= self.shared_up_to
+        share = int(mask.sum(1).max()) <= self.shared_up_to
         share = share and not auxiliary  # which counts a prompt once for each conversation
-        scored = lay_out(*rows, self.temperature, supports, share, auxiliary)
+        scored = lay_out(ids, mask, written, self.temperature, supports, share, auxiliary)
         with self.accelerator.autocast():
             return model(scored=scored)
 
@@ -355,7 +355,8 @@ def make_trainer(model: PreTrainedModel, arena: Arena, folder: Steps) -> PolicyT
         rollout_func=arena.rollout,
     )
     if trainer.ref_model is not None:
-        answer_scored(trainer.accelerator.unwrap_model(trainer.ref_model))
+        reference: Any = trainer.accelerator.unwrap_model(trainer.ref_model)
+        answer_scored(reference)
     trainer.replay_weight = config.replay_weight
     trainer.shared_up_to = longest_shared(model)
     return trainer

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from tinr.head_scores import score_targets
 from tinr.layers import LONGEST, mask_type, shared_mask
+from tinr.model import vocabulary_rows
 from tinr.support import Support, gather_sets
 
 WIDTH_STEP = 16  # tokens between the widths of rows that are compared
@@ -207,7 +208,7 @@ def longest_shared(model: PreTrainedModel) -> float:
     """
     if "position_ids" not in signature(model.base_model.forward).parameters:
         return 0
-    entries, training = model.get_input_embeddings().weight.shape[0], model.training
+    entries, training = vocabulary_rows(model)[0].weight.shape[0], model.training
     prompt, sides = [n % entries for n in (1, 2, 3)], ([n % entries for n in range(4, 9)],) * 2
     ids = torch.tensor([[*prompt, *side] for side in sides], device=model.device)
     ids[1, 3:] = ids[0, 3:].flip(0)
