@@ -44,17 +44,18 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=False
         )
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    scores = query * scaling @ key.transpose(-1, -2)
+    # heads that share keys stand one after another, as queries of one head: nothing is repeated
+    shape = (query.shape[0], key.shape[1], -1, query.shape[-1])
+    scores = (query * scaling).reshape(shape) @ key.transpose(-1, -2)
+    scores = scores.view(*query.shape[:3], key.shape[2])
     if attention_mask is not None:
         # finite in any type: a row that sees nothing must not become NaN
         scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
     weights = torch.softmax(scores, -1)
     if dropout and module.training:
         weights = torch.nn.functional.dropout(weights, dropout)
-    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+    grouped = weights.to(value.dtype).view(*shape[:3], key.shape[2]) @ value
+    return grouped.view(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(PRODUCTS, attend)

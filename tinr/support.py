@@ -53,9 +53,14 @@ def nucleus(logp: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.zeros_like(kept).scatter(-1, order, kept & (ordered > -torch.inf))
 
 
-def logp_over(logits: torch.Tensor, temperature: float, allowed: torch.Tensor) -> torch.Tensor:
-    """(..., V) log-probabilities at a temperature, -inf outside the set, summing to 1 inside."""
-    return torch.log_softmax((logits / temperature).masked_fill(~allowed, -torch.inf), -1)
+def logp_over(
+    logits: torch.Tensor, temperature: float, allowed: torch.Tensor | None
+) -> torch.Tensor:
+    """(..., V) log-probabilities at a temperature, -inf outside the set (None: the vocabulary),
+    summing to 1 inside."""
+    scaled = logits if temperature == 1 else logits / temperature
+    scaled = scaled if allowed is None else scaled.masked_fill(~allowed, -torch.inf)
+    return torch.log_softmax(scaled, -1)
 
 
 def logp_of(
