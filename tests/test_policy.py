@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases.grpo import GrpoConfig, draw_queries
 from tinr.catalogue import query_line, write_jsonl
 from tinr.config import TrainableConfig
 from tinr.executor import Executor
-from tinr.policy import Arena, PolicyConfig, make_trainer, train_policy, with_positions
+from tinr.policy import Arena, PolicyConfig, make_trainer, train_policy
 from tinr.records import BadInput, Call, Message, Query, Reply, Score
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.rewards import RewardWeights
@@ -23,22 +23,6 @@ from tinr.steps import Steps
 from tinr.tokens import Piece
 
 QUERIES = [Query(f"q{n}", f"Area {n}?", ((Call("circle_area", {"radius": n}),),)) for n in range(9)]
-
-
-@torch.no_grad()
-def test_padding_moves_no_position():
-    """GPT-2 adds its positions: without them a padded row would be another one."""
-    torch.manual_seed(0)
-    shape = GPT2Config(vocab_size=40, n_embd=32, n_layer=2, n_head=2, n_positions=64)
-    model = GPT2LMHeadModel(shape).eval()
-    row, pad = torch.tensor([[5, 6, 7, 8]]), torch.zeros(1, 3, dtype=torch.long)
-    padded, mask = torch.cat([pad, row], 1), torch.tensor([[0, 0, 0, 1, 1, 1, 1]])
-    alone = model(input_ids=row).logits
-    assert not torch.allclose(model(padded, attention_mask=mask).logits[:, 3:], alone, atol=1e-4)
-    with with_positions(model):
-        inside = model(input_ids=padded, attention_mask=mask).logits[:, 3:]
-        torch.testing.assert_close(inside, alone)
-    assert not model.base_model._forward_pre_hooks
 
 
 def test_of_the_queries_without_a_tool_one_in_so_many_is_asked(catalogue, tmp_path):

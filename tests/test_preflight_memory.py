@@ -20,11 +20,11 @@ from tinr.preflight.memory import (
     Load,
     Pass,
     Setup,
+    head_bytes,
     heaviest_only,
     layer_bytes,
     memory_of,
     pass_bytes,
-    tile_bytes,
 )
 from tinr.preflight.shape import shape_of
 from tinr.preflight.zero import NAMED, Zero, zero_of
@@ -147,13 +147,15 @@ def test_the_cache_of_rollouts():
     assert found.cache == 8 * (100 * 512 + 16_000)
 
 
-def test_the_tile_of_the_policys_head():
-    # 50 positions of 2 bytes in a tile of 32,768 columns; without an accelerator all 128, and
-    # seven float32 copies of the 1,000 columns that are used: 8,388,608 + 28 x 128 x 1,000
+def test_the_policys_head_has_some_logits_at_a_time():
+    # 1,000 columns: 12 bytes of 50 positions, and a gradient 4 x 1,000 x 64 = 256,000; of very
+    # many on a CPU no more than 2^24 / 1,000 = 16,777, on an accelerator 134,217
     one = Pass(rows=4, width=32, labelled=0, scored=50)
-    assert tile_bytes(small(), Setup(), one) == 3_276_800
-    assert tile_bytes(small(), Setup(accelerator=False), one) == 11_972_608
-    assert tile_bytes(small(), Setup(accelerator=False), replace(one, scored=0)) == 0
+    many, cpu = replace(one, scored=1_000_000), Setup(accelerator=False)
+    assert head_bytes(small(), Setup(), one) == head_bytes(small(), cpu, one) == 856_000
+    assert head_bytes(small(), cpu, many) == 12 * 16_777_000 + 256_000
+    assert head_bytes(small(), Setup(), many) == 12 * 134_217_000 + 256_000
+    assert head_bytes(small(), Setup(), replace(one, scored=0)) == 0
 
 
 def test_only_the_heaviest_passes_are_kept():

@@ -62,6 +62,8 @@ LEVELS = (
         "optimiser",
         "prepared",
         "layers",
+        "head_scores",
+        "scored_rows",
         "registry",
         "runlog",
         "sampler",

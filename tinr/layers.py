@@ -44,17 +44,18 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=False
         )
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    scores = query * scaling @ key.transpose(-1, -2)
+    # heads that share keys stand one after another, as queries of one head: nothing is repeated
+    shape = (query.shape[0], key.shape[1], -1, query.shape[-1])
+    scores = (query * scaling).reshape(shape) @ key.transpose(-1, -2)
+    scores = scores.view(*query.shape[:3], key.shape[2])
     if attention_mask is not None:
         # finite in any type: a row that sees nothing must not become NaN
         scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
     weights = torch.softmax(scores, -1)
     if dropout and module.training:
         weights = torch.nn.functional.dropout(weights, dropout)
-    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+    grouped = weights.to(value.dtype).view(*shape[:3], key.shape[2]) @ value
+    return grouped.view(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(PRODUCTS, attend)
@@ -89,7 +90,7 @@ def compiled(model: PreTrainedModel) -> Encode | None:
         return layers(
             inputs_embeds=model.get_input_embeddings()(ids),
             position_ids=positions,
-            attention_mask=packed_mask(positions, _type(model)),
+            attention_mask=packed_mask(positions, mask_type(model)),
             use_cache=False,
         ).last_hidden_state
 
@@ -112,14 +113,21 @@ def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
 def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
     example = (positions == 0).cumsum(1)
-    length = positions.shape[1]
-    seen = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
-    allowed = (example[:, :, None] == example[:, None, :]) & seen
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=positions.device)
+    return shared_mask(example, torch.zeros_like(example), dtype)
+
+
+def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Additive mask (R, 1, T, T): each position sees, of its group (R, T) and up to here, its own
+    member (R, T) and what all members share, 0."""
+    length = groups.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
+    mine = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
+    allowed = (groups[:, :, None] == groups[:, None, :]) & mine & seen
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=groups.device)
     return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
 
 
-def _type(model: PreTrainedModel) -> torch.dtype:
+def mask_type(model: PreTrainedModel) -> torch.dtype:
     """What attention computes in: the fused one takes no mask of another type."""
     kind = model.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype

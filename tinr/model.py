@@ -7,6 +7,7 @@ initialises anything again.
 import copy
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,18 +142,26 @@ def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
     return model.get_input_embeddings(), model.get_output_embeddings()
 
 
-def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits (N, V) of hidden states (N, H), scaled and capped as the model's own forward does.
+@dataclass(frozen=True)
+class Scale:
+    """What a model does to the products of its output head: times `factor`, then capped."""
 
-    Granite divides by `logits_scaling`, Cohere multiplies by `logit_scale`, Gemma caps.
-    """
-    logits = vocabulary_rows(model)[1](hidden)
-    scaling = getattr(model.config, "logits_scaling", None)
-    scale = getattr(model.config, "logit_scale", None)
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    logits = logits / scaling if scaling else logits
-    logits = logits * scale if scale else logits
-    return torch.tanh(logits / cap) * cap if cap else logits
+    factor: float = 1.0
+    cap: float | None = None
+
+
+def scale_of(model: PreTrainedModel) -> Scale:
+    """Granite divides by `logits_scaling`, Cohere multiplies by `logit_scale`, Gemma caps."""
+    names = ("logits_scaling", "logit_scale", "final_logit_softcapping")
+    scaling, scale, cap = (getattr(model.config, name, None) or None for name in names)
+    return Scale((scale or 1.0) / (scaling or 1.0), cap)
+
+
+def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits (N, V) of hidden states (N, H), scaled and capped as the model's own forward does."""
+    scale, logits = scale_of(model), vocabulary_rows(model)[1](hidden)
+    logits = logits if scale.factor == 1 else logits * scale.factor
+    return torch.tanh(logits / scale.cap) * scale.cap if scale.cap else logits
 
 
 @torch.no_grad()

@@ -9,10 +9,8 @@ Source: GRPO, arXiv 2402.03300; groups without spread are replaced as in DAPO, a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from inspect import signature
 from random import Random
 from typing import Any, Literal
 
@@ -34,9 +32,10 @@ from tinr.rewards import RewardWeights, score
 from tinr.rollout import Conversation, converse, make_prompts
 from tinr.runlog import RunLog
 from tinr.sampler import Row, generate
+from tinr.scored_rows import answer_scored, lay_out, longest_shared
 from tinr.served import Served, connect
 from tinr.steps import Steps
-from tinr.support import Support, score_over
+from tinr.support import Support
 from tinr.tokens import Codec
 from tinr.trainer import (
     Loop,
@@ -169,6 +168,8 @@ class Arena:
         kept = self._with_spread(scores, wanted)
         if self.config.narrowed:
             trainer.support = [conversations[i].row.support for i in kept]
+        masks = [torch.tensor(conversations[i].row.mask, dtype=torch.long) for i in kept]
+        trainer.written = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
         return self._as_trl([(conversations[i], scores[i]) for i in kept])
 
     def _score(self, done: Sequence[Conversation], step: int) -> list[Score]:
@@ -246,17 +247,21 @@ class Arena:
 class PolicyTrainer(Loop, GRPOTrainer):
     """TRL's trainer with our optimiser and a replayed batch beside each step's loss.
 
-    support: what the rows at hand were drawn from, one for each; it travels with their batch.
+    support: what the rows at hand were drawn from, one for each; written: what of them the model
+    wrote. Both travel with their batch. shared_up_to: tokens of conversations whose prompt may be
+    read once for a group.
     """
 
     replay_weight: float
     support: list[Support | None] | None = None
+    written: torch.Tensor | None = None  # (B, K) of completions
+    shared_up_to = 0.0
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """GRPO's loss, plus that of a batch of earlier phases' examples."""
-        self.support = inputs.get("support")
+        self.support, self.written = inputs.get("support"), inputs.get("tool_mask")
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        self.support = None
+        self.support = self.written = None
         if self.replay_weight > 0 and self.accelerator.sync_gradients:  # the step's last pass
             loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
         return loss
@@ -264,7 +269,8 @@ class PolicyTrainer(Loop, GRPOTrainer):
     def _generate_and_score_completions(self, inputs):
         scored = super()._generate_and_score_completions(inputs)
         if self.support is not None:  # the rollout has left it here
-            scored["support"], self.support = self.support, None
+            scored["support"] = self.support
+        self.support = self.written = None
         return scored
 
     def _get_per_token_logps_and_entropies(
@@ -278,59 +284,34 @@ class PolicyTrainer(Loop, GRPOTrainer):
         compute_aux_loss=False,
         **images,
     ):
-        """TRL's own; where the rows were drawn from less than the vocabulary, over just that."""
-        if self.support is None:
-            return super()._get_per_token_logps_and_entropies(
-                model,
-                input_ids,
-                attention_mask,
-                logits_to_keep,
-                batch_size,
-                compute_entropy,
-                compute_aux_loss,
-                **images,
-            )
-        found = []
-        for start in range(0, len(input_ids), batch_size or len(input_ids)):
-            rows = slice(start, start + (batch_size or len(input_ids)))
-            with self.accelerator.autocast():
-                found.append(
-                    score_over(
-                        model, input_ids[rows], attention_mask[rows], logits_to_keep,
-                        self.support[rows], self.temperature, compute_aux_loss,
-                    )
-                )  # fmt: skip
-        logps, entropies, auxiliary = zip(*found, strict=True)
+        """(B, K) both, over what each token was drawn from; 0 where the model did not write.
+
+        TRL masks these positions in all that it takes of them.
+        """
+        written = attention_mask[:, -logits_to_keep:].bool()
+        if self.written is not None:
+            written = written & self.written.to(written.device).bool()
+        size = batch_size or len(input_ids)
+        scores = [
+            self._scores(model, input_ids[rows], attention_mask[rows], written[rows],
+                         self.support and self.support[rows], compute_aux_loss)
+            for rows in (slice(at, at + size) for at in range(0, len(input_ids), size))
+        ]  # fmt: skip
+        logps, entropies, auxiliary = zip(*scores, strict=True)
+        blank = torch.zeros(written.shape, device=written.device)
         return (
-            torch.cat(logps),
-            torch.cat(entropies) if compute_entropy else None,
+            blank.masked_scatter(written, torch.cat(logps)),
+            blank.masked_scatter(written, torch.cat(entropies)) if compute_entropy else None,
             torch.stack(auxiliary).mean() if compute_aux_loss else None,
         )
 
-
-@contextmanager
-def with_positions(model: PreTrainedModel) -> Iterator[None]:
-    """Within, a row that is padded on the left counts its positions from its first token.
-
-    TRL scores padded rows without positions: a model that adds them (GPT-2) would see others than
-    the sampler gave it.
-    """
-    backbone = model.base_model
-
-    def count(_: Any, args: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        mask = given.get("attention_mask")
-        known = given.get("position_ids") is not None or given.get("past_key_values") is not None
-        if mask is None or mask.ndim != 2 or known:
-            return args, given
-        return args, given | {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
-
-    takes = "position_ids" in signature(backbone.forward).parameters
-    hook = backbone.register_forward_pre_hook(count, with_kwargs=True) if takes else None
-    try:
-        yield
-    finally:
-        if hook is not None:
-            hook.remove()
+    def _scores(self, model, ids, mask, written, supports, auxiliary):
+        """Those of one pass through the model, which is asked as it is wrapped."""
+        share = int(mask.sum(1).max()) <= self.shared_up_to
+        share = share and not auxiliary  # which counts a prompt once for each conversation
+        scored = lay_out(ids, mask, written, self.temperature, supports, share, auxiliary)
+        with self.accelerator.autocast():
+            return model(scored=scored)
 
 
 def train_policy(
@@ -349,7 +330,7 @@ def train_policy(
     if config.vllm:
         arena.engine = Served(connect(config.vllm))
     weights = Trainables(model, trainable or TrainableConfig(), list(arena.codec.markup.values()))
-    with step_folder(steps) as folder, products(model), with_loss(model), with_positions(model):
+    with step_folder(steps) as folder, products(model), with_loss(model):
         trainer = make_trainer(model, arena, folder)
         trainer.replay_from(replay, folder.done)
         said = {"entropy": "rollout/entropy"} | ({"kl": "rollout/kl"} if config.beta else {})
@@ -366,6 +347,7 @@ def make_trainer(model: PreTrainedModel, arena: Arena, folder: Steps) -> PolicyT
     groups = config.prompts * ranks.world() * config.steps
     rows = min(config.rows, config.prompts * config.group)
     passes = config.prompts * config.group // rows  # forward and backward, a step and rank
+    answer_scored(model)
     trainer = PolicyTrainer(
         model=model,
         reward_funcs=[_total],  # type: ignore[list-item]
@@ -374,7 +356,11 @@ def make_trainer(model: PreTrainedModel, arena: Arena, folder: Steps) -> PolicyT
         train_dataset=Dataset.from_dict({"prompt": [str(n) for n in range(groups)]}),
         rollout_func=arena.rollout,
     )
+    if trainer.ref_model is not None:
+        reference: Any = trainer.accelerator.unwrap_model(trainer.ref_model)
+        answer_scored(reference)
     trainer.replay_weight = config.replay_weight
+    trainer.shared_up_to = longest_shared(model)
     return trainer
 
 

@@ -255,20 +255,20 @@ def _draw(
     allowed: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """By inverse CDF; what is returned is as in `_choose`."""
-    whole = allowed is None and top_p >= 1
-    allowed = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed
     logp = logp_over(logits, temperature, allowed)
     if top_p < 1:
         allowed = nucleus(logp, top_p)
         logp = logp_over(logits, temperature, allowed)
     levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
     cumulative = logp.exp().cumsum(-1)
-    if not whole:  # what is not allowed must not be hit by a rounding, nor by a level of 0
+    if (
+        allowed is not None
+    ):  # what is not allowed must not be hit by a rounding, nor by a level of 0
         cumulative = cumulative.masked_fill(~allowed, 0.0).cummax(-1).values
         levels = levels.clamp(min=1e-9)
     chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
     chosen = chosen.clamp(max=logits.shape[-1] - 1)
-    if whole:
+    if allowed is None:
         return chosen, logp.gather(1, chosen[:, None]).squeeze(1), None
     return chosen, logp_of(chosen, logits, temperature, allowed), allowed
 

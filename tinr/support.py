@@ -7,7 +7,6 @@ Both take them from here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,9 +53,14 @@ def nucleus(logp: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.zeros_like(kept).scatter(-1, order, kept & (ordered > -torch.inf))
 
 
-def logp_over(logits: torch.Tensor, temperature: float, allowed: torch.Tensor) -> torch.Tensor:
-    """(..., V) log-probabilities at a temperature, -inf outside the set, summing to 1 inside."""
-    return torch.log_softmax((logits / temperature).masked_fill(~allowed, -torch.inf), -1)
+def logp_over(
+    logits: torch.Tensor, temperature: float, allowed: torch.Tensor | None
+) -> torch.Tensor:
+    """(..., V) log-probabilities at a temperature, -inf outside the set (None: the vocabulary),
+    summing to 1 inside."""
+    scaled = logits if temperature == 1 else logits / temperature
+    scaled = scaled if allowed is None else scaled.masked_fill(~allowed, -torch.inf)
+    return torch.log_softmax(scaled, -1)
 
 
 def logp_of(
@@ -71,47 +75,23 @@ def logp_of(
     return (above.squeeze(-1) - total).float()
 
 
-def laid_out(
-    supports: Sequence[Support | None], length: int, entries: int, device: torch.device
-) -> torch.Tensor:
-    """(B, T, V) bool for rows side by side: the whole vocabulary where a row has no set."""
-    packed = np.full((len(supports), length, -(-entries // 8)), 255, np.uint8)
+def gather_sets(
+    supports: Sequence[Support | None], rows: NDArray[np.int64], positions: NDArray[np.int64]
+) -> NDArray[np.uint8] | None:
+    """(N, W) packed sets at the positions (N,) of rows (N,): the whole vocabulary where a row has
+    none there. None where no row has a set anywhere."""
+    widths = [support.packed.shape[1] for support in supports if support is not None]
+    if not widths:
+        return None
+    sets = np.full((len(rows), max(widths)), 255, np.uint8)
     for row, support in enumerate(supports):
         if support is not None:
-            packed[row, support.positions] = support.packed
-    return unpack(torch.from_numpy(packed).to(device), entries)
-
-
-def score_over(
-    model: Any,
-    ids: torch.Tensor,
-    mask: torch.Tensor,
-    length: int,
-    supports: Sequence[Support | None],
-    temperature: float,
-    auxiliary: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Log-probabilities and entropies (B, T), float32, of the last T = `length` of ids (B, S),
-    each over its support; and a mixture of experts' own loss, where it is asked for.
-
-    The logits (B, T, V) are in memory all at once.
-    """
-    router = {"output_router_logits": True} if auxiliary else {}
-    output = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        use_cache=False,
-        logits_to_keep=length + 1,
-        **router,
-    )
-    logits = output.logits[:, :-1].float()
-    allowed = laid_out(supports, length, logits.shape[-1], logits.device)
-    chosen = logp_of(ids[:, -length:], logits, temperature, allowed)
-    with torch.no_grad():
-        logp = logp_over(logits, temperature, allowed)
-        entropy = -(logp.exp() * logp.masked_fill(~allowed, 0.0)).sum(-1)
-    return chosen, entropy, output.aux_loss if auxiliary else None
+            mine = (rows == row).nonzero()[0]
+            _, here, there = np.intersect1d(
+                positions[mine], support.positions, assume_unique=True, return_indices=True
+            )
+            sets[mine[here]] = support.packed[there]
+    return sets
 
 
 def _bits(like: torch.Tensor) -> torch.Tensor:

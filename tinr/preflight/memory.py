@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tinr.config import TrainableConfig
+from tinr.head_scores import CHUNK
 from tinr.layers import LONGEST
 from tinr.preflight.shape import Shape
 from tinr.preflight.zero import Zero
-
-TILE_ROWS, TILE_WIDTH = 4096, 32768  # positions and vocabulary of a tile of TRL's head
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,13 @@ class Setup:
 class Pass:
     """One forward and backward pass: R rows of T positions, N of them with logits.
 
-    scored: positions whose log-probabilities TRL takes through its tiled head, without logits;
-    narrowed: positions whose log-probabilities are taken over less than the vocabulary.
+    scored: positions whose log-probabilities are taken some at a time (`head_scores`).
     """
 
     rows: int
     width: int
     labelled: int
     scored: int = 0
-    narrowed: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,41 +164,39 @@ def _buckets(shape: Shape, setup: Setup, moving: int) -> int:
 def _heaviest(shape: Shape, setup: Setup, load: Load) -> tuple[int, tuple[int, int]]:
     """Bytes of the group of passes that needs most, and its activations and logits.
 
-    The head's tile is gone while the other passes of a group have their logits.
+    A policy's head is done while the other passes of a group have their logits.
     """
     found = [(0, (0, 0))]
     for group in load.passes:
         parts = [pass_bytes(shape, setup, one) for one in group]
         activations, logits = (sum(part[i] for part in parts) for i in (0, 1))
         for (own, _), one in zip(parts, group, strict=True):
-            logits = max(logits, own + tile_bytes(shape, setup, one) - activations)
+            logits = max(logits, own + head_bytes(shape, setup, one) - activations)
         found.append((activations + logits, (activations, logits)))
     return max(found)
 
 
-def tile_bytes(shape: Shape, setup: Setup, one: Pass) -> int:
-    """TRL's tiled head: a buffer of its full width; without an accelerator's kernel all positions
-    go through it, and seven float32 copies of what of it is used."""
-    half = 2 if setup.bf16 or setup.half else 4
-    rows = min(
-        TILE_ROWS, one.scored if setup.accelerator or not one.scored else one.rows * one.width
-    )
-    beside = 0 if setup.accelerator else 28 * rows * min(TILE_WIDTH, shape.growth.rows)
-    return half * rows * TILE_WIDTH + beside
+def head_bytes(shape: Shape, setup: Setup, one: Pass) -> int:
+    """A policy's head: three float32 copies of the logits that are in memory at once, and the
+    float32 gradient of its weights."""
+    if not one.scored:
+        return 0
+    entries = shape.growth.rows
+    chunk = CHUNK["cuda" if setup.accelerator else "cpu"] // entries
+    return 12 * min(one.scored, chunk) * entries + 4 * entries * shape.hidden
 
 
 def pass_bytes(shape: Shape, setup: Setup, one: Pass) -> tuple[int, int]:
     """Activations and logits of one pass.
 
-    Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V; eight float32
-    copies where they are narrowed (`support.score_over`; 7.9 were measured).
+    Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V.
     """
     tokens = one.rows * one.width
     scores = not setup.accelerator and one.width <= LONGEST
     layers = shape.trained_layers(setup.trainable)
     layer = layer_bytes(shape, setup, one.width, scores) * tokens
     ends = 12 * shape.hidden * tokens + 6 * shape.hidden * one.labelled
-    logits = (12 * one.labelled + 32 * one.narrowed) * shape.growth.rows
+    logits = 12 * one.labelled * shape.growth.rows
     if setup.checkpointing:  # each layer's input; one layer whole, when the logits are gone
         inputs = (2 if setup.half else 4) * shape.hidden * tokens
         return layers * inputs + ends + max(0, layer - logits), logits

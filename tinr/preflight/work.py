@@ -206,8 +206,8 @@ def _policy_cuts(
 ) -> Iterator[Cut]:
     """Half the conversations in a pass and half the replayed tokens, as often as both allow.
 
-    The policy's head works in tiles, unless what is sampled from is narrowed; the replayed batch
-    has logits.
+    Packed rows (`scored_rows`) keep no more than so many conversations of the longest prompt by
+    themselves; the policy's head works some positions at a time, the replayed batch has logits.
     """
     rows, replay, overrides = min(config.policy.rows, size), config.replay, ()
     while True:
@@ -217,10 +217,7 @@ def _policy_cuts(
         if config.policy.replay_weight <= 0:
             beside = ((),)
         written = rows * config.policy.longest
-        narrowed = config.policy.narrowed
-        policy = Pass(
-            rows, length, 0, scored=0 if narrowed else written, narrowed=written if narrowed else 0
-        )
+        policy = Pass(rows, length, 0, scored=written)
         groups = tuple((policy, *one) for one in beside)
         load = Load(groups, rollout_rows, length + ROOM, reference=config.policy.beta > 0)
         yield Cut(load, size // rows, overrides, max(length, widest))
