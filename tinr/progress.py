@@ -18,13 +18,15 @@ TERMINAL_PAUSE, LOG_PAUSE = 0.5, 30.0  # seconds between two looks of a bar
 LOG_DELAY = 5.0  # seconds before a log shows a bar
 SMOOTHING = 0.1  # of the speed that the time left is told by: batches come in bursts
 
-Move = Callable[[int], None]
+Move = Callable[[int], Any]
 Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as tinr.sampler has it
 Steer = Callable[[Any, Any, Any], tuple[Sequence[int], Sequence[int]]]  # as tinr.sampler has it
 
 
 class Bar(tqdm):
     """A bar that leaves no line behind at a terminal where the work was short."""
+
+    monitor_interval = 0  # no thread that draws now and then: it would be in the way of a fork
 
     def close(self) -> None:
         """Draw the end, or clear what was drawn."""
@@ -43,7 +45,6 @@ def progress_bar(total: int, title: str, unit: str) -> Bar:
         unit=unit,
         ncols=90,
         mininterval=pause,
-        maxinterval=max(10.0, pause),
         miniters=1,  # looked at whenever it moves: rows end far apart
         smoothing=SMOOTHING,
         delay=0.0 if terminal else LOG_DELAY,
