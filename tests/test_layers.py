@@ -114,11 +114,11 @@ def test_without_a_compiler_nothing_is_compiled_and_it_is_said(monkeypatch):
         assert compiled(model()) is None
 
 
-@pytest.mark.parametrize("units", [True, False])
-def test_bfloat16_is_taken_where_the_machine_multiplies_faster_in_it(units, monkeypatch):
+@pytest.mark.parametrize("faster", [torch.bfloat16, torch.float32])
+def test_bfloat16_is_taken_where_the_machine_multiplies_faster_in_it(faster, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units})
-    assert use_bf16(None) is units
+    monkeypatch.setattr(layers, "faster_type", lambda: faster)
+    assert use_bf16(None) is (faster is torch.bfloat16)
     assert use_bf16(True) is True
     assert use_bf16(False) is False
     assert use_bf16(None, accelerator=True) is True

@@ -96,7 +96,8 @@ def _text_figures(
     texts: Sequence[str],
     seed: int,
 ) -> dict[str, Figure]:
-    was, now = text_nats(base, base_codec, texts), text_nats(model, codec, texts)
+    was = text_nats(base, base_codec, texts, "cost: plain text, base")
+    now = text_nats(model, codec, texts, "cost: plain text, model")
     tokens, sizes = [[w[place] for w in now] for place in (1, 2)]
     before, after = [w[0] for w in was], [w[0] for w in now]
     bits = [nats / math.log(2) for nats in after]
@@ -116,8 +117,12 @@ def _text_figures(
 def _shift_figures(
     base: PreTrainedModel, base_codec: Codec, model: PreTrainedModel, codec: Codec, seed: int
 ) -> dict[str, Figure]:
-    prompts, completions = sample_completions(base, base_codec, COMPLETIONS, seed)
-    shifts = shifts_of(base, base_codec, model, codec, prompts, completions)
+    prompts, completions = sample_completions(
+        base, base_codec, COMPLETIONS, seed, "cost: the base's own replies"
+    )
+    shifts = shifts_of(
+        base, base_codec, model, codec, prompts, completions, "cost: the model along them"
+    )
     counts = [shift.positions for shift in shifts]
     return {
         name: ratio([getattr(shift, name) for shift in shifts], counts, seed)
@@ -134,8 +139,8 @@ def _choice_figures(
     choices = generic_choices(base_codec, CHOICES, seed)
     guess = chance(choices)
     return {
-        "choice": share(hits(model, codec, choices), guess),
-        "choice_base": share(hits(base, base_codec, choices), guess),
+        "choice": share(hits(model, codec, choices, "cost: multiple choice, model"), guess),
+        "choice_base": share(hits(base, base_codec, choices, "cost: multiple choice, base"), guess),
     }
 
 

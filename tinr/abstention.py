@@ -11,7 +11,9 @@ import numpy as np
 from scipy.stats import rankdata
 from transformers import PreTrainedModel
 
+from tinr.likelihood import batch_tokens, batches
 from tinr.metrics import Rate, rate
+from tinr.progress import progress_bar
 from tinr.rollout import Conversation
 from tinr.sampler import next_logits
 from tinr.tokens import Codec
@@ -21,15 +23,24 @@ KINDS = {"chat": "no_tool", "foreign": "missing_tool", "missing": "missing_value
 
 
 def call_evidence(
-    model: PreTrainedModel, codec: Codec, done: Sequence[Conversation]
+    model: PreTrainedModel, codec: Codec, done: Sequence[Conversation], title: str = ""
 ) -> list[float]:
     """For each conversation the log-odds of naming tools against answering, after its thought.
 
-    A thought that was never closed is closed where the reply went on to something else.
+    A thought that was never closed is closed where the reply went on to something else. A title
+    shows progress.
     """
     call, answer = codec.id("<tool_token>"), codec.id("<response>")
-    logits = next_logits(model, [_thought_of(codec, c) for c in done], codec.pad)
-    return (logits[:, call] - logits[:, answer]).tolist()
+    thoughts = [_thought_of(codec, conversation) for conversation in done]
+    sizes = [(len(thought), len(thought), 1) for thought in thoughts]
+    evidence: dict[int, float] = {}
+    with progress_bar(sum(map(len, thoughts)), title, "token") as bar:
+        for batch in batches(sizes, batch_tokens(model)):
+            logits = next_logits(model, [thoughts[i] for i in batch], codec.pad)
+            odds = (logits[:, call] - logits[:, answer]).tolist()
+            evidence |= dict(zip(batch, odds, strict=True))
+            bar.update(sum(len(thoughts[i]) for i in batch))
+    return [evidence[i] for i in range(len(done))]
 
 
 def _thought_of(codec: Codec, done: Conversation) -> list[int]:

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from tinr.base.tasks import make_task
 from tinr.english import held_out_sentences
-from tinr.likelihood import batch_tokens
+from tinr.likelihood import batch_tokens, batches
+from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.sampler import generate
 from tinr.tokens import Codec
 
@@ -37,16 +38,16 @@ class Shift:
 
 @torch.inference_mode()
 def text_nats(
-    model: PreTrainedModel, codec: Codec, texts: Sequence[str]
+    model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
 ) -> list[tuple[float, int, int]]:
-    """For each stretch of text its nats, its predicted ids and their bytes.
+    """For each stretch of text its nats, its predicted ids and their bytes; a title shows progress.
 
     Over the whole vocabulary, so what goes to new entries costs. The first id of a stretch
     has nothing before it and is not predicted, unless the tokenizer begins texts with a mark.
     """
     rows = [[*codec.start, *stretch] for text in texts for stretch in _stretches(codec, text)]
     sums: dict[int, tuple[float, int, int]] = {}
-    for batch in _sequences(model, rows):
+    for batch in _sequences(model, rows, title):
         logp = torch.log_softmax(_logits(model, [rows[i] for i in batch], codec.pad), -1)
         for place, i in enumerate(batch):
             told = torch.tensor(rows[i][1:], device=model.device)
@@ -71,7 +72,7 @@ def _size(codec: Codec, ids: Sequence[int]) -> int:
 
 
 def sample_completions(
-    base: PreTrainedModel, codec: Codec, count: int, seed: int
+    base: PreTrainedModel, codec: Codec, count: int, seed: int, title: str = ""
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Generic prompts, and what the base says to each at temperature 1, as ids.
 
@@ -88,16 +89,20 @@ def sample_completions(
         prompts.append(asked or [*codec.start, *codec.encode_plain(" ".join(words))])
     end: Any = codec.tokenizer.eos_token_id
     ends = {codec.vocabulary.get(codec.frame.close), end}
-    rows = generate(
-        base,
-        prompts,
-        lambda index, written: None,
-        frozenset(one for one in ends if one is not None),
-        longest=LONGEST,
-        pad=codec.pad,
-        temperature=1.0,
-        seed=seed,
-    )
+    read = sum(map(len, prompts))
+    tokens = read + count * LONGEST
+    with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
+        rows = generate(
+            base,
+            prompts,
+            lambda index, written: None,
+            frozenset(one for one in ends if one is not None),
+            longest=LONGEST,
+            pad=codec.pad,
+            temperature=1.0,
+            seed=seed,
+            steer=counting_tokens(read, move),
+        )
     return prompts, [row.ids for row in rows]
 
 
@@ -118,13 +123,14 @@ def shifts_of(
     codec: Codec,
     prompts: Sequence[Sequence[int]],
     completions: Sequence[Sequence[int]],
+    title: str = "",
 ) -> list[Shift]:
     """How far the model's next-id distribution is from the base's along each completion."""
     kept = torch.tensor(sorted(set(base_codec.vocabulary.values())), device=model.device)
     tools = torch.tensor(sorted(codec.tool_ids.values()), dtype=torch.long, device=model.device)
     rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
     found: dict[int, Shift] = {}
-    for batch in _sequences(model, rows):
+    for batch in _sequences(model, rows, title):
         given = [rows[i] for i in batch]
         was, now = _logits(base, given, codec.pad), _logits(model, given, codec.pad)
         was = was.to(now.device)  # one of the two may have had no room beside the other
@@ -159,16 +165,15 @@ def shift(
     )
 
 
-def _sequences(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Numbers of rows, short ones first, in batches that fit."""
-    size, batch = batch_tokens(model), []
-    for row in sorted(range(len(rows)), key=lambda i: len(rows[i])):
-        if batch and (len(batch) + 1) * len(rows[row]) > size:
+def _sequences(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], title: str
+) -> Iterator[list[int]]:
+    """Numbers of rows, short ones first, in batches that fit; a bar moves after each."""
+    sizes = [(len(row), len(row), 1) for row in rows]
+    with progress_bar(sum(map(len, rows)), title, "token") as bar:
+        for batch in batches(sizes, batch_tokens(model)):
             yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+            bar.update(sum(len(rows[i]) for i in batch))
 
 
 def _logits(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:

@@ -117,7 +117,8 @@ def evaluate(
     The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
     or none can be asked). longest: tokens after the prompt,
     those of the environment included (None: LONGEST); same: tools that count as one;
-    constrained: inside the tags only tools, and calls that fit their documents.
+    constrained: inside the tags only tools, and calls that fit their documents. A title shows
+    progress.
     """
     mode = documents_mode(documents)
     queries = [reachable(query, executor) for query in queries]
@@ -146,7 +147,8 @@ def evaluate(
         grammars=Grammars(codec, catalogue) if constrained else None,
     )
     by_number = dict(zip(asked, held, strict=True))
-    evidence = dict(zip(asked, call_evidence(model, codec, held), strict=True))
+    odds = call_evidence(model, codec, held, title and f"{title}: evidence of calling")
+    evidence = dict(zip(asked, odds, strict=True))
     numbers = range(len(queries))
     done = [by_number.get(n) or _unasked(queries[n], prompts[n]) for n in numbers]
     judged = [

@@ -21,13 +21,14 @@ from tinr.choices import MINIMAL, Choice, blind, chance, make_choices
 from tinr.intervals import Figure, plain, share
 from tinr.likelihood import decode_among, hits
 from tinr.pairs import ask_token
+from tinr.probe import rows_at_once
+from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.sampler import generate
 from tinr.tokens import Codec, Piece, token_of
 from tinr.traces import plan
 from tinr.transcript import parse, render_prompt
 from tinr.wording import DEGREES, Wording
 
-ROWS = 256
 LONGEST = 200  # ids of a thought and the names after it
 
 
@@ -64,7 +65,10 @@ def knowledge(
     asked = vague_queries(catalogue, seed)
     for degree, texts in asked.items():
         for name, found in (
-            (f"name_{degree}", _equal(name_freely(model, codec, texts), catalogue)),
+            (
+                f"name_{degree}",
+                _equal(name_freely(model, codec, texts, f"knowledge: {degree} query"), catalogue),
+            ),
             (f"name_{degree}_among", _equal(name_among(model, codec, catalogue, texts), catalogue)),
         ):
             figures |= _by_split(name, found, catalogue, splits or {}, guess)
@@ -74,9 +78,10 @@ def knowledge(
 def _chosen(
     model: PreTrainedModel, codec: Codec, catalogue: Catalogue, kind: str, choices: list[Choice]
 ) -> Figure:
-    found = hits(model, codec, choices)
+    title = f"knowledge: {kind.replace('_', ' ')}"
+    found = hits(model, codec, choices, title)
     unseen = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
-    return share(found, chance(choices), hits(model, codec, unseen))
+    return share(found, chance(choices), hits(model, codec, unseen, f"{title}, blind"))
 
 
 def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
@@ -88,25 +93,33 @@ def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
     return {degree: [texts[degree] for texts in written] for degree in DEGREES}
 
 
-def name_freely(model: PreTrainedModel, codec: Codec, texts: Sequence[str]) -> list[str | None]:
-    """The one tool that a greedy reply names; None where it names none, or several."""
+def name_freely(
+    model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
+) -> list[str | None]:
+    """The one tool that a greedy reply names; None where it names none, or several.
+
+    A title shows progress.
+    """
     prompts = [codec.encode(render_prompt(text, codec.frame))[0] for text in texts]
     stops = frozenset(codec.id(t) for t in ("</tool_token>", "</response>", codec.frame.close))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, str | None] = {}
-    for start in range(0, len(order), ROWS):
-        chunk = order[start : start + ROWS]
-        rows = generate(
-            model,
-            [prompts[i] for i in chunk],
-            lambda index, written: None,
-            stops,
-            longest=LONGEST,
-            pad=codec.pad,
-        )
-        for index, row in zip(chunk, rows, strict=True):
-            named = parse(codec.decode(row.ids)).named
-            found[index] = named[0] if len(named) == 1 else None
+    size = rows_at_once(model)
+    with progress_bar(len(order), title, "reply") as bar:
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            with part_of(bar, len(chunk)) as move:
+                rows = generate(
+                    model,
+                    [prompts[i] for i in chunk],
+                    counting_ends(lambda index, written: None, move),
+                    stops,
+                    longest=LONGEST,
+                    pad=codec.pad,
+                )
+            for index, row in zip(chunk, rows, strict=True):
+                named = parse(codec.decode(row.ids)).named
+                found[index] = named[0] if len(named) == 1 else None
     return [found[i] for i in range(len(texts))]
 
 

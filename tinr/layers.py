@@ -19,6 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
+from tinr.machine_speed import faster_type
+
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
 LONGEST = 1024  # tokens of a row
 
@@ -100,14 +102,14 @@ def compiled(model: PreTrainedModel) -> Encode | None:
 def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
     """Whether to compute in bfloat16: as wanted, or (None) where products are faster in it.
 
-    A CPU without matrix units (AMX) multiplies float32 1.7 times as fast as bfloat16, which it
-    converts (docs/notebook.md). accelerator: of a machine that is only described.
+    A CPU is measured, once (`tinr.machine_speed`). accelerator: of a machine that is only
+    described.
     """
     if wanted is not None or accelerator:
         return wanted is not False
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return faster_type() is torch.bfloat16
 
 
 def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

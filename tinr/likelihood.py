@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from tinr.choices import Choice
+from tinr.progress import progress_bar
 from tinr.sampler import forward, prefill
 from tinr.tokens import Codec, Piece
 
@@ -37,9 +38,13 @@ class Likelihood:
 
 @torch.inference_mode()
 def likelihoods(
-    model: PreTrainedModel, codec: Codec, choices: Sequence[Choice], shared: bool = True
+    model: PreTrainedModel,
+    codec: Codec,
+    choices: Sequence[Choice],
+    shared: bool = True,
+    title: str = "",
 ) -> list[list[Likelihood]]:
-    """The likelihood of every option of every choice, in their order.
+    """The likelihood of every option of every choice, in their order; a title shows progress.
 
     Prompts must not be empty. shared=False: the ids with which all options of a choice begin
     are read once and not counted, which changes no comparison of sums and saves half of the
@@ -57,15 +62,23 @@ def likelihoods(
         (len(p), len(p) + most, len(given))
         for p, most, given in zip(prompts, longest, options, strict=True)
     ]
-    for batch in _batches(sizes, batch_tokens(model)):
-        scored = _score(model, [prompts[i] for i in batch], [options[i] for i in batch], codec.pad)
-        found.update(zip(batch, scored, strict=True))
+    tokens = [len(p) + sum(map(len, given)) for p, given in zip(prompts, options, strict=True)]
+    with progress_bar(sum(tokens), title, "token") as bar:
+        for batch in batches(sizes, batch_tokens(model)):
+            scored = _score(
+                model, [prompts[i] for i in batch], [options[i] for i in batch], codec.pad
+            )
+            found.update(zip(batch, scored, strict=True))
+            bar.update(sum(tokens[i] for i in batch))
     return [found[i] for i in range(len(choices))]
 
 
-def hits(model: PreTrainedModel, codec: Codec, choices: Sequence[Choice]) -> list[bool]:
+def hits(
+    model: PreTrainedModel, codec: Codec, choices: Sequence[Choice], title: str = ""
+) -> list[bool]:
     """Whether the right option is likelier than every other; a tie is a miss."""
-    scored = likelihoods(model, codec, choices, shared=False)
+    shown: dict[str, Any] = {"title": title} if title else {}
+    scored = likelihoods(model, codec, choices, shared=False, **shown)
     return [_right(choice, found) for choice, found in zip(choices, scored, strict=True)]
 
 
@@ -86,6 +99,7 @@ def decode_among(
     codec: Codec,
     prompts: Sequence[Sequence[Piece]],
     options: Mapping[str, Sequence[Piece]],
+    title: str = "the likeliest of all options",
 ) -> list[str]:
     """Greedy decoding in which only the options can be written: the one written at each prompt.
 
@@ -96,9 +110,11 @@ def decode_among(
     ids = [codec.encode(prompt)[0] for prompt in prompts]
     found: dict[int, str] = {}
     sizes = [(len(p), len(p), 1) for p in ids]
-    for batch in _batches(sizes, batch_tokens(model)):
-        found.update(zip(batch, _descend(model, [ids[i] for i in batch], tree, codec.pad),
-                         strict=True))  # fmt: skip
+    with progress_bar(sum(map(len, ids)), title, "token") as bar:
+        for batch in batches(sizes, batch_tokens(model)):
+            names = _descend(model, [ids[i] for i in batch], tree, codec.pad)
+            found.update(zip(batch, names, strict=True))
+            bar.update(sum(len(ids[i]) for i in batch))
     return [found[i] for i in range(len(prompts))]
 
 
@@ -108,7 +124,7 @@ def batch_tokens(model: PreTrainedModel) -> int:
     return max(1, min(BATCH_TOKENS, BATCH_LOGITS // int(rows)))
 
 
-def _batches(sizes: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[int]]:
+def batches(sizes: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[int]]:
     """Numbers of items, short prompts first: (prompt, whole width, rows) -> batches of `tokens`.
 
     An item larger than a batch is a batch of its own.

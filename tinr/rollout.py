@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr import ranks
@@ -14,6 +13,7 @@ from tinr.catalogue import Catalogue
 from tinr.constraint import Grammars
 from tinr.executor import Executor, refusal
 from tinr.matching import alike
+from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.records import BadInput, Call, DocumentsMode, Query, Reply, ToolDoc
 from tinr.retrieval import Library
 from tinr.sampler import Row, generate
@@ -156,47 +156,48 @@ def converse(
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
     done: dict[int, list[Conversation]] = {}
-    starts = range(0, len(order), size)
-    for start in tqdm(starts, desc=title, unit="batch", ncols=90, disable=not title):
-        chunk = order[start : start + size]
-        rooms = [
-            environment_of(asked[i], codec, catalogue, executor, documents)
-            for i in chunk
-            for _ in range(group)
-        ]
-        narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
-        if grammars is not None:
-            before = [named[i] for i in chunk for _ in range(group)] if named else ()
-            narrowed["constraint"] = grammars.start(len(rooms), before)
-        began = time.perf_counter()
-        rows = engine(
-            model,
-            [prompts[i] for i in chunk],
-            lambda index, ids, rooms=rooms: rooms[index].respond(ids),
-            stop_ids(codec),
-            longest=longest,
-            pad=codec.pad,
-            group=group,
-            temperature=temperature,
-            seed=seed + start,
-            **narrowed,
-        )
-        seconds = (time.perf_counter() - began) / len(rows)
-        for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):
-            index = chunk[place // group]
-            room.finish(row.ids)
-            reply = parse(room.spoken)
-            done.setdefault(index, []).append(
-                Conversation(
-                    asked[index],
-                    prompts[index],
-                    row,
-                    reply,
-                    tuple(room.spoken),
-                    seconds,
-                    room.shown,
+    with progress_bar(len(order) * group, title, "reply") as bar:
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            rooms = [
+                environment_of(asked[i], codec, catalogue, executor, documents)
+                for i in chunk
+                for _ in range(group)
+            ]
+            narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
+            if grammars is not None:
+                before = [named[i] for i in chunk for _ in range(group)] if named else ()
+                narrowed["constraint"] = grammars.start(len(rooms), before)
+            began = time.perf_counter()
+            with part_of(bar, len(rooms)) as move:
+                rows = engine(
+                    model,
+                    [prompts[i] for i in chunk],
+                    counting_ends(lambda index, ids, rooms=rooms: rooms[index].respond(ids), move),
+                    stop_ids(codec),
+                    longest=longest,
+                    pad=codec.pad,
+                    group=group,
+                    temperature=temperature,
+                    seed=seed + start,
+                    **narrowed,
                 )
-            )
+            seconds = (time.perf_counter() - began) / len(rows)
+            for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):
+                index = chunk[place // group]
+                room.finish(row.ids)
+                reply = parse(room.spoken)
+                done.setdefault(index, []).append(
+                    Conversation(
+                        asked[index],
+                        prompts[index],
+                        row,
+                        reply,
+                        tuple(room.spoken),
+                        seconds,
+                        room.shown,
+                    )
+                )
     return [conversation for i in range(len(queries)) for conversation in done[i]]
 
 

@@ -16,11 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from tinr.catalogue import Catalogue, describe, query_line, signature
 from tinr.config import Count
 from tinr.endpoint import Endpoint, EndpointConfig, Spent
+from tinr.progress import progress_bar
 from tinr.records import BadInput, Call, Query, ToolDoc
 from tinr.retrieval import Bm25
 from tinr.thoughts import Candidate, Judged, judge
@@ -113,7 +112,7 @@ async def _ask_all(
     retriever = Bm25(catalogue.tools)
     with (
         journal.open("a", encoding="utf-8") as out,
-        tqdm(total=len(queries), desc="teacher", unit="query", ncols=90) as bar,
+        progress_bar(len(queries), "teacher", "query") as bar,
     ):
         out.write("\n")  # whatever was cut off before stays a line of its own
 

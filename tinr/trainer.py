@@ -21,7 +21,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from tqdm import tqdm
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -32,6 +31,7 @@ from tinr.layers import Encode
 from tinr.model import head_logits
 from tinr.optimiser import make_optimiser
 from tinr.packing import Batch
+from tinr.progress import progress_bar
 from tinr.records import BadInput, GateFailed
 from tinr.registry.files import disk_errors
 from tinr.runlog import RunLog
@@ -304,10 +304,7 @@ class Progress(TrainerCallback):
         names = ("loss", "learning_rate", "grad_norm")
         self.names = {name: f"train/{name}" for name in names} | dict(others or {})
         self.tokens = list(itertools.accumulate(tokens))
-        self.bar = tqdm(
-            total=steps, desc=title, unit="step", mininterval=2, ncols=90,
-            disable=ranks.rank() > 0,
-        )  # fmt: skip
+        self.bar = progress_bar(steps, title, "step")
 
     def skip(self, steps: int) -> None:
         """Steps that an earlier start has made."""

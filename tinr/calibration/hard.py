@@ -4,7 +4,7 @@ Source: iTool, arXiv 2501.09766: the hardest share, of queries with and without 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from tinr.files import write_text
 from tinr.packing import Example, collate
+from tinr.progress import Move, progress_bar
 from tinr.records import Query
 from tinr.replay import trace_examples
 from tinr.retrieval import Library
@@ -38,17 +39,31 @@ def hard_queries(
     model.eval()
     if not kept.is_file():
         traces = trace_examples(codec, library, queries, {"none": 1.0}, Random(0))  # one mode
-        found = hardest(queries, perplexities(model, traces, codec.pad), share)
+        scores = perplexities(model, traces, codec.pad, "how hard the queries are")
+        found = hardest(queries, scores, share)
         write_text(kept, json.dumps([query.id for query in found]))
     chosen = set(json.loads(kept.read_text()))
     return [query for query in queries if query.id in chosen]
 
 
 @torch.inference_mode()
-def perplexities(model: PreTrainedModel, examples: Sequence[Example], pad: int) -> list[float]:
-    """exp of the mean negative log-likelihood of each example's labelled tokens (prompt masked)."""
+def perplexities(
+    model: PreTrainedModel, examples: Sequence[Example], pad: int, title: str = ""
+) -> list[float]:
+    """exp of the mean negative log-likelihood of each example's labelled tokens (prompt masked).
+
+    A title shows progress.
+    """
+    with progress_bar(sum(len(one.ids) for one in examples), title, "token") as bar:
+        found = dict(_perplexities(model, examples, pad, bar.update))
+    return [found[i] for i in range(len(examples))]
+
+
+def _perplexities(
+    model: PreTrainedModel, examples: Sequence[Example], pad: int, move: Move
+) -> Iterator[tuple[int, float]]:
+    """Number and perplexity of each example, long ones first; `move` is told the tokens read."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    found: dict[int, float] = {}
     while order:
         size = max(1, BATCH_TOKENS // len(examples[order[-1]].ids))
         chunk, order = order[-size:], order[:-size]
@@ -61,8 +76,8 @@ def perplexities(model: PreTrainedModel, examples: Sequence[Example], pad: int) 
         losses = torch.zeros(here.shape, device=model.device)
         losses[here] = labelled
         means = losses.sum(1) / here.sum(1).clamp(min=1)
-        found |= dict(zip(chunk, means.exp().tolist(), strict=True))
-    return [found[i] for i in range(len(examples))]
+        yield from zip(chunk, means.exp().tolist(), strict=True)
+        move(sum(len(examples[i].ids) for i in chunk))
 
 
 def hardest(queries: Sequence[Query], scores: Sequence[float], share: float) -> list[Query]:

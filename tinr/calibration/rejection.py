@@ -15,7 +15,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr.calibration.judge import Grade, judge
@@ -24,6 +23,7 @@ from tinr.config import Count, Positive
 from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.packing import Example
+from tinr.progress import progress_bar
 from tinr.records import Query
 from tinr.rollout import converse
 from tinr.tokens import IGNORE, Codec
@@ -81,7 +81,7 @@ def sample_right(
     found = Sampled()
     seen: set[tuple[int, ...]] = set()
     kept: Counter[str] = Counter()
-    with tqdm(total=config.budget, desc="sample", unit="token", ncols=90) as bar:
+    with progress_bar(config.budget, "sample", "token") as bar:
         for number, some in _chunks(queries):
             path = folder / f"replies-{number:06}.json"
             if not path.is_file():

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from tinr.calibration.faults import FAULTS, Faults, fault_values, faults_of
@@ -21,6 +20,7 @@ from tinr.executor import Executor
 from tinr.files import write_text
 from tinr.model import to_accelerator
 from tinr.packing import Pair
+from tinr.progress import progress_bar
 from tinr.records import Query
 from tinr.rollout import converse, make_prompts
 from tinr.tokens import Codec
@@ -61,7 +61,7 @@ def gather_pairs(
     model.eval()
     pairs: list[Pair] = []
     total = Spent()
-    with tqdm(total=len(queries), desc="search", unit="tree", ncols=90) as bar:
+    with progress_bar(len(queries), "search", "tree") as bar:
         for start in range(0, len(queries), CHUNK):
             some = queries[start : start + CHUNK]
             kept = folder / f"pairs-{start:06}.json"

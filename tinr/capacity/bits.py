@@ -134,7 +134,8 @@ def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[
     was = model.training
     model.eval()
     found = [0.0] * len(docs)
-    for place, [one] in zip(owner, likelihoods(model, codec, choices), strict=True):
+    scored = likelihoods(model, codec, choices, title="capacity: documents read by the base")
+    for place, [one] in zip(owner, scored, strict=True):
         found[place] -= one.total
     model.train(was)
     return found

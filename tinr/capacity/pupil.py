@@ -64,7 +64,7 @@ def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str,
     asked = Random(f"{point.seed}/capacity/asked").sample(
         catalogue.tools, min(preset.asked, len(catalogue.tools))
     )
-    hits = probe_hits(done.model, codec, Catalogue(tuple(asked)))
+    hits = probe_hits(done.model, codec, Catalogue(tuple(asked)), "probe")
     right: dict[str, Any] = {kind: sum(hits[kind]) for kind in ASKED}
     return Cell(
         documents=point.documents,

@@ -112,6 +112,7 @@ def evaluate_checkpoint(
             prompt=prompt,
             same=same,
             constrained=constrained,
+            title=f"{chosen.name}, documents {documents}",
         )
     rates = ev.by_split(found)
     summary = {

@@ -47,7 +47,9 @@ def probe_checkpoint(
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
     said: dict[str, Any] = {
         "checkpoint": card.id,
-        "probe": {name: asdict(rate) for name, rate in probe(model, codec, catalogue).items()},
+        "probe": {
+            name: asdict(rate) for name, rate in probe(model, codec, catalogue, "probe").items()
+        },
     }
     if full:
         splits = _splits(shelf, card, [doc.name for doc in catalogue.tools])

@@ -39,6 +39,7 @@ from tinr.intool.people import (
 from tinr.metrics import rate
 from tinr.model import load
 from tinr.packing import Example, make_batches
+from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.records import BadInput, Call
 from tinr.registry import Registry
 from tinr.runlog import RunLog
@@ -190,21 +191,25 @@ def recalled(model: PreTrainedModel, codec: Codec, form: Form, facts: Sequence[F
     executor = open_database(people)
     stop = codec.id("</tool_call>" if form == "in_tool" else codec.frame.close)
     hits: list[bool] = []
-    for start in range(0, len(facts), ROWS):
-        some = facts[start : start + ROWS]
-        prompts = [
-            codec.encode(render_prompt(f.question(n % PHRASINGS), codec.frame))[0]
-            for n, f in enumerate(some)
-        ]
-        rows = generate(model, prompts, lambda index, written: None, frozenset([stop]),
-                        longest=LONGEST, pad=codec.pad)  # fmt: skip
-        for fact, row in zip(some, rows, strict=True):
-            reply = parse(codec.decode(row.ids))
-            if form == "in_weight":
-                hits.append((reply.response or "").strip().endswith(fact.value))
-            else:
-                said = [json.dumps(dict(call.arguments)) for call in reply.calls]
-                hits.append(bool(said) and ask(executor, said[0]) == fact.value)
+    with progress_bar(len(facts), "facts recalled", "reply") as bar:
+        for start in range(0, len(facts), ROWS):
+            some = facts[start : start + ROWS]
+            prompts = [
+                codec.encode(render_prompt(f.question(n % PHRASINGS), codec.frame))[0]
+                for n, f in enumerate(some)
+            ]
+            with part_of(bar, len(some)) as move:
+                rows = generate(
+                    model, prompts, counting_ends(lambda index, written: None, move),
+                    frozenset([stop]), longest=LONGEST, pad=codec.pad,
+                )  # fmt: skip
+            for fact, row in zip(some, rows, strict=True):
+                reply = parse(codec.decode(row.ids))
+                if form == "in_weight":
+                    hits.append((reply.response or "").strip().endswith(fact.value))
+                else:
+                    said = [json.dumps(dict(call.arguments)) for call in reply.calls]
+                    hits.append(bool(said) and ask(executor, said[0]) == fact.value)
     return hits
 
 
