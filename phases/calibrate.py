@@ -15,7 +15,6 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from phases.sft import load_queries
 from tinr import ranks
 from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
@@ -41,6 +40,7 @@ from tinr.config import (
 from tinr.executor import Executor, corpus_executor
 from tinr.model import to_accelerator
 from tinr.preference import train_preference
+from tinr.query_sets import load_queries
 from tinr.records import BadInput, GateFailed, Query
 from tinr.registry import Card
 from tinr.replay import endless
@@ -77,7 +77,7 @@ def run(config: CalibrateConfig) -> Card:
     model, tokenizer = stage.load()
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
-    queries = load_queries(config.queries, config.size, config.seed, stage)
+    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.search.completion)
     held, asked = part(queries, config.held)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
-from phases.sft import load_queries
 from tinr.bounds import ExecutorConfig
 from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
@@ -20,6 +19,7 @@ from tinr.executor import corpus_executor
 from tinr.packing import Example
 from tinr.pairs import PairMix
 from tinr.policy import Arena, PolicyConfig, train_policy
+from tinr.query_sets import load_queries
 from tinr.records import BadInput, Query
 from tinr.registry import Card
 from tinr.replay import endless, kept_examples, pseudo_queries
@@ -90,7 +90,7 @@ def run(config: GrpoConfig) -> Card:
 
 def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
     """The training queries, and these with the pseudo-queries beside them."""
-    queries = load_queries(config.queries, config.size, config.seed, stage)
+    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     asking = [query for query in queries if not query.calls][:: config.no_tool_every]
     kept = {query.id for query in asking}
     queries = [query for query in queries if query.calls or query.id in kept]

@@ -9,7 +9,6 @@ Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from phases.sft import load_queries
 from tinr import ranks
 from tinr.calibration.faults import counted
 from tinr.calibration.hard import hard_queries
@@ -21,6 +20,7 @@ from tinr.config import Count, TrainingConfig
 from tinr.executor import corpus_executor
 from tinr.model import to_accelerator
 from tinr.packing import Batch, make_batches
+from tinr.query_sets import load_queries
 from tinr.records import GateFailed, Query
 from tinr.registry import Card
 from tinr.retrieval import DocumentsConfig, Library
@@ -45,7 +45,7 @@ def run(config: RejectConfig) -> Card:
     model, tokenizer = stage.load()
     to_accelerator(model)  # it writes before it learns
     codec = Codec(tokenizer)
-    queries = load_queries(config.queries, config.size, config.seed, stage, "calibrate")
+    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, "calibrate")
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.sampling.longest)
     held, asked = part(queries, config.held)

@@ -13,11 +13,10 @@ Source: TInR-U, arXiv 2604.10788, phase 2.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from random import Random
 
 from tinr import ranks
-from tinr.catalogue import load_catalogue, read_queries
+from tinr.catalogue import load_catalogue
 from tinr.cli.phase import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.curriculum import Bucket, CurriculumConfig, buckets
@@ -25,12 +24,12 @@ from tinr.model import grow
 from tinr.own_completions import Completion, own_completions, own_examples
 from tinr.packing import Batch, Example, fitting, make_batches
 from tinr.pairs import PairMix
+from tinr.query_sets import load_queries
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.registry import Card
 from tinr.replay import (
     aligned_examples,
     pseudo_queries,
-    teachable,
     tokens_in,
     trace_examples,
     unqueried_examples,
@@ -39,7 +38,6 @@ from tinr.retrieval import DocumentsConfig, Library
 from tinr.runlog import Beside
 from tinr.stage import PhaseConfig, Stage, begin
 from tinr.tokens import Codec
-from tool_corpora.suites import training_queries
 
 
 @dataclass(frozen=True)
@@ -98,25 +96,9 @@ def run(config: SftConfig) -> Card:
 
 def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
     """The training queries, and these with the pseudo-queries beside them."""
-    queries = load_queries(config.queries, config.size, config.seed, stage)
+    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     rng = Random(f"{config.seed}/sft/pseudo")
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
-
-
-def load_queries(source: str, size: int, seed: int, stage: Stage, drawn: str = "") -> list[Query]:
-    """Training queries of a phase: the shipped corpora's, or a user's file.
-
-    drawn: the phase as which they are drawn, where it is another's own that are wanted.
-    """
-    if source == "corpus":
-        try:
-            return training_queries(size, seed, drawn or stage.phase, stage.catalogue.by_name)
-        except ValueError as error:
-            raise BadInput(
-                f"queries=corpus: of the shipped queries, those of this catalogue: {error}; lower "
-                "size, or give queries=FILE of your own"
-            ) from error
-    return teachable(read_queries(Path(source), stage.catalogue), source)
 
 
 def _epoch(

@@ -11,7 +11,7 @@ from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
 from tinr.packing import Example, collate
 from tinr.records import BadInput
 from tinr.runlog import RunLog
-from tinr.trainable import adapt
+from tinr.trainable import adapt, count_moving, release_top
 from tinr.training import train
 
 ROWS = [3, 40, 58]
@@ -78,6 +78,65 @@ def test_the_adapter_on_the_untouched_model_is_the_merged_one(tiny_tokenizer, tm
         merged, unmerged = done.model.eval()(IDS).logits, again(IDS).logits
         assert torch.allclose(merged, unmerged, atol=1e-5)
         assert not torch.allclose(merged, plain(IDS).logits, atol=1e-2)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_of_the_last_layers_nothing_below_moves(tiny_tokenizer, tmp_path, tied):
+    """The last of two layers, the norm behind it and the rows of the output head; as inputs these
+    rows stay where the tables are apart, and every other row stays to the bit."""
+    model = fresh_model(tied)
+    before = copy.deepcopy(model.state_dict())
+    done = trained(model, tiny_tokenizer, tmp_path, "top", layers=1)
+    after = done.model.state_dict()
+    assert done.adapter is None and after.keys() == before.keys()
+    inputs, head = "model.embed_tokens.weight", "lm_head.weight"
+    assert changed_rows(before[head], after[head]) == ROWS
+    assert changed_rows(before[inputs], after[inputs]) == (ROWS if tied else [])
+    moved = {key for key in before if not torch.equal(before[key], after[key])} - {inputs, head}
+    assert moved == {key for key in before if "layers.1." in key or key == "model.norm.weight"}
+    assert all(parameter.requires_grad for parameter in done.model.parameters())
+
+
+def test_the_backward_pass_ends_at_the_lowest_layer_that_moves():
+    """And after release every weight gets its whole gradient again."""
+    model = fresh_model(True)
+    adapt(model, TrainableConfig("top", layers=1), ROWS)
+    loss = model(input_ids=IDS, labels=IDS).loss
+    loss.backward()
+    assert all(p.grad is None for p in model.model.layers[0].parameters())
+    table = model.get_input_embeddings().weight
+    assert changed_rows(torch.zeros_like(table), table.grad) == ROWS
+    release_top(model)
+    model.zero_grad()
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert len(changed_rows(torch.zeros_like(table), table.grad)) == len(table)
+
+
+def test_more_layers_than_there_are_is_refused():
+    with pytest.raises(BadInput, match=r"trainable\.layers=3: this model has 2"):
+        adapt(fresh_model(True), TrainableConfig("top", layers=3), ROWS)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_moves_of_the_last_layers_is_counted(tied):
+    """One of two layers, the last norm, and three rows of 32."""
+    model = fresh_model(tied)
+    layer = sum(p.numel() for p in model.model.layers[1].parameters())
+    assert count_moving(model, TrainableConfig("top", layers=1), ROWS) == layer + 32 + 3 * 32
+
+
+def test_rows_that_are_not_trained_do_not_decay(tiny_tokenizer, tmp_path):
+    model = fresh_model(True)
+    before = model.get_input_embeddings().weight.detach().clone()
+    config = TrainingConfig(optimiser=OptimiserConfig(learning_rate=0.02, weight_decay=0.5))
+    ids = IDS[0].tolist()
+    with RunLog(tmp_path, "align", {}) as log:
+        train(
+            model, tiny_tokenizer, [collate([[Example(ids, ids)]], 0)] * 3, config, 0, log, "test",
+            trainable=TrainableConfig("top", layers=1), rows=ROWS,
+        )  # fmt: skip
+    assert changed_rows(before, model.get_input_embeddings().weight) == ROWS
 
 
 def test_all_weights_move_by_default_and_leave_no_adapter(tiny_tokenizer, tmp_path):

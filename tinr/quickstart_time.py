@@ -32,6 +32,7 @@ from tool_corpora.suites import training_queries
 
 FIXED = 60.0  # seconds: imports, a base taken in, four checkpoints written, the report
 SAMPLE = 12  # tools whose examples are counted
+MEASURED = 768  # tokens of the batch that is timed
 ROWS = (16, 64)  # rows of the two decoding steps that are timed
 PROMPT, REPLY = 60, 170  # tokens of a query's prompt, and of the longest replies of a batch
 OWN = 60  # steps of sampling the base's own completions
@@ -96,7 +97,8 @@ def measure(
     grow(model, tokenizer, catalogue)
     codec = Codec(tokenizer)
     examples = align.epoch_examples(configs.align, codec, catalogue, placeholder_completions(), 0)
-    batch = next(make_batches(examples, configs.align.training, 0, codec.pad))
+    training = replace(configs.align.training, batch_tokens=MEASURED)
+    batch = next(make_batches(examples, training, 0, codec.pad))
     bf16 = use_bf16(configs.align.training.bf16)
     adapt(model, configs.align.trainable, list(codec.markup.values()))
 

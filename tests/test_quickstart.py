@@ -1,0 +1,132 @@
+"""The quickstart around its phases: presets, the part of the tools, its time, what it prints."""
+
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from phases.align import AlignConfig, catalogue_of
+from tinr.cli.main import tool_count
+from tinr.config import load_config
+from tinr.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
+from tinr.quickstart_time import Amounts, Configs, Size, Speed, Work, work_of
+from tinr.records import BadInput
+from tinr.report.terminal import coloured, print_replies
+from tinr.tokens import Piece
+
+
+def test_the_quickstart_teaches_a_part_of_the_tools_and_queries_in_proportion():
+    quick = SETTINGS["quickstart"]
+    assert quick.overrides("align") == ("tools=64",)
+    assert quick.overrides("sft") == ("size=1216",)  # 19 for each of 64
+    assert quick.overrides("grpo") == ()
+    assert quick.size(228) == Size(228, 2400, 105)  # at most so many; 30 a split, half without
+    assert quick.size(3).queries == 400
+    assert SETTINGS["smoke"].overrides("align") == () == SETTINGS["smoke"].overrides("sft")
+
+
+@pytest.mark.parametrize(("text", "count"), [("", None), ("all", 0), ("3", 3), ("228", 228)])
+def test_how_many_tools_are_asked_for(text, count):
+    assert tool_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["2", "0", "-4", "many", "3.5"])
+def test_a_number_of_tools_that_is_none_is_refused(text):
+    with pytest.raises(BadInput, match=r"--tools .*: give a number from 3 on, or all"):
+        tool_count(text)
+
+
+def test_an_unknown_preset_names_those_there_are():
+    with pytest.raises(BadInput, match="--preset tiny: unknown; one of quickstart, smoke"):
+        known_preset("tiny")
+
+
+def test_a_part_of_the_corpora_has_every_split():
+    from tool_corpora.suites import splits
+
+    names = {doc.name for doc in catalogue_of(AlignConfig(tools=12)).tools}
+    assert len(names) == 12 and {splits()[name] for name in names} == {"seen", "unseen", "ood"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"tools": 2}, "tools=2: a subset has 3 to 228 tools"),
+        ({"tools": 229}, "tools=229: a subset has 3 to 228 tools"),
+        ({"tools": 40, "catalogue": ("fieldkit",)}, "draws from the shipped corpora"),
+    ],
+)
+def test_a_part_that_cannot_be_drawn_is_refused(settings, words):
+    with pytest.raises(BadInput, match=words):
+        catalogue_of(AlignConfig(**settings))
+
+
+# -- its time -----------------------------------------------------------------------------
+
+
+def test_a_job_takes_what_its_tokens_and_its_steps_take():
+    """60 fixed + 1,000 x 0.01 + 10 x (0.1 + 4 x 0.05) + 20 x (0.1 + 2 x 0.05)."""
+    work = Work(1000, ((10, 4), (20, 2)))
+    assert work.seconds(Speed(0.01, 0.1, 0.05)) == pytest.approx(60 + 10 + 3 + 4)
+
+
+def configs() -> Configs:
+    return Configs(
+        *(load_config(kind, PRESETS / "quickstart" / f"{name}.yaml") for name, _, kind in CHAIN)
+    )
+
+
+def test_twice_the_tools_are_twice_the_pairs():
+    """Of align two epochs, of sft one replay: (2 x 100 + 30) tokens a tool."""
+    amounts = Amounts(pairs=100, replayed=30, trace=0)
+    few, many = (work_of(amounts, configs(), Size(n, 0, 105)).trained for n in (32, 64))
+    assert many - few == pytest.approx(32 * (2 * 100 + 30))
+
+
+def test_queries_cost_their_traces_with_what_is_replayed_beside_them():
+    amounts = Amounts(pairs=0, replayed=0, trace=130)
+    few, many = (work_of(amounts, configs(), Size(9, n, 105)).trained for n in (100, 200))
+    assert many - few == pytest.approx(100 * 130 * 1.1)
+
+
+# -- what it prints -----------------------------------------------------------------------
+
+
+def written(tmp_path, rows) -> str:
+    path, out = tmp_path / "replies.jsonl", StringIO()
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print_replies(path, Console(file=out, width=100))
+    return out.getvalue()
+
+
+def row(split, query, **judged):
+    return {"query": query, "split": split, "reply": "<think>so</think>", "outcome": judged}
+
+
+def test_three_conversations_are_shown_one_of_each_split_first(tmp_path):
+    text = written(
+        tmp_path,
+        [row("seen", "first", call_em=True), row("seen", "second", name_em=True),
+         row("unseen", "third", name_em=True), row("no_tool", "fourth", abstain_acc=True),
+         row("ood", "fifth")],
+    )  # fmt: skip
+    shown = [word for word in "first second third fourth fifth".split() if word in text]
+    assert shown == ["first", "third", "fourth"]
+    assert "seen: called right" in text and "unseen: named right, called otherwise" in text
+    assert "no_tool: rightly without a tool" in text
+
+
+def test_what_a_query_or_a_reply_spells_is_printed_as_it_is(tmp_path):
+    """Brackets are no markup of the terminal's."""
+    text = written(tmp_path, [row("seen", "[red]a[/red]")])
+    assert "[red]a[/red]" in text and "<think>so</think>" in text
+
+
+def test_every_part_of_a_reply_has_its_colour():
+    pieces = [Piece("<response>", token=True), Piece("5 <<b>>"), Piece("</response>", token=True),
+              Piece("<<add>>", token=True)]  # fmt: skip
+    text = coloured(pieces)
+    assert text.plain == "<response>5 <<b>></response>\n<<add>>"
+    styles = {text.plain[s.start : s.end]: str(s.style) for s in text.spans}
+    assert styles["5 <<b>>"] == "bold green" and styles["<<add>>"] == "magenta"
