@@ -15,12 +15,13 @@ import pytest
 from transformers.utils import logging
 
 from tinr.cli.main import app, guarded
-from tinr.quickstart import Paths, _measured
+from tinr.quickstart import SETTINGS, Paths, _measured
 from tinr.registry import Registry
 from tinr.report import read_summary
 from tinr.runlog import read_log
 
 pytestmark = pytest.mark.slow
+SMOKE = SETTINGS["smoke"]
 PHASES = ("base", "align", "sft", "grpo")
 
 
@@ -132,14 +133,14 @@ def test_a_second_run_reuses_what_is_published(work):
 def test_figures_of_other_checkpoints_or_queries_are_not_reused(work, tmp_path):
     paths = Paths(work / "run")
     cards = {card.phase: card for card in registry_of(work).lineage("grpo@latest")}
-    summary = _measured(paths, cards, "smoke")
+    summary = _measured(paths, cards, SMOKE)
     assert summary == read_summary(paths.summary)
-    assert _measured(paths, cards, "quickstart") is None
-    assert _measured(paths, cards | {"grpo": cards["sft"]}, "smoke") is None
+    assert _measured(paths, cards, SETTINGS["quickstart"]) is None
+    assert _measured(paths, cards | {"grpo": cards["sft"]}, SMOKE) is None
     shutil.copy(paths.summary, tmp_path)
-    assert _measured(Paths(tmp_path), cards, "smoke") is None, "its replies are not there"
+    assert _measured(Paths(tmp_path), cards, SMOKE) is None, "its replies are not there"
     (tmp_path / "summary.json").write_text("{")
-    assert _measured(Paths(tmp_path), cards, "smoke") is None
+    assert _measured(Paths(tmp_path), cards, SMOKE) is None
 
 
 def test_the_logs_hold_each_phase_and_each_reward(work):

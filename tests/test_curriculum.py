@@ -5,6 +5,7 @@ import pytest
 from phases import sft
 from tinr.config import TrainingConfig, build, load_config
 from tinr.curriculum import CurriculumConfig, buckets, difficulties, features
+from tinr.own_completions import Completion
 from tinr.records import BadInput, Call, Query
 from tinr.retrieval import DocumentsConfig, Library
 from tinr.runlog import RunLog, read_log
@@ -87,6 +88,9 @@ def test_a_bucket_without_a_query_is_refused(catalogue):
         buckets(QUERIES, catalogue, CurriculumConfig(borders=(0.1,)), 0)
 
 
+OWN = [Completion((1, 2), (3, 4))] * 3  # what a base said to plain prompts
+
+
 def parts_of(codec, catalogue, **curriculum):
     queries = [
         Query(f"q{n}", f"Area of radius {n}?" + " please" * n, ((AREA,),)) for n in range(12)
@@ -98,7 +102,7 @@ def parts_of(codec, catalogue, **curriculum):
     )  # fmt: skip
     library = Library(catalogue, DocumentsConfig(), 0)
     order = buckets(queries, catalogue, config.curriculum, 0)
-    epochs = [list(sft._epoch(config, codec, library, order, e)) for e in (0, 1)]
+    epochs = [list(sft._epoch(config, codec, library, order, OWN, e)) for e in (0, 1)]
     return config, library, order, epochs
 
 
@@ -109,7 +113,7 @@ def test_batches_keep_buckets_apart_and_lose_nothing(grown, catalogue):
     numbers = [number for number, _ in first]
     assert sorted(numbers) == numbers and set(numbers) == {0, 1, 2}
     assert {number for number, _ in second} == {-1}
-    examples = sft._bucket_examples(config, codec, library, [b.queries for b in order], 0)
+    examples = sft._bucket_examples(config, codec, library, [b.queries for b in order], OWN, 0)
     assert [len(b.queries) for b in order] == [3, 6, 3]
     assert min(map(len, examples)) > 3  # each has something of what is replayed
     for bucket, part in enumerate(examples):
@@ -118,7 +122,9 @@ def test_batches_keep_buckets_apart_and_lose_nothing(grown, catalogue):
     *_, (plain, _) = parts_of(codec, catalogue)
     assert {number for number, _ in plain} == {0}
     everything = sum(len(example.ids) for part in examples for example in part)
-    whole = sft.epoch_examples(config, codec, library, [q for b in order for q in b.queries], 0)
+    whole = sft.epoch_examples(
+        config, codec, library, [q for b in order for q in b.queries], OWN, 0
+    )
     assert everything == sum(len(example.ids) for example in whole)
 
 

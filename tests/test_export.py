@@ -28,9 +28,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tinr.bases import import_base
 from tinr.catalogue import Catalogue
 from tinr.chat import chat_template, is_grown, turn_ends, usable
+from tinr.import_model import import_base
 from tinr.model import grow
 from tinr.records import Call, Message
 from tinr.registry import Registry
