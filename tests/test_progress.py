@@ -270,14 +270,14 @@ def asked(model, codec, catalogue, name: str) -> None:
         "shifts": lambda: shifts_of(model, codec, model, codec, rows, rows, name),
         "free": lambda: knowledge.name_freely(model, codec, ["a", "b", "c"], name),
         "hard": lambda: perplexities(model, [Example(row, row) for row in rows], 0, name),
-        "capacity: documents read by the base": lambda: count_bits(catalogue, model, codec),
+        "how likely given texts are": lambda: count_bits(catalogue, model, codec),
     }
     works[name]()
 
 
 TITLES = (
     "choices", "likeliest", "evidence", "text", "sampled", "shifts", "free", "hard",
-    "capacity: documents read by the base",
+    "how likely given texts are",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def likelihoods(
     codec: Codec,
     choices: Sequence[Choice],
     shared: bool = True,
-    title: str = "",
+    title: str = "how likely given texts are",
 ) -> list[list[Likelihood]]:
     """The likelihood of every option of every choice, in their order; a title shows progress.
 

@@ -134,7 +134,7 @@ def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[
     was = model.training
     model.eval()
     found = [0.0] * len(docs)
-    scored = likelihoods(model, codec, choices, title="capacity: documents read by the base")
+    scored = likelihoods(model, codec, choices)
     for place, [one] in zip(owner, scored, strict=True):
         found[place] -= one.total
     model.train(was)
