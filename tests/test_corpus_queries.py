@@ -1,9 +1,11 @@
-"""Queries of the shipped corpora: right, repeatable, and train and test really apart."""
+"""Queries of the shipped corpora: right, repeatable, and train, dev and test really apart."""
 
+import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from tinr.records import UNANSWERED, Call, Query
 from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
 from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries
-from tool_corpora.kit import CorpusTool, placeholders
-from tool_corpora.suites import NO_TOOL_KINDS, SUITES, splits, subset, tools_of
+from tool_corpora.kit import placeholders
+from tool_corpora.suites import DEV_SUITES, NO_TOOL_KINDS, SUITES, splits, subset, tools_of
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
 from tool_corpora.suites import training_queries as training
 from tool_corpora.values import SHARED_BELOW, Side
@@ -27,15 +29,29 @@ SIZE = 200  # queries per test split
 TRAIN = training(1200, 0, "sft")
 IN_DOMAIN, OUT_OF_DOMAIN = (suite_of(suite, SIZE) for suite in SUITES)
 TEST = IN_DOMAIN + OUT_OF_DOMAIN
-BY_SIDE: dict[Side, list[Query]] = {"train": TRAIN, "test": TEST}
+DEV = [query for suite in DEV_SUITES for query in suite_of(suite, SIZE)]
+BY_SIDE: dict[Side, list[Query]] = {"train": TRAIN, "dev": DEV, "test": TEST}
+ALL = TRAIN + DEV + TEST
+# sha256 of the texts and reference calls at 250 a split, as every figure since 0.1 was measured
+FROZEN = {
+    "in_domain": "f010dff4dca5475c017e48611d004b4be83bd1289c3928f2d0b0087611348e33",
+    "out_of_domain": "a0922dcbb83c08c198f8b09e06305c03d673d43ebe7c7d6645a586df0612176d",
+}
 
 
 def _side(query: Query) -> Side:
-    return "test" if query.id.startswith("test-") else "train"
+    return next((side for side in BY_SIDE if query.id.startswith(f"{side}-")), "train")
 
 
-def _phrasings(tool: CorpusTool, side: Side):
-    return tool.train if side == "train" else tool.test
+def _fingerprint(queries: Sequence[Query]) -> str:
+    said = [[q.text, [[[c.name, c.arguments] for c in t] for t in q.turns]] for q in queries]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_test_queries_are_frozen(suite: str):
+    """Where this fails, published figures are of other queries than those of this version."""
+    assert _fingerprint(suite_of(suite, 250)) == FROZEN[suite]
 
 
 def test_same_seed_gives_the_same_queries_and_another_seed_others():
@@ -47,7 +63,7 @@ def test_same_seed_gives_the_same_queries_and_another_seed_others():
 
 
 def test_no_text_and_no_id_stands_twice():
-    for queries in (TRAIN, IN_DOMAIN, OUT_OF_DOMAIN):
+    for queries in (TRAIN, DEV, IN_DOMAIN, OUT_OF_DOMAIN):
         assert len({query.text for query in queries}) == len(queries)
         assert len({query.id for query in queries}) == len(queries)
 
@@ -59,13 +75,15 @@ def test_counts_by_split_and_kind():
         "no_tool": SIZE // 2,
     }
     assert Counter(query.split for query in OUT_OF_DOMAIN) == {"ood": SIZE}
+    assert Counter(q.split for q in DEV) == Counter(q.split for q in TEST)
     assert {query.split for query in TRAIN} == {"seen", "no_tool"}
     kinds = Counter(query.kind for query in TRAIN)
     for kind, percent in MIX["train"].items():  # a fair draw of 1200 strays less than 4 percent
         assert abs(100 * kinds[kind] / len(TRAIN) - percent) < 4, kind
     for split in ("seen", "unseen", "ood"):
-        chained = [query for query in TEST if query.split == split and query.kind == "chained"]
-        assert len(chained) >= SIZE // 12, "chains are too rare to measure"
+        for side in (DEV, TEST):
+            chained = [query for query in side if query.split == split and query.kind == "chained"]
+            assert len(chained) >= SIZE // 12, "chains are too rare to measure"
 
 
 def test_every_tool_has_one_split_and_a_good_share_is_unseen():
@@ -83,7 +101,7 @@ def test_every_tool_has_one_split_and_a_good_share_is_unseen():
 
 def test_a_query_uses_tools_of_its_split_only():
     where = splits()
-    for query in TRAIN + TEST:
+    for query in ALL:
         assert {where[call.name] for call in query.calls} <= {query.split}, query.text
         assert (query.split == "no_tool") == (query.turns == ())
     used = {call.name for query in TRAIN for call in query.calls}
@@ -98,7 +116,7 @@ def _spelled(text: str, value: Any) -> bool:
 
 def _unspelled(query: Query, call: Call) -> dict[str, Any]:
     """The arguments that the text does not spell and no phrasing implies."""
-    implied = [fixed for _, fixed in _phrasings(TOOLS[call.name], _side(query))]
+    implied = [fixed for _, fixed in TOOLS[call.name].phrasings(_side(query))]
     return {
         key: value
         for key, value in call.arguments.items()
@@ -116,7 +134,7 @@ def test_arguments_stand_in_the_query(side: Side):
 
 
 def test_chained_second_call_takes_the_first_result():
-    chained = [query for query in TRAIN + TEST if query.kind == "chained"]
+    chained = [query for query in ALL if query.kind == "chained"]
     assert chained
     for query in chained:
         (first,), (second,) = query.turns
@@ -129,8 +147,8 @@ def test_chained_second_call_takes_the_first_result():
 
 def test_answers_agree_with_running_the_calls_again():
     with corpus_executor(load_catalogue(tool_corpora.NAMES)) as executor:
-        shown = [tuple(map(executor.run, query.calls)) for query in TRAIN + TEST]
-    for query, observations in zip(TRAIN + TEST, shown, strict=True):
+        shown = [tuple(map(executor.run, query.calls)) for query in ALL]
+    for query, observations in zip(ALL, shown, strict=True):
         assert observations == query.observations, query.text
         if query.turns:
             last = query.observations[-len(query.turns[-1]) :]
@@ -138,7 +156,7 @@ def test_answers_agree_with_running_the_calls_again():
 
 
 def test_replies_of_no_tool_queries():
-    for query in TRAIN + IN_DOMAIN:
+    for query in ALL:
         if query.kind == "chat":  # scored exactly where the query gives the answer away
             assert bool(query.answer) != bool(query.reply)
             assert query.answer is None or query.answer.casefold() in query.text.casefold()
@@ -165,7 +183,7 @@ def _vague(side: Side) -> set[str]:
 
 
 def test_missing_queries_really_lack_a_required_value():
-    missing = [query for query in TRAIN + IN_DOMAIN if query.kind == "missing"]
+    missing = [query for query in ALL if query.kind == "missing"]
     assert len(missing) > 50
     for query in missing:
         lacking = query.reply.removeprefix("Please give the ").removesuffix(".")
@@ -175,7 +193,7 @@ def test_missing_queries_really_lack_a_required_value():
             parameter = tool.parameters.get(lacking)
             if parameter is None or not parameter.required or "enum" in parameter.schema:
                 continue
-            for sentence, _ in _phrasings(tool, _side(query)):
+            for sentence, _ in tool.phrasings(_side(query)):
                 bare = sentence.replace(f'"{{{lacking}}}"', f"{{{lacking}}}")
                 spoken = [bare.replace(f"{{{lacking}}}", words) for words in vague]
                 explained |= lacking in placeholders(sentence) and any(
@@ -186,8 +204,8 @@ def test_missing_queries_really_lack_a_required_value():
 
 def test_words_for_a_value_stand_where_words_can():
     """ "1:the result", "the result%" and "a the result" read badly."""
-    many = TRAIN + TEST + training(1200, 1, "sft")
-    words = [*LINKS["train"], *LINKS["test"], *_vague("train"), *_vague("test")]
+    many = ALL + training(1200, 1, "sft")
+    words = [one for side in BY_SIDE for one in (*LINKS[side], *_vague(side))]
     either = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
     bad = re.compile(rf"([:/#](?:{either}))|(\b(an?|the|my) (?:{either}))\b|((?:{either})[%/])")
     for query in many:
@@ -204,7 +222,7 @@ def test_three_part_queries_open_once():
 
 
 def test_conversions_change_the_unit():
-    calls = [call for query in TRAIN + TEST for call in query.calls]
+    calls = [call for query in ALL for call in query.calls]
     converted = [call for call in calls if "source" in call.arguments]
     assert len(converted) > 30
     for call in converted:
@@ -243,21 +261,28 @@ def _template_values(query: Query, sentence: str) -> Iterator[tuple[str, Any]]:
             yield "number", int(value)
 
 
-def test_train_and_test_share_no_text_and_no_value():
-    assert not {query.text for query in TRAIN} & {query.text for query in TEST}
-    train, test = ({v for q in BY_SIDE[side] for v in _asked_values(q)} for side in BY_SIDE)
+PAIRS = list(combinations(BY_SIDE, 2))
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_two_sides_share_no_text_and_no_value(one: Side, other: Side):
+    sides = BY_SIDE[one], BY_SIDE[other]
+    first, second = ({query.text for query in queries} for queries in sides)
+    assert not first & second
+    first, second = ({v for q in queries for v in _asked_values(q)} for queries in sides)
     for kind, least in (("word", 200), ("date", 20), ("number", 200)):
-        assert sum(value[0] == kind for value in train) >= least
-        assert sum(value[0] == kind for value in test) >= least
-    assert not train & test
+        assert sum(value[0] == kind for value in first) >= least
+        assert sum(value[0] == kind for value in second) >= least
+    assert not first & second
 
 
-def test_train_and_test_share_no_phrasing():
+def test_no_two_sides_share_a_phrasing():
     """No sentence stands twice over both corpora, whatever its placeholders are called."""
     sentences = [
         re.sub(r"\{\w+\}", "{}", sentence).casefold()
+        for side in BY_SIDE
         for tool in TOOLS.values()
-        for sentence, _ in tool.train + tool.test
+        for sentence, _ in tool.phrasings(side)
     ]
     sentences += [
         re.sub(r"\{\w+\}", "{}", sentence).casefold()
@@ -265,9 +290,33 @@ def test_train_and_test_share_no_phrasing():
         for sentence in [query for query, _ in CHATS[side]] + list(FOREIGN[side])
     ]
     assert [s for s, count in Counter(sentences).items() if count > 1] == []
-    for words in (JOINTS, LINKS):
-        assert not set(words["train"]) & set(words["test"])
-    assert not _vague("train") & _vague("test")
+    for one, other in PAIRS:
+        for words in (JOINTS, LINKS):
+            assert not set(words[one]) & set(words[other])
+        assert not _vague(one) & _vague(other)
+
+
+def test_a_dev_query_is_made_of_the_one_phrasing_that_was_set_apart():
+    where = splits()
+    for tool in TOOLS.values():
+        assert len(tool.dev) == 1 and len(tool.train) >= 3
+        # what only the phrasing of dev would ask about is asked about in training as well
+        dev, train = (
+            {name for sentence, fixed in some for name in (*placeholders(sentence), *fixed)}
+            for some in (tool.dev, tool.train)
+        )
+        assert where[tool.name] != "seen" or dev <= train, tool.name
+    single = [query for query in DEV if query.kind == "single"]
+    for query in single:
+        [(sentence, _)] = TOOLS[query.calls[0].name].dev
+        assert _slots(query.text, sentence) is not None, query.text
+    used = {call.name for query in DEV for call in query.calls}
+    assert len(used) > 0.8 * len(TOOLS)
+
+
+def test_a_suite_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="in_domain_dev, out_of_domain_dev"):
+        suite_of("in_domian", 10)
 
 
 def test_kinds_can_be_chosen_and_too_few_tools_are_refused():

@@ -24,7 +24,7 @@ from tinr.selftest import self_test
 from tinr.suites import NAMES, Suite, read_suite, sample
 from tinr.tokens import Codec
 from tinr.transcript import as_text
-from tool_corpora.suites import SUITES, test_suite
+from tool_corpora.suites import DEV_SUITES, SUITES, test_suite
 
 DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
 SIZE = 300  # queries of each split of a shipped suite, unless told otherwise
@@ -42,7 +42,7 @@ def load_suite(
     suite's own documents stand in the prompt instead, so that tools the model never met can be
     asked for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
     """
-    if which in SUITES:
+    if which in (*SUITES, *DEV_SUITES):
         try:
             queries = test_suite(which, size or SIZE, known.by_name)
         except ValueError as error:
@@ -56,8 +56,8 @@ def load_suite(
         return read_suite(which, data, size, None if given else known)
     if not (folder / "queries.jsonl").is_file():
         raise BadInput(
-            f"{which}: no suite; give {', '.join((*SUITES, *NAMES))}, or a folder with "
-            "queries.jsonl"
+            f"{which}: no suite; give {', '.join((*SUITES, *DEV_SUITES, *NAMES))}, or a folder "
+            "with queries.jsonl"
         )
     queries = read_queries(folder / "queries.jsonl", known)
     return Suite(folder.name, known, tuple(sample(queries, size)), (), {})

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from tool_corpora import NAMES, load
 from tool_corpora.generate import MIX
 from tool_corpora.suites import splits, test_suite, training_queries
+from tool_corpora.values import Side
 
 SHOWN = 400  # queries per split that the kinds are counted over
+SIDES: tuple[Side, ...] = ("train", "dev", "test")
 SETS = {"toolbox": "in_domain", "fieldkit": "out_of_domain"}
 
 
@@ -25,10 +27,10 @@ def _tool_table(corpus: str) -> str:
         names = [tool.name for tool in tools if tool.domain == domain]
         rows.append([domain, len(names), *(sum(where[n] == s for n in names) for s in held)])
     sums = [sum(row[place] for row in rows) for place in range(1, len(held) + 2)]
-    phrasings = sum(len(tool.train) for tool in tools), sum(len(tool.test) for tool in tools)
+    train, dev, test = (sum(len(tool.phrasings(side)) for tool in tools) for side in SIDES)
     return (
         _table(["domain", "tools", *held], [*rows, [f"{len(rows)} domains", *sums]])
-        + f"\n\nPhrasings: {phrasings[0]} for training, {phrasings[1]} for tests."
+        + f"\n\nPhrasings: {train} for training, {dev} for choices of recipe, {test} for tests."
     )
 
 

@@ -16,10 +16,12 @@ from tool_corpora.chat import chat_query, foreign_query
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side
 
+_ASKED = {"single": 50, "parallel": 11, "chained": 11, "chat": 11, "missing": 10, "foreign": 7}
 # How often each kind is asked for, in percent; tests with tools and without are apart.
 MIX: dict[Side, Mapping[str, int]] = {
     "train": {"single": 38, "parallel": 17, "chained": 17, "chat": 11, "missing": 10, "foreign": 7},
-    "test": {"single": 50, "parallel": 11, "chained": 11, "chat": 11, "missing": 10, "foreign": 7},
+    "dev": _ASKED,
+    "test": _ASKED,
 }
 TOOL_KINDS = ("single", "parallel", "chained")
 # What stands before the parts of a query, and what between them.
@@ -34,6 +36,7 @@ JOINTS: dict[Side, Sequence[tuple[str, str]]] = {
         ("", " Besides, "),
         ("Please do this. ", " "),
     ),
+    "dev": (("", " As well as this: "), ("", " Once that is done: ")),
     "test": (("", " And also: "), ("", " Then also: ")),
 }
 LINKS: dict[Side, Sequence[str]] = {
@@ -47,6 +50,7 @@ LINKS: dict[Side, Sequence[str]] = {
         "the result of that",
         "that answer",
     ),
+    "dev": ("the figure it returns", "whatever comes out of that"),
     "test": ("the value of that result", "the answer you get"),
 }
 VAGUE: dict[Side, Mapping[str, Sequence[str]]] = {  # by a parameter's format, or else its type
@@ -56,6 +60,13 @@ VAGUE: dict[Side, Mapping[str, Sequence[str]]] = {  # by a parameter's format, o
         "array": ("some values", "a few numbers", "my values", "a list", "certain numbers"),
         "date": ("some day", "a certain day", "my day", "one day"),
         "time": ("some time", "a certain time", "one time"),
+    },
+    "dev": {
+        "number": ("any number", "an amount"),
+        "string": ("a phrase of mine", "some text"),
+        "array": ("some numbers of mine", "a few values"),
+        "date": ("any day", "a day I know"),
+        "time": ("any time", "some time of day"),
     },
     "test": {
         "number": ("a number",),
@@ -136,7 +147,7 @@ def _ask(
     `link` = (parameter, value, words): that value is spoken of in words, not spelled.
     None where the phrasing has no place for such words or the tool refuses the values.
     """
-    sentence, fixed = rng.choice(tool.train if side == "train" else tool.test)
+    sentence, fixed = rng.choice(tool.phrasings(side))
     asked = placeholders(sentence)
     if link and not _takes_words(sentence, link[0]):
         return None
@@ -255,7 +266,7 @@ def _takes(schema: Mapping[str, Any], result: Any) -> bool:
 def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
     """A phrasing whose one required value is only spoken of."""
     tool = rng.choice(pool)
-    sentence, _ = rng.choice(tool.train if side == "train" else tool.test)
+    sentence, _ = rng.choice(tool.phrasings(side))
     lacking = [
         name
         for name in placeholders(sentence)

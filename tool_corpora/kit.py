@@ -10,6 +10,7 @@ pair `(sentence, {"parameter": value})` that also fixes arguments the sentence
 implies ("in reverse order" -> {"reverse": True}).
 """
 
+import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ class Parameter:
 class CorpusTool:
     """An executable tool with its document and the phrasings of its queries.
 
-    `train` and `test` phrasings are disjoint; `run(**arguments)` returns a JSON
+    `train`, `dev` and `test` phrasings are disjoint; `run(**arguments)` returns a JSON
     value or raises ValueError with a message for the caller.
     """
 
@@ -48,8 +49,13 @@ class CorpusTool:
     returns: str
     parameters: Mapping[str, Parameter]
     train: tuple[Phrasing, ...]
+    dev: tuple[Phrasing, ...]
     test: tuple[Phrasing, ...]
     run: Callable[..., Any] = field(compare=False)
+
+    def phrasings(self, side: Side) -> tuple[Phrasing, ...]:
+        """The phrasings that queries of a side are made of."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}[side]
 
     def document(self) -> dict[str, Any]:
         """The tool's document as a catalogue line (see docs: catalogue folder)."""
@@ -212,19 +218,22 @@ def tool(
 ) -> Callable[[Callable[..., Any]], CorpusTool]:
     """Make a function a corpus tool; the module's name is its domain.
 
-    `ask` are the training phrasings (at least four), `held` the test phrasings (at
-    least two); the parameters are declared in the order of the function's signature.
+    `ask` are the training phrasings (at least four), of which one, chosen by its hash, is
+    set apart for dev; `held` the test phrasings (at least two); the parameters are declared
+    in the order of the function's signature.
     Raises ValueError where a phrasing and the parameters disagree.
     """
 
     def register(function: Callable[..., Any]) -> CorpusTool:
+        train, dev = _set_apart([_phrasing(p) for p in ask])
         made = CorpusTool(
             name=function.__name__,
             domain=function.__module__.rsplit(".", 1)[-1],
             description=description,
             returns=returns,
             parameters=parameters,
-            train=tuple(_phrasing(p) for p in ask),
+            train=train,
+            dev=dev,
             test=tuple(_phrasing(p) for p in held),
             run=function,
         )
@@ -243,17 +252,23 @@ def _phrasing(given: str | Phrasing) -> Phrasing:
     return (given, {}) if isinstance(given, str) else given
 
 
+def _set_apart(ask: Sequence[Phrasing]) -> tuple[tuple[Phrasing, ...], tuple[Phrasing, ...]]:
+    """The phrasings that stay for training, and the one that no training query is made of."""
+    chosen = min(ask, key=lambda phrasing: hashlib.sha256(phrasing[0].encode()).digest())
+    return tuple(p for p in ask if p != chosen), (chosen,)
+
+
 def _check(made: CorpusTool) -> None:
     declared = list(made.parameters)
     signature = list(inspect.signature(made.run).parameters)
     if declared != signature:
         raise ValueError(f"{made.name}: parameters {declared}, but the function takes {signature}")
-    if len(made.train) < 4 or len(made.test) < 2:
+    if len(made.train + made.dev) < 4 or len(made.test) < 2:
         raise ValueError(f"{made.name}: give at least 4 phrasings in `ask` and 2 in `held`")
-    sentences = [sentence for sentence, _ in made.train + made.test]
+    sentences = [sentence for sentence, _ in made.train + made.dev + made.test]
     if len(set(sentences)) != len(sentences):
         raise ValueError(f"{made.name}: a phrasing stands twice")
-    for sentence, fixed in made.train + made.test:
+    for sentence, fixed in made.train + made.dev + made.test:
         given = set(placeholders(sentence)) | set(fixed)
         unknown = given - set(declared)
         missing = {n for n, p in made.parameters.items() if p.required} - given

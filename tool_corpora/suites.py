@@ -13,8 +13,10 @@ from tinr.records import Query, Split
 from tool_corpora import load
 from tool_corpora.generate import TOOL_KINDS, make_queries
 from tool_corpora.kit import CorpusTool
+from tool_corpora.values import Side
 
-SUITES = ("in_domain", "out_of_domain")
+SUITES = ("in_domain", "out_of_domain")  # what figures are published of
+DEV_SUITES = ("in_domain_dev", "out_of_domain_dev")  # what recipes are chosen by
 TEST_SEED = 2604  # test queries are the same for every run and every seed of training
 NO_TOOL_KINDS = ("chat", "missing", "foreign")
 
@@ -83,22 +85,28 @@ def training_queries(
 def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> list[Query]:
     """`size` queries per split: in_domain has seen, unseen and no_tool, out_of_domain has ood.
 
+    suite: one of SUITES, or of DEV_SUITES, whose queries share no phrasing and no open value with
+    those of tests or of training. ValueError for any other.
     In ood and unseen every tool of a query is of that split. no_tool has half the size.
     tools: the names that queries may ask for (None: all). ValueError where they allow no
     query of a split, or fewer different ones than `size`.
     """
-    wanted: Sequence[Split] = ("seen", "unseen") if suite == "in_domain" else ("ood",)
+    if suite not in (*SUITES, *DEV_SUITES):
+        raise ValueError(f"{suite}: no suite; one of {', '.join((*SUITES, *DEV_SUITES))}")
+    side: Side = "dev" if suite in DEV_SUITES else "test"
+    in_domain = suite.startswith("in_domain")
+    wanted: Sequence[Split] = ("seen", "unseen") if in_domain else ("ood",)
     queries = [
         query
         for split in wanted
         for query in make_queries(
-            tools_of(split, tools), "test", size, TEST_SEED, split, TOOL_KINDS, f"test-{split}"
+            tools_of(split, tools), side, size, TEST_SEED, split, TOOL_KINDS, f"{side}-{split}"
         )
     ]
-    if suite == "in_domain":
+    if in_domain:
         seen = tools_of("seen", tools)
         queries += make_queries(
-            seen, "test", size // 2, TEST_SEED, None, NO_TOOL_KINDS, "test-no-tool"
+            seen, side, size // 2, TEST_SEED, None, NO_TOOL_KINDS, f"{side}-no-tool"
         )
     return queries
 
