@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tinr.bench import catalogue as bench
-from tinr.bench import rollouts, scaling, training
+from tinr.bench import rollouts, scaling, training, update
 from tinr.bench.prompt_cost import measure_costs, plot_costs
 from tinr.catalogue import Catalogue, load_catalogue
 from tinr.packing import Example, collate
@@ -52,6 +52,18 @@ def test_packed_batches_carry_less_padding_and_the_same_examples(monkeypatch):
     assert usual.padding > 0.2 > 0.1 > ours.padding >= 0
     assert all(s.tokens_a_second > 0 and s.operations_a_second > 0 for s in found.speeds)
     assert found.matrix_rate > 0 and found.lengths[0] <= found.lengths[1] <= found.lengths[2]
+
+
+def test_an_update_is_held_against_supervised_training_of_the_same_tokens(codec):
+    """2 x 3 conversations of 7 + 4 tokens; nothing is left of the trainer in the model."""
+    model = small_model(len(codec.tokenizer))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = update.measure_update(model, codec, 2, 3, prompt=7, completion=(4, 4), repeats=2)
+    assert (found.conversations, found.tokens) == (6, 66)
+    assert found.update_seconds > 0 < found.supervised_seconds
+    assert found.ratio == found.update_seconds / found.supervised_seconds
+    assert found.rollout_tokens_a_second > 0
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 def test_both_counts_of_a_batch_agree():

@@ -43,6 +43,36 @@ def catalogue(
 
 
 @app.command()
+def update(
+    base: Annotated[str, typer.Option(help="What `tinr base --model` takes.")] = "smollm2",
+    prompts: Annotated[int, typer.Option(min=1, help="Groups.")] = 2,
+    group: Annotated[int, typer.Option(min=2, help="Conversations of one prompt.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Seconds of GRPO's update against supervised training of the same tokens; rollouts.
+
+    Example: tinr bench update --repeats 1
+    """
+    from tinr.bench.update import measure_update
+    from tinr.catalogue import Catalogue
+    from tinr.model import grow, load
+    from tinr.tokens import Codec
+
+    model, tokenizer = load(base)
+    grow(model, tokenizer, Catalogue(()))
+    found = measure_update(model, Codec(tokenizer), prompts, group, repeats=repeats)
+    if as_json:
+        print(json.dumps(asdict(found) | {"ratio": found.ratio}))
+        return
+    print(
+        f"{found.conversations} conversations of {found.tokens:,} tokens: update "
+        f"{found.update_seconds:.1f} s, supervised {found.supervised_seconds:.1f} s, ratio "
+        f"{found.ratio:.2f}; rollouts {found.rollout_tokens_a_second:,.0f} tokens a second"
+    )
+
+
+@app.command()
 def training(
     tools: Annotated[
         list[str] | None,
