@@ -30,7 +30,7 @@ from tinr.registry.store import PARENT
 from tinr.runlog import RunLog
 from tinr.steps import Steps
 from tinr.tokens import Codec
-from tinr.trainer import Trained, deepspeed_file
+from tinr.trainer import Trained, deepspeed_file, keep_stdout_clean
 from tinr.training import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
@@ -298,6 +298,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
     """An ordinary Hugging Face folder (see `tinr.chat`), with the catalogue beside it."""
+    keep_stdout_clean()  # saving imports DeepSpeed where it is installed
     with usable(model, tokenizer):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
