@@ -293,7 +293,7 @@ def test_descriptions(catalogue: Catalogue) -> None:
 
 # -- what phase 1 makes of a catalogue ------------------------------------------------
 
-MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2)
+MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2, lacking=1)
 
 
 def test_pairs_are_as_many_as_the_mix_says_and_the_seeds_alone(catalogue: Catalogue) -> None:

@@ -69,7 +69,7 @@ def test_two_hundred_real_tools_are_aligned(tmp_path):
             replay=0.0,
             catalogue=(str(tmp_path / "tools"),),
             epochs=20,
-            mix=PairMix(memorise=2, recall=0, schema=2, pseudo=0, naming=0, blind=0, lacking=0),
+            mix=PairMix.only(memorise=2, schema=2),
             least={"document_to_token": 0.95, "token_to_schema": 0.8},
         )
     )

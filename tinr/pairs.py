@@ -11,7 +11,7 @@ usage are what made tools without queries callable in our trials (docs/notebook.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 from typing import Any
 
@@ -41,6 +41,11 @@ class PairMix:
     naming: Whole = 4  # the same, up to the names of the tools
     blind: Whole = 1  # conversation whose query says nothing useful
     lacking: Whole = 1  # pseudo-query without a needed value: no call, but a question back
+
+    @classmethod
+    def only(cls, **counts: int) -> "PairMix":
+        """The forms that are named, and none of any other, whatever the defaults are."""
+        return cls(**(dict.fromkeys((form.name for form in fields(cls)), 0) | counts))
 
 
 @dataclass(frozen=True)

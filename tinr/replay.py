@@ -46,7 +46,7 @@ def unqueried_examples(
     Tools with queries of their own outweigh the others without them.
     """
     silent = _silent(catalogue, queries)
-    usage = PairMix(0, 0, 0, pseudo=count, naming=count, blind=0)
+    usage = PairMix.only(pseudo=count, naming=count)
     return aligned_examples(codec, catalogue, usage, rng, only=silent)
 
 

@@ -11,7 +11,7 @@ from tinr.pairs import PairMix
 ASKED = ("document_to_token", "token_to_document", "token_to_schema")  # as `probe` names them
 GATED = ("document_to_token", "token_to_schema")  # what align's gate asks for
 # What counts as practice: the examples that were measured. Usage teaches too, but was not.
-TAUGHT = PairMix(memorise=1, recall=1, schema=1, pseudo=0, naming=0, blind=0, lacking=0)
+TAUGHT = PairMix.only(memorise=1, recall=1, schema=1)
 Key = tuple[int, int, int, int, int, str]
 
 
