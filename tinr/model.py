@@ -75,8 +75,8 @@ def load_gguf(path: Path) -> tuple[PreTrainedModel, Any]:
         finally:
             if bars:
                 enable_progress_bar()
-    del read.config.quantization_config
-    config = copy.deepcopy(read.config)
+    config: Any = copy.deepcopy(read.config)
+    del config.quantization_config
     model = AutoModelForCausalLM.from_config(
         config, dtype=torch.float32, attn_implementation="sdpa"
     )

@@ -147,7 +147,10 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
         return
     console.print("measuring this machine")
     folder = registry.path(named_base(name, registry))
-    configs = Configs(*(load_config(kind, PRESETS / preset / f"{n}.yaml") for n, _, kind in CHAIN))
+    read: dict[str, Any] = {
+        phase: load_config(kind, PRESETS / preset / f"{phase}.yaml") for phase, _, kind in CHAIN
+    }
+    configs = Configs(**read)
     tools = settings.tools or len(splits())
     counts = [tools, *(n for n in range(8, len(splits()) + 1, 4) if n != tools)]
     foreseen = foresee(folder, configs, [settings.size(count) for count in counts])

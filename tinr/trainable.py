@@ -70,12 +70,13 @@ def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
         raise BadInput(
             f"trainable.layers={layers}: this model has {len(blocks)}; give at most that many"
         )
-    inputs, head = model.get_input_embeddings(), model.get_output_embeddings()
+    inputs: Any = model.get_input_embeddings()
+    head: Any = model.get_output_embeddings()
     below = {id(p) for block in blocks[: len(blocks) - layers] for p in block.parameters()}
     below |= {id(p) for p in inputs.parameters()} - {id(p) for p in head.parameters()}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) not in below)
-    table: Any = head.weight
+    table = head.weight
     chosen = torch.zeros(len(table), 1, device=table.device)
     chosen[list(rows)] = 1.0
     hooks = [

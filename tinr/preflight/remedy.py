@@ -20,7 +20,7 @@ BATCH, CHECKPOINTING, STAGE, OFFLOAD, LORA, ROWS, RANKS = range(1, 8)
 ZEROS = {None: 0, "zero1": STAGE, "zero2": STAGE, "zero3": STAGE,
          "zero2_offload": OFFLOAD, "zero3_offload": OFFLOAD}  # fmt: skip
 MOST_RANKS = 4096
-Trainable = Literal["all", "lora", "rows"]
+Trainable = Literal["all", "top", "lora", "rows"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _zeros(setup: Setup, now: str | None, group: str) -> Iterator[tuple[str | No
 def _trainable(setup: Setup) -> Iterator[tuple[Trainable, Change]]:
     what = setup.trainable.what
     yield what, Change()
-    if what == "all":
+    if what in ("all", "top"):
         yield "lora", Change(LORA, 1, ("trainable.what=lora",))
     if what != "rows":
         yield "rows", Change(ROWS, 1, ("trainable.what=rows",))
