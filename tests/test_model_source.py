@@ -155,7 +155,7 @@ def test_the_real_base_goes_through_the_whole_chain(real, tmp_path):
             run=str(tmp_path / "logs"),
             tools=3,
             epochs=1,
-            mix=PairMix(2, 0, 0, 0, 0, 0, 0),
+            mix=PairMix(6, 0, 0, 0, 0, 0, 0),
             replay=0.0,
             least={},
             capacity="ignore",
