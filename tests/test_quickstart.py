@@ -130,3 +130,12 @@ def test_every_part_of_a_reply_has_its_colour():
     assert text.plain == "<response>5 <<b>></response>\n<<add>>"
     styles = {text.plain[s.start : s.end]: str(s.style) for s in text.spans}
     assert styles["5 <<b>>"] == "bold green" and styles["<<add>>"] == "magenta"
+
+
+def test_preflight_counts_the_part_of_the_tools_that_is_taught(tmp_path, qwen_tokenizer):
+    from tests.test_base import write_qwen
+    from tinr.preflight.work import open_run
+
+    write_qwen(tmp_path / "qwen", qwen_tokenizer)
+    run = open_run("align", AlignConfig(base=str(tmp_path / "qwen"), tools=12))
+    assert len(run.catalogue.tools) == run.shape.growth.tools == 12

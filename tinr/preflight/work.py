@@ -65,7 +65,11 @@ class Work:
 
 def open_run(phase: str, config: Any) -> Opened:
     """What a phase would start from; BadInput as the phase itself, but no weights are read."""
-    catalogue = load_catalogue(config.catalogue) if getattr(config, "catalogue", ()) else None
+    catalogue = None
+    if phase == "align":
+        catalogue = align.catalogue_of(config)
+    elif getattr(config, "catalogue", ()):
+        catalogue = load_catalogue(config.catalogue)
     parents = {"align": ("base", "align"), "sft": ("align", "sft", "base"),
                "grpo": ("sft", "grpo", "calibrate")}  # fmt: skip
     stage, source = None, getattr(config, "base", "")
