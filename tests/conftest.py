@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Regex as Pattern
 from tokenizers import (
     Tokenizer,
@@ -15,7 +16,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tinr.base.tokenizer import train_tokenizer
 from tinr.catalogue import Catalogue
@@ -158,6 +159,17 @@ def marked(qwen_tokenizer: PreTrainedTokenizerFast, catalogue: Catalogue) -> Cod
     assert tokenizer.encode("a")[0] == template[1]  # else the tests below test nothing
     grow_tokenizer(tokenizer, catalogue.names)
     return Codec(tokenizer)
+
+
+@pytest.fixture
+def model(codec: Codec) -> LlamaForCausalLM:
+    """A random model of one layer over the vocabulary of `codec`."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(codec.tokenizer), hidden_size=16, intermediate_size=32,
+        num_hidden_layers=1, num_attention_heads=2, pad_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
 
 
 @pytest.fixture

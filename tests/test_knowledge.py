@@ -2,23 +2,12 @@
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr import knowledge as probes
 from tinr.knowledge import knowledge, knowledge_summary, name_among, name_freely
 from tinr.sampler import Row
 from tinr.tokens import Piece, token_of
 from tinr.transcript import render_names, render_prompt, render_response, render_thought
-
-
-@pytest.fixture
-def model(codec):
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(codec.tokenizer), hidden_size=16, intermediate_size=32,
-        num_hidden_layers=1, num_attention_heads=2, pad_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
 
 
 def test_every_tool_is_in_every_denominator(model, codec, catalogue, monkeypatch):

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from tqdm import std
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr import knowledge, probe, progress, rollout
 from tinr.abstention import call_evidence
@@ -74,16 +73,6 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(progress, "Bar", Listener)
     return shown
-
-
-@pytest.fixture
-def model(codec):
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(codec.tokenizer), hidden_size=16, intermediate_size=32,
-        num_hidden_layers=1, num_attention_heads=2, pad_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
 
 
 # -- where a bar shows ---------------------------------------------------------------------

@@ -134,8 +134,7 @@ def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[
     was = model.training
     model.eval()
     found = [0.0] * len(docs)
-    scored = likelihoods(model, codec, choices)
-    for place, [one] in zip(owner, scored, strict=True):
+    for place, [one] in zip(owner, likelihoods(model, codec, choices), strict=True):
         found[place] -= one.total
     model.train(was)
     return found

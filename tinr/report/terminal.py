@@ -1,7 +1,7 @@
 """Conversations on a terminal: the query, then the reply with every part in its colour."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tinr.tokens import Piece, name_of
-from tinr.transcript import MARKUP
+from tinr.transcript import split_text
 
 COLOURS = {
     "think": "dim",
@@ -49,7 +49,7 @@ def print_replies(path: Path, console: Console, count: int = SHOWN) -> None:
     for row in _one_of_each(rows)[:count]:
         console.print()
         console.rule(f"{row.get('split') or 'a query'}: {_verdict(row)}", align="left")
-        print_conversation(_asked(row), list(_pieces(row["reply"])), console)
+        print_conversation(_asked(row), split_text(row["reply"]), console)
 
 
 def _one_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -75,15 +75,3 @@ def _verdict(row: dict[str, Any]) -> str:
     if judged.get("call_em"):
         return "called right"
     return "named right, called otherwise" if judged.get("name_em") else "another tool, or none"
-
-
-def _pieces(text: str) -> Iterator[Piece]:
-    """A reply's text as pieces: what spells a tag or a tool token in it is one."""
-    end = 0
-    for found in MARKUP.finditer(text):
-        if found.start() > end:
-            yield Piece(text[end : found.start()])
-        yield Piece(found.group(), token=True)
-        end = found.end()
-    if end < len(text):
-        yield Piece(text[end:])
