@@ -34,6 +34,27 @@ TELLING = (1, 1, 2, 2, 2, 3, 3, 4, 6)
 STRANGE = (0, 0, 1, 1, 2, 3)
 # How many words of the document a query of each degree of vagueness has, telling ones first.
 DEGREES = {"explicit": 8, "usual": 3, "vague": 1}
+# How a value is said, with its parameter's name and without it.
+NAMED = (
+    "{name} {value}",
+    "{name} {value}",
+    "{value} {name}",
+    "{value} {name}",
+    "{name} is {value}",
+    "{name} of {value}",
+    "{name} at {value}",
+)
+UNNAMED = (
+    "{value}",
+    "{value}",
+    "of {value}",
+    "to {value}",
+    "from {value}",
+    "for {value}",
+    "and {value}",
+    "with {value}",
+)
+NAMED_SHARE = 0.5  # of the values that stand in the document's order
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
     "Please",
@@ -66,14 +87,18 @@ class Wording:
         """A pseudo-query of the tool and its call, with open values for its parameters.
 
         Required parameters always have a value, optional ones half of the time; that of
-        the parameter `without` is only spoken of in the text.
+        the parameter `without` is only spoken of in the text. Values in another order than the
+        document's stand beside their names: without them no reader could tell which is which.
         """
         chosen = _values(doc, rng)
+        ordered = rng.random() < 0.6
         parts = [
-            _spoken(name, value, rng) if name != without else _unsaid(name, rng)
+            _spoken(name, value, rng, named=not ordered or rng.random() < NAMED_SHARE)
+            if name != without
+            else _unsaid(name, rng)
             for name, value in chosen.items()
         ]
-        if rng.random() < 0.4:
+        if not ordered:
             rng.shuffle(parts)
         about = self._about(doc, rng)
         if rng.random() < 0.6:
@@ -89,7 +114,10 @@ class Wording:
         them are the same, and a vaguer query's words are among those of the less vague.
         """
         values = _values(doc, rng)
-        parts = [_spoken(name, value, rng) for name, value in values.items()]
+        parts = [
+            _spoken(name, value, rng, named=rng.random() < NAMED_SHARE)
+            for name, value in values.items()
+        ]
         words = list(dict.fromkeys(_described(doc)))
         others = sorted(words, key=lambda word: self.commonness[_stem(word)])
         telling = [word for word in others if self._telling(word)]
@@ -196,27 +224,9 @@ def _interleave(words: list[str], parts: Sequence[str], rng: Random) -> list[str
     return out
 
 
-def _spoken(name: str, value: Any, rng: Random) -> str:
-    shown = _shown(value, rng)
-    name = name.replace("_", " ")
-    if isinstance(value, bool):
-        return f"{name} {shown}"
-    return rng.choice(
-        (
-            f"{name} {shown}",
-            f"{name} {shown}",
-            f"{shown} {name}",
-            f"{name} is {shown}",
-            shown,
-            shown,
-            f"of {shown}",
-            f"to {shown}",
-            f"from {shown}",
-            f"for {shown}",
-            f"and {shown}",
-            f"with {shown}",
-        )
-    )
+def _spoken(name: str, value: Any, rng: Random, named: bool) -> str:
+    said = rng.choice(NAMED if named or isinstance(value, bool) else UNNAMED)
+    return said.format(name=name.replace("_", " "), value=_shown(value, rng))
 
 
 def _unsaid(name: str, rng: Random) -> str:
