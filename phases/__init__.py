@@ -6,7 +6,7 @@ from typing import Any
 def defaults() -> dict[str, dict[str, Any]]:
     """Phase -> its configuration with nothing set, the base's too: a report marks what differs."""
     from phases import align, calibrate, grpo, reject, sft  # slow; who imports one needs no other
-    from tinr.bases import BaseConfig
+    from phases.base import BaseConfig
     from tinr.config import as_dict
 
     kinds = {"base": BaseConfig, "align": align.AlignConfig, "sft": sft.SftConfig}

@@ -13,21 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from tinr import ranks
-from tinr.capacity.check import Switch, check, moving_of, weigh
-from tinr.catalogue import Catalogue, load_catalogue
-from tinr.cli.phase import main
+from tinr import distributed
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.chat.codec import Codec
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.import_model import named_base
+from tinr.checkpoints.model import Initialisation, ToolsAs, grow
+from tinr.checkpoints.registry import Registry
+from tinr.command import main
 from tinr.config import TrainingConfig, Weight, Whole
-from tinr.import_model import named_base
-from tinr.model import Initialisation, ToolsAs, grow
-from tinr.own_completions import Completion, own_completions, own_examples
-from tinr.packing import Batch, Example, make_batches
-from tinr.pairs import PairMix
+from tinr.data.alignment_examples import PairMix
+from tinr.data.own_completions import Completion, own_completions, own_examples
+from tinr.data.packing import Batch, Example, make_batches
+from tinr.data.replay import aligned_examples, tokens_in
+from tinr.planning.capacity.check import Switch, check, moving_of, weigh
 from tinr.records import BadInput
-from tinr.registry import Card, Registry
-from tinr.replay import aligned_examples, tokens_in
-from tinr.stage import PhaseConfig, begin
-from tinr.tokens import Codec
+from tinr.training.phase_run import PhaseConfig, begin
 from tool_corpora.suites import subset
 
 
@@ -57,7 +58,7 @@ def run(config: AlignConfig) -> Card:
     """Align a base with a catalogue; returns the published card, or the one that is there."""
     catalogue = catalogue_of(config)
     if config.base:
-        taken_in = ranks.shared(lambda: named_base(config.base, Registry(config.registry)))
+        taken_in = distributed.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
     stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
     if stage.published:

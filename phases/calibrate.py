@@ -15,12 +15,25 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from tinr import ranks
-from tinr.calibration.faults import counted
-from tinr.calibration.hard import hard_queries
-from tinr.calibration.model_judge import JudgeConfig, ModelJudge
-from tinr.calibration.rounds import Gathered, changes, gather_pairs, measure
-from tinr.calibration.start import (
+from tinr import distributed
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.model import to_accelerator
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.command import main
+from tinr.config import Count, PairsConfig, PreferenceConfig, SearchConfig, TrainingConfig
+from tinr.data.query_sets import load_queries
+from tinr.data.replay import endless
+from tinr.evaluation.errors.faults import counted
+from tinr.records import BadInput, GateFailed, Query
+from tinr.rollout.tools.executor import Executor, corpus_executor
+from tinr.training.loop import Trained
+from tinr.training.phase_run import Stage, begin
+from tinr.training.preference.hard_queries import hard_queries
+from tinr.training.preference.model_judge import JudgeConfig, ModelJudge
+from tinr.training.preference.rounds import Gathered, changes, gather_pairs, measure
+from tinr.training.preference.start import (
     QUERIES,
     HardConfig,
     fitting,
@@ -29,26 +42,7 @@ from tinr.calibration.start import (
     replayed,
     shared_folder,
 )
-from tinr.cli.phase import main
-from tinr.config import (
-    Count,
-    PairsConfig,
-    PreferenceConfig,
-    SearchConfig,
-    TrainingConfig,
-)
-from tinr.executor import Executor, corpus_executor
-from tinr.model import to_accelerator
-from tinr.preference import train_preference
-from tinr.query_sets import load_queries
-from tinr.records import BadInput, GateFailed, Query
-from tinr.registry import Card
-from tinr.replay import endless
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import Stage, begin
-from tinr.steps import Steps
-from tinr.tokens import Codec
-from tinr.trainer import Trained
+from tinr.training.preference.trainer import train_preference
 
 SEARCH = (*QUERIES, "search", "pairs", "judge", "executor")  # and what the first round finds
 
@@ -72,7 +66,7 @@ def run(config: CalibrateConfig) -> Card:
     stage = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
     if stage.published:
         return stage.published
-    if config.rounds > 1 and ranks.world() > 1:
+    if config.rounds > 1 and distributed.world() > 1:
         raise BadInput("rounds: on several ranks run one round a command: rounds=1")
     model, tokenizer = stage.load()
     to_accelerator(model)  # it writes before it learns
@@ -95,7 +89,7 @@ def run(config: CalibrateConfig) -> Card:
                 _search, config, stage, library, model, codec, asked, executor, number,
                 begun=steps.done > 0,
             )  # fmt: skip
-            gathered = ranks.shared(look)
+            gathered = distributed.shared(look)
             cost = {"queries": gathered.queries, **vars(gathered.spent)}
             costs.append({**cost, "pairs": len(gathered.pairs), "steps": 0})
             if not gathered.pairs:
@@ -117,7 +111,7 @@ def run(config: CalibrateConfig) -> Card:
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
-        after = ranks.shared(
+        after = distributed.shared(
             lambda: measure(model, codec, held, stage.catalogue, executor, "after")
         )
         found = {

@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
-from tinr.bounds import ExecutorConfig
-from tinr.cli.phase import main
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec
+from tinr.checkpoints.card import Card
+from tinr.command import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
-from tinr.executor import corpus_executor
-from tinr.packing import Example
-from tinr.pairs import PairMix
-from tinr.policy import Arena, PolicyConfig, train_policy
-from tinr.query_sets import load_queries
+from tinr.data.alignment_examples import PairMix
+from tinr.data.packing import Example
+from tinr.data.query_sets import load_queries
+from tinr.data.replay import endless, kept_examples, pseudo_queries
 from tinr.records import BadInput, Query
-from tinr.registry import Card
-from tinr.replay import endless, kept_examples, pseudo_queries
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.rewards import RewardWeights
-from tinr.rollout import fitting_queries
-from tinr.stage import PhaseConfig, Stage, begin
-from tinr.tokens import Codec
+from tinr.rollout.conversation import fitting_queries
+from tinr.rollout.scoring.rewards import RewardWeights
+from tinr.rollout.tools.executor import corpus_executor
+from tinr.rollout.tools.process import ExecutorConfig
+from tinr.training.grpo import Arena, PolicyConfig, train_policy
+from tinr.training.phase_run import PhaseConfig, Stage, begin
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,30 @@ Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tinr import ranks
-from tinr.calibration.faults import counted
-from tinr.calibration.hard import hard_queries
-from tinr.calibration.rejection import Sampled, SamplingConfig, sample_right
-from tinr.calibration.rounds import changes, measure
-from tinr.calibration.start import HardConfig, fitting, measure_start, part, replayed, shared_folder
-from tinr.cli.phase import main
+from tinr import distributed
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.model import to_accelerator
+from tinr.command import main
 from tinr.config import Count, TrainingConfig
-from tinr.executor import corpus_executor
-from tinr.model import to_accelerator
-from tinr.packing import Batch, make_batches
-from tinr.query_sets import load_queries
+from tinr.data.packing import Batch, make_batches
+from tinr.data.query_sets import load_queries
+from tinr.evaluation.errors.faults import counted
 from tinr.records import GateFailed, Query
-from tinr.registry import Card
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.stage import begin
-from tinr.tokens import Codec
+from tinr.rollout.tools.executor import corpus_executor
+from tinr.training.phase_run import begin
+from tinr.training.preference.hard_queries import hard_queries
+from tinr.training.preference.rejection import Sampled, SamplingConfig, sample_right
+from tinr.training.preference.rounds import changes, measure
+from tinr.training.preference.start import (
+    HardConfig,
+    fitting,
+    measure_start,
+    part,
+    replayed,
+    shared_folder,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def run(config: RejectConfig) -> Card:
                 stage.steps.folder, config.seed,
             )  # fmt: skip
 
-        sampled = ranks.shared(look)
+        sampled = distributed.shared(look)
         if not sampled.examples:
             raise GateFailed(
                 f"reject: none of {sampled.replies} replies was right; nothing was published. "
@@ -75,7 +82,7 @@ def run(config: RejectConfig) -> Card:
             for batch in _epoch(config, codec, library, queries, sampled, epoch)
         )
         trained = stage.train(model, codec, batches, config.training, log)
-        after = ranks.shared(
+        after = distributed.shared(
             lambda: measure(trained.model, codec, held, stage.catalogue, executor, "after")
         )
         found = {

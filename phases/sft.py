@@ -15,29 +15,29 @@ from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 
-from tinr import ranks
-from tinr.catalogue import load_catalogue
-from tinr.cli.phase import main
+from tinr import distributed
+from tinr.catalogue.load import load_catalogue
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.model import grow
+from tinr.command import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
-from tinr.curriculum import Bucket, CurriculumConfig, buckets
-from tinr.model import grow
-from tinr.own_completions import Completion, own_completions, own_examples
-from tinr.packing import Batch, Example, fitting, make_batches
-from tinr.pairs import PairMix
-from tinr.query_sets import load_queries
-from tinr.records import BadInput, DocumentsMode, Query
-from tinr.registry import Card
-from tinr.replay import (
+from tinr.data.alignment_examples import PairMix
+from tinr.data.curriculum import Bucket, CurriculumConfig, buckets
+from tinr.data.own_completions import Completion, own_completions, own_examples
+from tinr.data.packing import Batch, Example, fitting, make_batches
+from tinr.data.query_sets import load_queries
+from tinr.data.replay import (
     aligned_examples,
     pseudo_queries,
     tokens_in,
     trace_examples,
     unqueried_examples,
 )
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.runlog import Beside
-from tinr.stage import PhaseConfig, Stage, begin
-from tinr.tokens import Codec
+from tinr.records import BadInput, DocumentsMode, Query
+from tinr.run_log import Beside
+from tinr.training.phase_run import PhaseConfig, Stage, begin
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run(config: SftConfig) -> Card:
     batches = (batch for _, batch in paced or made)
     with stage.log() as log:
         if paced:
-            log.beside = _pace(numbers, order, config.training.accumulate * ranks.world())
+            log.beside = _pace(numbers, order, config.training.accumulate * distributed.world())
         trained = stage.train(model, codec, batches, config.training, log)
         metrics = {"curriculum": _taught(numbers, order)} if paced else {}
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries, metrics)

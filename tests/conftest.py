@@ -18,12 +18,12 @@ from tokenizers import (
 )
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tinr.base.tokenizer import train_tokenizer
-from tinr.catalogue import Catalogue
-from tinr.english import train_sentences
+from tinr.catalogue.english import train_sentences
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import Codec, grow_tokenizer
+from tinr.checkpoints.registry import Registry
+from tinr.data.base_tokenizer import train_tokenizer
 from tinr.records import ToolDoc
-from tinr.registry import Registry
-from tinr.tokens import Codec, grow_tokenizer
 
 # How Qwen2 splits text before its byte pairs.
 QWEN_SPLIT = (

@@ -2,7 +2,7 @@
 
 from transformers import LlamaConfig
 
-from tinr.preflight.shape import Growth, Shape, shape_of
+from tinr.planning.preflight.shape import Growth, Shape, shape_of
 
 GROWTH = Growth(tags=10, frame=5, tools=85, rows_before=900, rows=1000, own=100)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tinr.registry import Card, Registry
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 A_DAY_AND_AN_HOUR = 90000  # seconds

@@ -13,11 +13,8 @@ from typing import Any
 
 from registry_parts import make_card, moment
 
-from tinr.catalogue import query_line
-from tinr.metrics import outcome, summarise
-from tinr.records import Call, Query
-from tinr.registry import Registry
-from tinr.transcript import (
+from tinr.catalogue.load import query_line
+from tinr.chat.transcript import (
     as_text,
     parse,
     render_calls,
@@ -26,6 +23,9 @@ from tinr.transcript import (
     render_response,
     render_thought,
 )
+from tinr.checkpoints.registry import Registry
+from tinr.evaluation.metrics import outcome, summarise
+from tinr.records import Call, Query
 from tool_corpora.suites import test_suite
 
 PHASES = ("base", "align", "sft", "grpo")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr import ability
-from tinr.ability import check_grown, generic_choices, tax, tax_summary
-from tinr.divergence import sample_completions, shift, shifts_of, text_nats
-from tinr.model import grow
+from tinr.chat.codec import Codec
+from tinr.checkpoints.model import grow
+from tinr.evaluation.divergence import sample_completions, shift, shifts_of, text_nats
+from tinr.evaluation import tax as tax_module
+from tinr.evaluation.tax import check_grown, generic_choices, tax, tax_summary
 from tinr.records import BadInput
-from tinr.tokens import Codec
 
 TEXTS = ("The cat sat on the mat, and nobody minded.", "It rained.")
 
@@ -35,8 +35,8 @@ def pair(request, tiny_tokenizer, qwen_tokenizer, catalogue):
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr(ability, "COMPLETIONS", 12)
-    monkeypatch.setattr(ability, "CHOICES", 20)
+    monkeypatch.setattr(tax_module, "COMPLETIONS", 12)
+    monkeypatch.setattr(tax_module, "CHOICES", 20)
 
 
 def test_a_shift_worked_by_hand() -> None:
@@ -123,7 +123,7 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_size_of_its_vocabulary(
 
 
 def test_long_texts_are_cut_and_none_of_their_ids_is_lost(pair, monkeypatch):
-    from tinr import divergence
+    from tinr.evaluation import divergence
 
     monkeypatch.setattr(divergence, "WINDOW", 5)
     base, codec, *_ = pair

@@ -2,19 +2,19 @@
 
 import pytest
 
-from tinr.abstention import _thought_of, auroc, false_calls
-from tinr.metrics import outcome
-from tinr.records import SOME_CALL, Call, Query, Reply
-from tinr.rollout import Conversation
-from tinr.sampler import Row
-from tinr.tokens import Piece
-from tinr.transcript import (
+from tinr.chat.codec import Piece
+from tinr.chat.transcript import (
     parse_text,
     render_names,
     render_prompt,
     render_response,
     render_thought,
 )
+from tinr.evaluation.abstention import _thought_of, auroc, false_calls
+from tinr.evaluation.metrics import outcome
+from tinr.records import SOME_CALL, Call, Query, Reply
+from tinr.rollout.conversation import Conversation
+from tinr.rollout.generate import Row
 
 AREAS = {  # expected, evidence, area
     "apart": ([True, True, False], [2.0, 1.0, 0.0], 1.0),

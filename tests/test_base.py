@@ -10,16 +10,16 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from phases.align import AlignConfig, run
-from tinr.base.tasks import EASY, HARD, make_task
-from tinr.bases import BaseConfig, build_base
-from tinr.catalogue import load_catalogue, write_jsonl
-from tinr.english import held_out_sentences, train_sentences
-from tinr.import_model import import_base, named_base
-from tinr.model import to_accelerator
-from tinr.pairs import PairMix
-from tinr.registry import Registry
-from tinr.tokens import FRAMES, IGNORE
-from tinr.transcript import as_text
+from phases.base import BaseConfig, build_base
+from tinr.catalogue.english import held_out_sentences, train_sentences
+from tinr.catalogue.load import load_catalogue, write_jsonl
+from tinr.chat.codec import FRAMES, IGNORE
+from tinr.chat.transcript import as_text
+from tinr.checkpoints.import_model import import_base, named_base
+from tinr.checkpoints.model import to_accelerator
+from tinr.checkpoints.registry import Registry
+from tinr.data.alignment_examples import PairMix
+from tinr.data.base_tasks import EASY, HARD, make_task
 from tool_corpora import suites
 
 
@@ -46,7 +46,7 @@ def test_values_are_open(tasks):
 
 
 def test_every_kind_of_task_is_made_and_learns_something(codec):
-    from tinr.base.tasks import _TASKS
+    from tinr.data.base_tasks import _TASKS
 
     assert set(_TASKS) == set(EASY.mix) == set(HARD.mix)
     for name, make in _TASKS.items():

@@ -7,13 +7,13 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from tinr.bench import catalogue as bench
-from tinr.bench import rollouts, scaling, training, update
-from tinr.bench.prompt_cost import measure_costs, plot_costs
-from tinr.catalogue import Catalogue, load_catalogue
-from tinr.packing import Example, collate
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.chat.codec import IGNORE
+from tinr.data.packing import Example, collate
 from tinr.records import BadInput, DocumentsMode, Query
-from tinr.tokens import IGNORE
+from tinr.studies.benchmarks import catalogue as bench
+from tinr.studies.benchmarks import rollouts, scaling, training, update
+from tinr.studies.benchmarks.prompt_cost import measure_costs, plot_costs
 
 
 def test_bench_catalogue_loses_nothing(monkeypatch):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from bfcl_replies import REPLIES, reply_to
 
-from tinr.bfcl import (
+from tinr.evaluation.bfcl_export import (
     CATEGORIES,
     MODEL,
     category_of,
@@ -24,9 +24,9 @@ from tinr.bfcl import (
     source_types,
     write_results,
 )
-from tinr.matching import lenient_calls
+from tinr.evaluation.suites import read_suite
 from tinr.records import BadInput, Call, Query, Reply, ToolDoc
-from tinr.suites import read_suite
+from tinr.rollout.scoring.matching import lenient_calls
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SCHEMA = {

@@ -20,12 +20,12 @@ import fault_tools
 import pytest
 
 import tool_corpora
-from tinr.bounds import ExecutorConfig, ToolFault
-from tinr.catalogue import Catalogue, load_catalogue
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.chat.transcript import LONGEST
 from tinr.config import build
-from tinr.executor import BoundedExecutor, Executor, corpus_executor
 from tinr.records import BadInput, Call, GateFailed, ToolDoc
-from tinr.transcript import LONGEST
+from tinr.rollout.tools.executor import BoundedExecutor, Executor, corpus_executor
+from tinr.rollout.tools.process import ExecutorConfig, ToolFault
 from tool_corpora.suites import SUITES
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
 

@@ -11,27 +11,27 @@ from conftest import CIRCLE
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases import align, calibrate, reject, sft
-from tinr.calibration import hard as hard_room
-from tinr.calibration import rounds
-from tinr.calibration import search as search_room
-from tinr.calibration.fan import Fan, copied
-from tinr.calibration.faults import counted
-from tinr.calibration.hard import hardest, perplexities
-from tinr.calibration.judge import judge
-from tinr.calibration.pairs import overlap, sibling_pairs
-from tinr.calibration.rounds import changes, gather_pairs, measure
-from tinr.calibration.search import search
-from tinr.calibration.tree import Node, Tree, back_up, select
-from tinr.catalogue import write_jsonl
+from tinr.catalogue.load import write_jsonl
+from tinr.chat.codec import IGNORE, Piece
+from tinr.chat.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.checkpoints.registry import Registry
 from tinr.config import PairsConfig, SearchConfig, load_config
-from tinr.executor import Executor
-from tinr.packing import Example
+from tinr.data.packing import Example
+from tinr.evaluation.errors.faults import counted
+from tinr.evaluation.errors.grades import judge
 from tinr.records import Call, GateFailed, Query
-from tinr.registry import Registry
-from tinr.rollout import Environment, make_prompts, stop_ids
-from tinr.sampler import Row, Table, generate
-from tinr.tokens import IGNORE, Piece
-from tinr.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.rollout.conversation import Environment, make_prompts, stop_ids
+from tinr.rollout.generate import Row, Table, generate
+from tinr.rollout.tools.executor import Executor
+from tinr.training.preference import hard_queries as hard_room
+from tinr.training.preference import rounds
+from tinr.training.preference import search as search_room
+from tinr.training.preference.expansion import Fan, copied
+from tinr.training.preference.hard_queries import hardest, perplexities
+from tinr.training.preference.rounds import changes, gather_pairs, measure
+from tinr.training.preference.search import search
+from tinr.training.preference.sibling_pairs import overlap, sibling_pairs
+from tinr.training.preference.tree import Node, Tree, back_up, select
 
 AREA = Query("q1", "Area of a circle of radius 2?", ((Call("circle_area", {"radius": 2}),),))
 NONE = Query("q2", "Hello there.")

@@ -13,30 +13,31 @@ from typer.testing import CliRunner
 
 from phases.align import AlignConfig
 from phases.align import run as align
-from tinr.capacity import study as study_module
-from tinr.capacity.bits import Bits, count_bits, nats, packed_bits
-from tinr.capacity.calibration import (
+from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
+from tinr.catalogue.render import describe
+from tinr.chat.codec import Codec
+from tinr.checkpoints.model import grow
+from tinr.cli.main import app, guarded
+from tinr.config import TrainableConfig
+from tinr.data.alignment_examples import PairMix
+from tinr.planning.capacity.bits import Bits, count_bits, nats, packed_bits
+from tinr.planning.capacity.check import foresee, moving_of
+from tinr.planning.capacity.curve import (
     PUBLISHED,
     SHIPPED,
     Calibration,
     calibration_text,
     read_calibration,
 )
-from tinr.capacity.cells import ASKED, Cell, read_cells
-from tinr.capacity.check import foresee, moving_of
-from tinr.capacity.fit import calibrate, crossings, curves_of, held_out, practised
-from tinr.capacity.inquiry import inquire
-from tinr.capacity.plan import Moving, Practice, make_plan
-from tinr.capacity.presets import PRESETS, Point, Preset
-from tinr.capacity.study import run_study
-from tinr.catalogue import Catalogue, describe, load_catalogue, write_jsonl
-from tinr.cells import write_lines
-from tinr.cli.main import app, guarded
-from tinr.config import TrainableConfig
-from tinr.model import grow
-from tinr.pairs import PairMix
+from tinr.planning.capacity.inquiry import inquire
+from tinr.planning.capacity.plan import Moving, Practice, make_plan
 from tinr.records import BadInput, GateFailed, ToolDoc
-from tinr.tokens import Codec
+from tinr.studies.capacity import study as study_module
+from tinr.studies.capacity.cells import ASKED, Cell, read_cells
+from tinr.studies.capacity.fit import calibrate, crossings, curves_of, held_out, practised
+from tinr.studies.capacity.presets import PRESETS, Point, Preset
+from tinr.studies.capacity.study import run_study
+from tinr.studies.cells import write_lines
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "bfcl"
 
@@ -116,7 +117,7 @@ def test_two_documents_that_say_the_same_are_read_as_one(tiny_tokenizer, catalog
 
 
 def test_a_base_reads_documents_as_its_tokenizer_starts_a_text(marked, catalogue, monkeypatch):
-    from tinr.capacity import bits as module
+    from tinr.planning.capacity import bits as module
 
     asked = []
     monkeypatch.setattr(

@@ -14,20 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.catalogue import (
+from tinr.catalogue.load import (
     Catalogue,
-    describe,
+    document_from,
     load_catalogue,
+    query_from,
+    query_line,
+    read_jsonl,
     read_queries,
-    signature,
     write_jsonl,
 )
-from tinr.catalogue.load import document_from, query_from, query_line, read_jsonl
-from tinr.pairs import PairMix, make_pairs
+from tinr.catalogue.render import describe, signature
+from tinr.chat.codec import FRAMES, Piece, token_of
+from tinr.chat.transcript import as_text, parse, render_calls
+from tinr.data.alignment_examples import PairMix, make_pairs
+from tinr.data.pseudo_queries import Wording
 from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc
-from tinr.tokens import FRAMES, Piece, token_of
-from tinr.transcript import as_text, parse, render_calls
-from tinr.wording import Wording
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
 ADD = {"name": "add", "description": "Adds.", "parameters": SCHEMA}

@@ -14,11 +14,11 @@ from unittest.mock import patch
 import pytest
 from transformers.utils import logging
 
+from tinr.chain.quickstart import SETTINGS, Paths, _measured
+from tinr.checkpoints.registry import Registry
 from tinr.cli.main import app, guarded
-from tinr.quickstart import SETTINGS, Paths, _measured
-from tinr.registry import Registry
-from tinr.report import read_summary
-from tinr.runlog import read_log
+from tinr.evaluation.report.summary import read_summary
+from tinr.run_log import read_log
 
 pytestmark = pytest.mark.slow
 SMOKE = SETTINGS["smoke"]

@@ -5,13 +5,14 @@ from random import Random
 
 import pytest
 
-from tinr.catalogue import Catalogue, load_catalogue, signature
-from tinr.catalogue.changes import Surroundings
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.catalogue.render import signature
 from tinr.catalogue.similar import near_duplicates, nearest_neighbours
-from tinr.choices import MINIMAL, blind, chance, make_choices
+from tinr.chat.codec import FRAMES, token_of
+from tinr.data.pseudo_queries import DEGREES, Wording
+from tinr.evaluation.changed_signatures import Surroundings
+from tinr.evaluation.choices import MINIMAL, blind, chance, make_choices
 from tinr.records import ToolDoc
-from tinr.tokens import FRAMES, token_of
-from tinr.wording import DEGREES, Wording
 
 FRAME = FRAMES["tinr"]
 SHIPPED = load_catalogue(("toolbox", "fieldkit"))

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tinr.compare import _corrected, _interval, _permutation_p, _variance, cells, differences
+from tinr.evaluation.comparison import (
+    _corrected,
+    _interval,
+    _permutation_p,
+    _variance,
+    cells,
+    differences,
+)
 
 METRIC = ["call_em"]
 

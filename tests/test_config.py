@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from phases.align import AlignConfig
+from phases.base import BaseConfig
 from phases.calibrate import CalibrateConfig
 from phases.grpo import GrpoConfig
 from phases.reject import RejectConfig
 from phases.sft import SftConfig
-from tinr.bases import BaseConfig
 from tinr.config import (
     OptimiserConfig,
     PreferenceConfig,
@@ -22,9 +22,9 @@ from tinr.config import (
     load_config,
     override,
 )
-from tinr.policy import PolicyConfig
 from tinr.records import BadInput
 from tinr.settings import described
+from tinr.training.grpo import PolicyConfig
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ import torch.nn.functional as F
 from conftest import CIRCLE, CITY, LENGTH
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr.base.tokenizer import train_tokenizer
-from tinr.bench import roundtrip as trip
-from tinr.bench.roundtrip import roundtrip
-from tinr.catalogue import Catalogue, load_catalogue
-from tinr.constraint import Grammars
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.chat.codec import Codec, Piece, grow_tokenizer, token_of
+from tinr.chat.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.data.base_tokenizer import train_tokenizer
 from tinr.records import Call
-from tinr.sampler import generate
-from tinr.support import nucleus, pack, unpack
-from tinr.tokens import Codec, Piece, grow_tokenizer, token_of
-from tinr.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.rollout.generate import generate
+from tinr.rollout.grammar import Grammars
+from tinr.rollout.sampling_support import nucleus, pack, unpack
+from tinr.studies.benchmarks import roundtrip as trip
+from tinr.studies.benchmarks.roundtrip import roundtrip
 
 CALL = Call("circle_area", {"radius": 2.5, "digits": 3})
 CALLS = [
@@ -168,7 +168,7 @@ def test_a_schema_without_a_grammar_is_any_object_and_is_said_once(codec):
 
 
 def test_so_many_tools_that_their_schemas_are_left_out(codec, monkeypatch):
-    monkeypatch.setattr("tinr.constraint.MOST_SCHEMAS", 2)
+    monkeypatch.setattr("tinr.rollout.grammar.MOST_SCHEMAS", 2)
     made = Grammars(codec, Catalogue((CIRCLE, LENGTH, CITY)))
     ids = ids_of(made, *render_calls([Call("circle_area", {"any": 1})]))
     assert follow(made, ids) == len(ids)

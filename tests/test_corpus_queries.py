@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import tool_corpora
-from tinr.catalogue import load_catalogue
-from tinr.executor import corpus_executor
+from tinr.catalogue.load import load_catalogue
 from tinr.records import UNANSWERED, Call, Query
+from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
 from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries

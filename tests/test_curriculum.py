@@ -3,12 +3,12 @@
 import pytest
 
 from phases import sft
+from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.config import TrainingConfig, build, load_config
-from tinr.curriculum import CurriculumConfig, buckets, difficulties, features
-from tinr.own_completions import Completion
+from tinr.data.curriculum import CurriculumConfig, buckets, difficulties, features
+from tinr.data.own_completions import Completion
 from tinr.records import BadInput, Call, Query
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.runlog import RunLog, read_log
+from tinr.run_log import RunLog, read_log
 
 AREA = Call("circle_area", {"radius": 2})
 LENGTH = Call("length_convert", {"length": 2, "source": "metre", "target": "foot"})

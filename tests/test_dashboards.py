@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from tinr import dashboards
+from tinr.cli import panels
 from tinr.cli.main import app, guarded
-from tinr.report.curves import DRAWN
-from tinr.runlog import METRIC_NAMES, TABLE_NAMES
+from tinr.evaluation.report.curves import DRAWN
+from tinr.run_log import METRIC_NAMES, TABLE_NAMES
 
 SECTIONS = ["Training", "Rewards", "Rollouts", "Gates", "Conversations", "Lineage"]
 
@@ -44,27 +44,27 @@ def error_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_metric_and_table_is_in_exactly_one_panel_and_no_other_is():
-    shown = Counter(name for panel in dashboards.panels() for name in panel["names"])
+    shown = Counter(name for panel in panels.panels() for name in panel["names"])
     assert shown == Counter([*METRIC_NAMES, *TABLE_NAMES])
 
 
 def test_sections_stand_in_their_order_with_the_charts_of_the_report():
-    panels = dashboards.panels()
-    assert list(dict.fromkeys(panel["section"] for panel in panels)) == SECTIONS
-    lines = {panel["title"] for panel in panels if panel["kind"] == "lines"}
+    shown = panels.panels()
+    assert list(dict.fromkeys(panel["section"] for panel in shown)) == SECTIONS
+    lines = {panel["title"] for panel in shown if panel["kind"] == "lines"}
     assert lines == {chart.title for chart in DRAWN}
-    assert all(panel["names"] and panel["title"] for panel in panels)
+    assert all(panel["names"] and panel["title"] for panel in shown)
 
 
 def test_the_workspace_holds_the_panels_by_the_step_of_the_training():
     pytest.importorskip("wandb_workspaces", reason="pip install .[dashboards]")
-    made = dashboards.workspace("team", "tinr")
+    made = panels.workspace("team", "tinr")
     assert (made.entity, made.project) == ("team", "tinr")
     assert [section.name for section in made.sections] == SECTIONS
     spec = json.loads(made._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
     sections = spec["section"]["panelBankConfig"]["sections"]
     drawn = [panel for section in sections for panel in section["panels"]]
-    assert len(drawn) == len(dashboards.panels())
+    assert len(drawn) == len(panels.panels())
     lines = [panel["config"] for panel in drawn if panel["viewType"] == "Run History Line Plot"]
     assert lines[0]["metrics"] == ["train/loss"]
     assert {line["xAxis"] for line in lines} == {"train/global_step"}
@@ -73,13 +73,13 @@ def test_the_workspace_holds_the_panels_by_the_step_of_the_training():
 
 
 def test_a_dry_run_prints_the_layout_and_asks_nobody(no_account, monkeypatch):
-    monkeypatch.setattr(dashboards, "create", None)
+    monkeypatch.setattr(panels, "create", None)
     done = CliRunner().invoke(app, ["dashboards", "--entity", "team", "--dry-run"])
     assert done.exit_code == 0
     assert json.loads(done.output) == {
         "entity": "team",
         "project": "tinr",
-        "panels": dashboards.panels(),
+        "panels": panels.panels(),
     }
 
 
@@ -102,7 +102,7 @@ def test_an_entity_is_asked_for(no_account, capsys):
 )
 def test_a_login_of_this_host_is_found(no_account, tmp_path, text, known):
     (tmp_path / "netrc").write_text(text)
-    assert dashboards.has_key() is known
+    assert panels.has_key() is known
 
 
 def test_what_wandb_refuses_is_one_line(no_account, monkeypatch, capsys):
@@ -111,7 +111,7 @@ def test_what_wandb_refuses_is_one_line(no_account, monkeypatch, capsys):
     def refuse():
         raise RuntimeError("permission denied\nand more")
 
-    monkeypatch.setattr(dashboards, "workspace", lambda *_: SimpleNamespace(save=refuse))
+    monkeypatch.setattr(panels, "workspace", lambda *_: SimpleNamespace(save=refuse))
     said = error_of("--entity", "team", capsys=capsys)
     assert "team/tinr was not changed (permission denied)" in said and "and more" not in said
 
@@ -130,7 +130,7 @@ def test_settings_that_wandb_cannot_read_are_one_line(monkeypatch, capsys):
 def test_the_address_of_the_new_view_is_printed(no_account, monkeypatch):
     no_account.api_key = "key"
     view = SimpleNamespace(url="https://example.org/team/tinr?nw=1")
-    monkeypatch.setattr(dashboards, "workspace", lambda *_: SimpleNamespace(save=lambda: view))
+    monkeypatch.setattr(panels, "workspace", lambda *_: SimpleNamespace(save=lambda: view))
     words = ["dashboards", "--entity", "team", "--project", "other"]
     assert CliRunner().invoke(app, words).output.strip() == view.url
     assert json.loads(CliRunner().invoke(app, [*words, "--json"]).output) == {"url": view.url}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
-from tinr.contest import CALLS, _kept, _values
-from tinr.evaluate import (
+from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
+from tinr.evaluation.contenders import CALLS, _kept, _values
+from tinr.evaluation.evaluate import (
     Evaluated,
     by_split,
     costs,
@@ -17,12 +17,12 @@ from tinr.evaluate import (
     read_equivalent,
     write_replies,
 )
-from tinr.executor import Executor
-from tinr.metrics import outcome
+from tinr.evaluation.metrics import outcome
+from tinr.evaluation.report.results import markdown_table
 from tinr.records import BadInput, Call, Query, Reply, ToolDoc
-from tinr.results import markdown_table
-from tinr.rollout import Conversation, reachable
-from tinr.sampler import Row
+from tinr.rollout.conversation import Conversation, reachable
+from tinr.rollout.generate import Row
+from tinr.rollout.tools.executor import Executor
 
 AREA = Query("q1", "Area?", ((Call("circle_area", {"radius": 2}),),), split="seen")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tinr.catalogue import Catalogue, load_catalogue
-from tinr.executor import Executor, corpus_executor
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.chat.transcript import LONGEST, cut, parse_text
 from tinr.records import Call, ToolDoc
-from tinr.transcript import LONGEST, cut, parse_text
+from tinr.rollout.tools.executor import Executor, corpus_executor
 
 
 def tool(name: str, **properties: Any) -> ToolDoc:

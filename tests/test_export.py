@@ -28,19 +28,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tinr.catalogue import Catalogue
-from tinr.chat import chat_template, is_grown, turn_ends, usable
-from tinr.import_model import import_base
-from tinr.model import grow
-from tinr.records import Call, Message
-from tinr.registry import Registry
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.serve import Reader
-from tinr.serve.wire import read_request
-from tinr.stage import save
-from tinr.tokens import Codec, Piece, grow_tokenizer
-from tinr.traces import compose, plan, render_turns
-from tinr.transcript import (
+from tinr.catalogue.load import Catalogue
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec, Piece, grow_tokenizer
+from tinr.chat.transcript import (
     SYSTEM,
     as_text,
     cut,
@@ -50,6 +41,15 @@ from tinr.transcript import (
     render_prompt,
     render_response,
 )
+from tinr.checkpoints.chat_template import chat_template, is_grown, turn_ends, usable
+from tinr.checkpoints.import_model import import_base
+from tinr.checkpoints.model import grow
+from tinr.checkpoints.registry import Registry
+from tinr.data.traces import compose, plan, render_turns
+from tinr.records import Call, Message
+from tinr.serve.conversation import Reader
+from tinr.serve.schema import read_request
+from tinr.training.phase_run import save
 
 FRAMES = ("tinr", "chatml", "llama3")
 QUERY = "Area of a circle of radius 2, then find Rome?"

@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from tinr.calibration.fragments import Borders, Fragment, cut
+from tinr.chat.codec import TAG_TOKENS, Codec, Piece, grow_tokenizer, token_of
+from tinr.chat.transcript import (
+    as_text,
+    render_calls,
+    render_names,
+    render_response,
+    render_thought,
+)
 from tinr.records import Call
-from tinr.tokens import TAG_TOKENS, Codec, Piece, grow_tokenizer, token_of
-from tinr.transcript import as_text, render_calls, render_names, render_response, render_thought
+from tinr.training.preference.fragments import Borders, Fragment, cut
 
 FEET = Call("length_convert", {"length": 12.5, "source": "metre"})
 AREA = Call("circle_area", {"radius": 2})

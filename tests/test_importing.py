@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from tinr.catalogue import load_catalogue
-from tinr.catalogue.importing import import_tools, types, write_catalogue
+from tinr.catalogue.importing import types
 from tinr.catalogue.importing.formats import auto
-from tinr.catalogue.importing.found import Found, Problem
+from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.importing.names import canonical, clean_name, words_of
+from tinr.catalogue.importing.problems import Found, Problem
 from tinr.catalogue.importing.read import Data, read
+from tinr.catalogue.load import load_catalogue
+from tinr.chat.codec import Codec, grow_tokenizer
 from tinr.cli.main import app, guarded
 from tinr.records import BadInput
-from tinr.tokens import Codec, grow_tokenizer
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

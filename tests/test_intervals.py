@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tinr.intervals import Figure, plain, ratio, share
+from tinr.evaluation.intervals import Figure, plain, ratio, share
 
 
 def test_a_share_keeps_chance_and_what_was_hit_blindly() -> None:

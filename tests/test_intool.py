@@ -12,15 +12,18 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
-from tinr.cells import write_lines
+from tinr.chat.codec import Codec
+from tinr.chat.transcript import split_text
 from tinr.cli.main import app, guarded
-from tinr.intool import retention as retention_module
-from tinr.intool import study as study_module
-from tinr.intool.answers import recalls, text_of, write
-from tinr.intool.cells import Cell, read_cells
-from tinr.intool.curves import slope, summarise
-from tinr.intool.optimiser import StackOptimiser
-from tinr.intool.people import (
+from tinr.records import BadInput
+from tinr.studies.cells import write_lines
+from tinr.studies.in_tool import retention as retention_module
+from tinr.studies.in_tool import study as study_module
+from tinr.studies.in_tool.answers import recalls, text_of, write
+from tinr.studies.in_tool.cells import Cell, read_cells
+from tinr.studies.in_tool.curves import slope, summarise
+from tinr.studies.in_tool.optimiser import StackOptimiser
+from tinr.studies.in_tool.people import (
     ATTRIBUTES,
     BITS,
     FORMS,
@@ -36,11 +39,11 @@ from tinr.intool.people import (
     make_people,
     open_database,
 )
-from tinr.intool.presets import PRESETS, Plan, Preset
-from tinr.intool.recipe import Budget, OptimiserRecipe, TrainRecipe
-from tinr.intool.retention import conversation as conversation_of
-from tinr.intool.search import next_width, smallest
-from tinr.intool.stack import (
+from tinr.studies.in_tool.presets import PRESETS, Plan, Preset
+from tinr.studies.in_tool.recipe import Budget, OptimiserRecipe, TrainRecipe
+from tinr.studies.in_tool.retention import conversation as conversation_of
+from tinr.studies.in_tool.search import next_width, smallest
+from tinr.studies.in_tool.stack import (
     ASSISTANT,
     END,
     HEADS,
@@ -54,13 +57,10 @@ from tinr.intool.stack import (
     new_weights,
     unpack,
 )
-from tinr.intool.study import run_study
-from tinr.intool.table import markdown
-from tinr.intool.texts import conversation, draws, stacked, tabulate
-from tinr.intool.train import train_stack
-from tinr.records import BadInput
-from tinr.tokens import Codec
-from tinr.transcript import split_text
+from tinr.studies.in_tool.study import run_study
+from tinr.studies.in_tool.table import markdown
+from tinr.studies.in_tool.texts import conversation, draws, stacked, tabulate
+from tinr.studies.in_tool.train import train_stack
 
 PERSON = Person("Bela Tonik", {"born": "1999-02-03", "country": "Zum", "city": "Fod", "job": "x"})
 
@@ -307,7 +307,7 @@ def test_the_database_answers_in_the_middle_of_a_reply(monkeypatch):
         tails = [row[len(row) - 1 - row[::-1].index(TOOL) + 1 : -1] for row in rows[0]]
         return [[[*b"It is ", *tail] for tail in tails]]
 
-    monkeypatch.setattr("tinr.intool.answers.write", scripted)
+    monkeypatch.setattr("tinr.studies.in_tool.answers.write", scripted)
     right = recalls(Shape(4), torch.zeros(1, 1), "in_tool", [facts], [open_database(people)], [0])
     assert right == [[True] * (len(facts) - 1) + [False]]
     assert bytes(seen[1][0][-1][-8:-1]) == NOTHING.encode()

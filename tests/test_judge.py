@@ -8,20 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.calibration.alignment import align
-from tinr.calibration.evidence import is_known
-from tinr.calibration.judge import (
-    WORTH,
-    Deficiency,
-    deficiency,
-    difference,
-    judge,
-    near,
-)
-from tinr.catalogue import Catalogue
-from tinr.matching import lenient_calls
+from tinr.catalogue.load import Catalogue
+from tinr.chat.transcript import parse_text
+from tinr.evaluation.errors.call_alignment import align
+from tinr.evaluation.errors.evidence import is_known
+from tinr.evaluation.errors.grades import WORTH, Deficiency, deficiency, difference, judge, near
 from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Message, Query, Reply, ToolDoc
-from tinr.transcript import parse_text
+from tinr.rollout.scoring.matching import lenient_calls
 
 
 def document(name: str, *required: str, **properties: Any) -> ToolDoc:

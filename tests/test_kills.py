@@ -13,10 +13,10 @@ from random import Random
 
 import pytest
 
-from tinr.kills import Chain, Count, _ends, _kill, _live_a_while, look
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput
-from tinr.registry import Registry
-from tinr.registry.card import Card
+from tinr.studies.benchmarks.kills import Chain, Count, _ends, _kill, _live_a_while, look
 
 ROOT = Path(__file__).parents[1]
 KILLS = 12

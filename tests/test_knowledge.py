@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from tinr import knowledge as probes
-from tinr.knowledge import knowledge, knowledge_summary, name_among, name_freely
-from tinr.sampler import Row
-from tinr.tokens import Piece, token_of
-from tinr.transcript import render_names, render_prompt, render_response, render_thought
+from tinr.chat.codec import Piece, token_of
+from tinr.chat.transcript import render_names, render_prompt, render_response, render_thought
+from tinr.evaluation import knowledge as probes
+from tinr.evaluation.knowledge import knowledge, knowledge_summary, name_among, name_freely
+from tinr.rollout.generate import Row
 
 
 def test_every_tool_is_in_every_denominator(model, codec, catalogue, monkeypatch):

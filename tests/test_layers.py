@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from tinr import layers
-from tinr.layers import compiled, packed_mask, products, use_bf16
-from tinr.packing import Example, collate
-from tinr.trainer import labelled_loss
+from tinr.data.packing import Example, collate
+from tinr.training import cpu_attention
+from tinr.training.cpu_attention import compiled, packed_mask, products, use_bf16
+from tinr.training.loop import labelled_loss
 
 SHAPE = {
     "vocab_size": 60,
@@ -46,7 +46,7 @@ def test_products_give_the_same_loss_and_gradient_as_the_fused_attention(kind):
         one.zero_grad()
         if use:
             with products(one):
-                assert one.config._attn_implementation == layers.PRODUCTS
+                assert one.config._attn_implementation == cpu_attention.PRODUCTS
                 loss = labelled_loss(one, rows)
         else:
             loss = labelled_loss(one, rows)
@@ -74,13 +74,13 @@ def test_left_padding_gives_no_nan_in_bfloat16():
 def test_rows_that_are_too_long_get_the_fused_attention(half, monkeypatch):
     """Compiled or not, in either type; and rows of both kinds follow each other in one run."""
     one, rows = model(), batch()
-    monkeypatch.setattr(layers, "LONGEST", 14)
+    monkeypatch.setattr(cpu_attention, "LONGEST", 14)
     longer = collate([[Example(range(1, 16), range(1, 16))]], 0)
     encode = compiled(one)
     fused = []
-    usual = layers.sdpa_attention_forward
+    usual = cpu_attention.sdpa_attention_forward
     monkeypatch.setattr(
-        layers, "sdpa_attention_forward", lambda *a, **k: fused.append(1) or usual(*a, **k)
+        cpu_attention, "sdpa_attention_forward", lambda *a, **k: fused.append(1) or usual(*a, **k)
     )
     with torch.autocast("cpu", torch.bfloat16, enabled=half), torch.no_grad():
         expected = [labelled_loss(one, b).item() for b in (rows, longer)]
@@ -117,7 +117,7 @@ def test_without_a_compiler_nothing_is_compiled_and_it_is_said(monkeypatch):
 @pytest.mark.parametrize("faster", [torch.bfloat16, torch.float32])
 def test_bfloat16_is_taken_where_the_machine_multiplies_faster_in_it(faster, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(layers, "faster_type", lambda: faster)
+    monkeypatch.setattr(cpu_attention, "faster_type", lambda: faster)
     assert use_bf16(None) is (faster is torch.bfloat16)
     assert use_bf16(True) is True
     assert use_bf16(False) is False

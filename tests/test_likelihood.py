@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr import likelihood
-from tinr.choices import Choice
-from tinr.likelihood import Likelihood, decode_among, hits, likelihoods
-from tinr.pairs import ask_about, ask_token
-from tinr.tokens import Piece, token_of
+from tinr.chat.codec import Piece, token_of
+from tinr.data.alignment_examples import ask_about, ask_token
+from tinr.evaluation import likelihood
+from tinr.evaluation.choices import Choice
+from tinr.evaluation.likelihood import Likelihood, decode_among, hits, likelihoods
 
 
 def random_model(size: int):

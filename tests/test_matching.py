@@ -6,15 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.accepted import standard
-from tinr.matching import (
-    identical,
-    lenient_calls,
-    strict_calls,
-)
-from tinr.metrics import as_one
+from tinr.evaluation.metrics import as_one
 from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
-from tinr.source_text import Language, text_of, value_of
+from tinr.rollout.scoring.bfcl_rules import standard
+from tinr.rollout.scoring.bfcl_values import Language, text_of, value_of
+from tinr.rollout.scoring.matching import identical, lenient_calls, strict_calls
 
 
 def document(name: str = "book", **properties: Any) -> ToolDoc:

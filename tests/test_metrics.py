@@ -2,7 +2,16 @@
 
 import pytest
 
-from tinr.metrics import METRICS, Outcome, Rate, as_one, outcome, paired_p, rate, summarise
+from tinr.evaluation.metrics import (
+    METRICS,
+    Outcome,
+    Rate,
+    as_one,
+    outcome,
+    paired_p,
+    rate,
+    summarise,
+)
 from tinr.records import Call, Query, Reply, ToolDoc
 
 A, B = Call("a", {"x": 1, "y": 2}), Call("b", {"s": "oak"})

@@ -13,10 +13,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from tinr.catalogue import Catalogue
-from tinr.model import check_head, grow, head_logits, load
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import Codec, grow_tokenizer, token_of
+from tinr.checkpoints.model import check_head, grow, head_logits, load
 from tinr.records import BadInput, ToolDoc
-from tinr.tokens import Codec, grow_tokenizer, token_of
 
 
 def tiny(family: str, size: int, tied: bool):

@@ -7,19 +7,19 @@ import pytest
 from teacher_parts import Teacher
 
 from phases.calibrate import CalibrateConfig
-from tinr.calibration.judge import judge
-from tinr.calibration.model_judge import (
+from tinr.config import SearchConfig, load_config
+from tinr.evaluation.errors.grades import judge
+from tinr.records import BadInput, Call, Query, Reply
+from tinr.rollout.conversation import make_prompts
+from tinr.rollout.tools.executor import Executor
+from tinr.training.preference.model_judge import (
     PATIENCE,
     JudgeConfig,
     ModelJudge,
     messages,
     read_grade,
 )
-from tinr.calibration.search import search
-from tinr.config import SearchConfig, load_config
-from tinr.executor import Executor
-from tinr.records import BadInput, Call, Query, Reply
-from tinr.rollout import make_prompts
+from tinr.training.preference.search import search
 
 pytest.importorskip("openai", reason="the openai package is not installed")
 

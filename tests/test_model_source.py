@@ -11,12 +11,18 @@ import pytest
 import torch
 from gguf import GGUFWriter
 
-from tinr import model_source
-from tinr.import_model import import_base
-from tinr.model import load
-from tinr.model_source import PACKAGED, check_resources, find_source, read_gguf, stored_weights
+from tinr.checkpoints import model_source
+from tinr.checkpoints.import_model import import_base
+from tinr.checkpoints.model import load
+from tinr.checkpoints.model_source import (
+    PACKAGED,
+    check_resources,
+    find_source,
+    read_gguf,
+    stored_weights,
+)
+from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput
-from tinr.registry import Registry
 
 
 def write_gguf(path: Path, architecture: str = "llama", tensors: int = 1) -> Path:
@@ -147,7 +153,7 @@ def test_the_real_base_goes_through_the_whole_chain(real, tmp_path):
 
     from phases.align import AlignConfig, run
     from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
-    from tinr.pairs import PairMix
+    from tinr.data.alignment_examples import PairMix
 
     card = run(
         AlignConfig(

@@ -7,12 +7,12 @@ import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.registry_parts import make_card
-from tinr import own_completions as own
-from tinr.own_completions import Completion, own_examples
+from tinr.chat.codec import IGNORE
+from tinr.checkpoints.registry import Registry
+from tinr.data import own_completions as own
+from tinr.data.own_completions import Completion, own_examples
 from tinr.records import BadInput
-from tinr.registry import Registry
-from tinr.stage import save
-from tinr.tokens import IGNORE
+from tinr.training.phase_run import save
 
 SAID = [Completion((1, 2), (3, 4, 5)), Completion((6,), (7,))]
 
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(tmp_path, codec):
 
 
 def test_no_plain_prompt_is_in_a_corpus_or_what_the_tax_is_measured_on():
-    from tinr.english import held_out_sentences
+    from tinr.catalogue.english import held_out_sentences
     from tool_corpora.suites import test_suite as suite
 
     texts = {q.text for name in ("in_domain", "out_of_domain") for q in suite(name, 60)}

@@ -9,18 +9,18 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases.grpo import GrpoConfig, draw_queries
-from tinr.catalogue import query_line, write_jsonl
+from tinr.catalogue.load import query_line, write_jsonl
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Piece
+from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import TrainableConfig
-from tinr.executor import Executor
-from tinr.policy import Arena, PolicyConfig, make_trainer, train_policy
 from tinr.records import BadInput, Call, Message, Query, Reply, Score
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.rewards import RewardWeights
-from tinr.rollout import Conversation, fitting_queries
-from tinr.runlog import CONVERSATION, RunLog, read_log
-from tinr.sampler import Row, generate
-from tinr.steps import Steps
-from tinr.tokens import Piece
+from tinr.rollout.conversation import Conversation, fitting_queries
+from tinr.rollout.generate import Row, generate
+from tinr.rollout.scoring.rewards import RewardWeights
+from tinr.rollout.tools.executor import Executor
+from tinr.run_log import CONVERSATION, RunLog, read_log
+from tinr.training.grpo import Arena, PolicyConfig, make_trainer, train_policy
 
 QUERIES = [Query(f"q{n}", f"Area {n}?", ((Call("circle_area", {"radius": n}),),)) for n in range(9)]
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr import preference
+from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import OptimiserConfig, PreferenceConfig, TrainableConfig
-from tinr.packing import Example, Pair, collate
-from tinr.preference import passes_of, teaching, train_preference
+from tinr.data.packing import Example, Pair, collate
 from tinr.records import BadInput, GateFailed
-from tinr.runlog import RunLog, read_log
-from tinr.steps import Steps
-from tinr.trainer import Progress
+from tinr.run_log import RunLog, read_log
+from tinr.training.loop import Progress
+from tinr.training.preference import trainer
+from tinr.training.preference.trainer import passes_of, teaching, train_preference
 
 LOSSES = {"simpo": 2.5, "dpo": 0.1, "ipo": 0.1, "orpo": 0.1}  # and the usual beta of each
 FAST = OptimiserConfig(learning_rate=0.01, warmup=0.0)  # the first step moves already
@@ -110,7 +110,7 @@ def test_each_loss_is_that_of_its_paper(codec, tmp_path, loss, monkeypatch):
     """In the second step, where the model is its own parent no more. The prompt has no loss."""
     pairs, passes = some_pairs(5), []
     sides = {(*p.prompt, *side): len(side) for p in pairs for side in (p.chosen, p.rejected)}
-    kept = preference.label_log_probs
+    kept = trainer.label_log_probs
 
     def record(model, ids, mask, labels):
         found = {}
@@ -123,7 +123,7 @@ def test_each_loss_is_that_of_its_paper(codec, tmp_path, loss, monkeypatch):
         passes.append(found)
         return kept(model, ids, mask, labels)
 
-    monkeypatch.setattr(preference, "label_log_probs", record)
+    monkeypatch.setattr(trainer, "label_log_probs", record)
     config = settings(loss, pairs=5, epochs=2, gamma=0.7)
     run(fresh_model(codec), codec, pairs, config, tmp_path)
     assert len(passes) == (3 if loss in ("dpo", "ipo") else 2)

@@ -12,18 +12,18 @@ from typer.testing import CliRunner
 
 from tests.preflight_parts import small
 from tests.registry_parts import make_card
-from tinr.catalogue import write_jsonl
+from tinr.catalogue.load import write_jsonl
+from tinr.checkpoints.model import grow, load
+from tinr.checkpoints.registry import Registry
 from tinr.cli.main import app, guarded
-from tinr.model import grow, load
-from tinr.preflight import plan
-from tinr.preflight.memory import Load, Pass, Setup, memory_of
-from tinr.preflight.remedy import nearest, sorted_changes
-from tinr.preflight.shape import Shape
-from tinr.preflight.work import Cut
-from tinr.preflight.zero import NAMED, zero_of
-from tinr.registry import Registry
-from tinr.stage import save
-from tinr.trainer import ZERO
+from tinr.planning.preflight import plan
+from tinr.planning.preflight.memory import Load, Pass, Setup, memory_of
+from tinr.planning.preflight.remedy import nearest, sorted_changes
+from tinr.planning.preflight.shape import Shape
+from tinr.planning.preflight.work import Cut
+from tinr.planning.preflight.zero import NAMED, zero_of
+from tinr.training.loop import ZERO
+from tinr.training.phase_run import save
 
 
 def cuts() -> list[Cut]:

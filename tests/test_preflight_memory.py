@@ -14,9 +14,10 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from tests.preflight_parts import GROWTH, small
+from tinr.chat.codec import IGNORE
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
-from tinr.packing import Example, make_batches
-from tinr.preflight.memory import (
+from tinr.data.packing import Example, make_batches
+from tinr.planning.preflight.memory import (
     Load,
     Pass,
     Setup,
@@ -26,12 +27,11 @@ from tinr.preflight.memory import (
     memory_of,
     pass_bytes,
 )
-from tinr.preflight.shape import shape_of
-from tinr.preflight.zero import NAMED, Zero, zero_of
+from tinr.planning.preflight.shape import shape_of
+from tinr.planning.preflight.zero import NAMED, Zero, zero_of
 from tinr.records import BadInput
-from tinr.runlog import RunLog
-from tinr.tokens import IGNORE
-from tinr.training import train
+from tinr.run_log import RunLog
+from tinr.training.supervised import train
 
 # A layer: queries and output 64 x 64 = 4,096 each, keys and values 64 x 32 = 2,048 each, three
 # matrices of the MLP 64 x 128 = 8,192 each: 36,864; two norms of 64. Two layers, the last norm

@@ -6,10 +6,10 @@ import tracemalloc
 import pytest
 import torch
 
-from tinr.packing import IGNORE, Batch, Example, collate
-from tinr.prepared import DATA, INDEX, POSITION_BYTES, prepare
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.data.batch_file import DATA, INDEX, POSITION_BYTES, prepare
+from tinr.data.packing import IGNORE, Batch, Example, collate
 from tinr.records import BadInput
-from tinr.steps import Steps
 
 
 def batch(number: int, rows: int = 2) -> Batch:

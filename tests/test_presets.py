@@ -9,12 +9,12 @@ import phases.calibrate
 import phases.grpo
 import phases.reject
 import phases.sft
-from tinr.arms import ARMS, overrides
-from tinr.bases import BaseConfig
+from phases.base import BaseConfig
+from tinr.chain.quickstart import PRESETS
 from tinr.config import load_config
-from tinr.quickstart import PRESETS
 from tinr.records import BadInput
-from tinr.variants import VARIANTS, train_variants
+from tinr.studies.arms import ARMS, overrides
+from tinr.studies.calibration import VARIANTS, train_variants
 
 KINDS = {
     "base": BaseConfig,

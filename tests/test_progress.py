@@ -11,22 +11,24 @@ import pytest
 import torch
 from tqdm import std
 
-from tinr import knowledge, probe, progress, rollout
-from tinr.abstention import call_evidence
-from tinr.calibration.hard import perplexities
-from tinr.capacity.bits import count_bits
-from tinr.choices import Choice
-from tinr.divergence import sample_completions, shifts_of, text_nats
-from tinr.executor import Executor
-from tinr.likelihood import decode_among, hits
-from tinr.packing import Example
-from tinr.probe import probe_hits
+from tinr import progress
+from tinr.chat.codec import Piece
+from tinr.chat.transcript import render_names, render_response, render_thought
+from tinr.data.packing import Example
+from tinr.evaluation import knowledge, recall
+from tinr.evaluation.abstention import call_evidence
+from tinr.evaluation.choices import Choice
+from tinr.evaluation.divergence import sample_completions, shifts_of, text_nats
+from tinr.evaluation.likelihood import decode_among, hits
+from tinr.evaluation.recall import probe_hits
+from tinr.planning.capacity.bits import count_bits
 from tinr.progress import counting_ends, counting_tokens, part_of, progress_bar
 from tinr.records import Query
-from tinr.rollout import converse
-from tinr.sampler import Row, generate
-from tinr.tokens import Piece
-from tinr.transcript import render_names, render_response, render_thought
+from tinr.rollout import conversation
+from tinr.rollout.conversation import converse
+from tinr.rollout.generate import Row, generate
+from tinr.rollout.tools.executor import Executor
+from tinr.training.preference.hard_queries import perplexities
 
 
 class Screen(io.StringIO):
@@ -207,19 +209,19 @@ def test_the_gate_judges_alike_whatever_is_asked_together(codec, catalogue, monk
         steer(range(len(prompts)), (), ())
         return [Row([*codec.encode([piece])[0], codec.id(codec.frame.close)]) for piece in texts]
 
-    monkeypatch.setattr(probe, "generate", answers)
+    monkeypatch.setattr(recall, "generate", answers)
     cpu: Any = SimpleNamespace(device=torch.device("cpu"))
     expected = [Piece("a a a a a"), Piece("a"), Piece("a a")]
     for rows in (1, 2, 32):
-        monkeypatch.setattr(probe, "CPU_ROWS", rows)
+        monkeypatch.setattr(recall, "CPU_ROWS", rows)
         script = iter([Piece("a"), Piece("b"), Piece("a a a a a ")])
-        assert probe._ask(cpu, codec, [[Piece("x")]] * 3, expected, "t") == [True, True, False]
+        assert recall._ask(cpu, codec, [[Piece("x")]] * 3, expected, "t") == [True, True, False]
     assert sizes == [1, 1, 1, 2, 1, 3] and all(bar.n == bar.total for bar in bars)
 
 
 def test_an_accelerator_is_asked_more_at_once():
     devices = {name: SimpleNamespace(device=torch.device(name)) for name in ("cpu", "cuda")}
-    rows: dict[str, int] = {name: probe.rows_at_once(one) for name, one in devices.items()}  # type: ignore[arg-type]
+    rows: dict[str, int] = {name: recall.rows_at_once(one) for name, one in devices.items()}  # type: ignore[arg-type]
     assert rows == {"cpu": 32, "cuda": 256}
 
 
@@ -233,7 +235,7 @@ def test_conversations_are_counted_as_they_end_and_at_the_limit(
         assert respond(0, reply) is None
         return [Row(reply, finished=True), Row(reply[:2])]
 
-    monkeypatch.setattr(rollout, "ROWS", 2)
+    monkeypatch.setattr(conversation, "ROWS", 2)
     roomy: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=10**6))
     queries = [Query("a", "Hello"), Query("b", "Good day to all of you")]
     words = (roomy, codec, queries, catalogue, Executor(catalogue, {}))

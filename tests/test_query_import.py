@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from tinr.catalogue import load_catalogue, read_queries, write_jsonl
-from tinr.catalogue.importing import import_tools, write_catalogue
-from tinr.catalogue.importing.queries import import_queries
+from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
+from tinr.catalogue.importing.queries.read_queries import import_queries
+from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
+from tinr.chat.codec import FRAMES
+from tinr.chat.transcript import as_text
 from tinr.cli.main import app
+from tinr.data.replay import teachable
+from tinr.data.traces import render_trace
 from tinr.records import HISTORY_CUT, BadInput, Call, Message
-from tinr.replay import teachable
-from tinr.tokens import FRAMES
-from tinr.traces import render_trace
-from tinr.transcript import as_text
 
 WEATHER = {
     "name": "get weather",

@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from phases.align import AlignConfig, catalogue_of
+from tinr.chain.estimate import Amounts, Configs, Size, Speed, Work, work_of
+from tinr.chain.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
+from tinr.chat.codec import Piece
 from tinr.cli.main import tool_count
 from tinr.config import load_config
-from tinr.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
-from tinr.quickstart_time import Amounts, Configs, Size, Speed, Work, work_of
+from tinr.evaluation.report.terminal import coloured, print_replies
 from tinr.records import BadInput
-from tinr.report.terminal import coloured, print_replies
-from tinr.tokens import Piece
 
 
 def test_the_quickstart_teaches_a_part_of_the_tools_and_queries_in_proportion():
@@ -134,7 +134,7 @@ def test_every_part_of_a_reply_has_its_colour():
 
 def test_preflight_counts_the_part_of_the_tools_that_is_taught(tmp_path, qwen_tokenizer):
     from tests.test_base import write_qwen
-    from tinr.preflight.work import open_run
+    from tinr.planning.preflight.work import open_run
 
     write_qwen(tmp_path / "qwen", qwen_tokenizer)
     run = open_run("align", AlignConfig(base=str(tmp_path / "qwen"), tools=12))

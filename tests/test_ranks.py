@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from phases import align, sft
-from tinr.bases import BaseConfig, build_base
+from phases.base import BaseConfig, build_base
+from tinr.checkpoints.registry import Registry
 from tinr.config import load_config
-from tinr.registry import Registry
 
 pytest.importorskip("deepspeed", reason="needs deepspeed: pip install tinr[deepspeed]")
 if shutil.which(os.environ.get("CXX", "g++")) is None:
@@ -152,7 +152,7 @@ def test_what_deepspeed_says_is_not_on_stdout():
     """`--json` prints a card and nothing else, DeepSpeed installed or not."""
     said = subprocess.run(
         [sys.executable, "-c",
-         "from tinr.trainer import keep_stdout_clean; keep_stdout_clean(); "
+         "from tinr.training.loop import keep_stdout_clean; keep_stdout_clean(); "
          "from deepspeed.utils import logger; logger.warning('heard')"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         timeout=120,

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tinr.catalogue import load_catalogue, read_queries, write_jsonl
-from tinr.catalogue.importing import import_tools, write_catalogue
+from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.importing.names import clean_name
-from tinr.catalogue.importing.queries import import_queries
+from tinr.catalogue.importing.queries.read_queries import import_queries
+from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
 from tinr.catalogue.survey import survey
-from tinr.thoughts import judge_all
-from tinr.tokens import Codec, Piece, grow_tokenizer
+from tinr.chat.codec import Codec, Piece, grow_tokenizer
+from tinr.data.thoughts import judge_all
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from phases.align import AlignConfig, run
-from tinr.bases import BaseConfig, build_base
-from tinr.catalogue import load_catalogue, write_jsonl
-from tinr.catalogue.load import document_from
+from phases.base import BaseConfig, build_base
+from tinr.catalogue.load import document_from, load_catalogue, write_jsonl
 from tinr.config import OptimiserConfig, TrainingConfig
-from tinr.pairs import PairMix
+from tinr.data.alignment_examples import PairMix
 from tinr.records import BadInput
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "bfcl" / "tools.jsonl"

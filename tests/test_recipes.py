@@ -8,11 +8,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from phases import align, calibrate, grpo, sft
-from tinr.catalogue import write_jsonl
+from tinr.catalogue.load import write_jsonl
+from tinr.checkpoints.registry import Registry
 from tinr.config import load_config
-from tinr.registry import Registry
-from tinr.stage import ADAPTER
-from tinr.trainer import ZERO, deepspeed_file
+from tinr.training.loop import ZERO, deepspeed_file
+from tinr.training.phase_run import ADAPTER
 
 CONFIGS = Path(__file__).parents[1] / "scripts" / "configs"
 PHASES = {

@@ -19,8 +19,10 @@ from registry_parts import (
     write_model,
 )
 
+from tinr.checkpoints import card
+from tinr.checkpoints.card import CARD_VERSION, PHASES, Card, environment
+from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput
-from tinr.registry import CARD_VERSION, PHASES, Card, Registry, card, environment
 
 # cards
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import Registry
 from tinr.cli.registry import app
 from tinr.records import BadInput
-from tinr.registry import Card, Registry
 
 
 @pytest.fixture

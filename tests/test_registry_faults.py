@@ -21,10 +21,10 @@ from registry_parts import (
     write_model,
 )
 
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import PARENT, Registry
 from tinr.files import write_text
 from tinr.records import BadInput
-from tinr.registry import Card, Registry, store
-from tinr.registry.store import PARENT
 
 # publishing fails
 
@@ -249,7 +249,7 @@ def test_gc_gives_back_what_is_tagged_at_the_last_moment(
             registry.tag("late", old.id)
         rename(source, target)
 
-    monkeypatch.setattr(store.os, "rename", tag_then_rename)
+    monkeypatch.setattr(registry.os, "rename", tag_then_rename)
     assert registry.gc(dry_run=False).checkpoints == []
     assert registry.resolve("late") == old and registry.verify() == []
 
@@ -268,7 +268,7 @@ def test_gc_gives_back_what_a_phase_begins_with_at_the_last_moment(
             place.write_text(old.id)
         rename(source, target)
 
-    monkeypatch.setattr(store.os, "rename", begin_then_rename)
+    monkeypatch.setattr(registry.os, "rename", begin_then_rename)
     assert registry.gc(dry_run=False).checkpoints == []
     assert registry.resolve(old.id) == old and registry.verify() == []
 

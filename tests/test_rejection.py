@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from tinr.calibration import rejection
-from tinr.calibration.rejection import SamplingConfig, sample_right
+from tinr.chat.codec import IGNORE
+from tinr.chat.transcript import parse
+from tinr.data.traces import render_trace
 from tinr.records import Call, Query
-from tinr.rollout import Conversation, make_prompts
-from tinr.sampler import Row
-from tinr.tokens import IGNORE
-from tinr.traces import render_trace
-from tinr.transcript import parse
+from tinr.rollout.conversation import Conversation, make_prompts
+from tinr.rollout.generate import Row
+from tinr.training.preference import rejection
+from tinr.training.preference.rejection import SamplingConfig, sample_right
 
 RIGHT, WRONG = Call("circle_area", {"radius": 2}), Call("circle_area", {"radius": 7})
 QUERIES = [Query(f"q{n}", f"Radius {n}?", ((RIGHT,),), answer=None) for n in range(3)]

@@ -8,15 +8,15 @@ import pytest
 import yaml
 
 import tinr
-from tinr.pairs import PairMix
+from tinr.data.alignment_examples import PairMix
+from tinr.data.replay import unqueried_examples
 from tinr.records import Call, Query
-from tinr.replay import unqueried_examples
 
 FORMS = {form.name for form in fields(PairMix)}
 ROOT = Path(tinr.__file__).parents[1]
 MIXES = {
     str(path.relative_to(ROOT)): mix
-    for folder in ("tinr/presets", "scripts/configs")
+    for folder in ("tinr/chain/presets", "scripts/configs")
     for path in sorted((ROOT / folder).rglob("*.yaml"))
     if (mix := (yaml.safe_load(path.read_text("utf-8")) or {}).get("mix")) is not None
 }

@@ -14,9 +14,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tinr.cli.main import app
+from tinr.evaluation.report.lineage import of_other_runs, read_cards
+from tinr.evaluation.report.measures import headline, phase_table, print_table
+from tinr.evaluation.report.page import write_report
+from tinr.evaluation.report.summary import read_summary
 from tinr.records import BadInput
-from tinr.report import headline, phase_table, print_table, read_summary, write_report
-from tinr.report.lineage import of_other_runs, read_cards
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 

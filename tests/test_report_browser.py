@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from report_parts import whole_run
 
-from tinr.report import write_report
+from tinr.evaluation.report.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install .[dev]")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe")

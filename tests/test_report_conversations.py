@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from report_parts import sampled, write_lines
 
+from tinr.evaluation.report.conversations import LONGEST, read_conversations, spread
+from tinr.evaluation.report.curves import read_logs
+from tinr.evaluation.report.page import write_report
 from tinr.records import BadInput
-from tinr.report import write_report
-from tinr.report.conversations import LONGEST, read_conversations, spread
-from tinr.report.curves import read_logs
 
 
 def write_run(folder: Path, rows: list) -> Path:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tinr.metrics import Rate
-from tinr.report.curves import binned, curve_table, curves, smoothed
-from tinr.report.plots import COLOURS, curve_plot, heat_plot, phase_plot
+from tinr.evaluation.metrics import Rate
+from tinr.evaluation.report.curves import binned, curve_table, curves, smoothed
+from tinr.evaluation.report.plots import COLOURS, curve_plot, heat_plot, phase_plot
 
 LOSSES = [{"step": s, "seconds": s, "train/loss": 4.0 / s} for s in (1, 2, 4)]
 REWARDS = [

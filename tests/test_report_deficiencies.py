@@ -7,10 +7,10 @@ import pytest
 from registry_parts import make_card, moment, write_model
 from report_parts import whole_run
 
-from tinr.calibration.faults import counted
-from tinr.calibration.rounds import changes
-from tinr.registry import Registry
-from tinr.report import write_report
+from tinr.checkpoints.registry import Registry
+from tinr.evaluation.errors.faults import counted
+from tinr.evaluation.report.page import write_report
+from tinr.training.preference.rounds import changes
 
 BEFORE = {f"q{n}": ["poor", "malformed"] if n < 8 else ["excellent"] for n in range(20)}
 AFTER = {f"q{n}": ["fair", "wrong_key"] if n < 1 else ["excellent"] for n in range(20)}

@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
+from tinr.evaluation.report.cases import worst_cases
+from tinr.evaluation.report.errors import (
+    MOST_TOOLS,
+    confusion_table,
+    heat,
+    kind_table,
+    problem_table,
+)
+from tinr.evaluation.report.replies import Evaluated, Judged, confused, judged, read_evaluations
 from tinr.records import Call
-from tinr.report.cases import worst_cases
-from tinr.report.errors import MOST_TOOLS, confusion_table, heat, kind_table, problem_table
-from tinr.report.replies import Evaluated, Judged, confused, judged, read_evaluations
 
 AREA = {"name": "area", "arguments": {"radius": 2, "unit": "m"}}
 TIME = {"name": "time", "arguments": {}}

@@ -4,10 +4,11 @@ from random import Random
 
 import pytest
 
-from tinr.catalogue import describe, load_catalogue
+from tinr.catalogue.load import load_catalogue
+from tinr.catalogue.render import describe
+from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown, make_retriever
+from tinr.data.replay import pseudo_queries
 from tinr.records import BadInput, Call, Query
-from tinr.replay import pseudo_queries
-from tinr.retrieval import DocumentsConfig, Library, all_shown, make_retriever
 
 AREA = Query("q1", "the area of a circle of radius 3", ((Call("circle_area", {"radius": 3}),),))
 FOOT = Query("q2", "look up a city", ((Call("length_convert", {}),),))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinr.chat.transcript import parse_text
 from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
-from tinr.rewards import (
+from tinr.rollout.scoring.rewards import (
     RewardWeights,
     agrees,
     call_similarity,
@@ -21,7 +22,6 @@ from tinr.rewards import (
     tool_reward,
     without_defaults,
 )
-from tinr.transcript import parse_text
 
 A = Call("a", {"x": 1, "y": 2})
 B = Call("b", {"s": "oak"})

@@ -12,14 +12,8 @@ from typing import Any
 import pytest
 from conftest import CIRCLE
 
-from tinr.executor import Executor
-from tinr.records import Call, Query
-from tinr.rewards import score
-from tinr.rollout import MOST_TURNS, Environment, converse, recorded
-from tinr.sampler import Row
-from tinr.tokens import Piece
-from tinr.traces import render_trace
-from tinr.transcript import (
+from tinr.chat.codec import Piece
+from tinr.chat.transcript import (
     as_text,
     parse,
     render_calls,
@@ -31,6 +25,12 @@ from tinr.transcript import (
     render_response,
     render_thought,
 )
+from tinr.data.traces import render_trace
+from tinr.records import Call, Query
+from tinr.rollout.conversation import MOST_TURNS, Environment, converse, recorded
+from tinr.rollout.generate import Row
+from tinr.rollout.scoring.rewards import score
+from tinr.rollout.tools.executor import Executor
 
 AREA = Call("circle_area", {"radius": 2})
 

@@ -117,24 +117,35 @@ LEVELS = (
 LEVEL = {f"tinr.{room}": level for level, rooms in enumerate(LEVELS) for room in rooms}
 LEVEL |= {"tinr": 0, "phases": 6}  # tinr itself holds the version and nothing else
 OWNERS = {  # who alone may import a library
-    "trl": {"tinr.training", "tinr.policy", "tinr.served", "tinr.preference"},
-    "deepspeed": {"tinr.trainer"},
-    "peft": {"tinr.trainable"},
-    "llguidance": {"tinr.constraint"},
-    "wandb": {"tinr.runlog", "tinr.dashboards"},
-    "wandb_workspaces": {"tinr.dashboards"},
+    "trl": {
+        "tinr.training.supervised",
+        "tinr.training.grpo",
+        "tinr.rollout.vllm",
+        "tinr.training.preference.trainer",
+    },
+    "deepspeed": {"tinr.training.loop"},
+    "peft": {"tinr.training.adapters"},
+    "llguidance": {"tinr.rollout.grammar"},
+    "wandb": {"tinr.run_log", "tinr.cli.panels"},
+    "wandb_workspaces": {"tinr.cli.panels"},
     "starlette": {"tinr.serve"},
     "uvicorn": {"tinr.serve"},
-    "matplotlib": {"tinr.report", "tinr.drawing", "tinr.bench", "tinr.capacity"},
+    "matplotlib": {"tinr.report", "tinr.studies.plots", "tinr.bench", "tinr.capacity"},
 }
-MAY_IMPORT_PHASES = {"phases", "tinr.cli", "tinr.quickstart", "tinr.variants", "tinr.kills"}
-MAY_IMPORT_PHASES |= {"tinr.preflight", "tinr.quickstart_time"}
-MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.executor"}  # below level 2
+MAY_IMPORT_PHASES = {
+    "phases",
+    "tinr.cli",
+    "tinr.chain.quickstart",
+    "tinr.studies.calibration",
+    "tinr.studies.benchmarks.kills",
+}
+MAY_IMPORT_PHASES |= {"tinr.preflight", "tinr.chain.estimate"}
+MAY_IMPORT_CORPORA = {"tinr.catalogue", "tinr.rollout.tools.executor"}  # below level 2
 Modules = Mapping[str, set[str]]  # name -> names of the modules it imports
 
 
 def room_of(module: str) -> str:
-    """`tinr.registry.card` is of room `tinr.registry`; a part of a room may have its own level."""
+    """`tinr.checkpoints.card` is of room `tinr.registry`; a part of a room may have its own level."""
     parts = module.split(".")
     if parts[0] != "tinr":
         return parts[0]
@@ -233,22 +244,37 @@ def test_imports_obey_the_levels() -> None:
 
 
 BROKEN = {
-    "upwards": ({"tinr.tokens": {"tinr.model"}}, "tinr.tokens (level 1) imports tinr.model"),
-    "from below phases": ({"tinr.stage": {"phases.align"}}, "imports phases.align"),
+    "upwards": (
+        {"tinr.chat.codec": {"tinr.checkpoints.model"}},
+        "tinr.chat.codec (level 1) imports tinr.checkpoints.model",
+    ),
+    "from below phases": ({"tinr.training.phase_run": {"phases.align"}}, "imports phases.align"),
     "a room without a level": ({"tinr.helpers": set()}, "tinr.helpers is in no level"),
-    "to a room without a level": ({"tinr.stage": {"tinr.helpers"}}, "imports tinr.helpers"),
-    "tests": ({"tinr.stage": {"tests.conftest"}}, "nothing imports tests"),
+    "to a room without a level": (
+        {"tinr.training.phase_run": {"tinr.helpers"}},
+        "imports tinr.helpers",
+    ),
+    "tests": ({"tinr.training.phase_run": {"tests.conftest"}}, "nothing imports tests"),
     "trl elsewhere": ({"phases.sft": {"trl"}}, "imports trl"),
-    "deepspeed elsewhere": ({"tinr.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
-    "matplotlib elsewhere": ({"tinr.probe": {"matplotlib.figure"}}, "imports matplotlib"),
-    "wandb elsewhere": ({"tinr.stage": {"wandb"}}, "imports wandb"),
-    "dashboards elsewhere": ({"tinr.runlog": {"wandb_workspaces.workspaces"}}, "imports wandb_w"),
+    "deepspeed elsewhere": ({"tinr.checkpoints.model": {"deepspeed.ops"}}, "imports deepspeed.ops"),
+    "matplotlib elsewhere": (
+        {"tinr.evaluation.recall": {"matplotlib.figure"}},
+        "imports matplotlib",
+    ),
+    "wandb elsewhere": ({"tinr.training.phase_run": {"wandb"}}, "imports wandb"),
+    "dashboards elsewhere": ({"tinr.run_log": {"wandb_workspaces.workspaces"}}, "imports wandb_w"),
     "corpus to catalogue": ({"tool_corpora.kit": {"tinr.catalogue"}}, "tinr.records alone"),
-    "low room to corpus": ({"tinr.rewards": {"tool_corpora"}}, "only catalogue and executor"),
-    "torch below": ({"tinr.rewards": {"torch.nn"}}, "tinr.rewards imports torch"),
+    "low room to corpus": (
+        {"tinr.rollout.scoring.rewards": {"tool_corpora"}},
+        "only catalogue and executor",
+    ),
+    "torch below": (
+        {"tinr.rollout.scoring.rewards": {"torch.nn"}},
+        "tinr.rollout.scoring.rewards imports torch",
+    ),
     "torch through a corpus": (
-        {"tinr.executor": {"tool_corpora.kit"}, "tool_corpora.kit": {"torch"}},
-        "tinr.executor imports tool_corpora.kit imports torch",
+        {"tinr.rollout.tools.executor": {"tool_corpora.kit"}, "tool_corpora.kit": {"torch"}},
+        "tinr.rollout.tools.executor imports tool_corpora.kit imports torch",
     ),
 }
 
@@ -261,13 +287,22 @@ def test_a_broken_rule_is_found(case: str) -> None:
 
 def test_what_is_allowed_is_no_fault() -> None:
     allowed = {
-        "tinr.pairs": {"tinr.traces", "tinr.records", "tool_corpora", "json"},
+        "tinr.data.alignment_examples": {
+            "tinr.data.traces",
+            "tinr.records",
+            "tool_corpora",
+            "json",
+        },
         "tinr.catalogue.load": {"tool_corpora"},
-        "tinr.model": {"torch", "tinr"},
-        "tinr.policy": {"trl", "tinr.training"},
-        "tinr.trainer": {"deepspeed"},
-        "tinr.runlog": {"wandb"},
-        "tinr.report.plots": {"matplotlib.figure", "tinr.report.curves", "tinr.runlog"},
+        "tinr.checkpoints.model": {"torch", "tinr"},
+        "tinr.training.grpo": {"trl", "tinr.training.supervised"},
+        "tinr.training.loop": {"deepspeed"},
+        "tinr.run_log": {"wandb"},
+        "tinr.evaluation.report.plots": {
+            "matplotlib.figure",
+            "tinr.evaluation.report.curves",
+            "tinr.run_log",
+        },
         "tinr.cli.main": {"phases.align"},
         "phases.grpo": {"phases.sft", "tool_corpora.suites"},
         "tool_corpora.kit": {"tinr.records", "tool_corpora.values"},
@@ -278,19 +313,25 @@ def test_what_is_allowed_is_no_fault() -> None:
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        ("import tinr.model as m, torch", {"tinr.model", "torch"}),
-        ("from tinr import model", {"tinr.model"}),
+        ("import tinr.checkpoints.model as m, torch", {"tinr.checkpoints.model", "torch"}),
+        ("from tinr import model", {"tinr.checkpoints.model"}),
         ("from tinr import __version__", {"tinr"}),
-        ("from tinr.model import load", {"tinr.model"}),
-        ("from . import card", {"tinr.registry.card"}),
-        ("from .card import Card", {"tinr.registry.card"}),
-        ("from ..model import load", {"tinr.model"}),
+        ("from tinr.checkpoints.model import load", {"tinr.checkpoints.model"}),
+        ("from . import card", {"tinr.checkpoints.card"}),
+        ("from .card import Card", {"tinr.checkpoints.card"}),
+        ("from ..model import load", {"tinr.checkpoints.model"}),
         ("def f():\n    import torch.nn", {"torch.nn"}),
     ],
 )
 def test_imports_are_read_in_every_form(line: str, names: set[str]) -> None:
-    known = {"tinr", "tinr.model", "tinr.registry", "tinr.registry.card", "tinr.registry.store"}
-    assert imported(line, "tinr.registry.store", False, known) == names
+    known = {
+        "tinr",
+        "tinr.checkpoints.model",
+        "tinr.registry",
+        "tinr.checkpoints.card",
+        "tinr.checkpoints.registry",
+    }
+    assert imported(line, "tinr.checkpoints.registry", False, known) == names
 
 
 def test_a_phase_is_short_enough_to_be_read():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tinr.records import BadInput
-from tinr.runlog import METRIC_NAMES, RunLog, read_log
+from tinr.run_log import METRIC_NAMES, RunLog, read_log
 
 
 def test_rows_are_json_lines_with_step_and_seconds(tmp_path):
@@ -39,7 +39,7 @@ def test_rows_outlive_a_restart_that_cannot_write(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tinr.runlog.write_text", full)
+    monkeypatch.setattr("tinr.run_log.write_text", full)
     with pytest.raises(BadInput, match="No space left"):
         RunLog(tmp_path, "sft", {}, done=1)
     assert (tmp_path / "sft.jsonl").read_text() == before

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr.sampler import RoomyLayer, Row, generate
+from tinr.rollout.generate import RoomyLayer, Row, generate
 
 STOP = frozenset({5})
 

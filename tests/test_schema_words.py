@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.catalogue import describe, signature
 from tinr.catalogue.importing.formats import auto
-from tinr.catalogue.importing.found import Found, Problem
 from tinr.catalogue.importing.names import canonical
+from tinr.catalogue.importing.problems import Found, Problem
 from tinr.catalogue.importing.read import Data, read
 from tinr.catalogue.load import document_from
+from tinr.catalogue.render import describe, signature
 from tinr.records import ToolDoc
 
 STATUS = {"type": "string", "enum": ["open", "shut"]}

@@ -15,18 +15,18 @@ from transformers import (
 )
 from trl import GRPOTrainer
 
-from tinr import head_scores
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.checkpoints.model import head_logits
+from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import TrainableConfig
-from tinr.executor import Executor
-from tinr.head_scores import score_targets
-from tinr.model import head_logits
-from tinr.policy import Arena, PolicyConfig, PolicyTrainer, make_trainer
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.rewards import RewardWeights
-from tinr.scored_rows import lay_out, longest_shared, pack_groups, score_rows
-from tinr.steps import Steps
-from tinr.support import Support, logp_over, pack
-from tinr.trainable import adapt
+from tinr.rollout.sampling_support import Support, logp_over, pack
+from tinr.rollout.scoring.rewards import RewardWeights
+from tinr.rollout.tools.executor import Executor
+from tinr.training import head_scores
+from tinr.training.adapters import adapt
+from tinr.training.grpo import Arena, PolicyConfig, PolicyTrainer, make_trainer
+from tinr.training.head_scores import score_targets
+from tinr.training.scored_rows import lay_out, longest_shared, pack_groups, score_rows
 
 SIZES = {
     "vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tinr import selftest
-from tinr.catalogue import load_catalogue
-from tinr.metrics import Outcome, outcome
+from tinr.catalogue.load import load_catalogue
+from tinr.evaluation import self_test as self_test_module
+from tinr.evaluation.metrics import Outcome, outcome
+from tinr.evaluation.self_test import reference_reply, self_test
 from tinr.records import SOME_CALL, Call, GateFailed, Query, Reply
-from tinr.selftest import reference_reply, self_test
 from tool_corpora import suites
 
 AREA = Query("q1", "area?", ((Call("circle_area", {"radius": 3}),),))
@@ -55,6 +55,6 @@ def test_an_empty_reply_wins_nothing(catalogue):
 
 def test_a_metric_that_rewards_silence_stops_the_evaluation(catalogue, monkeypatch):
     real: Outcome = outcome(Reply(), AREA, catalogue.by_name)
-    monkeypatch.setattr(selftest, "outcome", lambda *given: replace(real, call_em=True))
+    monkeypatch.setattr(self_test_module, "outcome", lambda *given: replace(real, call_em=True))
     with pytest.raises(GateFailed, match="empty reply"):
         self_test([AREA], catalogue.by_name)

@@ -13,15 +13,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tinr.records import BadInput, Call, Message
-from tinr.retrieval import DocumentsConfig, Library
-from tinr.sampler import Row
-from tinr.serve import Counter, Desk, Reader, bind, make_app
-from tinr.serve.desk import Busy, Job
-from tinr.serve.exchange import KEPT, Memory, Spoken, Turn, with_candidates_of_requests
-from tinr.tokens import Codec, Piece
-from tinr.traces import plan
-from tinr.transcript import (
+from tinr.catalogue.retrieval import DocumentsConfig, Library
+from tinr.chat.codec import Codec, Piece
+from tinr.chat.transcript import (
     SYSTEM,
     as_text,
     render_calls,
@@ -32,6 +26,12 @@ from tinr.transcript import (
     render_response,
     render_thought,
 )
+from tinr.data.traces import plan
+from tinr.records import BadInput, Call, Message
+from tinr.rollout.generate import Row
+from tinr.serve.app import Counter, bind, make_app
+from tinr.serve.batcher import Busy, Desk, Job
+from tinr.serve.conversation import KEPT, Memory, Reader, Spoken, Turn, with_candidates_of_requests
 
 ADDRESS = "/v1/chat/completions"
 AREA = Call("circle_area", {"radius": 2})

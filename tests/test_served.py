@@ -8,8 +8,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.records import BadInput, GateFailed
-from tinr.sampler import generate
-from tinr.served import PATIENCE, PROBED, Served, connect
+from tinr.rollout.generate import generate
+from tinr.rollout.vllm import PATIENCE, PROBED, Served, connect
 
 STOPS = frozenset({5, 7, 9, 11})
 

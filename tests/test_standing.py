@@ -5,13 +5,13 @@ import io
 import pytest
 from rich.console import Console
 
-from tinr.calibration.faults import fault_values, faults_of
-from tinr.contest import ALL
+from tinr.chat.transcript import parse
+from tinr.data.traces import render_trace
+from tinr.evaluation.contenders import ALL
+from tinr.evaluation.errors.faults import fault_values, faults_of
+from tinr.evaluation.report.tables import as_markdown
+from tinr.evaluation.standing import sentences, show, standing, standing_tables
 from tinr.records import Call, Query
-from tinr.report.tables import as_markdown
-from tinr.standing import sentences, show, standing, standing_tables
-from tinr.traces import render_trace
-from tinr.transcript import parse
 
 AREA = Query("q1", "Area of a circle of radius 2?", ((Call("circle_area", {"radius": 2}),),))
 

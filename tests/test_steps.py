@@ -9,15 +9,15 @@ from registry_parts import make_card
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases.sft import SftConfig
+from tinr.checkpoints.registry import Registry
+from tinr.checkpoints.step_checkpoints import WHOLE, Steps
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
-from tinr.packing import Example, collate
+from tinr.data.packing import Example, collate
 from tinr.records import BadInput
-from tinr.registry import Registry
-from tinr.runlog import RunLog, read_log
-from tinr.stage import PhaseConfig, Stage, contents
-from tinr.steps import WHOLE, Steps
-from tinr.trainer import Progress
-from tinr.training import train
+from tinr.run_log import RunLog, read_log
+from tinr.training.loop import Progress
+from tinr.training.phase_run import PhaseConfig, Stage, contents
+from tinr.training.supervised import train
 
 
 def fresh_model():
@@ -153,7 +153,7 @@ def test_a_run_goes_on_with_as_many_ranks_as_it_began_with(tmp_path, monkeypatch
     steps = Steps(tmp_path)
     (tmp_path / "checkpoint-5").mkdir()
     steps.complete(5)
-    monkeypatch.setattr("tinr.ranks.world", lambda: 2)
+    monkeypatch.setattr("tinr.distributed.world", lambda: 2)
     with pytest.raises(BadInput, match="begun on 1 ranks, and this is 2"), steps.held():
         pass
     assert steps.done == 5

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tinr.catalogue import Catalogue, load_catalogue
-from tinr.evaluate import check_splits
-from tinr.executor import Executor
-from tinr.matching import lenient_calls, strict_calls
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.evaluation.evaluate import check_splits
+from tinr.evaluation.self_test import self_test
+from tinr.evaluation.suites import NAMES, Suite, read_suite, same_names
 from tinr.records import HISTORY_CUT, NO_ARGUMENTS, OTHER_REFERENCE, SOME_CALL, BadInput, ToolDoc
-from tinr.rollout import reachable
-from tinr.selftest import self_test
-from tinr.suites import NAMES, Suite, read_suite, same_names
+from tinr.rollout.conversation import reachable
+from tinr.rollout.scoring.matching import lenient_calls, strict_calls
+from tinr.rollout.tools.executor import Executor
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TOOLS = [

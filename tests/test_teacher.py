@@ -8,17 +8,17 @@ import pytest
 from teacher_parts import GOOD, Teacher
 from typer.testing import CliRunner
 
-from tinr.catalogue import Catalogue, query_from, query_line, write_jsonl
+from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
+from tinr.chat.codec import FRAMES, Piece
+from tinr.chat.transcript import parse
 from tinr.cli.main import app
 from tinr.config import load_config
+from tinr.data.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
+from tinr.data.traces import render_trace
 from tinr.records import NO_ARGUMENTS, UNANSWERED, BadInput, Call, Mention, Query, ToolDoc
-from tinr.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
-from tinr.tokens import FRAMES, Piece
-from tinr.traces import render_trace
-from tinr.transcript import parse
 
 pytest.importorskip("openai", reason="the openai package is not installed")
-from tinr.teacher import TeacherConfig, build_traces, read_answer
+from tinr.data.teacher import TeacherConfig, build_traces, read_answer
 
 CALL = Call("circle_area", {"radius": 3})
 QUERIES = [Query(f"q{n}", f"Area of circle {n}?", ((CALL,),)) for n in range(6)]

@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from tinr.catalogue import Catalogue
-from tinr.pairs import PairMix, make_pairs
-from tinr.records import BadInput, Call
-from tinr.tokens import (
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import (
     FRAMES,
     IGNORE,
     TAG_TOKENS,
@@ -26,7 +24,7 @@ from tinr.tokens import (
     name_of,
     token_of,
 )
-from tinr.transcript import (
+from tinr.chat.transcript import (
     as_text,
     learned,
     parse,
@@ -36,6 +34,8 @@ from tinr.transcript import (
     render_prompt,
     render_thought,
 )
+from tinr.data.alignment_examples import PairMix, make_pairs
+from tinr.records import BadInput, Call
 
 HOSTILE = [
     *TAG_TOKENS,

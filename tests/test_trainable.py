@@ -8,11 +8,11 @@ from peft import PeftModel
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
-from tinr.packing import Example, collate
+from tinr.data.packing import Example, collate
 from tinr.records import BadInput
-from tinr.runlog import RunLog
-from tinr.trainable import adapt, count_moving, release_top
-from tinr.training import train
+from tinr.run_log import RunLog
+from tinr.training.adapters import adapt, count_moving, release_top
+from tinr.training.supervised import train
 
 ROWS = [3, 40, 58]
 IDS = torch.tensor([[3, 17, 40, 9, 58, 2, 3]])

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tinr.chat.codec import IGNORE
 from tinr.config import OptimiserConfig, TrainingConfig
-from tinr.metrics import rate
-from tinr.optimiser import Muon, MuonAdamW, make_optimiser
-from tinr.packing import Example, collate, make_batches, pack
+from tinr.data.packing import Example, collate, make_batches, pack
+from tinr.data.replay import endless
+from tinr.evaluation.metrics import rate
 from tinr.records import BadInput, GateFailed
-from tinr.replay import endless
-from tinr.runlog import RunLog, read_log
-from tinr.stage import Stage
-from tinr.tokens import IGNORE
-from tinr.trainer import labelled_loss
-from tinr.training import train
+from tinr.run_log import RunLog, read_log
+from tinr.training.loop import labelled_loss
+from tinr.training.optimiser import Muon, MuonAdamW, make_optimiser
+from tinr.training.phase_run import Stage
+from tinr.training.supervised import train
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_a_gate_asks_a_model_that_is_done_learning(grown, catalogue, monkeypatch
     learning.gradient_checkpointing_enable()
     said = []
     monkeypatch.setattr(
-        "tinr.stage.probe",
+        "tinr.training.phase_run.probe",
         lambda model, *_: said.append(model.training) or {"document_to_token": rate([True])},
     )
     stage: Any = SimpleNamespace(catalogue=catalogue, written=None, _refuse=lambda *_: None)

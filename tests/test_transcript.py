@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.catalogue import Catalogue
-from tinr.records import Call, Message, Query
-from tinr.tokens import FRAMES, TAG_TOKENS, Codec, Piece, token_of
-from tinr.traces import render_trace
-from tinr.transcript import (
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import FRAMES, TAG_TOKENS, Codec, Piece, token_of
+from tinr.chat.transcript import (
     as_text,
     parse,
     parse_messages,
@@ -27,6 +25,8 @@ from tinr.transcript import (
     render_thought,
     split_text,
 )
+from tinr.data.traces import render_trace
+from tinr.records import Call, Message, Query
 
 GOLDEN = Path(__file__).parent / "golden"
 AREA = Call("circle_area", {"radius": 2})

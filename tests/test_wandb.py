@@ -12,8 +12,8 @@ import pytest
 import wandb_parts
 from registry_parts import make_card, moment
 
-from tinr.registry import Card
-from tinr.runlog import ANCESTOR, CONVERSATION, RunLog, read_log
+from tinr.checkpoints.card import Card
+from tinr.run_log import ANCESTOR, CONVERSATION, RunLog, read_log
 
 GATE = {"value": 0.9, "n": 40, "low": 0.77, "high": 0.96, "limit": None, "passed": True}
 GATES = {"document_to_token": GATE | {"limit": 0.85}, "token_to_schema": GATE}

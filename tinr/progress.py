@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tinr import ranks
+from tinr import distributed
 
 SHORT = 2.0  # seconds of work of which no bar stays at a terminal
 TERMINAL_PAUSE, LOG_PAUSE = 0.5, 30.0  # seconds between two looks of a bar
@@ -19,8 +19,10 @@ LOG_DELAY = 5.0  # seconds before a log shows a bar
 SMOOTHING = 0.1  # of the speed that the time left is told by: batches come in bursts
 
 Move = Callable[[int], Any]
-Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as tinr.sampler has it
-Steer = Callable[[Any, Any, Any], tuple[Sequence[int], Sequence[int]]]  # as tinr.sampler has it
+Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as tinr.rollout.generate has it
+Steer = Callable[
+    [Any, Any, Any], tuple[Sequence[int], Sequence[int]]
+]  # as tinr.rollout.generate has it
 
 
 class Bar(tqdm):
@@ -49,7 +51,7 @@ def progress_bar(total: int, title: str, unit: str) -> Bar:
         smoothing=SMOOTHING,
         delay=0.0 if terminal else LOG_DELAY,
         unit_scale=unit == "token",
-        disable=not title or ranks.rank() > 0,
+        disable=not title or distributed.rank() > 0,
         file=sys.stderr,
     )
 

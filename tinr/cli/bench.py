@@ -32,7 +32,7 @@ def catalogue(
 
     Example: OMP_NUM_THREADS=1 tinr bench catalogue --tools 50000
     """
-    from tinr.bench.catalogue import bench_catalogue
+    from tinr.studies.benchmarks.catalogue import bench_catalogue
 
     found = bench_catalogue(tools, seed)
     if as_json:
@@ -54,10 +54,10 @@ def update(
 
     Example: tinr bench update --repeats 1
     """
-    from tinr.bench.update import measure_update
-    from tinr.catalogue import Catalogue
-    from tinr.model import grow, load
-    from tinr.tokens import Codec
+    from tinr.catalogue.load import Catalogue
+    from tinr.chat.codec import Codec
+    from tinr.checkpoints.model import grow, load
+    from tinr.studies.benchmarks.update import measure_update
 
     model, tokenizer = load(base)
     grow(model, tokenizer, Catalogue(()))
@@ -89,7 +89,7 @@ def training(
     """
     from rich.table import Table
 
-    from tinr.bench.training import catalogue_of, measure_training
+    from tinr.studies.benchmarks.training import catalogue_of, measure_training
 
     found = measure_training(catalogue_of(tools or ["toolbox", "fieldkit"]), steps, repeats, hidden)
     if as_json:
@@ -133,10 +133,10 @@ def scaling(
 
     from rich.table import Table
 
-    from tinr.bench.catalogue import made_documents
-    from tinr.bench.scaling import TOOLS, measure_scaling, plot_laws
-    from tinr.bench.training import catalogue_of
-    from tinr.catalogue import Catalogue
+    from tinr.catalogue.load import Catalogue
+    from tinr.studies.benchmarks.catalogue import made_documents
+    from tinr.studies.benchmarks.scaling import TOOLS, measure_scaling, plot_laws
+    from tinr.studies.benchmarks.training import catalogue_of
 
     _check_plot(plot)
     made = None if tools else Catalogue(tuple(made_documents(max(TOOLS), Random(0))))
@@ -173,9 +173,9 @@ def rollouts(
 
     Example: tinr bench rollouts --checkpoint sft@latest --registry runs/quickstart/registry
     """
-    from tinr.bench.rollouts import measure_rollouts
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
+    from tinr.checkpoints.registry import Registry
+    from tinr.studies.benchmarks.rollouts import measure_rollouts
+    from tinr.training.phase_run import open_checkpoint
     from tool_corpora.suites import training_queries
 
     _, model, codec, _ = open_checkpoint(Registry(registry), checkpoint)
@@ -205,7 +205,7 @@ def prompt_cost(
     """
     from rich.table import Table
 
-    from tinr.bench.prompt_cost import TOOLS, measure_costs, plot_costs
+    from tinr.studies.benchmarks.prompt_cost import TOOLS, measure_costs, plot_costs
 
     if tools and min(tools) < 1:
         raise BadInput(f"--tools {min(tools)}: give 1 or more")
@@ -237,7 +237,7 @@ def kills(
     """
     from tqdm import tqdm
 
-    from tinr.kills import drill
+    from tinr.studies.benchmarks.kills import drill
 
     if kills < 1:
         raise BadInput(f"--kills {kills}: give 1 or more")
@@ -266,7 +266,7 @@ def search(
 
     Example: tinr bench search --checkpoint sft@latest --registry runs/quickstart/registry
     """
-    from tinr.calibration.bench import bench_search
+    from tinr.studies.benchmarks.search import bench_search
 
     if trees < 1:
         raise BadInput(f"--trees {trees}: give 1 or more")
@@ -288,7 +288,7 @@ def roundtrip(
 
     Exit code 1 where any does. Example: OMP_NUM_THREADS=1 tinr bench roundtrip --tokens 1000000
     """
-    from tinr.bench import roundtrip as trip
+    from tinr.studies.benchmarks import roundtrip as trip
 
     if tokens < 1:
         raise BadInput(f"--tokens {tokens}: give 1 or more")

@@ -10,7 +10,7 @@ import typer
 from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
 
 if TYPE_CHECKING:
-    from tinr.capacity.plan import Plan
+    from tinr.planning.capacity.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def capacity(
 
     Example: tinr capacity --catalogue toolbox --base base@latest --lora 16
     """
-    from tinr.capacity.inquiry import inquire
+    from tinr.planning.capacity.inquiry import inquire
 
     plan = inquire(catalogue, base, lora, rows_only, recall, read, calibration, seed, registry)
     if as_json:

@@ -49,7 +49,7 @@ def import_(
 
     Example: tinr catalogue import petstore.yaml --mcp "python server.py" --out tools/
     """
-    from tinr.catalogue.importing import import_tools, write_catalogue
+    from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 
     if namespace not in ("collide", "always"):
         raise BadInput(f"--namespace {namespace}: unknown; collide or always")
@@ -128,7 +128,7 @@ def diff(
 
     Example: tinr catalogue diff tools-2025/ tools/
     """
-    from tinr.catalogue import load_catalogue
+    from tinr.catalogue.load import load_catalogue
     from tinr.catalogue.similar import difference
 
     found = difference(load_catalogue(old).by_name, load_catalogue(new).by_name)
@@ -157,7 +157,8 @@ def show(
 
     Example: tinr catalogue show toolbox --tool convert_length
     """
-    from tinr.catalogue import describe, load_catalogue, signature
+    from tinr.catalogue.load import load_catalogue
+    from tinr.catalogue.render import describe, signature
 
     found = load_catalogue(sources)
     if tool and tool not in found.by_name:

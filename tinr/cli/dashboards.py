@@ -30,7 +30,7 @@ def dashboards(
 
     Example: tinr dashboards --entity my-team --project tinr
     """
-    from tinr.dashboards import create, panels
+    from tinr.cli.panels import create, panels
 
     if dry_run:
         layout = {"entity": entity, "project": project, "panels": panels()}

@@ -22,8 +22,8 @@ from tinr.cli.options import (
 from tinr.records import BadInput
 
 if TYPE_CHECKING:
-    from tinr.evaluate import Evaluated
-    from tinr.suites import Suite
+    from tinr.evaluation.evaluate import Evaluated
+    from tinr.evaluation.suites import Suite
 
 Size = Annotated[
     int | None,
@@ -78,26 +78,26 @@ def evaluate_checkpoint(
 
     Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
     """
-    from tinr import contest
-    from tinr import evaluate as ev
-    from tinr.executor import Executor, corpus_executor
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation import contenders
+    from tinr.evaluation import evaluate as ev
+    from tinr.evaluation.suites import same_names
     from tinr.files import make_folder
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
-    from tinr.suites import same_names
+    from tinr.rollout.tools.executor import Executor, corpus_executor
+    from tinr.training.phase_run import open_checkpoint
 
     ev.documents_mode(documents)
     changed = _changed(documents, retriever, top_k, candidates)
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    if unknown := contest.untrained(card, documents):
+    if unknown := contenders.untrained(card, documents):
         typer.echo(unknown, err=True)
-    prompt = contest.trained_prompt(card)
+    prompt = contenders.trained_prompt(card)
     prompt = replace(prompt, **changed)
     given = documents in ("in_prompt", "retrieved") and codec.writes_names
     chosen = ev.load_suite(suite, size, catalogue, data, given)
     same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
-    ev.check_splits(chosen.queries, contest.trained_tools(shelf, card))
+    ev.check_splits(chosen.queries, contenders.trained_tools(shelf, card))
     # a foreign tool may share a name with one of ours, and must not be run in its place
     ours = chosen.catalogue is catalogue
     make_folder(out)
@@ -150,8 +150,8 @@ def _changed(
 
 def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]) -> None:
     """Replies and summary, and for BFCL the result files of its own package."""
-    from tinr import evaluate as ev
-    from tinr.bfcl import write_results
+    from tinr.evaluation import evaluate as ev
+    from tinr.evaluation.bfcl_export import write_results
 
     ev.write_replies(out, found, suite.catalogue.by_name)
     ev.write_summary(out / f"summary.{found.documents}.json", summary)
@@ -161,7 +161,7 @@ def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:
-    from tinr.metrics import UNPRINTED
+    from tinr.evaluation.metrics import UNPRINTED
 
     console = table_console()
     title = f"{checkpoint}, documents {summary['documents']}"
@@ -209,11 +209,11 @@ def compare_checkpoints(
 
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
-    from tinr.contest import read_contender, values_of
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation.contenders import read_contender, values_of
+    from tinr.evaluation.standing import show, standing
     from tinr.files import make_folder
-    from tinr.registry import Registry
-    from tinr.stage import open_catalogue
-    from tinr.standing import show, standing
+    from tinr.training.phase_run import open_catalogue
 
     contenders = [read_contender(ref) for ref in refs]
     if len({one.name for one in contenders}) < max(2, len(contenders)):

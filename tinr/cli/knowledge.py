@@ -13,7 +13,8 @@ from tinr.cli.options import REGISTRY, AsJson, Checkpoint, RegistryFolder, table
 from tinr.records import BadInput
 
 if TYPE_CHECKING:
-    from tinr.registry import Card, Registry
+    from tinr.checkpoints.card import Card
+    from tinr.checkpoints.registry import Registry
 
 Seed = Annotated[int, typer.Option(help="Of what is drawn: options, queries, samples.")]
 SHARES = ("choice", "choice_base")  # measures of the tax shown in percent
@@ -38,10 +39,10 @@ def probe_checkpoint(
 
     Example: tinr probe --checkpoint align@latest --full
     """
-    from tinr.knowledge import knowledge_summary
-    from tinr.probe import probe
-    from tinr.registry import Registry
-    from tinr.stage import open_checkpoint
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation.knowledge import knowledge_summary
+    from tinr.evaluation.recall import probe
+    from tinr.training.phase_run import open_checkpoint
 
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
@@ -75,9 +76,9 @@ def tax_checkpoint(
 
     Example: tinr tax --checkpoint grpo@latest
     """
-    from tinr.ability import tax_summary
-    from tinr.registry import Registry
-    from tinr.stage import open_model
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation.tax import tax_summary
+    from tinr.training.phase_run import open_model
 
     texts = read_texts(text) if text is not None else []
     shelf = Registry(registry)

@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 import tinr
+from tinr import command
 from tinr.cli import (
     bench,
     capacity,
@@ -24,7 +25,6 @@ from tinr.cli import (
     evaluation,
     knowledge,
     model,
-    phase,
     preflight,
     registry,
     serve,
@@ -56,7 +56,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(traces.app, name="traces")
 app.add_typer(bench.app, name="bench")
 app.add_typer(study.app, name="study")
-phase.register(app)
+command.register(app)
 model.register(app)
 evaluation.register(app)
 knowledge.register(app)
@@ -96,7 +96,7 @@ def quickstart(
 
     Example: tinr quickstart --tools 32 --out runs/small
     """
-    from tinr.quickstart import run_quickstart
+    from tinr.chain.quickstart import run_quickstart
 
     run_quickstart(preset, seed, out, base, tool_count(tools))
 
@@ -121,8 +121,9 @@ def report(
 
     Example: tinr report --run runs/quickstart
     """
-    from tinr.report import read_summary, write_report
-    from tinr.results import markdown_table
+    from tinr.evaluation.report.page import write_report
+    from tinr.evaluation.report.results import markdown_table
+    from tinr.evaluation.report.summary import read_summary
 
     if markdown:
         print(markdown_table([read_summary(one / "summary.json") for one in run]))

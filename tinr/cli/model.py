@@ -9,14 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tinr.cli.options import (
-    REGISTRY,
-    AsJson,
-    Checkpoint,
-    Constrained,
-    Documents,
-    RegistryFolder,
-)
+from tinr.cli.options import REGISTRY, AsJson, Checkpoint, Constrained, Documents, RegistryFolder
 from tinr.records import BadInput
 
 
@@ -38,14 +31,14 @@ def call(
 
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
-    from tinr.contest import trained_prompt, untrained
-    from tinr.evaluate import evaluate
-    from tinr.executor import corpus_executor
+    from tinr.chat.transcript import as_text
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation.contenders import trained_prompt, untrained
+    from tinr.evaluation.evaluate import evaluate
+    from tinr.evaluation.report.terminal import print_conversation
     from tinr.records import Query
-    from tinr.registry import Registry
-    from tinr.report.terminal import print_conversation
-    from tinr.stage import open_checkpoint
-    from tinr.transcript import as_text
+    from tinr.rollout.tools.executor import corpus_executor
+    from tinr.training.phase_run import open_checkpoint
 
     if not query.strip():
         raise BadInput("QUERY is empty; say what to ask")
@@ -86,9 +79,9 @@ def score_replies(
 
     Example: tinr score --references queries.jsonl --replies replies.jsonl --catalogue tools
     """
-    from tinr.catalogue import load_catalogue, read_queries
-    from tinr.rewards import score
-    from tinr.scoring import read_replies
+    from tinr.catalogue.load import load_catalogue, read_queries
+    from tinr.cli.score_replies import read_replies
+    from tinr.rollout.scoring.rewards import score
 
     queries = {query.id: query for query in read_queries(references)}
     documents = load_catalogue(catalogue).by_name if catalogue else None

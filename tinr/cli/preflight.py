@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tinr.cli.options import AsJson, table_console
-from tinr.cli.phase import Overrides
+from tinr.command import Overrides
 from tinr.records import BadInput, GateFailed
 
 FORESEEN = ("align", "sft", "grpo")  # what calibrate takes depends on what its search finds
@@ -47,7 +47,7 @@ def preflight(
         said = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
         raise BadInput(f"{said}; give --phase {' or '.join(FORESEEN)}")
     from tinr.config import load_config
-    from tinr.preflight import preflight as estimate
+    from tinr.planning.preflight.plan import preflight as estimate
 
     settings = getattr(import_module(f"phases.{name}"), f"{name.capitalize()}Config")
     config = load_config(settings, file, overrides or [])
@@ -81,7 +81,7 @@ def show(report: Any) -> None:
 
 
 def _shown(value: float, unit: str) -> str:
-    from tinr.preflight.plan import gib
+    from tinr.planning.preflight.plan import gib
 
     if unit == "bytes":
         return gib(value)

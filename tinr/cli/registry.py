@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput
-from tinr.registry import Card, Registry
 
 app = typer.Typer(help="Published checkpoints and their cards.", no_args_is_help=True)
 

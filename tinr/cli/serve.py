@@ -27,22 +27,16 @@ def serve(
     Example: tinr serve --checkpoint grpo@latest --port 8000
     """
     try:
-        from tinr.serve import (
-            Counter,
-            Desk,
-            Reader,
-            bind,
-            make_app,
-            run_server,
-            with_candidates_of_requests,
-        )
+        from tinr.serve.app import Counter, bind, make_app, run_server
+        from tinr.serve.batcher import Desk
+        from tinr.serve.conversation import Reader, with_candidates_of_requests
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
-    from tinr.contest import trained_prompt, untrained
-    from tinr.evaluate import documents_mode
-    from tinr.registry import Registry
-    from tinr.retrieval import Library
-    from tinr.stage import open_checkpoint
+    from tinr.catalogue.retrieval import Library
+    from tinr.checkpoints.registry import Registry
+    from tinr.evaluation.contenders import trained_prompt, untrained
+    from tinr.evaluation.evaluate import documents_mode
+    from tinr.training.phase_run import open_checkpoint
 
     mode = documents_mode(documents)
     place = bind(host, port)

@@ -33,7 +33,7 @@ def arms(
     Example: tinr study arms --seed 0 --out runs/arms0
     Example: tinr study arms internalized in_prompt --change sft.size=5000 --change align.epochs=4
     """
-    from tinr.arms import run_arms
+    from tinr.studies.arms import run_arms
 
     done = run_arms(names or [], preset, seed, out, base, change or [])
     if as_json:
@@ -65,7 +65,7 @@ def calibration(
     """
 
     from tinr.records import GateFailed
-    from tinr.variants import run_study, show_study
+    from tinr.studies.calibration import run_study, show_study
 
     found = run_study(names or [], preset, seed, out, base)
     if as_json:
@@ -107,12 +107,12 @@ def in_tool(
                             ("minutes", minutes)):  # fmt: skip
             if value is not None:
                 raise BadInput(f"--{name} has no meaning with --retention; leave it out")
-        from tinr.intool.retention import run_retention
+        from tinr.studies.in_tool.retention import run_retention
 
         rows = run_retention(preset, out)
         print(json.dumps(rows) if as_json else (out / "retention.md").read_text("utf-8"))
         return
-    from tinr.intool.study import run_study
+    from tinr.studies.in_tool.study import run_study
 
     found = run_study(
         preset, out, seeds, 0.95 if threshold is None else threshold, dependence or 0.0, minutes
@@ -141,11 +141,11 @@ def capacity(
     """Align real documents at several loads, fit recall against load, and validate the fit.
 
     Writes OUT/calibration.json, which `tinr capacity --calibration` takes; in the place of
-    tinr/capacity/calibration.json it is what every command uses.
+    tinr/planning/capacity/calibration.json it is what every command uses.
 
     Example: tinr study capacity --catalogue path/to/catalogue --preset cpu
     """
-    from tinr.capacity.study import run_study
+    from tinr.studies.capacity.study import run_study
 
     found = run_study(preset, catalogue or ["toolbox", "fieldkit"], out, minutes)
     print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")

@@ -29,9 +29,9 @@ def import_(
 
     Example: tinr traces import chats.json --catalogue tools/ --out tools/queries.jsonl
     """
-    from tinr.catalogue import write_jsonl
-    from tinr.catalogue.importing.queries import import_queries
+    from tinr.catalogue.importing.queries.read_queries import import_queries
     from tinr.catalogue.importing.read import REPORT, files_of
+    from tinr.catalogue.load import write_jsonl
     from tinr.files import not_over
 
     lost = out.with_name(f"{out.stem}.{REPORT}")
@@ -71,11 +71,11 @@ def build(
     Example: tinr traces build --queries q.jsonl --catalogue tools/ \\
     --endpoint http://localhost:8000/v1 --model qwen --set price_out=0.6
     """
-    from tinr import teacher
-    from tinr.catalogue import load_catalogue, query_line, read_queries, write_jsonl
+    from tinr.catalogue.load import load_catalogue, query_line, read_queries, write_jsonl
     from tinr.config import load_config, override
+    from tinr.data import teacher
+    from tinr.data.thoughts import composed, judge_all
     from tinr.files import not_over
-    from tinr.thoughts import composed, judge_all
 
     not_over(out, [queries, *([thoughts] if thoughts else [])])
     known = load_catalogue(catalogue)
@@ -135,8 +135,8 @@ def check(
 
     Example: tinr traces check traces.jsonl --catalogue tools/ --unseen unseen.txt
     """
-    from tinr import thoughts
-    from tinr.catalogue import load_catalogue, read_queries
+    from tinr.catalogue.load import load_catalogue, read_queries
+    from tinr.data import thoughts
 
     known = load_catalogue(catalogue)
     kept_out: list[str] = []

@@ -20,21 +20,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import tinr
-from tinr.evaluate import LONGEST
+from tinr.chat.transcript import as_text, parse
+from tinr.evaluation.evaluate import LONGEST
 from tinr.records import BadInput
-from tinr.rollout import Conversation
-from tinr.serve.desk import Busy, Desk, Job
-from tinr.serve.exchange import Exchange, Reader, last_calls, turn_of
-from tinr.serve.wire import (
-    Finish,
-    Request,
-    called,
-    chunks,
-    completion,
-    failure,
-    read_request,
-)
-from tinr.transcript import as_text, parse
+from tinr.rollout.conversation import Conversation
+from tinr.serve.batcher import Busy, Desk, Job
+from tinr.serve.conversation import Exchange, Reader, last_calls, turn_of
+from tinr.serve.schema import Finish, Request, called, chunks, completion, failure, read_request
 
 MOST_BYTES = 4_000_000  # of a request's body
 T = TypeVar("T")

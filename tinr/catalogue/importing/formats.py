@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tinr.catalogue.importing import types
-from tinr.catalogue.importing.found import Found, Item, Problem, step
 from tinr.catalogue.importing.openapi import is_openapi, read_openapi
+from tinr.catalogue.importing.problems import Found, Item, Problem, step
 from tinr.catalogue.importing.read import Data
 
 NAMES = ("name", "api_name", "function_name", "name_for_model", "tool_name")

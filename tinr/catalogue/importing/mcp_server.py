@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinr.catalogue.importing.formats import auto
-from tinr.catalogue.importing.found import Item, Problem
+from tinr.catalogue.importing.problems import Item, Problem
 from tinr.catalogue.importing.read import Data
 from tinr.records import BadInput
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinr.catalogue.checks import NAME, schema_fault
-from tinr.catalogue.importing.found import Found, Item, Problem
+from tinr.catalogue.importing.problems import Found, Item, Problem
 
 Namespaces = Literal["collide", "always"]
 LONGEST_TEXT = 100_000  # characters of a description or of a schema's JSON

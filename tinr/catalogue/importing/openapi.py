@@ -14,7 +14,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from tinr.catalogue.importing import types
-from tinr.catalogue.importing.found import Found, Item, Problem, step
+from tinr.catalogue.importing.problems import Found, Item, Problem, step
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 NO_PARAMETERS = ("accept", "content-type", "authorization")  # OpenAPI 3, of headers

@@ -8,7 +8,7 @@ from typing import Any
 from docstring_parser import ParseError, parse
 
 from tinr.catalogue.importing import types
-from tinr.catalogue.importing.found import Found, Item, Problem
+from tinr.catalogue.importing.problems import Found, Item, Problem
 
 LARGEST = 10 * 2**20  # bytes
 

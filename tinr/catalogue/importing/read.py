@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tinr.catalogue.importing.found import Problem
+from tinr.catalogue.importing.problems import Problem
 from tinr.files import without_halves
 from tinr.records import BadInput
 

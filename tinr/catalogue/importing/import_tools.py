@@ -1,0 +1,123 @@
+"""Catalogues as users have them, to canonical ones: find, name, check, report, write."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.catalogue.importing.formats import FORMATS
+from tinr.catalogue.importing.mcp_server import ask_server
+from tinr.catalogue.importing.names import Namespaces, canonical, words_of
+from tinr.catalogue.importing.problems import Item, Problem, split
+from tinr.catalogue.importing.python_source import read_python
+from tinr.catalogue.importing.read import REPORT, Data, files_of, read
+from tinr.catalogue.load import write_jsonl
+from tinr.files import make_folder
+from tinr.records import BadInput
+
+__all__ = ["FORMATS", "Imported", "Problem", "import_tools", "words_of", "write_catalogue"]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import gave: catalogue lines, what was lost, and what was changed (notes)."""
+
+    lines: tuple[dict[str, Any], ...]
+    lost: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+
+def import_tools(
+    sources: Sequence[str],
+    format: str = "auto",
+    namespaces: Namespaces = "collide",
+    servers: Sequence[str] = (),
+    timeout: float = 30.0,
+    out: Path | None = None,
+) -> Imported:
+    """Every tool of files, folders and running MCP servers, or the reason why it is not there.
+
+    out: where an earlier import wrote; below another source it is not read.
+    Raises BadInput for a source that does not exist, an unknown format, and where not a
+    single tool arrives.
+    """
+    if format not in FORMATS:
+        raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
+    found, problems = split(list(_items(sources, format, servers, timeout, out)))
+    lines: list[dict[str, Any]] = []
+    for one in canonical(found, namespaces):
+        if isinstance(one, Problem):
+            problems.append(one)
+        elif isinstance(one, dict):
+            lines.append(one)
+    lost = tuple(p for p in problems if p.kind == "lost")
+    if not lines:
+        reason = str([*lost, *problems, "no sources"][0])
+        more = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
+        raise BadInput(f"no tool could be imported: {reason}{more}; give a source with tools")
+    return Imported(tuple(lines), lost, tuple(p for p in problems if p.kind != "lost"))
+
+
+def _items(
+    sources: Sequence[str],
+    format: str,
+    servers: Sequence[str],
+    timeout: float,
+    out: Path | None,
+) -> Iterator[Item]:
+    for source in sources:
+        if str(source).endswith(".py"):
+            if format != "auto":
+                raise BadInput(f"--format {format}: {source} is Python; give it with auto alone")
+            yield from (one for path in _python(source) for one in read_python(path))
+            continue
+        python = sum(1 for path in Path(source).rglob("*.py") if path.is_file())
+        if python:
+            reason = f"{python} Python files were left alone; name each that holds tools"
+            yield Problem(str(source), "", reason, "note")
+        for path in _others(source) if python else files_of(source):
+            if out is not None and _inside(path, out) and not _inside(source, out):
+                continue
+            for data in read(path):
+                yield from _tools_in(data, format) if isinstance(data, Data) else [data]
+    for server in servers:
+        yield from ask_server(server, timeout)
+
+
+def _others(source: str) -> list[Path]:
+    """The files of a folder in which Python is left alone; BadInput where there are no others."""
+    try:
+        return files_of(source)
+    except BadInput as error:
+        raise BadInput(
+            f"{source}: Python files and nothing else; name each that holds tools"
+        ) from error
+
+
+def _inside(path: str | Path, folder: Path) -> bool:
+    return Path(path).resolve().is_relative_to(folder.resolve())
+
+
+def _tools_in(data: Data, format: str) -> Iterator[Item]:
+    """The tools of a document; whatever it does to its reader costs that document only."""
+    try:
+        yield from FORMATS[format](data)
+    except Exception as error:
+        reason = f"cannot be read ({type(error).__name__}: {str(error)[:80]})"
+        yield Problem(data.file, data.pointer, reason)
+
+
+def _python(source: str) -> list[Path]:
+    if not Path(source).is_file():
+        raise BadInput(f"{source}: no such file; check the path")
+    return [Path(source)]
+
+
+def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> None:
+    """tools.jsonl and problems.jsonl of a catalogue folder, each whole or not at all."""
+    path = folder / "tools.jsonl"
+    make_folder(folder)
+    if path.exists() and not replace:
+        raise BadInput(f"{path}: a catalogue stands there; give another --out, or --replace")
+    write_jsonl(path, imported.lines)
+    write_jsonl(folder / REPORT, [vars(problem) for problem in (*imported.lost, *imported.notes)])

@@ -1,0 +1,1 @@
+"""Query sets and chat logs of other forms into query lines."""

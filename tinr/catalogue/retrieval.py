@@ -1,0 +1,180 @@
+"""Which documents a prompt carries in the modes in_prompt and retrieved.
+
+Retrievers come from well-kept packages: BM25 (bm25s), and dense ones, either latent semantic
+analysis (scikit-learn), which needs no trained weights, or any sentence-transformers model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from tinr.catalogue.load import Catalogue
+from tinr.catalogue.render import describe
+from tinr.catalogue.similar import words_of_document, words_of_text
+from tinr.config import Count, Whole
+from tinr.records import BadInput, DocumentsMode, Query, ToolDoc
+
+NO_WORD = "-"  # stands where a text has no words: bm25s cannot take an empty list
+LSA_DIMENSIONS = 128  # or one fewer than there are documents
+
+
+@dataclass(frozen=True)
+class DocumentsConfig:
+    """The two baselines in which a prompt carries documents."""
+
+    retriever: str = "bm25"  # bm25, lsa, or a sentence-transformers model (folder or hub name)
+    top_k: Count = 5  # documents that the retriever puts into the prompt
+    candidates: Whole = 0  # in_prompt: a query's own tools among so many drawn ones;
+    # 0: the candidates that stand beside the query, or else the whole catalogue
+
+
+class Retriever(Protocol):
+    """Ranks documents for queries."""
+
+    def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
+        """For each text the names of `count` documents, nearest first."""
+        ...
+
+
+class Bm25:
+    """BM25 over the words of name, description and parameters (bm25s' default variant)."""
+
+    def __init__(self, docs: Sequence[ToolDoc]):
+        import bm25s
+
+        self.names = [doc.name for doc in docs]
+        self.index = bm25s.BM25()
+        self.index.index([words_of_document(doc) or [NO_WORD] for doc in docs], show_progress=False)
+
+    def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
+        """See `Retriever`; documents that share no word come last, in no stated order."""
+        count = min(count, len(self.names))
+        asked = [words_of_text(text) or [NO_WORD] for text in texts]
+        found: Any = self.index.retrieve(asked, k=count, show_progress=False)
+        return [[self.names[i] for i in row] for row in found.documents]
+
+
+class Dense:
+    """Cosine similarity of embeddings."""
+
+    def __init__(self, docs: Sequence[ToolDoc], embed: Any):
+        self.names = [doc.name for doc in docs]
+        self.embed = embed
+        self.table = embed([f"{doc.name}\n{describe(doc)}" for doc in docs], False)
+
+    def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
+        """See `Retriever`."""
+        scores = self.embed(list(texts), True) @ self.table.T
+        order = (-scores).argsort(axis=1, kind="stable")[:, :count]
+        return [[self.names[i] for i in row] for row in order]
+
+
+def make_retriever(name: str, docs: Sequence[ToolDoc]) -> Retriever:
+    """The retriever of that name over the documents; BadInput where it cannot be made."""
+    if name == "bm25":
+        return Bm25(docs)
+    return Dense(docs, _lsa(docs) if name == "lsa" else _sentence_transformer(name))
+
+
+def _lsa(docs: Sequence[ToolDoc]) -> Any:
+    """Embeddings by a truncated SVD of TF-IDF vectors, fitted on the documents."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import Normalizer
+
+    vectors = TfidfVectorizer(token_pattern=r"[^\W_]+", sublinear_tf=True)
+    size = max(1, min(LSA_DIMENSIONS, len(docs) - 1))
+    pipeline = make_pipeline(vectors, TruncatedSVD(size, random_state=0), Normalizer())
+    pipeline.fit([" ".join(words_of_document(doc)) for doc in docs])
+    return lambda texts, asked: pipeline.transform(texts)
+
+
+def _sentence_transformer(name: str) -> Any:
+    """Embeddings by a model of the user's, with its own prompt for queries where it has one."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise BadInput(
+            f"retriever {name!r} needs sentence-transformers; pip install 'tinr[dense]', "
+            "or use bm25 or lsa"
+        ) from error
+    try:
+        model = SentenceTransformer(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(
+            f"retriever {name!r}: no such model ({reason}); "
+            "give bm25, lsa, or a sentence-transformers model's folder or hub name"
+        ) from error
+
+    def embed(texts: Sequence[str], asked: bool) -> Any:
+        encode = model.encode_query if asked else model.encode_document
+        return encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+
+    return embed
+
+
+class Library:
+    """The documents that each query's prompt carries."""
+
+    def __init__(self, catalogue: Catalogue, config: DocumentsConfig, seed: int = 0):
+        if config.top_k < 1 or config.candidates < 0:
+            raise BadInput("top_k must be at least 1 and candidates 0 or more; correct them")
+        self.catalogue, self.config, self.seed = catalogue, config, seed
+        self._retriever: Retriever | None = None
+
+    def shown(
+        self, queries: Sequence[Query], mode: DocumentsMode, taught: bool = False
+    ) -> list[tuple[ToolDoc, ...]]:
+        """The documents in the prompt of each query: none in the modes none and on_select.
+
+        taught: for training, where the query's own tools must be among the retrieved ones;
+        they take the last places where the retriever missed them.
+        """
+        if mode == "in_prompt":
+            names = [self._candidates(query) for query in queries]
+        elif mode == "retrieved":
+            names = self._retrieved(queries, taught)
+        else:
+            names = [[] for _ in queries]
+        return [tuple(self.catalogue.by_name[n] for n in some) for some in names]
+
+    def _candidates(self, query: Query) -> list[str]:
+        stated = [name for name in query.tools if name in self.catalogue.by_name]
+        if not self.config.candidates:
+            return stated or [doc.name for doc in self.catalogue.tools]
+        rng = Random(f"{self.seed}/{query.id}")
+        names = list(dict.fromkeys([*(call.name for call in query.calls), *stated]))
+        others = [doc.name for doc in self.catalogue.tools if doc.name not in names]
+        names += rng.sample(others, min(len(others), max(0, self.config.candidates - len(names))))
+        return rng.sample(names, len(names))
+
+    def _retrieved(self, queries: Sequence[Query], taught: bool) -> list[list[str]]:
+        if self._retriever is None:
+            self._retriever = make_retriever(self.config.retriever, self.catalogue.tools)
+        ranked = self._retriever.rank([query.text for query in queries], self.config.top_k)
+        return [
+            _with_own(names, query) if taught else names
+            for names, query in zip(ranked, queries, strict=True)
+        ]
+
+
+def _with_own(names: Sequence[str], query: Query) -> list[str]:
+    """The names with the query's own among them, in the places of the farthest others."""
+    own = dict.fromkeys(call.name for call in query.calls)
+    missing = [name for name in own if name not in names]
+    kept = list(names)
+    for place in reversed(range(len(kept))):
+        if missing and kept[place] not in own:
+            kept[place] = missing.pop()
+    return kept + missing
+
+
+def all_shown(shown: Sequence[Sequence[ToolDoc]], queries: Sequence[Query]) -> list[bool | None]:
+    """For each query whether all its tools' documents are shown; None where it needs none."""
+    return [
+        {call.name for call in query.calls} <= {doc.name for doc in docs} if query.calls else None
+        for docs, query in zip(shown, queries, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The three phases in sequence: the quickstart, its estimate of time, its presets."""

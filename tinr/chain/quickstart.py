@@ -1,0 +1,334 @@
+"""The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report."""
+
+import ctypes
+import gc
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import tinr
+from phases import align, defaults, grpo, sft
+from phases.base import BaseConfig, build_base
+from tinr.chain.estimate import Configs, Size, foresee
+from tinr.checkpoints.card import Card, peak_rss_gib
+from tinr.checkpoints.import_model import named_base
+from tinr.checkpoints.registry import Registry
+from tinr.config import load_config, override
+from tinr.evaluation.contenders import JUDGED
+from tinr.evaluation.evaluate import (
+    Evaluated,
+    by_split,
+    check_splits,
+    compare_calls,
+    costs,
+    evaluate,
+    load_suite,
+    plain,
+    write_replies,
+    write_summary,
+)
+from tinr.evaluation.knowledge import knowledge_summary
+from tinr.evaluation.report.measures import print_table
+from tinr.evaluation.report.page import write_report
+from tinr.evaluation.report.summary import at, read_summary
+from tinr.evaluation.report.terminal import print_replies
+from tinr.evaluation.tax import tax_summary
+from tinr.records import BadInput, DocumentsMode, Query
+from tinr.rollout.tools.executor import corpus_executor
+from tinr.training.phase_run import open_checkpoint, open_model
+from tool_corpora.suites import SUITES, splits
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a whole job is made of, beside the settings of its phases in `presets/`."""
+
+    base: str  # a pretrained model's name; empty: from scratch, by base.yaml
+    tools: int  # of the shipped corpora; 0: all
+    queries_per_split: int  # test queries
+    modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes it is evaluated in
+    probes: bool  # whether knowledge beyond recall and the ability tax are measured as well
+    queries_per_tool: int = 0  # training queries of sft; 0: as its configuration says
+
+    def overrides(self, phase: str) -> tuple[str, ...]:
+        """What a phase is told of the part of the tools that is taught."""
+        if phase == "align" and self.tools:
+            return (f"tools={self.tools}",)
+        return (f"size={self.queries}",) if phase == "sft" and self.queries_per_tool else ()
+
+    @property
+    def queries(self) -> int:
+        """Training queries of sft."""
+        low, high = QUERIES
+        return min(high, max(low, self.queries_per_tool * (self.tools or high)))
+
+    def size(self, tools: int) -> Size:
+        """The whole job over so many tools, for an estimate of its time."""
+        part = replace(self, tools=tools)
+        modes = sum(map(len, self.modes.values()))
+        return Size(tools, part.queries, modes * round(3.5 * self.queries_per_split))
+
+
+QUERIES = (400, 2400)  # training queries of sft at least and at most, where they go by the tools
+TOO_LONG = 600  # seconds; which number of tools would take no more is said as well
+SETTINGS: dict[str, Preset] = {
+    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 19),
+    "smoke": Preset(
+        "", 0, 24, {"align": ("none",), "sft": ("none",), "grpo": ("none", "on_select")}, True
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a run keeps its things."""
+
+    out: Path
+
+    @property
+    def registry(self) -> Path:
+        return self.out / "registry"
+
+    @property
+    def logs(self) -> Path:
+        return self.out / "logs"
+
+    @property
+    def summary(self) -> Path:
+        return self.out / "summary.json"
+
+    def replies(self, checkpoint: str) -> Path:
+        return self.out / "eval" / checkpoint
+
+
+def known_preset(name: str) -> Preset:
+    """A preset by its name; BadInput for one that is unknown."""
+    if name not in SETTINGS:
+        raise BadInput(f"--preset {name}: unknown; one of {', '.join(SETTINGS)}")
+    return SETTINGS[name]
+
+
+def run_quickstart(
+    preset: str, seed: int, out: Path, base: str = "", tools: int | None = None
+) -> dict[str, Any]:
+    """Run the job, or what is left of it: what is published or measured already is reused.
+
+    base: as in `train_chain`. tools: how many of the shipped ones (0: all; None: the preset's).
+    Writes OUT/summary.json and OUT/report.html, prints the table and some conversations; returns
+    the summary.
+    """
+    settings = known_preset(preset)
+    settings = settings if tools is None else replace(settings, tools=tools)
+    console, paths = Console(), Paths(out)
+    changes = {name: settings.overrides(name) for name, _, _ in CHAIN}
+    _announce(preset, settings, paths, console, base)
+    cards = train_chain(preset, seed, paths, console, changes, base)
+    summary = _measured(paths, cards, settings)
+    if summary is None:
+        summary = _measure(paths, cards, settings, seed)
+        write_summary(paths.summary, summary)
+    else:
+        reused = f"evaluation (reused; to measure again, remove {paths.summary})"
+        console.print(reused, soft_wrap=True)
+    print_table(summary, console)
+    print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
+    console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
+    return summary
+
+
+def _announce(preset: str, settings: Preset, paths: Paths, console: Console, base: str) -> None:
+    """Say how long the job will take, before a pretrained base is trained; a few seconds."""
+    registry, name = Registry(paths.registry), base or settings.base
+    if not name or any(card.phase == "align" for card in registry.cards()):
+        return
+    console.print("measuring this machine")
+    folder = registry.path(named_base(name, registry))
+    read: dict[str, Any] = {
+        phase: load_config(kind, PRESETS / preset / f"{phase}.yaml") for phase, _, kind in CHAIN
+    }
+    configs = Configs(**read)
+    tools = settings.tools or len(splits())
+    counts = [tools, *(n for n in range(8, len(splits()) + 1, 4) if n != tools)]
+    foreseen = foresee(folder, configs, [settings.size(count) for count in counts])
+    seconds = dict(zip(counts, foreseen, strict=True))
+    console.print(f"{tools} tools: about {seconds[tools] / 60:.0f} minutes on this machine")
+    within = max((n for n in counts if seconds[n] <= TOO_LONG), default=None)
+    if within is None:
+        console.print("no number of tools takes ten minutes or less here")
+    elif within != tools:
+        console.print(f"--tools {within} would take about ten minutes")
+
+
+CHAIN = (
+    ("align", align.run, align.AlignConfig),
+    ("sft", sft.run, sft.SftConfig),
+    ("grpo", grpo.run, grpo.GrpoConfig),
+)
+
+
+def train_chain(
+    preset: str,
+    seed: int,
+    paths: Paths,
+    console: Console,
+    changes: Mapping[str, Sequence[str]] | None = None,
+    base: str = "",
+) -> dict[str, Card]:
+    """Every phase's card, each trained or found; all that are in `changes`, or all three.
+
+    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm); the
+    base is always there. base: a published base of this registry, or what `tinr base --model`
+    takes, in the place of the preset's.
+    """
+    changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
+    base = base or known_preset(preset).base
+    places = [override("registry", paths.registry), override("run", paths.logs)]
+    common = [*places, f"seed={seed}"]
+    known = set(Registry(paths.registry).ids())
+    cards: dict[str, Card] = {}
+
+    def settings(phase: str, kind: type, *more: str) -> Any:
+        return load_config(kind, PRESETS / preset / f"{phase}.yaml", [*common, *more])
+
+    def note(card: Card) -> Card:
+        console.print(f"{card.phase}: {card.id}{' (reused)' if card.id in known else ''}")
+        cards[card.phase] = card
+        return card
+
+    if base:
+        last = note(named_base(base, Registry(paths.registry)))
+    else:
+        last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
+    _give_back()
+    for name, run, kind in CHAIN:
+        if name in changes:
+            last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))
+            _give_back()
+    return cards
+
+
+def _give_back() -> None:
+    """Memory that is free goes back to the system: the next part takes it in other sizes."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)
+
+
+def _measure(
+    paths: Paths, cards: Mapping[str, Card], settings: Preset, seed: int
+) -> dict[str, Any]:
+    """The summary of the checkpoints, all suites and probes asked."""
+    started = time.monotonic()
+    done = _evaluate_all(cards, settings, paths)
+    known = _knowledge(cards, paths) if settings.probes else {}
+    # a phase that was reused counts with what it took when it was trained
+    seconds = time.monotonic() - started + sum(card.seconds for card in cards.values())
+    summary = _summary(cards, done, seed, round(seconds, 1)) | known
+    return summary | {"measured": _measurement(settings)}
+
+
+def _measured(paths: Paths, cards: Mapping[str, Card], settings: Preset) -> dict[str, Any] | None:
+    """The summary of an earlier run, where it is of these very checkpoints, measured in this way,
+    and their replies are there."""
+    try:
+        summary = read_summary(paths.summary)
+    except BadInput:
+        return None
+    phases = {phase: at(summary, "phases", phase, "checkpoint") for phase in cards}
+    same = phases == {phase: card.id for phase, card in cards.items()}
+    there = all(paths.replies(cards[phase].id).is_dir() for phase in settings.modes)
+    return summary if same and there and summary.get("measured") == _measurement(settings) else None
+
+
+def _measurement(settings: Preset) -> dict[str, Any]:
+    """What decides the figures of given checkpoints."""
+    modes = {phase: list(modes) for phase, modes in settings.modes.items()}
+    facts = {"size": settings.queries_per_split, "modes": modes, "probes": settings.probes}
+    return {"version": tinr.__version__, "judged": JUDGED} | facts
+
+
+Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
+
+
+def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> Evaluations:
+    """The phases in their documents modes over both suites."""
+    registry = Registry(paths.registry)
+    done: Evaluations = {}
+    trained: set[str] = set()
+    for phase, modes in settings.modes.items():
+        card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
+        trained |= set(card.data_position.get("queried_tools", ()))
+        queries: list[Query] = [
+            q for s in SUITES for q in load_suite(s, settings.queries_per_split, catalogue).queries
+        ]
+        check_splits(queries, trained)
+        for mode in modes:
+            title = f"evaluate {phase}, documents {mode}"
+            with corpus_executor(catalogue) as executor:
+                given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
+            done.setdefault(phase, {})[mode] = given
+            write_replies(paths.replies(card.id), given, catalogue.by_name)
+        _give_back()
+    return done
+
+
+def _knowledge(cards: Mapping[str, Card], paths: Paths) -> dict[str, Any]:
+    """What the last checkpoint knows beyond recall, and what all of it cost the base's skills."""
+    registry = Registry(paths.registry)
+    _, model, codec, catalogue = open_checkpoint(registry, cards["grpo"].id)
+    base, base_codec = open_model(registry.open(cards["base"].id)[1])
+    known = knowledge_summary(model, codec, catalogue, splits())
+    tax = tax_summary(base, base_codec, model, codec)
+    return {"knowledge": {"grpo": known}, "tax": {"grpo": tax}}
+
+
+def _summary(
+    cards: Mapping[str, Card], done: Evaluations, seed: int, seconds: float
+) -> dict[str, Any]:
+    history: dict[str, Any] = {}
+    for phase, modes in done.items():
+        for mode, given in modes.items():
+            for split, metrics in plain(by_split(given)).items():
+                history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
+    # a phase that was reused counts with what it took when it was trained
+    peaks = [card.hardware.get("peak_rss_gib", 0.0) for card in cards.values()]
+    return {
+        "phases": {
+            phase: {
+                "checkpoint": card.id,
+                "seconds": card.seconds,
+                "gate": {name: gate["value"] for name, gate in card.gates.items()},
+            }
+            for phase, card in cards.items()
+        },
+        "eval": history["grpo"],
+        "history": history,
+        **_comparison(done),
+        "cost": _costs(done["grpo"]),
+        "seconds": seconds,
+        "peak_rss_gib": max(peak_rss_gib(), *peaks),
+        "seed": seed,
+        "versions": dict(cards["grpo"].packages),
+    }
+
+
+def _comparison(done: Evaluations) -> dict[str, Any]:
+    """Calls before and after the last phase, where both were measured."""
+    if "sft" not in done:
+        return {}
+    found = compare_calls(done["sft"]["none"], done["grpo"]["none"])
+    return {"comparison": {"before": "sft", "after": "grpo"} | found}
+
+
+def _costs(modes: Mapping[str, Evaluated]) -> dict[str, dict[str, float]]:
+    """What of a query -> documents mode -> its mean."""
+    by_mode = {mode: costs(given) for mode, given in modes.items()}
+    kinds = next(iter(by_mode.values()))
+    return {kind: {mode: found[kind] for mode, found in by_mode.items()} for kind in kinds}

@@ -1,0 +1,1 @@
+"""The conversation's format: pieces and ids, rendering, parsing."""

@@ -1,0 +1,371 @@
+"""Every tag and prompt: a conversation rendered as pieces, and a reply parsed from them.
+
+    assistant  <think> reasoning, naming tool tokens </think>
+               <tool_token> one token a line </tool_token>
+    tool       documents of the named tools                      (on_select only)
+    assistant  <tool_call> JSON object or list </tool_call>
+    tool       <obs> ... </obs>
+    assistant  <response> final answer </response>
+
+`parse` never raises: what a model writes is data. Rendering and parsing are inverses.
+"""
+
+import itertools
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinr.catalogue.render import describe
+from tinr.chat.codec import SPELLING, TAG_TOKENS, TAGS, Frame, Piece, name_of, token_of
+from tinr.records import Call, Message, Reply, ToolDoc
+
+SYSTEM = "Think, name the tools, call them, then answer."
+MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), SPELLING.pattern]))
+# An answer alone; or names, then calls, each answered before the next, then the answer.
+_LETTERS = {"think": "T", "tool_token": "N", "tool_call": "C", "obs": "O", "response": "R"}
+_FLOW = re.compile("T(R|NC(O+C)*O*R?)")
+LONGEST = 400  # characters of an observation; longer ones are cut
+CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
+
+
+# -- rendering ------------------------------------------------------------------------
+
+
+def render_prompt(
+    query: str,
+    frame: Frame,
+    system: str = SYSTEM,
+    history: Sequence[Message] = (),
+    documents: Sequence[ToolDoc] = (),
+) -> list[Piece]:
+    """System, what was said before, user, and the opening of the assistant's turn.
+
+    Documents (modes in_prompt and retrieved) stand in the system message.
+    """
+    said = (render_message(m.role, [Piece(m.content)], frame) for m in history)
+    shown = [Piece("\n"), *render_documents(documents)] if documents else []
+    return [
+        *frame.start_pieces(),
+        *render_message("system", [Piece(system), *shown], frame),
+        *itertools.chain.from_iterable(said),
+        *render_message("user", [Piece(query)], frame),
+        *frame.begin("assistant"),
+    ]
+
+
+def render_question(content: Iterable[Piece], frame: Frame) -> list[Piece]:
+    """A lone question, without a system message, and the opening of the assistant's turn."""
+    asked = render_message("user", content, frame)
+    return [*frame.start_pieces(), *asked, *frame.begin("assistant")]
+
+
+def render_message(role: Any, content: Iterable[Piece], frame: Frame) -> list[Piece]:
+    """A closed message."""
+    return [*frame.begin(role), *content, *frame.end()]
+
+
+def render_environment(content: Iterable[Piece], frame: Frame) -> list[Piece]:
+    """What the environment adds inside a reply: it closes the turn, speaks, and hands back."""
+    return [*frame.end(), *render_message("tool", content, frame), *frame.begin("assistant")]
+
+
+def render_thought(content: Sequence[Piece | str]) -> list[Piece]:
+    """`<think>..</think>`; strings are plain text."""
+    return _tagged("think", [p if isinstance(p, Piece) else Piece(p) for p in content])
+
+
+def render_names(names: Sequence[str]) -> list[Piece]:
+    """`<tool_token>` with one tool token a line."""
+    lines = [piece for name in names for piece in (Piece(token_of(name), token=True), Piece("\n"))]
+    return _tagged("tool_token", [Piece("\n"), *lines])
+
+
+def render_calls(calls: Sequence[Call]) -> list[Piece]:
+    """`<tool_call>` with a JSON object, or a JSON list where there are several calls."""
+    rendered = [_call_pieces(call) for call in calls]
+    if len(rendered) == 1:
+        return _tagged("tool_call", rendered[0])
+    between = [p for n, c in enumerate(rendered) for p in ([Piece(", ")] if n else []) + c]
+    return _tagged("tool_call", [Piece("["), *between, Piece("]")])
+
+
+def _call_pieces(call: Call) -> list[Piece]:
+    arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
+    return [
+        Piece('{"token": "'),
+        Piece(token_of(call.name), token=True),
+        Piece(f'", "parameters": {arguments}}}'),
+    ]
+
+
+def render_response(text: str) -> list[Piece]:
+    """`<response>..</response>`."""
+    return _tagged("response", [Piece(text)])
+
+
+def cut(text: str) -> str:
+    """What of an observation is shown, at most LONGEST characters: all of it, or its beginning."""
+    kept, said = LONGEST // 2, text
+    while len(said) > LONGEST:
+        said = json.dumps({"cut": text[:kept]}, ensure_ascii=False)
+        kept //= 2
+    return said
+
+
+def render_observations(observations: Sequence[str]) -> list[Piece]:
+    """One `<obs>..</obs>` per call of the turn, in the order of the calls."""
+    return [piece for text in observations for piece in _tagged("obs", [Piece(text)])]
+
+
+def render_documents(docs: Sequence[ToolDoc]) -> list[Piece]:
+    """The documents of the named tools, each behind its token."""
+    pieces: list[Piece] = []
+    for doc in docs:
+        pieces += [Piece(token_of(doc.name), token=True), Piece(f" {describe(doc)}\n")]
+    return pieces
+
+
+def learned(pieces: Iterable[Piece]) -> list[Piece]:
+    """The same pieces, carrying loss."""
+    return [Piece(piece.text, piece.token, learn=True) for piece in pieces]
+
+
+def as_text(pieces: Iterable[Piece]) -> str:
+    """The pieces' text, for people and logs."""
+    return "".join(piece.text for piece in pieces)
+
+
+def _tagged(tag: str, content: Iterable[Piece]) -> list[Piece]:
+    return [Piece(f"<{tag}>", token=True), *content, Piece(f"</{tag}>", token=True)]
+
+
+# -- parsing --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Section:
+    """A tag's content in a reply; `closed` says whether its end was written."""
+
+    tag: str
+    pieces: tuple[Piece, ...]
+    closed: bool
+
+    @property
+    def text(self) -> str:
+        return as_text(self.pieces)
+
+
+def parse(pieces: Sequence[Piece]) -> Reply:
+    """Read a reply: the model's pieces, observations of the environment included.
+
+    Documents that the environment showed must not be among the pieces. Never raises;
+    everything wrong with the form is in `problems`.
+    """
+    sections, problems = _sections(pieces)
+    named: list[str] = []
+    calls: list[Call] = []
+    for section in sections:
+        if not section.text.strip() and section.tag != "obs":
+            problems.append(f"empty <{section.tag}>")
+        elif section.tag == "tool_token":
+            found, faults = _names(section)
+            named += found
+            problems += faults
+        elif section.tag == "tool_call":
+            parsed, faults = _calls(section.text)
+            calls += parsed
+            problems += faults
+    order = [section.tag for section in sections]
+    return Reply(
+        thought=_only(sections, "think"),
+        named=tuple(named),
+        calls=tuple(calls),
+        response=_only(sections, "response"),
+        problems=tuple(problems + _order_problems(order)),
+        attempted="tool_token" in order or "tool_call" in order,
+        observed="obs" in order,
+    )
+
+
+def parse_text(text: str) -> Reply:
+    """Read a reply given as text only (see `split_text`)."""
+    return parse(split_text(text))
+
+
+def parse_messages(messages: Sequence[Message]) -> Reply:
+    """Read a reply given as messages: assistant's text is split into markup, a tool's is not.
+
+    A tool message right after `</tool_token>` holds documents; any other holds observations.
+    """
+    pieces: list[Piece] = []
+    for message in messages:
+        if message.role == "assistant":
+            pieces += split_text(message.content)
+        elif message.role == "tool" and not _ends_with(pieces, "</tool_token>"):
+            inner = re.fullmatch(r"\s*<obs>(.*)</obs>\s*", message.content, re.DOTALL)
+            pieces += render_observations([inner[1] if inner else message.content])
+    return parse(pieces)
+
+
+def split_text(text: str) -> list[Piece]:
+    """Text into pieces: tags and tool tokens become markup, except inside a call's JSON.
+
+    A tag spelled within a JSON string of a call is part of that string.
+    """
+    pieces: list[Piece] = []
+    position = 0
+    while position < len(text):
+        found = MARKUP.search(text, position)
+        if found is None:
+            break
+        pieces += [Piece(text[position : found.start()]), Piece(found[0], token=True)]
+        position = found.end()
+        if found[0] == "<tool_call>":
+            end = _json_end(text, position)
+            pieces.append(Piece(text[position:end]))
+            position = end
+    pieces.append(Piece(text[position:]))
+    return [piece for piece in pieces if piece.text]
+
+
+def _json_end(text: str, start: int) -> int:
+    while start < len(text) and text[start].isspace():
+        start += 1
+    try:
+        return json.JSONDecoder().raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return start
+
+
+def _sections(pieces: Sequence[Piece]) -> tuple[list[Section], list[str]]:
+    sections: list[Section] = []
+    problems: list[str] = []
+    tag: str | None = None
+    inside: list[Piece] = []
+    for piece in pieces:
+        mark = piece.text[1:-1] if piece.token and piece.text in TAG_TOKENS else None
+        if mark is None and tag is not None:
+            inside.append(piece)
+        elif mark is None:
+            if piece.text.strip():
+                problems.append("text outside the tags")
+        elif mark in TAGS:
+            if tag is not None:
+                problems.append(f"unclosed <{tag}>")
+                sections.append(Section(tag, tuple(inside), closed=False))
+            tag, inside = mark, []
+        elif mark[1:] == tag:
+            sections.append(Section(mark[1:], tuple(inside), closed=True))
+            tag, inside = None, []
+        else:
+            problems.append(f"stray <{mark}>")
+    if tag is not None:
+        problems.append(f"unclosed <{tag}>")
+        sections.append(Section(tag, tuple(inside), closed=False))
+    return sections, problems
+
+
+def _names(section: Section) -> tuple[list[str], list[str]]:
+    names: list[str] = []
+    problems: list[str] = []
+    for piece in section.pieces:
+        name = name_of(piece.text.strip()) if piece.token else None
+        if name is not None:
+            names.append(name)
+        elif piece.text.strip():
+            problems.append("<tool_token> holds something else than tool tokens")
+    if any("\n" not in as_text(gap) for gap in _gaps(section.pieces)):
+        problems.append("<tool_token> has two tokens in one line")
+    return names, problems
+
+
+def _gaps(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """The plain pieces between one token and the next."""
+    gaps: list[list[Piece]] = []
+    current: list[Piece] | None = None
+    for piece in pieces:
+        if piece.token:
+            if current is not None:
+                gaps.append(current)
+            current = []
+        elif current is not None:
+            current.append(piece)
+    return gaps
+
+
+def _calls(text: str) -> tuple[list[Call], list[str]]:
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, _NotStrict) else "not JSON"
+        return [], [f"<tool_call> is not strict JSON: {reason}"]
+    items = value if isinstance(value, list) else [value]
+    calls: list[Call] = []
+    problems: list[str] = []
+    if not items:
+        problems.append("empty <tool_call>")
+    for item in items:
+        call = _call(item)
+        if call is None:
+            problems.append('<tool_call> is not {"token": ..., "parameters": {...}}')
+        else:
+            calls.append(call)
+    return calls, problems
+
+
+class _NotStrict(ValueError):
+    """JSON that json.loads takes but strict JSON does not allow."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        raise _NotStrict("a key stands twice")
+    return dict(pairs)
+
+
+def _finite(digits: str) -> float:
+    """The number, or the largest there is: JSON knows 1e999, but nothing can write infinity."""
+    return min(max(float(digits), -sys.float_info.max), sys.float_info.max)
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotStrict(f"{name} is no JSON value")
+
+
+def _call(item: Any) -> Call | None:
+    if not isinstance(item, Mapping) or set(item) not in CALL_KEYS:
+        return None
+    who = item.get("token", item.get("name"))
+    arguments = item.get("parameters", item.get("arguments"))
+    if not isinstance(who, str) or not who or not isinstance(arguments, dict):
+        return None
+    return Call(name_of(who) or who, arguments)
+
+
+def _order_problems(order: Sequence[str]) -> list[str]:
+    """Why the parts do not stand in order, once; empty where they do."""
+    problems = [] if order[:1] == ["think"] else ["does not begin with <think>"]
+    for tag in ("think", "tool_token", "response"):
+        if order.count(tag) > 1:
+            problems.append(f"<{tag}> stands twice")
+    letters = "".join(_LETTERS[tag] for tag in order)
+    if not problems and not _FLOW.fullmatch(letters):
+        problems.append(f"parts missing or out of order: {', '.join(order)}")
+    return problems
+
+
+def _only(sections: Sequence[Section], tag: str) -> str | None:
+    texts = [section.text for section in sections if section.tag == tag]
+    return texts[-1].strip() if texts else None
+
+
+def _ends_with(pieces: Sequence[Piece], token: str) -> bool:
+    kept = [piece for piece in pieces if piece.text.strip()]
+    return bool(kept) and kept[-1] == Piece(token, token=True)

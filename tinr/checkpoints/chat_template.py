@@ -1,0 +1,160 @@
+"""What makes a checkpoint's folder usable with nothing of ours: its chat template and its stops.
+
+`chat_template` renders messages to the text whose ids were trained, as `tinr serve` reads them:
+the system message that was trained (others go behind it), what was said before the last message
+of the user as plain messages, and what follows it as the reply so far, with calls in
+`<tool_call>` and results in `<obs>`. `tools` are not shown: the model calls from memory
+(documents mode none).
+
+A reply goes back as it was written, tags and all, in `content`; or in OpenAI's form, as
+`reasoning_content` and `tool_calls`, whose messages' content is passed over as the server does.
+In that form a call without its thought gets one that only names its tools, for a template knows
+no documents; arguments that are a text are taken as they stand, and were trained as
+`json.dumps(arguments, ensure_ascii=False)` writes them. Of an earlier turn only what was
+answered is shown, as in training.
+
+A limit of templates: an added entry is recognised wherever text spells it, and nothing can
+escape it. So in what is said by users, tools, system messages and arguments a zero-width space
+stands inside whatever spells a tool token, a tag, a marker of the frame or a special token. All
+other text has the very ids that were trained.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from transformers import GenerationConfig, PreTrainedModel
+
+from tinr.chat.codec import TAG_TOKENS, Codec, frame_of, name_of
+from tinr.chat.transcript import (
+    LONGEST,
+    SYSTEM,
+    as_text,
+    render_prompt,
+    render_response,
+    render_thought,
+)
+from tinr.records import Message, Role
+from tinr.rollout.conversation import stop_ids
+
+BODY = Path(__file__).with_name("chat_template.jinja")
+ZERO_WIDTH = "\u200b"
+REPLY_TOKENS = 1024  # at most, by plain `generate`: its own limit of 20 cuts every reply
+IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def chat_template(codec: Codec) -> str:
+    """The Jinja template of a vocabulary that was grown, for whichever frame it has."""
+    frame = codec.frame
+    settings = {
+        "system": SYSTEM,
+        "start": "".join(frame.start),
+        "open": {role: as_text(frame.begin(role)) for role in ROLES},
+        "close": as_text(frame.end()),
+        "marks": _marks(codec),
+        "has_tool_tokens": not codec.writes_names,
+        "zero_width": ZERO_WIDTH,
+        "longest": LONGEST,
+        "cuts": [LONGEST >> halvings for halvings in range(1, LONGEST.bit_length() + 1)],
+    }
+    known = (f"{{%- set {name} = {_literal(value)} -%}}\n" for name, value in settings.items())
+    return "".join(known) + BODY.read_text("utf-8")
+
+
+def turn_ends(codec: Codec) -> list[int]:
+    """The ids at which whoever generates gets control: those of a rollout where documents are
+    never shown (after a call the environment speaks, after a response the user), and the
+    tokenizer's own end."""
+    ends = stop_ids(codec) - {codec.id("</tool_token>")}
+    own: Any = codec.tokenizer.eos_token_id
+    return sorted(ends if own is None else ends | {own})
+
+
+def is_grown(tokenizer: Any) -> bool:
+    """Whether it knows the tags and the markers of its frame, as every aligned checkpoint's."""
+    vocabulary = tokenizer.get_vocab()
+    return all(token in vocabulary for token in (*TAG_TOKENS, *frame_of(tokenizer).tokens()))
+
+
+def renders_alike(codec: Codec) -> bool:
+    """Whether the ids of rendered text are those of its pieces, on one conversation.
+
+    Not so for tokenizers that put a blank before the first text only, or whose markers take in
+    the blanks beside them: there a template can only come near to what was trained.
+    """
+    query, frame = "Area of a circle, radius 2:\n\n  in  m", codec.frame
+    pieces = [
+        *render_prompt(query, frame, history=(Message("assistant", "Well?\n"),)),
+        *render_thought([" it "]),
+        *render_response("12.57 m"),
+        *frame.end(),
+    ]
+    ids = codec.tokenizer.encode(as_text(pieces), add_special_tokens=False)
+    return ids == codec.encode(pieces)[0]
+
+
+@contextmanager
+def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
+    """Within, model and tokenizer have the settings that their folder is to have.
+
+    Where the vocabulary was grown: the chat template; stops and padding, greedy, as everything
+    here is measured (a base's own temperature or repetition penalty would spoil the arguments
+    of calls). A base as it came keeps its settings, unless transformers refuses to save them.
+    Training goes on with what it had.
+    """
+    before = model.generation_config, tokenizer.chat_template
+    if is_grown(tokenizer):
+        codec = Codec(tokenizer)
+        tokenizer.chat_template = chat_template(codec)
+        model.generation_config = _generation(model, codec)
+        if not renders_alike(codec):
+            warnings.warn(
+                "chat template: this tokenizer reads marked-up text otherwise than it was "
+                "trained here; tinr serve gives the ids that were",
+                stacklevel=3,
+            )
+    else:
+        model.generation_config = savable(before[0])
+    try:
+        yield
+    finally:
+        model.generation_config, tokenizer.chat_template = before
+
+
+def savable(config: GenerationConfig) -> GenerationConfig:
+    """The same, or where transformers refuses to save it, as with a temperature beside
+    `do_sample: false`, its ids alone."""
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        ids = {name: getattr(config, name) for name in IDS}
+        return GenerationConfig(**ids)
+    return config
+
+
+def _generation(model: PreTrainedModel, codec: Codec) -> GenerationConfig:
+    positions = getattr(model.config, "max_position_embeddings", None) or 2 * REPLY_TOKENS
+    return GenerationConfig(
+        bos_token_id=codec.tokenizer.bos_token_id,
+        eos_token_id=turn_ends(codec),
+        pad_token_id=codec.pad,
+        max_new_tokens=min(REPLY_TOKENS, positions // 2),
+        do_sample=False,
+    )
+
+
+def _marks(codec: Codec) -> list[str]:
+    """What a message's text must not spell, tool tokens aside: those have a shape of their own."""
+    added = codec.tokenizer.added_tokens_decoder.values()
+    special = {token.content for token in added if token.special}
+    marks = {token for token in codec.markup if name_of(token) is None} | special
+    return sorted(mark for mark in marks if len(mark) > 1 and not mark.isspace())
+
+
+def _literal(value: Any) -> str:
+    """Plain data as Jinja reads it: `true` and escapes are those of JSON."""
+    return json.dumps(value, ensure_ascii=False)

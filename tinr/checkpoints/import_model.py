@@ -1,0 +1,114 @@
+"""Take a pretrained model in as a base, from whatever `tinr.checkpoints.model_source` can find.
+
+The card says where the weights came from, and that they were dequantised.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from tinr.checkpoints.card import Card, environment
+from tinr.checkpoints.model import load, load_gguf
+from tinr.checkpoints.model_source import (
+    PACKAGED,
+    Source,
+    check_resources,
+    find_source,
+    read_gguf,
+    stored_weights,
+)
+from tinr.checkpoints.registry import Registry
+from tinr.training.phase_run import fingerprint, save, tokenizer_hash
+
+UNLIKE = ("_name_or_path", "transformers_version")  # of two configurations of one model
+
+
+def import_base(name: str, registry: Registry, seed: int = 0) -> Card:
+    """Publish a pretrained model as a base, unchanged; the card that is there, if so.
+
+    BadInput where it cannot be read or does not fit this machine.
+    """
+    source = find_source(name)
+    if source.gguf:
+        return _import_gguf(source, registry, seed)
+    if source.file.is_dir():
+        check_resources(name, stored_weights(source.file), registry.root)
+    model, tokenizer = load(source.place)
+    weights = weights_hash(model)
+    written = tokenizer.backend_tokenizer.to_str(), getattr(tokenizer, "chat_template", None)
+    shape = {k: v for k, v in model.config.to_dict().items() if k not in UNLIKE}
+    mark = fingerprint("import", name, weights, *written, shape)
+    found = registry.find("base", mark)
+    if found:
+        return found
+    return _publish(registry, model, tokenizer, mark, name, {"source": name}, seed)
+
+
+def named_base(name: str, registry: Registry) -> Card:
+    """A published base by its id or tag, else what `import_base` takes in.
+
+    BadInput for a checkpoint of another phase, and for what is none of them.
+    """
+    if Path(name).exists() or name in PACKAGED or not registry.holds(name):
+        return import_base(name, registry)
+    return registry.open(name, phase="base")[0]
+
+
+def weights_hash(model: PreTrainedModel) -> str:
+    """sha256 over all parameters by name, value by value."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _import_gguf(source: Source, registry: Registry, seed: int) -> Card:
+    """A GGUF file is known by its own hash: one that was taken in already is not read again."""
+    digest = hashlib.sha256(source.file.read_bytes()).hexdigest()
+    mark = fingerprint("import", digest, metadata.version("transformers"))
+    found = registry.find("base", mark)
+    if found:
+        return found
+    content = read_gguf(source.file)
+    check_resources(source.place, content.weights, registry.root)
+    model, tokenizer = load_gguf(source.file)
+    facts = {
+        **source.facts,
+        "source": source.name,
+        "file": source.file.name,
+        "sha256": digest,
+        "licence": source.facts.get("licence", content.licence),
+        "quantisation": content.quantisation,
+    }
+    note = f"weights dequantised from {content.quantisation} to float32"
+    return _publish(registry, model, tokenizer, mark, source.name, facts, seed, (note,))
+
+
+def _publish(
+    registry: Registry,
+    model: PreTrainedModel,
+    tokenizer: Any,
+    mark: str,
+    name: str,
+    facts: Mapping[str, Any],
+    seed: int,
+    notes: tuple[str, ...] = (),
+) -> Card:
+    card = Card(
+        phase="base",
+        base_model=name,
+        base_hash=weights_hash(model),
+        tokenizer_hash=tokenizer_hash(tokenizer),
+        config=dict(facts),
+        seed=seed,
+        fingerprint=mark,
+        notes=list(notes),
+        **environment(),
+    )
+    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))

@@ -1,0 +1,235 @@
+"""Writing the registry: one folder, many readers and writers, no lock.
+
+A checkpoint is written in staging, hashed, sealed, flushed and renamed into place, and
+its card is written last. A process that dies at any moment leaves a whole checkpoint or
+none, and at most a leftover that `gc` removes after a day.
+"""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinr.checkpoints import durable_files
+from tinr.checkpoints.card import ID, Card, card_id, now
+from tinr.checkpoints.registry_read import CARD, TAG, Shelf
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.records import BadInput
+
+EXPORTED_CARD = "tinr_card.json"
+PARENT = "parent"  # a file among step checkpoints: the id of what that phase starts from
+LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
+STEPS_AGE = 7 * 86400.0  # of step checkpoints: somebody may want to go on from them
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What `gc` removed or would remove: ids, and leftovers of processes that died."""
+
+    checkpoints: list[str]
+    leftovers: list[Path]
+
+
+class Registry(Shelf):
+    """Published checkpoints below `root`, which the first publication creates."""
+
+    def publish(self, card: Card, write: Callable[[Path], object]) -> Card:
+        """Publishes what `write(folder)` writes; returns the card with id, created, files.
+
+        All or nothing: whatever is raised, nothing was published and nothing stays.
+        BadInput: the card is not plain JSON (before `write`), the disk is full or read-only.
+        """
+        card = Card.from_json(replace(card, id="", files=[]).to_json(), "card to publish")
+        with durable_files.disk_errors(self.root, "nothing was published"):
+            staged = self._stage()
+            moved = None
+            try:
+                staged.mkdir()
+                write(staged)
+                card = _complete(card, staged)
+                moved = self._move(staged, self.path(card))
+                _write_card(moved, card)
+            except BaseException:
+                if moved is not None:
+                    os.rename(moved, staged)  # out of sight before it comes apart
+                shutil.rmtree(staged, ignore_errors=True)  # the first error is the one to tell
+                raise
+        return card
+
+    def steps(self, phase: str, fingerprint: str) -> Steps:
+        """Where a run that will have this fingerprint keeps its step checkpoints."""
+        return Steps(self.root / "steps" / f"{phase}-{fingerprint[:16]}")
+
+    def _stage(self) -> Path:
+        """A new name in staging."""
+        self._staging.mkdir(parents=True, exist_ok=True)
+        return self._staging / uuid.uuid4().hex
+
+    def _move(self, staged: Path, place: Path) -> Path:
+        self._checkpoints.mkdir(exist_ok=True)
+        durable_files.flush(self.root)
+        try:
+            os.rename(staged, place)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            raise BadInput(
+                f"{place}: already there; the same checkpoint was published before"
+            ) from error
+        return place
+
+    def tag(self, name: str, ref: str) -> Card:
+        """Lets `name` stand for the checkpoint `ref`, in place of what it stood for before."""
+        if not TAG.fullmatch(name) or ID.fullmatch(name):
+            raise BadInput(
+                f"tag {name!r}: not a tag name; use up to 100 of a-z 0-9 . _ -, "
+                "first a letter or digit, and nothing that looks like an id"
+            )
+        card = self.resolve(ref)
+        with durable_files.disk_errors(self._tags, "the tag is as it was"):
+            self._tags.mkdir(exist_ok=True)
+            temporary = self._stage()
+            try:
+                durable_files.write_whole(
+                    self._tags / name, f"{card.id}\n", temporary=temporary, mode=0o644
+                )
+            finally:
+                temporary.unlink(missing_ok=True)
+        if not self._exists(card.id):
+            raise BadInput(f"{card.id}: removed by gc while it was tagged; tag another")
+        return card
+
+    def untag(self, name: str) -> None:
+        """Removes a tag, not its checkpoint."""
+        if name not in self.tags():
+            raise self._unknown(name, "tag", list(self.tags()))
+        (self._tags / name).unlink(missing_ok=True)
+
+    def gc(self, *, dry_run: bool = True) -> Garbage:
+        """Removes checkpoints that nothing needs, leftovers older than a day, and step
+        checkpoints and searches older than a week.
+
+        Kept: tagged checkpoints, the newest of each phase, what unfinished phases start from,
+        and all their ancestors. BadInput at a broken card: its ancestors are unknown.
+        """
+        keep = self._needed()
+        names = [card.id for card in reversed(self.cards()) if card.id not in keep]
+        leftovers = self._leftovers()
+        if dry_run:
+            return Garbage(names, leftovers)
+        removed = []
+        with durable_files.disk_errors(self.root, "what gc removed so far stays removed"):
+            for name in names:  # newest first: children before their parents
+                if self._remove(name):
+                    removed.append(name)
+            for path in leftovers:
+                durable_files.delete(path)
+        return Garbage(removed, leftovers)
+
+    def _remove(self, name: str) -> bool:
+        """Removes a checkpoint unless it is needed by now, also by a tag set this moment or a phase
+        that has just begun.
+
+        Both write and then look for the checkpoint; this takes it away and then looks for
+        them. Whichever is later sees the other.
+        """
+        if name in self._needed() or not self._exists(name):
+            return False
+        place, staged = self.path(name), self._stage()
+        os.rename(place, staged)
+        if name in (*self.tags().values(), *self._begun()):
+            os.rename(staged, place)
+            return False
+        durable_files.delete(staged)
+        return True
+
+    def _needed(self) -> set[str]:
+        cards, problems = self._survey()
+        if problems:
+            raise BadInput(problems[0])
+        parents = {card.id: card.parent for card in cards}
+        newest = {card.phase: card.id for card in cards}
+        needed: set[str] = set()
+        for start in (*self.tags().values(), *newest.values(), *self._begun()):
+            name: str | None = start
+            while name is not None and name not in needed:
+                needed.add(name)
+                name = parents.get(name)
+        return needed
+
+    def _begun(self) -> list[str]:
+        """The parents of phases that are under way."""
+        return [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
+
+    def _leftovers(self) -> list[Path]:
+        """Folders and files that no process has written to for long, and no reader sees."""
+        unfinished = [
+            path
+            for path in self._checkpoints.glob("*")
+            if ID.fullmatch(path.name) and not self._exists(path.name)
+        ]
+        found = sorted([*self._staging.glob("*"), *unfinished])
+        return [
+            *(path for path in found if durable_files.age(path) > LEFTOVER_AGE),
+            *(
+                path
+                for path in sorted(self.root.glob("steps/*"))
+                if durable_files.age(path) > STEPS_AGE
+            ),
+        ]
+
+    def export(self, ref: str, out: Path | str) -> Card:
+        """Copies a checkpoint into `out`, an ordinary Hugging Face folder, all or nothing.
+
+        `out` is new or an empty folder; the card lies in it as tinr_card.json. BadInput
+        where it is not, or where a copy has not the sha256 of the card.
+        """
+        card, out = self.resolve(ref), Path(out)
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise BadInput(f"{out}: exists and is not an empty folder; choose a new one")
+        staged = out.parent / f".{out.name}.{uuid.uuid4().hex}"
+        with durable_files.disk_errors(out, "nothing was exported"):
+            try:
+                staged.mkdir(parents=True)
+                _copy(card, self.path(card), staged)
+                os.rename(staged, out)
+            except BaseException:
+                shutil.rmtree(staged, ignore_errors=True)  # the first error is the one to tell
+                raise
+        return card
+
+
+def _complete(card: Card, folder: Path) -> Card:
+    """Seals the files of a staged checkpoint and enters them in its card."""
+    entries = durable_files.inventory(folder)
+    if not entries:
+        raise ValueError("a checkpoint needs at least one file, and none was written")
+    for entry in entries:
+        if entry["path"] in (CARD, EXPORTED_CARD):
+            raise ValueError(f"{entry['path']} is written by the registry, not into a checkpoint")
+    durable_files.seal(folder)
+    card = replace(card, created=card.created or now(), files=entries)
+    return replace(card, id=card_id(card))
+
+
+def _write_card(folder: Path, card: Card) -> None:
+    """Makes a checkpoint visible, its folder's own entry flushed first."""
+    durable_files.flush(folder.parent)
+    temporary = folder / f"{CARD}.tmp"
+    durable_files.write_whole(folder / CARD, card.to_json(), temporary=temporary, mode=0o444)
+
+
+def _copy(card: Card, source: Path, target: Path) -> None:
+    """Copies the files a card lists and checks the originals' sizes and the copies' hashes."""
+    for entry in card.files:
+        copy = target / entry["path"]
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if (source / entry["path"]).is_symlink() or not (source / entry["path"]).is_file():
+            raise BadInput(f"{source / entry['path']}: missing; restore it or publish again")
+        shutil.copyfile(source / entry["path"], copy)
+    for fault in durable_files.damage(target, card.files):
+        raise BadInput(fault.replace(str(target), str(source)))
+    (target / EXPORTED_CARD).write_text(card.to_json(), encoding="utf-8")

@@ -1,0 +1,222 @@
+"""Reading the registry: what is there, how it is named, whether it is whole.
+
+    ROOT/checkpoints/ID/    files and card.json; without card.json it does not exist
+    ROOT/tags/NAME          the id it stands for
+    ROOT/staging/           what is being written or removed
+    ROOT/steps/             where runs that were killed go on (`tinr.checkpoints.step_checkpoints`)
+
+Nothing here writes.
+"""
+
+import difflib
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from tinr.checkpoints import durable_files
+from tinr.checkpoints.card import ID, PHASES, Card, card_id
+from tinr.records import BadInput
+
+CARD = "card.json"
+TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+class Shelf:
+    """The checkpoints and tags below `root`; a root that does not exist holds none."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise BadInput(f"{self.root}: not a folder; name the registry's folder")
+        self._checkpoints = self.root / "checkpoints"
+        self._tags = self.root / "tags"
+        self._staging = self.root / "staging"
+
+    def path(self, card: Card | str) -> Path:
+        """The folder of a checkpoint given by card or id."""
+        name = card if isinstance(card, str) else card.id
+        if not ID.fullmatch(name):
+            raise BadInput(f"{name!r}: not a checkpoint id; resolve the name first")
+        return self._checkpoints / name
+
+    def tags(self) -> dict[str, str]:
+        """Tag -> id, sorted by tag; the id may dangle, which `verify` reports."""
+        found = {}
+        for path in sorted(self._tags.glob("*")):
+            if TAG.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # removed after it was listed
+                    found[path.name] = path.read_text(encoding="utf-8", errors="replace").strip()
+        return found
+
+    def ids(self) -> list[str]:
+        """The ids of all checkpoints, also of those whose card is broken."""
+        return [
+            path.name for path in sorted(self._checkpoints.glob("*")) if self._exists(path.name)
+        ]
+
+    def holds(self, ref: str) -> bool:
+        """Whether `ref` is an id or tag of this registry, or has the form `phase@latest`."""
+        return "@" in ref or ref in self.ids() or ref in self.tags()
+
+    def cards(self) -> list[Card]:
+        """All cards, oldest first. Broken ones are left out: `verify` reports them."""
+        return self._survey()[0]
+
+    def resolve(self, ref: str) -> Card:
+        """The card named by id, tag or `phase@latest` (newest of the phase, ties by id)."""
+        name = self._identify(ref)
+        if not self._exists(name):
+            raise BadInput(f"tag {ref}: stands for {name}, which is not in {self.root}; tag again")
+        return self._read(name)
+
+    def open(
+        self,
+        ref: str,
+        *,
+        phase: str | tuple[str, ...] | None = None,
+        catalogue_hash: str | None = None,
+        tokenizer_hash: str | None = None,
+        verify: bool = True,
+    ) -> tuple[Card, Path]:
+        """The card and folder of a checkpoint that is what the caller needs and undamaged.
+
+        None asks for nothing. BadInput shows both values of a mismatch, or names the first
+        file whose size or sha256 is not that of the card (verify=False: not looked at).
+        """
+        card = self.resolve(ref)
+        phases = (phase,) if isinstance(phase, str) else phase or ()
+        catalogues = (catalogue_hash,) if catalogue_hash else ()
+        tokenizers = (tokenizer_hash,) if tokenizer_hash else ()
+        for word, found, wanted in (
+            ("phase", card.phase, phases),
+            ("catalogue", card.catalogue_hash, catalogues),
+            ("tokenizer", card.tokenizer_hash, tokenizers),
+        ):
+            if wanted and found not in wanted:
+                raise BadInput(
+                    f"checkpoint {ref} ({card.id}): {word} is {found or 'none'}, "
+                    f"needed is {' or '.join(wanted)}; name another checkpoint"
+                )
+        folder = self.path(card)
+        for fault in durable_files.damage(folder, card.files) if verify else ():
+            raise BadInput(fault)
+        return card, folder
+
+    def find(self, phase: str, fingerprint: str) -> Card | None:
+        """The newest checkpoint of a phase with this fingerprint: work that need not be redone."""
+        found = [card for card in self._survey(phase)[0] if card.fingerprint == fingerprint]
+        return found[-1] if found else None
+
+    def lineage(self, ref: str) -> list[Card]:
+        """The cards from the first ancestor to `ref`."""
+        line = [self.resolve(ref)]
+        while (parent := line[0].parent) is not None:
+            if not self._exists(parent):
+                raise BadInput(
+                    f"{self.path(line[0])}: its parent {parent} is not in {self.root}; "
+                    "restore the parent's folder"
+                )
+            line.insert(0, self._read(parent))
+        return line
+
+    def check(self) -> None:
+        """BadInput where there is no registry: no folder, or one of something else."""
+        if self._checkpoints.is_dir():
+            return
+        inner = self.root / "registry"
+        hint = f"did you mean {inner}?" if (inner / self._checkpoints.name).is_dir() else ""
+        name = "name its folder: --registry FOLDER, of a phase registry=FOLDER"
+        raise BadInput(f"{self.root}: no registry there; {hint or name}")
+
+    def _identify(self, ref: str) -> str:
+        """The id a name stands for. An id exists; what a tag stands for may not."""
+        if ID.fullmatch(ref) and self._exists(ref):
+            return ref
+        tags = self.tags()
+        if ref in tags:
+            return tags[ref]
+        phase, _, word = ref.partition("@")
+        if word == "latest" and phase in PHASES:
+            cards, problems = self._survey(phase)
+            if problems:
+                raise BadInput(problems[0])  # it may be the newest: nobody guesses
+            if not cards:
+                self.check()
+                raise BadInput(
+                    f"{ref}: no checkpoint of phase {phase} in {self.root}; run `tinr {phase}`"
+                )
+            return cards[-1].id
+        latest = [f"{phase}@latest" for phase in PHASES]
+        raise self._unknown(ref, "checkpoint", [*tags, *latest, *self.ids()])
+
+    def _unknown(self, name: str, noun: str, known: list[str]) -> BadInput:
+        near = difflib.get_close_matches(name, known)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see tinr registry list"
+        return BadInput(f"{name}: no {noun} of this name in {self.root}; {hint}")
+
+    def _exists(self, name: str) -> bool:
+        return bool(ID.fullmatch(name)) and (self._checkpoints / name / CARD).is_file()
+
+    def _read(self, name: str) -> Card:
+        path = self.path(name) / CARD
+        try:
+            card = Card.from_json(path.read_bytes(), path)
+        except FileNotFoundError as error:
+            raise BadInput(f"{path}: removed while it was read; see tinr registry list") from error
+        if card.id != name or card_id(card) != name:
+            raise BadInput(f"{path}: was changed after it was published; restore the file")
+        return card
+
+    def _survey(self, phase: str = "") -> tuple[list[Card], list[str]]:
+        """The readable cards of a phase, oldest first, and what is wrong with the others."""
+        cards, problems = [], []
+        for name in self.ids():
+            if name.startswith(phase):
+                try:
+                    cards.append(self._read(name))
+                except BadInput as error:
+                    if self._exists(name):  # else gc removed it after it was listed
+                        problems.append(str(error))
+        return sorted(cards, key=lambda card: (card.created, card.id)), problems
+
+    def verify(self, ref: str | None = None) -> list[str]:
+        """What is wrong with one checkpoint, or with the registry; [] if nothing is.
+
+        Missing, changed and extra files, broken cards, missing parents; for the registry
+        also folders without a card and tags that stand for nothing.
+        """
+        if ref is not None:
+            return self._faults(self._identify(ref))
+        problems = [fault for name in self.ids() for fault in self._faults(name)]
+        for folder in sorted(self._checkpoints.glob("*")):
+            if not ID.fullmatch(folder.name):
+                problems.append(f"{folder}: not named by an id; rename or remove it")
+            elif not self._exists(folder.name):
+                problems.append(
+                    f"{folder}: no {CARD}: being published, or its process died; "
+                    "tinr registry gc --delete removes it when it is a day old"
+                )
+        for tag, name in self.tags().items():
+            if not self._exists(name):
+                problems.append(
+                    f"{self._tags / tag}: stands for {name}, which is not there; tag again"
+                )
+        return problems
+
+    def _faults(self, name: str) -> list[str]:
+        if not self._exists(name):
+            return [f"{self.root}: checkpoint {name} is not there; restore its folder"]
+        try:
+            card = self._read(name)
+        except BadInput as error:
+            return [str(error)]
+        folder = self.path(name)
+        faults = list(durable_files.damage(folder, card.files))
+        known = {CARD, *(entry["path"] for entry in card.files)}
+        for path in sorted(folder.rglob("*")):
+            is_folder = path.is_dir() and not path.is_symlink()
+            if not is_folder and path.relative_to(folder).as_posix() not in known:
+                faults.append(f"{path}: not in the card; remove it")
+        if card.parent is not None and not self._exists(card.parent):
+            faults.append(f"{folder}: its parent {card.parent} is not there; restore its folder")
+        return faults

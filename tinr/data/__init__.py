@@ -1,0 +1,1 @@
+"""What is taught: examples, traces, replay, batches."""

@@ -1,0 +1,85 @@
+"""Batches in a file of the run's own, written once before step one and read where they lie.
+
+    FOLDER/batches.bin    the tensors of each batch, (4, R, T): ids, positions, labels, weights
+    FOLDER/batches.json   R, T and the real tokens of each batch; written last: all of it is there
+
+Memory holds the epoch that is being made and the batch that is being trained, however many
+epochs there are; all processes of a run read the file that the first one wrote.
+"""
+
+import json
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tinr import distributed
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.data.packing import Batch
+from tinr.files import write_text
+from tinr.records import BadInput
+
+DATA, INDEX = "batches.bin", "batches.json"
+FIELDS = {"input_ids": "<i4", "position_ids": "<i4", "labels": "<i4", "weights": "<f4"}
+POSITION_BYTES = 4 * len(FIELDS)  # of the file
+
+
+class Prepared:
+    """The batches of a run in their order; `tokens` are the real ones of each."""
+
+    def __init__(self, folder: Path):
+        rows = json.loads((folder / INDEX).read_text())
+        self.shapes = [(count, width) for count, width, _ in rows]
+        self.tokens = [tokens for _, _, tokens in rows]
+        self._starts = [0, *accumulate(len(FIELDS) * r * t for r, t in self.shapes)]
+        self._data = np.memmap(folder / DATA, np.dtype("<i4"), "r")
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> Batch:
+        """A batch as `packing.collate` made it: int64 and float32, (R, T)."""
+        begin, end = self._starts[index : index + 2]
+        parts = self._data[begin:end].reshape(len(FIELDS), *self.shapes[index])
+        kinds = (np.float32 if kind == "<f4" else np.int64 for kind in FIELDS.values())
+        return {
+            name: torch.from_numpy(part.view(stored).astype(kind))
+            for (name, stored), part, kind in zip(FIELDS.items(), parts, kinds, strict=True)
+        }
+
+
+def prepare(batches: Iterable[Batch], steps: Steps, title: str) -> Prepared:
+    """Write the batches below the run's step checkpoints, or take those that are there.
+
+    A run that goes on from a step checkpoint takes those of its first start, and `batches` is
+    not asked for anything. BadInput where there is no batch.
+    """
+
+    def write() -> Path:
+        if not (steps.done and _is_whole(steps.folder)):
+            _write(batches, steps.folder, title)
+        return steps.folder
+
+    return Prepared(distributed.shared(write))
+
+
+def _is_whole(folder: Path) -> bool:
+    if not (folder / INDEX).is_file():
+        return False
+    positions = sum(count * width for count, width, _ in json.loads((folder / INDEX).read_text()))
+    return (folder / DATA).stat().st_size == POSITION_BYTES * positions
+
+
+def _write(batches: Iterable[Batch], folder: Path, title: str) -> None:
+    rows: list[tuple[int, int, int]] = []
+    with (folder / DATA).open("wb") as out:
+        for batch in batches:
+            for name, stored in FIELDS.items():
+                out.write(batch[name].numpy().astype(stored).tobytes())
+            count, width = batch["input_ids"].shape
+            rows.append((count, width, int((batch["weights"] > 0).sum())))
+    if not rows:
+        raise BadInput(f"{title}: nothing to train on; give at least one epoch and one example")
+    write_text(folder / INDEX, json.dumps(rows))

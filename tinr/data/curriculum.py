@@ -1,0 +1,119 @@
+"""Easy queries before hard ones: how hard a query is, and into which bucket it goes. No torch.
+
+How hard a query is is the weighted mean of its ranks, each a share in [0, 1], among the queries of
+the run: by calls, by the parameters that they are given, by the documents of the catalogue that
+are near those of its tools, and by the words of what is said. Equal values have equal ranks.
+Source: iTool, arXiv 2501.09766, warm-up from easy to hard.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+from typing import Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tinr.catalogue.load import Catalogue
+from tinr.catalogue.similar import near_duplicates, words_of_text
+from tinr.config import Weight
+from tinr.records import BadInput, Query
+
+Feature = Literal["calls", "parameters", "neighbours", "length"]
+
+
+@dataclass(frozen=True)
+class CurriculumConfig:
+    """Buckets and pacing; off without a border."""
+
+    borders: tuple[float, ...] = ()  # shares of the queries, the easiest first, at which a harder
+    # bucket begins, such as [0.4, 0.7]
+    weights: dict[Feature, Weight] = field(
+        default_factory=lambda: {"calls": 1.0, "parameters": 1.0, "neighbours": 1.0, "length": 1.0}
+    )
+    near: float = 0.3  # cosine from which on another document is a neighbour
+    mixed: float = 0.0  # share of the queries that go into any bucket, as if there were no order
+    epochs: int = 1  # that go from easy to hard; later ones have no order
+
+    def __post_init__(self) -> None:
+        steps = (0.0, *self.borders, 1.0)
+        if not all(a < b for a, b in pairwise(steps)):
+            raise BadInput(
+                f"curriculum.borders={list(self.borders)}: not shares that grow within 0 and 1; "
+                "write such as [0.4, 0.7]"
+            )
+        if not 0 <= self.mixed <= 1:
+            raise BadInput(f"curriculum.mixed={self.mixed}: not a share; write 0 to 1")
+        if self.borders and not any(weight > 0 for weight in self.weights.values()):
+            raise BadInput("curriculum.weights: none is above 0; give at least one feature weight")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Queries that are taught together, and how hard they are."""
+
+    queries: tuple[Query, ...]
+    low: float  # of their difficulties
+    mean: float
+    high: float
+
+
+def features(queries: Sequence[Query], catalogue: Catalogue, near: float) -> dict[Feature, list]:
+    """What is measured of each query."""
+    close: Counter[str] = Counter()
+    for pair in near_duplicates(catalogue.tools, near):
+        close.update((pair.first, pair.second))
+    said = (" ".join([q.text, *(m.content for m in q.history)]) for q in queries)
+    return {
+        "calls": [len(q.calls) for q in queries],
+        "parameters": [sum(len(c.arguments) for c in q.calls) for q in queries],
+        "neighbours": [sum(close[name] for name in {c.name for c in q.calls}) for q in queries],
+        "length": [len(words_of_text(text)) for text in said],
+    }
+
+
+def difficulties(
+    measured: Mapping[Feature, Sequence[float]], weights: Mapping[Feature, float]
+) -> list[float]:
+    """The weighted mean of each query's ranks, in [0, 1]; a rank is the share that is easier,
+    half of those that are equal included."""
+    total = sum(weights.values())
+    parts = [
+        weight * (rankdata(measured[name]) - 0.5) / len(measured[name])
+        for name, weight in weights.items()
+        if weight
+    ]
+    return [float(value) for value in np.sum(parts, axis=0) / total]
+
+
+def buckets(
+    queries: Sequence[Query], catalogue: Catalogue, config: CurriculumConfig, seed: int
+) -> list[Bucket]:
+    """The queries in buckets, the easiest first; in the order given within one. Every query is in
+    one of them. BadInput where a bucket has none.
+    """
+    if not config.borders:
+        return [Bucket(tuple(queries), 0.0, 0.5, 1.0)]
+    scores = difficulties(features(queries, catalogue, config.near), config.weights)
+    order = sorted(range(len(queries)), key=lambda i: scores[i])
+    ends = [round(share * len(queries)) for share in (*config.borders, 1.0)]
+    place = {i: sum(rank >= end for end in ends) for rank, i in enumerate(order)}
+    rng = Random(f"{seed}/curriculum")
+    moved = rng.sample(order, round(config.mixed * len(order)))
+    dealt = [place[i] for i in moved]
+    rng.shuffle(dealt)  # buckets keep their sizes
+    place |= dict(zip(moved, dealt, strict=True))
+    made: list[Bucket] = []
+    for number in range(len(ends)):
+        mine = [i for i in range(len(queries)) if place[i] == number]
+        if not mine:
+            raise BadInput(
+                f"curriculum.borders={list(config.borders)}: bucket {number + 1} has none of the "
+                f"{len(queries)} queries; write fewer borders, or give more queries"
+            )
+        hard = [scores[i] for i in mine]
+        mean = sum(hard) / len(hard)
+        made.append(Bucket(tuple(queries[i] for i in mine), min(hard), mean, max(hard)))
+    return made

@@ -1,0 +1,121 @@
+"""Open random values: words, and whatever a JSON Schema asks for. No torch."""
+
+import string
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from tinr.catalogue.english import common_words
+
+CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
+
+
+def random_word(rng: Random) -> str:
+    """A common word, a pronounceable invention, or a run of letters."""
+    kind = rng.random()
+    if kind < 0.3:
+        return rng.choice(common_words())
+    if kind < 0.85:
+        syllables = rng.choice((1, 2, 2, 3))
+        return "".join(
+            rng.choice(CONSONANTS)
+            + rng.choice(VOWELS)
+            + (rng.choice(CONSONANTS) if rng.random() < 0.35 else "")
+            for _ in range(syllables)
+        )
+    return "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(1, 8)))
+
+
+def random_whole(rng: Random) -> int:
+    """A whole number of one to five digits, seldom negative."""
+    return rng.randint(0, 10 ** rng.randint(1, 5)) * rng.choice((1,) * 9 + (-1,))
+
+
+def random_decimal(rng: Random) -> float:
+    """A number of up to four digits with one to three decimals, seldom negative."""
+    size = rng.uniform(0, 10 ** rng.randint(0, 4)) * rng.choice((1,) * 9 + (-1,))
+    return round(size, rng.randint(1, 3))
+
+
+def random_date(rng: Random) -> str:
+    """An ISO date."""
+    return f"{rng.randint(1900, 2090)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+
+
+def random_time(rng: Random) -> str:
+    """HH:MM."""
+    return f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
+
+
+def invented_result(rng: Random) -> Any:
+    """What some tool might return: a number, a word, a truth value, or a short list of numbers."""
+    kind = rng.random()
+    if kind < 0.4:
+        return random_whole(rng)
+    if kind < 0.6:
+        return random_decimal(rng)
+    if kind < 0.8:
+        return random_word(rng)
+    if kind < 0.9:
+        return [rng.randint(0, 99) for _ in range(rng.randint(2, 4))]
+    return rng.random() < 0.5
+
+
+def like(rng: Random, example: str) -> str:
+    """A string of the example's shape: each digit or letter replaced by one of its class."""
+
+    def swap(character: str) -> str:
+        if character.isdigit():
+            pool = "01" if set(example) <= set("01 ") else string.digits
+        elif character in string.ascii_lowercase:
+            pool = string.ascii_lowercase
+        elif character in string.ascii_uppercase:
+            pool = string.ascii_uppercase
+        else:
+            return character
+        return rng.choice(pool)
+
+    return "".join(map(swap, example))
+
+
+def schema_value(rng: Random, schema: Any) -> Any:
+    """A random value that fits a parameter's schema; the values are open wherever it allows."""
+    if not isinstance(schema, Mapping):
+        return random_word(rng)
+    if schema.get("enum"):
+        return rng.choice(list(schema["enum"]))
+    kind = schema.get("type", "string")
+    kind = kind[0] if isinstance(kind, list) and kind else kind
+    if kind == "boolean":
+        return rng.random() < 0.5
+    if kind == "integer":
+        return _bounded(rng, schema)
+    if kind == "number":
+        return random_decimal(rng) if rng.random() < 0.6 else _bounded(rng, schema)
+    if kind == "array":
+        items = schema.get("items", {})
+        return [schema_value(rng, items) for _ in range(rng.randint(2, 4))]
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return {name: schema_value(rng, inner) for name, inner in properties.items()}
+    return _string(rng, schema)
+
+
+def _bounded(rng: Random, schema: Mapping[str, Any]) -> int:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low <= high:
+        top = min(int(high), int(low) + 10 ** rng.randint(1, 6))
+        return rng.randint(int(low), max(top, int(low)))
+    return abs(random_whole(rng))
+
+
+def _string(rng: Random, schema: Mapping[str, Any]) -> str:
+    if schema.get("format") == "date":
+        return random_date(rng)
+    if schema.get("format") == "time":
+        return random_time(rng)
+    examples = [e for e in schema.get("examples", ()) if isinstance(e, str) and e]
+    if examples:
+        return like(rng, rng.choice(examples))
+    words = [random_word(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    return " ".join(words).capitalize() if rng.random() < 0.2 else " ".join(words)

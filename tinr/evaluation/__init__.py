@@ -1,0 +1,1 @@
+"""What a checkpoint knows and can do: suites, metrics, probes, comparison."""

@@ -1,0 +1,145 @@
+"""Replies as the result files of BFCL's own package, so that its command scores them.
+
+    pip install bfcl-eval==2026.3.23
+    BFCL_PROJECT_ROOT=ROOT bfcl evaluate --model Qwen/Qwen3-0.6B-FC --test-category single_turn \\
+        --partial-eval
+
+`write_results` fills ROOT/result. The package scores only models of its own register: ours
+takes the place of one whose calls it reads as JSON, unchanged. `--partial-eval` scores the
+queries that stand in the files. Scores are ROOT/score/MODEL/*/BFCL_v4_CATEGORY_score.json.
+Source: bfcl-eval 2026.3.23, constants/eval_config.py and model_handler/local_inference/qwen_fc.py.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinr.catalogue.load import file_of, read_jsonl, write_jsonl
+from tinr.records import BadInput, Call, Query, Reply, ToolDoc
+from tinr.rollout.scoring.bfcl_rules import kind_of
+from tinr.rollout.scoring.bfcl_values import WORDS, language_of, text_of
+
+MODEL = "Qwen/Qwen3-0.6B-FC"  # read as <tool_call>\n{JSON}\n</tool_call>, dots in names kept
+PREFIX = "BFCL_v4"
+CATEGORIES = (
+    "simple_python simple_java simple_javascript multiple parallel parallel_multiple irrelevance "
+    "live_simple live_multiple live_parallel live_parallel_multiple live_irrelevance live_relevance"
+).split()
+# query id -> tool's name in BFCL -> parameter -> its type and that of its items, in BFCL's words
+SourceTypes = Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]]
+
+
+def write_results(
+    root: Path,
+    replies: Iterable[tuple[Query, Reply]],
+    documents: Mapping[str, ToolDoc],
+    source_names: Mapping[str, str],
+    types: SourceTypes | None = None,
+    model: str = MODEL,
+) -> list[Path]:
+    """Result files of all categories that the replies belong to; their paths.
+
+    source_names: `Suite.source_names`. types: `source_types`, without which a Java long is
+    written as an integer and an ArrayList as an array. Raises BadInput for a query that is
+    not of BFCL or stands twice.
+    """
+    rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for query, reply in replies:
+        category = category_of(query.id)
+        if query.id in rows[category]:
+            raise BadInput(f"query {query.id!r} has two replies; give one")
+        said = (types or {}).get(query.id, {})
+        text = result_text(reply, category, documents, source_names, said)
+        rows[category][query.id] = {"id": query.id, "result": text}
+    written = []
+    for category, lines in rows.items():
+        group = "live" if category.startswith("live_") else "non_live"
+        folder = root / "result" / model.replace("/", "_") / group
+        written.append(folder / f"{PREFIX}_{category}_result.json")
+        write_jsonl(written[-1], lines.values())
+    return written
+
+
+def category_of(identifier: str) -> str:
+    """The category in a query's id: live_simple_3-1-0 -> live_simple; BadInput for no BFCL id."""
+    category = identifier.rsplit("_", 1)[0]
+    if category not in CATEGORIES:
+        raise BadInput(
+            f"query {identifier!r} is of no single-turn category of BFCL; give a bfcl suite's"
+        )
+    return category
+
+
+def result_text(
+    reply: Reply,
+    category: str,
+    documents: Mapping[str, ToolDoc],
+    source_names: Mapping[str, str],
+    types: Mapping[str, Mapping[str, tuple[str, str]]],
+) -> str:
+    """A reply's calls as the package reads them; without a call, its response."""
+    if not reply.calls:
+        return (reply.response or "").replace("<tool_call>", "tool_call")
+    lines = []
+    for call in reply.calls:
+        name = source_names.get(call.name, call.name)
+        document = documents.get(call.name)
+        arguments = _spelled(call, category, document, types.get(name, {}))
+        made = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+        lines.append(f"<tool_call>\n{made}\n</tool_call>")
+    return "\n".join(lines)
+
+
+def _spelled(
+    call: Call, category: str, document: ToolDoc | None, types: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """The arguments: in Java and JavaScript each is source text."""
+    language = language_of(category)
+    if language == "python":
+        return dict(call.arguments)
+    properties = document.parameters.get("properties", {}) if document else {}
+    words = WORDS[language]
+    out = {}
+    for name, value in call.arguments.items():
+        schema = properties.get(name, {})
+        items = schema.get("items", {}) if isinstance(schema, Mapping) else {}
+        guess = tuple(words.get(kind_of(s), ("any",))[0] for s in (schema, items))
+        word, item = types.get(name, guess)
+        out[name] = text_of(value, language, word, item)
+    return out
+
+
+def source_types(raw: Path) -> dict[str, dict[str, dict[str, tuple[str, str]]]]:
+    """The words that BFCL's own files (a folder of `BFCL_v4_*.json`) use for types.
+
+    Only of Java and JavaScript, where a long is written otherwise than an integer.
+    """
+    found: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
+    for category in ("simple_java", "simple_javascript"):
+        path = file_of(raw, f"{PREFIX}_{category}.json")
+        for place, row in read_jsonl(path):
+            try:
+                found[str(row["id"])] = {
+                    tool["name"]: {
+                        name: (said["type"], (said.get("items") or {}).get("type", "any"))
+                        for name, said in tool["parameters"]["properties"].items()
+                    }
+                    for tool in row["function"]
+                }
+            except (LookupError, TypeError, AttributeError) as error:
+                raise BadInput(
+                    f"{place}: no question of BFCL ({error!r}); give its own file"
+                ) from error
+    return found
+
+
+def read_scores(root: Path, model: str = MODEL) -> dict[str, tuple[float, set[str]]]:
+    """Category -> accuracy and the ids of wrong replies, of what `bfcl evaluate` wrote."""
+    scores: dict[str, tuple[float, set[str]]] = {}
+    for path in sorted((root / "score" / model.replace("/", "_")).rglob(f"{PREFIX}_*_score.json")):
+        (_, head), *wrong = read_jsonl(path)
+        category = path.name.removeprefix(f"{PREFIX}_").removesuffix("_score.json")
+        scores[category] = (float(head["accuracy"]), {str(row["id"]) for _, row in wrong})
+    return scores

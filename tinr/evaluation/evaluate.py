@@ -1,0 +1,326 @@
+"""A checkpoint and a suite in, rates with intervals out; every denominator is the full set."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from transformers import PreTrainedModel
+
+from tinr.catalogue.load import Catalogue, query_line, read_queries, write_jsonl
+from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown
+from tinr.chat.codec import Codec
+from tinr.chat.transcript import as_text
+from tinr.evaluation.abstention import auroc, call_evidence, false_calls
+from tinr.evaluation.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
+from tinr.evaluation.self_test import self_test
+from tinr.evaluation.suites import NAMES, Suite, read_suite, sample
+from tinr.files import write_text
+from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
+from tinr.rollout.conversation import Conversation, converse, make_prompts, reachable, too_long
+from tinr.rollout.generate import Row
+from tinr.rollout.grammar import Grammars
+from tinr.rollout.scoring.rewards import in_short
+from tinr.rollout.tools.executor import Executor
+from tool_corpora.suites import DEV_SUITES, SUITES, test_suite
+
+DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
+SIZE = 300  # queries of each split of a shipped suite, unless told otherwise
+# Tokens of a reply; documents shown on selection count.
+LONGEST: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
+
+
+def load_suite(
+    which: str, size: int | None, known: Catalogue, data: Path = DATA, given: bool = False
+) -> Suite:
+    """A shipped suite, a named real one below `data`, or a folder.
+
+    size: queries of each split, the same ones every time; None: SIZE of a shipped suite, all of
+    any other. known: the checkpoint's catalogue, whose names the queries then carry. given: the
+    suite's own documents stand in the prompt instead, so that tools the model never met can be
+    asked for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
+    """
+    if which in (*SUITES, *DEV_SUITES):
+        try:
+            queries = test_suite(which, size or SIZE, known.by_name)
+        except ValueError as error:
+            raise BadInput(
+                f"suite {which}: its queries of the checkpoint's tools: {error}; ask for fewer, "
+                "align with the shipped corpora, or give a suite folder"
+            ) from error
+        return Suite(which, known, tuple(queries), (), {})
+    folder = Path(which)
+    if which in NAMES or folder.is_file() or (folder / "tools.jsonl").exists():
+        return read_suite(which, data, size, None if given else known)
+    if not (folder / "queries.jsonl").is_file():
+        raise BadInput(
+            f"{which}: no suite; give {', '.join((*SUITES, *DEV_SUITES, *NAMES))}, or a folder "
+            "with queries.jsonl"
+        )
+    queries = read_queries(folder / "queries.jsonl", known)
+    return Suite(folder.name, known, tuple(sample(queries, size)), (), {})
+
+
+def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
+    """Raise BadInput for an unseen or ood query whose tool had queries in training."""
+    for query in queries:
+        if query.split in ("unseen", "ood"):
+            for call in query.calls:
+                if call.name in queried_tools:
+                    raise BadInput(
+                        f"query {query.id!r} is marked {query.split}, but queries of "
+                        f"{call.name!r} were trained on in this checkpoint's lineage; "
+                        "correct the split or the training data"
+                    )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A suite under one checkpoint in one documents mode, in the order of its queries.
+
+    A query whose prompt does not fit the model's context counts as an empty reply.
+    """
+
+    documents: DocumentsMode
+    done: Sequence[Conversation]
+    outcomes: Sequence[Outcome | None]  # None: the query cannot be scored
+    evidence: Sequence[float | None]  # of calling, see `abstention.call_evidence`; None: not asked
+    unscorable: Mapping[str, str]  # id -> why
+    unasked: Mapping[str, str]  # id -> why its prompt does not fit
+    found: Sequence[bool | None]  # whether all documents that a query needs stood in its prompt
+
+    def scored(self) -> Iterator[tuple[Conversation, Outcome]]:
+        """The conversations that can be judged, with how they were."""
+        for one, judged in zip(self.done, self.outcomes, strict=True):
+            if judged is not None:
+                yield one, judged
+
+
+def evaluate(
+    model: PreTrainedModel,
+    codec: Codec,
+    queries: Sequence[Query],
+    catalogue: Catalogue,
+    executor: Executor,
+    documents: str,
+    *,
+    prompt: DocumentsConfig | None = None,
+    same: Mapping[str, str] | None = None,
+    longest: int | None = None,
+    title: str = "",
+    constrained: bool = False,
+) -> Evaluated:
+    """Greedy conversations over the queries, judged; the model is left in eval mode.
+
+    The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
+    or none can be asked). longest: tokens after the prompt,
+    those of the environment included (None: LONGEST); same: tools that count as one;
+    constrained: inside the tags only tools, and calls that fit their documents. A title shows
+    progress.
+    """
+    mode = documents_mode(documents)
+    queries = [reachable(query, executor) for query in queries]
+    unscorable = self_test(queries, catalogue.by_name)
+    if len(unscorable) == len(queries):
+        why = next(iter(unscorable.items()), None)
+        raise BadInput(f"no query can be scored{f': {why[0]!r}: {why[1]}' if why else ''}")
+    longest = longest or LONGEST[mode]
+    shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
+    prompts = make_prompts(codec, queries, shown)
+    overlong = too_long(model, prompts, longest)
+    if len(overlong) == len(queries):
+        raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
+    asked = [number for number in range(len(queries)) if number not in overlong]
+    model.eval()
+    held = converse(
+        model,
+        codec,
+        [queries[number] for number in asked],
+        catalogue,
+        executor,
+        mode,
+        longest=longest,
+        title=title,
+        prompts=[prompts[number] for number in asked],
+        grammars=Grammars(codec, catalogue) if constrained else None,
+    )
+    by_number = dict(zip(asked, held, strict=True))
+    odds = call_evidence(model, codec, held, title and f"{title}: evidence of calling")
+    evidence = dict(zip(asked, odds, strict=True))
+    numbers = range(len(queries))
+    done = [by_number.get(n) or _unasked(queries[n], prompts[n]) for n in numbers]
+    judged = [
+        None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
+        for c in done
+    ]
+    return Evaluated(
+        mode,
+        done,
+        judged,
+        [evidence.get(number) for number in numbers],
+        unscorable,
+        {queries[number].id: reason for number, reason in overlong.items()},
+        all_shown(shown, queries),
+    )
+
+
+def _unasked(query: Query, prompt: Sequence[int]) -> Conversation:
+    """Of a query whose prompt does not fit: nothing is said, which is wrong."""
+    return Conversation(query, prompt, Row(), Reply(), ())
+
+
+def documents_mode(name: str) -> DocumentsMode:
+    """A documents mode by its name; BadInput for one that is unknown."""
+    if name not in get_args(DocumentsMode):
+        raise BadInput(f"--documents {name}: unknown; one of {', '.join(get_args(DocumentsMode))}")
+    return cast(DocumentsMode, name)
+
+
+def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
+    """Groups of tools that count as one (a JSON list of lists): name -> its group's first name."""
+    try:
+        groups = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: no JSON ({error}); give a list of lists of names") from error
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise BadInput(f"{path}: not a list of lists of tool names; correct it")
+    names = [name for group in groups for name in group]
+    if not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{path}: not a list of lists of tool names; correct it")
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise BadInput(f"{path}: {twice!r} stands in two groups or twice; unite or correct them")
+    unknown = [name for name in names if name not in catalogue.by_name]
+    if unknown:
+        raise BadInput(f"{path}: {unknown[0]!r} is not in the checkpoint's catalogue; correct it")
+    return {name: group[0] for group in groups for name in group}
+
+
+def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
+    """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
+
+    The split no_tool (or abstention, where the suite has splits of its own) also has the false
+    calls by kind and the area under the ROC curve of the evidence of calling, both over the
+    queries that could be asked: a prompt that does not fit abstains from nothing.
+    """
+    groups: dict[str, list[Outcome]] = {}
+    for one, judged in evaluated.scored():
+        groups.setdefault(split_of(one.query), []).append(judged)
+    rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
+    if evaluated.documents in ("in_prompt", "retrieved"):
+        for split in rates:
+            rates[split]["documents_found"] = rate(_found(evaluated, split))
+    scored = [one for one, _ in evaluated.scored()]
+    if not all(one.query.expects_call for one in scored):
+        silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
+        pairs = [
+            (one.query.expects_call, evidence)
+            for one, evidence in zip(evaluated.done, evaluated.evidence, strict=True)
+            if evidence is not None and one.query.id not in evaluated.unscorable
+        ]
+        silent["auroc"] = auroc([e for e, _ in pairs], [v for _, v in pairs])
+        silent |= false_calls([one for one in scored if one.query.id not in evaluated.unasked])
+    return {
+        split: {name: rate for name, rate in found.items() if rate.n}
+        for split, found in rates.items()
+    }
+
+
+def _found(evaluated: Evaluated, split: str) -> list[bool]:
+    return [
+        hit
+        for one, hit in zip(evaluated.done, evaluated.found, strict=True)
+        if hit is not None
+        and split_of(one.query) == split
+        and one.query.id not in evaluated.unscorable
+    ]
+
+
+def split_of(query: Query) -> str:
+    """The group of the tables that a query belongs to."""
+    return query.group or query.split or ("all" if query.expects_call else "no_tool")
+
+
+def costs(evaluated: Evaluated) -> dict[str, float]:
+    """Means a query: tokens of the prompt and of documents that are shown on selection, tokens
+    that the model wrote, seconds of its batch.
+
+    Of those that were asked; a prompt that did not fit counts with its tokens alone.
+    """
+    asked = [one for one in evaluated.done if one.query.id not in evaluated.unasked]
+    prompts = sum(len(one.prompt) + one.shown for one in evaluated.done)
+    return {
+        "prompt_tokens": round(prompts / len(evaluated.done), 1),
+        "generated_tokens": round(sum(sum(c.row.mask) for c in asked) / len(asked), 1),
+        "seconds": round(sum(c.seconds for c in asked) / len(asked), 4),
+    }
+
+
+def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The same as plain data for JSON."""
+    return {
+        split: {name: asdict(rate) for name, rate in metrics.items()}
+        for split, metrics in rates.items()
+    }
+
+
+def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
+    """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
+    first, then = (
+        {c.query.id: o.call_em for c, o in one.scored() if o.call_em is not None}
+        for one in (before, after)
+    )
+    shared = [query for query in first if query in then]
+    was, now = ([values[query] for query in shared] for values in (first, then))
+    return {
+        "metric": "call_em",
+        "n": len(now),
+        "gained": sum(not w and n for w, n in zip(was, now, strict=True)),
+        "lost": sum(w and not n for w, n in zip(was, now, strict=True)),
+        "p": paired_p(was, now),
+    }
+
+
+def write_replies(
+    folder: Path, evaluated: Evaluated, documents: Mapping[str, ToolDoc] | None = None
+) -> None:
+    """Every query with what the model wrote, how it was judged and what it cost, a line each.
+
+    documents: name -> document, for `in_short`: the calls of both sides as they were compared,
+    where a default is spelled out.
+    """
+    rows = [
+        query_line(c.query)
+        | {
+            "reply": as_text(c.pieces),
+            "outcome": judged and asdict(judged),
+            "unscorable": evaluated.unscorable.get(c.query.id),
+            "unasked": evaluated.unasked.get(c.query.id),
+            "called": [asdict(call) for call in c.reply.calls],
+            **_in_short(c, documents),
+            "problems": list(c.reply.problems),
+            "evidence": None if evidence is None else round(evidence, 4),
+            "prompt_tokens": len(c.prompt) + c.shown,
+            "tokens": sum(c.row.mask),
+            "seconds": round(c.seconds, 4),
+        }
+        for c, judged, evidence in zip(
+            evaluated.done, evaluated.outcomes, evaluated.evidence, strict=True
+        )
+    ]
+    write_jsonl(folder / f"replies.{evaluated.documents}.jsonl", rows)
+
+
+def _in_short(done: Conversation, documents: Mapping[str, ToolDoc] | None) -> dict[str, Any]:
+    reply, query = in_short(done.reply, done.query, documents)
+    if (reply.calls, query.calls) == (done.reply.calls, done.query.calls):
+        return {}
+    sides = {"calls": query.calls, "called": reply.calls}
+    return {"in_short": {side: [asdict(call) for call in calls] for side, calls in sides.items()}}
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """A summary as JSON, whole or not at all."""
+    write_text(path, json.dumps(summary, indent=2) + "\n")

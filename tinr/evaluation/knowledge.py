@@ -1,0 +1,167 @@
+"""What a checkpoint knows of its catalogue beyond recall, asked without a judge.
+
+    choose_*        multiple choice by likelihood (tinr.evaluation.choices), chance level stated
+    name_DEGREE     a pseudo-query at three degrees of vagueness, the tool named freely
+    ..._among       the same, where only tools can be written in the tool's place
+    document_to_token_among    recall in which only tools can be written
+
+Nobody judges: a choice is right where the right option is the likeliest, a name where it
+is exactly the tool that was asked for. Every tool with the property is in the denominator.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from random import Random
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import Codec, Piece, token_of
+from tinr.chat.transcript import parse, render_prompt
+from tinr.data.alignment_examples import ask_token
+from tinr.data.pseudo_queries import DEGREES, Wording
+from tinr.data.traces import plan
+from tinr.evaluation.choices import MINIMAL, Choice, blind, chance, make_choices
+from tinr.evaluation.intervals import Figure, plain, share
+from tinr.evaluation.likelihood import decode_among, hits
+from tinr.evaluation.recall import rows_at_once
+from tinr.progress import counting_ends, part_of, progress_bar
+from tinr.rollout.generate import generate
+
+LONGEST = 200  # ids of a thought and the names after it
+
+
+def knowledge_summary(
+    model: PreTrainedModel,
+    codec: Codec,
+    catalogue: Catalogue,
+    splits: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Probe -> value, 95 % interval, n and chance, as plain data; see `knowledge`."""
+    return plain(knowledge(model, codec, catalogue, splits, seed))
+
+
+def knowledge(
+    model: PreTrainedModel,
+    codec: Codec,
+    catalogue: Catalogue,
+    splits: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Every probe's figure; those of vagueness also for each split, as `name_vague/unseen`.
+
+    splits: tool -> split; tools in none count only in the whole.
+    """
+    model.eval()
+    figures = {
+        kind: _chosen(model, codec, catalogue, kind, choices)
+        for kind, choices in make_choices(catalogue, codec.frame, seed).items()
+    }
+    guess = 1 / len(catalogue.tools)
+    named = {"document_to_token_among": _recalled_among(model, codec, catalogue)}
+    figures |= {name: share(_equal(given, catalogue), guess) for name, given in named.items()}
+    asked = vague_queries(catalogue, seed)
+    for degree, texts in asked.items():
+        for name, found in (
+            (
+                f"name_{degree}",
+                _equal(name_freely(model, codec, texts, f"knowledge: {degree} query"), catalogue),
+            ),
+            (f"name_{degree}_among", _equal(name_among(model, codec, catalogue, texts), catalogue)),
+        ):
+            figures |= _by_split(name, found, catalogue, splits or {}, guess)
+    return figures
+
+
+def _chosen(
+    model: PreTrainedModel, codec: Codec, catalogue: Catalogue, kind: str, choices: list[Choice]
+) -> Figure:
+    title = f"knowledge: {kind.replace('_', ' ')}"
+    found = hits(model, codec, choices, title)
+    unseen = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
+    return share(found, chance(choices), hits(model, codec, unseen, f"{title}, blind"))
+
+
+def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
+    """Degree of vagueness -> one query of each tool, in the catalogue's order."""
+    wording = Wording(catalogue)
+    written = [
+        wording.at_degrees(doc, Random(f"{seed}/vague/{doc.name}"))[0] for doc in catalogue.tools
+    ]
+    return {degree: [texts[degree] for texts in written] for degree in DEGREES}
+
+
+def name_freely(
+    model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
+) -> list[str | None]:
+    """The one tool that a greedy reply names; None where it names none, or several.
+
+    A title shows progress.
+    """
+    prompts = [codec.encode(render_prompt(text, codec.frame))[0] for text in texts]
+    stops = frozenset(codec.id(t) for t in ("</tool_token>", "</response>", codec.frame.close))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: dict[int, str | None] = {}
+    size = rows_at_once(model)
+    with progress_bar(len(order), title, "reply") as bar:
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            with part_of(bar, len(chunk)) as move:
+                rows = generate(
+                    model,
+                    [prompts[i] for i in chunk],
+                    counting_ends(lambda index, written: None, move),
+                    stops,
+                    longest=LONGEST,
+                    pad=codec.pad,
+                )
+            for index, row in zip(chunk, rows, strict=True):
+                named = parse(codec.decode(row.ids)).named
+                found[index] = named[0] if len(named) == 1 else None
+    return [found[i] for i in range(len(texts))]
+
+
+def name_among(
+    model: PreTrainedModel, codec: Codec, catalogue: Catalogue, texts: Sequence[str]
+) -> list[str]:
+    """The tool decoded where a composed thought names it, only tools allowed there."""
+    prompts = [[*render_prompt(text, codec.frame), *_lead(catalogue)] for text in texts]
+    return decode_among(model, codec, prompts, _tokens(catalogue))
+
+
+def _recalled_among(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> list[str]:
+    prompts = [ask_token(doc, codec.frame) for doc in catalogue.tools]
+    return decode_among(model, codec, prompts, _tokens(catalogue))
+
+
+def _lead(catalogue: Catalogue) -> list[Piece]:
+    """What stands in a composed thought before the tool's token, whichever tool it is."""
+    doc = catalogue.tools[0]
+    return list(takewhile(lambda piece: piece.text != token_of(doc.name), plan([doc])))
+
+
+def _tokens(catalogue: Catalogue) -> dict[str, list[Piece]]:
+    return {doc.name: [Piece(token_of(doc.name), token=True)] for doc in catalogue.tools}
+
+
+def _equal(given: Sequence[str | None], catalogue: Catalogue) -> list[bool]:
+    return [name == doc.name for name, doc in zip(given, catalogue.tools, strict=True)]
+
+
+def _by_split(
+    name: str,
+    found: Sequence[bool],
+    catalogue: Catalogue,
+    splits: Mapping[str, str],
+    guess: float,
+) -> dict[str, Figure]:
+    """The whole, and each split that has tools."""
+    figures = {name: share(found, guess)}
+    for split in dict.fromkeys(splits.values()):
+        inside = [hit for hit, doc in zip(found, catalogue.tools, strict=True)
+                  if splits.get(doc.name) == split]  # fmt: skip
+        if inside:
+            figures[f"{name}/{split}"] = share(inside, guess)
+    return figures

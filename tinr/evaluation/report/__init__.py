@@ -1,0 +1,1 @@
+"""The report of a run: what it measured, in words, tables, curves and cases."""

@@ -1,0 +1,177 @@
+"""The logs of a run as series by step, and which of them are drawn together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.evaluation.report.summary import in_order, is_finite
+from tinr.evaluation.report.tables import Row, Table
+from tinr.records import BadInput
+from tinr.run_log import read_log
+
+Points = Sequence[tuple[float, float]]  # (step, value) by step
+LOG_SPAN = 20  # a positive series that falls or grows by more has a log axis
+TABLE_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one chart shows: log names by the word for them, and the unit."""
+
+    key: str
+    title: str
+    unit: str
+    names: Mapping[str, str]
+    share: bool = False  # the axis goes from 0 to 1
+
+
+DRAWN = (
+    Drawn("loss", "loss", "nats a token", {"loss": "train/loss"}),
+    Drawn("bucket", "bucket of the curriculum", "the easiest is 0", {"bucket": "train/bucket"}),
+    Drawn(
+        "difficulty",
+        "difficulty of the queries",
+        "mean of the bucket",
+        {"difficulty": "train/difficulty"},
+        share=True,
+    ),
+    Drawn("margin", "margin of chosen sides", "nats a token", {"margin": "preference/margin"}),
+    Drawn(
+        "preferred",
+        "chosen side likelier",
+        "share of pairs",
+        {"preferred": "preference/accuracy"},
+        share=True,
+    ),
+    Drawn(
+        "rewards",
+        "rewards",
+        "mean of the step's conversations",
+        {part: f"reward/{part}" for part in ("total", "format", "tool", "answer")},
+        share=True,
+    ),
+    Drawn(
+        "groups",
+        "groups and endings",
+        "share",
+        {
+            "flat groups": "rollout/flat_groups",
+            "finished": "rollout/finished",
+            "stuck": "rollout/stuck",
+        },
+        share=True,
+    ),
+    Drawn("length", "length of a completion", "tokens", {"length": "rollout/length"}),
+    Drawn("entropy", "entropy of the policy", "nats a token", {"entropy": "rollout/entropy"}),
+    Drawn("kl", "KL of the policy to its parent", "nats a token", {"KL": "rollout/kl"}),
+    Drawn("faults", "tools that broke a bound", "calls so far", {"calls": "rollout/tool_faults"}),
+    Drawn("gradient", "norm of the gradient", "before clipping", {"norm": "train/grad_norm"}),
+    Drawn("rate", "learning rate", "of the first group", {"rate": "train/learning_rate"}),
+    Drawn("tokens", "tokens trained on", "so far", {"tokens": "train/tokens"}),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One chart: a phase, what is drawn, and its series with their points."""
+
+    phase: str
+    drawn: Drawn
+    series: Mapping[str, Points]
+
+    @property
+    def log(self) -> bool:
+        """Whether the values span orders of magnitude, all of them positive."""
+        values = [y for points in self.series.values() for _, y in points]
+        return not self.drawn.share and min(values) > 0 and max(values) / min(values) > LOG_SPAN
+
+    @property
+    def key(self) -> str:
+        """Names the chart in the page."""
+        return f"{self.phase}-{self.drawn.key}"
+
+    @property
+    def said(self) -> str:
+        """The course of every series in words."""
+        parts = (
+            f"{name} from {ys[0][1]:.3g} at step {ys[0][0]:,.0f} to {ys[-1][1]:.3g} at step "
+            f"{ys[-1][0]:,.0f}, smoothed"
+            for name, points in self.series.items()
+            if (ys := smoothed(points))
+        )
+        return "; ".join(parts) + "."
+
+
+def read_logs(folder: Path) -> dict[str, list[Any]]:
+    """Phase -> rows of its log, in the order of the phases."""
+    logs = {}
+    paths = sorted(folder.glob("*.jsonl"))
+    # `grpo.conversations.jsonl` is no log: see tinr.evaluation.report.conversations
+    for phase in in_order(path.stem for path in paths if "." not in path.stem):
+        path = folder / f"{phase}.jsonl"
+        try:
+            logs[phase] = read_log(path)
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadInput(f"{path}: unreadable log ({error}); mend or move it") from error
+    return logs
+
+
+def curves(logs: Mapping[str, Sequence[Any]]) -> list[Curve]:
+    """What was logged of every phase, chart by chart; a chart without a point is left out."""
+    found = []
+    for phase, rows in logs.items():
+        for drawn in DRAWN:
+            series = {word: binned(series_of(rows, name)) for word, name in drawn.names.items()}
+            series = {word: points for word, points in series.items() if points}
+            if series:
+                found.append(Curve(phase, drawn, series))
+    return found
+
+
+def series_of(rows: Sequence[Any], name: str) -> Points:
+    """(step, value) by step, of every row that has both as finite numbers."""
+    return sorted(
+        (float(row["step"]), float(row[name]))
+        for row in rows
+        if isinstance(row, Mapping) and is_finite(row.get("step")) and is_finite(row.get(name))
+    )
+
+
+def smoothed(points: Points) -> Points:
+    """Moving mean over a twentieth of the points to either side, as far as they reach."""
+    half = len(points) // 20
+    means = []
+    for i, (x, _) in enumerate(points):
+        window = [y for _, y in points[max(0, i - half) : i + half + 1]]
+        means.append((x, sum(window) / len(window)))
+    return means
+
+
+def binned(points: Points, most: int = 300) -> Points:
+    """At most `most` points: the last step and the mean value of so many rows each."""
+    size = -(-len(points) // most)
+    bins = [points[i : i + size] for i in range(0, len(points), size or 1)]
+    return [(rows[-1][0], sum(y for _, y in rows) / len(rows)) for rows in bins]
+
+
+def curve_table(curve: Curve) -> Table:
+    """The measured values of a curve in at most TABLE_ROWS means, by step."""
+    by_step: dict[float, dict[str, float]] = {}
+    for name, points in curve.series.items():
+        for step, value in binned(points, TABLE_ROWS):
+            by_step.setdefault(step, {})[name] = value
+    most = {name: max(abs(y) for _, y in points) for name, points in curve.series.items()}
+    rows = tuple(
+        Row(f"{step:,.0f}", tuple(_fixed(values.get(name), most[name]) for name in curve.series))
+        for step, values in sorted(by_step.items())
+    )
+    title = f"{curve.phase}: {curve.drawn.title}"
+    note = f"{curve.drawn.unit}; means of the steps up to the one named."
+    return Table(f"curve-{curve.key}", title, tuple(curve.series), rows, "up to step", note, True)
+
+
+def _fixed(value: float | None, most: float) -> str | None:
+    """As many decimals as give the largest value of its column four digits or so."""
+    decimals = sum(most < limit for limit in (1, 10, 100, 1000))
+    return None if value is None else f"{value:,.{decimals}f}"

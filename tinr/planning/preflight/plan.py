@@ -1,0 +1,179 @@
+"""A phase's configuration in, a report out: what it costs, whether it fits, what would fit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinr.planning.capacity.bits import count_bits
+from tinr.planning.capacity.check import foresee, words_of
+from tinr.planning.capacity.plan import Moving, Plan
+from tinr.planning.preflight.machine import Machine, free_disk, look_at
+from tinr.planning.preflight.memory import Memory, Setup, memory_of
+from tinr.planning.preflight.remedy import nearest
+from tinr.planning.preflight.report import (
+    Line,
+    Refusal,
+    Report,
+    capacity_lines,
+    data_lines,
+    disk_lines,
+    memory_lines,
+    on_device,
+    parameter_lines,
+    time_lines,
+)
+from tinr.planning.preflight.work import Opened, Work, open_run, work_of
+from tinr.planning.preflight.zero import zero_of
+from tinr.records import BadInput
+from tinr.training.cpu_attention import use_bf16
+
+TIGHT = 0.9  # share of the memory from which a run is said to be close
+
+
+def preflight(
+    phase: str,
+    config: Any,
+    ranks: int = 1,
+    nodes: int = 1,
+    memory_gib: float | None = None,
+    host_gib: float | None = None,
+    tera_flops: float | None = None,
+) -> Report:
+    """What a run of a phase would cost on so many ranks; BadInput for what cannot be read.
+
+    nodes: machines like this one, or like the one described, with as many ranks each.
+    """
+    if ranks < 1:
+        raise BadInput(f"--ranks {ranks}: give 1 or more")
+    if nodes < 1 or ranks % nodes:
+        raise BadInput(
+            f"--nodes {nodes}: --ranks {ranks} cannot be shared evenly by so many; give a divisor"
+        )
+    loop = config.policy if phase == "grpo" else config.training
+    zero = zero_of(loop.deepspeed)
+    run = open_run(phase, config)
+    run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
+    work = work_of(run, ranks)
+    bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)
+    machine = look_at(memory_gib, host_gib, tera_flops, bf16, ranks // nodes)
+    setup = Setup(
+        ranks=ranks,
+        nodes=nodes,
+        zero=zero,
+        muon=loop.optimiser.name == "muon",
+        bf16=bf16,
+        checkpointing=loop.gradient_checkpointing,
+        accumulate=work.cuts[0].accumulate,
+        trainable=config.trainable,
+        accelerator=machine.accelerator,
+    )
+    memory = memory_of(run.shape, setup, work.cuts[0].load)
+    times = work.steps if phase == "grpo" else work.epochs
+    disk = disk_lines(run, setup, work, loop.checkpoint_steps, free_disk(Path(config.registry)))
+    capacity = _capacity(run)
+    lines = (
+        *parameter_lines(run.shape, setup),
+        *(capacity_lines(capacity) if capacity else ()),
+        *memory_lines(memory, setup, work, machine),
+        *data_lines(run, work),
+        *time_lines(run.shape, setup, work, machine, times),
+        *disk,
+    )
+    refusals = (
+        *_memory_refusal(run, setup, work, machine, memory),
+        *_context_refusal(run, work),
+        *_disk_refusal(disk, run.phase),
+    )
+    warnings = (*_capacity_warnings(capacity), *_warnings(memory, work, machine))
+    return Report(phase, lines, refusals, warnings)
+
+
+def _capacity(run: Opened) -> Plan | None:
+    """Of an align run over two tools or more, unless its configuration says ignore."""
+    config = run.config
+    if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
+        return None
+    moving = Moving(run.shape.holding(config.trainable), words_of(config.trainable))
+    bits = count_bits(run.catalogue)
+    return foresee(bits, moving, config.mix, config.epochs, config.least)
+
+
+def _capacity_warnings(plan: Plan | None) -> Iterator[str]:
+    """No refusal: the base may know much of what a compressor does not."""
+    if plan is not None and plan.verdict != "safe":
+        yield (
+            f"{plan.line} (an upper bound; tinr capacity lets the base read the documents, and so "
+            "does align, which refuses what is far over)"
+        )
+
+
+def _memory_refusal(
+    run: Opened, setup: Setup, work: Work, machine: Machine, memory: Memory
+) -> Iterator[Refusal]:
+    """Too much for a rank's device or for the host, and the nearest change that fits both."""
+
+    def shortage(one: Memory) -> str:
+        found = []
+        needed, host = on_device(one, work, machine), one.host + work.held
+        if needed > machine.memory:
+            found.append(f"a rank needs {gib(needed)} and has {gib(machine.memory)}")
+        if machine.accelerator and host > machine.host:
+            found.append(f"the host needs {gib(host)} and has {gib(machine.host)}")
+        return ", ".join(found)
+
+    if shortage(memory):
+        group = "policy" if run.phase == "grpo" else "training"
+        zero = getattr(run.config, group).deepspeed
+        change = nearest(run.shape, setup, work.cuts, lambda m: not shortage(m), group, zero)
+        yield Refusal(shortage(memory), change or ())
+
+
+def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
+    """Examples that are kept, or conversations, beyond the model's context."""
+    limit = run.shape.positions
+    if limit is None:
+        return
+    if run.phase == "grpo":
+        shortest = min(work.lengths)
+        room = run.config.policy.longest - (shortest - work.allowed)
+        if shortest > work.allowed:
+            change = (f"policy.longest={room}",) if room > 0 else ()
+            yield Refusal(
+                f"every prompt takes with its reply {shortest:,} tokens or more of a context of "
+                f"{limit:,}",
+                change,
+            )
+        return
+    beyond = sum(limit < length <= work.allowed for length in work.lengths)
+    if beyond:
+        yield Refusal(
+            f"{beyond:,} examples are longer than the context of {limit:,} tokens",
+            (f"training.longest={limit}",),
+        )
+
+
+def _disk_refusal(disk: tuple[Line, ...], phase: str) -> Iterator[Refusal]:
+    """Too little disk; without step checkpoints it may be enough."""
+    kept, *_, needed, free = (line.value for line in disk)
+    if needed > free:
+        group = "policy" if phase == "grpo" else "training"
+        enough = kept and needed - kept <= free
+        change = (f"{group}.checkpoint_steps=0",) if enough else ()
+        yield Refusal(f"the disk needs {gib(needed)} and has {gib(free)}", change)
+
+
+def _warnings(memory: Memory, work: Work, machine: Machine) -> Iterator[str]:
+    dropped = sum(length > work.allowed for length in work.lengths)
+    if dropped:
+        what = "prompts" if work.generated else "examples"
+        yield f"{dropped:,} of {len(work.lengths):,} {what} are dropped: too long"
+    needed = on_device(memory, work, machine)
+    if TIGHT * machine.memory < needed <= machine.memory:
+        yield f"close: {needed / machine.memory:.0%} of the memory, which other tensors share"
+
+
+def gib(size: float) -> str:
+    """Bytes for reading: GiB, or MiB where they are few."""
+    if not size:
+        return "0"
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.2f} MiB"

@@ -1,0 +1,1 @@
+"""Conversations of a model: generation, tools that run, rewards."""

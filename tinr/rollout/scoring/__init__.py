@@ -1,0 +1,1 @@
+"""How right a reply is: matching calls, rewards, BFCL's rules."""

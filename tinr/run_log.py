@@ -1,0 +1,283 @@
+"""What a run writes down: JSONL always, wandb when asked, offline unless told otherwise.
+
+Metric names are stable and listed here, in one place; `log` refuses any other. Whatever wandb
+fails at, it says so once and the run goes on without it: the JSONL has the same rows.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from tinr.checkpoints.card import Card
+from tinr.files import write_text
+from tinr.records import BadInput
+
+STEP = "train/global_step"  # the axis of every metric in wandb; `step` in a row
+METRIC_NAMES = {
+    "train/loss": "cross-entropy over labelled tokens, nats",
+    "train/learning_rate": "of the first parameter group",
+    "train/grad_norm": "before clipping",
+    "train/tokens": "real tokens trained on so far",
+    "train/bucket": "of the curriculum, the easiest is 0; only where one is set",
+    "train/difficulty": "mean of that bucket's queries, a share in [0, 1]",
+    "preference/margin": "chosen less rejected side, mean log-probability a token, nats",
+    "preference/accuracy": "share of pairs whose chosen side is the likelier one, a token",
+    "reward/total": "mean total reward of the step's conversations",
+    "reward/format": "mean format reward",
+    "reward/tool": "mean tool reward",
+    "reward/answer": "mean answer reward over those that can be scored",
+    "rollout/flat_groups": "share of groups whose rewards are all equal",
+    "rollout/length": "mean tokens of a completion, environment included",
+    "rollout/entropy": "mean entropy of the policy, nats a token",
+    "rollout/kl": "mean KL of the policy to its parent, nats a token; only where beta is set",
+    "rollout/finished": "share of conversations that ended before the limit",
+    "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
+    "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
+}
+Beside = Callable[[int], Mapping[str, float]]  # step -> what else a row of it says
+GATES = ("document_to_token", "token_to_document", "token_to_schema")
+GATE_PARTS = {  # keys of a gate in a card
+    "value": "recall after the phase",
+    "low": "lower end of its 95 % interval",
+    "high": "upper end of its 95 % interval",
+    "limit": "the least that the gate lets pass",
+}
+
+
+def gate_metric(gate: str, part: str) -> str:
+    """`gate/NAME` is the value, `gate/NAME_low` and so on stand beside it."""
+    return f"gate/{gate}" if part == "value" else f"gate/{gate}_{part}"
+
+
+METRIC_NAMES |= {gate_metric(g, part): said for g in GATES for part, said in GATE_PARTS.items()}
+TABLE_NAMES = {
+    "conversations": "a few of the step's conversations: prompt, reply, rewards",
+    "lineage": "the checkpoints from the base to the one that was published",
+}
+CONVERSATION = ("query", "prompt", "reply", "total", "format", "tool", "answer")
+ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", "seconds")
+
+
+class RunLog:
+    """Rows of one phase in `folder/PHASE.jsonl`, each with step and seconds since the start.
+
+    done: steps that an earlier start has made; their rows stay, and the clock goes on from them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        phase: str,
+        config: Mapping[str, Any],
+        wandb: bool = False,
+        done: int = 0,
+    ):
+        self.path = Path(folder) / f"{phase}.jsonl"
+        self._samples = self.path.with_suffix(".conversations.jsonl")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _held(self.path):
+                (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
+                kept = _restart(self.path, done)
+                _restart(self._samples, done)
+                self._file = self.path.open("a", encoding="utf-8")
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(
+                f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
+            ) from error
+        self.offset = 0  # added to every step: those of earlier rounds
+        self.beside: Beside | None = None  # asked at every row with a loss
+        self._step = int(kept[-1]["step"]) if kept else 0  # the last one that was logged
+        self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        self._wandb = _Wandb(self.path.parent, phase, config, wandb)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return round(time.monotonic() - self._started, 3)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Write one row; an unlisted metric name is a programming error."""
+        if self.beside is not None and "train/loss" in values:
+            values = {**values, **self.beside(step)}
+        unknown = set(values) - set(METRIC_NAMES)
+        if unknown:
+            raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown)}")
+        step += self.offset
+        self._step = step
+        self._file.write(json.dumps({"step": step, "seconds": self.seconds, **values}) + "\n")
+        self._file.flush()
+        self._wandb.do(lambda run: run.log({**values, STEP: step}))
+
+    def conversations(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a few conversations in `PHASE.conversations.jsonl`; each has CONVERSATION's keys."""
+        cells = [[row[name] for name in CONVERSATION] for row in rows]
+        with self._samples.open("a", encoding="utf-8") as file:
+            for row in cells:
+                kept = dict(zip(CONVERSATION, row, strict=True))
+                file.write(json.dumps({"step": step, **kept}) + "\n")
+        self._wandb.table("conversations", ("step", *CONVERSATION), [[step, *c] for c in cells])
+
+    def gates(self, gates: Mapping[str, Mapping[str, Any]]) -> None:
+        """One row of what the gates measured and asked, passed or missed, at the last step."""
+        row = {
+            gate_metric(name, part): gate[part]
+            for name, gate in gates.items()
+            for part in GATE_PARTS
+            if gate[part] is not None
+        }
+        if row:
+            self.log(self._step - self.offset, row)
+        self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
+
+    def published(self, lineage: Sequence[Card]) -> None:
+        """Tell wandb of the new checkpoint: the last card of `lineage`, which begins at the base.
+
+        The registry has the cards, so no file of ours repeats them. No weights are uploaded.
+        """
+        self._wandb.published(lineage)
+
+    def close(self, failed: bool = False) -> None:
+        """Flush and end the run; a failed one is marked so in wandb."""
+        self._file.close()
+        self._wandb.close(failed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close(failed=exc[0] is not None)
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The rows of a log; a row that a killed run cut short is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Within, no other run writes this log; BadInput where one does."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(
+                f"{path}: another run writes this log; give this one a folder of its own: run=..."
+            ) from error
+        yield
+
+
+def _restart(path: Path, done: int) -> list[dict[str, float]]:
+    """Keep of an earlier start's rows those up to the step it is known to have made.
+
+    What its gates found is measured again.
+    """
+    rows = read_log(path) if done and path.is_file() else []
+    kept = [r for r in rows if r["step"] <= done and not any(k.startswith("gate/") for k in r)]
+    if kept:
+        write_text(path, (json.dumps(row) + "\n" for row in kept))  # whole, or the old one stays
+    else:
+        path.unlink(missing_ok=True)
+    return kept
+
+
+class _Wandb:
+    """The same in wandb, an offline run below `folder` unless WANDB_MODE says otherwise.
+
+    Nothing it does raises: at the first failure it warns and is done.
+    """
+
+    def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], wanted: bool):
+        self._run: Any = None
+        self._lent: list[str] = []  # variables that were not set before
+        if wanted:
+            self._guarded(lambda: self._start(str(folder.resolve()), phase, config))
+
+    def _start(self, folder: str, phase: str, config: Mapping[str, Any]) -> None:
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):  # there is no argument for these two
+            if name not in os.environ:
+                os.environ[name] = folder
+                self._lent.append(name)
+        import wandb
+
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "tinr"),
+            name=phase,
+            job_type=phase,
+            config=dict(config),
+            dir=os.environ.get("WANDB_DIR", folder),
+            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            reinit="create_new",  # never the run of an earlier phase that could not be ended
+        )
+        self._run.define_metric("*", step_metric=STEP)
+
+    def _guarded(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:  # of whatever kind: days of training are worth more
+            self._run = None
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            print(f"warning: wandb is off, the JSONL goes on: {reason}", file=sys.stderr)
+
+    def do(self, action: Callable[[Any], Any]) -> None:
+        """Call `action` with the run, if there is one that works."""
+        if self._run is not None:
+            self._guarded(lambda: action(self._run))
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a table of its own; in rows with a step it is the first column."""
+
+        def action(run: Any) -> None:
+            import wandb
+
+            table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            run.log({name: table} | ({STEP: rows[0][0]} if columns[0] == "step" else {}))
+
+        if rows:
+            self.do(action)
+
+    def published(self, lineage: Sequence[Card]) -> None:
+        """Facts, table and card of a checkpoint; where wandb is online, its parent as input too."""
+        card = lineage[-1]
+        facts = {name: value for name, value in vars(card).items() if name not in NOT_FACTS}
+        ids = {"base": lineage[0].id, "parent": card.parent, "checkpoint": card.id}
+        self.do(lambda run: run.summary.update({"checkpoint": facts}))
+        self.do(lambda run: run.config.update({"lineage": ids}))  # what runs are grouped by
+        self.table("lineage", ANCESTOR, [[getattr(c, n) for n in ANCESTOR] for c in lineage])
+        self.do(lambda run: run.log_artifact(_artifact(card)))
+        if card.parent is not None:  # wandb refuses an input offline; the table says it as well
+            self.do(lambda run: run.offline or run.use_artifact(_artifact(lineage[-2])))
+
+    def close(self, failed: bool) -> None:
+        """End the run."""
+        self.do(lambda run: run.finish(exit_code=int(failed)))
+        self._run = None
+        for name in self._lent:
+            os.environ.pop(name, None)
+        self._lent.clear()
+
+
+NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # said elsewhere, or long
+
+
+def _artifact(card: Card) -> Any:
+    """The card alone, by its id: the same bytes from every run, so wandb knows it again."""
+    import wandb
+
+    artifact = wandb.Artifact(card.id, type="checkpoint", description=f"card of {card.id}")
+    with artifact.new_file("card.json") as file:
+        file.write(card.to_json())
+    return artifact

@@ -1,0 +1,1 @@
+"""Studies and benchmarks: what the documentation's figures come from."""

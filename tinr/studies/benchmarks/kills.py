@@ -1,0 +1,240 @@
+"""A drill: phases are killed at random moments, and what is left is counted.
+
+Children are forked from a process that has imported everything and computed nothing, so a
+start costs little. Each works on the whole chain of a tiny model, from wherever the ones
+before it got, and is ended by SIGKILL after a random time, every other one inside a
+publication. After each kill the registry is read as any reader would; when a chain is done,
+its weights must be those of a chain that was never disturbed, bit by bit.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from threading import RLock
+from typing import Any
+
+from tqdm import tqdm
+
+from phases import align, grpo, sft
+from phases.base import BaseConfig, build_base
+from tinr.catalogue.load import load_catalogue, write_jsonl
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.registry import Registry
+from tinr.config import load_config, override
+from tinr.files import write_text
+from tinr.records import BadInput
+from tool_corpora.suites import training_queries
+
+TOOLS = 6  # of the shipped corpus
+TINY = {
+    "base": ("vocabulary=600", "tokens=8000", "hidden=32", "layers=2", "heads=1",
+             "training.batch_tokens=2048", "training.checkpoint_steps=1"),
+    "align": ("epochs=1", "replay=0", "least={}", "training.batch_tokens=1024",
+              "training.checkpoint_steps=1"),
+    "sft": ("replay=0", "replay_pairs=1", "unqueried=0", "tolerance=1",
+            "training.batch_tokens=1024", "training.checkpoint_steps=1"),
+    "grpo": ("pseudo=0", "unqueried=0", "traces=4", "tolerance=1", "policy.steps=3",
+             "policy.prompts=2", "policy.group=2", "policy.longest=16",
+             "policy.checkpoint_steps=1"),
+}  # fmt: skip
+PHASES: dict[str, tuple[Callable[[Any], Card], type]] = {
+    "base": (build_base, BaseConfig),
+    "align": (align.run, align.AlignConfig),
+    "sft": (sft.run, sft.SftConfig),
+    "grpo": (grpo.run, grpo.GrpoConfig),
+}
+MEAN = 1.5  # seconds that a child lives when it is not killed inside a publication
+UNDISTURBED = 10  # one child in so many is let be: on a slow machine no chain would end else
+PUBLISHING = 0.03  # seconds after which such a kill comes at most
+PATIENCE = 600.0  # seconds in which a chain that nobody disturbs must be done
+
+
+@dataclass
+class Count:
+    """What was seen; the last four must be 0."""
+
+    kills: int = 0
+    inside_a_publication: int = 0
+    chains: int = 0  # that were brought to their end
+    corrupt: int = 0  # visible, but not what its card says
+    lost: int = 0  # published, and gone
+    half_visible: int = 0  # listed, but without a readable card
+    different: int = 0  # weights that an undisturbed chain does not have
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing went wrong."""
+        return not (self.corrupt or self.lost or self.half_visible or self.different)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass
+class Chain:
+    """One registry that children bring to its end, and what was ever published in it."""
+
+    out: Path
+    published: set[str] = field(default_factory=set)
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.out / "registry")
+
+
+def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambda _: None) -> Count:
+    """Kill `kills` times below `out`; `each` is told the count after every kill.
+
+    The count so far is in OUT/count.json.
+    BadInput where even an undisturbed chain does not end.
+    """
+    rng, count, began = Random(seed), Count(), time.monotonic()
+    _write_data(out)
+    whole = Chain(out / "undisturbed")
+    if not _ends(_start(whole), PATIENCE, whole):
+        raise BadInput(f"{whole.out}: the undisturbed chain did not end; see {whole.out}/said.txt")
+    expected = _weights(whole.registry.cards())
+    chain = Chain(out / "chain")
+    for start in itertools.count():
+        if count.kills >= kills:
+            break
+        child = _start(chain)
+        if start % UNDISTURBED == UNDISTURBED - 1:
+            ended = _ends(child, PATIENCE, chain) or _kill(child)
+        else:
+            ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
+        if not ended:
+            count.kills += 1
+            look(chain, count)
+        else:
+            count.chains += 1
+            count.different += _weights(chain.registry.cards()) != expected
+            shutil.rmtree(chain.out)
+            chain = Chain(out / "chain")
+        count.seconds = round(time.monotonic() - began, 1)
+        write_text(out / "count.json", json.dumps(count.as_dict()) + "\n")
+        each(count)
+    return count
+
+
+def _start(chain: Chain) -> int:
+    """Fork a child that works on the chain; its process id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        chain.out.mkdir(parents=True, exist_ok=True)
+        said = os.open(chain.out / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        tqdm.set_lock(RLock())  # its own is shared with the parent: a killed child would keep it
+        _work(chain)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _work(chain: Chain) -> None:
+    """All phases, or what is left of them."""
+    places = (override("registry", chain.registry.root), override("run", chain.out / "logs"))
+    tools, queries = chain.out.parent / "tools", chain.out.parent / "queries.jsonl"
+    build_base(load_config(BaseConfig, None, [*places, *TINY["base"]]))
+    align.run(
+        load_config(align.AlignConfig, None, [*places, *TINY["align"], f"catalogue=[{tools}]"])
+    )
+    sft.run(load_config(sft.SftConfig, None, [*places, *TINY["sft"], f"queries={queries}"]))
+    grpo.run(load_config(grpo.GrpoConfig, None, [*places, *TINY["grpo"], f"queries={queries}"]))
+
+
+def _write_data(out: Path) -> None:
+    """A few of the shipped tools and their queries."""
+    tools = load_catalogue("toolbox").tools[:TOOLS]
+    names = {doc.name for doc in tools}
+    write_jsonl(out / "tools" / "tools.jsonl", (asdict(doc) for doc in tools))
+    asked = [
+        {"id": query.id, "query": query.text,
+         "calls": [{"name": call.name, "arguments": call.arguments} for call in query.calls]}
+        for query in training_queries(1500, 0, "sft")
+        if query.calls and names >= {call.name for call in query.calls}
+    ]  # fmt: skip
+    write_jsonl(out / "queries.jsonl", asked[:12])
+
+
+def _ends(child: int, patience: float, chain: Chain) -> bool:
+    """Whether the child ends by itself in time; BadInput where it does not end well."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if _ended(child, chain):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def _ended(child: int, chain: Chain) -> bool:
+    """Whether the child is at its end by now, which may be asked once; BadInput where it failed."""
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done and status:
+        said = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
+        raise BadInput(f"{chain.out}: a child ended by itself: {said[-1] if said else 'no word'}")
+    return bool(done)
+
+
+def _kill(child: int) -> bool:
+    """Kill the child; it did not end."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def _live_a_while(child: int, chain: Chain, rng: Random, inside: bool) -> bool:
+    """Let the child work, then kill it; True where it ended before."""
+    if inside:
+        staging = chain.out / "registry" / "staging"
+        end = time.monotonic() + PATIENCE
+        while not any(staging.glob("*")) and time.monotonic() < end:
+            if _ended(child, chain):
+                return True
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, PUBLISHING))
+    elif _ends(child, rng.expovariate(1 / MEAN), chain):
+        return True
+    return _ended(child, chain) or _kill(child)
+
+
+def look(chain: Chain, count: Count) -> None:
+    """What a reader sees after a kill."""
+    registry = chain.registry
+    staged = list((registry.root / "staging").glob("*"))
+    known = set(registry.ids())
+    unfinished = [p for p in (registry.root / "checkpoints").glob("*") if p.name not in known]
+    count.inside_a_publication += bool(staged or unfinished)
+    for path in [*staged, *unfinished]:
+        shutil.rmtree(path, ignore_errors=True)  # else the next kill would count it again
+    seen = set(registry.ids())
+    count.lost += len(chain.published - seen)
+    count.half_visible += len(seen - {card.id for card in registry.cards()})
+    count.corrupt += sum(bool(registry.verify(name)) for name in seen)
+    chain.published |= seen
+
+
+def _weights(cards: list[Card]) -> dict[str, str]:
+    """Phase -> sha256 of its weights."""
+    return {
+        card.phase: entry["sha256"]
+        for card in cards
+        for entry in card.files
+        if entry["path"] == "model.safetensors"
+    }

@@ -1,0 +1,1 @@
+"""Trainings from which the capacity planner's curve is fitted."""

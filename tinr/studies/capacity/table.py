@@ -1,0 +1,98 @@
+"""The capacity study as Markdown: every cell, what was foreseen of it, and what was left out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinr.studies.capacity.cells import ASKED
+
+NAMES = {
+    "document_to_token": "document -> token",
+    "token_to_document": "token -> document",
+    "token_to_schema": "token -> schema",
+}
+
+
+def markdown(study: Mapping[str, Any]) -> str:
+    """The table and its notes."""
+    kinds = " | ".join(f"{NAMES[name]} | foreseen" for name in ASKED)
+    lines = [
+        "# Capacity: recall against load",
+        "",
+        "Alignments of real documents in models from scratch. Parameters: those that can hold "
+        "something new, without the rows of tokens that the base knew. Load: bits to learn for "
+        "each of them. Foreseen: by a curve fitted to the cells of all other catalogue sizes, with "
+        "its 95 % interval for a new training.",
+        "",
+        f"| documents | parameters | bits | load | exposures | steps | {kinds} |",
+        f"|{'---|' * (6 + 2 * len(ASKED))}",
+        *map(_row, study["cells"]),
+        "",
+        *_notes(study),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    cells = [f"{row['documents']:,}", f"{row['holding']:,}", f"{row['bits']:,.0f}",
+             f"{row['load']:.2f}", f"{row['exposures']:g}", f"{row['steps']:,}"]  # fmt: skip
+    for name in ASKED:
+        cells.append(f"{row[name] / row['asked']:.3f}")
+        one = (row["foreseen"] or {}).get(name)
+        cells.append(f"{one['value']:.2f} ({one['low']:.2f} to {one['high']:.2f})" if one else "-")
+    return f"| {' | '.join(cells)} |"
+
+
+def _notes(study: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the figures."""
+    settings, calibration = study["settings"], study["calibration"]
+    notes = [
+        f"- {len(study['cells'])} of {study['points']} cells; sources: "
+        f"{', '.join(study['sources'])}; documents of at most {settings['longest']} characters, "
+        "all different; exposures: examples of a tool in the whole training, a third each of "
+        "document -> token, token -> document and token -> schema.",
+        f"- Asked: at most {settings['asked']} tools of each model, greedily and compared "
+        "exactly. Bases: "
+        f"{settings['base_tokens']:,} tokens of generic tasks. "
+        f"{study['seconds_trained']:,.0f} s of alignment in all, on {study['made']}.",
+    ]
+    for name, error in (study["errors"] or {}).items():
+        notes.append(
+            f"- {NAMES[name]}: foreseen within {error['mean']:.3f} on the average; "
+            f"{error['inside']} of {error['cells']} cells within their interval."
+        )
+    for one in study["crossings"]:
+        notes.append(
+            f"- {one['documents']:,} documents: recall of document -> token and token -> schema "
+            f"crosses 0.95 between {one['below']:,} and {one['above']:,} parameters, at about "
+            f"{one['measured']:,.0f}; foreseen {one['foreseen']:,.0f}, {100 * one['apart']:.1f} % "
+            "of its logarithm off."
+        )
+    if study["errors"] is None:
+        notes.append("- Too few catalogue sizes to leave one out: nothing was validated.")
+    if calibration is None:
+        notes.append(f"- No calibration: {study['left_out']}.")
+    else:
+        notes += _loads(calibration)
+    if study["preset"] == "smoke":
+        notes.append("- Preset smoke shows that everything runs; its figures mean nothing.")
+    return notes
+
+
+def _loads(calibration: Mapping[str, Any]) -> list[str]:
+    """The three loads and the exposures; what no model showed is said."""
+    known = {
+        "safe": "recall of at least 0.95 of document -> token and token -> schema",
+        "marginal": "of at least 0.8",
+        "refuse": "of less than 0.5 above it",
+    }
+    said = [
+        f"{key} {calibration[key]:.2f} ({what})" if calibration[key] is not None
+        else f"{key}: no model showed it"
+        for key, what in known.items()
+    ]  # fmt: skip
+    enough = calibration["exposures"]
+    practice = (
+        "no number of exposures was enough at a safe load" if enough is None
+        else f"{enough:g} exposures and more were enough at a safe load, its cells taken together"
+    )  # fmt: skip
+    return [f"- Loads, bits a parameter: {'; '.join(said)}.", f"- Practice: {practice}."]

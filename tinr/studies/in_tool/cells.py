@@ -1,0 +1,47 @@
+"""What one model of a study came to, and the file that keeps it. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinr.studies.cells import need_numbers, read_lines
+from tinr.studies.in_tool.people import FORMS, Form
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model: which it was, and how it ended."""
+
+    form: Form
+    facts: int
+    width: int
+    seed: int
+    settings: str  # hash of everything else that decides the result
+    parameters: int
+    bits: float  # information in its facts
+    reached: bool  # the threshold, within the budget
+    right: int
+    asked: int
+    unseen_right: int | None  # in-tool alone: of people with unseen first names
+    unseen_asked: int
+    steps: int
+    exposures: float  # of each fact
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, int, int, int, str]:
+        return self.form, self.facts, self.width, self.seed, self.settings
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """All cells of a file, none where it is missing; BadInput with the line that is no cell."""
+    return read_lines(path, Cell, _check)
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    if row["form"] not in FORMS or not isinstance(row["reached"], bool):
+        raise ValueError("form or reached has no such value")
+    need_numbers(row, set(row) - {"form", "settings", "reached", "unseen_right"})
+    if not 0 <= row["right"] <= row["asked"] or not row["asked"]:
+        raise ValueError("nothing was asked, or more are right than were")

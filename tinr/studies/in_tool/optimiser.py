@@ -1,0 +1,61 @@
+"""One optimiser step for a stack: every row of the weights moves as it would alone."""
+
+import torch
+from torch import Tensor
+
+from tinr.studies.in_tool.recipe import OptimiserRecipe
+from tinr.studies.in_tool.stack import LAYERS, Shape, unpack
+from tinr.training.optimiser import orthogonalise
+
+EPSILON = 1e-8
+MATCHED = 0.2  # Muon's update gets the root mean square of AdamW's (arXiv 2502.16982)
+
+
+class StackOptimiser:
+    """The moments of every row (M, N), and the step."""
+
+    def __init__(self, shape: Shape, weights_MN: Tensor, recipe: OptimiserRecipe):
+        self.shape, self.recipe, self.taken = shape, recipe, 0
+        self.first_MN, self.second_MN = torch.zeros_like(weights_MN), torch.zeros_like(weights_MN)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop the other models' moments."""
+        self.first_MN, self.second_MN = self.first_MN[rows], self.second_MN[rows]
+
+    @torch.no_grad()
+    def step(self, weights_MN: Tensor, gradient_MN: Tensor, rate: float) -> None:
+        """Clip each model's gradient, then move its weights in place."""
+        (beta, gamma), self.taken = self.recipe.betas, self.taken + 1
+        norm = gradient_MN.norm(dim=1, keepdim=True)
+        gradient_MN = gradient_MN * (self.recipe.clip / (norm + 1e-6)).clamp(max=1)
+        self.first_MN.lerp_(gradient_MN, 1 - beta)
+        self.second_MN.lerp_(gradient_MN.square(), 1 - gamma)
+        root = (self.second_MN / (1 - gamma**self.taken)).sqrt_().add_(EPSILON)
+        update = self.first_MN / (1 - beta**self.taken) / root
+        if self.recipe.name == "muon":
+            self._orthogonalise(update, gradient_MN.lerp(self.first_MN, beta))
+        weights_MN.mul_(1 - rate * self.recipe.decay).sub_(update, alpha=rate)
+
+    def _orthogonalise(self, update_MN: Tensor, momentum_MN: Tensor) -> None:
+        """Write Muon's update over that of the matrices inside the layers.
+
+        Matrices of one shape go together: their iterations are a few products, not many.
+        """
+        given, updates = _matrices(self.shape, momentum_MN), _matrices(self.shape, update_MN)
+        for size in (1, 4):  # times the width
+            place = [n for n, one in enumerate(given) if one.shape[-1] == size * self.shape.width]
+            found = orthogonalise(torch.stack([given[n] for n in place]))
+            for n, matrix in zip(place, found, strict=True):
+                updates[n].copy_(matrix * (MATCHED * matrix.shape[-1] ** 0.5))
+
+
+def _matrices(shape: Shape, rows_MN: Tensor) -> list[Tensor]:
+    """Views (M, d, d) or (M, d, 4 d) of each matrix inside the layers."""
+    parts = unpack(shape, rows_MN)
+    found: list[Tensor] = []
+    for layer in range(LAYERS):
+        # query, key, value and gate, up are matrices of their own
+        found += parts[f"{layer}.qkv"].chunk(3, -1)
+        found += parts[f"{layer}.gate_up"].chunk(2, -1)
+        found += [parts[f"{layer}.out"], parts[f"{layer}.down"].mT]
+    return found

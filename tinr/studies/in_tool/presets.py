@@ -1,0 +1,94 @@
+"""How large a study is: numbers of facts, widths, budgets and time. Data, no torch."""
+
+from dataclasses import dataclass
+
+from tinr.records import BadInput
+from tinr.studies.in_tool.people import Form
+from tinr.studies.in_tool.recipe import Budget
+
+WIDTHS = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)  # a multiple of 4: 2 heads, RoPE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One form: at which numbers of facts, among which widths, with what budget."""
+
+    facts: tuple[int, ...]
+    first: tuple[int, ...]  # the width that is tried first at each number of facts
+    widths: tuple[int, ...]  # the grid, ascending
+    batch: tuple[int, int]  # conversations a step, least and most
+    rounds: int  # batches that a number of facts is parted into, where `batch` allows it
+    exposures: int  # of each fact in a budget, where `steps` allows it
+    steps: tuple[int, int]  # of a budget, least and most
+
+    def __post_init__(self) -> None:
+        if len(self.facts) != len(self.first) or not set(self.first) <= set(self.widths):
+            raise BadInput("plan: give each number of facts a first width out of the grid")
+        if any(width % 4 for width in self.widths) or list(self.widths) != sorted(self.widths):
+            raise BadInput(f"plan: widths {self.widths} must ascend and be multiples of 4")
+
+    def budget(self, facts: int) -> Budget:
+        """Of one model with so many facts."""
+        batch = _within(facts // self.rounds, self.batch)
+        return Budget(batch, _within(self.exposures * facts // batch, self.steps))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Both forms, how often, and for how long at most."""
+
+    plans: dict[Form, Plan]
+    seeds: int
+    minutes: float  # of the whole study; what is not done then is left open
+    asked: int  # facts of each model that are asked in an evaluation, at most
+    unseen: int  # facts of people with unseen first names
+
+
+def _within(value: int, limits: tuple[int, int]) -> int:
+    return max(limits[0], min(limits[1], value))
+
+
+PRESETS = {
+    "smoke": Preset(
+        {
+            "in_weight": Plan((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
+            "in_tool": Plan((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
+        },
+        seeds=1,
+        minutes=0.75,
+        asked=64,
+        unseen=16,
+    ),
+    "cpu": Preset(
+        {
+            "in_weight": Plan(
+                (64, 256, 512, 1024), (8, 16, 20, 24), WIDTHS[:11], (64, 128), 4, 400,
+                (1200, 3000),
+            ),
+            "in_tool": Plan(
+                (64, 512, 2048, 8192), (12, 20, 20, 16), WIDTHS[:11], (64, 64), 16, 200,
+                (1500, 2000),
+            ),
+        },
+        seeds=2,
+        minutes=19.0,
+        asked=512,
+        unseen=128,
+    ),
+    "full": Preset(
+        {
+            "in_weight": Plan(
+                (64, 512, 4096, 32768), (8, 16, 36, 72), tuple(range(4, 132, 4)), (64, 1024), 32,
+                150, (2000, 4800),
+            ),
+            "in_tool": Plan(
+                (64, 512, 4096, 32768), (12, 16, 16, 16), tuple(range(4, 68, 4)), (64, 256), 32,
+                60, (3000, 3000),
+            ),
+        },
+        seeds=10,
+        minutes=9.5,
+        asked=1024,
+        unseen=256,
+    ),
+}  # fmt: skip

@@ -1,0 +1,144 @@
+"""What a model's layers cost on a CPU: attention as plain products, and compiled layers.
+
+PyTorch's fused attention for the CPU takes three to four times as long as two batched
+bfloat16 products at the length of packed rows, and compiling fuses what lies between the
+products (docs/notebook.md has the figures). On an accelerator nothing here is used.
+"""
+
+import os
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import eager_mask
+
+from tinr.checkpoints.machine_speed import faster_type
+
+PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
+LONGEST = 1024  # tokens of a row
+
+# ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
+Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax.
+
+    Rows beyond LONGEST get the fused attention: scores grow with the square.
+    """
+    if query.shape[2] > LONGEST:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, is_causal=False
+        )
+    # heads that share keys stand one after another, as queries of one head: nothing is repeated
+    shape = (query.shape[0], key.shape[1], -1, query.shape[-1])
+    scores = (query * scaling).reshape(shape) @ key.transpose(-1, -2)
+    scores = scores.view(*query.shape[:3], key.shape[2])
+    if attention_mask is not None:
+        # finite in any type: a row that sees nothing must not become NaN
+        scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
+    weights = torch.softmax(scores, -1)
+    if dropout and module.training:
+        weights = torch.nn.functional.dropout(weights, dropout)
+    grouped = weights.to(value.dtype).view(*shape[:3], key.shape[2]) @ value
+    return grouped.view(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(PRODUCTS, attend)
+AttentionMaskInterface.register(PRODUCTS, eager_mask)
+
+
+@contextmanager
+def products(model: PreTrainedModel) -> Iterator[None]:
+    """Within, attention is plain products on a CPU."""
+    swap = model.device.type == "cpu" and model.config._attn_implementation == "sdpa"
+    if swap:
+        model.set_attn_implementation(PRODUCTS)
+    try:
+        yield
+    finally:
+        if swap:
+            model.set_attn_implementation("sdpa")
+
+
+def compiled(model: PreTrainedModel) -> Encode | None:
+    """The model's layers, compiled for packed rows on a CPU; None, said once, without a compiler.
+
+    The embedding stays outside, so a grown vocabulary does not compile again.
+    """
+    lacking = _lacking()
+    if lacking:
+        warnings.warn(f"layers are not compiled: {lacking}", stacklevel=2)
+        return None
+    layers = torch.compile(model.base_model, dynamic=True)
+
+    def encode(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return layers(
+            inputs_embeds=model.get_input_embeddings()(ids),
+            position_ids=positions,
+            attention_mask=packed_mask(positions, mask_type(model)),
+            use_cache=False,
+        ).last_hidden_state
+
+    return encode
+
+
+def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
+    """Whether to compute in bfloat16: as wanted, or (None) where products are faster in it.
+
+    A CPU is measured, once (`tinr.checkpoints.machine_speed`). accelerator: of a machine that is
+    only described.
+    """
+    if wanted is not None or accelerator:
+        return wanted is not False
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return faster_type() is torch.bfloat16
+
+
+def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
+    example = (positions == 0).cumsum(1)
+    return shared_mask(example, torch.zeros_like(example), dtype)
+
+
+def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Additive mask (R, 1, T, T): each position sees, of its group (R, T) and up to here, its own
+    member (R, T) and what all members share, 0."""
+    length = groups.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
+    mine = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
+    allowed = (groups[:, :, None] == groups[:, None, :]) & mine & seen
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=groups.device)
+    return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
+
+
+def mask_type(model: PreTrainedModel) -> torch.dtype:
+    """What attention computes in: the fused one takes no mask of another type."""
+    kind = model.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
+
+
+def _lacking() -> str:
+    """What a compiler on this machine lacks; empty: nothing."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        return "no C++ compiler (set CXX or install g++)"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        return "no Python headers (install python3-dev)"
+    return ""

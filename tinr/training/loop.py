@@ -1,0 +1,348 @@
+"""What all training loops share: step checkpoints, bad steps, whole weights, progress.
+
+`Loop` stands before one of TRL's trainers in the order of bases. `with_loss` lets the loss
+over labelled positions be asked of the model itself, so that what wraps it (DDP, DeepSpeed)
+sees every forward pass.
+"""
+
+import itertools
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+import tinr
+from tinr import distributed
+from tinr.chat.codec import IGNORE
+from tinr.checkpoints.durable_files import disk_errors
+from tinr.checkpoints.model import head_logits
+from tinr.checkpoints.step_checkpoints import KEPT, Steps
+from tinr.config import OptimiserConfig, TrainableConfig
+from tinr.data.packing import Batch
+from tinr.progress import progress_bar
+from tinr.records import BadInput, GateFailed
+from tinr.run_log import RunLog
+from tinr.training.adapters import Adapter, adapt, merge, release_top
+from tinr.training.cpu_attention import Encode
+from tinr.training.optimiser import make_optimiser
+
+PATIENCE = 10  # bad steps in a row that end a run even where they are skipped
+ZERO = Path(tinr.__file__).parents[1] / "scripts" / "deepspeed"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run of the loop cost and gave; `model` is whole on the first process."""
+
+    model: PreTrainedModel
+    steps: int
+    tokens: int  # real tokens, padding left out
+    loss: float  # mean of the last tenth of the steps
+    adapter: Adapter | None = None  # where not all weights moved
+
+
+class Loop(Trainer):
+    """Our optimiser, our idea of a bad step, and step checkpoints that are whole or not there."""
+
+    optimiser_config: OptimiserConfig
+    step_checkpoints: Steps | None = None
+    bad_steps = 0  # in a row
+    replay: Iterator[Batch] | None = None  # batches of earlier phases' examples
+
+    def replay_from(self, replay: Iterator[Batch], passes: int) -> None:
+        """Take every rank's own batches; `passes` of each were had by earlier starts."""
+        world = distributed.world()
+        self.replay = islice(replay, passes * world + distributed.rank(), None, world)
+
+    def replayed_loss(self, model: Any, device: torch.device) -> torch.Tensor:
+        """The loss of the next replayed batch."""
+        assert self.replay is not None
+        batch = {name: value.to(device) for name, value in next(self.replay).items()}
+        with self.accelerator.autocast():
+            return model(packed=batch)
+
+    def create_optimizer(self, model=None):
+        """The configured optimiser instead of the trainer's own."""
+        if self.optimizer is None:
+            self.optimizer = make_optimiser(self.model, self.optimiser_config)  # type: ignore[arg-type]
+        return self.optimizer
+
+    def _clip_grad_norm(self, model):
+        norm = super()._clip_grad_norm(model)
+        config, value = self.optimiser_config, None if norm is None else float(norm)
+        limit = math.inf if config.gradient_limit is None else config.gradient_limit
+        if value is None or value < limit:  # DeepSpeed tells the norm of the step before
+            self.bad_steps = 0
+            return norm
+        self.bad_steps += 1
+        skips = config.bad_step == "skip" and not self.is_deepspeed_enabled  # it has stepped by now
+        if not skips or self.bad_steps >= PATIENCE:
+            raise GateFailed(
+                f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
+                "was published. Lower the optimiser's learning_rate, or skip such steps: its "
+                "bad_step=skip"
+            )
+        model.zero_grad(set_to_none=True)  # no gradient, no move
+        return norm
+
+    def _save(self, output_dir=None, state_dict=None):
+        """Of a model with adapters only what is trained: the rest lies in the parent."""
+        model: Any = self.model
+        if not _is_adapted(model):
+            super()._save(output_dir, state_dict)
+            return
+        state = model.state_dict() if state_dict is None else state_dict
+        moving = {n: state[n] for n, p in model.named_parameters() if p.requires_grad}
+        path = _moving(output_dir or str(self.args.output_dir))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.contiguous() for name, value in moving.items()}, path)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        into: Any = self.model if model is None else model
+        if not _is_adapted(into):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        into.load_state_dict(load_file(_moving(resume_from_checkpoint)), strict=False)
+
+    def _save_checkpoint(self, model, trial):
+        Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card each time
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save and self.step_checkpoints is not None:
+            self.step_checkpoints.complete(self.state.global_step)
+
+
+def _is_adapted(model: Any) -> bool:
+    return not all(parameter.requires_grad for parameter in model.parameters())
+
+
+def _moving(folder: str) -> Path:
+    return Path(folder) / "moving.safetensors"
+
+
+def run_loop(
+    trainer: Loop,
+    progress: "Progress",
+    optimiser: OptimiserConfig,
+    steps: Steps,
+) -> None:
+    """Train to the end from the newest whole step checkpoint, or from the beginning."""
+    trainer.add_callback(progress)
+    trainer.remove_callback(PrinterCallback)
+    trainer.optimiser_config, trainer.step_checkpoints = optimiser, steps
+    last = steps.last()
+    progress.skip(steps.done)
+    with disk_errors(steps.folder, "it goes on from its last whole step checkpoint"):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+
+
+@contextmanager
+def step_folder(steps: Steps | None) -> Iterator[Steps]:
+    """Where step checkpoints go: the run's own place, held, or one that goes with the run."""
+    if steps is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Steps(Path(folder))
+    else:
+        with steps.held():
+            yield steps
+
+
+def common_arguments(
+    steps: Steps, every: int, seed: int, optimiser: OptimiserConfig, deepspeed: str | None
+) -> dict[str, Any]:
+    """The trainer's arguments that do not depend on the loop."""
+    keep_stdout_clean()
+    kind = "cosine_with_min_lr" if optimiser.schedule == "cosine" else "linear"
+    return {
+        "output_dir": str(steps.folder),
+        "seed": seed,
+        "use_cpu": not torch.cuda.is_available(),
+        "remove_unused_columns": False,
+        "logging_nan_inf_filter": optimiser.bad_step == "skip",  # else it must be seen
+        "save_strategy": "steps" if every else "no",
+        "save_steps": max(1, every),
+        "save_total_limit": KEPT,
+        "report_to": [],
+        "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
+        "ddp_timeout": int(distributed.PATIENCE.total_seconds()),
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "deepspeed": deepspeed_file(deepspeed, optimiser),
+        "learning_rate": optimiser.learning_rate,
+        "lr_scheduler_type": kind,
+        "lr_scheduler_kwargs": {"min_lr_rate": optimiser.final} if kind != "linear" else {},
+        "warmup_steps": optimiser.warmup,
+        "max_grad_norm": optimiser.gradient_clip,
+    }
+
+
+def keep_stdout_clean() -> None:
+    """Where DeepSpeed is installed the trainer imports it, and its log would go to stdout."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it wonders aloud
+    if find_spec("deepspeed") is not None:
+        with redirect_stdout(sys.stderr):
+            import deepspeed  # noqa: F401  # its log keeps the stream that it finds now
+
+
+def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
+    """The DeepSpeed configuration of a name or path; BadInput where there is none, or none fits."""
+    if name is None:
+        return None
+    if optimiser.name == "muon":
+        raise BadInput(
+            "deepspeed: ZeRO cuts matrices into pieces, and muon needs them whole; "
+            "set optimiser.name=adamw"
+        )
+    shipped = ZERO / f"{name}.json"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in ZERO.glob("*.json")))
+        raise BadInput(f"deepspeed: {name!r} is neither a file nor one of {known}")
+    return str(path)
+
+
+def labelled_loss(
+    model: PreTrainedModel, batch: Batch, items: Any = None, encode: Encode | None = None
+) -> torch.Tensor:
+    """Weighted mean cross-entropy over the labelled positions of a packed batch.
+
+    input_ids (R, T) -> hidden (R, T, H), by `encode` where it is given; logits only at the
+    N labelled positions, (N, V). items: what to divide by, where it is not N.
+    """
+    if encode is not None:
+        hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
+    else:
+        hidden = model.base_model(
+            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+        ).last_hidden_state[:, :-1]
+    losses, here = losses_at_labels(model, hidden, batch["labels"][:, 1:])
+    total = (losses * batch["weights"][:, 1:][here]).sum()
+    return total / (here.sum() if items is None else items)
+
+
+def losses_at_labels(
+    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood (N,) of the labels, and where (R, T) they are.
+
+    hidden (R, T, H) before each of targets (R, T); the head is applied at the N labels alone.
+    """
+    here = targets != IGNORE
+    logits = head_logits(model, hidden[here]).float()
+    return F.cross_entropy(logits, targets[here], reduction="none"), here
+
+
+@contextmanager
+def with_loss(model: PreTrainedModel, encode: Encode | None = None) -> Iterator[None]:
+    """Within, `model(packed=batch, items=N)` is the loss of a packed batch."""
+    forward = model.forward
+
+    def either(*args: Any, packed: Batch | None = None, items: Any = None, **kwargs: Any) -> Any:
+        if packed is None:
+            return forward(*args, **kwargs)
+        return labelled_loss(model, packed, items, encode)
+
+    model.forward = either  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        model.__dict__.pop("forward", None)  # what wraps a model may have put it back itself
+
+
+class Trainables:
+    """The weights that a run moves, from before the loop to the whole model after it."""
+
+    def __init__(self, model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]):
+        self.model, self.config, self.rows = model, config, rows
+        self.adapted = adapt(model, config, rows)
+
+    def whole(self, trainer: Trainer) -> tuple[PreTrainedModel, Adapter | None]:
+        """The trained model with whole weights and no adapter in it; whole on the first process."""
+        model, adapted = self.model, self.adapted
+        if trainer.is_deepspeed_enabled:
+            state: Any = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+            unset_hf_deepspeed_config()  # what is made from here on is not cut into shards
+            model = type(self.model)(self.model.config)
+            adapted = adapt(model, self.config, self.rows)
+            if distributed.rank() == 0:
+                model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
+                model.tie_weights()
+        if self.config.what == "top":
+            release_top(model)
+        return (model, None) if adapted is None else merge(adapted)
+
+
+class Progress(TrainerCallback):
+    """A progress bar, and the trainer's figures into the run's log.
+
+    tokens: of each step, where they are known before it; their sum so far is logged too.
+    others: what else the trainer says that is logged, by its name there -> by ours.
+    """
+
+    def __init__(
+        self,
+        log: RunLog,
+        title: str,
+        steps: int,
+        tokens: Sequence[int] = (),
+        others: Mapping[str, str] | None = None,
+    ):
+        self.log = log
+        names = ("loss", "learning_rate", "grad_norm")
+        self.names = {name: f"train/{name}" for name in names} | dict(others or {})
+        self.tokens = list(itertools.accumulate(tokens))
+        self.bar = progress_bar(steps, title, "step")
+
+    def skip(self, steps: int) -> None:
+        """Steps that an earlier start has made."""
+        self.bar.update(steps)
+        self.bar.initial = steps
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Move the bar; what is done is kept, should the gate that follows be missed."""
+        self.bar.update(1)
+        if state.global_step == state.max_steps and args.save_strategy != "no":
+            control.should_save = True
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Log loss, rate, gradient norm and the others; stop at a loss that is no number."""
+        if not logs or "loss" not in logs:
+            return
+        row = {
+            ours: float(logs[name])
+            for name, ours in self.names.items()
+            if logs.get(name) is not None
+        }
+        if not math.isfinite(row["train/loss"]):
+            raise GateFailed(
+                f"step {state.global_step}: the loss is {row['train/loss']}; nothing was "
+                "published. Lower the optimiser's learning_rate"
+            )
+        step = state.global_step
+        counted = {"train/tokens": self.tokens[step - 1]} if self.tokens else {}
+        self.log.log(step, row | counted)
+        self.bar.set_postfix_str(f"loss {row['train/loss']:.3f}", refresh=False)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Close the bar."""
+        self.bar.close()
+
+
+def mean_loss(trainer: Trainer) -> float:
+    """Of the last tenth of the logged steps, those of an earlier start too."""
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    tail = losses[-max(1, len(losses) // 10) :]
+    return sum(tail) / max(1, len(tail))

@@ -1,0 +1,147 @@
+"""A model that grades replies in the place of the rules, behind an OpenAI-compatible endpoint.
+
+It is shown the conversation, the tools' documents, the reference and the reply, is given the five
+criteria and the four grades, and its grade takes the place of the rule's; the criteria stay the
+rule's. What the rules are sure of is not asked: a reply that is exactly right, one that is
+malformed, and queries that expect no call. Nothing that the endpoint does ends a search: a reply
+without a readable grade keeps the rule's, which is said once and counted.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinr.catalogue.load import Catalogue
+from tinr.catalogue.render import describe
+from tinr.config import Count, Positive, Weight
+from tinr.data.endpoint import EndpointConfig, Spent, ask_each, check_client
+from tinr.evaluation.errors.faults import GRADES
+from tinr.evaluation.errors.grades import Verdict, is_malformed, judge
+from tinr.records import BadInput, Call, Query, Reply
+
+PROMPT = """You grade how an assistant called tools. You are given the conversation, the documents \
+of the tools, the reference calls, and the calls of the assistant. Weigh five things: the names of \
+the tools; how many parameters are given; the names of the parameters; their values and types; and \
+how near in meaning what differs is to the reference. The grades:
+excellent: all five are right; what differs in writing means the same
+acceptable: tools and parameters are right, and values are off but near in meaning
+fair: about half of it is right
+poor: less than that
+
+Answer with one JSON object and nothing else: {"reason": "one sentence", "grade": "fair"}"""
+
+
+PATIENCE = 3  # batches in a row without an answer, after which it is not asked again
+
+
+@dataclass(frozen=True)
+class JudgeConfig(EndpointConfig):
+    """Whom to ask; off without an endpoint."""
+
+    attempts: Count = 3  # at one request, with growing pauses
+    timeout: Positive = 60.0  # seconds for one request
+    temperature: Weight = 0.0
+    longest: Count = 256  # tokens of an answer
+
+    def __post_init__(self) -> None:
+        if bool(self.endpoint) != bool(self.model):
+            raise BadInput("judge: an endpoint and a model belong together; give both or neither")
+
+
+class ModelJudge:
+    """Verdicts whose grades are a model's. BadInput where the openai package is missing."""
+
+    def __init__(self, catalogue: Catalogue, config: JudgeConfig):
+        check_client()
+        self._catalogue = catalogue
+        self._config = config
+        self._known: dict[str, str] = {}  # what was asked -> its grade
+        self._off = self._warned = False
+        self._asked = self._unanswered = self._silent = 0
+        self._spent = Spent()  # over all batches: what was answered before is no fault of it now
+
+    def __call__(self, replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
+        """The verdict on each reply to its query."""
+        verdicts = [judge(reply, query, self._catalogue) for reply, query in replies]
+        open_ = {
+            place: json.dumps(messages(reply, query, self._catalogue))
+            for place, (reply, query) in enumerate(replies)
+            if query.calls and verdicts[place].grade != "excellent" and not is_malformed(reply)
+        }
+        self._ask([text for text in dict.fromkeys(open_.values()) if text not in self._known])
+        self._asked += len(open_)
+        for place, text in open_.items():
+            grade: Any = self._known.get(text)
+            if grade is None:
+                self._unanswered += 1
+            else:
+                verdicts[place] = replace(verdicts[place], grade=grade)
+        return verdicts
+
+    def counts(self) -> tuple[int, int]:
+        """Replies that were to be graded since the last time, and how many kept the rule's."""
+        found = self._asked, self._unanswered
+        self._asked = self._unanswered = 0
+        return found
+
+    def _ask(self, texts: Sequence[str]) -> None:
+        if not texts or self._off:
+            return
+        try:
+            answers = ask_each([json.loads(text) for text in texts], self._config, self._spent)
+        except BadInput as error:  # the endpoint refuses the key or does not know the model
+            self._off = True
+            self._warn(str(error))
+            return
+        grades = [read_grade(answer) for answer in answers]
+        self._known |= {t: g for t, g in zip(texts, grades, strict=True) if g is not None}
+        self._silent = 0 if any(answers) else self._silent + 1
+        if None in grades:
+            # never there, or gone: do not wait for it at every reply
+            self._off = self._silent >= (PATIENCE if self._spent.answered else 1)
+            self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            print(
+                f"warning: {self._config.endpoint}: {reason}; the rules grade what it leaves",
+                file=sys.stderr,
+            )
+        self._warned = True
+
+
+def read_grade(answer: str | None) -> str | None:
+    """The grade that an answer states in its JSON object; None where it states none."""
+    begin = (answer or "").find("{")
+    if answer is None or begin < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(answer, begin)
+    except (ValueError, RecursionError):
+        return None
+    grade = value.get("grade") if isinstance(value, dict) else None
+    return grade if isinstance(grade, str) and grade in GRADES else None
+
+
+def messages(reply: Reply, query: Query, catalogue: Catalogue) -> list[dict[str, str]]:
+    """What the model is asked."""
+    names = dict.fromkeys(call.name for call in (*query.calls, *reply.calls))
+    shown = [describe(catalogue.by_name[n]) for n in names if n in catalogue.by_name]
+    said = {
+        "conversation": [
+            *({"role": m.role, "content": m.content} for m in query.history),
+            {"role": "user", "content": query.text},
+        ],
+        "documents": dict(zip((n for n in names if n in catalogue.by_name), shown, strict=True)),
+        "reference_calls": [_plain(call) for call in query.calls],
+        "assistant_calls": [_plain(call) for call in reply.calls],
+        "assistant_answer": reply.response,
+    }
+    content = json.dumps(said, ensure_ascii=False, default=str)
+    return [{"role": "system", "content": PROMPT}, {"role": "user", "content": content}]
+
+
+def _plain(call: Call) -> dict[str, Any]:
+    return {"name": call.name, "arguments": dict(call.arguments)}

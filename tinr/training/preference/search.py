@@ -1,0 +1,148 @@
+"""Tree search over fragments of a reply: which continuation, from the same beginning, ends well.
+
+A node is the reply up to a structural border. Expanding it samples a few continuations. What they
+all say alike decides nothing; where they part, each is a child up to its next border, goes on
+greedily from there, tools really running, and a rule judges the whole reply. All trees advance
+together: one batch samples and completes the leaves of all of them, with one prefill of each leaf
+and a cache that is kept along the path. A child that says what the greedy reply through its parent
+says needs none of its own. Ids are never re-tokenised.
+Source: iTool, arXiv 2501.09766.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from tinr.catalogue.load import Catalogue
+from tinr.chat.codec import Codec
+from tinr.config import SearchConfig
+from tinr.evaluation.errors.grades import Verdict, judge
+from tinr.records import Query, Reply
+from tinr.rollout.conversation import environment_of, reachable, stop_ids
+from tinr.rollout.generate import generate
+from tinr.rollout.tools.executor import Executor
+from tinr.training.preference.expansion import Fan
+from tinr.training.preference.tree import Node, Tree, back_up, select
+
+ROWS = 192  # in one batch of the sampler
+Judge = Callable[[Sequence[tuple[Reply, Query]]], list[Verdict]]  # of finished replies
+
+
+@dataclass
+class Spent:
+    """What a search cost."""
+
+    nodes: int = 0
+    tokens: int = 0  # that the model wrote, completions included
+    seconds: float = 0.0  # where they were taken
+    asked: int = 0  # replies that a model was to grade
+    unanswered: int = 0  # of them, whose grade is the rules' all the same
+
+    def add(self, other: "Spent") -> None:
+        """Count what another search cost as well."""
+        self.nodes += other.nodes
+        self.tokens += other.tokens
+        self.seconds += other.seconds
+        self.asked += other.asked
+        self.unanswered += other.unanswered
+
+
+def search(
+    model: PreTrainedModel,
+    codec: Codec,
+    queries: Sequence[Query],
+    prompts: Sequence[Sequence[int]],
+    catalogue: Catalogue,
+    executor: Executor,
+    config: SearchConfig,
+    seed: int = 0,
+    rows: int = ROWS,
+    graded: Judge | None = None,
+) -> tuple[list[Tree], Spent]:
+    """A tree for each query after `config.iterations` expansions, documents mode none.
+
+    rows: samples that are written together, of all trees. graded: who judges replies (None: the
+    rules).
+    """
+
+    def by_rule(replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
+        return [judge(reply, query, catalogue) for reply, query in replies]
+
+    forest = _Forest(model, codec, catalogue, executor, config, rows, graded or by_rule)
+    trees = [
+        Tree(query, tuple(prompt), Node((), environment_of(query, codec, catalogue, executor)))
+        for query, prompt in zip(
+            (reachable(query, executor) for query in queries), prompts, strict=True
+        )
+    ]
+    for iteration in range(config.iterations):
+        leaves = [(tree, leaf) for tree in trees if (leaf := select(tree.root, config)) is not None]
+        if not leaves:
+            break
+        forest.expand(leaves, seed + iteration * 1_000_003)
+    return trees, forest.spent
+
+
+@dataclass
+class _Forest:
+    """All trees' shared machinery."""
+
+    model: PreTrainedModel
+    codec: Codec
+    catalogue: Catalogue
+    executor: Executor
+    config: SearchConfig
+    rows: int
+    graded: Judge
+    spent: Spent = field(default_factory=Spent)
+
+    def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
+        """Children of each leaf, judged and backed up; leaves of like length in one batch."""
+        order = sorted(leaves, key=lambda at: len(at[0].prompt) + len(at[1].ids))
+        size = max(1, self.rows // self.config.samples)
+        for number, start in enumerate(range(0, len(order), size)):
+            self._expand(order[start : start + size], seed + number)
+
+    def _expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
+        samples = self.config.samples
+        fans = [Fan.of(self.codec, leaf, self.config) for _, leaf in leaves]
+
+        def respond(row: int, ids: Sequence[int]) -> Sequence[int] | None:
+            return fans[row // samples].respond(row % samples, ids)
+
+        def steer(
+            rows: NDArray[np.int64], ids: NDArray[np.int64], own: NDArray[np.bool_]
+        ) -> tuple[list[int], list[int]]:
+            steps: dict[int, dict[int, tuple[int, bool]]] = {}
+            for row, index, mine in zip(rows.tolist(), ids.tolist(), own.tolist(), strict=True):
+                steps.setdefault(row // samples, {})[row % samples] = index, mine
+            over: list[int] = []
+            greedy: list[int] = []
+            for number, step in steps.items():
+                for found, some in zip((over, greedy), fans[number].feed(step), strict=True):
+                    found += [number * samples + place for place in some]
+            return over, greedy
+
+        rows = generate(
+            self.model, [[*tree.prompt, *leaf.ids] for tree, leaf in leaves], respond,
+            stop_ids(self.codec), longest=max(fan.longest for fan in fans), pad=self.codec.pad,
+            group=samples, temperature=self.config.temperature, seed=seed,
+            steer=steer,
+        )  # fmt: skip
+        self.spent.tokens += sum(sum(row.mask) for row in rows)
+        born = [
+            (tree, child)
+            for number, ((tree, _), fan) in enumerate(zip(leaves, fans, strict=True))
+            for child in fan.children(rows[number * samples : (number + 1) * samples])
+        ]
+        self.spent.nodes += len(born)
+        new = [(tree, child) for tree, child in born if child.verdict is None]
+        verdicts = self.graded([(n.reply, t.query) for t, n in new if n.reply is not None])
+        for (_, node), verdict in zip(new, verdicts, strict=True):
+            node.verdict = verdict
+        for _, node in born:
+            assert node.verdict is not None
+            back_up(node, node.verdict.worth)

@@ -1,0 +1,319 @@
+"""The loop over preference pairs: SimPO, DPO, IPO or ORPO, on TRL's trainers.
+
+Ids are trained as given: nothing is tokenised, cut, or ended by a token of ours, and only what
+follows the shared prompt carries loss. TRL has the losses; these subclasses hand it ids in
+place of text, and log-probabilities for which the head was applied at labelled positions alone.
+DPO and IPO compare with the parent, whose log-probabilities are taken once, before the first
+step, from the very model that is then trained: no second model is held.
+Sources: SimPO, arXiv 2405.14734; DPO, 2305.18290; IPO, 2310.12036; ORPO, 2403.07691.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import datasets
+import torch
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel
+from trl import DPOConfig, DPOTrainer
+from trl.import_utils import TRLExperimentalWarning
+from trl.models import prepare_deepspeed
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+from trl.trainer.utils import FusedCausalLMOutput
+
+from tinr import distributed
+from tinr.chat.codec import IGNORE, Codec
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.config import PreferenceConfig, TrainableConfig
+from tinr.data.packing import Batch, Pair, fitting
+from tinr.records import BadInput
+from tinr.run_log import RunLog
+from tinr.training.cpu_attention import products, use_bf16
+from tinr.training.loop import (
+    Loop,
+    Progress,
+    Trainables,
+    Trained,
+    common_arguments,
+    losses_at_labels,
+    mean_loss,
+    run_loop,
+    step_folder,
+    with_loss,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TRLExperimentalWarning)
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+FIGURES = ("preference/margin", "preference/accuracy")
+Note = Callable[[torch.Tensor], None]  # given the mean log-probability of each side (2B,)
+
+
+class PairLoop(Loop):
+    """A replayed batch beside each batch of pairs, and how far apart the sides are."""
+
+    replay_weight = 0.0
+    noted: list[torch.Tensor]  # of the batches since the last row of the log: FIGURES
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """TRL's loss of the pairs, plus that of a batch of earlier phases' examples."""
+        loss: Any = super().compute_loss(model, inputs, False, num_items_in_batch)
+        if self.replay is not None:
+            loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
+        return (loss, None) if return_outputs else loss
+
+    def note(self, means: torch.Tensor) -> None:
+        """Keep margin and accuracy of a batch's sides (2B,), chosen ones first."""
+        chosen, rejected = means.detach().float().chunk(2)
+        gap = chosen - rejected
+        self.noted.append(torch.stack([gap.mean(), (gap > 0).float().mean()]))
+
+    def log(self, logs, start_time=None):
+        """With margin and accuracy, over all ranks."""
+        if "loss" in logs:
+            here = torch.stack(self.noted).mean(0)
+            everywhere: Any = self.accelerator.gather(here)
+            logs |= dict(zip(FIGURES, everywhere.view(-1, 2).mean(0).tolist(), strict=True))
+            self.noted.clear()
+        super().log(logs, start_time)
+
+
+class WithoutReference(PairLoop):
+    """What the two experimental trainers lack: ready ids, and a head for labels alone."""
+
+    @staticmethod
+    def tokenize_row(feature, model=None):
+        """The ids are there already."""
+        return feature
+
+    def concatenated_forward(self, model, batch):
+        """Mean log-probability a token of each side, and the chosen ones' likelihood loss.
+
+        TRL's own builds every logit, and its ORPO counts the prompt in the likelihood loss.
+        """
+        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORE)
+        log_probs = model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            labels=labels,
+            fused_lm_head=True,
+        ).log_probs
+        chosen, rejected = _means(log_probs, labels).chunk(2)
+        # in place of logits, of which TRL only logs the mean, the same again
+        return chosen, rejected, chosen, rejected, -chosen.mean()
+
+
+class SimpoTrainer(WithoutReference, CPOTrainer):
+    """SimPO."""
+
+
+class OrpoTrainer(WithoutReference, ORPOTrainer):
+    """ORPO."""
+
+
+class ReferenceTrainer(PairLoop, DPOTrainer):
+    """DPO and IPO over ready ids."""
+
+    def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, name, batch_size):
+        """The parent's log-probabilities beside each pair.
+
+        TRL's own passes them to the other ranks by a file that data in memory has not.
+        """
+        own: Any = self.model
+        model = own
+        if self.is_deepspeed_enabled:  # which has cut or moved nothing so far
+            model = prepare_deepspeed(model, self.accelerator)
+        rows: Any = dataset  # a map of whole numbers to pairs, as loaders want it
+        loader = self.accelerator.prepare(
+            DataLoader(rows, batch_size, collate_fn=self.data_collator)
+        )
+        with with_log_probs(own):
+            found = [
+                self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch))
+                for batch in loader
+            ]
+        for side, sums in zip(("chosen", "rejected"), zip(*found, strict=True), strict=True):
+            dataset = dataset.add_column(f"ref_{side}_logps", torch.cat(sums).tolist())
+        return dataset
+
+
+class PairProgress(Progress):
+    """Margin, accuracy and tokens in the run's log as well."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Log what the trainer found."""
+        super().on_log(args, state, control, logs, **kwargs)
+        if logs and "loss" in logs:
+            found = {name: logs[name] for name in FIGURES}
+            self.log.log(
+                state.global_step, {**found, "train/tokens": float(state.num_input_tokens_seen)}
+            )
+
+
+def train_preference(
+    model: PreTrainedModel,
+    codec: Codec,
+    pairs: Sequence[Pair],
+    config: PreferenceConfig,
+    seed: int,
+    log: RunLog,
+    steps: Steps | None = None,
+    trainable: TrainableConfig | None = None,
+    replay: Iterator[Batch] | None = None,
+    title: str = "calibrate",
+) -> Trained:
+    """Train on the pairs; the model is changed in place, and whole in what is returned.
+
+    With `steps` a killed run goes on from its newest whole step checkpoint. BadInput where
+    there is no pair, or one that teaches nothing. Raises GateFailed when the loss is no number.
+    """
+    kept = teaching(pairs, config.longest)
+    passes = -(-len(kept) // (config.pairs * distributed.world()))  # an epoch and rank
+    progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
+    weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
+    with step_folder(steps) as folder, products(model), with_loss(model):
+        trainer = _make_trainer(model, codec, kept, config, folder, seed)
+        trainer.noted, trainer.aux_loss_enabled = [], False
+        if replay is not None and config.replay_weight > 0:
+            trainer.replay_weight = config.replay_weight
+            trainer.replay_from(replay, passes_of(folder.done, passes, config.accumulate))
+        with with_log_probs(model, trainer.note):
+            run_loop(trainer, progress, config.optimiser, folder)
+    tokens = int(trainer.state.num_input_tokens_seen)
+    whole, adapter = weights.whole(trainer)
+    return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+
+
+def teaching(pairs: Sequence[Pair], longest: int) -> list[Pair]:
+    """The pairs that fit (see `packing.fitting`).
+
+    BadInput for none at all, and for a pair without a prompt, without a side, or with two
+    equal ones; pairs are counted from 1.
+    """
+    if not pairs:
+        raise BadInput("preference: no pairs to train on; give some")
+    for number, pair in enumerate(pairs, 1):
+        if not pair.prompt or not pair.chosen or not pair.rejected:
+            raise BadInput(f"pair {number}: prompt or side without a token; leave the pair out")
+        if list(pair.chosen) == list(pair.rejected):
+            raise BadInput(f"pair {number}: both sides are the same; leave the pair out")
+    return fitting(pairs, longest, "pairs")
+
+
+def passes_of(steps: int, passes: int, accumulate: int) -> int:
+    """Batches that `steps` steps took; the last step of an epoch may have fewer than others."""
+    epochs, rest = divmod(steps, -(-passes // accumulate))
+    return epochs * passes + rest * accumulate
+
+
+@contextmanager
+def with_log_probs(model: PreTrainedModel, note: Note | None = None) -> Iterator[None]:
+    """Within, TRL's `model(..., labels=, fused_lm_head=True)` is answered by `label_log_probs`.
+
+    TRL's own applies the head at every position on a CPU, and passes by what PEFT put there.
+    """
+    forward = model.forward
+
+    def either(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head:
+            return forward(*args, **kwargs)
+        found = label_log_probs(
+            model, kwargs["input_ids"], kwargs["attention_mask"], kwargs["labels"]
+        )
+        if note is not None:
+            note(_means(found, kwargs["labels"]))
+        unused = torch.zeros_like(found)  # figures of TRL's own log
+        return FusedCausalLMOutput(
+            log_probs=found, entropy=unused, mean_logits=unused, is_top1=unused > 0
+        )
+
+    model.forward = either  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        model.forward = forward  # type: ignore[method-assign]
+
+
+def label_log_probs(
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability of each label from the one before it: (R, T) -> (R, T - 1), 0 without one."""
+    hidden = model.base_model(
+        input_ids=ids, attention_mask=mask, use_cache=False
+    ).last_hidden_state[:, :-1]
+    losses, here = losses_at_labels(model, hidden, labels[:, 1:])
+    return losses.new_zeros(here.shape).masked_scatter(here, -losses)
+
+
+def _means(log_probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """(R, T - 1) -> (R,) over the labelled positions."""
+    return log_probs.sum(1) / (labels[:, 1:] != IGNORE).sum(1)
+
+
+def _make_trainer(
+    model: PreTrainedModel,
+    codec: Codec,
+    pairs: Sequence[Pair],
+    config: PreferenceConfig,
+    folder: Steps,
+    seed: int,
+) -> Any:
+    """The trainer of the loss."""
+    shared = _arguments(folder, config, seed)
+    kind: Any = {"simpo": SimpoTrainer, "orpo": OrpoTrainer}.get(config.loss, ReferenceTrainer)
+    if config.loss == "simpo":
+        args = CPOConfig(loss_type="simpo", simpo_gamma=config.gamma, cpo_alpha=0.0, **shared)
+    elif config.loss == "orpo":
+        args = ORPOConfig(**shared)
+    else:
+        loss = "sigmoid" if config.loss == "dpo" else "ipo"
+        args = DPOConfig(loss_type=[loss], precompute_ref_log_probs=True, **shared)
+    columns = {
+        f"{side}_ids": [list(getattr(pair, side)) for pair in pairs]
+        for side in ("prompt", "chosen", "rejected")
+    }
+    with _without_bars():
+        return kind(
+            model=model,
+            args=args,
+            processing_class=codec.tokenizer,
+            data_collator=DataCollatorForPreference(codec.pad),
+            train_dataset=Dataset.from_dict(columns),
+        )
+
+
+def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, Any]:
+    return {
+        "beta": config.beta,
+        "max_length": config.longest,
+        "per_device_train_batch_size": config.pairs,
+        "gradient_accumulation_steps": config.accumulate,
+        "num_train_epochs": config.epochs,
+        "bf16": use_bf16(config.bf16),
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_steps": 1,
+        **common_arguments(
+            folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
+        ),
+    }
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within, datasets that TRL maps draw no bars of their own."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

@@ -1,0 +1,117 @@
+"""The supervised loop: packed rows, loss at labelled positions only, on TRL's trainer.
+
+The output head is applied only where a label is, so its cost does not grow with the prompt.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel
+from trl import SFTConfig, SFTTrainer
+
+from tinr import distributed
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.config import TrainableConfig, TrainingConfig
+from tinr.data.batch_file import prepare
+from tinr.data.packing import Batch, blank
+from tinr.run_log import RunLog
+from tinr.training.cpu_attention import Encode, compiled, products, use_bf16
+from tinr.training.loop import (
+    Loop,
+    Progress,
+    Trainables,
+    Trained,
+    common_arguments,
+    labelled_loss,
+    mean_loss,
+    run_loop,
+    step_folder,
+    with_loss,
+)
+
+LOG_STEPS = 5
+
+
+class PackedTrainer(Loop, SFTTrainer):
+    """TRL's supervised trainer over ready batches, with the loss over labelled positions."""
+
+    model_accepts_loss_kwargs = True  # the loss is divided by the labels of the whole step
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Mean loss over the labelled positions of all batches of the step, on all ranks."""
+        with self.accelerator.autocast():
+            loss = model(packed=dict(inputs), items=num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over ranks
+        return (loss, None) if return_outputs else loss
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    batches: Iterable[Batch],
+    config: TrainingConfig,
+    seed: int,
+    log: RunLog,
+    title: str,
+    steps: Steps | None = None,
+    trainable: TrainableConfig | None = None,
+    rows: Sequence[int] = (),
+) -> Trained:
+    """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
+
+    The model is changed in place, and the one to go on with is in what is returned. With `steps` a
+    killed run goes on from its newest whole step checkpoint. trainable, rows: see
+    `tinr.training.adapters`. BadInput where there is no batch; GateFailed when the loss is no
+    number: nothing is kept of such a run.
+    """
+    share = config.accumulate * distributed.world()
+    weights = Trainables(model, trainable or TrainableConfig(), rows)
+    with step_folder(steps) as folder, products(model):
+        ready = prepare(batches, folder, title)
+        tokens = [sum(ready.tokens[at : at + share]) for at in range(0, len(ready), share)]
+        nothing = blank(ready[len(ready) - 1])  # for ranks that have none left in the last step
+        encode = compiled(model) if config.compile and model.device.type == "cpu" else None
+        if encode is not None and folder.done:
+            _warm_up(model, encode, ready[0], use_bf16(config.bf16))
+        with with_loss(model, encode):
+            trainer = PackedTrainer(
+                model=model,
+                args=_arguments(folder, config, seed),
+                processing_class=tokenizer,
+                train_dataset=Dataset.from_dict({"batch": list(range(len(tokens) * share))}),
+                data_collator=lambda features: (
+                    ready[number] if (number := features[0]["batch"]) < len(ready) else nothing
+                ),
+            )
+            progress = Progress(log, title, len(tokens), tokens)
+            run_loop(trainer, progress, config.optimiser, folder)
+    whole, adapter = weights.whole(trainer)
+    return Trained(whole, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter)
+
+
+def _warm_up(model: PreTrainedModel, encode: Encode, batch: Batch, bf16: bool) -> None:
+    """Compile on the batch that the first start compiled on: other shapes give other kernels,
+    whose sums differ in the last bit."""
+    model.train()  # as the trainer will have it: another mode compiles again
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        labelled_loss(model, batch, None, encode).backward()
+    model.zero_grad()
+
+
+def _arguments(folder: Steps, config: TrainingConfig, seed: int) -> SFTConfig:
+    return SFTConfig(
+        per_device_train_batch_size=1,  # a ready batch
+        gradient_accumulation_steps=config.accumulate,
+        num_train_epochs=1,
+        bf16=use_bf16(config.bf16),
+        gradient_checkpointing=config.gradient_checkpointing,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="sequential",
+        logging_steps=LOG_STEPS,
+        **common_arguments(
+            folder, config.checkpoint_steps, seed, config.optimiser, config.deepspeed
+        ),
+    )
