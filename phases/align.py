@@ -31,6 +31,8 @@ from tinr.records import BadInput
 from tinr.training.phase_run import PhaseConfig, begin
 from tool_corpora.suites import subset
 
+PARENTS = ("base", "align")
+
 
 @dataclass(frozen=True)
 class AlignConfig(PhaseConfig):
@@ -60,7 +62,7 @@ def run(config: AlignConfig) -> Card:
     if config.base:
         taken_in = distributed.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=taken_in.id)
-    stage = begin("align", config, parents=("base", "align"), catalogue=catalogue)
+    stage = begin("align", config, parents=PARENTS, catalogue=catalogue)
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
@@ -117,4 +119,4 @@ def epoch_examples(
 
 
 if __name__ == "__main__":
-    main("align")
+    main(AlignConfig, run)

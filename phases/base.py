@@ -12,7 +12,9 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from tinr.chat.codec import Codec
 from tinr.checkpoints.card import Card, environment
+from tinr.checkpoints.fingerprint import fingerprint, settings, tokenizer_hash
 from tinr.checkpoints.import_model import weights_hash
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import Count, OptimiserConfig, TrainingConfig, Weight, as_dict
@@ -21,7 +23,7 @@ from tinr.data.base_tokenizer import train_tokenizer
 from tinr.data.packing import Example, make_batches
 from tinr.run_log import RunLog
 from tinr.training.loop import Trained
-from tinr.training.phase_run import fingerprint, open_log, save, settings, tokenizer_hash
+from tinr.training.phase_run import open_log
 from tinr.training.supervised import train
 
 

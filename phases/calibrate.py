@@ -155,4 +155,4 @@ def _search(
 
 
 if __name__ == "__main__":
-    main("calibrate")
+    main(CalibrateConfig, run)

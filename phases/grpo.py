@@ -29,6 +29,8 @@ from tinr.rollout.tools.process import ExecutorConfig
 from tinr.training.grpo import Arena, PolicyConfig, train_policy
 from tinr.training.phase_run import PhaseConfig, Stage, begin
 
+PARENTS = ("sft", "grpo", "calibrate")
+
 
 @dataclass(frozen=True)
 class GrpoConfig(PhaseConfig):
@@ -62,7 +64,7 @@ class GrpoConfig(PhaseConfig):
 
 def run(config: GrpoConfig) -> Card:
     """Reinforce a warmed-up checkpoint; returns the published card, or the one that is there."""
-    stage = begin("grpo", config, parents=("sft", "grpo", "calibrate"))
+    stage = begin("grpo", config, parents=PARENTS)
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
@@ -110,4 +112,4 @@ def epoch_examples(
 
 
 if __name__ == "__main__":
-    main("grpo")
+    main(GrpoConfig, run)

@@ -110,4 +110,4 @@ def _epoch(
 
 
 if __name__ == "__main__":
-    main("reject")
+    main(RejectConfig, run)

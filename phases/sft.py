@@ -39,6 +39,8 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.run_log import Beside
 from tinr.training.phase_run import PhaseConfig, Stage, begin
 
+PARENTS = ("align", "sft", "base")
+
 
 @dataclass(frozen=True)
 class SftConfig(PhaseConfig):
@@ -70,7 +72,7 @@ class SftConfig(PhaseConfig):
 def run(config: SftConfig) -> Card:
     """Warm an aligned checkpoint up; returns the published card, or the one that is there."""
     catalogue = load_catalogue(config.catalogue) if config.catalogue else None
-    stage = begin("sft", config, parents=("align", "sft", "base"), catalogue=catalogue)
+    stage = begin("sft", config, parents=PARENTS, catalogue=catalogue)
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
@@ -190,4 +192,4 @@ def _taught(numbers: Sequence[int], order: Sequence[Bucket]) -> list[dict[str, f
 
 
 if __name__ == "__main__":
-    main("sft")
+    main(SftConfig, run)

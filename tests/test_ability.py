@@ -9,8 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.chat.codec import Codec
 from tinr.checkpoints.model import grow
-from tinr.evaluation.divergence import sample_completions, shift, shifts_of, text_nats
 from tinr.evaluation import tax as tax_module
+from tinr.evaluation.divergence import sample_completions, shift, shifts_of, text_nats
 from tinr.evaluation.tax import check_grown, generic_choices, tax, tax_summary
 from tinr.records import BadInput
 

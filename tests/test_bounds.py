@@ -22,7 +22,7 @@ import pytest
 import tool_corpora
 from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.chat.transcript import LONGEST
-from tinr.config import build
+from tinr.config_files import build
 from tinr.records import BadInput, Call, GateFailed, ToolDoc
 from tinr.rollout.tools.executor import BoundedExecutor, Executor, corpus_executor
 from tinr.rollout.tools.process import ExecutorConfig, ToolFault

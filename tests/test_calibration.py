@@ -12,15 +12,16 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases import align, calibrate, reject, sft
 from tinr.catalogue.load import write_jsonl
-from tinr.chat.codec import IGNORE, Piece
+from tinr.chat.codec import IGNORE, Piece, stop_ids
 from tinr.chat.transcript import parse, render_calls, render_names, render_response, render_thought
 from tinr.checkpoints.registry import Registry
-from tinr.config import PairsConfig, SearchConfig, load_config
+from tinr.config import PairsConfig, SearchConfig
+from tinr.config_files import load_config
 from tinr.data.packing import Example
 from tinr.evaluation.errors.faults import counted
 from tinr.evaluation.errors.grades import judge
 from tinr.records import Call, GateFailed, Query
-from tinr.rollout.conversation import Environment, make_prompts, stop_ids
+from tinr.rollout.conversation import Environment, make_prompts
 from tinr.rollout.generate import Row, Table, generate
 from tinr.rollout.tools.executor import Executor
 from tinr.training.preference import hard_queries as hard_room

@@ -17,7 +17,8 @@ from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
 from tinr.catalogue.render import describe
 from tinr.chat.codec import Codec
 from tinr.checkpoints.model import grow
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.config import TrainableConfig
 from tinr.data.alignment_examples import PairMix
 from tinr.planning.capacity.bits import Bits, count_bits, nats, packed_bits

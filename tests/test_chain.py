@@ -16,7 +16,8 @@ from transformers.utils import logging
 
 from tinr.chain.quickstart import SETTINGS, Paths, _measured
 from tinr.checkpoints.registry import Registry
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.evaluation.report.summary import read_summary
 from tinr.run_log import read_log
 

@@ -8,8 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 import tinr
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
 from tinr.cli.options import WIDE, table_console
+from tinr.command import guarded
 from tinr.records import BadInput
 
 REFERENCES = [

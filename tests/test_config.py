@@ -13,17 +13,9 @@ from phases.calibrate import CalibrateConfig
 from phases.grpo import GrpoConfig
 from phases.reject import RejectConfig
 from phases.sft import SftConfig
-from tinr.config import (
-    OptimiserConfig,
-    PreferenceConfig,
-    TrainingConfig,
-    as_dict,
-    build,
-    load_config,
-    override,
-)
+from tinr.config import OptimiserConfig, PreferenceConfig, TrainingConfig, as_dict
+from tinr.config_files import build, described, load_config, override
 from tinr.records import BadInput
-from tinr.settings import described
 from tinr.training.grpo import PolicyConfig
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from phases import sft
 from tinr.catalogue.retrieval import DocumentsConfig, Library
-from tinr.config import TrainingConfig, build, load_config
+from tinr.config import TrainingConfig
+from tinr.config_files import build, load_config
 from tinr.data.curriculum import CurriculumConfig, buckets, difficulties, features
 from tinr.data.own_completions import Completion
 from tinr.records import BadInput, Call, Query

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tinr.cli import panels
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.evaluation.report.curves import DRAWN
 from tinr.run_log import METRIC_NAMES, TABLE_NAMES
 

@@ -44,12 +44,12 @@ from tinr.chat.transcript import (
 from tinr.checkpoints.chat_template import chat_template, is_grown, turn_ends, usable
 from tinr.checkpoints.import_model import import_base
 from tinr.checkpoints.model import grow
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
 from tinr.data.traces import compose, plan, render_turns
 from tinr.records import Call, Message
 from tinr.serve.conversation import Reader
 from tinr.serve.schema import read_request
-from tinr.training.phase_run import save
 
 FRAMES = ("tinr", "chatml", "llama3")
 QUERY = "Area of a circle of radius 2, then find Rome?"

@@ -22,7 +22,8 @@ from tinr.catalogue.importing.problems import Found, Problem
 from tinr.catalogue.importing.read import Data, read
 from tinr.catalogue.load import load_catalogue
 from tinr.chat.codec import Codec, grow_tokenizer
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.records import BadInput
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

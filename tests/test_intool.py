@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from tinr.chat.codec import Codec
 from tinr.chat.transcript import split_text
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.records import BadInput
 from tinr.studies.cells import write_lines
 from tinr.studies.in_tool import retention as retention_module

@@ -7,7 +7,8 @@ import pytest
 from teacher_parts import Teacher
 
 from phases.calibrate import CalibrateConfig
-from tinr.config import SearchConfig, load_config
+from tinr.config import SearchConfig
+from tinr.config_files import load_config
 from tinr.evaluation.errors.grades import judge
 from tinr.records import BadInput, Call, Query, Reply
 from tinr.rollout.conversation import make_prompts

@@ -8,11 +8,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.registry_parts import make_card
 from tinr.chat.codec import IGNORE
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
 from tinr.data import own_completions as own
 from tinr.data.own_completions import Completion, own_examples
 from tinr.records import BadInput
-from tinr.training.phase_run import save
 
 SAID = [Completion((1, 2), (3, 4, 5)), Completion((6,), (7,))]
 

@@ -14,8 +14,10 @@ from tests.preflight_parts import small
 from tests.registry_parts import make_card
 from tinr.catalogue.load import write_jsonl
 from tinr.checkpoints.model import grow, load
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
-from tinr.cli.main import app, guarded
+from tinr.cli.main import app
+from tinr.command import guarded
 from tinr.planning.preflight import plan
 from tinr.planning.preflight.memory import Load, Pass, Setup, memory_of
 from tinr.planning.preflight.remedy import nearest, sorted_changes
@@ -23,7 +25,6 @@ from tinr.planning.preflight.shape import Shape
 from tinr.planning.preflight.work import Cut
 from tinr.planning.preflight.zero import NAMED, zero_of
 from tinr.training.loop import ZERO
-from tinr.training.phase_run import save
 
 
 def cuts() -> list[Cut]:
@@ -147,7 +148,7 @@ def figures(text: str) -> dict[tuple[str, str], float]:
 
 def test_figures_of_align_are_those_of_the_run(place, catalogue):
     from phases import align
-    from tinr.config import load_config
+    from tinr.config_files import load_config
 
     text = run(place, "align", "--json", "--flops", "1")
     found = figures(text)

@@ -11,7 +11,7 @@ import phases.reject
 import phases.sft
 from phases.base import BaseConfig
 from tinr.chain.quickstart import PRESETS
-from tinr.config import load_config
+from tinr.config_files import load_config
 from tinr.records import BadInput
 from tinr.studies.arms import ARMS, overrides
 from tinr.studies.calibration import VARIANTS, train_variants

@@ -6,12 +6,13 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from phases import align
 from phases.align import AlignConfig, catalogue_of
 from tinr.chain.estimate import Amounts, Configs, Size, Speed, Work, work_of
 from tinr.chain.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
 from tinr.chat.codec import Piece
 from tinr.cli.main import tool_count
-from tinr.config import load_config
+from tinr.config_files import load_config
 from tinr.evaluation.report.terminal import coloured, print_replies
 from tinr.records import BadInput
 
@@ -137,5 +138,5 @@ def test_preflight_counts_the_part_of_the_tools_that_is_taught(tmp_path, qwen_to
     from tinr.planning.preflight.work import open_run
 
     write_qwen(tmp_path / "qwen", qwen_tokenizer)
-    run = open_run("align", AlignConfig(base=str(tmp_path / "qwen"), tools=12))
+    run = open_run("align", align, AlignConfig(base=str(tmp_path / "qwen"), tools=12))
     assert len(run.catalogue.tools) == run.shape.growth.tools == 12

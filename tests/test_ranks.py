@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from phases import align, sft
 from phases.base import BaseConfig, build_base
 from tinr.checkpoints.registry import Registry
-from tinr.config import load_config
+from tinr.config_files import load_config
 
 pytest.importorskip("deepspeed", reason="needs deepspeed: pip install tinr[deepspeed]")
 if shutil.which(os.environ.get("CXX", "g++")) is None:

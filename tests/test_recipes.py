@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from phases import align, calibrate, grpo, sft
 from tinr.catalogue.load import write_jsonl
 from tinr.checkpoints.registry import Registry
-from tinr.config import load_config
+from tinr.config_files import load_config
 from tinr.training.loop import ZERO, deepspeed_file
 from tinr.training.phase_run import ADAPTER
 

@@ -9,6 +9,7 @@ from registry_parts import make_card
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases.sft import SftConfig
+from tinr.checkpoints.fingerprint import contents
 from tinr.checkpoints.registry import Registry
 from tinr.checkpoints.step_checkpoints import WHOLE, Steps
 from tinr.config import OptimiserConfig, TrainableConfig, TrainingConfig
@@ -16,7 +17,7 @@ from tinr.data.packing import Example, collate
 from tinr.records import BadInput
 from tinr.run_log import RunLog, read_log
 from tinr.training.loop import Progress
-from tinr.training.phase_run import PhaseConfig, Stage, contents
+from tinr.training.phase_run import PhaseConfig, Stage
 from tinr.training.supervised import train
 
 

@@ -12,7 +12,7 @@ from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
 from tinr.chat.codec import FRAMES, Piece
 from tinr.chat.transcript import parse
 from tinr.cli.main import app
-from tinr.config import load_config
+from tinr.config_files import load_config
 from tinr.data.thoughts import Candidate, check, composed, judge, judge_all, with_tokens
 from tinr.data.traces import render_trace
 from tinr.records import NO_ARGUMENTS, UNANSWERED, BadInput, Call, Mention, Query, ToolDoc

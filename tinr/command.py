@@ -1,14 +1,34 @@
-"""Phases from the command line: `tinr align`, and `python -m phases.align` alike."""
+"""How a command runs: its exit code, and a phase from a configuration to a printed card.
 
+`python -m phases.NAME`, `deepspeed --module phases.NAME` and `tinr NAME` are the same command.
+Exit code 0 done, 1 a gate or check failed, 2 wrong use or bad input.
+"""
+
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from typer.exceptions import TyperException
 
-from tinr.records import BadInput
+from tinr.records import BadInput, GateFailed
+
+# Facts of the machine, unless the user set them: our own progress bars and errors say what
+# a user needs, the libraries' chatter hides them.
+ENVIRONMENT = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    # Every step has shapes of its own; oneDNN keeps a compiled product for each of the last
+    # 1,024 shapes, which grew by 5.7 MB a step. A few are as fast.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
 
 Overrides = Annotated[
     list[str] | None,
@@ -22,25 +42,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the card as JSON.")]
 ShowSettings = Annotated[
     bool, typer.Option("--settings", help="Print every setting: default, unit, meaning.")
 ]
-PHASES = {
-    "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
-    "sft": "Phase 2: supervised warm-up on reasoning traces.",
-    "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
-    "calibrate": "Optional, after sft or grpo: preference pairs of fragments (iTool).",
-    "reject": "Optional, after sft or grpo: sft on the policy's own right replies.",
-}
+Recipe = tuple[type, Callable[[Any], Any]]  # a phase's configuration class and its `run`
 
 
-def register(app: typer.Typer) -> None:
-    """Add the phases and `base` to the program."""
-    for name, about in PHASES.items():
-        example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
-        app.command(name, help=f"{about}\n\n{example}")(phase_command(name))
-    app.command("base")(base)
+def main(settings: type, run: Callable[[Any], Any]) -> None:
+    """The program of a phase module: `python -m phases.NAME`."""
+    about = (sys.modules[run.__module__].__doc__ or "").partition("\n")[0]
+    sys.argv = [a for a in sys.argv if not a.startswith("--local_rank")]
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(help=about)(phase_command(lambda: (settings, run)))
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
-def phase_command(name: str) -> Callable[..., None]:
-    """The command of a phase."""
+def phase_command(load: Callable[[], Recipe]) -> Callable[..., None]:
+    """The command of a phase. load: imports it, once help and options are settled."""
 
     def command(
         config: ConfigFiles = None,
@@ -48,14 +63,13 @@ def phase_command(name: str) -> Callable[..., None]:
         show_settings: ShowSettings = False,
         as_json: AsJson = False,
     ) -> None:
-        module = import_module(f"phases.{name}")
-        settings = getattr(module, f"{name.capitalize()}Config")
+        settings, run = load()
         if show_settings:
-            from tinr.settings import described
+            from tinr.config_files import described
 
             print(described(settings), end="")
             return
-        run_phase(settings, module.run, config or [], overrides or [], as_json)
+        run_phase(settings, run, config or [], overrides or [], as_json)
 
     return command
 
@@ -69,7 +83,7 @@ def run_phase(
 ) -> None:
     """Load the configuration, run the phase, print its card."""
     from tinr import distributed
-    from tinr.config import load_config
+    from tinr.config_files import load_config
 
     config = load_config(settings, files, overrides)
     distributed.start()
@@ -77,51 +91,6 @@ def run_phase(
     if distributed.rank() == 0:
         show_card(card, as_json)
     distributed.finish()
-
-
-def main(name: str) -> None:
-    """`python -m phases.NAME`, and `deepspeed --module phases.NAME`."""
-    from tinr.cli.main import guarded
-
-    sys.argv = [a for a in sys.argv if not a.startswith("--local_rank")]
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(help=PHASES[name])(phase_command(name))
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
-
-
-def base(
-    preset: Annotated[str, typer.Option(help="A small model from scratch, for tests: tiny.")] = "",
-    model: Annotated[
-        str, typer.Option(help="smollm2, a GGUF file, a model folder or a hub name.")
-    ] = "",
-    registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
-    overrides: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
-    """Publish a base: a pretrained causal language model, or a small one from scratch.
-
-    Example: tinr base --model smollm2
-    Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
-    Example: tinr base --preset tiny seed=1
-    """
-    from phases.base import BaseConfig, build_base
-    from tinr.checkpoints.import_model import import_base
-    from tinr.checkpoints.registry import Registry
-    from tinr.config import load_config, override
-
-    if bool(preset) == bool(model):
-        raise BadInput(
-            "base: give either --model smollm2|FILE.gguf|FOLDER|HUB-NAME or --preset tiny"
-        )
-    if model:
-        if overrides:
-            raise BadInput(f"base: {overrides[0]} has no meaning with --model; leave it out")
-        show_card(import_base(model, Registry(registry)), as_json)
-        return
-    if preset != "tiny":
-        raise BadInput(f"--preset {preset}: unknown; the one from scratch is tiny")
-    config = load_config(BaseConfig, None, [override("registry", registry), *(overrides or [])])
-    show_card(build_base(config), as_json)
 
 
 def show_card(card: Any, as_json: bool) -> None:
@@ -135,3 +104,43 @@ def show_card(card: Any, as_json: bool) -> None:
         if gate["value"] is not None
     )
     print(f"{card.id}  {card.seconds:.0f} s  {card.tokens:,} tokens  {gates}")
+
+
+def guarded(program: Callable[[], Any]) -> int:
+    """Run a program; one line and the right exit code for what can go wrong.
+
+    A Typer program is called with standalone_mode=False: it returns its code, and raises.
+    """
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("huggingface_hub", "mcp", "httpx"):  # what they try again is not for a user
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", module="trl")
+    try:
+        code = program()
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+            errors.print(context.get_help(), markup=False)
+            return 2
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        command = context.command_path if context is not None else "tinr"
+        errors.print(f"error: {said.rstrip('.')}; see {command} --help", markup=False)
+        return 2
+    except BadInput as error:
+        errors.print(f"error: {error}", markup=False)
+        return 2
+    except (OSError, UnicodeError) as error:
+        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        said = getattr(error, "strerror", None) or str(error)
+        errors.print(f"error: {place}{said}; check the path, the rights and the disk", markup=False)
+        return 2
+    except GateFailed as error:
+        errors.print(f"failed: {error}", markup=False)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("interrupted; what was published stays, the same command goes on from there")
+        return 130
+    return code if isinstance(code, int) else 0

@@ -1,33 +1,16 @@
-"""Configuration as pure data: frozen dataclasses, YAML files, dotted overrides. No torch.
+"""Configuration as pure data: frozen dataclasses that hold each default once. No torch.
 
-Each default lives once, in its dataclass. A YAML file holds only what differs; a
-`key=value` on the command line wins over it; an unknown key fails with the nearest
-known name.
+`tinr.config_files` reads them from YAML files and `key=value` overrides.
 """
 
 import dataclasses
-import difflib
 import json
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal
 
-import yaml
-from pydantic import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    TypeAdapter,
-    ValidationError,
-)
-
-from tinr.records import BadInput
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
-Settings = TypeVar("Settings")
 Count = PositiveInt  # of what there must be some
 Whole = NonNegativeInt
 Weight = NonNegativeFloat
@@ -130,159 +113,6 @@ class PairsConfig:
     most: Count = 4000  # pairs a round
 
 
-def load_config(
-    kind: type[Settings],
-    files: str | Path | Sequence[str | Path] | None,
-    overrides: Sequence[str] = (),
-) -> Settings:
-    """A checked configuration of `kind` from YAML files and `key=value` overrides.
-
-    A later file wins over an earlier one, an override over all. Raises BadInput for a missing
-    or broken file, an unknown key, or a wrong value.
-    """
-    files = [files] if isinstance(files, str | Path) else files or []
-    values: dict[str, Any] = {}
-    default = _default(kind)
-    for file in files:
-        read = _read_yaml(Path(file))
-        _check_keys(kind, read, str(file), ())
-        _lay_over(values, read)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
-        _assign(values, key.split("."), _scalar(text, override), override, default)
-    places = ", ".join([*map(str, files), *(["command line"] if overrides else [])])
-    return build(kind, values, places or "defaults", {o.partition("=")[0] for o in overrides})
-
-
-def build(
-    kind: type[Settings], values: Mapping[str, Any], place: str, overridden: Collection[str] = ()
-) -> Settings:
-    """A frozen dataclass from plain data; BadInput names the key and what it should be.
-
-    A group that is given in part keeps the rest of what it is by default in this place.
-    overridden: the keys that the command line gives, which is then the place of a mistake.
-    """
-    _check_keys(kind, values, place, ())
-    try:
-        made = TypeAdapter(kind).validate_python(_on_default(_default(kind), values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if any(key == one or key.startswith(f"{one}.") for one in overridden):
-            place = "command line"
-        said = first["msg"].replace("a valid tuple", f"a list: {key}=[...]")
-        raise BadInput(f"{place}: {key}: {said}, not {first['input']!r}; correct it") from error
-    for key, number in _endless(made):  # no card, no fingerprint and no log can hold one
-        raise BadInput(f"{place}: {key}: {number} is no finite number; give a large one instead")
-    return made
-
-
-def override(key: str, value: object) -> str:
-    """`key=value` that is read back as this very text, whatever it looks like."""
-    return f"{key}={json.dumps(str(value), ensure_ascii=False)}"
-
-
 def as_dict(config: Any) -> dict[str, Any]:
     """The resolved configuration as plain data that JSON and YAML hold."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BadInput(f"{path}: no such configuration file; check the path")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:  # 2024-31-12 is a ValueError
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{path}: not YAML ({reason}); correct the file") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise BadInput(f"{path}: not a mapping; write key: value lines")
-    return values
-
-
-def _default(kind: Any) -> Any:
-    """All defaults of a class; None where something must be given."""
-    try:
-        return kind()
-    except (BadInput, TypeError):
-        return None
-
-
-def _on_default(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, groups among them completed by what they are in `default`."""
-    whole = dict(values)
-    for key, value in values.items():
-        group = getattr(default, key, None)
-        if dataclasses.is_dataclass(group) and isinstance(value, Mapping):
-            usual = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
-            whole[key] = usual | _on_default(group, value)
-    return whole
-
-
-def _endless(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in a configuration that are infinite or none, with their keys."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield key, value
-    inner: Any = ()
-    if dataclasses.is_dataclass(value):
-        inner = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-    elif isinstance(value, Mapping):
-        inner = value.items()
-    elif isinstance(value, tuple | list):
-        inner = enumerate(value)
-    for name, one in inner:
-        yield from _endless(one, f"{key}.{name}" if key else str(name))
-
-
-def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Put `more` over `values`, group by group."""
-    for key, value in more.items():
-        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
-            _lay_over(values[key], value)
-        else:
-            values[key] = value
-
-
-def _scalar(text: str, override: str) -> Any:
-    try:
-        value = yaml.safe_load(text) if text else ""
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"{override!r}: the value is not YAML; put it in quotes") from error
-    if isinstance(value, str) and not text.startswith(("'", '"')):
-        try:  # YAML 1.1 reads 5e-5 as text
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _assign(
-    values: dict[str, Any], keys: Sequence[str], value: Any, override: str, default: Any
-) -> None:
-    """Put a value into its place; of a mapping that nobody gave the others stay as by default."""
-    for key in keys[:-1]:
-        default = default.get(key) if isinstance(default, Mapping) else getattr(default, key, None)
-        inner = values.setdefault(key, dict(default) if isinstance(default, Mapping) else {})
-        if not isinstance(inner, dict):
-            raise BadInput(f"{override!r}: {key} is a value, not a group; drop the part after it")
-        values = inner
-    values[keys[-1]] = value
-
-
-def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> None:
-    """Unknown keys, at any depth, fail with the nearest known name."""
-    if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
-        return
-    types = get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]
-    for key, value in values.items():
-        full = ".".join((*above, str(key)))
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-            raise BadInput(f"{place}: unknown key {full!r}; {hint}")
-        _check_keys(types[key], value, place, (*above, str(key)))

@@ -5,8 +5,11 @@ a single process, and nothing here costs anything: torch is loaded where it is n
 """
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from tinr.records import BadInput, GateFailed
@@ -64,3 +67,14 @@ def shared(make: Callable[[], Made]) -> Made:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
+
+
+def keep_stdout_clean() -> None:
+    """Where DeepSpeed is installed the trainer imports it, and its log would go to stdout."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it wonders aloud
+    if find_spec("deepspeed") is not None:
+        with redirect_stdout(sys.stderr):
+            import deepspeed  # noqa: F401  # its log keeps the stream that it finds now

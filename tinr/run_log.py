@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from tinr.checkpoints.card import Card
 from tinr.files import write_text
 from tinr.records import BadInput
 
@@ -62,6 +61,17 @@ TABLE_NAMES = {
 }
 CONVERSATION = ("query", "prompt", "reply", "total", "format", "tool", "answer")
 ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", "seconds")
+
+
+class PublishedCard(Protocol):
+    """What wandb is told of a checkpoint's card."""
+
+    id: str
+    parent: str | None
+
+    def to_json(self) -> str:
+        """The whole card."""
+        ...
 
 
 class RunLog:
@@ -137,7 +147,7 @@ class RunLog:
             self.log(self._step - self.offset, row)
         self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
 
-    def published(self, lineage: Sequence[Card]) -> None:
+    def published(self, lineage: Sequence[PublishedCard]) -> None:
         """Tell wandb of the new checkpoint: the last card of `lineage`, which begins at the base.
 
         The registry has the cards, so no file of ours repeats them. No weights are uploaded.
@@ -249,7 +259,7 @@ class _Wandb:
         if rows:
             self.do(action)
 
-    def published(self, lineage: Sequence[Card]) -> None:
+    def published(self, lineage: Sequence[PublishedCard]) -> None:
         """Facts, table and card of a checkpoint; where wandb is online, its parent as input too."""
         card = lineage[-1]
         facts = {name: value for name, value in vars(card).items() if name not in NOT_FACTS}
@@ -273,7 +283,7 @@ class _Wandb:
 NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # said elsewhere, or long
 
 
-def _artifact(card: Card) -> Any:
+def _artifact(card: PublishedCard) -> Any:
     """The card alone, by its id: the same bytes from every run, so wandb knows it again."""
     import wandb
 

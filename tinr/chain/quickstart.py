@@ -16,8 +16,9 @@ from phases.base import BaseConfig, build_base
 from tinr.chain.estimate import Configs, Size, foresee
 from tinr.checkpoints.card import Card, peak_rss_gib
 from tinr.checkpoints.import_model import named_base
+from tinr.checkpoints.open import open_checkpoint, open_model
 from tinr.checkpoints.registry import Registry
-from tinr.config import load_config, override
+from tinr.config_files import load_config, override
 from tinr.evaluation.contenders import JUDGED
 from tinr.evaluation.evaluate import (
     Evaluated,
@@ -39,7 +40,6 @@ from tinr.evaluation.report.terminal import print_replies
 from tinr.evaluation.tax import tax_summary
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
-from tinr.training.phase_run import open_checkpoint, open_model
 from tool_corpora.suites import SUITES, splits
 
 PRESETS = Path(__file__).parent / "presets"

@@ -255,3 +255,11 @@ def _plain_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     state["added_tokens"] = []
     state["truncation"] = state["padding"] = None
     return Tokenizer.from_str(json.dumps(state))
+
+
+def stop_ids(codec: Codec) -> frozenset[int]:
+    """The ids at which the environment is asked."""
+    return frozenset(
+        codec.id(token)
+        for token in ("</tool_token>", "</tool_call>", "</response>", codec.frame.close)
+    )

@@ -28,7 +28,7 @@ from typing import Any, get_args
 
 from transformers import GenerationConfig, PreTrainedModel
 
-from tinr.chat.codec import TAG_TOKENS, Codec, frame_of, name_of
+from tinr.chat.codec import TAG_TOKENS, Codec, frame_of, name_of, stop_ids
 from tinr.chat.transcript import (
     LONGEST,
     SYSTEM,
@@ -38,7 +38,6 @@ from tinr.chat.transcript import (
     render_thought,
 )
 from tinr.records import Message, Role
-from tinr.rollout.conversation import stop_ids
 
 BODY = Path(__file__).with_name("chat_template.jinja")
 ZERO_WIDTH = "\u200b"

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tinr.checkpoints.card import Card, environment
+from tinr.checkpoints.fingerprint import fingerprint, tokenizer_hash
 from tinr.checkpoints.model import load, load_gguf
 from tinr.checkpoints.model_source import (
     PACKAGED,
@@ -22,8 +23,8 @@ from tinr.checkpoints.model_source import (
     read_gguf,
     stored_weights,
 )
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
-from tinr.training.phase_run import fingerprint, save, tokenizer_hash
 
 UNLIKE = ("_name_or_path", "transformers_version")  # of two configurations of one model
 

@@ -173,9 +173,9 @@ def rollouts(
 
     Example: tinr bench rollouts --checkpoint sft@latest --registry runs/quickstart/registry
     """
+    from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.studies.benchmarks.rollouts import measure_rollouts
-    from tinr.training.phase_run import open_checkpoint
     from tool_corpora.suites import training_queries
 
     _, model, codec, _ = open_checkpoint(Registry(registry), checkpoint)

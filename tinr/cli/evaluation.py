@@ -78,13 +78,13 @@ def evaluate_checkpoint(
 
     Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
     """
+    from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation import contenders
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.suites import same_names
     from tinr.files import make_folder
     from tinr.rollout.tools.executor import Executor, corpus_executor
-    from tinr.training.phase_run import open_checkpoint
 
     ev.documents_mode(documents)
     changed = _changed(documents, retriever, top_k, candidates)
@@ -209,11 +209,11 @@ def compare_checkpoints(
 
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
+    from tinr.checkpoints.open import open_catalogue
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import read_contender, values_of
     from tinr.evaluation.standing import show, standing
     from tinr.files import make_folder
-    from tinr.training.phase_run import open_catalogue
 
     contenders = [read_contender(ref) for ref in refs]
     if len({one.name for one in contenders}) < max(2, len(contenders)):

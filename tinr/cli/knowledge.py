@@ -39,10 +39,10 @@ def probe_checkpoint(
 
     Example: tinr probe --checkpoint align@latest --full
     """
+    from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.knowledge import knowledge_summary
     from tinr.evaluation.recall import probe
-    from tinr.training.phase_run import open_checkpoint
 
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
@@ -76,9 +76,9 @@ def tax_checkpoint(
 
     Example: tinr tax --checkpoint grpo@latest
     """
+    from tinr.checkpoints.open import open_model
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.tax import tax_summary
-    from tinr.training.phase_run import open_model
 
     texts = read_texts(text) if text is not None else []
     shelf = Registry(registry)

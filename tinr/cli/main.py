@@ -3,20 +3,13 @@
 Heavy imports happen inside the commands, so help and mistakes answer at once.
 """
 
-import logging
-import os
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from typer.exceptions import TyperException
 
 import tinr
-from tinr import command
 from tinr.cli import (
     bench,
     capacity,
@@ -25,6 +18,7 @@ from tinr.cli import (
     evaluation,
     knowledge,
     model,
+    phases,
     preflight,
     registry,
     serve,
@@ -32,19 +26,8 @@ from tinr.cli import (
     traces,
 )
 from tinr.cli.options import OtherBase
-from tinr.records import BadInput, GateFailed
-
-# Facts of the machine, unless the user set them: our own progress bars and errors say what
-# a user needs, the libraries' chatter hides them.
-ENVIRONMENT = {
-    "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRL_EXPERIMENTAL_SILENCE": "1",
-    # Every step has shapes of its own; oneDNN keeps a compiled product for each of the last
-    # 1,024 shapes, which grew by 5.7 MB a step. A few are as fast.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-}
+from tinr.command import guarded
+from tinr.records import BadInput
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +39,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(traces.app, name="traces")
 app.add_typer(bench.app, name="bench")
 app.add_typer(study.app, name="study")
-command.register(app)
+phases.register(app)
 model.register(app)
 evaluation.register(app)
 knowledge.register(app)
@@ -132,46 +115,6 @@ def report(
 
     for one in run:
         print(write_report(one, defaults()))
-
-
-def guarded(program: Callable[[], Any]) -> int:
-    """Run a program; one line and the right exit code for what can go wrong.
-
-    A Typer program is called with standalone_mode=False: it returns its code, and raises.
-    """
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    for name in ("huggingface_hub", "mcp", "httpx"):  # what they try again is not for a user
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", module="trl")
-    try:
-        code = program()
-    except TyperException as error:
-        context = getattr(error, "ctx", None)
-        if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-            errors.print(context.get_help(), markup=False)
-            return 2
-        said = error.format_message() if hasattr(error, "format_message") else str(error)
-        command = context.command_path if context is not None else "tinr"
-        errors.print(f"error: {said.rstrip('.')}; see {command} --help", markup=False)
-        return 2
-    except BadInput as error:
-        errors.print(f"error: {error}", markup=False)
-        return 2
-    except (OSError, UnicodeError) as error:
-        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        said = getattr(error, "strerror", None) or str(error)
-        errors.print(f"error: {place}{said}; check the path, the rights and the disk", markup=False)
-        return 2
-    except GateFailed as error:
-        errors.print(f"failed: {error}", markup=False)
-        return 1
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted; what was published stays, the same command goes on from there")
-        return 130
-    return code if isinstance(code, int) else 0
 
 
 def main() -> None:

@@ -32,13 +32,13 @@ def call(
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
     from tinr.chat.transcript import as_text
+    from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import trained_prompt, untrained
     from tinr.evaluation.evaluate import evaluate
     from tinr.evaluation.report.terminal import print_conversation
     from tinr.records import Query
     from tinr.rollout.tools.executor import corpus_executor
-    from tinr.training.phase_run import open_checkpoint
 
     if not query.strip():
         raise BadInput("QUERY is empty; say what to ask")

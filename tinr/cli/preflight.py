@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tinr.cli.options import AsJson, table_console
+from tinr.cli.phases import recipe_of
 from tinr.command import Overrides
 from tinr.records import BadInput, GateFailed
 
@@ -46,12 +47,12 @@ def preflight(
     if name not in FORESEEN:
         said = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
         raise BadInput(f"{said}; give --phase {' or '.join(FORESEEN)}")
-    from tinr.config import load_config
+    from tinr.config_files import load_config
     from tinr.planning.preflight.plan import preflight as estimate
 
-    settings = getattr(import_module(f"phases.{name}"), f"{name.capitalize()}Config")
-    config = load_config(settings, file, overrides or [])
-    report = estimate(name, config, ranks, nodes, memory, host_memory, flops)
+    recipe = import_module(f"phases.{name}")
+    config = load_config(recipe_of(name)[0], file, overrides or [])
+    report = estimate(name, recipe, config, ranks, nodes, memory, host_memory, flops)
     if as_json:
         fits = {"phase": name, "fits": not report.refusals}
         print(json.dumps(fits | asdict(report)))

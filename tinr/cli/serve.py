@@ -33,10 +33,10 @@ def serve(
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
     from tinr.catalogue.retrieval import Library
+    from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import trained_prompt, untrained
     from tinr.evaluation.evaluate import documents_mode
-    from tinr.training.phase_run import open_checkpoint
 
     mode = documents_mode(documents)
     place = bind(host, port)

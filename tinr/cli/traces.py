@@ -72,7 +72,7 @@ def build(
     --endpoint http://localhost:8000/v1 --model qwen --set price_out=0.6
     """
     from tinr.catalogue.load import load_catalogue, query_line, read_queries, write_jsonl
-    from tinr.config import load_config, override
+    from tinr.config_files import load_config, override
     from tinr.data import teacher
     from tinr.data.thoughts import composed, judge_all
     from tinr.files import not_over

@@ -16,13 +16,13 @@ from transformers import PreTrainedModel
 from tinr import distributed
 from tinr.chat.codec import IGNORE, Codec, Piece
 from tinr.chat.transcript import render_question
+from tinr.checkpoints.open import open_model
 from tinr.checkpoints.registry import Registry
 from tinr.data.packing import Example
 from tinr.data.plain_prompts import OPENINGS, REQUESTS
 from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.rollout.generate import generate
-from tinr.training.phase_run import open_model
 
 LONGEST = 56  # tokens of a completion
 TEMPERATURE = 0.8  # small models at 1 write much that no greedy reply would have

@@ -12,8 +12,9 @@ import tinr
 from tinr.catalogue.load import Catalogue, query_line, read_jsonl, write_jsonl
 from tinr.catalogue.retrieval import DocumentsConfig
 from tinr.checkpoints.card import Card
+from tinr.checkpoints.open import open_catalogue, open_model
 from tinr.checkpoints.registry import Registry
-from tinr.config import build
+from tinr.config_files import build
 from tinr.evaluation.comparison import Values
 from tinr.evaluation.errors.faults import fault_values, faults_of
 from tinr.evaluation.evaluate import (
@@ -28,7 +29,6 @@ from tinr.evaluation.metrics import METRICS
 from tinr.evaluation.suites import same_names
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
-from tinr.training.phase_run import open_catalogue, open_model
 
 ALL = ""  # no split's name: under it stand the faults of all queries together
 JUDGED = 4  # one more whenever replies are judged otherwise: what was kept before is not used

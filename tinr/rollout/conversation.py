@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from tinr import distributed
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
-from tinr.chat.codec import Codec, Piece
+from tinr.chat.codec import Codec, Piece, stop_ids
 from tinr.chat.transcript import (
     cut,
     parse,
@@ -284,11 +284,3 @@ def fitting_queries(
             stacklevel=2,
         )
     return [query for number, query in enumerate(queries) if number not in beyond]
-
-
-def stop_ids(codec: Codec) -> frozenset[int]:
-    """The ids at which the environment is asked."""
-    return frozenset(
-        codec.id(token)
-        for token in ("</tool_token>", "</tool_call>", "</response>", codec.frame.close)
-    )

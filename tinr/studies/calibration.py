@@ -18,7 +18,7 @@ from phases import calibrate, grpo, reject
 from tinr.chain.quickstart import PRESETS, Paths, known_preset, train_chain
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.registry import Registry
-from tinr.config import load_config, override
+from tinr.config_files import load_config, override
 from tinr.evaluation.comparison import differences
 from tinr.evaluation.contenders import Contender, values_of
 from tinr.evaluation.report.tables import Cell, Code, Row, Seconds, Table, as_markdown, filled

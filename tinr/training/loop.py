@@ -7,13 +7,10 @@ sees every forward pass.
 
 import itertools
 import math
-import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +29,7 @@ from tinr.checkpoints.model import head_logits
 from tinr.checkpoints.step_checkpoints import KEPT, Steps
 from tinr.config import OptimiserConfig, TrainableConfig
 from tinr.data.packing import Batch
+from tinr.distributed import keep_stdout_clean
 from tinr.progress import progress_bar
 from tinr.records import BadInput, GateFailed
 from tinr.run_log import RunLog
@@ -186,15 +184,6 @@ def common_arguments(
         "warmup_steps": optimiser.warmup,
         "max_grad_norm": optimiser.gradient_clip,
     }
-
-
-def keep_stdout_clean() -> None:
-    """Where DeepSpeed is installed the trainer imports it, and its log would go to stdout."""
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it wonders aloud
-    if find_spec("deepspeed") is not None:
-        with redirect_stdout(sys.stderr):
-            import deepspeed  # noqa: F401  # its log keeps the stream that it finds now
 
 
 def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:

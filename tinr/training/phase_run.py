@@ -4,8 +4,6 @@ Phases meet only in the registry. A phase that was already run with the same par
 configuration, catalogue and code version is not run again.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,23 +12,24 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-import tinr
 from tinr import distributed
-from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
+from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.chat.codec import Codec
 from tinr.checkpoints.card import Card, environment
-from tinr.checkpoints.chat_template import savable, usable
+from tinr.checkpoints.chat_template import savable
+from tinr.checkpoints.fingerprint import contents, fingerprint, settings, tokenizer_hash
 from tinr.checkpoints.model import check_head, load, to_accelerator
+from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import PARENT, Registry
 from tinr.checkpoints.step_checkpoints import Steps
-from tinr.config import MACHINE_KEYS, TrainableConfig, TrainingConfig, as_dict
+from tinr.config import TrainableConfig, TrainingConfig, as_dict
 from tinr.data.packing import Batch
 from tinr.evaluation.metrics import Rate
 from tinr.evaluation.recall import GATES, probe
 from tinr.files import write_text
 from tinr.records import BadInput, GateFailed, Query
 from tinr.run_log import RunLog
-from tinr.training.loop import Trained, deepspeed_file, keep_stdout_clean
+from tinr.training.loop import Trained, deepspeed_file
 from tinr.training.supervised import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
@@ -268,66 +267,6 @@ def open_log(phase: str, config: Any, done: int) -> RunLog:
     folder, first = Path(config.run), distributed.rank() == 0
     folder = folder if first else folder / f"rank{distributed.rank()}"
     return RunLog(folder, phase, as_dict(config), config.wandb and first, done)
-
-
-def settings(config: Any) -> dict[str, Any]:
-    """What of a configuration determines a checkpoint, as plain data."""
-    kept = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
-    return {
-        key: {k: v for k, v in value.items() if k != "checkpoint_steps"}
-        if isinstance(value, dict)
-        else value
-        for key, value in kept.items()
-    }
-
-
-def contents(config: Any) -> list[str]:
-    """sha256 of the file of queries that a configuration names, if it names one."""
-    path = Path(getattr(config, "queries", ""))
-    return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else []
-
-
-def fingerprint(*parts: Any) -> str:
-    """sha256 of what determines a checkpoint, the version of this code included."""
-    text = json.dumps([tinr.__version__, *parts], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def tokenizer_hash(tokenizer: Any) -> str:
-    """sha256 of the vocabulary with its ids."""
-    text = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
-    """An ordinary Hugging Face folder (see `tinr.checkpoints.chat_template`), with the catalogue
-    beside it."""
-    keep_stdout_clean()  # saving imports DeepSpeed where it is installed
-    with usable(model, tokenizer):
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    if catalogue is not None:
-        write_jsonl(folder / "tools.jsonl", (asdict(doc) for doc in catalogue.tools))
-
-
-def open_checkpoint(registry: Registry, ref: str) -> tuple[Card, PreTrainedModel, Codec, Catalogue]:
-    """A published checkpoint ready to be used; BadInput where it has no catalogue yet."""
-    card, folder, catalogue = open_catalogue(registry, ref)
-    return card, *open_model(folder), catalogue
-
-
-def open_catalogue(registry: Registry, ref: str) -> tuple[Card, Path, Catalogue]:
-    """A checkpoint's card, its folder and its catalogue, without its weights; BadInput as above."""
-    card, folder = registry.open(ref)
-    if card.catalogue_hash is None:
-        raise BadInput(f"{ref}: a checkpoint of phase {card.phase} knows no tools; align it first")
-    return card, folder, load_catalogue(folder)
-
-
-def open_model(folder: Path) -> tuple[PreTrainedModel, Codec]:
-    """The model, in eval mode, on an accelerator where it fits, and the codec of a folder."""
-    model, tokenizer = load(folder)
-    return to_accelerator(model).eval(), Codec(tokenizer)
 
 
 def _gate(rate: Rate, least: float | None) -> dict[str, Any]:

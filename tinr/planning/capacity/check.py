@@ -13,10 +13,9 @@ from tinr.checkpoints.model import to_accelerator, vocabulary_rows
 from tinr.config import TrainableConfig
 from tinr.data.alignment_examples import PairMix
 from tinr.planning.capacity.bits import READ, Bits, count_bits
-from tinr.planning.capacity.curve import read_calibration
+from tinr.planning.capacity.curve import TAUGHT, read_calibration
 from tinr.planning.capacity.plan import Moving, Plan, Practice, make_plan
 from tinr.records import GateFailed
-from tinr.studies.capacity.cells import TAUGHT
 from tinr.training.adapters import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from tinr.data.alignment_examples import PairMix
 from tinr.records import BadInput
 
+# What counts as practice: the examples that were measured. Usage teaches too, but was not.
+TAUGHT = PairMix.only(memorise=1, recall=1, schema=1)
 SHIPPED = Path(__file__).with_name("calibration.json")
 PUBLISHED = Path(__file__).with_name("published.json")
 KINDS = ("published", "measured")

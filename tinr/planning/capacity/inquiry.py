@@ -13,10 +13,9 @@ from tinr.data.alignment_examples import PairMix
 from tinr.data.replay import aligned_examples, tokens_in
 from tinr.planning.capacity.bits import count_bits
 from tinr.planning.capacity.check import moving_of
-from tinr.planning.capacity.curve import SHIPPED, read_calibration
+from tinr.planning.capacity.curve import SHIPPED, TAUGHT, read_calibration
 from tinr.planning.capacity.plan import Plan, Practice, make_plan
 from tinr.records import BadInput
-from tinr.studies.capacity.cells import TAUGHT
 
 MEASURED = 32  # tools whose examples are made to know how long one is
 

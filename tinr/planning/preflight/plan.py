@@ -32,6 +32,7 @@ TIGHT = 0.9  # share of the memory from which a run is said to be close
 
 def preflight(
     phase: str,
+    recipe: Any,
     config: Any,
     ranks: int = 1,
     nodes: int = 1,
@@ -41,6 +42,7 @@ def preflight(
 ) -> Report:
     """What a run of a phase would cost on so many ranks; BadInput for what cannot be read.
 
+    recipe: the phase's module, which is asked for its parents and its examples.
     nodes: machines like this one, or like the one described, with as many ranks each.
     """
     if ranks < 1:
@@ -51,7 +53,7 @@ def preflight(
         )
     loop = config.policy if phase == "grpo" else config.training
     zero = zero_of(loop.deepspeed)
-    run = open_run(phase, config)
+    run = open_run(phase, recipe, config)
     run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
     work = work_of(run, ranks)
     bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)

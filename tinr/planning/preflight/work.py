@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
-from phases import align, grpo, sft
 from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import IGNORE, Codec
@@ -28,6 +27,7 @@ class Opened:
     """A phase's configuration with what it starts from."""
 
     phase: str
+    recipe: Any  # the phase's module: what it teaches is asked of it
     config: Any
     shape: Shape
     codec: Codec
@@ -63,25 +63,23 @@ class Work:
     cuts: tuple[Cut, ...]  # the first as configured, each next one half as large
 
 
-def open_run(phase: str, config: Any) -> Opened:
+def open_run(phase: str, recipe: Any, config: Any) -> Opened:
     """What a phase would start from; BadInput as the phase itself, but no weights are read."""
     catalogue = None
     if phase == "align":
-        catalogue = align.catalogue_of(config)
+        catalogue = recipe.catalogue_of(config)
     elif getattr(config, "catalogue", ()):
         catalogue = load_catalogue(config.catalogue)
-    parents = {"align": ("base", "align"), "sft": ("align", "sft", "base"),
-               "grpo": ("sft", "grpo", "calibrate")}  # fmt: skip
     stage, source = None, getattr(config, "base", "")
     if not source:
-        stage = begin(phase, config, parents[phase], catalogue, verify=False)
+        stage = begin(phase, config, recipe.PARENTS, catalogue, verify=False)
         source, catalogue = str(stage.folder), stage.catalogue
     assert catalogue is not None
     model, tokenizer = open_source(source)
     tokens = phase == "align" and config.tools_as == "tokens"
     growth = grow_vocabulary(tokenizer, catalogue.names if tokens else [], model.vocab_size)
     shape = shape_of(model, growth, source)
-    return Opened(phase, config, shape, Codec(tokenizer), catalogue, stage)
+    return Opened(phase, recipe, config, shape, Codec(tokenizer), catalogue, stage)
 
 
 def work_of(run: Opened, ranks: int) -> Work:
@@ -90,12 +88,16 @@ def work_of(run: Opened, ranks: int) -> Work:
         return _conversations(run, ranks)
     config, codec = run.config, run.codec
     if run.phase == "align":
-        examples = align.epoch_examples(config, codec, run.catalogue, placeholder_completions(), 0)
+        examples = run.recipe.epoch_examples(
+            config, codec, run.catalogue, placeholder_completions(), 0
+        )
     else:
         assert run.stage is not None
         library = Library(run.catalogue, config.prompt, config.seed)
-        _, asked = sft.draw_queries(config, run.stage)
-        examples = sft.epoch_examples(config, codec, library, asked, placeholder_completions(), 0)
+        _, asked = run.recipe.draw_queries(config, run.stage)
+        examples = run.recipe.epoch_examples(
+            config, codec, library, asked, placeholder_completions(), 0
+        )
     if config.epochs < 1:
         raise BadInput(f"epochs={config.epochs}: nothing to train on; give at least one epoch")
     passes, tokens = _passes(examples, config.training, codec.pad, "training")
@@ -164,11 +166,11 @@ def _conversations(run: Opened, ranks: int) -> Work:
     config, policy = run.config, run.config.policy
     assert run.stage is not None
     library = Library(run.catalogue, config.prompt, config.seed)
-    queries, asked = grpo.draw_queries(config, run.stage)
+    queries, asked = run.recipe.draw_queries(config, run.stage)
     all_prompts = _prompt_lengths(run.codec, library, asked, policy.documents)
     context = run.shape.positions or max(all_prompts) + policy.longest + 1
     prompts = [one for one in all_prompts if one + policy.longest < context] or all_prompts
-    examples = grpo.epoch_examples(config, run.codec, library, queries, 0)
+    examples = run.recipe.epoch_examples(config, run.codec, library, queries, 0)
     size, drawn = policy.prompts * policy.group, round(policy.prompts * max(1, policy.oversample))
     drawn = min(drawn, len(asked))
     rows = min(drawn, max(1, ROWS // policy.group)) * policy.group

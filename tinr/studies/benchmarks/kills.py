@@ -28,7 +28,7 @@ from phases.base import BaseConfig, build_base
 from tinr.catalogue.load import load_catalogue, write_jsonl
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.registry import Registry
-from tinr.config import load_config, override
+from tinr.config_files import load_config, override
 from tinr.files import write_text
 from tinr.records import BadInput
 from tool_corpora.suites import training_queries

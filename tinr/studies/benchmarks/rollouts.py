@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from tinr.chat.codec import Codec
+from tinr.chat.codec import Codec, stop_ids
 from tinr.records import Query
-from tinr.rollout.conversation import make_prompts, stop_ids
+from tinr.rollout.conversation import make_prompts
 from tinr.rollout.generate import generate
 from tinr.training.cpu_attention import products
 

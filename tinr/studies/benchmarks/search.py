@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 from tinr.checkpoints.card import peak_rss_gib
+from tinr.checkpoints.open import open_checkpoint
 from tinr.checkpoints.registry import Registry
 from tinr.config import SearchConfig
 from tinr.rollout.conversation import make_prompts
 from tinr.rollout.tools.executor import corpus_executor
-from tinr.training.phase_run import open_checkpoint
 from tinr.training.preference.search import search
 from tool_corpora.suites import training_queries
 

@@ -38,10 +38,11 @@ from tinr.data.alignment_examples import PairMix
 from tinr.data.base_tokenizer import train_tokenizer
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.replay import aligned_examples
+from tinr.distributed import keep_stdout_clean
 from tinr.records import BadInput
 from tinr.run_log import RunLog, read_log
 from tinr.training.cpu_attention import compiled, products, use_bf16
-from tinr.training.loop import keep_stdout_clean, labelled_loss
+from tinr.training.loop import labelled_loss
 from tinr.training.optimiser import make_optimiser
 from tinr.training.supervised import train
 

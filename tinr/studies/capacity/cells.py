@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinr.data.alignment_examples import PairMix
 from tinr.studies.cells import need_numbers, read_lines
 
 ASKED = ("document_to_token", "token_to_document", "token_to_schema")  # as `probe` names them
 GATED = ("document_to_token", "token_to_schema")  # what align's gate asks for
-# What counts as practice: the examples that were measured. Usage teaches too, but was not.
-TAUGHT = PairMix.only(memorise=1, recall=1, schema=1)
 Key = tuple[int, int, int, int, int, str]
 
 

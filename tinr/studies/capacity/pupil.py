@@ -26,9 +26,10 @@ from tinr.data.replay import aligned_examples
 from tinr.evaluation.recall import probe_hits
 from tinr.planning.capacity.bits import READ, count_bits
 from tinr.planning.capacity.check import moving_of
+from tinr.planning.capacity.curve import TAUGHT
 from tinr.records import BadInput, ToolDoc
 from tinr.run_log import RunLog
-from tinr.studies.capacity.cells import ASKED, TAUGHT, Cell
+from tinr.studies.capacity.cells import ASKED, Cell
 from tinr.studies.capacity.presets import Point, Preset
 from tinr.training.supervised import train
 

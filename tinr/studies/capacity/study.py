@@ -18,9 +18,9 @@ import tinr
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.survey import read_all
 from tinr.files import write_together
-from tinr.planning.capacity.curve import calibration_text
+from tinr.planning.capacity.curve import TAUGHT, calibration_text
 from tinr.records import BadInput
-from tinr.studies.capacity.cells import ASKED, TAUGHT, Cell, read_cells
+from tinr.studies.capacity.cells import ASKED, Cell, read_cells
 from tinr.studies.capacity.fit import LEAST, calibrate, crossings, held_out, practised
 from tinr.studies.capacity.plot import draw
 from tinr.studies.capacity.presets import PRESETS, Point, Preset

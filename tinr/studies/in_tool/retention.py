@@ -22,6 +22,7 @@ from phases.base import BaseConfig, build_base
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.transcript import parse, render_prompt
 from tinr.checkpoints.model import load
+from tinr.checkpoints.open import open_model
 from tinr.checkpoints.registry import Registry
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.data.packing import Example, make_batches
@@ -47,7 +48,6 @@ from tinr.studies.in_tool.people import (
     make_people,
     open_database,
 )
-from tinr.training.phase_run import open_model
 from tinr.training.supervised import train
 
 MEASURES = ("total_variation", "divergence", "choice", "choice_base", "perplexity_ratio")

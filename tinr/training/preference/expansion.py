@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from tinr.chat.codec import Codec
+from tinr.chat.codec import Codec, stop_ids
 from tinr.chat.transcript import parse
 from tinr.config import SearchConfig
-from tinr.rollout.conversation import Environment, stop_ids
+from tinr.rollout.conversation import Environment
 from tinr.rollout.generate import Row
 from tinr.training.preference.fragments import Border, Borders
 from tinr.training.preference.tree import Node

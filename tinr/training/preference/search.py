@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from tinr.catalogue.load import Catalogue
-from tinr.chat.codec import Codec
+from tinr.chat.codec import Codec, stop_ids
 from tinr.config import SearchConfig
 from tinr.evaluation.errors.grades import Verdict, judge
 from tinr.records import Query, Reply
-from tinr.rollout.conversation import environment_of, reachable, stop_ids
+from tinr.rollout.conversation import environment_of, reachable
 from tinr.rollout.generate import generate
 from tinr.rollout.tools.executor import Executor
 from tinr.training.preference.expansion import Fan

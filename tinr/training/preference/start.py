@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from tinr import distributed
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
+from tinr.checkpoints.fingerprint import contents, fingerprint, settings
 from tinr.config import Count, Positive, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Example
@@ -24,7 +25,7 @@ from tinr.files import write_text
 from tinr.records import BadInput, Query
 from tinr.rollout.conversation import LONGEST, fitting_queries
 from tinr.rollout.tools.executor import Executor, ExecutorConfig
-from tinr.training.phase_run import PhaseConfig, Stage, contents, fingerprint, settings
+from tinr.training.phase_run import PhaseConfig, Stage
 from tinr.training.preference.rounds import measure
 
 QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked

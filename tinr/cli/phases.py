@@ -1,0 +1,69 @@
+"""The phases and `tinr base` as commands of the program."""
+
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinr.command import AsJson, Overrides, Recipe, phase_command, show_card
+from tinr.records import BadInput
+
+ABOUT = {
+    "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
+    "sft": "Phase 2: supervised warm-up on reasoning traces.",
+    "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
+    "calibrate": "Optional, after sft or grpo: preference pairs of fragments (iTool).",
+    "reject": "Optional, after sft or grpo: sft on the policy's own right replies.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the phases and `base` to the program."""
+    for name, about in ABOUT.items():
+        example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
+        command = phase_command(partial(recipe_of, name))
+        app.command(name, help=f"{about}\n\n{example}")(command)
+    app.command("base")(base)
+
+
+def recipe_of(name: str) -> Recipe:
+    """A phase's configuration class and its `run`; imports the phase."""
+    module = import_module(f"phases.{name}")
+    return getattr(module, f"{name.capitalize()}Config"), module.run
+
+
+def base(
+    preset: Annotated[str, typer.Option(help="A small model from scratch, for tests: tiny.")] = "",
+    model: Annotated[
+        str, typer.Option(help="smollm2, a GGUF file, a model folder or a hub name.")
+    ] = "",
+    registry: Annotated[Path, typer.Option(help="Checkpoint registry.")] = Path("runs/registry"),
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a base: a pretrained causal language model, or a small one from scratch.
+
+    Example: tinr base --model smollm2
+    Example: tinr base --model Qwen/Qwen2.5-1.5B-Instruct
+    Example: tinr base --preset tiny seed=1
+    """
+    from phases.base import BaseConfig, build_base
+    from tinr.checkpoints.import_model import import_base
+    from tinr.checkpoints.registry import Registry
+    from tinr.config_files import load_config, override
+
+    if bool(preset) == bool(model):
+        raise BadInput(
+            "base: give either --model smollm2|FILE.gguf|FOLDER|HUB-NAME or --preset tiny"
+        )
+    if model:
+        if overrides:
+            raise BadInput(f"base: {overrides[0]} has no meaning with --model; leave it out")
+        show_card(import_base(model, Registry(registry)), as_json)
+        return
+    if preset != "tiny":
+        raise BadInput(f"--preset {preset}: unknown; the one from scratch is tiny")
+    config = load_config(BaseConfig, None, [override("registry", registry), *(overrides or [])])
+    show_card(build_base(config), as_json)
