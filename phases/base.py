@@ -22,7 +22,7 @@ from tinr.data.base_tasks import EASY, HARD, Level, make_task
 from tinr.data.base_tokenizer import train_tokenizer
 from tinr.data.packing import Example, make_batches
 from tinr.run_log import RunLog
-from tinr.training.loop import Trained
+from tinr.training.loop import TrainedModel
 from tinr.training.phase_run import open_log
 from tinr.training.supervised import train
 
@@ -83,7 +83,7 @@ def build_base(config: BaseConfig) -> Card:
 
 def _train_base(
     config: BaseConfig, log: RunLog, steps: Steps
-) -> tuple[PreTrainedModel, Any, Trained]:
+) -> tuple[PreTrainedModel, Any, TrainedModel]:
     """A tokenizer, and a model that has learned the generic tasks: the easy ones first."""
     tokenizer = train_tokenizer(config.vocabulary, config.seed)
     codec = Codec(tokenizer)

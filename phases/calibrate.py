@@ -28,7 +28,7 @@ from tinr.data.replay import endless
 from tinr.evaluation.errors.faults import counted
 from tinr.records import BadInput, GateFailed, Query
 from tinr.rollout.tools.executor import Executor, corpus_executor
-from tinr.training.loop import Trained
+from tinr.training.loop import TrainedModel
 from tinr.training.phase_run import Stage, begin
 from tinr.training.preference.hard_queries import hard_queries
 from tinr.training.preference.model_judge import JudgeConfig, ModelJudge
@@ -82,7 +82,7 @@ def run(config: CalibrateConfig) -> Card:
         corpus_executor(stage.catalogue, config.executor) as executor,
     ):
         before = measure_start(config, stage, model, codec, held, executor)
-        done: list[Trained] = []
+        done: list[TrainedModel] = []
         costs: list[dict[str, Any]] = []  # of a last round that found no pair too
         for number, steps in enumerate(rounds):
             look = partial(

@@ -14,9 +14,9 @@ from typing import Any
 from registry_parts import make_card, moment
 
 from tinr.catalogue.load import query_line
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse
+from tinr.chat.render import (
     as_text,
-    parse,
     render_calls,
     render_names,
     render_observations,

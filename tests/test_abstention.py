@@ -3,13 +3,8 @@
 import pytest
 
 from tinr.chat.codec import Piece
-from tinr.chat.transcript import (
-    parse_text,
-    render_names,
-    render_prompt,
-    render_response,
-    render_thought,
-)
+from tinr.chat.parse import parse_text
+from tinr.chat.render import render_names, render_prompt, render_response, render_thought
 from tinr.evaluation.abstention import _thought_of, auroc, false_calls
 from tinr.evaluation.metrics import outcome
 from tinr.records import SOME_CALL, Call, Query, Reply

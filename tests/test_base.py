@@ -14,7 +14,7 @@ from phases.base import BaseConfig, build_base
 from tinr.catalogue.english import held_out_sentences, train_sentences
 from tinr.catalogue.load import load_catalogue, write_jsonl
 from tinr.chat.codec import FRAMES, IGNORE
-from tinr.chat.transcript import as_text
+from tinr.chat.render import as_text
 from tinr.checkpoints.import_model import import_base, named_base
 from tinr.checkpoints.model import to_accelerator
 from tinr.checkpoints.registry import Registry

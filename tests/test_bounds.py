@@ -21,7 +21,7 @@ import pytest
 
 import tool_corpora
 from tinr.catalogue.load import Catalogue, load_catalogue
-from tinr.chat.transcript import LONGEST
+from tinr.chat.render import OBSERVATION_CHARACTERS
 from tinr.config_files import build
 from tinr.records import BadInput, Call, GateFailed, ToolDoc
 from tinr.rollout.tools.executor import BoundedExecutor, Executor, corpus_executor
@@ -304,7 +304,7 @@ def test_a_fork_of_ours_has_a_worker_of_its_own() -> None:
 
 def test_a_long_result_is_cut_as_ever(executor: BoundedExecutor) -> None:
     near = Executor(CATALOGUE, {"chatter": fault_tools.chatter})
-    for length in (LONGEST - 2, LONGEST, 4000):
+    for length in (OBSERVATION_CHARACTERS - 2, OBSERVATION_CHARACTERS, 4000):
         given = Call("chatter", {"length": length})
         assert executor.run(given) == near.run(given)
 

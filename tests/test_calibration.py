@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from phases import align, calibrate, reject, sft
 from tinr.catalogue.load import write_jsonl
 from tinr.chat.codec import IGNORE, Piece, stop_ids
-from tinr.chat.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.chat.parse import parse
+from tinr.chat.render import render_calls, render_names, render_response, render_thought
 from tinr.checkpoints.registry import Registry
 from tinr.config import PairsConfig, SearchConfig
 from tinr.config_files import load_config
@@ -22,7 +23,7 @@ from tinr.evaluation.errors.faults import counted
 from tinr.evaluation.errors.grades import judge
 from tinr.records import Call, GateFailed, Query
 from tinr.rollout.conversation import Environment, make_prompts
-from tinr.rollout.generate import Row, Table, generate
+from tinr.rollout.generate import DraftTable, Row, generate
 from tinr.rollout.tools.executor import Executor
 from tinr.training.preference import hard_queries as hard_room
 from tinr.training.preference import rounds
@@ -225,7 +226,7 @@ def scripted(grown, catalogue, monkeypatch):
     ]
 
     def generate(model, prompts, respond, stops, *, longest, pad, group, temperature, seed, steer):
-        table = Table(len(prompts) * group, longest)
+        table = DraftTable(len(prompts) * group, longest)
         alive = np.arange(len(prompts) * group)
         while not table.over.all() and table.step < longest:
             said = [table.own[: table.step, row].sum() for row in alive]

@@ -34,7 +34,7 @@ from tinr.planning.capacity.inquiry import inquire
 from tinr.planning.capacity.plan import Moving, Practice, make_plan
 from tinr.records import BadInput, GateFailed, ToolDoc
 from tinr.studies.capacity import study as study_module
-from tinr.studies.capacity.cells import ASKED, Cell, read_cells
+from tinr.studies.capacity.cells import ASKED, AlignmentCell, read_cells
 from tinr.studies.capacity.fit import calibrate, crossings, curves_of, held_out, practised
 from tinr.studies.capacity.presets import PRESETS, Point, Preset
 from tinr.studies.capacity.study import run_study
@@ -398,7 +398,7 @@ def test_preflight_says_the_load_without_weights_and_warns(base, long_tools, cat
 # cells, fit and study
 
 
-def cell(documents: int = 100, load: float = 0.5, right: float = 1.0, **more) -> Cell:
+def cell(documents: int = 100, load: float = 0.5, right: float = 1.0, **more) -> AlignmentCell:
     shares = {name: round(200 * right) for name in ASKED}
     given = {
         "documents": documents, "hidden": 32, "layers": 2, "epochs": 64, "seed": 0,
@@ -407,10 +407,10 @@ def cell(documents: int = 100, load: float = 0.5, right: float = 1.0, **more) ->
         "packed": 1.0, "bits": load * 100_000, "exposures": 192, "steps": 10, "tokens": 10,
         "loss": 0.1, "asked": 200, "seconds": 1.0,
     }  # fmt: skip
-    return Cell(**(given | shares | more))
+    return AlignmentCell(**(given | shares | more))
 
 
-def logistic_cells() -> list[Cell]:
+def logistic_cells() -> list[AlignmentCell]:
     """Recall 1 / (1 + load^4): a half at load 1, a slope of 4; three sizes of catalogues."""
     loads = [0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0]
     return [cell(50 * (1 + n % 3), load, 1 / (1 + load**4), seed=n) for n, load in enumerate(loads)]

@@ -26,7 +26,8 @@ from tinr.catalogue.load import (
 )
 from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import FRAMES, Piece, token_of
-from tinr.chat.transcript import as_text, parse, render_calls
+from tinr.chat.parse import parse
+from tinr.chat.render import as_text, render_calls
 from tinr.data.alignment_examples import PairMix, make_pairs
 from tinr.data.pseudo_queries import Wording
 from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc

@@ -16,7 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.chat.codec import Codec, Piece, grow_tokenizer, token_of
-from tinr.chat.transcript import parse, render_calls, render_names, render_response, render_thought
+from tinr.chat.parse import parse
+from tinr.chat.render import render_calls, render_names, render_response, render_thought
 from tinr.data.base_tokenizer import train_tokenizer
 from tinr.records import Call
 from tinr.rollout.generate import generate

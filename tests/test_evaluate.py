@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
 from tinr.evaluation.contenders import CALLS, _kept, _values
 from tinr.evaluation.evaluate import (
-    Evaluated,
+    SuiteResult,
     by_split,
     costs,
     evaluate,
@@ -56,7 +56,7 @@ def test_replies_are_written_with_their_calls_as_they_were_compared(catalogue, t
     for arguments, short in (({"x": 1, "y": 2}, {"x": 1}), ({"x": 1, "y": 3}, None)):
         said = Conversation(query, (), Row(), Reply(calls=(Call("t", arguments),)), ())
         judged = outcome(said.reply, query, {"t": document})
-        found = Evaluated("none", [said], [judged], [None], {}, {}, [None])
+        found = SuiteResult("none", [said], [judged], [None], {}, {}, [None])
         write_replies(tmp_path, found, {"t": document})
         row = json.loads((tmp_path / "replies.none.jsonl").read_text())
         assert row["called"][0]["arguments"] == arguments

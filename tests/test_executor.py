@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tinr.catalogue.load import Catalogue, load_catalogue
-from tinr.chat.transcript import LONGEST, cut, parse_text
+from tinr.chat.parse import parse_text
+from tinr.chat.render import OBSERVATION_CHARACTERS, cut
 from tinr.records import Call, ToolDoc
 from tinr.rollout.tools.executor import Executor, corpus_executor
 
@@ -102,12 +103,12 @@ def test_what_cannot_run_is_an_error_in_json(executor: Executor, case: str) -> N
     found = json.loads(shown)
     assert list(found) == ["error"]
     assert words in found["error"]
-    assert len(shown) <= LONGEST
+    assert len(shown) <= OBSERVATION_CHARACTERS
 
 
 def test_a_long_result_is_cut_and_still_json(executor: Executor) -> None:
     shown = executor.run(Call("long", {}))
-    assert len(shown) <= LONGEST
+    assert len(shown) <= OBSERVATION_CHARACTERS
     assert "oak oak" in shown
     json.loads(shown)
 
@@ -115,7 +116,7 @@ def test_a_long_result_is_cut_and_still_json(executor: Executor) -> None:
 @pytest.mark.parametrize("sign", ["\u4e2d", "\U0001f600", '"', "\x00"])
 def test_whatever_the_script_a_cut_result_is_short_readable_and_json(sign: str) -> None:
     shown = cut(json.dumps([sign * 4000], ensure_ascii=False))
-    assert LONGEST / 8 < len(shown) <= LONGEST
+    assert OBSERVATION_CHARACTERS / 8 < len(shown) <= OBSERVATION_CHARACTERS
     assert json.dumps(sign, ensure_ascii=False)[1:-1] in json.loads(shown)["cut"]
 
 

@@ -31,7 +31,7 @@ from transformers import (
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec, Piece, grow_tokenizer
-from tinr.chat.transcript import (
+from tinr.chat.render import (
     SYSTEM,
     as_text,
     cut,

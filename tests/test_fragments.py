@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tinr.chat.codec import TAG_TOKENS, Codec, Piece, grow_tokenizer, token_of
-from tinr.chat.transcript import (
-    as_text,
-    render_calls,
-    render_names,
-    render_response,
-    render_thought,
-)
+from tinr.chat.render import as_text, render_calls, render_names, render_response, render_thought
 from tinr.records import Call
 from tinr.training.preference.fragments import Borders, Fragment, cut
 

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
 from tinr.chat.codec import Codec
-from tinr.chat.transcript import split_text
+from tinr.chat.parse import split_text
 from tinr.cli.main import app
 from tinr.command import guarded
 from tinr.records import BadInput
@@ -21,7 +21,7 @@ from tinr.studies.cells import write_lines
 from tinr.studies.in_tool import retention as retention_module
 from tinr.studies.in_tool import study as study_module
 from tinr.studies.in_tool.answers import recalls, text_of, write
-from tinr.studies.in_tool.cells import Cell, read_cells
+from tinr.studies.in_tool.cells import FitCell, read_cells
 from tinr.studies.in_tool.curves import slope, summarise
 from tinr.studies.in_tool.optimiser import StackOptimiser
 from tinr.studies.in_tool.people import (
@@ -40,7 +40,7 @@ from tinr.studies.in_tool.people import (
     make_people,
     open_database,
 )
-from tinr.studies.in_tool.presets import PRESETS, Plan, Preset
+from tinr.studies.in_tool.presets import PRESETS, Preset, Schedule
 from tinr.studies.in_tool.recipe import Budget, OptimiserRecipe, TrainRecipe
 from tinr.studies.in_tool.retention import conversation as conversation_of
 from tinr.studies.in_tool.search import next_width, smallest
@@ -372,12 +372,12 @@ def test_what_was_not_tried_is_not_claimed():
 BUDGET = Budget(8, 10)
 
 
-def cell(**changes) -> Cell:
+def cell(**changes) -> FitCell:
     plain = {"form": "in_weight", "facts": 64, "width": 8, "seed": 0, "settings": "s",
              "parameters": 6248, "bits": 500.0, "reached": True, "right": 62, "asked": 64,
              "unseen_right": None, "unseen_asked": 0, "steps": 10, "exposures": 5.0,
              "seconds": 1.0}  # fmt: skip
-    return Cell(**(plain | changes))
+    return FitCell(**(plain | changes))
 
 
 def test_a_point_is_the_mean_of_seeds_only_where_every_seed_is_known():
@@ -420,8 +420,8 @@ def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
 
 TINY = Preset(
     {
-        "in_weight": Plan((8,), (12,), (8, 12), (8, 8), 1, 240, (240, 240)),
-        "in_tool": Plan((8,), (4,), (4,), (4, 4), 1, 4, (4, 4)),
+        "in_weight": Schedule((8,), (12,), (8, 12), (8, 8), 1, 240, (240, 240)),
+        "in_tool": Schedule((8,), (4,), (4,), (4, 4), 1, 4, (4, 4)),
     },
     seeds=2, minutes=5, asked=8, unseen=4,
 )  # fmt: skip

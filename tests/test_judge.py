@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinr.catalogue.load import Catalogue
-from tinr.chat.transcript import parse_text
+from tinr.chat.parse import parse_text
 from tinr.evaluation.errors.call_alignment import align
 from tinr.evaluation.errors.evidence import is_known
 from tinr.evaluation.errors.grades import WORTH, Deficiency, deficiency, difference, judge, near

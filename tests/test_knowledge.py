@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from tinr.chat.codec import Piece, token_of
-from tinr.chat.transcript import render_names, render_prompt, render_response, render_thought
+from tinr.chat.render import render_names, render_prompt, render_response, render_thought
 from tinr.evaluation import knowledge as probes
 from tinr.evaluation.knowledge import knowledge, knowledge_summary, name_among, name_freely
 from tinr.rollout.generate import Row
 
 
 def test_every_tool_is_in_every_denominator(model, codec, catalogue, monkeypatch):
-    monkeypatch.setattr(probes, "LONGEST", 4)
+    monkeypatch.setattr(probes, "THOUGHT_TOKENS", 4)
     splits = {"circle_area": "seen", "length_convert": "seen", "city.find": "ood"}
     found = knowledge(model, codec, catalogue, splits)
     counts = {name: figure.n for name, figure in found.items()}
@@ -31,7 +31,7 @@ def test_every_tool_is_in_every_denominator(model, codec, catalogue, monkeypatch
 
 
 def test_the_summary_is_plain(model, codec, catalogue, monkeypatch):
-    monkeypatch.setattr(probes, "LONGEST", 4)
+    monkeypatch.setattr(probes, "THOUGHT_TOKENS", 4)
     found = knowledge_summary(model, codec, catalogue)
     assert set(found["choose_type"]) == {"value", "low", "high", "n", "chance", "blind"}
     assert not any("/" in name for name in found)

@@ -74,7 +74,7 @@ def test_left_padding_gives_no_nan_in_bfloat16():
 def test_rows_that_are_too_long_get_the_fused_attention(half, monkeypatch):
     """Compiled or not, in either type; and rows of both kinds follow each other in one run."""
     one, rows = model(), batch()
-    monkeypatch.setattr(cpu_attention, "LONGEST", 14)
+    monkeypatch.setattr(cpu_attention, "PRODUCTS_ROW_TOKENS", 14)
     longer = collate([[Example(range(1, 16), range(1, 16))]], 0)
     encode = compiled(one)
     fused = []

@@ -14,7 +14,7 @@ from tinr.records import BadInput, Call, Query, Reply
 from tinr.rollout.conversation import make_prompts
 from tinr.rollout.tools.executor import Executor
 from tinr.training.preference.model_judge import (
-    PATIENCE,
+    UNANSWERED_BATCHES,
     JudgeConfig,
     ModelJudge,
     messages,
@@ -117,7 +117,7 @@ def test_it_is_not_waited_for_when_it_is_gone(catalogue):
     for radius in range(70, 78):
         reply = Reply("so", ("circle_area",), (Call("circle_area", {"radius": radius}),))
         graded([(replace(reply, response="8"), AREA)])
-    assert server.count == 1 + 2 * PATIENCE  # two attempts at each of so many
+    assert server.count == 1 + 2 * UNANSWERED_BATCHES  # two attempts at each of so many
 
 
 @pytest.mark.parametrize("address", ["http://localhost:80a/v1", "http://localhost:8000/v1\n"])

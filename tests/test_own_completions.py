@@ -36,7 +36,7 @@ def test_a_base_is_asked_once_and_what_it_said_is_kept(tmp_path, codec, monkeypa
     registry, card = published(tmp_path, codec)
     first = own.own_completions(registry, card.id, 0)
     assert len(first) == len(own.REQUESTS) + len(own.OPENINGS)
-    assert all(one.prompt and 1 <= len(one.completion) <= own.LONGEST for one in first)
+    assert all(one.prompt and 1 <= len(one.completion) <= own.COMPLETION_TOKENS for one in first)
     assert len({one.prompt for one in first}) == len(first)
     monkeypatch.setattr(own, "sample_own", lambda *_: pytest.fail("asked again"))
     assert own.own_completions(registry, card.id, 0) == first

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import OptimiserConfig, PreferenceConfig, TrainableConfig
-from tinr.data.packing import Example, Pair, collate
+from tinr.data.packing import Example, PreferencePair, collate
 from tinr.records import BadInput, GateFailed
 from tinr.run_log import RunLog, read_log
 from tinr.training.loop import Progress
@@ -42,10 +42,10 @@ def fresh_model(codec, tied: bool = True) -> LlamaForCausalLM:
     )
 
 
-def some_pairs(number: int) -> list[Pair]:
+def some_pairs(number: int) -> list[PreferencePair]:
     """Pairs of all lengths, the sides of one differing in length and in their first id."""
     return [
-        Pair(
+        PreferencePair(
             prompt=[(7 * n + 3 * k) % 90 + 10 for k in range(3 + n)],
             chosen=[100 + (5 * n + k) % 50 for k in range(1 + n % 3)],
             rejected=[200 + (3 * n + k) % 50 for k in range(1 + (n + 1) % 4)],
@@ -223,7 +223,7 @@ def test_of_rows_alone_those_of_the_head_learn_as_well(codec, tmp_path, loss):
     """TRL's own head takes the weights below PEFT's, which never move."""
     model, rows = fresh_model(codec, tied=False), sorted(codec.markup.values())
     before = model.lm_head.weight.detach().clone()
-    pairs = [Pair([20, 21], [rows[0]], [rows[1]]), Pair([22], [rows[2]], [30])]
+    pairs = [PreferencePair([20, 21], [rows[0]], [rows[1]]), PreferencePair([22], [rows[2]], [30])]
     config = settings(loss, epochs=8)
     done = run(model, codec, pairs, config, tmp_path, trainable=TrainableConfig("rows"))
     after = done.model.lm_head.weight
@@ -242,9 +242,9 @@ def test_no_pairs_and_pairs_that_teach_nothing_are_refused_in_one_line(codec, tm
     good = some_pairs(3)
     for pairs, said in (
         ([], "no pairs"),
-        ([*good, Pair([1], [2, 3], (2, 3))], "pair 4: both sides are the same"),
-        ([good[0], Pair([], [2], [3])], "pair 2"),
-        ([good[0], good[1], Pair([1], [2], [])], "pair 3"),
+        ([*good, PreferencePair([1], [2, 3], (2, 3))], "pair 4: both sides are the same"),
+        ([good[0], PreferencePair([], [2], [3])], "pair 2"),
+        ([good[0], good[1], PreferencePair([1], [2], [])], "pair 3"),
     ):
         with pytest.raises(BadInput, match=said) as refused:
             run(fresh_model(codec), codec, pairs, settings("simpo"), tmp_path)
@@ -254,7 +254,11 @@ def test_no_pairs_and_pairs_that_teach_nothing_are_refused_in_one_line(codec, tm
 
 
 def test_a_pair_that_is_too_long_is_left_out_and_counted():
-    pairs = [Pair([1] * 5, [2, 3], [4]), Pair([1] * 5, [2], [3, 4, 5]), Pair([1], [2], [3])]
+    pairs = [
+        PreferencePair([1] * 5, [2, 3], [4]),
+        PreferencePair([1] * 5, [2], [3, 4, 5]),
+        PreferencePair([1], [2], [3]),
+    ]
     with pytest.warns(UserWarning, match="longest=7: 1 of 3 pairs are longer and are left"):
         assert teaching(pairs, 7) == [pairs[0], pairs[2]]
 

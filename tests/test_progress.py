@@ -13,7 +13,7 @@ from tqdm import std
 
 from tinr import progress
 from tinr.chat.codec import Piece
-from tinr.chat.transcript import render_names, render_response, render_thought
+from tinr.chat.render import render_names, render_response, render_thought
 from tinr.data.packing import Example
 from tinr.evaluation import knowledge, recall
 from tinr.evaluation.abstention import call_evidence
@@ -274,7 +274,7 @@ TITLES = (
 
 @pytest.mark.parametrize("name", TITLES)
 def test_a_bar_reaches_its_end(name, model, codec, catalogue, bars, monkeypatch, capsys):
-    monkeypatch.setattr(knowledge, "LONGEST", 4)
+    monkeypatch.setattr(knowledge, "THOUGHT_TOKENS", 4)
     asked(model, codec, catalogue, name)
     (bar,) = bars
     assert bar.desc == name and 0 < bar.total == bar.n == bar.moves[-1]

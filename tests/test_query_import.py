@@ -10,7 +10,7 @@ from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.importing.queries.read_queries import import_queries
 from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
 from tinr.chat.codec import FRAMES
-from tinr.chat.transcript import as_text
+from tinr.chat.render import as_text
 from tinr.cli.main import app
 from tinr.data.replay import teachable
 from tinr.data.traces import render_trace

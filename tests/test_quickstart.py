@@ -8,7 +8,7 @@ from rich.console import Console
 
 from phases import align
 from phases.align import AlignConfig, catalogue_of
-from tinr.chain.estimate import Amounts, Configs, Size, Speed, Work, work_of
+from tinr.chain.estimate import Amounts, ChainWork, Configs, MachineSpeed, Size, work_of
 from tinr.chain.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
 from tinr.chat.codec import Piece
 from tinr.cli.main import tool_count
@@ -68,8 +68,8 @@ def test_a_part_that_cannot_be_drawn_is_refused(settings, words):
 
 def test_a_job_takes_what_its_tokens_and_its_steps_take():
     """60 fixed + 1,000 x 0.01 + 10 x (0.1 + 4 x 0.05) + 20 x (0.1 + 2 x 0.05)."""
-    work = Work(1000, ((10, 4), (20, 2)))
-    assert work.seconds(Speed(0.01, 0.1, 0.05)) == pytest.approx(60 + 10 + 3 + 4)
+    work = ChainWork(1000, ((10, 4), (20, 2)))
+    assert work.seconds(MachineSpeed(0.01, 0.1, 0.05)) == pytest.approx(60 + 10 + 3 + 4)
 
 
 def configs() -> Configs:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tinr.chat.codec import IGNORE
-from tinr.chat.transcript import parse
+from tinr.chat.parse import parse
 from tinr.data.traces import render_trace
 from tinr.records import Call, Query
 from tinr.rollout.conversation import Conversation, make_prompts

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_parts import sampled, write_lines
 
-from tinr.evaluation.report.conversations import LONGEST, read_conversations, spread
+from tinr.evaluation.report.conversations import TURN_CHARACTERS, read_conversations, spread
 from tinr.evaluation.report.curves import read_logs
 from tinr.evaluation.report.page import write_report
 from tinr.records import BadInput
@@ -37,12 +37,12 @@ def test_a_conversation_is_read_with_its_turns_and_rewards(tmp_path):
 
 
 def test_no_more_than_four_a_step_and_long_texts_are_cut(tmp_path):
-    row = sampled()[0] | {"reply": "x" * (LONGEST + 1200)}
+    row = sampled()[0] | {"reply": "x" * (TURN_CHARACTERS + 1200)}
     write_run(tmp_path, [row] * 9)
     [moment] = read_conversations(tmp_path / "logs")
     assert len(moment.samples) == 4
     said = moment.samples[0].turns[1].text
-    assert said.startswith("x" * LONGEST) and said.endswith("… and 1,200 more")
+    assert said.startswith("x" * TURN_CHARACTERS) and said.endswith("… and 1,200 more")
 
 
 def test_the_page_and_the_json_show_them_and_the_samples_are_no_phase(tmp_path):

@@ -13,7 +13,7 @@ from tinr.evaluation.report.errors import (
     kind_table,
     problem_table,
 )
-from tinr.evaluation.report.replies import Evaluated, Judged, confused, judged, read_evaluations
+from tinr.evaluation.report.replies import Judged, Replies, confused, judged, read_evaluations
 from tinr.records import Call
 
 AREA = {"name": "area", "arguments": {"radius": 2, "unit": "m"}}
@@ -138,8 +138,8 @@ def test_tools_are_paired_where_they_differ(expected: str, called: str, pairs: A
     assert confused(calls(*expected.split()), calls(*called.split())) == pairs
 
 
-def evaluated(*lines: dict[str, Any]) -> Evaluated:
-    return Evaluated("grpo", "none", tuple(judged(line) for line in lines))
+def evaluated(*lines: dict[str, Any]) -> Replies:
+    return Replies("grpo", "none", tuple(judged(line) for line in lines))
 
 
 def test_kinds_are_counted_by_split() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinr.chat.transcript import parse_text
+from tinr.chat.parse import parse_text
 from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
 from tinr.rollout.scoring.rewards import (
     RewardWeights,

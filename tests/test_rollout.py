@@ -13,9 +13,9 @@ import pytest
 from conftest import CIRCLE
 
 from tinr.chat.codec import Piece
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse
+from tinr.chat.render import (
     as_text,
-    parse,
     render_calls,
     render_documents,
     render_environment,

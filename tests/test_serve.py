@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec, Piece
-from tinr.chat.transcript import (
+from tinr.chat.render import (
     SYSTEM,
     as_text,
     render_calls,
@@ -31,7 +31,14 @@ from tinr.records import BadInput, Call, Message
 from tinr.rollout.generate import Row
 from tinr.serve.app import Counter, bind, make_app
 from tinr.serve.batcher import Busy, Desk, Job
-from tinr.serve.conversation import KEPT, Memory, Reader, Spoken, Turn, with_candidates_of_requests
+from tinr.serve.conversation import (
+    KEPT,
+    Memory,
+    Reader,
+    Spoken,
+    WrittenTurn,
+    with_candidates_of_requests,
+)
 
 ADDRESS = "/v1/chat/completions"
 AREA = Call("circle_area", {"radius": 2})
@@ -591,7 +598,7 @@ def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
 
 def test_memory_needs_the_very_calls_after_the_very_reply_and_is_bounded(catalogue):
     memory, before = Memory(), Spoken((1, 2))
-    turn = Turn(hash((1, 2)), (3,), (), (AREA,))
+    turn = WrittenTurn(hash((1, 2)), (3,), (), (AREA,))
 
     def find(ids, calls=(AREA,), after=before):
         return memory.find(ids, calls, after, catalogue)

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.records import BadInput, GateFailed
 from tinr.rollout.generate import generate
-from tinr.rollout.vllm import PATIENCE, PROBED, Served, connect
+from tinr.rollout.vllm import PROBED, STALE_ROLLOUTS, Served, connect
 
 STOPS = frozenset({5, 7, 9, 11})
 
@@ -73,7 +73,7 @@ def test_the_rows_are_those_of_the_local_sampler(model):
 
 def test_a_server_that_keeps_old_weights_is_found_out(model):
     served = Served(Fake(model))
-    for _ in range(PATIENCE):
+    for _ in range(STALE_ROLLOUTS):
         served.check(PROMPTS[0])
     with pytest.raises(GateFailed, match="do not reach it"):
         served.check(PROMPTS[0])
@@ -82,7 +82,7 @@ def test_a_server_that_keeps_old_weights_is_found_out(model):
 def test_a_server_whose_weights_move_is_fine(model):
     fake = Fake(copy.deepcopy(model))
     served = Served(fake)
-    for _ in range(3 * PATIENCE):
+    for _ in range(3 * STALE_ROLLOUTS):
         served.check(PROMPTS[0])
         with torch.no_grad():
             fake.model.lm_head.weight.mul_(1.001)  # a step of the policy
@@ -95,7 +95,7 @@ def test_what_a_model_is_certain_of_says_nothing(model):
         certain.lm_head.weight.mul_(1000)
     fake = Fake(certain)
     served = Served(fake)
-    for _ in range(3 * PATIENCE):
+    for _ in range(3 * STALE_ROLLOUTS):
         served.check(PROMPTS[0])
     assert fake.generate([PROMPTS[0][:2]], max_tokens=PROBED)["logprobs"][0] == [[0.0]] * PROBED
 

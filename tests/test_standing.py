@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tinr.chat.transcript import parse
+from tinr.chat.parse import parse
 from tinr.data.traces import render_trace
 from tinr.evaluation.contenders import ALL
 from tinr.evaluation.errors.faults import fault_values, faults_of

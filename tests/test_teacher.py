@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
 from tinr.chat.codec import FRAMES, Piece
-from tinr.chat.transcript import parse
+from tinr.chat.parse import parse
 from tinr.cli.main import app
 from tinr.config_files import load_config
 from tinr.data.thoughts import Candidate, check, composed, judge, judge_all, with_tokens

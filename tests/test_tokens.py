@@ -24,10 +24,10 @@ from tinr.chat.codec import (
     name_of,
     token_of,
 )
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse
+from tinr.chat.render import (
     as_text,
     learned,
-    parse,
     render_calls,
     render_environment,
     render_names,

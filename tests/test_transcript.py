@@ -13,17 +13,14 @@ from hypothesis import strategies as st
 
 from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import FRAMES, TAG_TOKENS, Codec, Piece, token_of
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse, parse_messages, parse_text, split_text
+from tinr.chat.render import (
     as_text,
-    parse,
-    parse_messages,
-    parse_text,
     render_calls,
     render_names,
     render_observations,
     render_response,
     render_thought,
-    split_text,
 )
 from tinr.data.traces import render_trace
 from tinr.records import Call, Message, Query

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tinr.records import BadInput, GateFailed
 
-PATIENCE = timedelta(hours=6)  # the others wait while the first measures a gate
+COLLECTIVE_TIMEOUT = timedelta(hours=6)  # the others wait while the first measures a gate
 Made = TypeVar("Made")
 
 
@@ -40,7 +40,7 @@ def start() -> None:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if backend == "nccl":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=COLLECTIVE_TIMEOUT)
 
 
 def finish() -> None:

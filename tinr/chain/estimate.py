@@ -44,7 +44,7 @@ BATCH = 128  # rows of a batch that is evaluated
 
 
 @dataclass(frozen=True)
-class Speed:
+class MachineSpeed:
     """Seconds: of a token that is trained on, and of a step that writes a token in each row."""
 
     trained: float
@@ -57,13 +57,13 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Work:
+class ChainWork:
     """What a whole job does: tokens that are trained on, and decoding steps with their rows."""
 
     trained: float
     written: tuple[tuple[float, float], ...]  # steps, rows
 
-    def seconds(self, speed: Speed) -> float:
+    def seconds(self, speed: MachineSpeed) -> float:
         """What it takes at a speed."""
         return (
             FIXED
@@ -92,7 +92,7 @@ class Configs:
 
 def measure(
     model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue, configs: Configs
-) -> Speed:
+) -> MachineSpeed:
     """The speed of a base that is at hand, which is changed; a few seconds."""
     grow(model, tokenizer, catalogue)
     codec = Codec(tokenizer)
@@ -112,7 +112,7 @@ def measure(
     release_top(model)
     few, many = (_step_seconds(model, codec, rows) for rows in ROWS)
     row = max(0.0, (many - few) / (ROWS[1] - ROWS[0]))
-    return Speed(trained, max(0.0, few - row * ROWS[0]), row)
+    return MachineSpeed(trained, max(0.0, few - row * ROWS[0]), row)
 
 
 @torch.inference_mode()
@@ -168,7 +168,7 @@ def amounts_of(codec: Codec, catalogue: Catalogue, configs: Configs) -> Amounts:
     )
 
 
-def work_of(amounts: Amounts, configs: Configs, size: Size) -> Work:
+def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
     """What a whole job of a size does."""
     policy = configs.grpo.policy
     traces = size.queries * amounts.trace * (1 + configs.sft.replay)
@@ -189,7 +189,7 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> Work:
         (policy.steps * REPLY, WRITTEN * rollouts),
         (batches * REPLY, WRITTEN * size.evaluated / batches),
     ]
-    return Work(trained, tuple(written))
+    return ChainWork(trained, tuple(written))
 
 
 def foresee(folder: Path, configs: Configs, sizes: Sequence[Size]) -> list[float]:

@@ -21,7 +21,7 @@ from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
 from tinr.evaluation.contenders import JUDGED
 from tinr.evaluation.evaluate import (
-    Evaluated,
+    SuiteResult,
     by_split,
     check_splits,
     compare_calls,
@@ -254,7 +254,7 @@ def _measurement(settings: Preset) -> dict[str, Any]:
     return {"version": tinr.__version__, "judged": JUDGED} | facts
 
 
-Evaluations = dict[str, dict[str, Evaluated]]  # phase -> documents mode -> what it gave
+Evaluations = dict[str, dict[str, SuiteResult]]  # phase -> documents mode -> what it gave
 
 
 def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> Evaluations:
@@ -327,7 +327,7 @@ def _comparison(done: Evaluations) -> dict[str, Any]:
     return {"comparison": {"before": "sft", "after": "grpo"} | found}
 
 
-def _costs(modes: Mapping[str, Evaluated]) -> dict[str, dict[str, float]]:
+def _costs(modes: Mapping[str, SuiteResult]) -> dict[str, dict[str, float]]:
     """What of a query -> documents mode -> its mean."""
     by_mode = {mode: costs(given) for mode, given in modes.items()}
     kinds = next(iter(by_mode.values()))

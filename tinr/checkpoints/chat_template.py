@@ -29,8 +29,8 @@ from typing import Any, get_args
 from transformers import GenerationConfig, PreTrainedModel
 
 from tinr.chat.codec import TAG_TOKENS, Codec, frame_of, name_of, stop_ids
-from tinr.chat.transcript import (
-    LONGEST,
+from tinr.chat.render import (
+    OBSERVATION_CHARACTERS,
     SYSTEM,
     as_text,
     render_prompt,
@@ -57,8 +57,11 @@ def chat_template(codec: Codec) -> str:
         "marks": _marks(codec),
         "has_tool_tokens": not codec.writes_names,
         "zero_width": ZERO_WIDTH,
-        "longest": LONGEST,
-        "cuts": [LONGEST >> halvings for halvings in range(1, LONGEST.bit_length() + 1)],
+        "longest": OBSERVATION_CHARACTERS,
+        "cuts": [
+            OBSERVATION_CHARACTERS >> halvings
+            for halvings in range(1, OBSERVATION_CHARACTERS.bit_length() + 1)
+        ],
     }
     known = (f"{{%- set {name} = {_literal(value)} -%}}\n" for name, value in settings.items())
     return "".join(known) + BODY.read_text("utf-8")

@@ -10,7 +10,7 @@ import typer
 from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
 
 if TYPE_CHECKING:
-    from tinr.planning.capacity.plan import Plan
+    from tinr.planning.capacity.plan import CapacityPlan
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def capacity(
         show(plan)
 
 
-def show(plan: "Plan") -> None:
+def show(plan: "CapacityPlan") -> None:
     """The figures as a table, then advice and notes."""
     from rich.table import Table
 
@@ -73,7 +73,7 @@ def show(plan: "Plan") -> None:
 WITHOUT = "all weights, without the rows of tokens that the base knew"
 
 
-def rows_of(plan: "Plan") -> list[tuple[str, str, str]]:
+def rows_of(plan: "CapacityPlan") -> list[tuple[str, str, str]]:
     """Name, value and how it was worked out, line by line."""
     bits, practice = plan.bits, []
     rows = [("tools", f"{bits.tools:,}", f"{bits.same} say what another one says")]

@@ -22,7 +22,7 @@ from tinr.cli.options import (
 from tinr.records import BadInput
 
 if TYPE_CHECKING:
-    from tinr.evaluation.evaluate import Evaluated
+    from tinr.evaluation.evaluate import SuiteResult
     from tinr.evaluation.suites import Suite
 
 Size = Annotated[
@@ -148,7 +148,7 @@ def _changed(
     return changed
 
 
-def _keep(out: Path, suite: "Suite", found: "Evaluated", summary: dict[str, Any]) -> None:
+def _keep(out: Path, suite: "Suite", found: "SuiteResult", summary: dict[str, Any]) -> None:
     """Replies and summary, and for BFCL the result files of its own package."""
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.bfcl_export import write_results

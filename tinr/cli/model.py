@@ -31,7 +31,7 @@ def call(
 
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
-    from tinr.chat.transcript import as_text
+    from tinr.chat.render import as_text
     from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import trained_prompt, untrained

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tinr.catalogue.load import read_jsonl
-from tinr.chat.transcript import parse_messages, parse_text
+from tinr.chat.parse import parse_messages, parse_text
 from tinr.records import BadInput, Message, Query, Reply, Role
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import Frame, Piece, token_of
-from tinr.chat.transcript import learned, render_prompt, render_question
+from tinr.chat.render import learned, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.pseudo_queries import Wording
 from tinr.data.sample_words import invented_result, random_word
@@ -50,7 +50,7 @@ class PairMix:
 
 
 @dataclass(frozen=True)
-class Pair:
+class AlignmentExample:
     """One example: its form ("memorise", ...), the tool it is about, and its pieces."""
 
     form: str
@@ -64,11 +64,11 @@ def make_pairs(
     mix: PairMix,
     rng: Random,
     only: Collection[str] | None = None,
-) -> Iterator[Pair]:
+) -> Iterator[AlignmentExample]:
     """One epoch of examples over every tool of the catalogue, or over those named `only`."""
     wording = Wording(catalogue)
     return (
-        Pair(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
+        AlignmentExample(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
         for doc in catalogue.tools
         if only is None or doc.name in only
         for form, count in vars(mix).items()

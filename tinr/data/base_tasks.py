@@ -14,7 +14,7 @@ from typing import Any
 
 from tinr.catalogue.english import common_words, train_sentences
 from tinr.chat.codec import Frame, Piece
-from tinr.chat.transcript import (
+from tinr.chat.render import (
     learned,
     render_environment,
     render_observations,

@@ -38,7 +38,7 @@ class EndpointConfig:
 
 
 @dataclass
-class Spent:
+class TokenUse:
     """What the asking took so far."""
 
     requests: int = 0
@@ -59,7 +59,7 @@ class Endpoint:
     BadInput where the `openai` package is missing, and for an address that is none.
     """
 
-    def __init__(self, config: EndpointConfig, spent: Spent):
+    def __init__(self, config: EndpointConfig, spent: TokenUse):
         check_client()
         from openai import AsyncOpenAI
 
@@ -147,7 +147,7 @@ class Endpoint:
 
 
 def ask_each(
-    conversations: Sequence[Conversation], config: EndpointConfig, spent: Spent
+    conversations: Sequence[Conversation], config: EndpointConfig, spent: TokenUse
 ) -> list[str | None]:
     """The answer to each conversation; None and BadInput as of `Endpoint.ask`."""
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from tinr import distributed
 from tinr.chat.codec import IGNORE, Codec, Piece
-from tinr.chat.transcript import render_question
+from tinr.chat.render import render_question
 from tinr.checkpoints.open import open_model
 from tinr.checkpoints.registry import Registry
 from tinr.data.packing import Example
@@ -24,7 +24,7 @@ from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.rollout.generate import generate
 
-LONGEST = 56  # tokens of a completion
+COMPLETION_TOKENS = 56  # tokens of a completion
 TEMPERATURE = 0.8  # small models at 1 write much that no greedy reply would have
 FOLDER = "own_completions"
 
@@ -67,7 +67,7 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> list[Completi
         prompts,
         lambda index, written: None,
         frozenset(ends),
-        longest=LONGEST,
+        longest=COMPLETION_TOKENS,
         pad=codec.pad,
         temperature=TEMPERATURE,
         seed=seed,
@@ -91,7 +91,7 @@ def own_examples(completions: Sequence[Completion], rng: Random, tokens: float) 
 def placeholder_completions() -> list[Completion]:
     """As many tokens as there would be, where no base is at hand to be asked."""
     count = len(REQUESTS) + len(OPENINGS)
-    return [Completion((0,) * 24, (0,) * LONGEST)] * count
+    return [Completion((0,) * 24, (0,) * COMPLETION_TOKENS)] * count
 
 
 def _asked(codec: Codec, text: str) -> list[int]:

@@ -44,7 +44,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """Two ways to go on after the same ids, the better and the worse one.
 
     The ids are trained as they are: no end of sequence follows a side that has none.
@@ -62,7 +62,7 @@ class Pair:
 
 
 Batch = dict[str, torch.Tensor]
-Taught = TypeVar("Taught", Example, Pair)
+Taught = TypeVar("Taught", Example, PreferencePair)
 
 
 def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:

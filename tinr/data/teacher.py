@@ -20,7 +20,7 @@ from tinr.catalogue.load import Catalogue, query_line
 from tinr.catalogue.render import describe, signature
 from tinr.catalogue.retrieval import Bm25
 from tinr.config import Count
-from tinr.data.endpoint import Endpoint, EndpointConfig, Spent
+from tinr.data.endpoint import Endpoint, EndpointConfig, TokenUse
 from tinr.data.thoughts import Candidate, Judged, judge
 from tinr.progress import progress_bar
 from tinr.records import BadInput, Call, Query, ToolDoc
@@ -51,7 +51,7 @@ class TeacherConfig(EndpointConfig):
 
 def build_traces(
     queries: Sequence[Query], catalogue: Catalogue, config: TeacherConfig, journal: Path
-) -> tuple[list[dict[str, Any]], Spent, Counter[str]]:
+) -> tuple[list[dict[str, Any]], TokenUse, Counter[str]]:
     """Trace lines of the queries that got a passing thought, what was spent, why others got none.
 
     `journal` keeps each query's outcome; a run with the same settings goes on from it, and its
@@ -62,7 +62,7 @@ def build_traces(
     done = _read_journal(journal, marks)
     called = [query for query in queries if query.calls]
     waiting = [query for query in called if query.teachable and query.id not in done]
-    spent = Spent(answered=len(done))
+    spent = TokenUse(answered=len(done))
     if waiting:
         journal.parent.mkdir(parents=True, exist_ok=True)
         asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
@@ -108,7 +108,7 @@ async def _ask_all(
     journal: Path,
     marks: Mapping[str, str],
     done: dict[str, dict[str, Any]],
-    spent: Spent,
+    spent: TokenUse,
 ) -> None:
     retriever = Bm25(catalogue.tools)
     with (

@@ -16,7 +16,7 @@ from typing import Any
 
 from tinr.catalogue.importing.names import clean_name
 from tinr.catalogue.load import Catalogue, query_line, read_jsonl
-from tinr.chat.transcript import parse_text
+from tinr.chat.parse import parse_text
 from tinr.data.traces import NO_TOOL, compose
 from tinr.records import Call, Mention, Query
 from tinr.rollout.scoring.rewards import same_calls

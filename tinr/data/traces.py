@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences, signature
 from tinr.chat.codec import Frame, Piece, token_of
-from tinr.chat.transcript import (
+from tinr.chat.render import (
     cut,
     learned,
     render_calls,

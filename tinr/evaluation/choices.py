@@ -25,7 +25,7 @@ from random import Random
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import signature
 from tinr.chat.codec import Frame, Piece, token_of
-from tinr.chat.transcript import render_question
+from tinr.chat.render import render_question
 from tinr.data.alignment_examples import TO_DOCUMENT, TO_SIGNATURE, TO_TOKEN, ask_about
 from tinr.evaluation.changed_signatures import (
     Surroundings,

@@ -28,7 +28,7 @@ Contenders = Mapping[str, Sequence[Values]]  # name -> a run for each seed
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparisonCell:
     """A metric of one contender on one split: mean over seeds of the mean over queries."""
 
     value: float
@@ -105,7 +105,7 @@ class Variance:
     cases: int
 
 
-def cells(contenders: Contenders, split: str, metric: str) -> dict[str, Cell]:
+def cells(contenders: Contenders, split: str, metric: str) -> dict[str, ComparisonCell]:
     """A metric of all contenders that have it, over the queries that all of those share."""
     having = {n: runs for n, runs in contenders.items() if _shared(runs, split, metric)}
     shared = _shared([run for runs in having.values() for run in runs], split, metric)
@@ -113,7 +113,7 @@ def cells(contenders: Contenders, split: str, metric: str) -> dict[str, Cell]:
     return {name: _cell(table) for name, table in tables.items() if table is not None}
 
 
-def _cell(table: np.ndarray) -> Cell:
+def _cell(table: np.ndarray) -> ComparisonCell:
     means = table.mean(1)
     if _binary(table) and len(table) == 1:
         wilson = rate(list(table[0]))
@@ -122,7 +122,7 @@ def _cell(table: np.ndarray) -> Cell:
     else:
         low, high = _interval(float(means.mean()), _variance(table), (0.0, 1.0))
     spread = float(means.std(ddof=1)) if len(means) > 1 else None
-    return Cell(float(means.mean()), low, high, spread, table.shape[1], len(means))
+    return ComparisonCell(float(means.mean()), low, high, spread, table.shape[1], len(means))
 
 
 def differences(contenders: Contenders, metrics: Sequence[str]) -> list[Difference]:

@@ -20,7 +20,7 @@ from tinr.evaluation.likelihood import batch_tokens, batches
 from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.rollout.generate import generate
 
-LONGEST = 48  # ids of a completion
+COMPLETION_TOKENS = 48  # ids of a completion
 BEGINNING = 8  # words of a plain text that is to be gone on with
 WINDOW = 256  # ids of a stretch of text
 
@@ -90,14 +90,14 @@ def sample_completions(
     end: Any = codec.tokenizer.eos_token_id
     ends = {codec.vocabulary.get(codec.frame.close), end}
     read = sum(map(len, prompts))
-    tokens = read + count * LONGEST
+    tokens = read + count * COMPLETION_TOKENS
     with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
         rows = generate(
             base,
             prompts,
             lambda index, written: None,
             frozenset(one for one in ends if one is not None),
-            longest=LONGEST,
+            longest=COMPLETION_TOKENS,
             pad=codec.pad,
             temperature=1.0,
             seed=seed,

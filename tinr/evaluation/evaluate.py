@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from tinr.catalogue.load import Catalogue, query_line, read_queries, write_jsonl
 from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown
 from tinr.chat.codec import Codec
-from tinr.chat.transcript import as_text
+from tinr.chat.render import as_text
 from tinr.evaluation.abstention import auroc, call_evidence, false_calls
 from tinr.evaluation.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
 from tinr.evaluation.self_test import self_test
@@ -29,7 +29,7 @@ from tool_corpora.suites import DEV_SUITES, SUITES, test_suite
 DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
 SIZE = 300  # queries of each split of a shipped suite, unless told otherwise
 # Tokens of a reply; documents shown on selection count.
-LONGEST: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
+REPLY_TOKENS: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
 
 def load_suite(
@@ -77,7 +77,7 @@ def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class SuiteResult:
     """A suite under one checkpoint in one documents mode, in the order of its queries.
 
     A query whose prompt does not fit the model's context counts as an empty reply.
@@ -111,12 +111,12 @@ def evaluate(
     longest: int | None = None,
     title: str = "",
     constrained: bool = False,
-) -> Evaluated:
+) -> SuiteResult:
     """Greedy conversations over the queries, judged; the model is left in eval mode.
 
     The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
     or none can be asked). longest: tokens after the prompt,
-    those of the environment included (None: LONGEST); same: tools that count as one;
+    those of the environment included (None: REPLY_TOKENS); same: tools that count as one;
     constrained: inside the tags only tools, and calls that fit their documents. A title shows
     progress.
     """
@@ -126,7 +126,7 @@ def evaluate(
     if len(unscorable) == len(queries):
         why = next(iter(unscorable.items()), None)
         raise BadInput(f"no query can be scored{f': {why[0]!r}: {why[1]}' if why else ''}")
-    longest = longest or LONGEST[mode]
+    longest = longest or REPLY_TOKENS[mode]
     shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
     prompts = make_prompts(codec, queries, shown)
     overlong = too_long(model, prompts, longest)
@@ -155,7 +155,7 @@ def evaluate(
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
         for c in done
     ]
-    return Evaluated(
+    return SuiteResult(
         mode,
         done,
         judged,
@@ -198,7 +198,7 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
     return {name: group[0] for group in groups for name in group}
 
 
-def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
+def by_split(evaluated: SuiteResult) -> dict[str, dict[str, Rate]]:
     """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
 
     The split no_tool (or abstention, where the suite has splits of its own) also has the false
@@ -228,7 +228,7 @@ def by_split(evaluated: Evaluated) -> dict[str, dict[str, Rate]]:
     }
 
 
-def _found(evaluated: Evaluated, split: str) -> list[bool]:
+def _found(evaluated: SuiteResult, split: str) -> list[bool]:
     return [
         hit
         for one, hit in zip(evaluated.done, evaluated.found, strict=True)
@@ -243,7 +243,7 @@ def split_of(query: Query) -> str:
     return query.group or query.split or ("all" if query.expects_call else "no_tool")
 
 
-def costs(evaluated: Evaluated) -> dict[str, float]:
+def costs(evaluated: SuiteResult) -> dict[str, float]:
     """Means a query: tokens of the prompt and of documents that are shown on selection, tokens
     that the model wrote, seconds of its batch.
 
@@ -266,7 +266,7 @@ def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[s
     }
 
 
-def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
+def compare_calls(before: SuiteResult, after: SuiteResult) -> dict[str, Any]:
     """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
     first, then = (
         {c.query.id: o.call_em for c, o in one.scored() if o.call_em is not None}
@@ -284,7 +284,7 @@ def compare_calls(before: Evaluated, after: Evaluated) -> dict[str, Any]:
 
 
 def write_replies(
-    folder: Path, evaluated: Evaluated, documents: Mapping[str, ToolDoc] | None = None
+    folder: Path, evaluated: SuiteResult, documents: Mapping[str, ToolDoc] | None = None
 ) -> None:
     """Every query with what the model wrote, how it was judged and what it cost, a line each.
 

@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 
 from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import Codec, Piece, token_of
-from tinr.chat.transcript import parse, render_prompt
+from tinr.chat.parse import parse
+from tinr.chat.render import render_prompt
 from tinr.data.alignment_examples import ask_token
 from tinr.data.pseudo_queries import DEGREES, Wording
 from tinr.data.traces import plan
@@ -29,7 +30,7 @@ from tinr.evaluation.recall import rows_at_once
 from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.rollout.generate import generate
 
-LONGEST = 200  # ids of a thought and the names after it
+THOUGHT_TOKENS = 200  # ids of a thought and the names after it
 
 
 def knowledge_summary(
@@ -114,7 +115,7 @@ def name_freely(
                     [prompts[i] for i in chunk],
                     counting_ends(lambda index, written: None, move),
                     stops,
-                    longest=LONGEST,
+                    longest=THOUGHT_TOKENS,
                     pad=codec.pad,
                 )
             for index, row in zip(chunk, rows, strict=True):

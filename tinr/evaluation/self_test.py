@@ -8,13 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinr.chat.codec import Piece
-from tinr.chat.transcript import (
-    parse,
-    render_calls,
-    render_observations,
-    render_response,
-    render_thought,
-)
+from tinr.chat.parse import parse
+from tinr.chat.render import render_calls, render_observations, render_response, render_thought
 from tinr.data.traces import NO_TOOL, plan, spoken_answer
 from tinr.evaluation.metrics import Outcome, outcome
 from tinr.records import Call, GateFailed, Query, Reply, ToolDoc

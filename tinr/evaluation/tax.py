@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from tinr.catalogue.english import held_out_sentences
 from tinr.chat.codec import Codec, Piece
-from tinr.chat.transcript import render_prompt
+from tinr.chat.render import render_prompt
 from tinr.data.base_tasks import pick_question
 from tinr.evaluation.choices import Choice, chance
 from tinr.evaluation.divergence import sample_completions, shifts_of, text_nats

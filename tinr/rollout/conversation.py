@@ -12,9 +12,9 @@ from tinr import distributed
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece, stop_ids
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse
+from tinr.chat.render import (
     cut,
-    parse,
     render_documents,
     render_environment,
     render_observations,
@@ -28,7 +28,7 @@ from tinr.rollout.scoring.matching import alike
 from tinr.rollout.tools.executor import Executor, refusal
 
 MOST_TURNS = 4  # of tool calls in one conversation, where its reference has no more
-LONGEST = 384  # tokens of a reply, observations included, where nothing else is asked for
+REPLY_TOKENS = 384  # tokens of a reply, observations included, where nothing else is asked for
 ROWS = 128  # conversations in one batch of the sampler
 
 
@@ -133,7 +133,7 @@ def converse(
     *,
     group: int = 1,
     temperature: float = 0.0,
-    longest: int = LONGEST,
+    longest: int = REPLY_TOKENS,
     seed: int = 0,
     title: str = "",
     prompts: Sequence[Sequence[int]] | None = None,

@@ -116,7 +116,7 @@ def generate(
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
-    table = Table(len(prompts) * group, longest)
+    table = DraftTable(len(prompts) * group, longest)
     alive = np.arange(len(table.over))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
@@ -273,7 +273,7 @@ def _draw(
     return chosen, logp_of(chosen, logits, temperature, allowed), allowed
 
 
-class Table:
+class DraftTable:
     """The rows of a batch while they are written: arrays (T, R), for all that run are as long."""
 
     def __init__(self, rows: int, longest: int):

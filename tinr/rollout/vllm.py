@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tinr.records import BadInput, GateFailed
 from tinr.rollout.generate import Respond, Row
 
-PATIENCE = 3  # rollouts in a row that may give the same probabilities to the last bit
+STALE_ROLLOUTS = 3  # rollouts in a row that may give the same probabilities to the last bit
 PROBED = 8  # tokens whose probabilities are asked for
 CERTAIN = -1e-3  # log-probability above which a trained model may stay whatever its weights do
 
@@ -103,10 +103,10 @@ class Served:
         said = tuple(float(one[0]) for one in given["logprobs"][0])
         if not any(logprob < CERTAIN for logprob in said):
             return
-        self._seen = [*self._seen[-PATIENCE:], said]
-        if len(self._seen) > PATIENCE and len(set(self._seen)) == 1:
+        self._seen = [*self._seen[-STALE_ROLLOUTS:], said]
+        if len(self._seen) > STALE_ROLLOUTS and len(set(self._seen)) == 1:
             raise GateFailed(
-                f"policy.vllm: the server gave the same probabilities in {PATIENCE + 1} "
+                f"policy.vllm: the server gave the same probabilities in {STALE_ROLLOUTS + 1} "
                 "rollouts running: the policy's weights do not reach it; restart the server"
             )
 

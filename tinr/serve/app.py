@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import tinr
-from tinr.chat.transcript import as_text, parse
-from tinr.evaluation.evaluate import LONGEST
+from tinr.chat.parse import parse
+from tinr.chat.render import as_text
+from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.records import BadInput
 from tinr.rollout.conversation import Conversation
 from tinr.serve.batcher import Busy, Desk, Job
@@ -49,7 +50,7 @@ class Counter:
         job = Job(
             asked.query,
             asked.prompt,
-            request.longest or LONGEST[self.desk.documents],
+            request.longest or REPLY_TOKENS[self.desk.documents],
             request.temperature or 0.0,
             1.0 if request.top_p is None else request.top_p,
             request.seed,

@@ -14,10 +14,10 @@ from threading import Lock
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece
-from tinr.chat.transcript import (
+from tinr.chat.parse import parse
+from tinr.chat.render import (
     SYSTEM,
     cut,
-    parse,
     render_calls,
     render_documents,
     render_environment,
@@ -55,7 +55,7 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Turn:
+class WrittenTurn:
     """What the model wrote up to its calls, and after which reply so far (a hash of its ids)."""
 
     after: int
@@ -71,10 +71,10 @@ class Memory:
     A client sends the calls back but not the thought; the reply goes on from the very ids.
     """
 
-    _kept: OrderedDict[str, Turn] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, WrittenTurn] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def keep(self, ids: Sequence[str], turn: Turn) -> None:
+    def keep(self, ids: Sequence[str], turn: WrittenTurn) -> None:
         """Remember a turn under the ids of its calls; the oldest ones are let go."""
         with self._lock:
             self._kept |= dict.fromkeys(ids, turn)
@@ -83,7 +83,7 @@ class Memory:
 
     def find(
         self, ids: Sequence[str], calls: Sequence[Call], before: Spoken, known: Catalogue
-    ) -> Turn | None:
+    ) -> WrittenTurn | None:
         """The turn that ended with these very calls under these very ids, after this very reply."""
         with self._lock:
             found = [self._kept.get(one) for one in ids]
@@ -165,7 +165,7 @@ class Reader:
         return library.shown([query], self.documents)[0]
 
     def _spoken(self, turns: Sequence[tuple[Said, Sequence[str]]]) -> Spoken:
-        """Turn by turn what was called and what came back: remembered, else composed."""
+        """WrittenTurn by turn what was called and what came back: remembered, else composed."""
         spoken = Spoken()
         called = [tuple(map(self._call, said.tool_calls or ())) for said, _ in turns]
         for calls, (said, results) in zip(called, turns, strict=True):
@@ -229,9 +229,9 @@ def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
 
 def turn_of(
     before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
-) -> Turn:
+) -> WrittenTurn:
     """What a model has just written, to be remembered."""
-    return Turn(hash(before.ids), tuple(ids), tuple(pieces), tuple(calls))
+    return WrittenTurn(hash(before.ids), tuple(ids), tuple(pieces), tuple(calls))
 
 
 def with_candidates_of_requests(library: Library) -> Library:

@@ -16,7 +16,7 @@ from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput, DocumentsMode
 
 ONE_WAY = "{memorise: %d, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}"
-PHASES = ("align", "sft", "grpo")
+TRAINED = ("align", "sft", "grpo")
 NO_PAIRS = f"mix={ONE_WAY % 0}"
 
 
@@ -27,7 +27,7 @@ class Arm:
 
     about: str
     documents: DocumentsMode = "none"
-    changes: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(PHASES, ()))
+    changes: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(TRAINED, ()))
 
 
 def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
@@ -104,12 +104,12 @@ def overrides(arm: Arm, changes: Sequence[str] = ()) -> dict[str, tuple[str, ...
 
     A phase that the arm lacks is passed over; BadInput for one that no arm has.
     """
-    common: dict[str, list[str]] = {phase: [] for phase in PHASES}
+    common: dict[str, list[str]] = {phase: [] for phase in TRAINED}
     for change in changes:
         phase, _, setting = change.partition(".")
-        if phase not in PHASES or "=" not in setting:
+        if phase not in TRAINED or "=" not in setting:
             raise BadInput(
-                f"--change {change}: write PHASE.KEY=VALUE with a phase of {', '.join(PHASES)}"
+                f"--change {change}: write PHASE.KEY=VALUE with a phase of {', '.join(TRAINED)}"
             )
         common[phase].append(setting)
     return {phase: (*common[phase], *own) for phase, own in arm.changes.items()}

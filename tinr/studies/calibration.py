@@ -60,7 +60,7 @@ VARIANTS: Mapping[str, Variant] = {
 
 
 @dataclass
-class Trained:
+class TrainedVariant:
     """Each variant's last checkpoint, and why others have none."""
 
     cards: dict[str, Card] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def train_variants(
     out: Path,
     changes: Sequence[str] = (),
     base: str = "",
-) -> Trained:
+) -> TrainedVariant:
     """Train the variants in one registry, or what is left of them, each tagged `calibration-NAME`.
 
     changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
@@ -88,7 +88,7 @@ def train_variants(
     console, paths = Console(stderr=True), Paths(out)
     cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()}, base)
     study = _Study(preset, seed, paths, cards["sft"], tuple(changes))
-    done = Trained()
+    done = TrainedVariant()
     for name in [one for one in VARIANTS if one in names or not names]:
         console.rule(f"{name}: {VARIANTS[name].about}", align="left")
         try:

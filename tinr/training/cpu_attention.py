@@ -19,10 +19,10 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
-from tinr.checkpoints.machine_speed import faster_type
+from tinr.training.machine_speed import faster_type
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
-LONGEST = 1024  # tokens of a row
+PRODUCTS_ROW_TOKENS = 1024  # tokens of a row
 
 # ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
 Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -40,9 +40,9 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax.
 
-    Rows beyond LONGEST get the fused attention: scores grow with the square.
+    Rows beyond PRODUCTS_ROW_TOKENS get the fused attention: scores grow with the square.
     """
-    if query.shape[2] > LONGEST:
+    if query.shape[2] > PRODUCTS_ROW_TOKENS:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=False
         )
@@ -102,7 +102,7 @@ def compiled(model: PreTrainedModel) -> Encode | None:
 def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
     """Whether to compute in bfloat16: as wanted, or (None) where products are faster in it.
 
-    A CPU is measured, once (`tinr.checkpoints.machine_speed`). accelerator: of a machine that is
+    A CPU is measured, once (`tinr.training.machine_speed`). accelerator: of a machine that is
     only described.
     """
     if wanted is not None or accelerator:

@@ -23,7 +23,7 @@ from trl.models import unwrap_model_for_generation
 from tinr import distributed
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
-from tinr.chat.transcript import as_text
+from tinr.chat.render import as_text
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import Count, OptimiserConfig, Positive, TrainableConfig, Weight, Whole
 from tinr.data.packing import Batch
@@ -41,7 +41,7 @@ from tinr.training.loop import (
     Loop,
     Progress,
     Trainables,
-    Trained,
+    TrainedModel,
     common_arguments,
     mean_loss,
     run_loop,
@@ -321,7 +321,7 @@ def train_policy(
     steps: Steps | None = None,
     trainable: TrainableConfig | None = None,
     title: str = "grpo",
-) -> Trained:
+) -> TrainedModel:
     """Run the loop; the model is changed in place, and whole in what is returned.
 
     With `steps` a killed run goes on from its newest whole step checkpoint.
@@ -338,7 +338,7 @@ def train_policy(
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
     whole, adapter = weights.whole(trainer)
-    return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+    return TrainedModel(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
 
 
 def make_trainer(model: PreTrainedModel, arena: Arena, folder: Steps) -> PolicyTrainer:

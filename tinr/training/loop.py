@@ -37,12 +37,12 @@ from tinr.training.adapters import Adapter, adapt, merge, release_top
 from tinr.training.cpu_attention import Encode
 from tinr.training.optimiser import make_optimiser
 
-PATIENCE = 10  # bad steps in a row that end a run even where they are skipped
+BAD_STEPS = 10  # bad steps in a row that end a run even where they are skipped
 ZERO = Path(tinr.__file__).parents[1] / "scripts" / "deepspeed"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """What a run of the loop cost and gave; `model` is whole on the first process."""
 
     model: PreTrainedModel
@@ -87,7 +87,7 @@ class Loop(Trainer):
             return norm
         self.bad_steps += 1
         skips = config.bad_step == "skip" and not self.is_deepspeed_enabled  # it has stepped by now
-        if not skips or self.bad_steps >= PATIENCE:
+        if not skips or self.bad_steps >= BAD_STEPS:
             raise GateFailed(
                 f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
                 "was published. Lower the optimiser's learning_rate, or skip such steps: its "
@@ -175,7 +175,7 @@ def common_arguments(
         "report_to": [],
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,
-        "ddp_timeout": int(distributed.PATIENCE.total_seconds()),
+        "ddp_timeout": int(distributed.COLLECTIVE_TIMEOUT.total_seconds()),
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "deepspeed": deepspeed_file(deepspeed, optimiser),
         "learning_rate": optimiser.learning_rate,

@@ -29,7 +29,7 @@ from tinr.evaluation.recall import GATES, probe
 from tinr.files import write_text
 from tinr.records import BadInput, GateFailed, Query
 from tinr.run_log import RunLog
-from tinr.training.loop import Trained, deepspeed_file
+from tinr.training.loop import TrainedModel, deepspeed_file
 from tinr.training.supervised import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
@@ -109,7 +109,7 @@ class Stage:
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
         config: TrainingConfig, log: RunLog,
-    ) -> Trained:  # fmt: skip
+    ) -> TrainedModel:  # fmt: skip
         """The supervised loop with what all phases configure alike."""
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.phase,
@@ -166,7 +166,7 @@ class Stage:
 
     def conclude(
         self,
-        trained: Trained,
+        trained: TrainedModel,
         codec: Codec,
         least: Mapping[str, float] | None,
         queries: Sequence[Query] = (),
@@ -186,7 +186,7 @@ class Stage:
 
     def _publish(
         self,
-        trained: Trained,
+        trained: TrainedModel,
         tokenizer: Any,
         gates: Mapping[str, Any],
         queried: Sequence[str],

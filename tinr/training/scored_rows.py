@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from tinr.checkpoints.model import vocabulary_rows
 from tinr.rollout.sampling_support import Support, gather_sets
-from tinr.training.cpu_attention import LONGEST, mask_type, shared_mask
+from tinr.training.cpu_attention import PRODUCTS_ROW_TOKENS, mask_type, shared_mask
 from tinr.training.head_scores import score_targets
 
 WIDTH_STEP = 16  # tokens between the widths of rows that are compared
@@ -115,7 +115,9 @@ def pack_groups(
     narrowest = max(len(p) + n for p, n in zip(prompts, lengths, strict=True))
     whole = sum(map(len, set(prompts))) + sum(lengths)
     best, cheapest = [], float("inf")
-    for width in range(narrowest, max(min(whole, LONGEST), narrowest) + WIDTH_STEP, WIDTH_STEP):
+    for width in range(
+        narrowest, max(min(whole, PRODUCTS_ROW_TOKENS), narrowest) + WIDTH_STEP, WIDTH_STEP
+    ):
         rows, filled = _pack_within(prompts, lengths, width)
         cost = len(rows) * filled * (1 + filled / ATTENTION)
         if cost < cheapest:

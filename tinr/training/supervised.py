@@ -22,7 +22,7 @@ from tinr.training.loop import (
     Loop,
     Progress,
     Trainables,
-    Trained,
+    TrainedModel,
     common_arguments,
     labelled_loss,
     mean_loss,
@@ -59,7 +59,7 @@ def train(
     steps: Steps | None = None,
     trainable: TrainableConfig | None = None,
     rows: Sequence[int] = (),
-) -> Trained:
+) -> TrainedModel:
     """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
 
     The model is changed in place, and the one to go on with is in what is returned. With `steps` a
@@ -89,7 +89,7 @@ def train(
             progress = Progress(log, title, len(tokens), tokens)
             run_loop(trainer, progress, config.optimiser, folder)
     whole, adapter = weights.whole(trainer)
-    return Trained(whole, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter)
+    return TrainedModel(whole, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter)
 
 
 def _warm_up(model: PreTrainedModel, encode: Encode, batch: Batch, bf16: bool) -> None:

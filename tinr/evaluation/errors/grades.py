@@ -30,7 +30,7 @@ Grade = Literal["excellent", "acceptable", "fair", "poor"]
 WORTH: dict[Grade, float] = {"excellent": 0.25, "acceptable": 0.025, "fair": -0.25, "poor": -0.5}
 NEAR = 0.6  # least closeness of an acceptable reply
 HALF = 0.5  # least share of names, and of keys or values, of a fair one
-LONGEST = 200  # characters of a text that are compared for closeness
+COMPARED_CHARACTERS = 200  # characters of a text that are compared for closeness
 # In the order in which they are told.
 Deficiency = Literal[
     "wrong_name",
@@ -161,7 +161,7 @@ def near(given: Any, expected: Any) -> float:
         return _near_numbers(*numbers)
     if isinstance(given, bool) or isinstance(expected, bool):
         return float(given is expected)
-    texts = [_text(value)[:LONGEST].casefold() for value in (given, expected)]
+    texts = [_text(value)[:COMPARED_CHARACTERS].casefold() for value in (given, expected)]
     return SequenceMatcher(None, *texts, autojunk=False).ratio()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinr.evaluation.report.errors import splits_of
 from tinr.evaluation.report.rates import split_title
-from tinr.evaluation.report.replies import KINDS, Evaluated, Judged
+from tinr.evaluation.report.replies import KINDS, Judged, Replies
 from tinr.records import Call
 
 MOST = 3  # cases of one kind in one split
@@ -16,7 +16,7 @@ OBSERVED = re.compile(r"(<obs>.*?</obs>)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Turn:
+class CaseTurn:
     """What one side said, as it was said."""
 
     role: str  # system, user, model or tool
@@ -28,7 +28,7 @@ class Case:
     """A reply that is wrong: its conversation, what was expected, and what is wrong in words."""
 
     id: str
-    turns: tuple[Turn, ...]
+    turns: tuple[CaseTurn, ...]
     expected: tuple[str, ...]  # calls as JSON
     wrong: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class Kind:
     cases: tuple[Case, ...]
 
 
-def worst_cases(evaluated: Evaluated) -> list[Kind]:
+def worst_cases(evaluated: Replies) -> list[Kind]:
     """By split and kind of error the worst replies, the same ones every time.
 
     Those that met least of the reference come first, ties by id; of replies that confuse
@@ -71,18 +71,18 @@ def _chosen(replies: Sequence[Judged]) -> list[Judged]:
 
 
 def _case(reply: Judged) -> Case:
-    said = [Turn(role, text) for role, text in reply.history]
-    turns = (*said, Turn("user", reply.query), *turns_of(reply.reply))
+    said = [CaseTurn(role, text) for role, text in reply.history]
+    turns = (*said, CaseTurn("user", reply.query), *turns_of(reply.reply))
     return Case(reply.id, turns, tuple(map(_call_text, reply.expected)), reply.words)
 
 
-def turns_of(reply: str) -> Iterator[Turn]:
+def turns_of(reply: str) -> Iterator[CaseTurn]:
     """The model's words and, between them, what the tools returned; nothing is left out."""
     if not reply.strip():
-        yield Turn("model", "(nothing)")
+        yield CaseTurn("model", "(nothing)")
     for part in OBSERVED.split(reply):
         if part.strip():
-            yield Turn("tool" if OBSERVED.fullmatch(part) else "model", part.strip("\n"))
+            yield CaseTurn("tool" if OBSERVED.fullmatch(part) else "model", part.strip("\n"))
 
 
 def _call_text(call: Call) -> str:

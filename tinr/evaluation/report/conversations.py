@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinr.evaluation.report.cases import Turn, turns_of
+from tinr.evaluation.report.cases import CaseTurn, turns_of
 from tinr.evaluation.report.summary import in_order, is_finite
 from tinr.records import BadInput
 from tinr.run_log import read_log
@@ -13,7 +13,7 @@ from tinr.run_log import read_log
 SUFFIX = ".conversations.jsonl"
 STEPS = 8  # of a phase; the first and the last among them
 AT_A_STEP = 4  # conversations
-LONGEST = 4000  # characters of one turn
+TURN_CHARACTERS = 4000  # characters of one turn
 REWARDS = ("total", "format", "tool", "answer")
 
 
@@ -22,7 +22,7 @@ class Sample:
     """One conversation with its rewards; a reward is None where nothing could be scored."""
 
     query: str
-    turns: tuple[Turn, ...]
+    turns: tuple[CaseTurn, ...]
     rewards: Mapping[str, float | None]
 
 
@@ -62,11 +62,15 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
-    said = (Turn("user", str(row.get("prompt") or "")), *turns_of(str(row.get("reply") or "")))
+    said = (CaseTurn("user", str(row.get("prompt") or "")), *turns_of(str(row.get("reply") or "")))
     rewards = {name: row[name] if is_finite(row.get(name)) else None for name in REWARDS}
     return Sample(str(row.get("query", "")), tuple(map(_cut, said)), rewards)
 
 
-def _cut(turn: Turn) -> Turn:
-    more = len(turn.text) - LONGEST
-    return turn if more <= 0 else Turn(turn.role, f"{turn.text[:LONGEST]} … and {more:,} more")
+def _cut(turn: CaseTurn) -> CaseTurn:
+    more = len(turn.text) - TURN_CHARACTERS
+    return (
+        turn
+        if more <= 0
+        else CaseTurn(turn.role, f"{turn.text[:TURN_CHARACTERS]} … and {more:,} more")
+    )

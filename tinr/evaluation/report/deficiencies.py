@@ -15,7 +15,7 @@ from tinr.evaluation.metrics import Rate, rate
 from tinr.evaluation.report.summary import at, is_finite
 from tinr.evaluation.report.tables import Cell, Code, Row, Seconds, Table, filled
 
-PHASES = ("calibrate", "reject")
+PREFERENCE_PHASES = ("calibrate", "reject")
 LEVEL = 0.05
 PARTS = {"grades": GRADES, "deficiencies": KINDS}
 
@@ -23,7 +23,7 @@ PARTS = {"grades": GRADES, "deficiencies": KINDS}
 def read_calibrated(folder: Path) -> list[Card]:
     """The cards of calibration, and of what it is held against, that counted deficiencies."""
     cards = Registry(folder).cards() if folder.is_dir() else []
-    return [card for card in cards if card.phase in PHASES and _counts(card, "before")]
+    return [card for card in cards if card.phase in PREFERENCE_PHASES and _counts(card, "before")]
 
 
 def deficiency_tables(cards: Sequence[Card]) -> list[Table]:

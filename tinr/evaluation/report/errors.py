@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, median
 
 from tinr.evaluation.report.rates import mode_title, mode_word, split_title
-from tinr.evaluation.report.replies import KINDS, NOTHING, RIGHT, Evaluated, Judged
+from tinr.evaluation.report.replies import KINDS, NOTHING, RIGHT, Judged, Replies
 from tinr.evaluation.report.summary import is_finite
 from tinr.evaluation.report.tables import Cell, Count, Row, Table, filled
 
@@ -27,7 +27,7 @@ def splits_of(replies: Sequence[Judged]) -> dict[str, list[Judged]]:
     return groups
 
 
-def kind_table(evaluated: Evaluated, folded: bool = False) -> Table | None:
+def kind_table(evaluated: Replies, folded: bool = False) -> Table | None:
     """How many replies are right and how many have each kind of error, a split a column."""
     groups = splits_of(evaluated.replies)
     counts = [Counter(reply.kind for reply in group) for group in groups.values()]
@@ -55,7 +55,7 @@ def ranked(pairs: Mapping[Pair, int]) -> list[tuple[Pair, int]]:
     return sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def confusion_table(evaluated: Evaluated) -> Table | None:
+def confusion_table(evaluated: Replies) -> Table | None:
     """The most frequent pairs of each split, and of how many queries that expect the tool."""
     rows, rare = [], 0
     for split, group in splits_of(evaluated.replies).items():
@@ -81,7 +81,7 @@ def confusion_table(evaluated: Evaluated) -> Table | None:
     return filled(Table("confusion", "Most frequent", columns, tuple(rows), "expected", note))
 
 
-def heat(evaluated: Evaluated) -> tuple[list[str], dict[Pair, int]]:
+def heat(evaluated: Replies) -> tuple[list[str], dict[Pair, int]]:
     """The most confused tools, and how often one is called where another is expected.
 
     Pairs are taken by falling count over all splits until MOST_TOOLS tools are in them; then every
@@ -96,7 +96,7 @@ def heat(evaluated: Evaluated) -> tuple[list[str], dict[Pair, int]]:
     return list(tools), shown
 
 
-def problem_table(evaluations: Sequence[Evaluated]) -> Table | None:
+def problem_table(evaluations: Sequence[Replies]) -> Table | None:
     """Every fault of form with the replies that have it, a phase and mode a column."""
     counts = [Counter(p for r in one.replies for p in r.problems) for one in evaluations]
     total: Counter[str] = sum(counts, Counter())
@@ -116,17 +116,17 @@ def problem_table(evaluations: Sequence[Evaluated]) -> Table | None:
     return filled(Table("format", "Faults of form", columns, tuple(rows), "fault"))
 
 
-def _counts(counts: Sequence[int], evaluations: Sequence[Evaluated]) -> tuple[Cell, ...]:
+def _counts(counts: Sequence[int], evaluations: Sequence[Replies]) -> tuple[Cell, ...]:
     return tuple(
         Count(count, len(one.replies)) for count, one in zip(counts, evaluations, strict=True)
     )
 
 
-def _column(one: Evaluated) -> str:
+def _column(one: Replies) -> str:
     return one.phase if one.mode == "none" else f"{one.phase}, {mode_title(one.mode)}"
 
 
-def cost_table(evaluations: Sequence[Evaluated]) -> Table | None:
+def cost_table(evaluations: Sequence[Replies]) -> Table | None:
     """Mean and median of what a query took: tokens written, tokens of the prompt, seconds."""
     rows = []
     for one in evaluations:

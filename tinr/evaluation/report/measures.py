@@ -9,7 +9,7 @@ from rich.table import Table as PrintedTable
 from rich.text import Text
 
 from tinr.evaluation.metrics import Rate
-from tinr.evaluation.report.summary import PHASES, at, phases_of
+from tinr.evaluation.report.summary import CHAIN, at, phases_of
 from tinr.evaluation.report.tables import as_text
 
 CALLS = ("call_em", "call_em_strict")  # the first that was measured
@@ -65,7 +65,7 @@ def rate_of(summary: Mapping[str, Any], phase: str, measure: Measure) -> Rate | 
     if measure.split is None:
         value = at(summary, "phases", phase, "gate", measure.metrics[0])
         return as_rate({"value": value})
-    last = [phase] == [p for p in phases_of(summary) if p in PHASES][-1:]
+    last = [phase] == [p for p in phases_of(summary) if p in CHAIN][-1:]
     for metric in measure.metrics:
         place = (measure.split, "none", metric)
         found = as_rate(at(summary, "history", phase, *place))

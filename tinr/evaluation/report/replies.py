@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
-from tinr.chat.transcript import parse_text
+from tinr.chat.parse import parse_text
 from tinr.evaluation.report.summary import at
 from tinr.records import BadInput, Call
 from tinr.rollout.scoring.rewards import call_similarity, same_value
@@ -54,7 +54,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Replies:
     """All replies of one checkpoint in one documents mode."""
 
     phase: str
@@ -62,7 +62,7 @@ class Evaluated:
     replies: tuple[Judged, ...]
 
 
-def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Evaluated]:
+def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Replies]:
     """The files `CHECKPOINT/**/replies.MODE.jsonl` below `folder`, by phase and mode.
 
     phases: checkpoint id -> phase, in the order of the phases; others are left out.
@@ -74,7 +74,7 @@ def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Evaluated]
         for mode in sorted(dict.fromkeys(modes), key=lambda mode: (mode != "none", mode)):
             files = [p for p, m in zip(paths, modes, strict=True) if m == mode]
             rows = tuple(row for path in files for row in _rows(path))
-            found.append(Evaluated(phase, mode, rows))
+            found.append(Replies(phase, mode, rows))
     return found
 
 

@@ -37,7 +37,7 @@ from tinr.evaluation.report.rates import (
     split_tables,
     time_table,
 )
-from tinr.evaluation.report.replies import Evaluated, read_evaluations
+from tinr.evaluation.report.replies import Replies, read_evaluations
 from tinr.evaluation.report.summary import at, in_order, phases_of, read_summary
 from tinr.evaluation.report.tables import Rate, Table, as_text
 
@@ -187,7 +187,7 @@ def _change(summary: Mapping[str, Any]) -> Section:
     )
 
 
-def _errors(evaluations: Sequence[Evaluated]) -> Iterable[Section]:
+def _errors(evaluations: Sequence[Replies]) -> Iterable[Section]:
     """What goes wrong, the tools confused, and the worst cases, of the last checkpoint."""
     last = [one for one in evaluations if one.phase == evaluations[-1].phase]
     tables = [*(kind_table(one, one is not last[0]) for one in last), problem_table(evaluations)]
@@ -228,7 +228,7 @@ def _calibration(registry: Path) -> Iterable[Section]:
         )
 
 
-def _heat(evaluated: Evaluated) -> tuple[Chart, ...]:
+def _heat(evaluated: Replies) -> tuple[Chart, ...]:
     tools, counts = heat(evaluated)
     if not counts:
         return ()
@@ -264,7 +264,7 @@ def _cost(
     summary: Mapping[str, Any],
     logs: Mapping[str, Sequence[Any]],
     cards: Sequence[Card],
-    evaluations: Sequence[Evaluated],
+    evaluations: Sequence[Replies],
 ) -> Section:
     # a log that counted nothing says 0 in every row: that is missing, not 0
     tokens: dict[str, float | None] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinr.records import BadInput
 
-PHASES = ("base", "align", "sft", "grpo")
+CHAIN = ("base", "align", "sft", "grpo")
 KINDS = {  # what a value of the summary must be, and the test for it
     "text": lambda v: isinstance(v, str),
     "a whole number": lambda v: isinstance(v, int) and not isinstance(v, bool),
@@ -86,4 +86,4 @@ def phases_of(summary: Mapping[str, Any]) -> list[str]:
 def in_order(names: Iterable[str]) -> list[str]:
     """Phases in the order of the method, each once, unknown ones last."""
     given = dict.fromkeys(names)
-    return [p for p in PHASES if p in given] + [p for p in given if p not in PHASES]
+    return [p for p in CHAIN if p in given] + [p for p in given if p not in CHAIN]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tinr.chat.codec import Piece, name_of
-from tinr.chat.transcript import split_text
+from tinr.chat.parse import split_text
 
 COLOURS = {
     "think": "dim",

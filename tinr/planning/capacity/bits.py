@@ -23,7 +23,7 @@ from tinr.evaluation.intervals import ratio
 from tinr.evaluation.likelihood import likelihoods
 from tinr.records import BadInput, ToolDoc
 
-LONGEST = 3000  # characters of a document that the base reads at once
+DOCUMENT_CHARACTERS = 3000  # characters of a document that the base reads at once
 STREAM = [{"id": lzma.FILTER_LZMA1, "preset": 9}]
 READ = 128  # documents that a base reads where all would take long
 
@@ -122,14 +122,14 @@ def packed_bits(docs: Sequence[ToolDoc]) -> float:
 def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[float]:
     """Each document's negative log-likelihood after its tool's name, by this model.
 
-    The name is given because a new tool's row starts from it. What is beyond LONGEST characters
+    The name is given because a new tool's row starts from it. What is beyond DOCUMENT_CHARACTERS
     is read after the name again.
     """
     choices, owner = [], []
     for place, doc in enumerate(docs):
         text, name = describe(doc), doc.name.replace("_", " ")
-        for start in range(0, len(text), LONGEST):
-            part = (Piece(text[start : start + LONGEST]),)
+        for start in range(0, len(text), DOCUMENT_CHARACTERS):
+            part = (Piece(text[start : start + DOCUMENT_CHARACTERS]),)
             choices.append(Choice((*codec.frame.start_pieces(), Piece(f"{name}: ")), (part,)))
             owner.append(place)
     was = model.training

@@ -14,7 +14,7 @@ from tinr.config import TrainableConfig
 from tinr.data.alignment_examples import PairMix
 from tinr.planning.capacity.bits import READ, Bits, count_bits
 from tinr.planning.capacity.curve import TAUGHT, read_calibration
-from tinr.planning.capacity.plan import Moving, Plan, Practice, make_plan
+from tinr.planning.capacity.plan import CapacityPlan, Moving, Practice, make_plan
 from tinr.records import GateFailed
 from tinr.training.adapters import count_moving
 
@@ -69,7 +69,7 @@ def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence
 
 def foresee(
     bits: Bits, moving: Moving, mix: PairMix, epochs: int, least: Mapping[str, float]
-) -> Plan:
+) -> CapacityPlan:
     """The plan of an align run, by the shipped calibration."""
     measured = [name for name, count in vars(TAUGHT).items() if count]
     exposures = epochs * min(getattr(mix, name) for name in measured) * len(measured)
@@ -85,7 +85,7 @@ def check(
     epochs: int,
     least: Mapping[str, float],
     switch: Switch,
-) -> Plan:
+) -> CapacityPlan:
     """Say what to expect where it is not safe; GateFailed far over capacity.
 
     Refused is only what could pass no gate: the switch is on `refuse` and a least recall is

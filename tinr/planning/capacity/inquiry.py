@@ -14,7 +14,7 @@ from tinr.data.replay import aligned_examples, tokens_in
 from tinr.planning.capacity.bits import count_bits
 from tinr.planning.capacity.check import moving_of
 from tinr.planning.capacity.curve import SHIPPED, TAUGHT, read_calibration
-from tinr.planning.capacity.plan import Plan, Practice, make_plan
+from tinr.planning.capacity.plan import CapacityPlan, Practice, make_plan
 from tinr.records import BadInput
 
 MEASURED = 32  # tools whose examples are made to know how long one is
@@ -30,7 +30,7 @@ def inquire(
     calibration: Path | None = None,
     seed: int = 0,
     registry: Path | str = "runs/registry",
-) -> Plan:
+) -> CapacityPlan:
     """A plan for these tools in this base; BadInput for whatever is wrong in what was given."""
     trainable = _trainable(lora, rows_only)
     known = read_calibration(calibration or SHIPPED)

@@ -34,7 +34,7 @@ class Practice:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapacityPlan:
     """Everything that is said about a catalogue and the weights that are to hold it."""
 
     bits: Bits
@@ -70,7 +70,7 @@ def make_plan(
     calibration: Calibration,
     target: float = 0.95,
     practice: Practice | None = None,
-) -> Plan:
+) -> CapacityPlan:
     """A plan; BadInput where nothing would move or the target is no recall."""
     if not 0 < target <= 1:
         raise BadInput(f"--recall {target}: not a recall; give a number above 0, at most 1")
@@ -87,7 +87,7 @@ def make_plan(
     if calibration.exposures and practice.tokens and practice.batch_tokens:
         seen = calibration.exposures * bits.tools * practice.tokens
         steps = math.ceil(seen / practice.batch_tokens)
-    return Plan(
+    return CapacityPlan(
         bits=bits,
         moving=moving,
         load=load,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tinr.config import TrainableConfig
 from tinr.planning.preflight.shape import Shape
 from tinr.planning.preflight.zero import Zero
-from tinr.training.cpu_attention import LONGEST
+from tinr.training.cpu_attention import PRODUCTS_ROW_TOKENS
 from tinr.training.head_scores import CHUNK
 
 
@@ -192,7 +192,7 @@ def pass_bytes(shape: Shape, setup: Setup, one: Pass) -> tuple[int, int]:
     Logits: float32 log-probabilities, their gradient and the logits' own, 12 N V.
     """
     tokens = one.rows * one.width
-    scores = not setup.accelerator and one.width <= LONGEST
+    scores = not setup.accelerator and one.width <= PRODUCTS_ROW_TOKENS
     layers = shape.trained_layers(setup.trainable)
     layer = layer_bytes(shape, setup, one.width, scores) * tokens
     ends = 12 * shape.hidden * tokens + 6 * shape.hidden * one.labelled

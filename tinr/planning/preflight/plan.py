@@ -6,7 +6,7 @@ from typing import Any
 
 from tinr.planning.capacity.bits import count_bits
 from tinr.planning.capacity.check import foresee, words_of
-from tinr.planning.capacity.plan import Moving, Plan
+from tinr.planning.capacity.plan import CapacityPlan, Moving
 from tinr.planning.preflight.machine import Machine, free_disk, look_at
 from tinr.planning.preflight.memory import Memory, Setup, memory_of
 from tinr.planning.preflight.remedy import nearest
@@ -90,7 +90,7 @@ def preflight(
     return Report(phase, lines, refusals, warnings)
 
 
-def _capacity(run: Opened) -> Plan | None:
+def _capacity(run: Opened) -> CapacityPlan | None:
     """Of an align run over two tools or more, unless its configuration says ignore."""
     config = run.config
     if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
@@ -100,7 +100,7 @@ def _capacity(run: Opened) -> Plan | None:
     return foresee(bits, moving, config.mix, config.epochs, config.least)
 
 
-def _capacity_warnings(plan: Plan | None) -> Iterator[str]:
+def _capacity_warnings(plan: CapacityPlan | None) -> Iterator[str]:
     """No refusal: the base may know much of what a compressor does not."""
     if plan is not None and plan.verdict != "safe":
         yield (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import mean
 
-from tinr.planning.capacity.plan import Plan
+from tinr.planning.capacity.plan import CapacityPlan
 from tinr.planning.preflight.machine import Machine
 from tinr.planning.preflight.memory import Memory, Setup, optimiser_bytes
 from tinr.planning.preflight.shape import Shape
@@ -70,7 +70,7 @@ def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     yield Line("vocabulary", "rows", growth.rows, "", rows)
 
 
-def capacity_lines(plan: Plan) -> Iterator[Line]:
+def capacity_lines(plan: CapacityPlan) -> Iterator[Line]:
     """How much is to be learned for each parameter that moves, without a base to ask."""
     bits, how = plan.bits, "documents as a compressor packs them together, and tokens; at most"
     yield Line("capacity", "to learn", bits.total, "bits", how)

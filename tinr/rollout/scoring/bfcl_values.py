@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 
 Language = Literal["python", "java", "javascript"]
-LONGEST = 4000  # characters of a text that is read; a longer one stays text
+VALUE_CHARACTERS = 4000  # characters of a text that is read; a longer one stays text
 INTEGER, LONG = r"-?\d+", r"-?\d+[lL]"
 DECIMAL = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
 # JSON Schema's type -> what the source may have called it, the likeliest first
@@ -91,7 +91,7 @@ def _element(text: str, value: Any, quoted: bool) -> str:
 
 def value_of(text: str, language: Language, word: str, items: str | None = None) -> Any:
     """The plain value of source text, as BFCL reads it for a parameter called `word`."""
-    if len(text) > LONGEST:
+    if len(text) > VALUE_CHARACTERS:
         return text
     try:
         if language == "java":

@@ -13,7 +13,7 @@ from referencing import Registry
 
 import tool_corpora
 from tinr.catalogue.load import Catalogue
-from tinr.chat.transcript import cut
+from tinr.chat.render import cut
 from tinr.records import Call, ToolDoc
 from tinr.rollout.tools.process import ExecutorConfig, Fault, ToolFault, Worker
 

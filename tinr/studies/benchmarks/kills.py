@@ -45,7 +45,7 @@ TINY = {
              "policy.prompts=2", "policy.group=2", "policy.longest=16",
              "policy.checkpoint_steps=1"),
 }  # fmt: skip
-PHASES: dict[str, tuple[Callable[[Any], Card], type]] = {
+RECIPES: dict[str, tuple[Callable[[Any], Card], type]] = {
     "base": (build_base, BaseConfig),
     "align": (align.run, align.AlignConfig),
     "sft": (sft.run, sft.SftConfig),
@@ -54,7 +54,7 @@ PHASES: dict[str, tuple[Callable[[Any], Card], type]] = {
 MEAN = 1.5  # seconds that a child lives when it is not killed inside a publication
 UNDISTURBED = 10  # one child in so many is let be: on a slow machine no chain would end else
 PUBLISHING = 0.03  # seconds after which such a kill comes at most
-PATIENCE = 600.0  # seconds in which a chain that nobody disturbs must be done
+CHAIN_SECONDS = 600.0  # seconds in which a chain that nobody disturbs must be done
 
 
 @dataclass
@@ -101,7 +101,7 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
     rng, count, began = Random(seed), Count(), time.monotonic()
     _write_data(out)
     whole = Chain(out / "undisturbed")
-    if not _ends(_start(whole), PATIENCE, whole):
+    if not _ends(_start(whole), CHAIN_SECONDS, whole):
         raise BadInput(f"{whole.out}: the undisturbed chain did not end; see {whole.out}/said.txt")
     expected = _weights(whole.registry.cards())
     chain = Chain(out / "chain")
@@ -110,7 +110,7 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
             break
         child = _start(chain)
         if start % UNDISTURBED == UNDISTURBED - 1:
-            ended = _ends(child, PATIENCE, chain) or _kill(child)
+            ended = _ends(child, CHAIN_SECONDS, chain) or _kill(child)
         else:
             ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
         if not ended:
@@ -203,7 +203,7 @@ def _live_a_while(child: int, chain: Chain, rng: Random, inside: bool) -> bool:
     """Let the child work, then kill it; True where it ended before."""
     if inside:
         staging = chain.out / "registry" / "staging"
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + CHAIN_SECONDS
         while not any(staging.glob("*")) and time.monotonic() < end:
             if _ended(child, chain):
                 return True

@@ -18,7 +18,7 @@ from phases.base import BaseConfig, new_model
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec
-from tinr.chat.transcript import render_documents, render_environment
+from tinr.chat.render import render_documents, render_environment
 from tinr.checkpoints.model import grow
 from tinr.data.base_tokenizer import train_tokenizer
 from tinr.files import write_text
@@ -30,7 +30,7 @@ from tinr.studies.plots import as_svg
 
 TOOLS = (10, 100, 1_000, 10_000, 46_985)
 WRITTEN = 64  # tokens of a reply
-LONGEST = 4_096  # tokens of a prompt that is really run; longer ones are only counted
+PROMPT_TOKENS = 4_096  # tokens of a prompt that is really run; longer ones are only counted
 REPEATS = 3  # the median is reported
 
 
@@ -75,7 +75,7 @@ def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) 
     shown = _shown(codec, [doc]) if mode == "on_select" else []
     ids = prompt()  # also makes the retriever's index, once
     size = len(ids) + len(shown)
-    if size > LONGEST:
+    if size > PROMPT_TOKENS:
         return Cost(mode, len(catalogue.tools), size, None, None)
 
     def run(given: Callable[[], list[int]], longest: int) -> None:

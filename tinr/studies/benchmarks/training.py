@@ -56,7 +56,7 @@ Loss = Callable[[Batch], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Speed:
+class LoopSpeed:
     """Useful tokens a second: padding does not count."""
 
     name: str
@@ -76,7 +76,7 @@ class Steps:
     parameters: int
     bf16: bool
     matrix_rate: float  # operations a second of the model's own products, measured beside
-    speeds: tuple[Speed, ...]
+    speeds: tuple[LoopSpeed, ...]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def measure_training(
 ) -> Steps:
     """All speeds, interleaved: each is the median of `repeats` runs of `steps` steps."""
     given = make_set(catalogue, steps, hidden, seed)
-    runs: dict[str, list[Speed]] = {}
+    runs: dict[str, list[LoopSpeed]] = {}
     for _ in range(repeats):
         for speed in (_usual(given, steps), *_ladder(given, steps), *_ours(given, steps)):
             runs.setdefault(speed.name, []).append(speed)
@@ -155,7 +155,7 @@ def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0)
     return Set(model, codec, examples)
 
 
-def _usual(given: Set, steps: int) -> Speed:
+def _usual(given: Set, steps: int) -> LoopSpeed:
     """transformers' Trainer: padded to the longest, the loss over every position."""
     keep_stdout_clean()
     batches = given.padded[: steps + WARM]
@@ -204,7 +204,7 @@ class _Clock(TrainerCallback):
         return self.ends[-1] - self.ends[WARM - 1]
 
 
-def _ladder(given: Set, steps: int) -> list[Speed]:
+def _ladder(given: Set, steps: int) -> list[LoopSpeed]:
     """Bare loops, forward, backward and AdamW, each with one more of our means."""
     padded = [_pad(batch, given.codec.pad) for batch in given.padded[: steps + WARM]]
     packed = given.packed(steps + WARM)
@@ -245,7 +245,7 @@ def _loop(
     loss: Loss,
     batches: Sequence[Batch],
     within: AbstractContextManager[Any],
-) -> Speed:
+) -> LoopSpeed:
     optimiser = make_optimiser(model, CONFIG.optimiser)
     with within:
         for number, batch in enumerate(batches):
@@ -281,13 +281,13 @@ def _pad(examples: Sequence[Example], pad: int) -> Batch:
     return {name: torch.tensor(rows) for name, rows in out.items()}
 
 
-def _ours(given: Set, steps: int) -> list[Speed]:
+def _ours(given: Set, steps: int) -> list[LoopSpeed]:
     """`tinr.training.supervised` as the phases call it, with AdamW as the padded loop has, and with
     Muon."""
     return [our_speed(given, steps, name) for name in ("adamw", "muon")]
 
 
-def our_speed(given: Set, steps: int, optimiser: str) -> Speed:
+def our_speed(given: Set, steps: int, optimiser: str) -> LoopSpeed:
     """Our trainer over so many steps, after those that are not counted."""
     batches = given.packed(steps + WARM)
     config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, name=optimiser))
@@ -306,7 +306,7 @@ def step_ends(log: RunLog) -> dict[int, float]:
     return {int(row["step"]): row["seconds"] for row in rows}
 
 
-def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: float) -> Speed:
+def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: float) -> LoopSpeed:
     """batches: lists of examples, padded tensors or packed ones."""
     real = scored = room = squares = 0
     for batch in batches:
@@ -321,7 +321,7 @@ def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: f
         real += sum(sizes)
         squares += sum(size**2 for size in sizes)
     work = operations(model, real, scored, squares)
-    return Speed(name, real / seconds, 1 - real / room, work / seconds)
+    return LoopSpeed(name, real / seconds, 1 - real / room, work / seconds)
 
 
 def _sizes(batch: Batch) -> list[int]:

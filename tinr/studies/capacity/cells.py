@@ -13,7 +13,7 @@ Key = tuple[int, int, int, int, int, str]
 
 
 @dataclass(frozen=True)
-class Cell:
+class AlignmentCell:
     """One model aligned with so many documents: its load, its practice and its recall."""
 
     documents: int
@@ -55,9 +55,9 @@ class Cell:
         return getattr(self, name) / self.asked
 
 
-def read_cells(path: Path) -> list[Cell]:
+def read_cells(path: Path) -> list[AlignmentCell]:
     """All cells of a file, none where it is missing; BadInput with the line that is no cell."""
-    return read_lines(path, Cell, _check)
+    return read_lines(path, AlignmentCell, _check)
 
 
 def _check(row: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinr.planning.capacity.curve import Calibration, Expected, Point
-from tinr.studies.capacity.cells import ASKED, GATED, Cell
+from tinr.studies.capacity.cells import ASKED, GATED, AlignmentCell
 
 Array = NDArray[np.float64]
 DRAWS = 400
@@ -64,20 +64,20 @@ def fit_curve(loads: Sequence[float], recall: Sequence[float], asked: Sequence[i
     return Curve(draws, distances, spread)
 
 
-def curves_of(cells: Sequence[Cell]) -> dict[str, Curve]:
+def curves_of(cells: Sequence[AlignmentCell]) -> dict[str, Curve]:
     """The curve of each kind of recall."""
     loads, asked = [cell.load for cell in cells], [cell.asked for cell in cells]
     return {name: fit_curve(loads, [c.recall(name) for c in cells], asked) for name in ASKED}
 
 
-def practised(cells: Sequence[Cell]) -> list[Cell]:
+def practised(cells: Sequence[AlignmentCell]) -> list[AlignmentCell]:
     """The cells of the most frequent number of exposures: the curve is for that many."""
     counts = [cell.exposures for cell in cells]
     usual = max(set(counts), key=lambda one: (counts.count(one), one)) if counts else 0
     return [cell for cell in cells if cell.exposures == usual]
 
 
-def held_out(cells: Sequence[Cell]) -> dict[tuple[Any, ...], dict[str, Expected]] | None:
+def held_out(cells: Sequence[AlignmentCell]) -> dict[tuple[Any, ...], dict[str, Expected]] | None:
     """Each cell's recall as foreseen from the cells of all other catalogue sizes.
 
     None where some rest has fewer than LEAST cells.
@@ -94,8 +94,8 @@ def held_out(cells: Sequence[Cell]) -> dict[tuple[Any, ...], dict[str, Expected]
 
 
 def _left_out(
-    cells: Sequence[Cell],
-) -> Iterator[tuple[list[Cell], dict[str, Curve] | None]]:
+    cells: Sequence[AlignmentCell],
+) -> Iterator[tuple[list[AlignmentCell], dict[str, Curve] | None]]:
     """The cells of each catalogue size, with the curves of all others; None: fewer than LEAST."""
     for size in sorted({cell.documents for cell in cells}):
         rest = [cell for cell in cells if cell.documents != size]
@@ -119,7 +119,7 @@ class Crossing:
         return abs(math.log(self.foreseen / self.measured)) / math.log(self.measured)
 
 
-def crossings(cells: Sequence[Cell]) -> list[Crossing]:
+def crossings(cells: Sequence[AlignmentCell]) -> list[Crossing]:
     """Of each catalogue size that has models on both sides of SAFE and a curve without it."""
     found = []
     for some, curves in _left_out(cells):
@@ -139,12 +139,14 @@ def crossings(cells: Sequence[Cell]) -> list[Crossing]:
     return found
 
 
-def _gated(cell: Cell) -> float:
+def _gated(cell: AlignmentCell) -> float:
     """The lower one of what align's gate asks for."""
     return min(cell.recall(name) for name in GATED)
 
 
-def calibrate(cells: Sequence[Cell], about: str, source: Mapping[str, Any]) -> Calibration | None:
+def calibrate(
+    cells: Sequence[AlignmentCell], about: str, source: Mapping[str, Any]
+) -> Calibration | None:
     """A calibration from cells; None where fewer than LEAST had the usual practice."""
     usual = practised(cells)
     if len(usual) < LEAST:
@@ -181,7 +183,7 @@ def _with(calibration: Calibration, **changes: Any) -> Calibration:
     return Calibration(**{**vars(calibration), **changes})
 
 
-def _enough(cells: Sequence[Cell], safe: float | None) -> float | None:
+def _enough(cells: Sequence[AlignmentCell], safe: float | None) -> float | None:
     """The fewest exposures from which on the cells of a safe load, those of a number together, had
     the recall of SAFE."""
     easy = [cell for cell in cells if safe is not None and cell.load <= safe]

@@ -29,7 +29,7 @@ from tinr.planning.capacity.check import moving_of
 from tinr.planning.capacity.curve import TAUGHT
 from tinr.records import BadInput, ToolDoc
 from tinr.run_log import RunLog
-from tinr.studies.capacity.cells import ASKED, Cell
+from tinr.studies.capacity.cells import ASKED, AlignmentCell
 from tinr.studies.capacity.presets import Point, Preset
 from tinr.training.supervised import train
 
@@ -49,7 +49,9 @@ def draw_documents(docs: Sequence[ToolDoc], point: Point, longest: int) -> Catal
     return Catalogue(tuple(drawn))
 
 
-def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str, out: Path) -> Cell:
+def align_one(
+    point: Point, preset: Preset, catalogue: Catalogue, settings: str, out: Path
+) -> AlignmentCell:
     """Align one model and ask it; its base is trained once for each width, in OUT/registry."""
     training = training_of(preset)
     registry, logs = Registry(out / "registry"), out / "logs"
@@ -69,7 +71,7 @@ def align_one(point: Point, preset: Preset, catalogue: Catalogue, settings: str,
     )
     hits = probe_hits(done.model, codec, Catalogue(tuple(asked)), "probe")
     right: dict[str, Any] = {kind: sum(hits[kind]) for kind in ASKED}
-    return Cell(
+    return AlignmentCell(
         documents=point.documents,
         hidden=point.hidden,
         layers=point.layers,

@@ -20,7 +20,7 @@ from tinr.catalogue.survey import read_all
 from tinr.files import write_together
 from tinr.planning.capacity.curve import TAUGHT, calibration_text
 from tinr.records import BadInput
-from tinr.studies.capacity.cells import ASKED, Cell, read_cells
+from tinr.studies.capacity.cells import ASKED, AlignmentCell, read_cells
 from tinr.studies.capacity.fit import LEAST, calibrate, crossings, held_out, practised
 from tinr.studies.capacity.plot import draw
 from tinr.studies.capacity.presets import PRESETS, Point, Preset
@@ -58,7 +58,7 @@ class Study:
             self.settings(point),
         )  # fmt: skip
 
-    def own(self) -> list[Cell]:
+    def own(self) -> list[AlignmentCell]:
         """The cells of this study's points, in their order."""
         keys = map(self.key, self.preset.points)
         return [self.cells[key] for key in keys if key in self.cells]  # type: ignore[index]
@@ -68,7 +68,7 @@ class Study:
         left = [p for p in self.preset.points if self.key(p) not in self.cells]
         return sorted(left, key=lambda p: p.documents * p.epochs * p.hidden)
 
-    def align(self, point: Point) -> Cell:
+    def align(self, point: Point) -> AlignmentCell:
         """Train and ask one; it is in the file before anything else happens."""
         catalogue: Catalogue = self.drawn[point]
         cell = align_one(point, self.preset, catalogue, self.settings(point), self.out)
@@ -176,12 +176,12 @@ def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[
     return files
 
 
-def _made(cells: Sequence[Cell]) -> str:
+def _made(cells: Sequence[AlignmentCell]) -> str:
     """Where and when they were trained, as they say themselves."""
     return "; ".join(dict.fromkeys(cell.made for cell in cells))
 
 
-def _words(cell: Cell) -> str:
+def _words(cell: AlignmentCell) -> str:
     shares = ", ".join(f"{name} {cell.recall(name):.3f}" for name in ASKED)
     return (
         f"{cell.documents} documents, {cell.holding:,} parameters to hold them, load "

@@ -9,14 +9,16 @@ from torch import Tensor
 from tinr.rollout.tools.executor import Executor
 from tinr.studies.in_tool.people import PHRASINGS, Fact, Form, ask
 from tinr.studies.in_tool.stack import ASSISTANT, BYTES, END, USER, Shape, forward
-from tinr.studies.in_tool.texts import Table, prompt, returned
+from tinr.studies.in_tool.texts import SymbolTable, prompt, returned
 
 QUERY_LENGTH, ANSWER_LENGTH = 48, 40  # symbols; a longer one is cut and so wrong
 ROWS = 256  # of each model at once
 Rows = list[list[list[int]]]  # model, row, symbols
 
 
-def said_right(shape: Shape, weights_MN: Tensor, table: Table, rows_MR: np.ndarray) -> list[float]:
+def said_right(
+    shape: Shape, weights_MN: Tensor, table: SymbolTable, rows_MR: np.ndarray
+) -> list[float]:
     """The share of rows whose every label is the likeliest symbol, its predecessors given.
 
     A model that says all labels of a conversation says it in greedy decoding as well, so this
@@ -31,7 +33,7 @@ def said_right(shape: Shape, weights_MN: Tensor, table: Table, rows_MR: np.ndarr
     return torch.cat(hits, 1).mean(1).tolist()
 
 
-def pick(table: Table, rows_MB: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def pick(table: SymbolTable, rows_MB: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """ids, at and targets of each model's rows (M, B), as int64."""
     rows_MB = rows_MB.to(table.ids_RT.device, non_blocking=True)
     parts = (table.ids_RT, table.at_RK, table.targets_RK)

@@ -10,7 +10,7 @@ from tinr.studies.in_tool.people import FORMS, Form
 
 
 @dataclass(frozen=True)
-class Cell:
+class FitCell:
     """One model: which it was, and how it ended."""
 
     form: Form
@@ -34,9 +34,9 @@ class Cell:
         return self.form, self.facts, self.width, self.seed, self.settings
 
 
-def read_cells(path: Path) -> list[Cell]:
+def read_cells(path: Path) -> list[FitCell]:
     """All cells of a file, none where it is missing; BadInput with the line that is no cell."""
-    return read_lines(path, Cell, _check)
+    return read_lines(path, FitCell, _check)
 
 
 def _check(row: Mapping[str, Any]) -> None:

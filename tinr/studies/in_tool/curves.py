@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinr.evaluation.metrics import Rate, rate
-from tinr.studies.in_tool.cells import Cell
+from tinr.studies.in_tool.cells import FitCell
 from tinr.studies.in_tool.recipe import Budget
 from tinr.studies.in_tool.search import smallest
 
@@ -22,7 +22,7 @@ PUBLISHED_SLOPE = 8.14  # parameters a fact, in weights
 
 
 def summarise(
-    widths: Sequence[int], budget: Budget, by_seed: Sequence[Sequence[Cell]]
+    widths: Sequence[int], budget: Budget, by_seed: Sequence[Sequence[FitCell]]
 ) -> dict[str, Any]:
     """One point of a curve out of each seed's cells.
 
@@ -70,7 +70,7 @@ def summarise(
     }  # fmt: skip
 
 
-def _widest(tried: Sequence[Cell]) -> dict[str, Any] | None:
+def _widest(tried: Sequence[FitCell]) -> dict[str, Any] | None:
     """The best recall of people with unseen first names among all models, and its size."""
     asked = [cell for cell in tried if cell.unseen_asked]
     if not asked:

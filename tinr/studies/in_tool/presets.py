@@ -10,7 +10,7 @@ WIDTHS = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)  # a multiple of
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """One form: at which numbers of facts, among which widths, with what budget."""
 
     facts: tuple[int, ...]
@@ -37,7 +37,7 @@ class Plan:
 class Preset:
     """Both forms, how often, and for how long at most."""
 
-    plans: dict[Form, Plan]
+    plans: dict[Form, Schedule]
     seeds: int
     minutes: float  # of the whole study; what is not done then is left open
     asked: int  # facts of each model that are asked in an evaluation, at most
@@ -51,8 +51,8 @@ def _within(value: int, limits: tuple[int, int]) -> int:
 PRESETS = {
     "smoke": Preset(
         {
-            "in_weight": Plan((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
-            "in_tool": Plan((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
+            "in_weight": Schedule((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
+            "in_tool": Schedule((8,), (12,), (8, 12), (8, 8), 1, 300, (300, 300)),
         },
         seeds=1,
         minutes=0.75,
@@ -61,11 +61,11 @@ PRESETS = {
     ),
     "cpu": Preset(
         {
-            "in_weight": Plan(
+            "in_weight": Schedule(
                 (64, 256, 512, 1024), (8, 16, 20, 24), WIDTHS[:11], (64, 128), 4, 400,
                 (1200, 3000),
             ),
-            "in_tool": Plan(
+            "in_tool": Schedule(
                 (64, 512, 2048, 8192), (12, 20, 20, 16), WIDTHS[:11], (64, 64), 16, 200,
                 (1500, 2000),
             ),
@@ -77,11 +77,11 @@ PRESETS = {
     ),
     "full": Preset(
         {
-            "in_weight": Plan(
+            "in_weight": Schedule(
                 (64, 512, 4096, 32768), (8, 16, 36, 72), tuple(range(4, 132, 4)), (64, 1024), 32,
                 150, (2000, 4800),
             ),
-            "in_tool": Plan(
+            "in_tool": Schedule(
                 (64, 512, 4096, 32768), (12, 16, 16, 16), tuple(range(4, 68, 4)), (64, 256), 32,
                 60, (3000, 3000),
             ),

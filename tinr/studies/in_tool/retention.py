@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 
 from phases.base import BaseConfig, build_base
 from tinr.chat.codec import Codec, Piece
-from tinr.chat.transcript import parse, render_prompt
+from tinr.chat.parse import parse
+from tinr.chat.render import render_prompt
 from tinr.checkpoints.model import load
 from tinr.checkpoints.open import open_model
 from tinr.checkpoints.registry import Registry

@@ -17,16 +17,16 @@ from rich.console import Console
 from tinr.files import write_together
 from tinr.records import BadInput
 from tinr.studies.cells import held, write_lines
-from tinr.studies.in_tool.cells import Cell, read_cells
+from tinr.studies.in_tool.cells import FitCell, read_cells
 from tinr.studies.in_tool.curves import summarise
 from tinr.studies.in_tool.people import Form, Town, bits
 from tinr.studies.in_tool.plot import draw
-from tinr.studies.in_tool.presets import PRESETS, Plan, Preset
+from tinr.studies.in_tool.presets import PRESETS, Preset, Schedule
 from tinr.studies.in_tool.recipe import Budget, TrainRecipe
 from tinr.studies.in_tool.search import next_width
 from tinr.studies.in_tool.stack import Shape
 from tinr.studies.in_tool.table import markdown
-from tinr.studies.in_tool.train import Trained, train_stack
+from tinr.studies.in_tool.train import TrainedStack, train_stack
 
 EDITION = 1  # of names, phrasings and lists; another one makes old cells unusable
 
@@ -55,7 +55,7 @@ class Study:
         """Take the cells from the file, those of other studies too."""
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
-    def questions(self) -> Iterator[tuple[Form, Plan, Town]]:
+    def questions(self) -> Iterator[tuple[Form, Schedule, Town]]:
         """Each smallest width that is looked for."""
         for form, plan in self.preset.plans.items():
             for facts in plan.facts:
@@ -67,7 +67,7 @@ class Study:
         """Of training, of all the cells that answer this study's questions."""
         return sum(cell.seconds for asked in self.questions() for cell in self.own(*asked))
 
-    def own(self, form: Form, plan: Plan, town: Town) -> list[Cell]:
+    def own(self, form: Form, plan: Schedule, town: Town) -> list[FitCell]:
         """The cells that answer one question, under this study's settings."""
         settings = self.settings(plan.budget(town.facts), town)
         return [
@@ -89,11 +89,11 @@ class Study:
                 groups.setdefault((form, width, budget), []).append(one)
         return sorted(groups.values(), key=_cost)
 
-    def add(self, group: Sequence[Wanted], trained: Sequence[Trained | None]) -> None:
+    def add(self, group: Sequence[Wanted], trained: Sequence[TrainedStack | None]) -> None:
         """Keep what was finished, in the file before anything else happens."""
         for one, ended in zip(group, trained, strict=True):
             if ended is not None:
-                cell = Cell(
+                cell = FitCell(
                     form=one.form,
                     facts=one.town.facts,
                     width=one.width,
@@ -193,7 +193,7 @@ def _train(study: Study, device: str, deadline: float) -> bool:
     return True
 
 
-def _words(ended: Trained | None) -> str:
+def _words(ended: TrainedStack | None) -> str:
     if ended is None:
         return "time ended; not recorded"
     verdict = "reached" if ended.reached else "not reached"

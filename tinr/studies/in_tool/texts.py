@@ -12,7 +12,7 @@ from tinr.studies.in_tool.stack import ASSISTANT, END, TOOL, USER
 
 
 @dataclass(frozen=True)
-class Table:
+class SymbolTable:
     """Rows of conversations: the fact f in phrasing p is row f * PHRASINGS + p.
 
     ids_RT: what the model reads; at_RK: positions whose next symbol it must say; targets_RK:
@@ -44,7 +44,7 @@ def conversation(fact: Fact, phrasing: int, form: Form) -> tuple[list[int], list
     return ids, [said for part, said in parts for _ in part]
 
 
-def tabulate(facts: Sequence[Fact], form: Form) -> Table:
+def tabulate(facts: Sequence[Fact], form: Form) -> SymbolTable:
     """All facts in all phrasings, padded with END."""
     rows = [conversation(fact, p, form) for fact in facts for p in range(PHRASINGS)]
     length, labels = max(len(ids) for ids, _ in rows), max(sum(said) for _, said in rows)
@@ -56,10 +56,10 @@ def tabulate(facts: Sequence[Fact], form: Form) -> Table:
         places = [place for place, is_said in enumerate(said) if is_said]
         at_RK[row, : len(places)] = [place - 1 for place in places]
         targets_RK[row, : len(places)] = [ids[place] for place in places]
-    return Table(*(torch.from_numpy(one) for one in (ids_RT, at_RK, targets_RK)))
+    return SymbolTable(*(torch.from_numpy(one) for one in (ids_RT, at_RK, targets_RK)))
 
 
-def stacked(tables: Sequence[Table], device: str) -> Table:
+def stacked(tables: Sequence[SymbolTable], device: str) -> SymbolTable:
     """Tables of several models as (M, R, ...), filled up to the largest; nobody reads the fill."""
 
     def join(parts: Sequence[Tensor], fill: int) -> Tensor:
@@ -69,7 +69,7 @@ def stacked(tables: Sequence[Table], device: str) -> Table:
             one[: part.shape[0], : part.shape[1]] = part
         return whole.to(device)
 
-    return Table(
+    return SymbolTable(
         join([one.ids_RT for one in tables], END),
         join([one.at_RK for one in tables], 0),
         join([one.targets_RK for one in tables], -1),

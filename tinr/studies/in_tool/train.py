@@ -23,14 +23,14 @@ from tinr.studies.in_tool.people import (
 )
 from tinr.studies.in_tool.recipe import Budget, TrainRecipe
 from tinr.studies.in_tool.stack import Shape, forward, losses, new_weights
-from tinr.studies.in_tool.texts import Table, draws, stacked, tabulate
+from tinr.studies.in_tool.texts import SymbolTable, draws, stacked, tabulate
 
 CHUNK = 64  # steps whose rows are put on the device at once
 STRANGERS = 4096  # facts of people with unseen first names that are made
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedStack:
     """How one model ended."""
 
     right: int
@@ -102,7 +102,7 @@ class Stack:
         self.weights = self.weights.detach()[kept].requires_grad_()
         self.optimiser.keep(kept)
         self.pupils = [self.pupils[row] for row in rows]
-        self.table = Table(*(part[kept] for part in (self.table.ids_RT, self.table.at_RK,
+        self.table = SymbolTable(*(part[kept] for part in (self.table.ids_RT, self.table.at_RK,
                                                      self.table.targets_RK)))  # fmt: skip
 
     def _recalls(
@@ -121,7 +121,7 @@ def train_stack(
     recipe: TrainRecipe,
     device: str = "cpu",
     deadline: float = float("inf"),
-) -> list[Trained | None]:
+) -> list[TrainedStack | None]:
     """Train one model for each town, all of one width; None for what the deadline cut off.
 
     A model leaves the stack when its greedy replies reach the threshold. `deadline` is a time
@@ -129,7 +129,7 @@ def train_stack(
     """
     pupils = [Pupil(town, form, recipe, budget) for town in towns]
     stack = Stack(Shape(width), pupils, recipe, device)
-    found: dict[int, Trained] = {}
+    found: dict[int, TrainedStack] = {}
     every = max(1, budget.steps // recipe.checks)
     began, spent = time.monotonic(), 0.0  # seconds of each model that is still there
     for step in range(budget.steps):
@@ -155,7 +155,7 @@ def train_stack(
     return [found.get(row) for row in range(len(pupils))]
 
 
-def _ended(stack: Stack, budget: Budget, steps: int) -> dict[int, Trained]:
+def _ended(stack: Stack, budget: Budget, steps: int) -> dict[int, TrainedStack]:
     """The models that are done after so many steps, by row: all of them where no step is left."""
     last, threshold = steps == budget.steps, stack.recipe.threshold
     candidates = list(range(len(stack.pupils))) if last else stack.ready()
@@ -168,7 +168,7 @@ def _ended(stack: Stack, budget: Budget, steps: int) -> dict[int, Trained]:
     in_tool = stack.pupils[0].form == "in_tool"
     unseen = stack.ask_unseen(done) if in_tool else [[] for _ in done]
     return {
-        row: Trained(
+        row: TrainedStack(
             right=sum(asked[row]),
             asked=len(asked[row]),
             unseen_right=sum(others) if in_tool else None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tinr.chat.codec import Codec, stop_ids
-from tinr.chat.transcript import parse
+from tinr.chat.parse import parse
 from tinr.config import SearchConfig
 from tinr.rollout.conversation import Environment
 from tinr.rollout.generate import Row

@@ -13,7 +13,7 @@ from typing import Literal, Self
 from weakref import WeakKeyDictionary
 
 from tinr.chat.codec import TAG_TOKENS, Codec, Piece
-from tinr.chat.transcript import as_text
+from tinr.chat.render import as_text
 
 Border = Literal["thought", "name", "key", "value", "end"]
 NAME_KEYS = ("token", "name")  # under which a call says its tool

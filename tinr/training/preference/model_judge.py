@@ -16,7 +16,7 @@ from typing import Any
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe
 from tinr.config import Count, Positive, Weight
-from tinr.data.endpoint import EndpointConfig, Spent, ask_each, check_client
+from tinr.data.endpoint import EndpointConfig, TokenUse, ask_each, check_client
 from tinr.evaluation.errors.faults import GRADES
 from tinr.evaluation.errors.grades import Verdict, is_malformed, judge
 from tinr.records import BadInput, Call, Query, Reply
@@ -33,7 +33,7 @@ poor: less than that
 Answer with one JSON object and nothing else: {"reason": "one sentence", "grade": "fair"}"""
 
 
-PATIENCE = 3  # batches in a row without an answer, after which it is not asked again
+UNANSWERED_BATCHES = 3  # batches in a row without an answer, after which it is not asked again
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ModelJudge:
         self._known: dict[str, str] = {}  # what was asked -> its grade
         self._off = self._warned = False
         self._asked = self._unanswered = self._silent = 0
-        self._spent = Spent()  # over all batches: what was answered before is no fault of it now
+        self._spent = TokenUse()  # over all batches: what was answered before is no fault of it now
 
     def __call__(self, replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
         """The verdict on each reply to its query."""
@@ -100,7 +100,7 @@ class ModelJudge:
         self._silent = 0 if any(answers) else self._silent + 1
         if None in grades:
             # never there, or gone: do not wait for it at every reply
-            self._off = self._silent >= (PATIENCE if self._spent.answered else 1)
+            self._off = self._silent >= (UNANSWERED_BATCHES if self._spent.answered else 1)
             self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
 
     def _warn(self, reason: str) -> None:

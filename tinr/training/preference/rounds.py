@@ -13,7 +13,7 @@ from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import Codec
 from tinr.checkpoints.model import to_accelerator
 from tinr.config import PairsConfig, SearchConfig
-from tinr.data.packing import Pair
+from tinr.data.packing import PreferencePair
 from tinr.evaluation.comparison import differences
 from tinr.evaluation.errors.faults import FAULTS, Faults, fault_values, faults_of
 from tinr.files import write_text
@@ -22,7 +22,7 @@ from tinr.records import Query
 from tinr.rollout.conversation import converse, make_prompts
 from tinr.rollout.tools.executor import Executor
 from tinr.training.preference.model_judge import ModelJudge
-from tinr.training.preference.search import Spent, search
+from tinr.training.preference.search import SearchCost, search
 from tinr.training.preference.sibling_pairs import sibling_pairs
 
 CHUNK = 64  # trees that are searched together, and kept together
@@ -32,8 +32,8 @@ CHUNK = 64  # trees that are searched together, and kept together
 class Gathered:
     """The pairs of a round, what the search cost, and of how many queries."""
 
-    pairs: list[Pair]
-    spent: Spent
+    pairs: list[PreferencePair]
+    spent: SearchCost
     queries: int
 
 
@@ -59,8 +59,8 @@ def gather_pairs(
     eval mode.
     """
     model.eval()
-    pairs: list[Pair] = []
-    total = Spent()
+    pairs: list[PreferencePair] = []
+    total = SearchCost()
     with progress_bar(len(queries), "search", "tree") as bar:
         for start in range(0, len(queries), CHUNK):
             some = queries[start : start + CHUNK]
@@ -80,8 +80,8 @@ def gather_pairs(
                 text = json.dumps({"spent": vars(spent), "pairs": rows})
                 write_text(kept, text)
                 read = json.loads(text)
-            pairs += [Pair(**row) for row in read["pairs"]]
-            total.add(Spent(**read["spent"]))
+            pairs += [PreferencePair(**row) for row in read["pairs"]]
+            total.add(SearchCost(**read["spent"]))
             bar.update(len(some))
             bar.set_postfix_str(f"{total.nodes} nodes, {len(pairs)} pairs", refresh=False)
     return Gathered(pairs[: pairs_config.most], total, len(queries))

@@ -32,7 +32,7 @@ Judge = Callable[[Sequence[tuple[Reply, Query]]], list[Verdict]]  # of finished 
 
 
 @dataclass
-class Spent:
+class SearchCost:
     """What a search cost."""
 
     nodes: int = 0
@@ -41,7 +41,7 @@ class Spent:
     asked: int = 0  # replies that a model was to grade
     unanswered: int = 0  # of them, whose grade is the rules' all the same
 
-    def add(self, other: "Spent") -> None:
+    def add(self, other: "SearchCost") -> None:
         """Count what another search cost as well."""
         self.nodes += other.nodes
         self.tokens += other.tokens
@@ -61,7 +61,7 @@ def search(
     seed: int = 0,
     rows: int = ROWS,
     graded: Judge | None = None,
-) -> tuple[list[Tree], Spent]:
+) -> tuple[list[Tree], SearchCost]:
     """A tree for each query after `config.iterations` expansions, documents mode none.
 
     rows: samples that are written together, of all trees. graded: who judges replies (None: the
@@ -97,7 +97,7 @@ class _Forest:
     config: SearchConfig
     rows: int
     graded: Judge
-    spent: Spent = field(default_factory=Spent)
+    spent: SearchCost = field(default_factory=SearchCost)
 
     def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
         """Children of each leaf, judged and backed up; leaves of like length in one batch."""

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from tinr.catalogue.load import Catalogue
 from tinr.config import PairsConfig
-from tinr.data.packing import Pair
+from tinr.data.packing import PreferencePair
 from tinr.evaluation.errors.grades import Deficiency, difference
 from tinr.training.preference.tree import Node, Tree
 
 NO_KIND = "worse"  # where the rule sees no single thing that sets two replies apart
 
 
-def sibling_pairs(trees: Iterable[Tree], catalogue: Catalogue, config: PairsConfig) -> list[Pair]:
+def sibling_pairs(
+    trees: Iterable[Tree], catalogue: Catalogue, config: PairsConfig
+) -> list[PreferencePair]:
     """At most one pair of each node with two children, the widest gaps first if too many."""
     found = [
         (best.mean - worst.mean, _pair(tree, node, best, worst, catalogue))
@@ -45,8 +47,8 @@ def overlap(one: Sequence[int], other: Sequence[int]) -> float:
     return 2 * shared / (len(one) + len(other))
 
 
-def _pair(tree: Tree, node: Node, best: Node, worst: Node, catalogue: Catalogue) -> Pair:
+def _pair(tree: Tree, node: Node, best: Node, worst: Node, catalogue: Catalogue) -> PreferencePair:
     kind: Deficiency | str | None = None
     if best.reply is not None and worst.reply is not None:
         kind = difference(best.reply, worst.reply, tree.query, catalogue)
-    return Pair((*tree.prompt, *node.ids), best.wrote, worst.wrote, kind or NO_KIND)
+    return PreferencePair((*tree.prompt, *node.ids), best.wrote, worst.wrote, kind or NO_KIND)

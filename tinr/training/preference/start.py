@@ -23,7 +23,7 @@ from tinr.data.replay import kept_examples
 from tinr.evaluation.errors.faults import Faults
 from tinr.files import write_text
 from tinr.records import BadInput, Query
-from tinr.rollout.conversation import LONGEST, fitting_queries
+from tinr.rollout.conversation import REPLY_TOKENS, fitting_queries
 from tinr.rollout.tools.executor import Executor, ExecutorConfig
 from tinr.training.phase_run import PhaseConfig, Stage
 from tinr.training.preference.rounds import measure
@@ -52,7 +52,7 @@ def fitting(
 ) -> list[Query]:
     """The queries whose prompts leave room for a reply when they are measured and, of up to
     `longest` tokens, when they are sampled."""
-    return fitting_queries(model, codec, library, queries, ("none",), max(LONGEST, longest))
+    return fitting_queries(model, codec, library, queries, ("none",), max(REPLY_TOKENS, longest))
 
 
 def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:

@@ -28,7 +28,7 @@ from tinr import distributed
 from tinr.chat.codec import IGNORE, Codec
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import PreferenceConfig, TrainableConfig
-from tinr.data.packing import Batch, Pair, fitting
+from tinr.data.packing import Batch, PreferencePair, fitting
 from tinr.records import BadInput
 from tinr.run_log import RunLog
 from tinr.training.cpu_attention import products, use_bf16
@@ -36,7 +36,7 @@ from tinr.training.loop import (
     Loop,
     Progress,
     Trainables,
-    Trained,
+    TrainedModel,
     common_arguments,
     losses_at_labels,
     mean_loss,
@@ -161,7 +161,7 @@ class PairProgress(Progress):
 def train_preference(
     model: PreTrainedModel,
     codec: Codec,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PreferencePair],
     config: PreferenceConfig,
     seed: int,
     log: RunLog,
@@ -169,7 +169,7 @@ def train_preference(
     trainable: TrainableConfig | None = None,
     replay: Iterator[Batch] | None = None,
     title: str = "calibrate",
-) -> Trained:
+) -> TrainedModel:
     """Train on the pairs; the model is changed in place, and whole in what is returned.
 
     With `steps` a killed run goes on from its newest whole step checkpoint. BadInput where
@@ -189,10 +189,10 @@ def train_preference(
             run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
     whole, adapter = weights.whole(trainer)
-    return Trained(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+    return TrainedModel(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
 
 
-def teaching(pairs: Sequence[Pair], longest: int) -> list[Pair]:
+def teaching(pairs: Sequence[PreferencePair], longest: int) -> list[PreferencePair]:
     """The pairs that fit (see `packing.fitting`).
 
     BadInput for none at all, and for a pair without a prompt, without a side, or with two
@@ -261,7 +261,7 @@ def _means(log_probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def _make_trainer(
     model: PreTrainedModel,
     codec: Codec,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PreferencePair],
     config: PreferenceConfig,
     folder: Steps,
     seed: int,
