@@ -12,6 +12,9 @@ tool is used. What the base itself says to plain prompts is replayed, so that it
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Annotated
+
+from typing_extensions import Doc
 
 from tinr import distributed
 from tinr.catalogue.load import Catalogue, load_catalogue
@@ -21,12 +24,12 @@ from tinr.checkpoints.import_model import named_base
 from tinr.checkpoints.model import Initialisation, ToolsAs, grow
 from tinr.checkpoints.registry import Registry
 from tinr.command import main
-from tinr.config import TrainingConfig, Weight, Whole
+from tinr.config import Formerly, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.own_completions import Completion, own_completions, own_examples
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.replay import aligned_examples, tokens_in
-from tinr.planning.capacity.check import Switch, check, moving_of, weigh
+from tinr.planning.capacity.check import Switch, within_capacity
 from tinr.records import BadInput
 from tinr.training.phase_run import PhaseConfig, begin
 from tool_corpora.suites import subset
@@ -39,21 +42,32 @@ class AlignConfig(PhaseConfig):
     """Settings of phase 1; the defaults are the published ones where there are any."""
 
     parent: str = "base@latest"
-    base: str = ""  # or smollm2, a GGUF file, a folder or a hub name, taken in as a base first
-    catalogue: tuple[str, ...] = ("toolbox", "fieldkit")  # shipped corpora or folders
-    tools: Whole = 0  # of the shipped corpora: so many, in proportion to splits and domains; 0: all
-    tools_as: ToolsAs = "tokens"  # "names" writes tools out instead: an ablation
-    initialisation: Initialisation = "name_mean"  # of the new rows
-    epochs: Whole = 8  # over all tools
-    mix: PairMix = field(default_factory=PairMix)  # examples per tool and epoch
-    alpha: Weight = 1.0  # weight of recall
-    beta: Weight = 1.0  # weight of usage
-    replay: Weight = 0.1  # the base's own completions, as a share of the phase's own tokens
+    base: Annotated[
+        str, Doc("or smollm2, a GGUF file, a folder or a hub name, taken in as a base first")
+    ] = ""
+    catalogue: Annotated[tuple[str, ...], Doc("shipped corpora or folders")] = (
+        "toolbox",
+        "fieldkit",
+    )
+    tools: Annotated[
+        Whole, Doc("of the shipped corpora: so many, in proportion to splits and domains; 0: all")
+    ] = 0
+    tools_as: Annotated[ToolsAs, Doc('"names" writes tools out instead: an ablation')] = "tokens"
+    initialisation: Annotated[Initialisation, Doc("of the new rows")] = "name_mean"
+    epochs: Annotated[Whole, Doc("over all tools")] = 8
+    mix: Annotated[PairMix, Doc("examples per tool and epoch")] = field(default_factory=PairMix)
+    alpha: Annotated[Weight, Doc("weight of recall")] = 1.0
+    beta: Annotated[Weight, Doc("weight of usage")] = 1.0
+    replay: Annotated[
+        Weight, Doc("the base's own completions, as a share of the phase's own tokens")
+    ] = 0.1
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    least: dict[str, float] = field(
-        default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
-    )  # the gate: least recall
-    capacity: Switch = "refuse"  # what is far beyond the weights that move; or warn, or ignore
+    min_recall: Annotated[dict[str, float], Formerly("least"), Doc("the gate: least recall")] = (
+        field(default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95})
+    )
+    capacity: Annotated[
+        Switch, Doc("what is far beyond the weights that move; or warn, or ignore")
+    ] = "refuse"
 
 
 def run(config: AlignConfig) -> Card:
@@ -66,12 +80,9 @@ def run(config: AlignConfig) -> Card:
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
-    bits = weigh(model, tokenizer, catalogue, config.capacity, config.seed)
-    grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)
+    with within_capacity(model, tokenizer, catalogue, config):
+        grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)
     codec = Codec(tokenizer)
-    if bits is not None:
-        moving = moving_of(model, config.trainable, list(codec.markup.values()))
-        check(bits, moving, config.mix, config.epochs, config.least, config.capacity)
     if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
     own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
@@ -82,7 +93,7 @@ def run(config: AlignConfig) -> Card:
     )
     with stage.log() as log:
         trained = stage.train(model, codec, batches, config.training, log)
-        return stage.conclude(trained, codec, config.least)
+        return stage.conclude(trained, codec, config.min_recall)
 
 
 def catalogue_of(config: AlignConfig) -> Catalogue:

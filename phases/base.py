@@ -5,10 +5,11 @@ A pretrained model is taken in by `tinr.checkpoints.import_model`.
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from typing_extensions import Doc
 
 from tinr.chat.codec import Codec
 from tinr.checkpoints.card import Card, environment
@@ -32,16 +33,16 @@ class BaseConfig:
     """A small model (Qwen3: a Llama with normalised queries and keys) and how long it learns."""
 
     registry: str = "runs/registry"
-    run: str = "runs/latest"  # folder of the logs
+    run: Annotated[str, Doc("folder of the logs")] = "runs/latest"
     wandb: bool = False
     seed: int = 0
-    vocabulary: Count = 2048  # pieces before tags and role markers
+    vocabulary: Annotated[Count, Doc("pieces before tags and role markers")] = 2048
     hidden: Count = 192
     layers: Count = 4
     heads: Count = 3
-    positions: Count = 2048  # longest context, tokens
-    tokens: Count = 4_400_000  # to train on
-    easy: Weight = 0.4  # share of them, at the beginning, in easy tasks
+    positions: Annotated[Count, Doc("longest context, tokens")] = 2048
+    tokens: Annotated[Count, Doc("to train on")] = 4_400_000
+    easy: Annotated[Weight, Doc("share of them, at the beginning, in easy tasks")] = 0.4
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),

@@ -11,9 +11,10 @@ Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from transformers import PreTrainedModel
+from typing_extensions import Doc
 
 from tinr import distributed
 from tinr.catalogue.retrieval import DocumentsConfig, Library
@@ -51,14 +52,16 @@ SEARCH = (*QUERIES, "search", "pairs", "judge", "executor")  # and what the firs
 class CalibrateConfig(HardConfig):
     """Settings of the optional phase; the defaults are the published ones where there are any."""
 
-    rounds: Count = 1  # each searches with the policy that the one before made
+    rounds: Annotated[Count, Doc("each searches with the policy that the one before made")] = 1
     search: SearchConfig = field(default_factory=SearchConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)  # a model in the place of the rules
+    judge: Annotated[JudgeConfig, Doc("a model in the place of the rules")] = field(
+        default_factory=JudgeConfig
+    )
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
-    replay: TrainingConfig = field(
+    replay: Annotated[TrainingConfig, Doc("shape of the replayed batches")] = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
-    )  # shape of the replayed batches
+    )
 
 
 def run(config: CalibrateConfig) -> Card:
@@ -74,7 +77,7 @@ def run(config: CalibrateConfig) -> Card:
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.search.completion)
-    held, asked = part(queries, config.held)
+    held, asked = part(queries, config.holdout)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
     stage.steps.add(sum(steps.seconds for steps in rounds))  # of earlier starts
     with (
@@ -146,7 +149,7 @@ def _search(
     if number == 0:  # the parent's own, whatever is then made of it
         folder = shared_folder(config, stage, queries, SEARCH)
         kept = shared_folder(config, stage, queries) / "hard.json"
-    hard = hard_queries(model, codec, library, queries, config.hardest, kept)
+    hard = hard_queries(model, codec, library, queries, config.hard_fraction, kept)
     graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,

@@ -11,6 +11,9 @@ Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Annotated
+
+from typing_extensions import Doc
 
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec
@@ -26,7 +29,9 @@ from tinr.rollout.conversation import fitting_queries
 from tinr.rollout.scoring.rewards import RewardWeights
 from tinr.rollout.tools.executor import corpus_executor
 from tinr.rollout.tools.process import ExecutorConfig
-from tinr.training.grpo import Arena, PolicyConfig, train_policy
+from tinr.training.grpo import train_policy
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 from tinr.training.phase_run import PhaseConfig, Stage, begin
 
 PARENTS = ("sft", "grpo", "calibrate")
@@ -37,22 +42,37 @@ class GrpoConfig(PhaseConfig):
     """Settings of phase 3."""
 
     parent: str = "sft@latest"
-    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: Count = 4000  # queries drawn from the shipped corpora
-    pseudo: Whole = 6  # pseudo-queries worded from the document, for each tool without queries
-    no_tool_every: Count = 3  # of queries without a tool one in so many is used: abstaining is
-    # the easiest reward, and with all of them the policy abstains everywhere
-    prompt: DocumentsConfig = field(default_factory=DocumentsConfig)  # in such documents modes
+    queries: Annotated[str, Doc("corpus: those of the shipped corpora; else a queries.jsonl")] = (
+        "corpus"
+    )
+    size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 4000
+    pseudo: Annotated[
+        Whole, Doc("pseudo-queries worded from the document, for each tool without queries")
+    ] = 6
+    no_tool_every: Annotated[
+        Count,
+        Doc(
+            "of queries without a tool one in so many is used: abstaining is the "
+            "easiest reward, and with all of them the policy abstains everywhere"
+        ),
+    ] = 3
+    prompt: Annotated[DocumentsConfig, Doc("in such documents modes")] = field(
+        default_factory=DocumentsConfig
+    )
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
-    executor: ExecutorConfig = field(default_factory=ExecutorConfig)  # bounds of the tools
-    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: Whole = 600  # reference traces replayed with each epoch of the pairs
-    replay: TrainingConfig = field(
+    executor: Annotated[ExecutorConfig, Doc("bounds of the tools")] = field(
+        default_factory=ExecutorConfig
+    )
+    mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
+    unqueried: Annotated[
+        Whole, Doc("more pseudo-queries of each form for tools that have no query here")
+    ] = 4
+    traces: Annotated[Whole, Doc("reference traces replayed with each epoch of the pairs")] = 600
+    replay: Annotated[TrainingConfig, Doc("shape of the replayed batches")] = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
-    )  # shape of the replayed batches
-    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
+    )
+    tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
 
     def __post_init__(self) -> None:
         if self.policy.vllm and self.trainable.what != "all":
@@ -71,10 +91,10 @@ def run(config: GrpoConfig) -> Card:
     codec = Codec(tokenizer)
     queries, asked = draw_queries(config, stage)
     library = Library(stage.catalogue, config.prompt, config.seed)
-    modes, longest = config.policy.documents, config.policy.longest
-    asked = fitting_queries(model, codec, library, asked, modes, longest)
+    modes, max_tokens = config.policy.documents, config.policy.max_tokens
+    asked = fitting_queries(model, codec, library, asked, modes, max_tokens)
     with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
-        arena = Arena(
+        source = RolloutSource(
             codec,
             library,
             executor,
@@ -86,7 +106,7 @@ def run(config: GrpoConfig) -> Card:
         )
         epoch = partial(epoch_examples, config, codec, library, queries)
         replay = endless(epoch, config.replay, codec.pad)
-        trained = train_policy(model, arena, replay, stage.steps, config.trainable)
+        trained = train_policy(model, source, replay, stage.steps, config.trainable)
         return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
 
 

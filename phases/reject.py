@@ -8,6 +8,9 @@ Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from typing_extensions import Doc
 
 from tinr import distributed
 from tinr.catalogue.retrieval import DocumentsConfig, Library
@@ -40,7 +43,7 @@ class RejectConfig(HardConfig):
     """Settings of the optional phase; queries and replay as calibrate has them."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    epochs: Count = 2  # over the replies that are kept
+    epochs: Annotated[Count, Doc("over the replies that are kept")] = 2
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -54,8 +57,8 @@ def run(config: RejectConfig) -> Card:
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, "calibrate")
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
-    queries = fitting(model, codec, library, queries, config.sampling.longest)
-    held, asked = part(queries, config.held)
+    queries = fitting(model, codec, library, queries, config.sampling.max_tokens)
+    held, asked = part(queries, config.holdout)
     with (
         stage.log() as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
@@ -64,7 +67,7 @@ def run(config: RejectConfig) -> Card:
 
         def look() -> Sampled:
             kept = shared_folder(config, stage, asked) / "hard.json"
-            hard = hard_queries(model, codec, library, asked, config.hardest, kept)
+            hard = hard_queries(model, codec, library, asked, config.hard_fraction, kept)
             return sample_right(
                 model, codec, hard, stage.catalogue, executor, config.sampling,
                 stage.steps.folder, config.seed,
@@ -74,7 +77,7 @@ def run(config: RejectConfig) -> Card:
         if not sampled.examples:
             raise GateFailed(
                 f"reject: none of {sampled.replies} replies was right; nothing was published. "
-                "Sample more (sampling.budget), raise hardest, or train sft longer"
+                "Sample more (sampling.budget), raise hard_fraction, or train sft longer"
             )
         batches = (
             batch

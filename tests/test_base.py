@@ -113,7 +113,7 @@ def test_a_qwen2_model_goes_through_align(tmp_path, qwen_tokenizer, catalogue):
             catalogue=(str(tmp_path / "tools"),),
             epochs=2,
             replay=0.0,
-            least={},
+            min_recall={},
             mix=PairMix(1, 1, 1, 1, 1, 1, 1),
         )
     )

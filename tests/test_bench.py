@@ -92,7 +92,7 @@ def small_model(vocabulary: int = 50):
 def test_both_samplers_write_the_same_greedy_completions(codec):
     model = small_model(len(codec.vocabulary))
     queries = [Query(f"q{n}", "word " * (n + 1), ()) for n in range(3)]
-    found = rollouts.measure_rollouts(model, codec, queries, group=2, longest=12, repeats=1)
+    found = rollouts.measure_rollouts(model, codec, queries, group=2, max_tokens=12, repeats=1)
     assert found.same_greedy == found.prompts == 3
     assert found.ours > 0 and found.usual > 0 and 0 < found.our_length <= 12
 

@@ -140,7 +140,7 @@ def test_every_reply_is_the_greedy_one_of_its_node_alone(codec, catalogue, execu
         [row] = generate(
             model, [[*tree.prompt, *node.ids]],
             lambda _, ids, room=room, node=node: room.respond([*node.ids, *ids]), stops,
-            longest=FOREST.completion - len(node.ids), pad=codec.pad,
+            max_tokens=FOREST.completion - len(node.ids), pad=codec.pad,
         )  # fmt: skip
         room.finish([*node.ids, *row.ids])
         assert parse(room.spoken) == node.reply
@@ -375,11 +375,11 @@ def warmed(tmp_path, tiny_tokenizer, catalogue):
     queries = f"queries={tmp_path / 'queries.jsonl'}"
     align.run(load_config(align.AlignConfig, None, [
         *words, f"base={tmp_path / 'base'}", f"catalogue=[{tmp_path / 'tools'}]", "epochs=1",
-        "least={}", "replay=0",
+        "min_recall={}", "replay=0",
     ]))  # fmt: skip
     sft.run(load_config(sft.SftConfig, None, [*words, queries, "tolerance=1", "replay=0"]))
     return [
-        *words, queries, "tolerance=1", "held=4", "hardest=1", "search.fragment=12",
+        *words, queries, "tolerance=1", "holdout=4", "hard_fraction=1", "search.fragment=12",
         "search.completion=16", "search.iterations=2", "unqueried=1", "traces=4",
         "preference.optimiser.learning_rate=0.001", "preference.bf16=false",
     ]  # fmt: skip
@@ -433,16 +433,16 @@ def test_another_loss_trains_on_the_pairs_of_the_same_search(warmed, tmp_path, m
 
 def test_rejection_sampling_is_asked_the_same_hard_queries(warmed, tmp_path, monkeypatch):
     words = [word for word in warmed if word.split(".")[0] not in ("search", "preference")]
-    sampled = ["sampling.budget=200", "sampling.longest=16", "training.bf16=false"]
+    sampled = ["sampling.budget=200", "sampling.max_tokens=16", "training.bf16=false"]
     with pytest.raises(GateFailed, match=r"none of .* replies was right"):
         reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
-    sampled += ["sampling.grades=[excellent, acceptable, fair, poor]", "hardest=0.5"]
+    sampled += ["sampling.grades=[excellent, acceptable, fair, poor]", "hard_fraction=0.5"]
     card = reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
     assert card.phase == "reject" and 200 <= card.metrics["sampled"]["tokens"] < 200 + 16
     assert card.metrics["sampled"]["queries"] == 4  # half of the 8 that are not held apart
     hard = list((tmp_path / "registry" / "steps").glob("search-*/hard.json"))
     monkeypatch.setattr(hard_room, "perplexities", None)  # calibrate finds them there
-    calibrated = ["pairs.gap=0", "pairs.least=-1", "hardest=0.5"]
+    calibrated = ["pairs.gap=0", "pairs.least=-1", "hard_fraction=0.5"]
     calibrate.run(load_config(calibrate.CalibrateConfig, None, [*warmed, *calibrated]))
     assert list((tmp_path / "registry" / "steps").glob("search-*/hard.json")) == hard
     again = reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))

@@ -349,7 +349,7 @@ def long_tools(tmp_path) -> str:
 
 def test_align_refuses_what_is_hopeless_before_it_trains(base, long_tools, tmp_path):
     with pytest.raises(GateFailed, match=r"load .*refuse.*Nothing was trained.*capacity=warn"):
-        align(overloaded(base, long_tools, tmp_path, least={"document_to_token": 0.9}))
+        align(overloaded(base, long_tools, tmp_path, min_recall={"document_to_token": 0.9}))
 
 
 @pytest.mark.parametrize(
@@ -367,13 +367,13 @@ def test_align_goes_on_where_no_gate_asks_or_the_switch_says_so(
 
 def test_the_switch_does_not_make_another_checkpoint(base, catalogue, tmp_path):
     tools = tools_folder(tmp_path / "tools", catalogue.tools)
-    config = overloaded(base, tools, tmp_path, least={})
+    config = overloaded(base, tools, tmp_path, min_recall={})
     assert align(config).id == align(replace(config, capacity="ignore")).id
 
 
 def test_one_tool_is_aligned_without_a_load(base, catalogue, tmp_path, capsys):
     tools = tools_folder(tmp_path / "tools", catalogue.tools[:1])
-    assert align(overloaded(base, tools, tmp_path, least={})).phase == "align"
+    assert align(overloaded(base, tools, tmp_path, min_recall={})).phase == "align"
     assert "capacity" not in capsys.readouterr().err
 
 

@@ -391,7 +391,7 @@ def test_a_missed_gate_fails_by_name_and_can_be_accepted_by_name(work):
     """The smoke model knows little: a gate of 100 % is missed, exit code 1, nothing published."""
     quick = ("epochs=1", "replay=0", "mix={memorise: 1, recall: 0, schema: 0, pseudo: 0, "
              "naming: 0, blind: 0}", "registry=run/registry", "run=elsewhere")  # fmt: skip
-    gate = "least={document_to_token: 1.0}"
+    gate = "min_recall={document_to_token: 1.0}"
     before = registry_of(work).ids()
     done = tinr("align", gate, *quick, cwd=work, code=1)
     assert "document_to_token" in done.stderr and registry_of(work).ids() == before

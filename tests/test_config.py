@@ -16,7 +16,7 @@ from phases.sft import SftConfig
 from tinr.config import OptimiserConfig, PreferenceConfig, TrainingConfig, as_dict
 from tinr.config_files import build, described, load_config, override
 from tinr.records import BadInput
-from tinr.training.grpo import PolicyConfig
+from tinr.training.grpo_config import PolicyConfig
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_file_holds_what_differs_and_an_override_wins(tmp_path: Path) -> None:
     path = write(tmp_path, "name: mine\ntraining:\n  row_tokens: 64\n  longest: 128\n")
-    config = load_config(Recipe, path, ["training.longest=99", "training.optimiser.name=muon"])
-    expected = TrainingConfig(row_tokens=64, longest=99, optimiser=OptimiserConfig(name="muon"))
+    config = load_config(Recipe, path, ["training.max_tokens=99", "training.optimiser.name=muon"])
+    expected = TrainingConfig(row_tokens=64, max_tokens=99, optimiser=OptimiserConfig(name="muon"))
     assert config == Recipe("mine", expected)
 
 
@@ -158,20 +158,20 @@ def test_what_is_given_in_part_keeps_the_rest_of_its_own_default(tmp_path: Path)
     assert policy.optimiser.learning_rate == 2e-6
     written = write(tmp_path, "optimiser: {warmup: 0.1}")
     assert load_config(PolicyConfig, written) == policy
-    base = load_config(BaseConfig, None, ["training.longest=100"])
-    assert base.training == replace(BaseConfig().training, longest=100)
+    base = load_config(BaseConfig, None, ["training.max_tokens=100"])
+    assert base.training == replace(BaseConfig().training, max_tokens=100)
 
 
 def test_one_entry_of_a_mapping_leaves_the_others(tmp_path: Path) -> None:
     """A gate that nobody took back is still asked for; a mapping that is given whole replaces."""
     one = load_config(AlignConfig, None, ["least.token_to_document=0.9"])
-    assert one.least == {**AlignConfig().least, "token_to_document": 0.9}
-    assert load_config(AlignConfig, None, ["least={token_to_document: 0.9}"]).least == {
+    assert one.min_recall == {**AlignConfig().min_recall, "token_to_document": 0.9}
+    assert load_config(AlignConfig, None, ["min_recall={token_to_document: 0.9}"]).min_recall == {
         "token_to_document": 0.9
     }
     file = write(tmp_path, "least: {document_to_token: 0.5}")
     from_file = load_config(AlignConfig, file, ["least.token_to_document=0.9"])
-    assert from_file.least == {"document_to_token": 0.5, "token_to_document": 0.9}
+    assert from_file.min_recall == {"document_to_token": 0.5, "token_to_document": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_resolved_configuration_is_plain_data_and_reads_back() -> None:
-    config = load_config(Recipe, None, ["training.longest=77", "name=x"])
+    config = load_config(Recipe, None, ["training.max_tokens=77", "name=x"])
     plain = as_dict(config)
     assert plain["training"]["longest"] == 77
     assert plain["training"]["optimiser"]["betas"] == [0.9, 0.95]
@@ -235,3 +235,36 @@ def test_a_wrong_value_is_looked_for_where_it_was_given(tmp_path):
     (tmp_path / "a.yaml").write_text("epochs: many\n")
     with pytest.raises(BadInput, match=r"a\.yaml, command line: epochs: "):
         load_config(AlignConfig, tmp_path / "a.yaml", ["seed=1"])
+
+
+def test_an_old_name_of_a_setting_still_works_and_warns(tmp_path):
+    (tmp_path / "old.yaml").write_text("training: {longest: 64}\nleast: {token_to_schema: 0.5}\n")
+    with pytest.warns(UserWarning) as warned:
+        config = load_config(AlignConfig, tmp_path / "old.yaml", ["training.longest=99"])
+    assert config.training.max_tokens == 99
+    assert config.min_recall["token_to_schema"] == 0.5
+    said = {str(warning.message) for warning in warned}
+    assert f"{tmp_path / 'old.yaml'}: longest is called max_tokens now; write max_tokens" in said
+    assert "training.longest=99: longest is called max_tokens now; write max_tokens" in said
+    (tmp_path / "both.yaml").write_text("training: {longest: 64, max_tokens: 65}\n")
+    with pytest.raises(BadInput, match="max_tokens is given twice"), pytest.warns(UserWarning):
+        load_config(AlignConfig, tmp_path / "both.yaml", [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        (CalibrateConfig, "held=7", "holdout"),
+        (CalibrateConfig, "hardest=0.7", "hard_fraction"),
+        (CalibrateConfig, "preference.longest=70", "preference.max_tokens"),
+        (RejectConfig, "sampling.longest=70", "sampling.max_tokens"),
+        (GrpoConfig, "policy.longest=70", "policy.max_tokens"),
+        (CalibrateConfig, "judge.longest=70", "judge.max_tokens"),
+    ],
+)
+def test_every_renamed_setting_is_read_by_its_old_name(kind, old, new):
+    with pytest.warns(UserWarning, match="is called"):
+        found = load_config(kind, None, [old])
+    for part in new.split("."):
+        found = getattr(found, part)
+    assert found == float(old.partition("=")[2])

@@ -200,7 +200,7 @@ def model(grammars):
     ).eval()  # fmt: skip
 
 
-def held(model, grammars, opening: list[int], group: int, longest: int, **settings):
+def held(model, grammars, opening: list[int], group: int, max_tokens: int, **settings):
     """Rows in which the environment writes `opening` after the first id; they end at a close."""
     closes = [grammars.codec.id(f"</{tag}>") for tag in ("tool_token", "tool_call")]
 
@@ -208,8 +208,8 @@ def held(model, grammars, opening: list[int], group: int, longest: int, **settin
         return opening if len(ids) == 1 else None if ids[-1] in closes else []
 
     return generate(
-        model, [[3, 4]], answer, frozenset(range(model.config.vocab_size)), longest=longest, pad=0,
-        group=group, constraint=grammars.start(group), **settings,
+        model, [[3, 4]], answer, frozenset(range(model.config.vocab_size)),
+        max_tokens=max_tokens, pad=0, group=group, constraint=grammars.start(group), **settings,
     )  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def test_where_nothing_is_allowed_the_row_ends_and_says_so(model, codec):
     tag = codec.id("<tool_token>")
     rows = generate(
         model, [[3, 4], [5, 6]], lambda row, ids: [tag] if row == 0 and len(ids) == 2 else [],
-        frozenset(range(model.config.vocab_size)), longest=12, pad=0, temperature=1.0, seed=4,
+        frozenset(range(model.config.vocab_size)), max_tokens=12, pad=0, temperature=1.0, seed=4,
         constraint=none.start(2),
     )  # fmt: skip
     # the line break after the tag may be refused at once, or only the tool after it
@@ -281,7 +281,7 @@ def greedy(grammars: Grammars, ids: list[int], constrained: bool) -> list[int]:
     end = grammars.codec.id("</response>")
     rows = generate(
         Scripted(ids, len(grammars.codec.tokenizer)), [[3]], lambda row, ids: None,
-        frozenset({end}), longest=len(ids) + 20, pad=0,
+        frozenset({end}), max_tokens=len(ids) + 20, pad=0,
         constraint=grammars.start(1) if constrained else None,
     )  # fmt: skip
     return rows[0].ids
@@ -327,7 +327,7 @@ def test_a_nucleus_is_the_fewest_likeliest():
 
 def test_samples_of_a_nucleus_follow_what_is_left_of_the_distribution(model, grammars):
     """First ids of 4,000 samples, within 4 sigma of the renormalised nucleus; none outside."""
-    rows = generate(model, [[7, 8]], lambda row, ids: [], frozenset(), longest=1, pad=0,
+    rows = generate(model, [[7, 8]], lambda row, ids: [], frozenset(), max_tokens=1, pad=0,
                     group=4000, temperature=1.0, top_p=0.7, seed=2)  # fmt: skip
     with torch.no_grad():
         p = (model(torch.tensor([[7, 8]])).logits[0, -1]).softmax(-1)

@@ -8,6 +8,7 @@ from tinr.config import TrainingConfig
 from tinr.config_files import build, load_config
 from tinr.data.curriculum import CurriculumConfig, buckets, difficulties, features
 from tinr.data.own_completions import Completion
+from tinr.data.paced_batches import UNORDERED, paced_batches
 from tinr.records import BadInput, Call, Query
 from tinr.run_log import RunLog, read_log
 
@@ -103,25 +104,30 @@ def parts_of(codec, catalogue, **curriculum):
     )  # fmt: skip
     library = Library(catalogue, DocumentsConfig(), 0)
     order = buckets(queries, catalogue, config.curriculum, 0)
-    epochs = [list(sft._epoch(config, codec, library, order, OWN, e)) for e in (0, 1)]
-    return config, library, order, epochs
+    paced = paced_batches(
+        lambda parts, epoch: sft.bucket_examples(config, codec, library, parts, OWN, epoch),
+        order, config.epochs, config.curriculum.epochs, config.training, 0, codec.pad,
+    )  # fmt: skip
+    return config, library, order, paced
 
 
 def test_batches_keep_buckets_apart_and_lose_nothing(grown, catalogue):
     """An ordered epoch has the labels of an unordered one; later epochs have no order."""
     codec = grown("tiny")
-    config, library, order, (first, second) = parts_of(codec, catalogue, borders=(0.25, 0.75))
-    numbers = [number for number, _ in first]
-    assert sorted(numbers) == numbers and set(numbers) == {0, 1, 2}
-    assert {number for number, _ in second} == {-1}
-    examples = sft._bucket_examples(config, codec, library, [b.queries for b in order], OWN, 0)
+    config, library, order, paced = parts_of(codec, catalogue, borders=(0.25, 0.75))
+    first, second = numbers_by_epoch(paced)
+    assert sorted(first) == first and set(first) == {0, 1, 2}
+    assert set(second) == {UNORDERED}
+    examples = sft.bucket_examples(config, codec, library, [b.queries for b in order], OWN, 0)
     assert [len(b.queries) for b in order] == [3, 6, 3]
     assert min(map(len, examples)) > 3  # each has something of what is replayed
+    batches = list(paced.batches)
     for bucket, part in enumerate(examples):
-        real = sum(int((b["weights"] > 0).sum()) for number, b in first if number == bucket)
+        mine = [b for number, b in zip(first, batches, strict=False) if number == bucket]
+        real = sum(int((b["weights"] > 0).sum()) for b in mine)
         assert real == sum(len(example.ids) for example in part)
-    *_, (plain, _) = parts_of(codec, catalogue)
-    assert {number for number, _ in plain} == {0}
+    *_, plain = parts_of(codec, catalogue)
+    assert plain.beside(1) is None and plain.taught == {}
     everything = sum(len(example.ids) for part in examples for example in part)
     whole = sft.epoch_examples(
         config, codec, library, [q for b in order for q in b.queries], OWN, 0
@@ -129,19 +135,27 @@ def test_batches_keep_buckets_apart_and_lose_nothing(grown, catalogue):
     assert everything == sum(len(example.ids) for example in whole)
 
 
+def numbers_by_epoch(paced):
+    """The buckets of the first epoch's batches, and those of the second."""
+    border = list(paced.numbers).index(UNORDERED)
+    return list(paced.numbers[:border]), list(paced.numbers[border:])
+
+
 def test_every_row_of_the_log_says_its_bucket(grown, catalogue, tmp_path):
     codec = grown("tiny")
-    _, _, order, epochs = parts_of(codec, catalogue, borders=(0.25, 0.75))
-    numbers = [number for epoch in epochs for number, _ in epoch]
-    first = numbers.count(0)
+    _, _, order, paced = parts_of(codec, catalogue, borders=(0.25, 0.75))
+    first = list(paced.numbers).count(0)
     with RunLog(tmp_path, "sft", {}) as log:
-        log.beside = sft._pace(numbers, order, 1)
-        for step in (1, first, first + 1, len(numbers)):
+        log.beside = paced.beside(1)
+        for step in (1, first, first + 1, len(paced.numbers)):
             log.log(step, {"train/loss": 1.0})
         log.log(step, {"gate/document_to_token": 1.0})
     rows = read_log(tmp_path / "sft.jsonl")
     assert [row.get("train/bucket") for row in rows] == [0.0, 0.0, 1.0, None, None]
     assert rows[0]["train/difficulty"] == order[0].mean < rows[2]["train/difficulty"]
+    taught = paced.taught["curriculum"]
+    assert [row["queries"] for row in taught] == [3, 6, 3]
+    assert [row["batches"] for row in taught] == [list(paced.numbers).count(n) for n in range(3)]
 
 
 def test_a_share_of_documents_modes_is_needed():

@@ -41,7 +41,7 @@ def asked(grown, catalogue: Catalogue):
 def test_a_prompt_that_does_not_fit_counts_as_wrong(asked):
     model, codec, catalogue, executor = asked
     long = replace(AREA, id="q2", text="Area? " * 60)
-    found = evaluate(model, codec, [AREA, long], catalogue, executor, "none", longest=8)
+    found = evaluate(model, codec, [AREA, long], catalogue, executor, "none", max_tokens=8)
     assert list(found.unasked) == ["q2"] and found.unscorable == {}
     assert found.evidence[1] is None and found.outcomes[1] is not None
     rates = by_split(found)["seen"]
@@ -73,11 +73,11 @@ def test_nothing_that_can_be_asked_or_scored_is_bad_input(asked):
     model, codec, catalogue, executor = asked
     unknown = Query("q3", "x", ((Call("nosuch", {}),),))
     with pytest.raises(BadInput, match="no query can be scored: 'q3'"):
-        evaluate(model, codec, [unknown], catalogue, executor, "none", longest=8)
+        evaluate(model, codec, [unknown], catalogue, executor, "none", max_tokens=8)
     with pytest.raises(BadInput, match="no query can be asked: 'q1'"):
-        evaluate(model, codec, [AREA], catalogue, executor, "none", longest=96)
+        evaluate(model, codec, [AREA], catalogue, executor, "none", max_tokens=96)
     with pytest.raises(BadInput, match="no query can be scored"):
-        evaluate(model, codec, [], catalogue, executor, "none", longest=8)
+        evaluate(model, codec, [], catalogue, executor, "none", max_tokens=8)
 
 
 def test_of_tools_that_do_not_run_what_is_reached_is_asked_and_no_answer(catalogue):
@@ -155,7 +155,7 @@ def test_what_could_not_be_asked_makes_no_false_call_and_no_right_one(asked):
     model, codec, catalogue, executor = asked
     short = Query("n1", "Hello.")
     long = replace(short, id="n2", text="hello " * 60)
-    found = evaluate(model, codec, [short, long], catalogue, executor, "none", longest=8)
+    found = evaluate(model, codec, [short, long], catalogue, executor, "none", max_tokens=8)
     assert list(found.unasked) == ["n2"]
     rates = by_split(found)["no_tool"]
     assert rates["abstain_acc"].n == 2 and rates["false_call_no_tool"].n == 1

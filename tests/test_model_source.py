@@ -163,7 +163,7 @@ def test_the_real_base_goes_through_the_whole_chain(real, tmp_path):
             epochs=1,
             mix=PairMix(6, 0, 0, 0, 0, 0, 0),
             replay=0.0,
-            least={},
+            min_recall={},
             capacity="ignore",
             trainable=TrainableConfig(what="top", layers=2),
             training=TrainingConfig(

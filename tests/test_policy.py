@@ -20,7 +20,9 @@ from tinr.rollout.generate import Row, generate
 from tinr.rollout.scoring.rewards import RewardWeights
 from tinr.rollout.tools.executor import Executor
 from tinr.run_log import CONVERSATION, RunLog, read_log
-from tinr.training.grpo import Arena, PolicyConfig, make_trainer, train_policy
+from tinr.training.grpo import make_trainer, train_policy
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 
 QUERIES = [Query(f"q{n}", f"Area {n}?", ((Call("circle_area", {"radius": n}),),)) for n in range(9)]
 
@@ -47,7 +49,7 @@ def arena(grown, catalogue):
     log = SimpleNamespace(log=lambda step, values: rows.append((step, values)))
     config = PolicyConfig(prompts=2, group=2, oversample=2.0)
     library = Library(catalogue, DocumentsConfig())
-    made = Arena(
+    made = RolloutSource(
         grown("tiny"), library, Executor(catalogue, {}), QUERIES, config, RewardWeights(), 0, log
     )
     return made, rows
@@ -165,7 +167,7 @@ def parts_with(grown, catalogue):
             prompts=2,
             group=4,
             oversample=1.0,
-            longest=48,
+            max_tokens=48,
             bf16=False,
             **{"rows": 4, "replay_weight": 0.0, **settings},
         )
@@ -177,7 +179,7 @@ def parts_with(grown, catalogue):
                 pad_token_id=codec.pad,
             )
         )  # fmt: skip
-        arena = Arena(
+        arena = RolloutSource(
             codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), QUERIES, config,
             RewardWeights(), 0, log, opening(codec, catalogue),
         )  # fmt: skip
@@ -358,7 +360,7 @@ def test_queries_that_do_not_fit_are_left_out_before_the_first_step(arena):
     with pytest.warns(UserWarning, match=f"1 of {len(QUERIES) + 1} queries are left out: 'long'"):
         kept = fitting_queries(*given, [*QUERIES, long], ("none",), 48)
     assert kept == list(QUERIES)
-    with pytest.raises(BadInput, match=r"no query fits: .*policy\.longest"):
+    with pytest.raises(BadInput, match=r"no query fits: .*policy\.max_tokens"):
         fitting_queries(*given, [long], ("none",), limit)
 
 

@@ -249,7 +249,7 @@ def test_no_pairs_and_pairs_that_teach_nothing_are_refused_in_one_line(codec, tm
         with pytest.raises(BadInput, match=said) as refused:
             run(fresh_model(codec), codec, pairs, settings("simpo"), tmp_path)
         assert "\n" not in str(refused.value)
-    with pytest.raises(BadInput, match="longest=2: 3 of 3 pairs are longer"):
+    with pytest.raises(BadInput, match="max_tokens=2: 3 of 3 pairs are longer"):
         teaching(good, 2)
 
 
@@ -259,7 +259,7 @@ def test_a_pair_that_is_too_long_is_left_out_and_counted():
         PreferencePair([1] * 5, [2], [3, 4, 5]),
         PreferencePair([1], [2], [3]),
     ]
-    with pytest.warns(UserWarning, match="longest=7: 1 of 3 pairs are longer and are left"):
+    with pytest.warns(UserWarning, match="max_tokens=7: 1 of 3 pairs are longer and are left"):
         assert teaching(pairs, 7) == [pairs[0], pairs[2]]
 
 

@@ -157,7 +157,7 @@ def test_figures_of_align_are_those_of_the_run(place, catalogue):
     assert found["vocabulary", "new entries"] == grow(model, tokenizer, catalogue)
     assert found["parameters", "parameters"] == model.num_parameters()
     assert found["vocabulary", "rows"] == model.get_input_embeddings().weight.shape[0]
-    given = [w.format(place) for w in ALIGN] + [f"base={place}/whole", "least={}",
+    given = [w.format(place) for w in ALIGN] + [f"base={place}/whole", "min_recall={}",
                                                 f"run={place}/run"]  # fmt: skip
     card = align.run(load_config(align.AlignConfig, place / "align.yaml", given))
     assert found["data", "steps"] == card.data_position["steps"]
@@ -217,17 +217,17 @@ def test_a_context_that_is_too_short_is_refused(place, tmp_path, capsys):
     )
     words = (f"base={tmp_path}/base", "--flops", "1")
     said = run(place, "align", *words, code=1, capsys=capsys)
-    assert "longer than the context of 100" in said and "training.longest=100" in said
-    assert "are dropped" in run(place, "align", *words, "training.longest=100")
+    assert "longer than the context of 100" in said and "training.max_tokens=100" in said
+    assert "are dropped" in run(place, "align", *words, "training.max_tokens=100")
 
 
 def test_a_conversation_beyond_the_context_is_refused(place, capsys):
     """What is advised fits, and one token more does not: in preflight as in the run."""
-    said = run(place, "grpo", "policy.longest=1024", "--flops", "1", code=1, capsys=capsys)
-    change = re.search(r"policy.longest=(\d+)", said)
+    said = run(place, "grpo", "policy.max_tokens=1024", "--flops", "1", code=1, capsys=capsys)
+    change = re.search(r"policy.max_tokens=(\d+)", said)
     assert change and 0 < int(change[1]) < 1024
     run(place, "grpo", change[0], "--flops", "1")
-    more = f"policy.longest={int(change[1]) + 1}"
+    more = f"policy.max_tokens={int(change[1]) + 1}"
     run(place, "grpo", more, "--flops", "1", code=1, capsys=capsys)
 
 
@@ -243,7 +243,7 @@ def test_a_reference_beside_the_policy_is_counted_whatever_moves(place):
 @pytest.mark.parametrize("setting", ["policy.top_p=0.9", "policy.constrained=true"])
 def test_the_policys_logits_are_never_counted_whole(place, setting):
     """Nor where less than the vocabulary is sampled: 32 bytes for each entry of all rows."""
-    words = ("grpo", "policy.longest=100", "policy.replay_weight=0", "--json", "--flops", "1")
+    words = ("grpo", "policy.max_tokens=100", "policy.replay_weight=0", "--json", "--flops", "1")
     found, plain = (figures(run(place, *words, *more)) for more in ((setting,), ()))
     tokens = len(AutoTokenizer.from_pretrained(place / "base")) + 3  # less than it grows to
     key = ("memory of a rank", "logits")
@@ -270,7 +270,7 @@ BAD = {
     "memory": (("--memory", "-3"), "--memory"),
     "flops": (("--flops", "0"), "--flops"),
     "batch": (("training.batch_tokens=50",), "the longest example has"),
-    "all too long": (("training.longest=3",), "every example is longer"),
+    "all too long": (("training.max_tokens=3",), "every example is longer"),
     "no epoch": (("epochs=0",), "epochs=0"),
     "deepspeed": (("training.deepspeed=zero7",), "zero2_offload"),
     "unknown key": (("epoch=1",), "epochs"),

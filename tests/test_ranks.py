@@ -30,11 +30,11 @@ ROOT = Path(__file__).parents[1]
 TOLERANCE = 2e-5  # seen: 0 under DDP, 3e-7 under ZeRO after align
 FEW = "{memorise: 1, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}"
 SETTINGS = {
-    "align": [f"mix={FEW}", "epochs=1", "replay=0", "least={}", "training.batch_tokens=2048"],
+    "align": [f"mix={FEW}", "epochs=1", "replay=0", "min_recall={}", "training.batch_tokens=2048"],
     "sft": [f"mix={FEW}", "size=60", "replay=0", "unqueried=0", "tolerance=1.0"],
     "grpo": [
         f"mix={FEW}", "size=40", "pseudo=0", "unqueried=0", "traces=20", "tolerance=1.0",
-        "policy.steps=3", "policy.prompts=2", "policy.group=4", "policy.longest=48",
+        "policy.steps=3", "policy.prompts=2", "policy.group=4", "policy.max_tokens=48",
         "policy.bf16=false", "policy.optimiser.learning_rate=0.001",
     ],
 }  # fmt: skip

@@ -69,7 +69,7 @@ def test_two_hundred_real_tools_are_aligned(tmp_path):
             catalogue=(str(tmp_path / "tools"),),
             epochs=20,
             mix=PairMix.only(memorise=2, schema=2),
-            least={"document_to_token": 0.95, "token_to_schema": 0.8},
+            min_recall={"document_to_token": 0.95, "token_to_schema": 0.8},
         )
     )
     found = {name: gate["value"] for name, gate in card.gates.items()}

@@ -89,12 +89,12 @@ def test_a_recipe_runs_on_a_tiny_model(model, kind, qwen_tokenizer, catalogue, t
     few = {
         "align": [
             f"base={tmp_path / 'base'}", f"catalogue=[{tmp_path / 'tools'}]", "epochs=2",
-            "least={}", "training.deepspeed=null", "training.bf16=false",
+            "min_recall={}", "training.deepspeed=null", "training.bf16=false",
         ],
         "sft": [queries, "epochs=2", "tolerance=1", "training.deepspeed=null",
                 "training.bf16=false"],
         "grpo": [
-            queries, "tolerance=1", "policy.steps=2", "policy.prompts=2", "policy.longest=24",
+            queries, "tolerance=1", "policy.steps=2", "policy.prompts=2", "policy.max_tokens=24",
             "policy.deepspeed=null", "policy.bf16=false", "pseudo=1", "unqueried=1",
         ],
     }  # fmt: skip

@@ -26,7 +26,7 @@ def over(index: int, ids: list[int]) -> None:
 def test_greedy_is_what_transformers_generates(model):
     """Rows of several lengths in one batch, finished rows dropped: each equals its own run."""
     prompts = [[7, 8, 9], [11], [3, 4, 6, 12, 30, 31], [2, 2]]
-    rows = generate(model, prompts, over, STOP, longest=160, pad=0)
+    rows = generate(model, prompts, over, STOP, max_tokens=160, pad=0)
     for prompt, row in zip(prompts, rows, strict=True):
         alone = model.generate(
             torch.tensor([prompt]), max_new_tokens=160, do_sample=False, eos_token_id=5
@@ -36,9 +36,9 @@ def test_greedy_is_what_transformers_generates(model):
 
 
 def test_a_group_shares_its_prompt_and_differs_in_its_samples(model):
-    rows = generate(model, [[7, 8], [9, 9]], over, frozenset(), longest=12, pad=0, group=4,
+    rows = generate(model, [[7, 8], [9, 9]], over, frozenset(), max_tokens=12, pad=0, group=4,
                     temperature=1.0, seed=3)  # fmt: skip
-    again = generate(model, [[7, 8], [9, 9]], over, frozenset(), longest=12, pad=0, group=4,
+    again = generate(model, [[7, 8], [9, 9]], over, frozenset(), max_tokens=12, pad=0, group=4,
                      temperature=1.0, seed=3)  # fmt: skip
     assert [r.ids for r in rows] == [r.ids for r in again]
     assert len({tuple(r.ids) for r in rows}) == 8
@@ -48,7 +48,7 @@ def test_a_group_shares_its_prompt_and_differs_in_its_samples(model):
 def test_logprobs_are_those_of_the_policy(model, temperature):
     """One forward pass over the finished row gives the same log-probabilities."""
     prompt = [7, 8, 9]
-    row = generate(model, [prompt], over, frozenset(), longest=150, pad=0,
+    row = generate(model, [prompt], over, frozenset(), max_tokens=150, pad=0,
                    temperature=temperature, seed=1)[0]  # fmt: skip
     with torch.no_grad():
         logits = model(torch.tensor([prompt + row.ids])).logits[0, len(prompt) - 1 : -1]
@@ -58,7 +58,7 @@ def test_logprobs_are_those_of_the_policy(model, temperature):
 
 def test_samples_follow_the_distribution(model):
     """First tokens of 4,000 samples against the model's probabilities, within 4 sigma."""
-    rows = generate(model, [[7, 8]], over, frozenset(), longest=1, pad=0, group=4000,
+    rows = generate(model, [[7, 8]], over, frozenset(), max_tokens=1, pad=0, group=4000,
                     temperature=1.0, seed=2)  # fmt: skip
     counts = torch.bincount(torch.tensor([r.ids[0] for r in rows]), minlength=40) / 4000
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_samples_follow_the_distribution(model):
 def test_forced_tokens_are_marked_and_seen_by_the_model(model):
     """At the first stop the environment says 20, 21: what follows is as if they were prompt."""
     prompt = [7, 8, 9]
-    plain = generate(model, [prompt], over, frozenset(), longest=4, pad=0)[0].ids
+    plain = generate(model, [prompt], over, frozenset(), max_tokens=4, pad=0)[0].ids
     stop = frozenset({plain[1]})
     first = [True]
 
@@ -79,16 +79,16 @@ def test_forced_tokens_are_marked_and_seen_by_the_model(model):
             return [20, 21]
         return []
 
-    row = generate(model, [prompt], answer, stop, longest=8, pad=0)[0]
+    row = generate(model, [prompt], answer, stop, max_tokens=8, pad=0)[0]
     cut = plain.index(plain[1]) + 1
     assert row.ids[: cut + 2] == [*plain[:cut], 20, 21]
     assert row.mask[: cut + 3] == [1] * cut + [0, 0, 1]
-    after = generate(model, [prompt + row.ids[: cut + 2]], over, frozenset(), longest=3, pad=0)
+    after = generate(model, [prompt + row.ids[: cut + 2]], over, frozenset(), max_tokens=3, pad=0)
     assert row.ids[cut + 2 : cut + 5] == after[0].ids
 
 
 def test_the_limit_counts_the_environments_tokens(model):
-    row = generate(model, [[7]], lambda i, ids: [20] * 50, frozenset(range(40)), longest=10,
+    row = generate(model, [[7]], lambda i, ids: [20] * 50, frozenset(range(40)), max_tokens=10,
                    pad=0)[0]  # fmt: skip
     assert len(row.ids) == len(row.mask) == len(row.logprobs) == 10
     assert not row.finished and sum(row.mask) == 1

@@ -24,7 +24,9 @@ from tinr.rollout.scoring.rewards import RewardWeights
 from tinr.rollout.tools.executor import Executor
 from tinr.training import head_scores
 from tinr.training.adapters import adapt
-from tinr.training.grpo import Arena, PolicyConfig, PolicyTrainer, make_trainer
+from tinr.training.grpo import PolicyTrainer, make_trainer
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 from tinr.training.head_scores import score_targets
 from tinr.training.scored_rows import lay_out, longest_shared, pack_groups, score_rows
 
@@ -94,7 +96,7 @@ def trainer_of(grown, catalogue, tmp_path):
             prompts=3, group=2, rows=rows, replay_weight=0.0, bf16=False, **settings
         )
         log: Any = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
-        arena = Arena(
+        arena = RolloutSource(
             grown("tiny"), Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), [],
             config, RewardWeights(), 0, log,
         )  # fmt: skip

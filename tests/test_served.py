@@ -61,7 +61,7 @@ PROMPTS = [[1, 2, 3], [4, 5], [6, 1, 9, 2], [8], [12, 2], [10, 13, 1]]
 
 def test_the_rows_are_those_of_the_local_sampler(model):
     """Greedy, with an environment that answers in between: the same ids, masks and endings."""
-    settings: dict[str, Any] = {"longest": 24, "pad": 0, "group": 2}
+    settings: dict[str, Any] = {"max_tokens": 24, "pad": 0, "group": 2}
     local = generate(model, PROMPTS, respond, STOPS, **settings)
     served = Served(Fake(model))(model, PROMPTS, respond, STOPS, **settings)
     assert [(r.ids, r.mask, r.finished) for r in served] == [
@@ -102,7 +102,7 @@ def test_what_a_model_is_certain_of_says_nothing(model):
 
 def test_nothing_is_asked_for_beyond_the_room_of_a_row(model):
     """A row that is long already is asked for less than others; every id stays the same."""
-    fake, settings = Fake(model), {"longest": 24, "pad": 0}
+    fake, settings = Fake(model), {"max_tokens": 24, "pad": 0}
     generate_one, asked = fake.generate, []
 
     def bounded(prompts, **given):
@@ -127,7 +127,7 @@ def test_a_server_that_writes_nothing_ends_the_run(model):
             return {"completion_ids": [[] for _ in prompts], "logprobs": [[] for _ in prompts]}
 
     with pytest.raises(GateFailed, match="wrote nothing"):
-        Served(Silent(model))(model, PROMPTS, respond, STOPS, longest=24, pad=0)
+        Served(Silent(model))(model, PROMPTS, respond, STOPS, max_tokens=24, pad=0)
 
 
 def test_without_vllm_the_message_says_what_to_do():

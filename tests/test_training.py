@@ -110,15 +110,15 @@ def test_batches_keep_every_example_once_and_the_token_limit():
 
 
 def test_examples_that_are_too_long_are_left_out():
-    config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
+    config = TrainingConfig(batch_tokens=64, row_tokens=32, max_tokens=10)
     with pytest.warns(UserWarning, match="1 of 2 examples are longer and are left out"):
         batches = make_batches([example(11), example(10)], config, 0, 0)
     assert sum(int((b["weights"] > 0).sum()) for b in batches) == 10
 
 
 def test_where_all_are_too_long_nothing_is_trained_in_silence():
-    config = TrainingConfig(batch_tokens=64, row_tokens=32, longest=10)
-    with pytest.raises(BadInput, match="longest=10: 2 of 2 examples are longer"):
+    config = TrainingConfig(batch_tokens=64, row_tokens=32, max_tokens=10)
+    with pytest.raises(BadInput, match="max_tokens=10: 2 of 2 examples are longer"):
         make_batches([example(11), example(12)], config, 0, 0)
 
 

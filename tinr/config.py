@@ -6,9 +6,10 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from typing_extensions import Doc
 
 MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
 Count = PositiveInt  # of what there must be some
@@ -18,35 +19,60 @@ Positive = PositiveFloat
 
 
 @dataclass(frozen=True)
+class Formerly:
+    """The name that a setting had before. It still works, with a warning."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """How weights move: AdamW, or Muon for the matrices inside the layers and AdamW beside it."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: Positive = 5e-5  # peak
-    embedding_rate: Weight | None = None  # peak for the input and output rows; None: the same
-    warmup: Weight = 0.03  # share of the steps
-    final: Weight = 0.1  # of cosine: the learning rate at the end as a share of the peak
-    schedule: Literal["linear", "cosine"] = "linear"  # linear ends at 0
+    learning_rate: Annotated[Positive, Doc("peak")] = 5e-5
+    embedding_rate: Annotated[
+        Weight | None, Doc("peak for the input and output rows; None: the same")
+    ] = None
+    warmup: Annotated[Weight, Doc("share of the steps")] = 0.03
+    final: Annotated[
+        Weight, Doc("of cosine: the learning rate at the end as a share of the peak")
+    ] = 0.1
+    schedule: Annotated[Literal["linear", "cosine"], Doc("linear ends at 0")] = "linear"
     weight_decay: Weight = 0.0
-    betas: tuple[float, float] = (0.9, 0.95)  # of AdamW
-    gradient_clip: Positive = 1.0  # largest gradient norm
-    gradient_limit: float | None = None  # norm before clipping from which a step is bad
-    bad_step: Literal["stop", "skip"] = "stop"  # where loss or gradient is no number, or beyond
-    # the limit; ten bad steps in a row stop the run in any case
+    betas: Annotated[tuple[float, float], Doc("of AdamW")] = (0.9, 0.95)
+    gradient_clip: Annotated[Positive, Doc("largest gradient norm")] = 1.0
+    gradient_limit: Annotated[
+        float | None, Doc("norm before clipping from which a step is bad")
+    ] = None
+    bad_step: Annotated[
+        Literal["stop", "skip"],
+        Doc(
+            "where loss or gradient is no number, or beyond the limit; ten bad steps in"
+            " a row stop the run in any case"
+        ),
+    ] = "stop"
 
 
 @dataclass(frozen=True)
 class TrainableConfig:
     """Which weights move."""
 
-    what: Literal["all", "top", "lora", "rows"] = "all"  # top: the last layers and the rows of tags
-    # and tool tokens, so that nothing is computed backwards below them; lora: adapters inside the
-    # layers and these rows; rows: these rows alone
-    layers: Count = 10  # of top: how many of the last ones move
-    rank: Count = 16  # of the adapters
-    alpha: float = 32.0  # their scale times the rank
-    dropout: Weight = 0.0  # of the adapters' input
-    targets: tuple[str, ...] = ()  # names of linear layers; (): all of them inside the blocks
+    what: Annotated[
+        Literal["all", "top", "lora", "rows"],
+        Doc(
+            "top: the last layers and the rows of tags and tool tokens, so that nothing"
+            " is computed backwards below them; lora: adapters inside the layers and "
+            "these rows; rows: these rows alone"
+        ),
+    ] = "all"
+    layers: Annotated[Count, Doc("of top: how many of the last ones move")] = 10
+    rank: Annotated[Count, Doc("of the adapters")] = 16
+    alpha: Annotated[float, Doc("their scale times the rank")] = 32.0
+    dropout: Annotated[Weight, Doc("of the adapters' input")] = 0.0
+    targets: Annotated[
+        tuple[str, ...], Doc("names of linear layers; (): all of them inside the blocks")
+    ] = ()
 
     @property
     def adapts(self) -> bool:
@@ -59,15 +85,27 @@ class TrainingConfig:
     """The loop that all supervised phases share."""
 
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    batch_tokens: Count = 8192  # tokens a batch and rank, padding included
-    accumulate: Count = 1  # batches a step and rank
-    row_tokens: Count = 256  # length of a packed row; a longer example has a row of its own
-    longest: Count = 2048  # tokens; longer examples are dropped and counted
-    bf16: bool | None = None  # autocast of float32 weights; null: where the machine is faster so
-    compile: bool = False  # the layers, on a CPU: 20 s once, then about a third faster
-    gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
-    checkpoint_steps: Whole = 200  # a step checkpoint every so many steps; 0: none
-    deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
+    batch_tokens: Annotated[Count, Doc("tokens a batch and rank, padding included")] = 8192
+    accumulate: Annotated[Count, Doc("batches a step and rank")] = 1
+    row_tokens: Annotated[
+        Count, Doc("length of a packed row; a longer example has a row of its own")
+    ] = 256
+    max_tokens: Annotated[
+        Count, Formerly("longest"), Doc("tokens; longer examples are dropped and counted")
+    ] = 2048
+    bf16: Annotated[
+        bool | None, Doc("autocast of float32 weights; null: where the machine is faster so")
+    ] = None
+    compile: Annotated[bool, Doc("the layers, on a CPU: 20 s once, then about a third faster")] = (
+        False
+    )
+    gradient_checkpointing: Annotated[
+        bool, Doc("activations are computed again: less memory, slower")
+    ] = False
+    checkpoint_steps: Annotated[Whole, Doc("a step checkpoint every so many steps; 0: none")] = 200
+    deepspeed: Annotated[
+        str | None, Doc("zero1, zero2, zero3, zero2_offload, zero3_offload, or a file")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -75,42 +113,59 @@ class PreferenceConfig:
     """The loop over preference pairs; dropout is off in it, as TRL has it."""
 
     loss: Literal["simpo", "dpo", "ipo", "orpo"] = "simpo"
-    beta: Positive = 2.5  # how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1
-    # (its tau), orpo 0.1 (its lambda)
-    gamma: float = 0.5  # simpo: how far apart the sides should be, after beta
+    beta: Annotated[
+        Positive,
+        Doc(
+            "how sharply sides are told apart; usual: simpo 2.5, dpo 0.1, ipo 0.1 (its "
+            "tau), orpo 0.1 (its lambda)"
+        ),
+    ] = 2.5
+    gamma: Annotated[float, Doc("simpo: how far apart the sides should be, after beta")] = 0.5
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-6))
     epochs: Count = 2
-    pairs: Count = 8  # a batch and rank
-    accumulate: Count = 1  # batches a step and rank
-    longest: Count = 2048  # tokens of a side, prompt included; longer pairs are dropped and counted
-    bf16: bool | None = None  # autocast of float32 weights; null: where the machine is faster so
-    replay_weight: Weight = 0.5  # of the replayed batch's loss beside that of the pairs
-    gradient_checkpointing: bool = False  # activations are computed again: less memory, slower
-    checkpoint_steps: Whole = 50  # a step checkpoint every so many steps; 0: none
-    deepspeed: str | None = None  # zero1, zero2, zero3, zero2_offload, zero3_offload, or a file
+    pairs: Annotated[Count, Doc("a batch and rank")] = 8
+    accumulate: Annotated[Count, Doc("batches a step and rank")] = 1
+    max_tokens: Annotated[
+        Count,
+        Formerly("longest"),
+        Doc("tokens of a side, prompt included; longer pairs are dropped and counted"),
+    ] = 2048
+    bf16: Annotated[
+        bool | None, Doc("autocast of float32 weights; null: where the machine is faster so")
+    ] = None
+    replay_weight: Annotated[
+        Weight, Doc("of the replayed batch's loss beside that of the pairs")
+    ] = 0.5
+    gradient_checkpointing: Annotated[
+        bool, Doc("activations are computed again: less memory, slower")
+    ] = False
+    checkpoint_steps: Annotated[Whole, Doc("a step checkpoint every so many steps; 0: none")] = 50
+    deepspeed: Annotated[
+        str | None, Doc("zero1, zero2, zero3, zero2_offload, zero3_offload, or a file")
+    ] = None
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """Tree search over fragments; the published settings of iTool (arXiv 2501.09766)."""
 
-    samples: Count = 3  # continuations drawn at an expansion
-    temperature: Positive = 1.5  # at which they are drawn
-    fragment: Count = 50  # tokens of one at most
-    depth: Count = 8  # decisions from the root; published are 3 fragments
-    iterations: Count = 5  # expansions of a tree
-    exploration: float = 1.0  # weight of what was seldom tried
-    completion: Count = 384  # tokens of a whole reply at most
+    samples: Annotated[Count, Doc("continuations drawn at an expansion")] = 3
+    temperature: Annotated[Positive, Doc("at which they are drawn")] = 1.5
+    fragment: Annotated[Count, Doc("tokens of one at most")] = 50
+    depth: Annotated[Count, Doc("decisions from the root; published are 3 fragments")] = 8
+    iterations: Annotated[Count, Doc("expansions of a tree")] = 5
+    exploration: Annotated[float, Doc("weight of what was seldom tried")] = 1.0
+    completion: Annotated[Count, Doc("tokens of a whole reply at most")] = 384
 
 
 @dataclass(frozen=True)
 class PairsConfig:
     """Which siblings become a preference pair; published."""
 
-    gap: float = 0.1  # between the means of best and worst, at least
-    least: float = -0.3  # mean of the best, at least
-    overlap: float = 0.95  # share of tokens that both have, at most
-    most: Count = 4000  # pairs a round
+    gap: Annotated[float, Doc("between the means of best and worst, at least")] = 0.1
+    least: Annotated[float, Doc("mean of the best, at least")] = -0.3
+    overlap: Annotated[float, Doc("share of tokens that both have, at most")] = 0.95
+    most: Annotated[Count, Doc("pairs a round")] = 4000
 
 
 def as_dict(config: Any) -> dict[str, Any]:

@@ -6,23 +6,21 @@ over it; an unknown key fails with the nearest known name.
 
 import dataclasses
 import difflib
-import inspect
 import json
 import math
-import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import Doc
 
-from tinr.config import as_dict
+from tinr.config import Formerly, as_dict
 from tinr.records import BadInput
 
 Settings = TypeVar("Settings")
-FIELD = re.compile(r"    (\w+):.*?(?:  # (.*))?$")  # one that begins on a line of a dataclass
-MORE = re.compile(r"    \)?\s*# (.*)$")  # what is said of it goes on, or stands behind its end
 
 
 def load_config(
@@ -38,17 +36,20 @@ def load_config(
     files = [files] if isinstance(files, str | Path) else files or []
     values: dict[str, Any] = {}
     default = _default(kind)
+    overridden: set[str] = set()
     for file in files:
-        read = _read_yaml(Path(file))
+        read = _renamed(kind, _read_yaml(Path(file)), str(file))
         _check_keys(kind, read, str(file), ())
         _lay_over(values, read)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
-        _assign(values, key.split("."), _scalar(text, override), override, default)
+        keys = _renamed_path(kind, key.split("."), override)
+        overridden.add(".".join(keys))
+        _assign(values, keys, _scalar(text, override), override, default)
     places = ", ".join([*map(str, files), *(["command line"] if overrides else [])])
-    return build(kind, values, places or "defaults", {o.partition("=")[0] for o in overrides})
+    return build(kind, values, places or "defaults", overridden)
 
 
 def build(
@@ -163,6 +164,43 @@ def _assign(
     values[keys[-1]] = value
 
 
+def _renamed(kind: Any, values: Any, place: str) -> Any:
+    """The values with settings by their names of today, at any depth; an old name warns."""
+    if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
+        return values
+    hints = get_type_hints(kind, include_extras=True)
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _name_of_today(hints, key, place)
+        if name in named:
+            raise BadInput(f"{place}: {name} is given twice, as {key} too; leave one out")
+        named[name] = _renamed(_bare(hints.get(name)), value, place)
+    return named
+
+
+def _renamed_path(kind: Any, keys: Sequence[str], place: str) -> list[str]:
+    """A dotted key by its names of today."""
+    named: list[str] = []
+    for key in keys:
+        hints = get_type_hints(kind, include_extras=True) if dataclasses.is_dataclass(kind) else {}
+        named.append(_name_of_today(hints, key, place))
+        kind = _bare(hints.get(named[-1]))
+    return named
+
+
+def _name_of_today(hints: Mapping[str, Any], key: Any, place: str) -> Any:
+    for name, hint in hints.items():
+        if key not in hints and Formerly(key) in _notes(hint):
+            warnings.warn(f"{place}: {key} is called {name} now; write {name}", stacklevel=2)
+            return name
+    return key
+
+
+def _bare(hint: Any) -> Any:
+    """The type that stands in `Annotated[type, ...]`."""
+    return getattr(hint, "__origin__", hint) if _notes(hint) else hint
+
+
 def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> None:
     """Unknown keys, at any depth, fail with the nearest known name."""
     if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
@@ -179,12 +217,12 @@ def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> N
 
 
 def described(kind: type) -> str:
-    """The defaults of a dataclass as YAML, each with the comment beside it in the source."""
+    """The defaults of a dataclass as YAML, each with its meaning as a comment."""
     return "\n".join(_lines(kind(), 0)) + "\n"
 
 
 def _lines(config: Any, depth: int) -> Iterator[str]:
-    said, plain = _comments(type(config)), as_dict(config)
+    said, plain = _meanings(type(config)), as_dict(config)
     for field in dataclasses.fields(config):
         value, indent = getattr(config, field.name), "  " * depth
         comment = f"  # {said[field.name]}" if said.get(field.name) else ""
@@ -200,19 +238,16 @@ def _yaml_scalar(value: Any) -> str:
     return text.removesuffix("...\n").strip()  # the end of a document that is one value
 
 
-def _comments(kind: type) -> dict[str, str]:
-    """Field -> what stands behind it, in the class that states it last."""
+def _meanings(kind: type) -> dict[str, str]:
+    """Field -> what its `Doc` says, in the class that says it last."""
     said: dict[str, str] = {}
     for one in reversed(kind.__mro__):
-        if not dataclasses.is_dataclass(one):
-            continue
-        name = ""
-        for line in inspect.getsource(one).splitlines():
-            if line.startswith("    def ") or line.startswith("    @"):
-                break
-            if found := FIELD.match(line):
-                name = found[1]
-                said[name] = found[2] or said.get(name, "")
-            elif name and (more := MORE.match(line)):
-                said[name] = f"{said[name]} {more[1]}".strip()
+        for name, hint in get_type_hints(one, include_extras=True).items():
+            documented = [note.documentation for note in _notes(hint) if isinstance(note, Doc)]
+            said[name] = " ".join(documented) or said.get(name, "")
     return said
+
+
+def _notes(hint: Any) -> tuple[Any, ...]:
+    """What stands beside the type in `Annotated[type, ...]`."""
+    return getattr(hint, "__metadata__", ())

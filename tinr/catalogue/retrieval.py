@@ -7,7 +7,9 @@ analysis (scikit-learn), which needs no trained weights, or any sentence-transfo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe
@@ -23,10 +25,17 @@ LSA_DIMENSIONS = 128  # or one fewer than there are documents
 class DocumentsConfig:
     """The two baselines in which a prompt carries documents."""
 
-    retriever: str = "bm25"  # bm25, lsa, or a sentence-transformers model (folder or hub name)
-    top_k: Count = 5  # documents that the retriever puts into the prompt
-    candidates: Whole = 0  # in_prompt: a query's own tools among so many drawn ones;
-    # 0: the candidates that stand beside the query, or else the whole catalogue
+    retriever: Annotated[
+        str, Doc("bm25, lsa, or a sentence-transformers model (folder or hub name)")
+    ] = "bm25"
+    top_k: Annotated[Count, Doc("documents that the retriever puts into the prompt")] = 5
+    candidates: Annotated[
+        Whole,
+        Doc(
+            "in_prompt: a query's own tools among so many drawn ones; 0: the candidates"
+            " that stand beside the query, or else the whole catalogue"
+        ),
+    ] = 0
 
 
 class Retriever(Protocol):

@@ -13,7 +13,9 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from random import Random
-from typing import Any
+from typing import Annotated, Any
+
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
@@ -35,13 +37,15 @@ TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 class PairMix:
     """How many examples of each form a tool gets in one epoch."""
 
-    memorise: Whole = 2  # document -> token
-    recall: Whole = 1  # token -> document
-    schema: Whole = 1  # token -> signature
-    pseudo: Whole = 4  # conversation from a pseudo-query, call included
-    naming: Whole = 4  # the same, up to the names of the tools
-    blind: Whole = 1  # conversation whose query says nothing useful
-    lacking: Whole = 1  # pseudo-query without a needed value: no call, but a question back
+    memorise: Annotated[Whole, Doc("document -> token")] = 2
+    recall: Annotated[Whole, Doc("token -> document")] = 1
+    schema: Annotated[Whole, Doc("token -> signature")] = 1
+    pseudo: Annotated[Whole, Doc("conversation from a pseudo-query, call included")] = 4
+    naming: Annotated[Whole, Doc("the same, up to the names of the tools")] = 4
+    blind: Annotated[Whole, Doc("conversation whose query says nothing useful")] = 1
+    lacking: Annotated[
+        Whole, Doc("pseudo-query without a needed value: no call, but a question back")
+    ] = 1
 
     @classmethod
     def only(cls, **counts: int) -> "PairMix":

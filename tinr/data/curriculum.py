@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.stats import rankdata
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.similar import near_duplicates, words_of_text
@@ -28,14 +29,21 @@ Feature = Literal["calls", "parameters", "neighbours", "length"]
 class CurriculumConfig:
     """Buckets and pacing; off without a border."""
 
-    borders: tuple[float, ...] = ()  # shares of the queries, the easiest first, at which a harder
-    # bucket begins, such as [0.4, 0.7]
+    borders: Annotated[
+        tuple[float, ...],
+        Doc(
+            "shares of the queries, the easiest first, at which a harder bucket begins,"
+            " such as [0.4, 0.7]"
+        ),
+    ] = ()
     weights: dict[Feature, Weight] = field(
         default_factory=lambda: {"calls": 1.0, "parameters": 1.0, "neighbours": 1.0, "length": 1.0}
     )
-    near: float = 0.3  # cosine from which on another document is a neighbour
-    mixed: float = 0.0  # share of the queries that go into any bucket, as if there were no order
-    epochs: int = 1  # that go from easy to hard; later ones have no order
+    near: Annotated[float, Doc("cosine from which on another document is a neighbour")] = 0.3
+    mixed: Annotated[
+        float, Doc("share of the queries that go into any bucket, as if there were no order")
+    ] = 0.0
+    epochs: Annotated[int, Doc("that go from easy to hard; later ones have no order")] = 1
 
     def __post_init__(self) -> None:
         steps = (0.0, *self.borders, 1.0)

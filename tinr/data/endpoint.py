@@ -11,9 +11,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
-from tinr.config import Count, Positive, Weight, Whole
+from typing_extensions import Doc
+
+from tinr.config import Count, Formerly, Positive, Weight, Whole
 from tinr.records import BadInput
 
 Conversation = list[dict[str, str]]  # messages of a role and a content
@@ -23,18 +25,18 @@ Conversation = list[dict[str, str]]  # messages of a role and a content
 class EndpointConfig:
     """Whom to ask, and how fast."""
 
-    endpoint: str = ""  # base URL, such as http://localhost:8000/v1
+    endpoint: Annotated[str, Doc("base URL, such as http://localhost:8000/v1")] = ""
     model: str = ""
-    key: str = "OPENAI_API_KEY"  # the environment variable that holds the key
-    in_flight: Count = 8  # requests at once, at most
-    per_minute: Whole = 0  # requests begun in a minute, at most; 0: no limit
-    attempts: Count = 5  # at one request, with growing pauses
-    pause: Positive = 1.0  # seconds before the second attempt; doubled each time
-    timeout: Positive = 120.0  # seconds for one request
+    key: Annotated[str, Doc("the environment variable that holds the key")] = "OPENAI_API_KEY"
+    in_flight: Annotated[Count, Doc("requests at once, at most")] = 8
+    per_minute: Annotated[Whole, Doc("requests begun in a minute, at most; 0: no limit")] = 0
+    attempts: Annotated[Count, Doc("at one request, with growing pauses")] = 5
+    pause: Annotated[Positive, Doc("seconds before the second attempt; doubled each time")] = 1.0
+    timeout: Annotated[Positive, Doc("seconds for one request")] = 120.0
     temperature: Weight = 1.0
-    longest: Count = 1024  # tokens of an answer
-    price_in: Weight = 0.0  # of a million prompt tokens, in your currency
-    price_out: Weight = 0.0  # of a million answer tokens
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of an answer")] = 1024
+    price_in: Annotated[Weight, Doc("of a million prompt tokens, in your currency")] = 0.0
+    price_out: Annotated[Weight, Doc("of a million answer tokens")] = 0.0
 
 
 @dataclass
@@ -129,7 +131,7 @@ class Endpoint:
             model=self._config.model,
             messages=messages,  # type: ignore[arg-type]
             temperature=self._config.temperature,
-            max_tokens=self._config.longest,
+            max_tokens=self._config.max_tokens,
             stream=True,
             stream_options={"include_usage": True},
         )

@@ -67,7 +67,7 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> list[Completi
         prompts,
         lambda index, written: None,
         frozenset(ends),
-        longest=COMPLETION_TOKENS,
+        max_tokens=COMPLETION_TOKENS,
         pad=codec.pad,
         temperature=TEMPERATURE,
         seed=seed,

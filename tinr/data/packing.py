@@ -105,15 +105,15 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     return {name: torch.from_numpy(part) for name, part in parts.items()}
 
 
-def fitting(given: Sequence[Taught], longest: int, what: str = "examples") -> list[Taught]:
-    """The examples or pairs of at most `longest` tokens; how many are left out is said, once.
+def fitting(given: Sequence[Taught], max_tokens: int, what: str = "examples") -> list[Taught]:
+    """The examples or pairs of at most `max_tokens` tokens; how many are left out is said, once.
 
     BadInput where none of them is left: what they teach would be missing without a word.
     """
-    kept = [one for one in given if one.width <= longest]
+    kept = [one for one in given if one.width <= max_tokens]
     lost = len(given) - len(kept)
     if lost:
-        said = f"longest={longest}: {lost} of {len(given)} {what} are longer"
+        said = f"max_tokens={max_tokens}: {lost} of {len(given)} {what} are longer"
         if not kept:
             shortest = min(one.width for one in given)
             raise BadInput(f"{said} (the shortest has {shortest}); raise it, or show less in them")
@@ -130,7 +130,7 @@ def make_batches(
     They are made as they are asked for, of the examples that fit (see `fitting`).
     """
     rng = Random(seed)
-    kept = fitting(examples, config.longest)
+    kept = fitting(examples, config.max_tokens)
     rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
     rng.shuffle(rows)
     rows.sort(key=lambda row: max(sum(e.width for e in row), config.row_tokens))

@@ -14,7 +14,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue, query_line
 from tinr.catalogue.render import describe, signature
@@ -43,9 +45,9 @@ Tools:
 class TeacherConfig(EndpointConfig):
     """Whom to ask, how much, and how fast."""
 
-    candidates: Count = 4  # asked for each query
-    keep: Count = 1  # passing candidates kept for each query
-    shown: Count = 10  # tools in the prompt: the gold ones, the rest retrieved
+    candidates: Annotated[Count, Doc("asked for each query")] = 4
+    keep: Annotated[Count, Doc("passing candidates kept for each query")] = 1
+    shown: Annotated[Count, Doc("tools in the prompt: the gold ones, the rest retrieved")] = 10
     seed: int = 0
 
 
@@ -81,7 +83,16 @@ def build_traces(
 
 def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
     """What decides a query's outcome; a journal's rows with another mark are not read."""
-    fields = ("endpoint", "model", "candidates", "keep", "shown", "temperature", "longest", "seed")
+    fields = (
+        "endpoint",
+        "model",
+        "candidates",
+        "keep",
+        "shown",
+        "temperature",
+        "max_tokens",
+        "seed",
+    )
     said = {name: getattr(config, name) for name in fields} | {"prompt": PROMPT}
     said |= {"query": query_line(query), "catalogue": catalogue.hash}
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]

@@ -97,7 +97,7 @@ def sample_completions(
             prompts,
             lambda index, written: None,
             frozenset(one for one in ends if one is not None),
-            longest=COMPLETION_TOKENS,
+            max_tokens=COMPLETION_TOKENS,
             pad=codec.pad,
             temperature=1.0,
             seed=seed,

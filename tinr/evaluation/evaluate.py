@@ -108,14 +108,14 @@ def evaluate(
     *,
     prompt: DocumentsConfig | None = None,
     same: Mapping[str, str] | None = None,
-    longest: int | None = None,
+    max_tokens: int | None = None,
     title: str = "",
     constrained: bool = False,
 ) -> SuiteResult:
     """Greedy conversations over the queries, judged; the model is left in eval mode.
 
     The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
-    or none can be asked). longest: tokens after the prompt,
+    or none can be asked). max_tokens: tokens after the prompt,
     those of the environment included (None: REPLY_TOKENS); same: tools that count as one;
     constrained: inside the tags only tools, and calls that fit their documents. A title shows
     progress.
@@ -126,10 +126,10 @@ def evaluate(
     if len(unscorable) == len(queries):
         why = next(iter(unscorable.items()), None)
         raise BadInput(f"no query can be scored{f': {why[0]!r}: {why[1]}' if why else ''}")
-    longest = longest or REPLY_TOKENS[mode]
+    max_tokens = max_tokens or REPLY_TOKENS[mode]
     shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
     prompts = make_prompts(codec, queries, shown)
-    overlong = too_long(model, prompts, longest)
+    overlong = too_long(model, prompts, max_tokens)
     if len(overlong) == len(queries):
         raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
     asked = [number for number in range(len(queries)) if number not in overlong]
@@ -141,7 +141,7 @@ def evaluate(
         catalogue,
         executor,
         mode,
-        longest=longest,
+        max_tokens=max_tokens,
         title=title,
         prompts=[prompts[number] for number in asked],
         grammars=Grammars(codec, catalogue) if constrained else None,

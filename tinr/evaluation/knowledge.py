@@ -115,7 +115,7 @@ def name_freely(
                     [prompts[i] for i in chunk],
                     counting_ends(lambda index, written: None, move),
                     stops,
-                    longest=THOUGHT_TOKENS,
+                    max_tokens=THOUGHT_TOKENS,
                     pad=codec.pad,
                 )
             for index, row in zip(chunk, rows, strict=True):

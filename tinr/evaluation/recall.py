@@ -91,7 +91,7 @@ def _ask(
                     [ids[number] for number in batch],
                     lambda index, written: None,
                     frozenset([end]),
-                    longest=max(lengths[number] for number in batch) + MARGIN,
+                    max_tokens=max(lengths[number] for number in batch) + MARGIN,
                     pad=codec.pad,
                     steer=counting_tokens(sum(len(ids[number]) for number in batch), move),
                 )

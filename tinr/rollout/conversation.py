@@ -133,7 +133,7 @@ def converse(
     *,
     group: int = 1,
     temperature: float = 0.0,
-    longest: int = REPLY_TOKENS,
+    max_tokens: int = REPLY_TOKENS,
     seed: int = 0,
     title: str = "",
     prompts: Sequence[Sequence[int]] | None = None,
@@ -150,7 +150,7 @@ def converse(
     BadInput for a prompt that does not fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
-    for number, reason in too_long(model, prompts, longest).items():
+    for number, reason in too_long(model, prompts, max_tokens).items():
         raise BadInput(f"query {queries[number].id!r}: {reason}")
     asked = [reachable(query, executor) for query in queries]
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
@@ -175,7 +175,7 @@ def converse(
                     [prompts[i] for i in chunk],
                     counting_ends(lambda index, ids, rooms=rooms: rooms[index].respond(ids), move),
                     stop_ids(codec),
-                    longest=longest,
+                    max_tokens=max_tokens,
                     pad=codec.pad,
                     group=group,
                     temperature=temperature,
@@ -245,16 +245,16 @@ def make_prompts(
 
 
 def too_long(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], longest: int
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], max_tokens: int
 ) -> dict[int, str]:
     """Number -> why, of each prompt that with a reply is more than the model's context."""
     limit = getattr(model.config, "max_position_embeddings", None) or float("inf")
     return {
-        number: f"a prompt of {len(prompt):,} tokens and a reply of up to {longest:,} do not fit "
-        f"the model's context of {limit:,}; carry fewer documents (--top-k, --candidates; in "
-        "training prompt.top_k, prompt.candidates) or ask for shorter replies (policy.longest)"
+        number: f"a prompt of {len(prompt):,} tokens and a reply of up to {max_tokens:,} do not "
+        f"fit the model's context of {limit:,}; carry fewer documents (--top-k, --candidates; in "
+        "training prompt.top_k, prompt.candidates) or ask for shorter replies (policy.max_tokens)"
         for number, prompt in enumerate(prompts)
-        if len(prompt) + longest >= limit  # one more is read to ask for the evidence of calling
+        if len(prompt) + max_tokens >= limit  # one more is read to ask for the evidence of calling
     }
 
 
@@ -264,7 +264,7 @@ def fitting_queries(
     library: Library,
     queries: Sequence[Query],
     modes: Sequence[DocumentsMode],
-    longest: int,
+    max_tokens: int,
 ) -> list[Query]:
     """The queries whose prompts, in every documents mode, leave room for a reply in the context.
 
@@ -273,7 +273,7 @@ def fitting_queries(
     beyond: dict[int, str] = {}
     for mode in dict.fromkeys(modes):
         prompts = make_prompts(codec, queries, library.shown(queries, mode))
-        beyond |= too_long(model, prompts, longest)
+        beyond |= too_long(model, prompts, max_tokens)
     if queries and len(beyond) == len(queries):
         raise BadInput(f"no query fits: {beyond[0]}")
     if beyond and distributed.rank() == 0:

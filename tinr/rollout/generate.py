@@ -98,7 +98,7 @@ def generate(
     respond: Respond,
     stops: frozenset[int],
     *,
-    longest: int,
+    max_tokens: int,
     pad: int,
     group: int = 1,
     temperature: float = 0.0,
@@ -109,14 +109,14 @@ def generate(
 ) -> list[Row]:
     """`group` completions of each prompt, prompt by prompt; row r belongs to prompt r // group.
 
-    longest: tokens of a completion, environment included. temperature 0: greedy, with
+    max_tokens: tokens of a completion, environment included. temperature 0: greedy, with
     log-probabilities of 0. The same seed gives the same rows. top_p: of the tempered
     probability, what is drawn from. constraint: a fresh one, of as many rows. steer: who ends
     rows at other ids than stops, or lets them go on greedily.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
-    table = DraftTable(len(prompts) * group, longest)
+    table = DraftTable(len(prompts) * group, max_tokens)
     alive = np.arange(len(table.over))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
@@ -124,7 +124,7 @@ def generate(
     if group > 1:
         cache.batch_repeat_interleave(group)
         mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
-    for _ in range(longest):
+    for _ in range(max_tokens):
         allowed = None if constraint is None else _allowed(constraint, alive, logits)
         if allowed is not None:
             table.end_stuck(alive, allowed)
@@ -139,7 +139,7 @@ def generate(
         table.answer(running, respond, stops)
         fed = torch.from_numpy(table.last(alive)).to(device)
         running = ~table.over[alive]
-        if not running.any() or table.step == longest:
+        if not running.any() or table.step == max_tokens:
             break
         if running.mean() < COMPACT_BELOW:
             alive, kept = alive[running], torch.from_numpy(running.nonzero()[0]).to(device)
@@ -276,12 +276,12 @@ def _draw(
 class DraftTable:
     """The rows of a batch while they are written: arrays (T, R), for all that run are as long."""
 
-    def __init__(self, rows: int, longest: int):
+    def __init__(self, rows: int, max_tokens: int):
         self.step = 0
-        self.ids = np.zeros((longest, rows), np.int64)
-        self.own = np.zeros((longest, rows), np.int64)
-        self.logprobs = np.zeros((longest, rows), np.float32)
-        self.given = np.full((longest, rows), -1)  # what the environment has yet to say
+        self.ids = np.zeros((max_tokens, rows), np.int64)
+        self.own = np.zeros((max_tokens, rows), np.int64)
+        self.logprobs = np.zeros((max_tokens, rows), np.float32)
+        self.given = np.full((max_tokens, rows), -1)  # what the environment has yet to say
         self.lengths = np.zeros(rows, np.int64)
         self.over = np.zeros(rows, bool)
         self.stuck = np.zeros(rows, bool)

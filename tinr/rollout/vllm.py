@@ -60,7 +60,7 @@ class Served:
         respond: Respond,
         stops: frozenset[int],
         *,
-        longest: int,
+        max_tokens: int,
         pad: int,
         group: int = 1,
         temperature: float = 0.0,
@@ -71,7 +71,7 @@ class Served:
         rows = [Row() for _ in range(len(prompts) * group)]
         running = list(range(len(rows)))
         while running:
-            for near, room in _by_room(rows, running, longest):
+            for near, room in _by_room(rows, running, max_tokens):
                 given = self.client.generate(
                     prompts=[[*prompts[r // group], *rows[r].ids] for r in near],
                     n=1,
@@ -85,8 +85,8 @@ class Served:
                 ):
                     if not ids:
                         raise GateFailed("policy.vllm: the server wrote nothing; look at its log")
-                    _take(rows[r], r, ids, [one[0] for one in logprobs], respond, stops, longest)
-            running = [r for r in running if not rows[r].finished and len(rows[r].ids) < longest]
+                    _take(rows[r], r, ids, [one[0] for one in logprobs], respond, stops, max_tokens)
+            running = [r for r in running if not rows[r].finished and len(rows[r].ids) < max_tokens]
         return rows
 
     def check(self, prompt: Sequence[int]) -> None:
@@ -112,11 +112,11 @@ class Served:
 
 
 def _by_room(
-    rows: Sequence[Row], running: Sequence[int], longest: int
+    rows: Sequence[Row], running: Sequence[int], max_tokens: int
 ) -> Iterator[tuple[list[int], int]]:
     """Rows that are asked for together, and tokens that each of them has room for: at least half
     of what it has, since rooms of one power of two go together."""
-    rooms = {r: longest - len(rows[r].ids) for r in running}
+    rooms = {r: max_tokens - len(rows[r].ids) for r in running}
     for power in sorted({room.bit_length() for room in rooms.values()}):
         near = [r for r in running if rooms[r].bit_length() == power]
         yield near, min(rooms[r] for r in near)
@@ -124,10 +124,10 @@ def _by_room(
 
 def _take(
     row: Row, number: int, ids: Sequence[int], logprobs: Sequence[float],
-    respond: Respond, stops: frozenset[int], longest: int,
+    respond: Respond, stops: frozenset[int], max_tokens: int,
 ) -> None:  # fmt: skip
     """Append what the server wrote, and what the environment answers to it."""
-    for token, logprob in list(zip(ids, logprobs, strict=True))[: longest - len(row.ids)]:
+    for token, logprob in list(zip(ids, logprobs, strict=True))[: max_tokens - len(row.ids)]:
         row.ids.append(token)
         row.mask.append(1)
         row.logprobs.append(logprob)
@@ -137,7 +137,7 @@ def _take(
     if answer is None:
         row.finished = True
         return
-    for token in list(answer)[: longest - len(row.ids)]:
+    for token in list(answer)[: max_tokens - len(row.ids)]:
         row.ids.append(token)
         row.mask.append(0)
         row.logprobs.append(0.0)

@@ -50,7 +50,7 @@ class Counter:
         job = Job(
             asked.query,
             asked.prompt,
-            request.longest or REPLY_TOKENS[self.desk.documents],
+            request.max_tokens or REPLY_TOKENS[self.desk.documents],
             request.temperature or 0.0,
             1.0 if request.top_p is None else request.top_p,
             request.seed,

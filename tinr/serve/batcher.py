@@ -30,7 +30,7 @@ class Job:
 
     query: Query  # its tools: the only ones that may be called; (): any
     prompt: tuple[int, ...]  # with the reply so far
-    longest: int  # tokens of the reply, documents shown on selection included
+    max_tokens: int  # tokens of the reply, documents shown on selection included
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
@@ -41,7 +41,7 @@ class Job:
         """What jobs of one batch have in common; one with a seed is alone, or its draw would hang
         on who else asks."""
         alone = None if self.seed is None else id(self)
-        return self.longest, self.temperature, self.top_p, self.query.tools, alone
+        return self.max_tokens, self.temperature, self.top_p, self.query.tools, alone
 
 
 Waiting = tuple[Job, "Future[Conversation]"]
@@ -80,7 +80,7 @@ class Desk:
         BadInput where it cannot fit; Busy where too many are open; RuntimeError where a fault has
         ended the desk.
         """
-        reason = too_long(self.model, [job.prompt], job.longest).get(0)
+        reason = too_long(self.model, [job.prompt], job.max_tokens).get(0)
         if reason is not None:
             raise BadInput(reason.partition(";")[0])
         if not self.works:
@@ -139,7 +139,7 @@ class Desk:
             self.documents,
             temperature=first.temperature,
             top_p=first.top_p,
-            longest=first.longest,
+            max_tokens=first.max_tokens,
             seed=self._batches if first.seed is None else first.seed,
             prompts=[job.prompt for job in jobs],
             engine=self.engine,

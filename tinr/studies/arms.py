@@ -55,12 +55,12 @@ ARMS: Mapping[str, Arm] = {
     ),
     "names": Arm(
         "as internalized, tools written out instead of tokens",
-        changes={"align": ("tools_as=names", "least={}"), "sft": (), "grpo": ()},
+        changes={"align": ("tools_as=names", "min_recall={}"), "sft": (), "grpo": ()},
     ),
     "one_direction": Arm(
         "as internalized, but only document -> token is taught (memorisation)",
         changes={
-            "align": (f"mix={ONE_WAY % 16}", "least={}"),
+            "align": (f"mix={ONE_WAY % 16}", "min_recall={}"),
             "sft": (f"mix={ONE_WAY % 10}", "unqueried=0"),
             "grpo": (f"mix={ONE_WAY % 10}", "unqueried=0"),
         },

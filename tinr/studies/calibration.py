@@ -138,12 +138,12 @@ class _Study:
             *VARIANTS["simpo"].loss,
         )
         given, search = simpo.config, simpo.config["search"]
-        same = [f"{key}={given[key]}" for key in ("queries", "size", "held", "hardest")]
+        same = [f"{key}={given[key]}" for key in ("queries", "size", "holdout", "hard_fraction")]
         budget = sum(one["tokens"] for one in simpo.metrics["rounds"])
         return self._settings(
             "reject", reject.RejectConfig, *same, f"sampling.budget={budget}",
             f"sampling.temperature={search['temperature']}",
-            f"sampling.longest={search['completion']}", *more,
+            f"sampling.max_tokens={search['completion']}", *more,
         )  # fmt: skip
 
     def _settings(self, phase: str, kind: type, *more: str) -> Any:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from transformers import PreTrainedModel
+from typing_extensions import Doc
 
 from tinr import distributed
 from tinr.catalogue.load import Catalogue, load_catalogue
@@ -39,12 +40,14 @@ ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all
 class PhaseConfig:
     """What all phases need to know."""
 
-    parent: str = ""  # registry reference: an id, a tag or phase@latest
+    parent: Annotated[str, Doc("registry reference: an id, a tag or phase@latest")] = ""
     registry: str = "runs/registry"
-    run: str = "runs/latest"  # folder of the logs
-    wandb: bool = False  # log to wandb too (offline unless WANDB_MODE says otherwise)
+    run: Annotated[str, Doc("folder of the logs")] = "runs/latest"
+    wandb: Annotated[bool, Doc("log to wandb too (offline unless WANDB_MODE says otherwise)")] = (
+        False
+    )
     seed: int = 0
-    accept: tuple[str, ...] = ()  # gates that may fail, by name
+    accept: Annotated[tuple[str, ...], Doc("gates that may fail, by name")] = ()
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
 
 
@@ -135,7 +138,7 @@ class Stage:
         }
 
     def gate(
-        self, model: PreTrainedModel, codec: Codec, least: Mapping[str, float]
+        self, model: PreTrainedModel, codec: Codec, min_recall: Mapping[str, float]
     ) -> dict[str, Any]:
         """Probe the knowledge of phase 1 against the least shares allowed.
 
@@ -145,7 +148,7 @@ class Stage:
         # its activations were checkpointed; under DeepSpeed it was gathered on the host
         model = to_accelerator(model).eval()
         measured = probe(model, codec, self.catalogue)
-        gates = {name: _gate(rate, least.get(name)) for name, rate in measured.items()}
+        gates = {name: _gate(rate, min_recall.get(name)) for name, rate in measured.items()}
         if self.written:
             self.written.gates(gates)
         missed = [name for name, gate in gates.items() if not gate["passed"]]
@@ -168,18 +171,18 @@ class Stage:
         self,
         trained: TrainedModel,
         codec: Codec,
-        least: Mapping[str, float] | None,
+        min_recall: Mapping[str, float] | None,
         queries: Sequence[Query] = (),
         metrics: Mapping[str, Any] | None = None,
     ) -> Card:
-        """Gate, unless `least` is None, and publish with the tools that had queries.
+        """Gate, unless `min_recall` is None, and publish with the tools that had queries.
 
         On several ranks the first does it, and all get its card.
         """
         queried = sorted({call.name for query in queries for call in query.calls})
 
         def finish() -> Card:
-            gates = {} if least is None else self.gate(trained.model, codec, least)
+            gates = {} if min_recall is None else self.gate(trained.model, codec, min_recall)
             return self._publish(trained, codec.tokenizer, gates, queried, metrics or {})
 
         return distributed.shared(finish)
@@ -241,7 +244,7 @@ def begin(
     for part in vars(config).values():  # before anything is made ready for it
         if hasattr(part, "deepspeed"):
             deepspeed_file(part.deepspeed, part.optimiser)
-    for key in ("least", "accept"):
+    for key in ("min_recall", "accept"):
         unknown = sorted(set(getattr(config, key, ())) - set(GATES))
         if unknown:
             raise BadInput(f"{key}: no gate {unknown[0]!r}; the gates are {', '.join(GATES)}")
@@ -269,6 +272,6 @@ def open_log(phase: str, config: Any, done: int) -> RunLog:
     return RunLog(folder, phase, as_dict(config), config.wandb and first, done)
 
 
-def _gate(rate: Rate, least: float | None) -> dict[str, Any]:
-    passed = least is None or rate.value is None or rate.value >= least
-    return {**asdict(rate), "limit": least, "passed": passed}
+def _gate(rate: Rate, min_recall: float | None) -> dict[str, Any]:
+    passed = min_recall is None or rate.value is None or rate.value >= min_recall
+    return {**asdict(rate), "limit": min_recall, "passed": passed}

@@ -109,8 +109,8 @@ def pack_groups(
 ) -> list[dict[tuple[int, ...], list[int]]]:
     """Conversations into rows: the members of each prompt that share it there.
 
-    Of the widths up to `layers.LONGEST` the one whose rows cost least: wider rows read a prompt
-    less often, and attend over more.
+    Of the widths up to `cpu_attention.PRODUCTS_ROW_TOKENS` the one whose rows cost least: wider
+    rows read a prompt less often, and attend over more.
     """
     narrowest = max(len(p) + n for p, n in zip(prompts, lengths, strict=True))
     whole = sum(map(len, set(prompts))) + sum(lengths)

@@ -1,8 +1,9 @@
 """What align does with a plan: a line in any case, a refusal where the load is hopeless."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
 
 from transformers import PreTrainedModel
 
@@ -20,6 +21,33 @@ from tinr.training.adapters import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
 TARGET = 0.95  # the recall that is wanted where no gate asks for one
+
+
+class Alignment(Protocol):
+    """What the check needs to know of an align run."""
+
+    trainable: TrainableConfig
+    mix: PairMix
+    epochs: int
+    min_recall: dict[str, float]
+    capacity: Switch
+    seed: int
+
+
+@contextmanager
+def within_capacity(
+    model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue, config: Alignment
+) -> Iterator[None]:
+    """Within, the base grows: its bits are weighed before, and held against its room after it.
+
+    GateFailed far over capacity, unless the switch says otherwise.
+    """
+    bits = weigh(model, tokenizer, catalogue, config.capacity, config.seed)
+    yield
+    if bits is not None:
+        rows = list(Codec(tokenizer).markup.values())
+        moving = moving_of(model, config.trainable, rows)
+        check(bits, moving, config.mix, config.epochs, config.min_recall, config.capacity)
 
 
 def weigh(
@@ -68,12 +96,12 @@ def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence
 
 
 def foresee(
-    bits: Bits, moving: Moving, mix: PairMix, epochs: int, least: Mapping[str, float]
+    bits: Bits, moving: Moving, mix: PairMix, epochs: int, min_recall: Mapping[str, float]
 ) -> CapacityPlan:
     """The plan of an align run, by the shipped calibration."""
     measured = [name for name, count in vars(TAUGHT).items() if count]
     exposures = epochs * min(getattr(mix, name) for name in measured) * len(measured)
-    asked = max(least.values(), default=0.0)
+    asked = max(min_recall.values(), default=0.0)
     target = asked if 0 < asked <= 1 else TARGET
     return make_plan(bits, moving, read_calibration(), target, Practice(exposures))
 
@@ -83,16 +111,16 @@ def check(
     moving: Moving,
     mix: PairMix,
     epochs: int,
-    least: Mapping[str, float],
+    min_recall: Mapping[str, float],
     switch: Switch,
 ) -> CapacityPlan:
     """Say what to expect where it is not safe; GateFailed far over capacity.
 
-    Refused is only what could pass no gate: the switch is on `refuse` and a least recall is
-    asked for.
+    Refused is only what could pass no gate: the switch is on `refuse` and some recall is asked
+    for.
     """
-    plan = foresee(bits, moving, mix, epochs, least)
-    if switch == "refuse" and plan.verdict == "refuse" and any(least.values()):
+    plan = foresee(bits, moving, mix, epochs, min_recall)
+    if switch == "refuse" and plan.verdict == "refuse" and any(min_recall.values()):
         raise GateFailed(
             f"{plan.line}; calibrated on {plan.calibration}. Nothing was trained; to train it all "
             "the same: capacity=warn"

@@ -97,7 +97,7 @@ def _capacity(run: Opened) -> CapacityPlan | None:
         return None
     moving = Moving(run.shape.holding(config.trainable), words_of(config.trainable))
     bits = count_bits(run.catalogue)
-    return foresee(bits, moving, config.mix, config.epochs, config.least)
+    return foresee(bits, moving, config.mix, config.epochs, config.min_recall)
 
 
 def _capacity_warnings(plan: CapacityPlan | None) -> Iterator[str]:
@@ -137,9 +137,9 @@ def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
         return
     if run.phase == "grpo":
         shortest = min(work.lengths)
-        room = run.config.policy.longest - (shortest - work.allowed)
+        room = run.config.policy.max_tokens - (shortest - work.allowed)
         if shortest > work.allowed:
-            change = (f"policy.longest={room}",) if room > 0 else ()
+            change = (f"policy.max_tokens={room}",) if room > 0 else ()
             yield Refusal(
                 f"every prompt takes with its reply {shortest:,} tokens or more of a context of "
                 f"{limit:,}",
@@ -150,7 +150,7 @@ def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
     if beyond:
         yield Refusal(
             f"{beyond:,} examples are longer than the context of {limit:,} tokens",
-            (f"training.longest={limit}",),
+            (f"training.max_tokens={limit}",),
         )
 
 

@@ -126,7 +126,7 @@ def data_lines(run: Opened, work: Work) -> Iterator[Line]:
     times = work.steps if grpo else work.epochs
     yield Line("data", "examples", len(work.lengths), "", what)
     yield Line("data", "longest", max(work.lengths), "tokens", f"mean {mean(work.lengths):,.0f}")
-    limit = "training.longest" if not grpo else "nothing is dropped in grpo"
+    limit = "training.max_tokens" if not grpo else "nothing is dropped in grpo"
     yield Line("data", "dropped", dropped, "", f"{limit}={work.allowed:,}" if not grpo else limit)
     yield Line("data", "positions", run.shape.positions or 0, "tokens", "the model's context")
     yield Line("data", "tokens", work.tokens, "tokens", once)

@@ -105,7 +105,7 @@ def work_of(run: Opened, ranks: int) -> Work:
     positions = sum(one.rows * one.width for one in passes)
     return Work(
         lengths=[example.width for example in examples],
-        allowed=config.training.longest,
+        allowed=config.training.max_tokens,
         epochs=config.epochs,
         steps=-(-len(passes) * config.epochs // (ranks * config.training.accumulate)),
         tokens=tokens,
@@ -123,13 +123,13 @@ def _passes(
     examples: Sequence[Example], config: TrainingConfig, pad: int, where: str
 ) -> tuple[list[Pass], int]:
     """The passes of one epoch and its tokens, padding left out."""
-    kept = [e.width for e in examples if e.width <= config.longest]
+    kept = [e.width for e in examples if e.width <= config.max_tokens]
     if not kept:
-        raise BadInput(f"{where}.longest={config.longest}: every example is longer; raise it")
+        raise BadInput(f"{where}.max_tokens={config.max_tokens}: every example is longer; raise it")
     if config.batch_tokens < max(kept):
         raise BadInput(
             f"{where}.batch_tokens={config.batch_tokens}: the longest example has {max(kept):,} "
-            f"tokens; give at least that, or lower {where}.longest"
+            f"tokens; give at least that, or lower {where}.max_tokens"
         )
     passes = [
         Pass(
@@ -168,8 +168,8 @@ def _conversations(run: Opened, ranks: int) -> Work:
     library = Library(run.catalogue, config.prompt, config.seed)
     queries, asked = run.recipe.draw_queries(config, run.stage)
     all_prompts = _prompt_lengths(run.codec, library, asked, policy.documents)
-    context = run.shape.positions or max(all_prompts) + policy.longest + 1
-    prompts = [one for one in all_prompts if one + policy.longest < context] or all_prompts
+    context = run.shape.positions or max(all_prompts) + policy.max_tokens + 1
+    prompts = [one for one in all_prompts if one + policy.max_tokens < context] or all_prompts
     examples = run.recipe.epoch_examples(config, run.codec, library, queries, 0)
     size, drawn = policy.prompts * policy.group, round(policy.prompts * max(1, policy.oversample))
     drawn = min(drawn, len(asked))
@@ -178,18 +178,18 @@ def _conversations(run: Opened, ranks: int) -> Work:
     each = size // min(policy.rows, size) if policy.replay_weight > 0 else 0
     replayed = each * mean(one.rows * one.width for one in passes)
     labelled = each * mean(one.labelled for one in passes)
-    length = max(prompts) + policy.longest
+    length = max(prompts) + policy.max_tokens
     batches = -(-drawn * policy.group // rows)
     return Work(
-        lengths=[prompt + policy.longest for prompt in all_prompts],
+        lengths=[prompt + policy.max_tokens for prompt in all_prompts],
         allowed=context - 1,
         epochs=1,
         steps=policy.steps,
-        tokens=round(size * (mean(prompts) + policy.longest)),
+        tokens=round(size * (mean(prompts) + policy.max_tokens)),
         positions=round(size * length + replayed),
-        labelled=round(size * policy.longest + labelled),
-        generated=drawn * policy.group * policy.longest,
-        rounds=batches * policy.longest,
+        labelled=round(size * policy.max_tokens + labelled),
+        generated=drawn * policy.group * policy.max_tokens,
+        rounds=batches * policy.max_tokens,
         held=EPOCH_BYTES * sum(one.rows * one.width for one in passes),
         prepared=0,
         cuts=tuple(_policy_cuts(config, examples, run.codec.pad, size, length, rows)),
@@ -222,7 +222,7 @@ def _policy_cuts(
         beside = heaviest_only([(one,) for one in passes])
         if config.policy.replay_weight <= 0:
             beside = ((),)
-        written = rows * config.policy.longest
+        written = rows * config.policy.max_tokens
         policy = Pass(rows, length, 0, scored=written)
         groups = tuple((policy, *one) for one in beside)
         load = Load(groups, rollout_rows, length + ROOM, reference=config.policy.beta > 0)

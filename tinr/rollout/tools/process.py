@@ -21,7 +21,9 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from typing_extensions import Doc
 
 import tinr
 from tinr.records import BadInput, GateFailed
@@ -35,12 +37,14 @@ KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")  # of the environ
 class ExecutorConfig:
     """What a tool may use in one call, and what happens where it takes more."""
 
-    seconds: float = 2.0  # a call, by the clock
-    memory: int = 256  # MiB above what the worker has when it starts
-    output: int = 100_000  # characters of a result's JSON
-    network: bool = False  # whether tools may open sockets
-    on_fault: Literal["continue", "stop"] = "continue"  # a broken bound: an error that the model
-    # reads, or the end of the run
+    seconds: Annotated[float, Doc("a call, by the clock")] = 2.0
+    memory: Annotated[int, Doc("MiB above what the worker has when it starts")] = 256
+    output: Annotated[int, Doc("characters of a result's JSON")] = 100_000
+    network: Annotated[bool, Doc("whether tools may open sockets")] = False
+    on_fault: Annotated[
+        Literal["continue", "stop"],
+        Doc("a broken bound: an error that the model reads, or the end of the run"),
+    ] = "continue"
 
     def __post_init__(self) -> None:
         if not (0 < self.seconds < math.inf and self.memory > 0 and self.output > 0):

@@ -37,12 +37,12 @@ TOOLS = 6  # of the shipped corpus
 TINY = {
     "base": ("vocabulary=600", "tokens=8000", "hidden=32", "layers=2", "heads=1",
              "training.batch_tokens=2048", "training.checkpoint_steps=1"),
-    "align": ("epochs=1", "replay=0", "least={}", "training.batch_tokens=1024",
+    "align": ("epochs=1", "replay=0", "min_recall={}", "training.batch_tokens=1024",
               "training.checkpoint_steps=1"),
     "sft": ("replay=0", "replay_pairs=1", "unqueried=0", "tolerance=1",
             "training.batch_tokens=1024", "training.checkpoint_steps=1"),
     "grpo": ("pseudo=0", "unqueried=0", "traces=4", "tolerance=1", "policy.steps=3",
-             "policy.prompts=2", "policy.group=2", "policy.longest=16",
+             "policy.prompts=2", "policy.group=2", "policy.max_tokens=16",
              "policy.checkpoint_steps=1"),
 }  # fmt: skip
 RECIPES: dict[str, tuple[Callable[[Any], Card], type]] = {

@@ -84,7 +84,7 @@ def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) 
             [[*given(), *shown]],
             lambda row, ids: [],
             frozenset(),
-            longest=longest,
+            max_tokens=longest,
             pad=codec.pad,
         )
 

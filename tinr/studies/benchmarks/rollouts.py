@@ -41,7 +41,7 @@ class Rollouts:
 
 def measure_rollouts(
     model: PreTrainedModel, codec: Codec, queries: Sequence[Query], group: int = 8,
-    longest: int = 288, repeats: int = 3, seed: int = 0,
+    max_tokens: int = 288, repeats: int = 3, seed: int = 0,
 ) -> Rollouts:  # fmt: skip
     """Both ways in turn, `repeats` times each; the medians."""
     model.eval()
@@ -51,8 +51,10 @@ def measure_rollouts(
     with products(model):
         for number in range(repeats):
             for name, way in ways.items():
-                runs[name].append(_timed(way, model, codec, asked, group, longest, seed + number))
-        greedy = [way(model, codec, asked, 1, longest, 0.0, seed) for way in ways.values()]
+                runs[name].append(
+                    _timed(way, model, codec, asked, group, max_tokens, seed + number)
+                )
+        greedy = [way(model, codec, asked, 1, max_tokens, 0.0, seed) for way in ways.values()]
     speeds = {name: median(speed for speed, _ in found) for name, found in runs.items()}
     lengths = {name: median(length for _, length in found) for name, found in runs.items()}
     return Rollouts(
@@ -70,11 +72,11 @@ def _timed(
     codec: Codec,
     asked: Sequence[Sequence[int]],
     group: int,
-    longest: int,
+    max_tokens: int,
     seed: int,
 ) -> tuple[float, float]:
     began = time.perf_counter()
-    written = way(model, codec, asked, group, longest, 1.0, seed)
+    written = way(model, codec, asked, group, max_tokens, 1.0, seed)
     seconds = time.perf_counter() - began
     return len(written) / seconds, sum(map(len, written)) / len(written)
 
@@ -84,13 +86,13 @@ def _ours(
     codec: Codec,
     asked: Sequence[Sequence[int]],
     group: int,
-    longest: int,
+    max_tokens: int,
     temperature: float,
     seed: int,
 ) -> list[list[int]]:
     rows = generate(
         model, asked, lambda row, ids: None, stop_ids(codec),
-        longest=longest, pad=codec.pad, group=group, temperature=temperature, seed=seed,
+        max_tokens=max_tokens, pad=codec.pad, group=group, temperature=temperature, seed=seed,
     )  # fmt: skip
     return [row.ids for row in rows]
 
@@ -100,7 +102,7 @@ def _usual(
     codec: Codec,
     asked: Sequence[Sequence[int]],
     group: int,
-    longest: int,
+    max_tokens: int,
     temperature: float,
     seed: int,
 ) -> list[list[int]]:
@@ -116,7 +118,7 @@ def _usual(
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(real, device=model.device),
             generation_config=GenerationConfig(
-                max_new_tokens=longest, eos_token_id=stops, pad_token_id=codec.pad,
+                max_new_tokens=max_tokens, eos_token_id=stops, pad_token_id=codec.pad,
                 **(sampled if temperature else {"do_sample": False}),
             ),
         )  # fmt: skip

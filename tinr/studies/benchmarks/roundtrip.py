@@ -26,7 +26,9 @@ from tinr.rollout.sampling_support import Support
 from tinr.rollout.scoring.rewards import RewardWeights
 from tinr.rollout.tools.executor import Executor
 from tinr.run_log import RunLog
-from tinr.training.grpo import Arena, PolicyConfig, make_trainer
+from tinr.training.grpo import make_trainer
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 
 WIDTH = 16  # of the random model; what it says does not matter
 PROMPTS, GROUP = 16, 8
@@ -73,7 +75,7 @@ class Witness:
         stops: frozenset[int],
         *,
         group: int = 1,
-        longest: int,
+        max_tokens: int,
         **settings: Any,
     ) -> list[Row]:
         """The sampler's rows, each compared with what was fed and said."""
@@ -98,7 +100,7 @@ class Witness:
             with_kwargs=True,
         )
         rows = generate(
-            model, prompts, answer, stops | asked, group=group, longest=longest, **settings
+            model, prompts, answer, stops | asked, group=group, max_tokens=max_tokens, **settings
         )
         hook.remove()
         for number, row in enumerate(rows):
@@ -161,15 +163,15 @@ def _compare(
         Query(str(n), " ".join(rng.choices(catalogue.names, k=n % 9 + 1))) for n in range(64)
     ]
     config = PolicyConfig(
-        prompts=PROMPTS, group=GROUP, oversample=1.0, longest=160, bf16=False,
+        prompts=PROMPTS, group=GROUP, oversample=1.0, max_tokens=160, bf16=False,
         top_p=0.9 if narrowed else 1.0, constrained=narrowed,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "roundtrip", {}) as log:
-        arena = Arena(
+        source = RolloutSource(
             codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), queries, config,
             RewardWeights(), seed, log, witness,
         )  # fmt: skip
-        trainer: Any = make_trainer(model, arena, Steps(Path(folder)))
+        trainer: Any = make_trainer(model, source, Steps(Path(folder)))
         trainer.model.train()
         while count.tokens < tokens:
             trainer._step = 0  # a rollout is due

@@ -32,7 +32,9 @@ from tinr.rollout.tools.executor import Executor
 from tinr.run_log import RunLog
 from tinr.studies.benchmarks.training import Set, make_set, our_speed, step_ends
 from tinr.studies.plots import as_svg
-from tinr.training.grpo import Arena, PolicyConfig, train_policy
+from tinr.training.grpo import train_policy
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 
 TOOLS = (100, 300, 1_000, 3_000)
 HIDDEN = (64, 128, 192, 256, 384)
@@ -121,7 +123,7 @@ def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
     """Seconds of one step of GRPO with so many conversations of each prompt, none cut short, and
     nothing replayed."""
     config = PolicyConfig(
-        steps=STEPS + 1, prompts=PROMPTS, group=group, oversample=1.0, longest=WRITTEN,
+        steps=STEPS + 1, prompts=PROMPTS, group=group, oversample=1.0, max_tokens=WRITTEN,
         replay_weight=0.0, checkpoint_steps=0,
     )  # fmt: skip
     queries = [
@@ -129,11 +131,11 @@ def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
         for n, doc in enumerate(catalogue.tools)
     ]
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "grpo", {}) as log:
-        arena = Arena(
+        source = RolloutSource(
             given.codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), queries,
             config, RewardWeights(), 0, log,
         )  # fmt: skip
-        train_policy(copy.deepcopy(given.model), arena, iter(()), title=f"groups of {group}")
+        train_policy(copy.deepcopy(given.model), source, iter(()), title=f"groups of {group}")
         at = step_ends(log)
     return (at[max(at)] - at[1]) / (max(at) - 1)
 

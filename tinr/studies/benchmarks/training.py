@@ -151,7 +151,7 @@ def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0)
     wanted = 2 * (steps + WARM) * CONFIG.batch_tokens
     while sum(len(e.ids) for e in examples) < wanted:
         one = aligned_examples(codec, catalogue, PairMix(), rng)
-        examples += [e for e in rng.sample(one, len(one)) if len(e.ids) <= CONFIG.longest]
+        examples += [e for e in rng.sample(one, len(one)) if len(e.ids) <= CONFIG.max_tokens]
     return Set(model, codec, examples)
 
 

@@ -23,7 +23,9 @@ from tinr.config import TrainingConfig
 from tinr.data.packing import Example, make_batches
 from tinr.rollout.generate import generate
 from tinr.training.cpu_attention import products
-from tinr.training.grpo import Arena, PolicyConfig, make_trainer
+from tinr.training.grpo import make_trainer
+from tinr.training.grpo_config import PolicyConfig
+from tinr.training.grpo_rollout import RolloutSource
 from tinr.training.loop import with_loss
 
 Conversations = Sequence[tuple[list[int], list[int]]]  # the ids of a prompt and of a completion
@@ -98,9 +100,9 @@ def _update(
     """Forward and backward of the GRPO trainer over one batch of all conversations."""
     config = PolicyConfig(prompts=prompts, group=group, rows=len(drawn), replay_weight=0.0)
     silent: Any = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
-    nothing: Any = None  # of an arena in which nobody converses
-    arena = Arena(codec, nothing, nothing, [], config, nothing, 0, silent)
-    trainer = make_trainer(model, arena, Steps(folder))
+    nothing: Any = None  # of an source in which nobody converses
+    source = RolloutSource(codec, nothing, nothing, [], config, nothing, 0, silent)
+    trainer = make_trainer(model, source, Steps(folder))
     trainer.current_gradient_accumulation_steps = 1
     batch = _padded(drawn, codec.pad)
     return lambda: trainer.compute_loss(model, dict(batch)).backward()
@@ -143,14 +145,14 @@ def _rollout_speed(
     codec: Codec,
     drawn: Conversations,
     group: int,
-    longest: int,
+    max_tokens: int,
     seed: int,
 ) -> float:
     """Tokens a second that groups of rows write which nothing ends."""
     began = time.perf_counter()
     prompts = [prompt for prompt, _ in drawn[::group]]
     rows = generate(
-        model, prompts, lambda row, ids: None, frozenset(), longest=longest, pad=codec.pad,
+        model, prompts, lambda row, ids: None, frozenset(), max_tokens=max_tokens, pad=codec.pad,
         group=group, temperature=1.0, seed=seed,
     )  # fmt: skip
     return sum(len(row.ids) for row in rows) / (time.perf_counter() - began)

@@ -202,7 +202,7 @@ def recalled(model: PreTrainedModel, codec: Codec, form: Form, facts: Sequence[F
             with part_of(bar, len(some)) as move:
                 rows = generate(
                     model, prompts, counting_ends(lambda index, written: None, move),
-                    frozenset([stop]), longest=LONGEST, pad=codec.pad,
+                    frozenset([stop]), max_tokens=LONGEST, pad=codec.pad,
                 )  # fmt: skip
             for fact, row in zip(some, rows, strict=True):
                 reply = parse(codec.decode(row.ids))

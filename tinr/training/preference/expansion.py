@@ -67,7 +67,7 @@ class Fan:
         borders: dict[int, Border | None] = {
             place: self._read(place, index) for place, (index, _) in step.items()
         }
-        over = [place for place in step if len(self.samples[place].ids) >= self.longest]
+        over = [place for place in step if len(self.samples[place].ids) >= self.max_tokens]
         if not self.parted and len({index for index, _ in step.values()}) == 1:
             place, (_, own) = next(iter(step.items()))
             length = len(self.samples[place].ids)
@@ -146,7 +146,7 @@ class Fan:
         whole = leaf.ids + tuple(row.ids)
         one.room.finish(whole)
         child.reply = parse(one.room.spoken)
-        child.greedy = whole if row.finished and len(row.ids) < self.longest else ()
+        child.greedy = whole if row.finished and len(row.ids) < self.max_tokens else ()
         return child
 
 

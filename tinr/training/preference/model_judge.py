@@ -11,11 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe
-from tinr.config import Count, Positive, Weight
+from tinr.config import Count, Formerly, Positive, Weight
 from tinr.data.endpoint import EndpointConfig, TokenUse, ask_each, check_client
 from tinr.evaluation.errors.faults import GRADES
 from tinr.evaluation.errors.grades import Verdict, is_malformed, judge
@@ -40,10 +42,10 @@ UNANSWERED_BATCHES = 3  # batches in a row without an answer, after which it is 
 class JudgeConfig(EndpointConfig):
     """Whom to ask; off without an endpoint."""
 
-    attempts: Count = 3  # at one request, with growing pauses
-    timeout: Positive = 60.0  # seconds for one request
+    attempts: Annotated[Count, Doc("at one request, with growing pauses")] = 3
+    timeout: Annotated[Positive, Doc("seconds for one request")] = 60.0
     temperature: Weight = 0.0
-    longest: Count = 256  # tokens of an answer
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of an answer")] = 256
 
     def __post_init__(self) -> None:
         if bool(self.endpoint) != bool(self.model):

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from transformers import PreTrainedModel
+from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import IGNORE, Codec
-from tinr.config import Count, Positive
+from tinr.config import Count, Formerly, Positive
 from tinr.data.packing import Example
 from tinr.evaluation.errors.grades import Grade, judge
 from tinr.files import write_text
@@ -35,12 +36,12 @@ CHUNK = 64  # queries that are asked together, and kept together
 class SamplingConfig:
     """How replies are drawn, and which are kept."""
 
-    budget: Count = 400_000  # tokens that the model writes, in all
-    samples: Count = 4  # replies to a query at a time
+    budget: Annotated[Count, Doc("tokens that the model writes, in all")] = 400_000
+    samples: Annotated[Count, Doc("replies to a query at a time")] = 4
     temperature: Positive = 1.0
-    longest: Count = 256  # tokens of a reply
-    most: Count = 4  # different replies kept of one query
-    grades: tuple[Grade, ...] = ("excellent",)  # of a reply that is kept
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of a reply")] = 256
+    most: Annotated[Count, Doc("different replies kept of one query")] = 4
+    grades: Annotated[tuple[Grade, ...], Doc("of a reply that is kept")] = ("excellent",)
 
 
 @dataclass
@@ -129,7 +130,7 @@ def _draw(
     began = time.monotonic()
     done = converse(
         model, codec, queries, catalogue, executor, group=config.samples,
-        temperature=config.temperature, longest=config.longest, seed=seed,
+        temperature=config.temperature, max_tokens=config.max_tokens, seed=seed,
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for one in done:

@@ -128,7 +128,7 @@ class _Forest:
 
         rows = generate(
             self.model, [[*tree.prompt, *leaf.ids] for tree, leaf in leaves], respond,
-            stop_ids(self.codec), longest=max(fan.longest for fan in fans), pad=self.codec.pad,
+            stop_ids(self.codec), max_tokens=max(fan.longest for fan in fans), pad=self.codec.pad,
             group=samples, temperature=self.config.temperature, seed=seed,
             steer=steer,
         )  # fmt: skip

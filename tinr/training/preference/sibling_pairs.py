@@ -37,7 +37,7 @@ def _best_and_worst(node: Node, config: PairsConfig) -> list[tuple[Node, Node]]:
         return []
     best = max(node.children, key=lambda child: child.mean)
     worst = min((c for c in node.children if c is not best), key=lambda child: child.mean)
-    good = best.mean - worst.mean >= config.gap and best.mean >= config.least
+    good = best.mean - worst.mean >= config.gap and best.mean >= config.min_recall
     return [(best, worst)] if good and overlap(best.wrote, worst.wrote) <= config.overlap else []
 
 

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Annotated
 
 from transformers import PreTrainedModel
+from typing_extensions import Doc
 
 from tinr import distributed
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
 from tinr.checkpoints.fingerprint import contents, fingerprint, settings
-from tinr.config import Count, Positive, Weight, Whole
+from tinr.config import Count, Formerly, Positive, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Example
 from tinr.data.replay import kept_examples
@@ -28,7 +30,7 @@ from tinr.rollout.tools.executor import Executor, ExecutorConfig
 from tinr.training.phase_run import PhaseConfig, Stage
 from tinr.training.preference.rounds import measure
 
-QUERIES = ("queries", "size", "held", "hardest", "seed")  # settings that say what is asked
+QUERIES = ("queries", "size", "holdout", "hard_fraction", "seed")  # settings that say what is asked
 
 
 @dataclass(frozen=True)
@@ -36,30 +38,46 @@ class HardConfig(PhaseConfig):
     """Which queries are asked, how many of them are hard, and what is replayed."""
 
     parent: str = "sft@latest"
-    queries: str = "corpus"  # "corpus": the shipped corpora's; else a queries.jsonl
-    size: Count = 2000  # queries drawn from the shipped corpora
-    held: Count = 200  # of them kept apart, to count deficiencies before and after
-    hardest: Positive = 0.3  # share that is asked, of queries with and without a call apart
+    queries: Annotated[str, Doc("corpus: those of the shipped corpora; else a queries.jsonl")] = (
+        "corpus"
+    )
+    size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 2000
+    holdout: Annotated[
+        Count, Formerly("held"), Doc("of them kept apart, to count deficiencies before and after")
+    ] = 200
+    hard_fraction: Annotated[
+        Positive,
+        Formerly("hardest"),
+        Doc("share that is asked, of queries with and without a call apart"),
+    ] = 0.3
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
-    mix: PairMix = field(default_factory=PairMix)  # of the replayed pairs
-    unqueried: Whole = 4  # more pseudo-queries of each form for tools that have no query here
-    traces: Whole = 600  # reference traces replayed with each epoch of what is learned
-    tolerance: Weight = 0.01  # largest fall of each recall since phase 1
+    mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
+    unqueried: Annotated[
+        Whole, Doc("more pseudo-queries of each form for tools that have no query here")
+    ] = 4
+    traces: Annotated[
+        Whole, Doc("reference traces replayed with each epoch of what is learned")
+    ] = 600
+    tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
 
 
 def fitting(
-    model: PreTrainedModel, codec: Codec, library: Library, queries: Sequence[Query], longest: int
+    model: PreTrainedModel,
+    codec: Codec,
+    library: Library,
+    queries: Sequence[Query],
+    max_tokens: int,
 ) -> list[Query]:
     """The queries whose prompts leave room for a reply when they are measured and, of up to
-    `longest` tokens, when they are sampled."""
-    return fitting_queries(model, codec, library, queries, ("none",), max(REPLY_TOKENS, longest))
+    `max_tokens` tokens, when they are sampled."""
+    return fitting_queries(model, codec, library, queries, ("none",), max(REPLY_TOKENS, max_tokens))
 
 
 def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:
     """The queries that are kept apart, and the others; BadInput where none are left."""
     if len(queries) <= held:
         raise BadInput(
-            f"held={held}: all of the {len(queries)} queries would be kept apart; give more "
+            f"holdout={held}: all of the {len(queries)} queries would be kept apart; give more "
             "queries or keep fewer apart"
         )
     return list(queries[:held]), list(queries[held:])

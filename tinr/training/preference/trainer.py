@@ -175,7 +175,7 @@ def train_preference(
     With `steps` a killed run goes on from its newest whole step checkpoint. BadInput where
     there is no pair, or one that teaches nothing. Raises GateFailed when the loss is no number.
     """
-    kept = teaching(pairs, config.longest)
+    kept = teaching(pairs, config.max_tokens)
     passes = -(-len(kept) // (config.pairs * distributed.world()))  # an epoch and rank
     progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
     weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
@@ -192,7 +192,7 @@ def train_preference(
     return TrainedModel(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
 
 
-def teaching(pairs: Sequence[PreferencePair], longest: int) -> list[PreferencePair]:
+def teaching(pairs: Sequence[PreferencePair], max_tokens: int) -> list[PreferencePair]:
     """The pairs that fit (see `packing.fitting`).
 
     BadInput for none at all, and for a pair without a prompt, without a side, or with two
@@ -205,7 +205,7 @@ def teaching(pairs: Sequence[PreferencePair], longest: int) -> list[PreferencePa
             raise BadInput(f"pair {number}: prompt or side without a token; leave the pair out")
         if list(pair.chosen) == list(pair.rejected):
             raise BadInput(f"pair {number}: both sides are the same; leave the pair out")
-    return fitting(pairs, longest, "pairs")
+    return fitting(pairs, max_tokens, "pairs")
 
 
 def passes_of(steps: int, passes: int, accumulate: int) -> int:
@@ -293,7 +293,7 @@ def _make_trainer(
 def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, Any]:
     return {
         "beta": config.beta,
-        "max_length": config.longest,
+        "max_length": config.max_tokens,
         "per_device_train_batch_size": config.pairs,
         "gradient_accumulation_steps": config.accumulate,
         "num_train_epochs": config.epochs,
