@@ -25,7 +25,7 @@ from tinr.chat.render import (
 from tinr.data.traces import render_trace
 from tinr.records import Call, Message, Query
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 AREA = Call("circle_area", {"radius": 2})
 FEET = Call("length_convert", {"length": 12.57, "source": "metre", "target": "foot"})
 CITY = Call("city.find", {"name": "Århus", "tags": ["port", "<think>"]})

@@ -95,7 +95,7 @@ def test_a_list_for_a_pair() -> None:
     ("overrides", "words"),
     [
         (["nmae=x"], ["'nmae'", "did you mean 'name'"]),
-        (["training.longset=9"], ["'training.longset'", "'longest'"]),
+        (["training.max_tokns=9"], ["'training.max_tokns'", "'max_tokens'"]),
         (
             ["training.optimiser.learning_rat=1"],
             ["'training.optimiser.learning_rat'", "did you mean 'learning_rate'"],
@@ -189,7 +189,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_resolved_configuration_is_plain_data_and_reads_back() -> None:
     config = load_config(Recipe, None, ["training.max_tokens=77", "name=x"])
     plain = as_dict(config)
-    assert plain["training"]["longest"] == 77
+    assert plain["training"]["max_tokens"] == 77
     assert plain["training"]["optimiser"]["betas"] == [0.9, 0.95]
     assert build(Recipe, plain, "saved") == config
 

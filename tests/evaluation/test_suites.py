@@ -17,7 +17,7 @@ from tinr.rollout.conversation import reachable
 from tinr.rollout.scoring.matching import lenient_calls, strict_calls
 from tinr.rollout.tools.executor import Executor
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 TOOLS = [
     {"name": "book", "description": "Book a room.", "parameters": {"type": "object"}},
     {"name": "pay bill", "description": "Pay.", "parameters": {"type": "object"}},

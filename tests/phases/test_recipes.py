@@ -14,7 +14,7 @@ from tinr.config_files import load_config
 from tinr.training.loop import ZERO, deepspeed_file
 from tinr.training.phase_run import ADAPTER
 
-CONFIGS = Path(__file__).parents[1] / "scripts" / "configs"
+CONFIGS = Path(__file__).parents[2] / "scripts" / "configs"
 PHASES = {
     "align": (align.run, align.AlignConfig),
     "sft": (sft.run, sft.SftConfig),

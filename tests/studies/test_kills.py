@@ -18,7 +18,7 @@ from tinr.checkpoints.registry import Registry
 from tinr.records import BadInput
 from tinr.studies.benchmarks.kills import Chain, Count, _ends, _kill, _live_a_while, look
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KILLS = 12
 
 

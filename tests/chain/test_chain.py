@@ -46,7 +46,7 @@ def tinr_alone(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedPro
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"},
     )
     return checked(done, code)
 
@@ -188,7 +188,7 @@ def test_a_server_answers_openais_client(work):
     with subprocess.Popen(
         [sys.executable, "-m", "tinr.cli.main", *words],
         cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     ) as server:  # fmt: skip
         assert server.stdout and server.stderr
         said = server.stdout.readline()

@@ -20,7 +20,7 @@ GATES = {"document_to_token": GATE | {"limit": 0.85}, "token_to_schema": GATE}
 SAID = dict(
     zip(CONVERSATION, ("q1", "Area?", "<think>é</think>", 0.5, 1.0, 0.25, None), strict=True)
 )
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 sys.path.insert(0, "tests")

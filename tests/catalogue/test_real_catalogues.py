@@ -16,7 +16,7 @@ from tinr.catalogue.survey import survey
 from tinr.chat.codec import Codec, Piece, grow_tokenizer
 from tinr.data.thoughts import judge_all
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 pytestmark = [
     pytest.mark.shared,

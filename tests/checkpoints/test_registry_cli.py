@@ -159,5 +159,5 @@ def test_every_help_has_an_example(command: str) -> None:
 
 def test_looking_at_the_registry_does_not_wait_for_torch() -> None:
     script = "import sys, tinr.cli.registry; sys.exit('torch' in sys.modules)"
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", script], cwd=root).returncode == 0

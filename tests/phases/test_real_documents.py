@@ -12,7 +12,7 @@ from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.data.alignment_examples import PairMix
 from tinr.records import BadInput
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "bfcl" / "tools.jsonl"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "bfcl" / "tools.jsonl"
 TOOLS = 200
 
 pytestmark = [

@@ -134,7 +134,7 @@ def test_every_part_of_a_reply_has_its_colour():
 
 
 def test_preflight_counts_the_part_of_the_tools_that_is_taught(tmp_path, qwen_tokenizer):
-    from tests.test_base import write_qwen
+    from tests.phases.test_base import write_qwen
     from tinr.planning.preflight.work import open_run
 
     write_qwen(tmp_path / "qwen", qwen_tokenizer)

@@ -40,7 +40,7 @@ from tinr.studies.capacity.presets import PRESETS, Point, Preset
 from tinr.studies.capacity.study import run_study
 from tinr.studies.cells import write_lines
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "bfcl"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "bfcl"
 
 
 def flat_model(vocabulary: int) -> LlamaForCausalLM:
