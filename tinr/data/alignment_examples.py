@@ -22,13 +22,22 @@ from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import learned, render_prompt, render_question
 from tinr.config import Whole
-from tinr.data.pseudo_queries import Wording
+from tinr.data.pseudo_queries import VAGUE, Wording
 from tinr.data.sample_words import invented_result, random_word
 from tinr.data.traces import ask_back, plan, render_turns
 from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
+SEVERAL = 0.4  # share of the pseudo-queries that ask for more than one call
+CHAINED = 0.4  # share of these in which a later call takes what an earlier one returned
+LINKS = tuple(
+    f"{which} {what}{whose}"
+    for which in ("the", "that", "this")
+    for what in ("result", "value", "number", "outcome", "output", "answer")
+    for whose in ("", "", " of that", " from before", " of the first one", " you found")
+)
+JOINTS = ("", "", "", "Then: ", "After that: ", "Next, ", "And then: ", "Finally: ", "With it: ")
 ENDED = 0.5  # share of the pseudo-queries' conversations that go on to a response
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
@@ -111,36 +120,57 @@ def _schema(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
 def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """One to three pseudo-queries in one message, as real ones come, with their calls.
 
-    Half of the conversations go on to their end: an invented result, and a response that repeats
-    it. Without them a model that was only aligned never ends a reply.
+    Of several, CHAINED are a chain: the later call takes what the earlier one returned. Half of
+    the conversations go on to their end: an invented result, and a response that repeats it.
+    Without them a model that was only aligned never ends a reply.
     """
-    prompt, docs, calls = _asked(doc, wording, frame, rng)
-    thought = learned(plan(docs))
-    if rng.random() >= ENDED:
-        return [*prompt, *thought, *render_turns([calls], [], None, frame)]
-    results = [invented_result(rng) for _ in calls]
-    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in results)
+    if rng.random() < CHAINED * SEVERAL and (chain := _chain(doc, wording, rng)):
+        text, docs, turns, results = chain
+    else:
+        text, docs, calls = _asked(doc, wording, rng)
+        turns, results = [calls], [invented_result(rng) for _ in calls]
+    start = [*render_prompt(text, frame), *learned(plan(docs))]
     observations = [json.dumps(result) for result in results]
-    response = f"The answer is {answer}."
-    return [*prompt, *thought, *render_turns([calls], observations, response, frame)]
+    if rng.random() >= ENDED:
+        return [*start, *render_turns(turns, observations, None, frame)]
+    said = results[-1:] if len(turns) > 1 else results
+    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in said)
+    return [*start, *render_turns(turns, observations, f"The answer is {answer}.", frame)]
+
+
+def _chain(
+    doc: ToolDoc, wording: Wording, rng: Random
+) -> tuple[str, list[ToolDoc], list[list[Call]], list[Any]] | None:
+    """Two pseudo-queries of which the second takes the result of the first; None for a tool that
+    takes no open value.
+
+    What the first returns is invented: a value that fits where the second takes it.
+    """
+    required = [name for name in open_parameters(doc) if name in doc.parameters.get("required", ())]
+    if not required or len(wording.catalogue.tools) < 2:
+        return None
+    first = rng.choice(wording.catalogue.tools)
+    link = rng.choice(required)
+    asked, earlier = wording.write(first, rng)
+    then, later = wording.write(doc, rng, said={link: rng.choice(LINKS)})
+    text = f"{asked} {rng.choice(JOINTS)}{then}"
+    docs = list({one.name: one for one in (first, doc)}.values())
+    return text, docs, [[earlier], [later]], [later.arguments[link], invented_result(rng)]
 
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
-    prompt, docs, _ = _asked(doc, wording, frame, rng)
-    return [*prompt, *learned(plan(docs))]
+    text, docs, _ = _asked(doc, wording, rng)
+    return [*render_prompt(text, frame), *learned(plan(docs))]
 
 
-def _asked(
-    doc: ToolDoc, wording: Wording, frame: Frame, rng: Random
-) -> tuple[list[Piece], list[ToolDoc], list[Call]]:
+def _asked(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
     docs, tools = [doc], wording.catalogue.tools
-    if len(tools) > 3 and rng.random() < 0.4:
+    if len(tools) > 3 and rng.random() < SEVERAL:
         others = rng.sample(tools, rng.choice((1, 1, 1, 2)))
         docs += [other for other in others if other.name != doc.name]
     asked = [wording.write(one, rng) for one in docs]
-    prompt = render_prompt(" ".join(text for text, _ in asked), frame)
-    return prompt, docs, [call for _, call in asked]
+    return " ".join(text for text, _ in asked), docs, [call for _, call in asked]
 
 
 def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
@@ -163,17 +193,21 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """A needed value is only spoken of; a tool that needs none gets a whole pseudo-query."""
-    properties = doc.parameters.get("properties", {})
-    needed = [name for name in doc.parameters.get("required", ()) if _is_open(properties[name])]
+    needed = [name for name in open_parameters(doc) if name in doc.parameters.get("required", ())]
     if not needed:
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed)
-    text, _ = wording.write(doc, rng, without=name)
+    text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE)})
     return [*render_prompt(text, frame), *learned(ask_back(name, frame))]
 
 
-def _is_open(spec: Any) -> bool:
-    return isinstance(spec, Mapping) and "enum" not in spec and spec.get("type") != "boolean"
+def open_parameters(doc: ToolDoc) -> list[str]:
+    """The parameters whose values are neither a choice nor a switch."""
+    return [
+        name
+        for name, spec in doc.parameters.get("properties", {}).items()
+        if isinstance(spec, Mapping) and "enum" not in spec and spec.get("type") != "boolean"
+    ]
 
 
 _FORMS: Mapping[str, Callable[[ToolDoc, Wording, Frame, Random], list[Piece]]] = {

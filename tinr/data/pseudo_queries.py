@@ -55,6 +55,7 @@ UNNAMED = (
     "and {value}",
     "with {value}",
 )
+VAGUE = ("some", "a", "something", "some thing", "a number", "several values", "it")  # no value
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
@@ -84,19 +85,26 @@ class Wording:
             stem for doc in self.catalogue.tools for stem in {_stem(w) for w in _words(doc)}
         )
 
-    def write(self, doc: ToolDoc, rng: Random, without: str = "") -> tuple[str, Call]:
+    def write(
+        self, doc: ToolDoc, rng: Random, said: Mapping[str, str] | None = None
+    ) -> tuple[str, Call]:
         """A pseudo-query of the tool and its call, with open values for its parameters.
 
-        Required parameters always have a value, optional ones half of the time; that of
-        the parameter `without` is only spoken of in the text. Values in another order than the
+        Required parameters always have a value, optional ones half of the time. said: what stands
+        in the text in the place of a parameter's value. Values in another order than the
         document's stand beside their names: without them no reader could tell which is which.
         """
+        said = said or {}
         chosen = _values(doc, rng)
         ordered = rng.random() < 0.6
         parts = [
-            _spoken(name, value, rng, named=not ordered or rng.random() < NAMED_SHARE)
-            if name != without
-            else _unsaid(name, rng)
+            _spoken(
+                name,
+                value,
+                rng,
+                named=not ordered or rng.random() < NAMED_SHARE,
+                shown=said.get(name),
+            )
             for name, value in chosen.items()
         ]
         if not ordered:
@@ -225,15 +233,9 @@ def _interleave(words: list[str], parts: Sequence[str], rng: Random) -> list[str
     return out
 
 
-def _spoken(name: str, value: Any, rng: Random, named: bool) -> str:
+def _spoken(name: str, value: Any, rng: Random, named: bool, shown: str | None = None) -> str:
     said = rng.choice(NAMED if named or isinstance(value, bool) else UNNAMED)
-    return said.format(name=name.replace("_", " "), value=_shown(value, rng))
-
-
-def _unsaid(name: str, rng: Random) -> str:
-    """A parameter that is spoken of without its value."""
-    vague = rng.choice(("some", "a", "something", "some thing", "a number", "several values", "it"))
-    return rng.choice((vague, f"{vague} {name.replace('_', ' ')}", f"for {vague}", f"of {vague}"))
+    return said.format(name=name.replace("_", " "), value=shown or _shown(value, rng))
 
 
 def _shown(value: Any, rng: Random) -> str:
