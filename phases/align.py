@@ -71,11 +71,11 @@ class AlignConfig(PhaseConfig):
 
 
 def run(config: AlignConfig) -> Card:
-    """Align a base with a catalogue; returns the published card, or the one that is there."""
+    """Align a base with a catalogue. Returns the published card, or an existing one."""
     catalogue = catalogue_of(config)
     if config.base:
-        taken_in = distributed.shared(lambda: named_base(config.base, Registry(config.registry)))
-        config = replace(config, parent=taken_in.id)
+        base_card = distributed.shared(lambda: named_base(config.base, Registry(config.registry)))
+        config = replace(config, parent=base_card.id)
     stage = begin("align", config, parents=PARENTS, catalogue=catalogue)
     if stage.published:
         return stage.published
@@ -92,12 +92,12 @@ def run(config: AlignConfig) -> Card:
         for batch in _epoch(config, codec, catalogue, own, epoch)
     )
     with stage.log() as log:
-        trained = stage.train(model, codec, batches, config.training, log)
-        return stage.conclude(trained, codec, config.min_recall)
+        result = stage.train(model, codec, batches, config.training, log)
+        return stage.conclude(result, codec, config.min_recall)
 
 
 def catalogue_of(config: AlignConfig) -> Catalogue:
-    """The catalogue, or the part of the shipped corpora that is asked for."""
+    """Load the catalogue, or the configured subset of the shipped corpora."""
     catalogue = load_catalogue(config.catalogue)
     if not config.tools:
         return catalogue
@@ -105,10 +105,10 @@ def catalogue_of(config: AlignConfig) -> Catalogue:
         names = set(subset(config.tools))
     except ValueError as error:
         raise BadInput(f"tools={config.tools}: {error}") from error
-    if lacking := names - set(catalogue.by_name):
+    if missing_names := names - set(catalogue.by_name):
         raise BadInput(
             f"tools={config.tools}: draws from the shipped corpora, and this catalogue lacks "
-            f"{min(lacking)!r}; leave tools out, or give catalogue=[toolbox,fieldkit]"
+            f"{min(missing_names)!r}; leave tools out, or give catalogue=[toolbox,fieldkit]"
         )
     return Catalogue(tuple(doc for doc in catalogue.tools if doc.name in names))
 
@@ -123,7 +123,7 @@ def _epoch(
 def epoch_examples(
     config: AlignConfig, codec: Codec, catalogue: Catalogue, own: Sequence[Completion], epoch: int
 ) -> list[Example]:
-    """One epoch of pairs with its share of the base's own completions."""
+    """Make one epoch of pairs with its share of the base's own completions."""
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
     return pairs + own_examples(own, rng, config.replay * tokens_in(pairs))

@@ -30,7 +30,7 @@ from tinr.training.supervised import train
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """A small model (Qwen3: a Llama with normalised queries and keys) and how long it learns."""
+    """Settings of a small model (Qwen3: Llama with normalised queries and keys) and training."""
 
     registry: str = "runs/registry"
     run: Annotated[str, Doc("folder of the logs")] = "runs/latest"
@@ -53,15 +53,15 @@ class BaseConfig:
 
 
 def build_base(config: BaseConfig) -> Card:
-    """Train tokenizer and model on generic tasks; the published card, or the one there is."""
+    """Train tokenizer and model on generic tasks. Returns the new or an existing card."""
     mark = fingerprint("base", settings(config))
     registry = Registry(config.registry)
-    found = registry.find("base", mark)
-    if found:
-        return found
+    known_card = registry.find("base", mark)
+    if known_card:
+        return known_card
     steps = registry.steps("base", mark)
     with steps.held(), open_log("base", config, steps.done) as log:
-        model, tokenizer, trained = _train_base(config, log, steps)
+        model, tokenizer, result = _train_base(config, log, steps)
         card = Card(
             phase="base",
             base_model=f"from scratch, {model.num_parameters():,} parameters",
@@ -70,10 +70,10 @@ def build_base(config: BaseConfig) -> Card:
             config=as_dict(config),
             seed=config.seed,
             fingerprint=mark,
-            tokens=trained.tokens,
+            tokens=result.tokens,
             seconds=steps.seconds,
-            data_position={"steps": trained.steps},
-            metrics={"loss": trained.loss},
+            data_position={"steps": result.steps},
+            metrics={"loss": result.loss},
             **environment(),
         )
         card = registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
@@ -85,7 +85,7 @@ def build_base(config: BaseConfig) -> Card:
 def _train_base(
     config: BaseConfig, log: RunLog, steps: Steps
 ) -> tuple[PreTrainedModel, Any, TrainedModel]:
-    """A tokenizer, and a model that has learned the generic tasks: the easy ones first."""
+    """Train a tokenizer, and a model on the generic tasks, the easy ones first."""
     tokenizer = train_tokenizer(config.vocabulary, config.seed)
     codec = Codec(tokenizer)
     model = new_model(config, tokenizer)
@@ -100,21 +100,21 @@ def _train_base(
             codec.pad,
         )
     )
-    trained = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
-    return trained.model, tokenizer, trained
+    result = train(model, tokenizer, batches, config.training, config.seed, log, "base", steps)
+    return result.model, tokenizer, result
 
 
 def generic_examples(codec: Codec, rng: Random, tokens: float, level: Level) -> list[Example]:
-    """Generic tasks, of at least `tokens` tokens in all (none for 0)."""
-    made: list[Example] = []
+    """Make generic tasks of at least `tokens` tokens in all (none for 0)."""
+    examples: list[Example] = []
     while tokens > 0:
-        made.append(Example(*codec.encode(make_task(rng, codec.frame, level))))
-        tokens -= len(made[-1].ids)
-    return made
+        examples.append(Example(*codec.encode(make_task(rng, codec.frame, level))))
+        tokens -= len(examples[-1].ids)
+    return examples
 
 
 def new_model(config: BaseConfig, tokenizer: Any) -> Qwen3ForCausalLM:
-    """Random weights: a Llama with normalised queries and keys, which binds values far sooner."""
+    """Make a Llama with random weights; normalised queries and keys learn to bind values sooner."""
     torch.manual_seed(config.seed)
     return Qwen3ForCausalLM(
         Qwen3Config(

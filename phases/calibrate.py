@@ -45,7 +45,13 @@ from tinr.training.preference.start import (
 )
 from tinr.training.preference.trainer import train_preference
 
-SEARCH = (*QUERIES, "search", "pairs", "judge", "executor")  # and what the first round finds
+SEARCH = (
+    *QUERIES,
+    "search",
+    "pairs",
+    "judge",
+    "executor",
+)  # settings that determine the pairs of the first round
 
 
 @dataclass(frozen=True)
@@ -65,68 +71,70 @@ class CalibrateConfig(HardConfig):
 
 
 def run(config: CalibrateConfig) -> Card:
-    """Calibrate a warmed-up checkpoint; returns the published card, or the one that is there."""
+    """Calibrate a warmed-up checkpoint. Returns the published card, or an existing one."""
     stage = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
     if stage.published:
         return stage.published
     if config.rounds > 1 and distributed.world() > 1:
         raise BadInput("rounds: on several ranks run one round a command: rounds=1")
     model, tokenizer = stage.load()
-    to_accelerator(model)  # it writes before it learns
+    to_accelerator(model)  # it generates before it trains
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.search.completion)
-    held, asked = part(queries, config.holdout)
+    holdout_queries, search_queries = part(queries, config.holdout)
     rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
     stage.steps.add(sum(steps.seconds for steps in rounds))  # of earlier starts
     with (
         stage.log(sum(steps.done for steps in rounds)) as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
     ):
-        before = measure_start(config, stage, model, codec, held, executor)
-        done: list[TrainedModel] = []
-        costs: list[dict[str, Any]] = []  # of a last round that found no pair too
+        start_faults = measure_start(config, stage, model, codec, holdout_queries, executor)
+        trained_models: list[TrainedModel] = []
+        costs: list[dict[str, Any]] = []  # with a last round without pairs
         for number, steps in enumerate(rounds):
             look = partial(
-                _search, config, stage, library, model, codec, asked, executor, number,
+                _search, config, stage, library, model, codec, search_queries, executor, number,
                 begun=steps.done > 0,
             )  # fmt: skip
-            gathered = distributed.shared(look)
-            cost = {"queries": gathered.queries, **vars(gathered.spent)}
-            costs.append({**cost, "pairs": len(gathered.pairs), "steps": 0})
-            if not gathered.pairs:
+            round_pairs = distributed.shared(look)
+            cost = {"queries": round_pairs.queries, **vars(round_pairs.spent)}
+            costs.append({**cost, "pairs": len(round_pairs.pairs), "steps": 0})
+            if not round_pairs.pairs:
                 break
-            log.offset = sum(one.steps for one in done)
+            log.offset = sum(trained_model.steps for trained_model in trained_models)
             epoch = partial(replayed, config, codec, library, queries, f"calibrate/{number}")
             replay = endless(epoch, config.replay, codec.pad)
-            steps.restart()  # its own seconds, not those of the rounds before
-            trained = train_preference(
-                model, codec, gathered.pairs, config.preference, config.seed + number, log,
+            steps.restart()  # count only its own seconds, not the earlier rounds'
+            result = train_preference(
+                model, codec, round_pairs.pairs, config.preference, config.seed + number, log,
                 steps, config.trainable, replay,
             )  # fmt: skip
-            model = trained.model
-            done.append(trained)
-            costs[-1]["steps"] = trained.steps
-        if not done:
+            model = result.model
+            trained_models.append(result)
+            costs[-1]["steps"] = result.steps
+        if not trained_models:
             raise GateFailed(
                 f"calibrate: {costs[0]['nodes']} nodes of {costs[0]['queries']} queries gave no "
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
-        after = distributed.shared(
-            lambda: measure(model, codec, held, stage.catalogue, executor, "after")
+        end_faults = distributed.shared(
+            lambda: measure(model, codec, holdout_queries, stage.catalogue, executor, "after")
         )
-        found = {
-            "before": counted(before),
-            "after": counted(after),
-            "changes": changes(before, after),
+        metrics = {
+            "before": counted(start_faults),
+            "after": counted(end_faults),
+            "changes": changes(start_faults, end_faults),
             "rounds": costs,
         }
-        last = done[-1]
-        if len(done) > 1:  # the last round's adapter alone leads from no checkpoint to this one
-            last = replace(last, adapter=None)
-        return stage.conclude(last, codec, stage.floor(config.tolerance), queries, found)
+        last_model = trained_models[-1]
+        if (
+            len(trained_models) > 1
+        ):  # the last round's adapter alone leads from no checkpoint to this one
+            last_model = replace(last_model, adapter=None)
+        return stage.conclude(last_model, codec, stage.floor(config.tolerance), queries, metrics)
 
 
 def _search(
@@ -140,16 +148,16 @@ def _search(
     number: int,
     begun: bool,
 ) -> Gathered:
-    """The pairs of one round: of the queries that are hardest for the policy as it is.
+    """Make the pairs of one round, from the queries that are hardest for the current policy.
 
-    begun: steps were made with them already, so that they must stay as they are.
+    begun: steps were made with the pairs already, so they must not change.
     """
     folder = stage.steps.folder / f"search{number}"
-    kept = folder / "hard.json"
-    if number == 0:  # the parent's own, whatever is then made of it
+    path = folder / "hard.json"
+    if number == 0:  # round 0 searches with the parent: its results can be shared
         folder = shared_folder(config, stage, queries, SEARCH)
-        kept = shared_folder(config, stage, queries) / "hard.json"
-    hard = hard_queries(model, codec, library, queries, config.hard_fraction, kept)
+        path = shared_folder(config, stage, queries) / "hard.json"
+    hard = hard_queries(model, codec, library, queries, config.hard_fraction, path)
     graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(
         model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,

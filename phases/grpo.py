@@ -1,7 +1,7 @@
 """Phase 3, grpo: reinforcement on conversations in which tools really run.
 
-For each prompt a group of conversations is sampled; each is rewarded for its format, its
-tools and its answer (tinr/rewards.py); GRPO raises what did better than its group.
+For each prompt a group of conversations is sampled. Each is rewarded for its format, its tools
+and its answer (tinr/rollout/scoring/rewards.py). GRPO reinforces what did better than its group.
 Environment tokens carry no loss. Groups whose rewards are all equal teach nothing: more
 groups are rolled out than used, and those with spread go first. Alignment pairs and
 reference traces are replayed beside it.
@@ -83,22 +83,22 @@ class GrpoConfig(PhaseConfig):
 
 
 def run(config: GrpoConfig) -> Card:
-    """Reinforce a warmed-up checkpoint; returns the published card, or the one that is there."""
+    """Reinforce a warmed-up checkpoint. Returns the published card, or an existing one."""
     stage = begin("grpo", config, parents=PARENTS)
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
     codec = Codec(tokenizer)
-    queries, asked = draw_queries(config, stage)
+    queries, rollout_queries = draw_queries(config, stage)
     library = Library(stage.catalogue, config.prompt, config.seed)
     modes, max_tokens = config.policy.documents, config.policy.max_tokens
-    asked = fitting_queries(model, codec, library, asked, modes, max_tokens)
+    rollout_queries = fitting_queries(model, codec, library, rollout_queries, modes, max_tokens)
     with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
         source = RolloutSource(
             codec,
             library,
             executor,
-            asked,
+            rollout_queries,
             config.policy,
             config.weights,
             config.seed,
@@ -106,16 +106,16 @@ def run(config: GrpoConfig) -> Card:
         )
         epoch = partial(epoch_examples, config, codec, library, queries)
         replay = endless(epoch, config.replay, codec.pad)
-        trained = train_policy(model, source, replay, stage.steps, config.trainable)
-        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries)
+        result = train_policy(model, source, replay, stage.steps, config.trainable)
+        return stage.conclude(result, codec, stage.floor(config.tolerance), queries)
 
 
 def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
-    """The training queries, and these with the pseudo-queries beside them."""
+    """Load the training queries. Returns them, and them with the pseudo-queries."""
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
-    asking = [query for query in queries if not query.calls][:: config.no_tool_every]
-    kept = {query.id for query in asking}
-    queries = [query for query in queries if query.calls or query.id in kept]
+    no_call_queries = [query for query in queries if not query.calls][:: config.no_tool_every]
+    ids = {query.id for query in no_call_queries}
+    queries = [query for query in queries if query.calls or query.id in ids]
     rng = Random(f"{config.seed}/grpo/pseudo")
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
 
@@ -123,7 +123,7 @@ def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Qu
 def epoch_examples(
     config: GrpoConfig, codec: Codec, library: Library, queries: list[Query], epoch: int
 ) -> list[Example]:
-    """One epoch of what is replayed."""
+    """Make one epoch of replayed examples."""
     rng = Random(f"{config.seed}/grpo/{epoch}")
     modes = dict.fromkeys(config.policy.documents, 1.0)
     return kept_examples(

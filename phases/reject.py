@@ -1,8 +1,8 @@
 """Optional phase, reject: supervised training on the policy's own right replies.
 
-What calibration is held against at the same cost: replies to the queries that are hardest for
-the policy are sampled until as many tokens are written as a search writes, those whose calls are
-right are kept, and the supervised loop trains on them beside the same replay.
+The baseline for calibration at the same cost. It samples replies to the queries that are hardest
+for the policy until it has written as many tokens as a search, and keeps those whose calls are
+right. The supervised loop trains on them, with the same replay.
 Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 """
 
@@ -48,53 +48,55 @@ class RejectConfig(HardConfig):
 
 
 def run(config: RejectConfig) -> Card:
-    """Train on right replies of a warmed-up checkpoint; the published card, or the one there is."""
+    """Train on right replies of a checkpoint. Returns the published card, or an existing one."""
     stage = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject"))
     if stage.published:
         return stage.published
     model, tokenizer = stage.load()
-    to_accelerator(model)  # it writes before it learns
+    to_accelerator(model)  # it generates before it trains
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, "calibrate")
     library = Library(stage.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.sampling.max_tokens)
-    held, asked = part(queries, config.holdout)
+    holdout_queries, sample_queries = part(queries, config.holdout)
     with (
         stage.log() as log,
         corpus_executor(stage.catalogue, config.executor) as executor,
     ):
-        before = measure_start(config, stage, model, codec, held, executor)
+        start_faults = measure_start(config, stage, model, codec, holdout_queries, executor)
 
         def look() -> Sampled:
-            kept = shared_folder(config, stage, asked) / "hard.json"
-            hard = hard_queries(model, codec, library, asked, config.hard_fraction, kept)
+            path = shared_folder(config, stage, sample_queries) / "hard.json"
+            hard = hard_queries(model, codec, library, sample_queries, config.hard_fraction, path)
             return sample_right(
                 model, codec, hard, stage.catalogue, executor, config.sampling,
                 stage.steps.folder, config.seed,
             )  # fmt: skip
 
-        sampled = distributed.shared(look)
-        if not sampled.examples:
+        sample = distributed.shared(look)
+        if not sample.examples:
             raise GateFailed(
-                f"reject: none of {sampled.replies} replies was right; nothing was published. "
+                f"reject: none of {sample.replies} replies was right; nothing was published. "
                 "Sample more (sampling.budget), raise hard_fraction, or train sft longer"
             )
         batches = (
             batch
             for epoch in range(config.epochs)
-            for batch in _epoch(config, codec, library, queries, sampled, epoch)
+            for batch in _epoch(config, codec, library, queries, sample, epoch)
         )
-        trained = stage.train(model, codec, batches, config.training, log)
-        after = distributed.shared(
-            lambda: measure(trained.model, codec, held, stage.catalogue, executor, "after")
+        result = stage.train(model, codec, batches, config.training, log)
+        end_faults = distributed.shared(
+            lambda: measure(
+                result.model, codec, holdout_queries, stage.catalogue, executor, "after"
+            )
         )
-        found = {
-            "before": counted(before),
-            "after": counted(after),
-            "changes": changes(before, after),
-            "sampled": sampled.spent,
+        metrics = {
+            "before": counted(start_faults),
+            "after": counted(end_faults),
+            "changes": changes(start_faults, end_faults),
+            "sampled": sample.spent,
         }
-        return stage.conclude(trained, codec, stage.floor(config.tolerance), queries, found)
+        return stage.conclude(result, codec, stage.floor(config.tolerance), queries, metrics)
 
 
 def _epoch(
@@ -102,13 +104,13 @@ def _epoch(
     codec: Codec,
     library: Library,
     queries: list[Query],
-    sampled: Sampled,
+    sample: Sampled,
     epoch: int,
 ) -> Iterator[Batch]:
-    """The right replies among what is replayed."""
+    """Make batches of the right replies and the replay."""
     replay = replayed(config, codec, library, queries, "reject", epoch)
     return make_batches(
-        [*sampled.examples, *replay], config.training, config.seed + epoch, codec.pad
+        [*sample.examples, *replay], config.training, config.seed + epoch, codec.pad
     )
 
 

@@ -82,7 +82,7 @@ class SftConfig(PhaseConfig):
 
 
 def run(config: SftConfig) -> Card:
-    """Warm an aligned checkpoint up; returns the published card, or the one that is there."""
+    """Warm up an aligned checkpoint. Returns the published card, or an existing one."""
     catalogue = load_catalogue(config.catalogue) if config.catalogue else None
     stage = begin("sft", config, parents=PARENTS, catalogue=catalogue)
     if stage.published:
@@ -92,11 +92,11 @@ def run(config: SftConfig) -> Card:
         grow(model, tokenizer, stage.catalogue, tools_as="names")
     codec = Codec(tokenizer)
     library = Library(stage.catalogue, config.prompt, config.seed)
-    queries, asked = draw_queries(config, stage)
+    queries, trace_queries = draw_queries(config, stage)
     own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
-    paced = paced_batches(
+    schedule = paced_batches(
         lambda order, epoch: bucket_examples(config, codec, library, order, own, epoch),
-        buckets(asked, stage.catalogue, config.curriculum, config.seed),
+        buckets(trace_queries, stage.catalogue, config.curriculum, config.seed),
         config.epochs,
         config.curriculum.epochs,
         config.training,
@@ -104,14 +104,14 @@ def run(config: SftConfig) -> Card:
         codec.pad,
     )
     with stage.log() as log:
-        log.beside = paced.beside(config.training.accumulate * distributed.world())
-        trained = stage.train(model, codec, paced.batches, config.training, log)
+        log.beside = schedule.beside(config.training.accumulate * distributed.world())
+        result = stage.train(model, codec, schedule.batches, config.training, log)
         floor = stage.floor(config.tolerance)
-        return stage.conclude(trained, codec, floor, queries, paced.taught)
+        return stage.conclude(result, codec, floor, queries, schedule.taught)
 
 
 def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
-    """The training queries, and these with the pseudo-queries beside them."""
+    """Load the training queries. Returns them, and them with the pseudo-queries."""
     queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
     rng = Random(f"{config.seed}/sft/pseudo")
     return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
@@ -125,7 +125,7 @@ def epoch_examples(
     own: Sequence[Completion],
     epoch: int,
 ) -> list[Example]:
-    """One epoch of traces with its replay, in no order."""
+    """Make one epoch of traces with its replay, unordered."""
     return bucket_examples(config, codec, library, [queries], own, epoch)[0]
 
 
@@ -137,25 +137,27 @@ def bucket_examples(
     own: Sequence[Completion],
     epoch: int,
 ) -> list[list[Example]]:
-    """Each bucket's traces, and of what is replayed a share by the bucket's tokens."""
+    """Make each bucket's traces, with a share of the replay by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    traces = [trace_examples(codec, library, some, config.documents, rng) for some in order]
-    made = [fitting(some, config.training.max_tokens, "traces") for some in traces]
+    traces = [trace_examples(codec, library, bucket, config.documents, rng) for bucket in order]
+    bucket_lists = [fitting(examples, config.training.max_tokens, "traces") for examples in traces]
     replay = [
         example
         for _ in range(config.replay_pairs)
         for example in aligned_examples(codec, library.catalogue, config.mix, rng)
     ]
-    queries = [query for some in order for query in some]
+    queries = [query for bucket in order for query in bucket]
     replay += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
-    tokens = [tokens_in(part) for part in made]
+    tokens = [tokens_in(bucket_list) for bucket_list in bucket_lists]
     replay += own_examples(own, rng, config.replay * sum(tokens))
-    if len(made) == 1:
-        return [[*made[0], *replay]]
+    if len(bucket_lists) == 1:
+        return [[*bucket_lists[0], *replay]]
     rng.shuffle(replay)
-    ends = [round(sum(tokens[: n + 1]) / sum(tokens) * len(replay)) for n in range(len(made))]
+    ends = [
+        round(sum(tokens[: n + 1]) / sum(tokens) * len(replay)) for n in range(len(bucket_lists))
+    ]
     starts = [0, *ends[:-1]]
-    return [[*p, *replay[a:b]] for p, a, b in zip(made, starts, ends, strict=True)]
+    return [[*p, *replay[a:b]] for p, a, b in zip(bucket_lists, starts, ends, strict=True)]
 
 
 if __name__ == "__main__":

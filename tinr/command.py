@@ -18,8 +18,8 @@ from typer.exceptions import TyperException
 
 from tinr.records import BadInput, GateFailed
 
-# Facts of the machine, unless the user set them: our own progress bars and errors say what
-# a user needs, the libraries' chatter hides them.
+# Defaults of environment variables. Our own progress bars and errors say what a user needs;
+# the libraries' output would hide them.
 ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -46,16 +46,16 @@ Recipe = tuple[type, Callable[[Any], Any]]  # a phase's configuration class and 
 
 
 def main(settings: type, run: Callable[[Any], Any]) -> None:
-    """The program of a phase module: `python -m phases.NAME`."""
-    about = (sys.modules[run.__module__].__doc__ or "").partition("\n")[0]
-    sys.argv = [a for a in sys.argv if not a.startswith("--local_rank")]
+    """Run the program of a phase module: `python -m phases.NAME`."""
+    summary = (sys.modules[run.__module__].__doc__ or "").partition("\n")[0]
+    sys.argv = [argument for argument in sys.argv if not argument.startswith("--local_rank")]
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(help=about)(phase_command(lambda: (settings, run)))
+    app.command(help=summary)(phase_command(lambda: (settings, run)))
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
 def phase_command(load: Callable[[], Recipe]) -> Callable[..., None]:
-    """The command of a phase. load: imports it, once help and options are settled."""
+    """Return the command of a phase. load: imports the phase, after help and options are read."""
 
     def command(
         config: ConfigFiles = None,
@@ -94,7 +94,7 @@ def run_phase(
 
 
 def show_card(card: Any, as_json: bool) -> None:
-    """A card in one line, or whole."""
+    """Print a card in one line, or as JSON."""
     if as_json:
         print(card.to_json())
         return
@@ -107,14 +107,14 @@ def show_card(card: Any, as_json: bool) -> None:
 
 
 def guarded(program: Callable[[], Any]) -> int:
-    """Run a program; one line and the right exit code for what can go wrong.
+    """Run a program and return its exit code; an error is printed in one line.
 
-    A Typer program is called with standalone_mode=False: it returns its code, and raises.
+    Call a Typer program with standalone_mode=False: it returns its code, and raises.
     """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in ("huggingface_hub", "mcp", "httpx"):  # what they try again is not for a user
+    for name in ("huggingface_hub", "mcp", "httpx"):  # a user need not see their retries
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", module="trl")
@@ -125,17 +125,19 @@ def guarded(program: Callable[[], Any]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
             errors.print(context.get_help(), markup=False)
             return 2
-        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
         command = context.command_path if context is not None else "tinr"
-        errors.print(f"error: {said.rstrip('.')}; see {command} --help", markup=False)
+        errors.print(f"error: {message.rstrip('.')}; see {command} --help", markup=False)
         return 2
     except BadInput as error:
         errors.print(f"error: {error}", markup=False)
         return 2
     except (OSError, UnicodeError) as error:
-        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        said = getattr(error, "strerror", None) or str(error)
-        errors.print(f"error: {place}{said}; check the path, the rights and the disk", markup=False)
+        prefix = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        message = getattr(error, "strerror", None) or str(error)
+        errors.print(
+            f"error: {prefix}{message}; check the path, the rights and the disk", markup=False
+        )
         return 2
     except GateFailed as error:
         errors.print(f"failed: {error}", markup=False)

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from typing_extensions import Doc
 
-MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # say where or whether, not what
-Count = PositiveInt  # of what there must be some
+MACHINE_KEYS = ("registry", "run", "wandb", "accept", "capacity")  # they do not change the weights
+Count = PositiveInt  # at least 1
 Whole = NonNegativeInt
 Weight = NonNegativeFloat
 Positive = PositiveFloat
@@ -27,7 +27,7 @@ class Formerly:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """How weights move: AdamW, or Muon for the matrices inside the layers and AdamW beside it."""
+    """The optimiser: AdamW, or Muon for the matrices in the layers and AdamW for the rest."""
 
     name: Literal["adamw", "muon"] = "adamw"
     learning_rate: Annotated[Positive, Doc("peak")] = 5e-5
@@ -56,7 +56,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class TrainableConfig:
-    """Which weights move."""
+    """The weights that are trained."""
 
     what: Annotated[
         Literal["all", "top", "lora", "rows"],
@@ -76,7 +76,7 @@ class TrainableConfig:
 
     @property
     def adapts(self) -> bool:
-        """Whether what moves lies beside the model's own weights, as an adapter."""
+        """Whether an adapter is trained, and not the model's own weights."""
         return self.what in ("lora", "rows")
 
 
@@ -169,5 +169,5 @@ class PairsConfig:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The resolved configuration as plain data that JSON and YAML hold."""
+    """Return the resolved configuration as plain data for JSON and YAML."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))

@@ -28,22 +28,22 @@ def load_config(
     files: str | Path | Sequence[str | Path] | None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """A checked configuration of `kind` from YAML files and `key=value` overrides.
+    """Return a checked configuration of `kind` from YAML files and `key=value` overrides.
 
-    A later file wins over an earlier one, an override over all. Raises BadInput for a missing
-    or broken file, an unknown key, or a wrong value.
+    A later file wins over an earlier one, and an override wins over all files. Raises BadInput
+    for a missing or broken file, an unknown key, or a wrong value.
     """
     files = [files] if isinstance(files, str | Path) else files or []
     values: dict[str, Any] = {}
     default = _default(kind)
     overridden: set[str] = set()
     for file in files:
-        read = _renamed(kind, _read_yaml(Path(file)), str(file))
-        _check_keys(kind, read, str(file), ())
-        _lay_over(values, read)
+        file_values = _renamed(kind, _read_yaml(Path(file)), str(file))
+        _check_keys(kind, file_values, str(file), ())
+        _lay_over(values, file_values)
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
         keys = _renamed_path(kind, key.split("."), override)
         overridden.add(".".join(keys))
@@ -55,28 +55,30 @@ def load_config(
 def build(
     kind: type[Settings], values: Mapping[str, Any], place: str, overridden: Collection[str] = ()
 ) -> Settings:
-    """A frozen dataclass from plain data; BadInput names the key and what it should be.
+    """Build a frozen dataclass from plain data; BadInput names the key and the expected value.
 
-    A group that is given in part keeps the rest of what it is by default in this place.
-    overridden: the keys that the command line gives, which is then the place of a mistake.
+    A group with only some of its keys takes the others from the group's default in `kind`.
+    overridden: keys from the command line; an error in one of them names the command line.
     """
     _check_keys(kind, values, place, ())
     try:
-        made = TypeAdapter(kind).validate_python(_on_default(_default(kind), values))
+        config = TypeAdapter(kind).validate_python(_on_default(_default(kind), values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if any(key == one or key.startswith(f"{one}.") for one in overridden):
+        first_error = error.errors()[0]
+        key = ".".join(str(segment) for segment in first_error["loc"])
+        if any(key == name or key.startswith(f"{name}.") for name in overridden):
             place = "command line"
-        said = first["msg"].replace("a valid tuple", f"a list: {key}=[...]")
-        raise BadInput(f"{place}: {key}: {said}, not {first['input']!r}; correct it") from error
-    for key, number in _endless(made):  # no card, no fingerprint and no log can hold one
-        raise BadInput(f"{place}: {key}: {number} is no finite number; give a large one instead")
-    return made
+        message = first_error["msg"].replace("a valid tuple", f"a list: {key}=[...]")
+        raise BadInput(
+            f"{place}: {key}: {message}, not {first_error['input']!r}; correct it"
+        ) from error
+    for key, value in _infinite_numbers(config):  # cards, fingerprints and logs cannot store it
+        raise BadInput(f"{place}: {key}: {value} is no finite number; give a large one instead")
+    return config
 
 
 def override(key: str, value: object) -> str:
-    """`key=value` that is read back as this very text, whatever it looks like."""
+    """Return `key=value` that is read back as exactly this text, also if it looks like YAML."""
     return f"{key}={json.dumps(str(value), ensure_ascii=False)}"
 
 
@@ -96,7 +98,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _default(kind: Any) -> Any:
-    """All defaults of a class; None where something must be given."""
+    """Return all defaults of a class, or None if it has a required field."""
     try:
         return kind()
     except (BadInput, TypeError):
@@ -104,34 +106,34 @@ def _default(kind: Any) -> Any:
 
 
 def _on_default(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, groups among them completed by what they are in `default`."""
-    whole = dict(values)
+    """Return the values with each group completed from `default`."""
+    values_with_defaults = dict(values)
     for key, value in values.items():
         group = getattr(default, key, None)
         if dataclasses.is_dataclass(group) and isinstance(value, Mapping):
-            usual = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
-            whole[key] = usual | _on_default(group, value)
-    return whole
+            defaults = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+            values_with_defaults[key] = defaults | _on_default(group, value)
+    return values_with_defaults
 
 
-def _endless(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in a configuration that are infinite or none, with their keys."""
+def _infinite_numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the infinite and NaN numbers in a configuration, with their keys."""
     if isinstance(value, float) and not math.isfinite(value):
         yield key, value
-    inner: Any = ()
+    items: Any = ()
     if dataclasses.is_dataclass(value):
-        inner = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
     elif isinstance(value, Mapping):
-        inner = value.items()
+        items = value.items()
     elif isinstance(value, tuple | list):
-        inner = enumerate(value)
-    for name, one in inner:
-        yield from _endless(one, f"{key}.{name}" if key else str(name))
+        items = enumerate(value)
+    for name, item in items:
+        yield from _infinite_numbers(item, f"{key}.{name}" if key else str(name))
 
 
-def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Put `more` over `values`, group by group."""
-    for key, value in more.items():
+def _lay_over(values: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Write `overlay` into `values`, group by group."""
+    for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(values.get(key), dict):
             _lay_over(values[key], value)
         else:
@@ -154,38 +156,38 @@ def _scalar(text: str, override: str) -> Any:
 def _assign(
     values: dict[str, Any], keys: Sequence[str], value: Any, override: str, default: Any
 ) -> None:
-    """Put a value into its place; of a mapping that nobody gave the others stay as by default."""
+    """Set the value of a dotted key; a mapping that is not set yet starts from its default."""
     for key in keys[:-1]:
         default = default.get(key) if isinstance(default, Mapping) else getattr(default, key, None)
-        inner = values.setdefault(key, dict(default) if isinstance(default, Mapping) else {})
-        if not isinstance(inner, dict):
+        group = values.setdefault(key, dict(default) if isinstance(default, Mapping) else {})
+        if not isinstance(group, dict):
             raise BadInput(f"{override!r}: {key} is a value, not a group; drop the part after it")
-        values = inner
+        values = group
     values[keys[-1]] = value
 
 
 def _renamed(kind: Any, values: Any, place: str) -> Any:
-    """The values with settings by their names of today, at any depth; an old name warns."""
+    """Return the values with old names replaced by current ones, at any depth; each warns."""
     if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
         return values
     hints = get_type_hints(kind, include_extras=True)
-    named: dict[str, Any] = {}
+    values_by_name: dict[str, Any] = {}
     for key, value in values.items():
         name = _name_of_today(hints, key, place)
-        if name in named:
+        if name in values_by_name:
             raise BadInput(f"{place}: {name} is given twice, as {key} too; leave one out")
-        named[name] = _renamed(_bare(hints.get(name)), value, place)
-    return named
+        values_by_name[name] = _renamed(_annotated_type(hints.get(name)), value, place)
+    return values_by_name
 
 
 def _renamed_path(kind: Any, keys: Sequence[str], place: str) -> list[str]:
-    """A dotted key by its names of today."""
-    named: list[str] = []
+    """Return a dotted key with old names replaced by current ones."""
+    path: list[str] = []
     for key in keys:
         hints = get_type_hints(kind, include_extras=True) if dataclasses.is_dataclass(kind) else {}
-        named.append(_name_of_today(hints, key, place))
-        kind = _bare(hints.get(named[-1]))
-    return named
+        path.append(_name_of_today(hints, key, place))
+        kind = _annotated_type(hints.get(path[-1]))
+    return path
 
 
 def _name_of_today(hints: Mapping[str, Any], key: Any, place: str) -> Any:
@@ -196,41 +198,41 @@ def _name_of_today(hints: Mapping[str, Any], key: Any, place: str) -> Any:
     return key
 
 
-def _bare(hint: Any) -> Any:
-    """The type that stands in `Annotated[type, ...]`."""
+def _annotated_type(hint: Any) -> Any:
+    """Return the type of `Annotated[type, ...]`."""
     return getattr(hint, "__origin__", hint) if _notes(hint) else hint
 
 
-def _check_keys(kind: Any, values: Any, place: str, above: tuple[str, ...]) -> None:
-    """Unknown keys, at any depth, fail with the nearest known name."""
+def _check_keys(kind: Any, values: Any, place: str, parents: tuple[str, ...]) -> None:
+    """Raise BadInput for an unknown key at any depth, with the nearest known name."""
     if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
         return
     types = get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]
+    names = [f.name for f in dataclasses.fields(kind)]
     for key, value in values.items():
-        full = ".".join((*above, str(key)))
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-            raise BadInput(f"{place}: unknown key {full!r}; {hint}")
-        _check_keys(types[key], value, place, (*above, str(key)))
+        full_key = ".".join((*parents, str(key)))
+        if key not in names:
+            matches = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            hint = f"did you mean {matches[0]!r}?" if matches else f"known here: {', '.join(names)}"
+            raise BadInput(f"{place}: unknown key {full_key!r}; {hint}")
+        _check_keys(types[key], value, place, (*parents, str(key)))
 
 
 def described(kind: type) -> str:
-    """The defaults of a dataclass as YAML, each with its meaning as a comment."""
+    """Return the defaults of a dataclass as YAML, each with its meaning as a comment."""
     return "\n".join(_lines(kind(), 0)) + "\n"
 
 
 def _lines(config: Any, depth: int) -> Iterator[str]:
-    said, plain = _meanings(type(config)), as_dict(config)
-    for field in dataclasses.fields(config):
-        value, indent = getattr(config, field.name), "  " * depth
-        comment = f"  # {said[field.name]}" if said.get(field.name) else ""
+    meanings, scalars = _meanings(type(config)), as_dict(config)
+    for setting in dataclasses.fields(config):
+        value, indent = getattr(config, setting.name), "  " * depth
+        comment = f"  # {meanings[setting.name]}" if meanings.get(setting.name) else ""
         if dataclasses.is_dataclass(value):
-            yield f"{indent}{field.name}:{comment}"
+            yield f"{indent}{setting.name}:{comment}"
             yield from _lines(value, depth + 1)
         else:
-            yield f"{indent}{field.name}: {_yaml_scalar(plain[field.name])}{comment}"
+            yield f"{indent}{setting.name}: {_yaml_scalar(scalars[setting.name])}{comment}"
 
 
 def _yaml_scalar(value: Any) -> str:
@@ -239,15 +241,15 @@ def _yaml_scalar(value: Any) -> str:
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """Field -> what its `Doc` says, in the class that says it last."""
-    said: dict[str, str] = {}
-    for one in reversed(kind.__mro__):
-        for name, hint in get_type_hints(one, include_extras=True).items():
-            documented = [note.documentation for note in _notes(hint) if isinstance(note, Doc)]
-            said[name] = " ".join(documented) or said.get(name, "")
-    return said
+    """Return field -> text of its `Doc`; a subclass overrides its base class."""
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        for name, hint in get_type_hints(base, include_extras=True).items():
+            texts = [note.documentation for note in _notes(hint) if isinstance(note, Doc)]
+            meanings[name] = " ".join(texts) or meanings.get(name, "")
+    return meanings
 
 
 def _notes(hint: Any) -> tuple[Any, ...]:
-    """What stands beside the type in `Annotated[type, ...]`."""
+    """Return the metadata of `Annotated[type, ...]`."""
     return getattr(hint, "__metadata__", ())

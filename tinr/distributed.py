@@ -1,7 +1,7 @@
-"""The processes of one run: each trains its share, the first alone writes and decides.
+"""The processes of one run: each trains its share; only the first writes and decides.
 
-A launcher (deepspeed, torchrun) says by RANK and WORLD_SIZE who is who; without one there is
-a single process, and nothing here costs anything: torch is loaded where it is needed.
+A launcher (deepspeed, torchrun) sets RANK and WORLD_SIZE. Without a launcher there is one
+process, and this module costs nothing: torch is imported only when it is needed.
 """
 
 import os
@@ -15,21 +15,21 @@ from typing import Any, TypeVar
 from tinr.records import BadInput, GateFailed
 
 COLLECTIVE_TIMEOUT = timedelta(hours=6)  # the others wait while the first measures a gate
-Made = TypeVar("Made")
+Result = TypeVar("Made")
 
 
 def rank() -> int:
-    """Number of this process among all, 0 for the first."""
+    """Return the number of this process, 0 for the first."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world() -> int:
-    """How many processes there are."""
+    """Return the number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start() -> None:
-    """Let the processes find each other: gloo on CPUs, NCCL on accelerators."""
+    """Connect the processes: gloo on CPUs, NCCL on accelerators."""
     if world() == 1:
         return
     import torch
@@ -44,15 +44,15 @@ def start() -> None:
 
 
 def finish() -> None:
-    """Part in peace; without it a launcher warns of leaks."""
+    """Disconnect the processes; without this a launcher warns of leaks."""
     import torch.distributed as dist
 
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def shared(make: Callable[[], Made]) -> Made:
-    """What `make` gives on the first process, on all of them; what it refuses, on all too."""
+def shared(make: Callable[[], Result]) -> Result:
+    """Call `make` on the first process; return its result or raise its error on all of them."""
     if world() == 1:
         return make()
     import torch.distributed as dist
@@ -70,11 +70,11 @@ def shared(make: Callable[[], Made]) -> Made:
 
 
 def keep_stdout_clean() -> None:
-    """Where DeepSpeed is installed the trainer imports it, and its log would go to stdout."""
+    """Import DeepSpeed, if installed, with its log on stderr: the trainer's import uses stdout."""
     import torch
 
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it wonders aloud
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it prints a warning
     if find_spec("deepspeed") is not None:
         with redirect_stdout(sys.stderr):
-            import deepspeed  # noqa: F401  # its log keeps the stream that it finds now
+            import deepspeed  # noqa: F401  # its log keeps the stream of this moment

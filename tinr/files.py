@@ -12,7 +12,7 @@ from tinr.records import BadInput
 
 
 def make_folder(path: Path | None) -> None:
-    """Make the folder that results go to, before the work for them; BadInput where none can be."""
+    """Make the folder for results before the work for them; BadInput if it cannot be made."""
     if path is None:
         return
     try:
@@ -22,37 +22,39 @@ def make_folder(path: Path | None) -> None:
 
 
 def not_over(out: Path, sources: Iterable[str | Path]) -> None:
-    """BadInput where what is to be written is one of the files that are read."""
-    if out.exists() and out.resolve() in {Path(one).resolve() for one in sources}:
+    """Raise BadInput if the file to write is one of the files to read."""
+    if out.exists() and out.resolve() in {Path(source).resolve() for source in sources}:
         raise BadInput(f"--out {out}: that is what is read; give another file")
 
 
 def without_halves(value: Any, source: str) -> Any:
-    """What was read of a JSON source, halves of surrogate pairs in its texts replaced: no file and
-    no tokenizer takes them."""
+    """Replace lone surrogates in the texts of a JSON value: no file and no tokenizer accepts them.
+
+    source: the JSON text of the value.
+    """
     if not re.search(r"\\u[dD][89a-fA-F]", source):
         return value
     return json.loads(whole_text(json.dumps(value, ensure_ascii=False)))
 
 
 def whole_text(text: str) -> str:
-    """The text with halves of surrogate pairs replaced, and pairs of them joined."""
+    """Return the text with lone surrogates replaced and surrogate pairs joined."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
-    """Write UTF-8 text, or the pieces of one, beside its place and then put it there."""
+    """Write UTF-8 text, or an iterable of its pieces, to a partial file and then rename it."""
     write_together({path: text})
 
 
 def write_together(texts: Mapping[Path, str | Iterable[str]]) -> None:
-    """Write several files; none is put into its place before all of them are written."""
+    """Write several files; none is renamed to its final name before all of them are written."""
     partials = {path: path.with_name(f"{path.name}.{os.getpid()}.partial") for path in texts}
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partials[path].open("w", encoding="utf-8") as out:
-                out.writelines([text] if isinstance(text, str) else text)
+            with partials[path].open("w", encoding="utf-8") as file:
+                file.writelines([text] if isinstance(text, str) else text)
         for path in texts:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -1,7 +1,7 @@
-"""Progress bars with the time left, for all that lasts: one look, on stderr, by the first process.
+"""Progress bars with the time left, in one style, on stderr, from the first process only.
 
-At a terminal a bar is there from the beginning, and gone again where the work was short. In a
-log, where nothing can be drawn over, it comes after some seconds and moves twice a minute.
+At a terminal a bar appears at once, and disappears at the end of short work. In a log, where a
+line cannot be overwritten, it appears after some seconds and is updated twice a minute.
 """
 
 import sys
@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from tinr import distributed
 
-SHORT = 2.0  # seconds of work of which no bar stays at a terminal
-TERMINAL_PAUSE, LOG_PAUSE = 0.5, 30.0  # seconds between two looks of a bar
+SHORT = 2.0  # seconds; the bar of shorter work does not stay at a terminal
+TERMINAL_PAUSE, LOG_PAUSE = 0.5, 30.0  # seconds between two updates of a bar
 LOG_DELAY = 5.0  # seconds before a log shows a bar
-SMOOTHING = 0.1  # of the speed that the time left is told by: batches come in bursts
+SMOOTHING = 0.1  # of the speed for the time left: batches finish in bursts
 
 Move = Callable[[int], Any]
 Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as tinr.rollout.generate has it
@@ -26,30 +26,30 @@ Steer = Callable[
 
 
 class Bar(tqdm):
-    """A bar that leaves no line behind at a terminal where the work was short."""
+    """A bar that leaves no line at a terminal after short work."""
 
-    monitor_interval = 0  # no thread that draws now and then: it would be in the way of a fork
+    monitor_interval = 0  # no monitor thread: it would interfere with a fork
 
     def close(self) -> None:
-        """Draw the end, or clear what was drawn."""
+        """Draw the final bar, or clear it."""
         if not self.disable and self.format_dict["elapsed"] < SHORT:
             self.leave = False
         super().close()
 
 
 def progress_bar(total: int, title: str, unit: str) -> Bar:
-    """A bar over `total` units; it shows nothing without a title, nor on ranks above 0."""
-    terminal = sys.stderr.isatty()
-    pause = TERMINAL_PAUSE if terminal else LOG_PAUSE
+    """Return a bar over `total` units; it is hidden without a title and on ranks above 0."""
+    is_terminal = sys.stderr.isatty()
+    interval = TERMINAL_PAUSE if is_terminal else LOG_PAUSE
     return Bar(
         total=total,
         desc=title,
         unit=unit,
         ncols=90,
-        mininterval=pause,
-        miniters=1,  # looked at whenever it moves: rows end far apart
+        mininterval=interval,
+        miniters=1,  # checked at every move: rows end far apart
         smoothing=SMOOTHING,
-        delay=0.0 if terminal else LOG_DELAY,
+        delay=0.0 if is_terminal else LOG_DELAY,
         unit_scale=unit == "token",
         disable=not title or distributed.rank() > 0,
         file=sys.stderr,
@@ -58,43 +58,45 @@ def progress_bar(total: int, title: str, unit: str) -> Bar:
 
 @contextmanager
 def part_of(bar: tqdm, amount: int) -> Iterator[Move]:
-    """Within, what moves the bar: by `amount` at most, and at the end by what is left of it.
+    """Yield a function that moves the bar by `amount` at most; the end moves it by the rest.
 
-    Work that fails moves the bar no further.
+    After an exception the bar does not move further.
     """
-    left = amount
+    remainder = amount
 
     def move(count: int) -> None:
-        nonlocal left
-        step = min(count, left)
-        left -= step
+        nonlocal remainder
+        step = min(count, remainder)
+        remainder -= step
         bar.update(step)
 
     yield move
-    bar.update(left)
+    bar.update(remainder)
 
 
 def counting_ends(respond: Respond, move: Move) -> Respond:
-    """The same environment, which moves a bar by one for each conversation that it ends."""
+    """Return an environment that also moves a bar by one for each conversation it ends."""
 
     def answer(row: int, ids: Sequence[int]) -> Sequence[int] | None:
-        added = respond(row, ids)
-        if added is None:
+        reply = respond(row, ids)
+        if reply is None:
             move(1)
-        return added
+        return reply
 
     return answer
 
 
 def counting_tokens(prompts: int, move: Move) -> Steer:
-    """Steers nothing, and moves a bar by each token: those of the prompts before the first step,
-    then one for each row that runs."""
-    unread = prompts
+    """Return a `Steer` that only moves a bar by each token.
 
-    def steer(rows: Any, ids: Any, own: Any) -> tuple[Sequence[int], Sequence[int]]:
-        nonlocal unread
-        move(unread + len(rows))
-        unread = 0
+    The first step adds the tokens of the prompts; every step adds one for each running row.
+    """
+    unread_prompts = prompts
+
+    def steer(rows: Any, ids: Any, is_own: Any) -> tuple[Sequence[int], Sequence[int]]:
+        nonlocal unread_prompts
+        move(unread_prompts + len(rows))
+        unread_prompts = 0
         return (), ()
 
     return steer

@@ -24,8 +24,8 @@ class GateFailed(Exception):
 class ToolDoc:
     """A tool document: what a model may know of a tool.
 
-    `parameters` is a JSON Schema of type object; `returns` says in words what comes
-    back; `source` names the catalogue the document came from.
+    `parameters` is a JSON Schema of type object. `returns` describes the result in words.
+    `source` names the catalogue that the document came from.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Message:
 
 @dataclass(frozen=True)
 class Mention:
-    """A tool spoken of in a thought: its tool token stands there."""
+    """A tool in a thought: the thought has its tool token at this place."""
 
     tool: str
 
 
-UNANSWERED = "I have no tool for that."  # said where a query without calls states no reply
+UNANSWERED = "I have no tool for that."  # the reply to a query without calls that states none
 NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
 SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
 HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user
@@ -83,14 +83,14 @@ class Query:
     answer: str | None = None
     split: Split | None = None
     kind: str = ""
-    reply: str = ""  # a fitting final answer in words, where none can be scored
+    reply: str = ""  # a suitable final answer in words, where none can be scored
     observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
     thought: tuple[str | Mention, ...] = ()  # of a reasoning trace; empty: composed
-    history: tuple[Message, ...] = ()  # what was said before
-    tools: tuple[str, ...] = ()  # candidates that stand beside the query; empty: not stated
-    accept: tuple[Accepted, ...] = ()  # what else counts as right, one for each reference call
+    history: tuple[Message, ...] = ()  # the messages before the query
+    tools: tuple[str, ...] = ()  # candidates that come with the query; empty: not stated
+    accept: tuple[Accepted, ...] = ()  # accepted values, one mapping for each reference call
     flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
-    group: str = ""  # the row of the tables it belongs to; empty: its split
+    group: str = ""  # its row in the tables; empty: its split
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -99,33 +99,33 @@ class Query:
 
     @property
     def any_call(self) -> bool:
-        """Whether any call answers it: the reference does not say which."""
+        """Whether any call is right: the reference does not say which."""
         return SOME_CALL in self.flags
 
     @property
     def expects_call(self) -> bool:
-        """Whether a reply without a call is wrong, whatever the reference says of which."""
+        """Whether a reply without a call is wrong."""
         return bool(self.calls) or self.any_call
 
     @property
     def states_arguments(self) -> bool:
-        """Whether a reply's calls can be matched with the reference, not its names alone."""
+        """Whether the reference states its calls' arguments, not only their names."""
         return NO_ARGUMENTS not in self.flags
 
     @property
     def teachable(self) -> bool:
-        """Whether its reference is what this query, as it stands here, should be answered by."""
+        """Whether the reference is a complete and exact target for training on this query."""
         return self.states_arguments and not self.any_call and HISTORY_CUT not in self.flags
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote in one conversation, read by `transcript.parse`.
+    """What a model wrote in one conversation, read by `tinr.chat.parse.parse`.
 
-    `named` are the tools of the <tool_token> part, in order and with repeats; `calls`
-    the calls that parsed; `response` the final answer. `problems` says in stable words
-    why the reply is not well formed (empty: it is); `attempted` that it has a part which names
-    or calls tools, even one that cannot be read; `observed` that tools answered in it.
+    `named` has the tools of the <tool_token> part, in order and with repeats. `calls` has the
+    calls that could be parsed. `response` is the final answer. `problems` says in stable words
+    why the reply is not well formed; it is empty for a well-formed reply. `attempted`: a part
+    names or calls tools, even if it cannot be read. `observed`: the reply has tool results.
     """
 
     thought: str | None = None
@@ -138,7 +138,7 @@ class Reply:
 
     @property
     def calls_tools(self) -> bool:
-        """Whether it names or calls tools, be it in a part that cannot be read."""
+        """Whether it names or calls tools, even in a part that cannot be read."""
         return bool(self.calls or self.named) or self.attempted
 
 

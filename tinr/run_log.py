@@ -1,7 +1,7 @@
-"""What a run writes down: JSONL always, wandb when asked, offline unless told otherwise.
+"""The log of a run: always JSONL, and wandb on request, offline by default.
 
-Metric names are stable and listed here, in one place; `log` refuses any other. Whatever wandb
-fails at, it says so once and the run goes on without it: the JSONL has the same rows.
+Metric names are stable and listed here; `log` refuses any other. If wandb fails, the run prints
+one warning and goes on without it: the JSONL has the same rows.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ METRIC_NAMES = {
     "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
     "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
 }
-Beside = Callable[[int], Mapping[str, float]]  # step -> what else a row of it says
+Beside = Callable[[int], Mapping[str, float]]  # step -> further values of its row
 GATES = ("document_to_token", "token_to_document", "token_to_schema")
 GATE_PARTS = {  # keys of a gate in a card
     "value": "recall after the phase",
@@ -50,11 +50,13 @@ GATE_PARTS = {  # keys of a gate in a card
 
 
 def gate_metric(gate: str, part: str) -> str:
-    """`gate/NAME` is the value, `gate/NAME_low` and so on stand beside it."""
+    """Return the metric name of a gate's part: `gate/NAME` for the value, `gate/NAME_low`, ..."""
     return f"gate/{gate}" if part == "value" else f"gate/{gate}_{part}"
 
 
-METRIC_NAMES |= {gate_metric(g, part): said for g in GATES for part, said in GATE_PARTS.items()}
+METRIC_NAMES |= {
+    gate_metric(gate, part): meaning for gate in GATES for part, meaning in GATE_PARTS.items()
+}
 TABLE_NAMES = {
     "conversations": "a few of the step's conversations: prompt, reply, rewards",
     "lineage": "the checkpoints from the base to the one that was published",
@@ -64,20 +66,20 @@ ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", 
 
 
 class PublishedCard(Protocol):
-    """What wandb is told of a checkpoint's card."""
+    """The attributes of a checkpoint's card that wandb gets."""
 
     id: str
     parent: str | None
 
     def to_json(self) -> str:
-        """The whole card."""
+        """Return the whole card."""
         ...
 
 
 class RunLog:
     """Rows of one phase in `folder/PHASE.jsonl`, each with step and seconds since the start.
 
-    done: steps that an earlier start has made; their rows stay, and the clock goes on from them.
+    done: steps that an earlier start made; their rows stay, and the clock continues after them.
     """
 
     def __init__(
@@ -92,34 +94,34 @@ class RunLog:
         self._samples = self.path.with_suffix(".conversations.jsonl")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _held(self.path):
+            with _lock(self.path):
                 (self.path.parent / f"{phase}.config.json").write_text(json.dumps(config, indent=2))
-                kept = _restart(self.path, done)
-                _restart(self._samples, done)
+                rows = _keep_rows_until(self.path, done)
+                _keep_rows_until(self._samples, done)
                 self._file = self.path.open("a", encoding="utf-8")
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadInput(
                 f"{self.path}: cannot write the log ({error.strerror}); choose another run folder"
             ) from error
-        self.offset = 0  # added to every step: those of earlier rounds
-        self.beside: Beside | None = None  # asked at every row with a loss
-        self._step = int(kept[-1]["step"]) if kept else 0  # the last one that was logged
-        self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        self.offset = 0  # added to every step: the steps of earlier rounds
+        self.beside: Beside | None = None  # called for every row with a loss
+        self._step = int(rows[-1]["step"]) if rows else 0  # the last one that was logged
+        self._started = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         self._wandb = _Wandb(self.path.parent, phase, config, wandb)
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return round(time.monotonic() - self._started, 3)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row; an unlisted metric name is a programming error."""
         if self.beside is not None and "train/loss" in values:
             values = {**values, **self.beside(step)}
-        unknown = set(values) - set(METRIC_NAMES)
-        if unknown:
-            raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown)}")
+        unknown_names = set(values) - set(METRIC_NAMES)
+        if unknown_names:
+            raise KeyError(f"metric names not in METRIC_NAMES: {sorted(unknown_names)}")
         step += self.offset
         self._step = step
         self._file.write(json.dumps({"step": step, "seconds": self.seconds, **values}) + "\n")
@@ -127,16 +129,16 @@ class RunLog:
         self._wandb.do(lambda run: run.log({**values, STEP: step}))
 
     def conversations(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a few conversations in `PHASE.conversations.jsonl`; each has CONVERSATION's keys."""
-        cells = [[row[name] for name in CONVERSATION] for row in rows]
+        """Append conversations to `PHASE.conversations.jsonl`; each has CONVERSATION's keys."""
+        table = [[row[name] for name in CONVERSATION] for row in rows]
         with self._samples.open("a", encoding="utf-8") as file:
-            for row in cells:
-                kept = dict(zip(CONVERSATION, row, strict=True))
-                file.write(json.dumps({"step": step, **kept}) + "\n")
-        self._wandb.table("conversations", ("step", *CONVERSATION), [[step, *c] for c in cells])
+            for row in table:
+                conversation = dict(zip(CONVERSATION, row, strict=True))
+                file.write(json.dumps({"step": step, **conversation}) + "\n")
+        self._wandb.table("conversations", ("step", *CONVERSATION), [[step, *row] for row in table])
 
     def gates(self, gates: Mapping[str, Mapping[str, Any]]) -> None:
-        """One row of what the gates measured and asked, passed or missed, at the last step."""
+        """Write one row with the values and limits of all gates at the last step."""
         row = {
             gate_metric(name, part): gate[part]
             for name, gate in gates.items()
@@ -148,14 +150,14 @@ class RunLog:
         self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
 
     def published(self, lineage: Sequence[PublishedCard]) -> None:
-        """Tell wandb of the new checkpoint: the last card of `lineage`, which begins at the base.
+        """Log the new checkpoint to wandb: the last card of `lineage`, which begins at the base.
 
-        The registry has the cards, so no file of ours repeats them. No weights are uploaded.
+        The registry has the cards, so the JSONL does not repeat them. No weights are uploaded.
         """
         self._wandb.published(lineage)
 
     def close(self, failed: bool = False) -> None:
-        """Flush and end the run; a failed one is marked so in wandb."""
+        """Flush and end the run; wandb shows a failed run as failed."""
         self._file.close()
         self._wandb.close(failed)
 
@@ -167,7 +169,7 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a log; a row that a killed run cut short is left out."""
+    """Return the rows of a log; an incomplete row of a killed run is skipped."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -178,8 +180,8 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Within, no other run writes this log; BadInput where one does."""
+def _lock(path: Path) -> Iterator[None]:
+    """Lock a log for this run; BadInput if another run writes it."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -190,34 +192,39 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
-def _restart(path: Path, done: int) -> list[dict[str, float]]:
-    """Keep of an earlier start's rows those up to the step it is known to have made.
+def _keep_rows_until(path: Path, last_step: int) -> list[dict[str, float]]:
+    """Keep an earlier start's rows up to its last step, and return them.
 
-    What its gates found is measured again.
+    Rows of gates are removed: gates are measured again.
     """
-    rows = read_log(path) if done and path.is_file() else []
-    kept = [r for r in rows if r["step"] <= done and not any(k.startswith("gate/") for k in r)]
-    if kept:
-        write_text(path, (json.dumps(row) + "\n" for row in kept))  # whole, or the old one stays
+    rows = read_log(path) if last_step and path.is_file() else []
+    early_rows = [
+        row
+        for row in rows
+        if row["step"] <= last_step and not any(key.startswith("gate/") for key in row)
+    ]
+    if early_rows:
+        # written whole, or the old file stays
+        write_text(path, (json.dumps(row) + "\n" for row in early_rows))
     else:
         path.unlink(missing_ok=True)
-    return kept
+    return early_rows
 
 
 class _Wandb:
-    """The same in wandb, an offline run below `folder` unless WANDB_MODE says otherwise.
+    """The same log in wandb: an offline run below `folder` unless WANDB_MODE says otherwise.
 
-    Nothing it does raises: at the first failure it warns and is done.
+    No method raises: at the first failure it prints a warning and switches wandb off.
     """
 
-    def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], wanted: bool):
+    def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], is_on: bool):
         self._run: Any = None
-        self._lent: list[str] = []  # variables that were not set before
-        if wanted:
+        self._lent: list[str] = []  # environment variables that it set itself
+        if is_on:
             self._guarded(lambda: self._start(str(folder.resolve()), phase, config))
 
     def _start(self, folder: str, phase: str, config: Mapping[str, Any]) -> None:
-        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):  # there is no argument for these two
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):  # wandb.init has no argument for them
             if name not in os.environ:
                 os.environ[name] = folder
                 self._lent.append(name)
@@ -237,7 +244,7 @@ class _Wandb:
     def _guarded(self, action: Callable[[], Any]) -> None:
         try:
             action()
-        except Exception as error:  # of whatever kind: days of training are worth more
+        except Exception as error:  # of any kind: it must not end days of training
             self._run = None
             reason = str(error).partition("\n")[0] or type(error).__name__
             print(f"warning: wandb is off, the JSONL goes on: {reason}", file=sys.stderr)
@@ -248,7 +255,7 @@ class _Wandb:
             self._guarded(lambda: action(self._run))
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Log a table of its own; in rows with a step it is the first column."""
+        """Log a table; if its rows have a step, it is the first column."""
 
         def action(run: Any) -> None:
             import wandb
@@ -260,15 +267,19 @@ class _Wandb:
             self.do(action)
 
     def published(self, lineage: Sequence[PublishedCard]) -> None:
-        """Facts, table and card of a checkpoint; where wandb is online, its parent as input too."""
+        """Log a checkpoint's facts, lineage and card; if wandb is online, its parent as input."""
         card = lineage[-1]
         facts = {name: value for name, value in vars(card).items() if name not in NOT_FACTS}
         ids = {"base": lineage[0].id, "parent": card.parent, "checkpoint": card.id}
         self.do(lambda run: run.summary.update({"checkpoint": facts}))
-        self.do(lambda run: run.config.update({"lineage": ids}))  # what runs are grouped by
-        self.table("lineage", ANCESTOR, [[getattr(c, n) for n in ANCESTOR] for c in lineage])
+        self.do(lambda run: run.config.update({"lineage": ids}))  # runs are grouped by it
+        self.table(
+            "lineage",
+            ANCESTOR,
+            [[getattr(ancestor, name) for name in ANCESTOR] for ancestor in lineage],
+        )
         self.do(lambda run: run.log_artifact(_artifact(card)))
-        if card.parent is not None:  # wandb refuses an input offline; the table says it as well
+        if card.parent is not None:  # wandb refuses an input offline; the table has it as well
             self.do(lambda run: run.offline or run.use_artifact(_artifact(lineage[-2])))
 
     def close(self, failed: bool) -> None:
@@ -280,11 +291,11 @@ class _Wandb:
         self._lent.clear()
 
 
-NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # said elsewhere, or long
+NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # long, or logged elsewhere
 
 
 def _artifact(card: PublishedCard) -> Any:
-    """The card alone, by its id: the same bytes from every run, so wandb knows it again."""
+    """Return an artifact with the card only: equal bytes in every run, so wandb recognises it."""
     import wandb
 
     artifact = wandb.Artifact(card.id, type="checkpoint", description=f"card of {card.id}")

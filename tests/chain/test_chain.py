@@ -298,7 +298,7 @@ def test_what_calibration_gains_is_trained_and_compared(work):
     assert searched == again
     sampling, search = rejected.config["sampling"], simpo.config["search"]
     assert sampling["budget"] == searched["tokens"] <= rejected.metrics["sampled"]["tokens"]
-    assert (sampling["temperature"], sampling["longest"]) == (
+    assert (sampling["temperature"], sampling["max_tokens"]) == (
         search["temperature"],
         search["completion"],
     )

@@ -98,8 +98,9 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from tinr.registry import Registry, files, store
-from test_registry import make_card, write_model, publish
+from tinr.checkpoints import durable_files
+from tinr.checkpoints.registry import Registry
+from registry_parts import make_card, write_model, publish
 registry = Registry({root!r})
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 def then_die(act): return lambda *a, **k: (act(*a, **k), die())
@@ -107,7 +108,7 @@ write = write_model
 """
 POINTS = {
     "while files are written": "write = then_die(write_model)",
-    "before files are sealed": "files.seal = die",
+    "before files are sealed": "durable_files.seal = die",
     "before the rename": "os.rename = die",
     "after the rename": "os.rename = then_die(os.rename)",
     "before the card is renamed": "os.replace = die",

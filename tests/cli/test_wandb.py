@@ -23,7 +23,7 @@ SAID = dict(
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/cli"]
 from pathlib import Path
 from test_wandb import whole_log
 whole_log(Path(sys.argv[1]))

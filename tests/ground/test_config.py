@@ -47,7 +47,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_holds_what_differs_and_an_override_wins(tmp_path: Path) -> None:
-    path = write(tmp_path, "name: mine\ntraining:\n  row_tokens: 64\n  longest: 128\n")
+    path = write(tmp_path, "name: mine\ntraining:\n  row_tokens: 64\n  max_tokens: 128\n")
     config = load_config(Recipe, path, ["training.max_tokens=99", "training.optimiser.name=muon"])
     expected = TrainingConfig(row_tokens=64, max_tokens=99, optimiser=OptimiserConfig(name="muon"))
     assert config == Recipe("mine", expected)

@@ -176,7 +176,7 @@ def test_ends_are_counted_and_answers_are_left_as_they_are():
 def test_tokens_are_counted_as_they_are_read_and_written(model):
     """Prompts of 3 and 2 ids and 4 steps of two rows; the replies are those without a bar."""
     moved: list[int] = []
-    settings: Any = {"longest": 4, "pad": 0}
+    settings: Any = {"max_tokens": 4, "pad": 0}
     prompts, respond = [[5, 6, 7], [8, 9]], lambda row, ids: None
     rows = generate(
         model, prompts, respond, frozenset(), steer=counting_tokens(5, moved.append), **settings

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from calibration_parts import random_model
 from conftest import CIRCLE
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -37,16 +38,6 @@ from tinr.training.preference.tree import Node, Tree, back_up, select
 
 AREA = Query("q1", "Area of a circle of radius 2?", ((Call("circle_area", {"radius": 2}),),))
 NONE = Query("q2", "Hello there.")
-
-
-def random_model(codec) -> LlamaForCausalLM:
-    torch.manual_seed(3)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(codec.tokenizer), hidden_size=32, intermediate_size=64,
-            num_hidden_layers=1, num_attention_heads=2, pad_token_id=codec.pad,
-        )
-    ).eval()  # fmt: skip
 
 
 @pytest.fixture
@@ -225,10 +216,12 @@ def scripted(grown, catalogue, monkeypatch):
         for named, kind in ((right, "right"), (wrong, "wrong"), (right, "right"))
     ]
 
-    def generate(model, prompts, respond, stops, *, longest, pad, group, temperature, seed, steer):
-        table = DraftTable(len(prompts) * group, longest)
+    def generate(
+        model, prompts, respond, stops, *, max_tokens, pad, group, temperature, seed, steer
+    ):
+        table = DraftTable(len(prompts) * group, max_tokens)
         alive = np.arange(len(prompts) * group)
-        while not table.over.all() and table.step < longest:
+        while not table.over.all() and table.step < max_tokens:
             said = [table.own[: table.step, row].sum() for row in alive]
             script = [scripts[row % len(scripts)] for row in alive]
             ids = [s[min(n, len(s) - 1)] for s, n in zip(script, said, strict=True)]

@@ -259,7 +259,7 @@ def test_the_worker_ends_with_its_parent(last: str, how: int) -> None:
     program = textwrap.dedent(f"""
         import os, sys, time
         sys.path.insert(0, {str(Path(HERE).parent)!r})
-        from test_bounds import SMALL, Call, bounded
+        from test_process import SMALL, Call, bounded
         executor = bounded()
         print(executor.run(Call("process", {{}})), flush=True)
         if "fork" in {last!r} and os.fork() == 0:

@@ -63,16 +63,18 @@ class Script:
         self.batches: list[int] = []
         self.settings: list[dict[str, Any]] = []
 
-    def __call__(self, model, prompts, respond, stops, *, longest, **settings) -> list[Row]:
+    def __call__(self, model, prompts, respond, stops, *, max_tokens, **settings) -> list[Row]:
         self.batches.append(len(prompts))
-        self.settings.append({"longest": longest, **settings})
-        return [self._row(n, prompt, respond, stops, longest) for n, prompt in enumerate(prompts)]
+        self.settings.append({"max_tokens": max_tokens, **settings})
+        return [
+            self._row(n, prompt, respond, stops, max_tokens) for n, prompt in enumerate(prompts)
+        ]
 
-    def _row(self, number, prompt, respond, stops, longest) -> Row:
+    def _row(self, number, prompt, respond, stops, max_tokens) -> Row:
         self.prompts.append(tuple(prompt))
         row = Row()
         for index in self.codec.encode(self.writes(as_text(self.codec.decode(prompt))))[0]:
-            if len(row.ids) == longest or row.finished:
+            if len(row.ids) == max_tokens or row.finished:
                 break
             row.ids.append(index)
             row.mask.append(1)
@@ -377,9 +379,9 @@ def test_settings_reach_the_sampler(served):
     ask(client, ASKED, temperature=0.7, top_p=0.9, seed=5, max_tokens=200)
     ask(client, ASKED, temperature=None, max_completion_tokens=50, max_tokens=200, n=1, stop=None)
     plain, drawn, short = script.settings
-    assert (plain["longest"], plain["temperature"]) == (320, 0.0) and "top_p" not in plain
+    assert (plain["max_tokens"], plain["temperature"]) == (320, 0.0) and "top_p" not in plain
     assert (drawn["temperature"], drawn["top_p"], drawn["seed"]) == (0.7, 0.9, 5)
-    assert (drawn["longest"], short["longest"]) == (200, 50)
+    assert (drawn["max_tokens"], short["max_tokens"]) == (200, 50)
 
 
 def test_offered_tools_are_the_only_ones_that_may_be_called(served):

@@ -354,7 +354,7 @@ def test_align_refuses_what_is_hopeless_before_it_trains(base, long_tools, tmp_p
 
 @pytest.mark.parametrize(
     ("more", "warned"),
-    [({"least": {}}, True), ({"capacity": "warn"}, True), ({"capacity": "ignore"}, False)],
+    [({"min_recall": {}}, True), ({"capacity": "warn"}, True), ({"capacity": "ignore"}, False)],
 )
 def test_align_goes_on_where_no_gate_asks_or_the_switch_says_so(
     base, long_tools, tmp_path, capsys, more, warned

@@ -129,7 +129,7 @@ def test_an_address_that_is_none_leaves_the_rules_grade(address, catalogue, caps
 
 def test_a_search_counts_its_grades(grown, catalogue, monkeypatch):
     """Every reply of every tree goes through the one who judges."""
-    from test_calibration import random_model
+    from calibration_parts import random_model
 
     codec = grown("tiny")
     seen: list[int] = []

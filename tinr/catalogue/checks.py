@@ -1,4 +1,4 @@
-"""What makes a tool document valid."""
+"""Check that a tool document is valid."""
 
 import re
 from collections.abc import Mapping
@@ -34,29 +34,29 @@ def check_document(line: Any, place: str) -> None:
     schema = line.get("parameters")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise BadInput(f'{place}: tool {name!r}: "parameters" must be a JSON Schema of type object')
-    if not _shallow(schema):
+    if not _is_shallow(schema):
         raise BadInput(f"{place}: tool {name!r}: parameters nested deeper than {DEEPEST} levels")
     fault = schema_fault(schema)
     if fault:
         raise BadInput(f"{place}: tool {name!r}: parameters/{fault}; correct the schema")
     properties = schema.get("properties", {})
-    unknown = [key for key in schema.get("required", []) if key not in properties]
-    if unknown:
+    unknown_names = [key for key in schema.get("required", []) if key not in properties]
+    if unknown_names:
         raise BadInput(
-            f"{place}: tool {name!r}: required {unknown} not among its properties; "
+            f"{place}: tool {name!r}: required {unknown_names} not among its properties; "
             "add or remove them"
         )
 
 
-def _shallow(value: Any) -> bool:
-    """Whether nothing is nested deeper than DEEPEST levels, without a recursion that could end."""
-    level = [value]
+def _is_shallow(tree: Any) -> bool:
+    """Whether nothing is nested deeper than DEEPEST levels; checked without recursion."""
+    level = [tree]
     for _ in range(DEEPEST):
         level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            value
+            for container in level
+            if isinstance(container, dict | list)
+            for value in (container.values() if isinstance(container, dict) else container)
         ]
         if not level:
             return True
@@ -64,16 +64,16 @@ def _shallow(value: Any) -> bool:
 
 
 def schema_fault(schema: Mapping[str, Any]) -> str:
-    """Why a schema is none of draft 2020-12, as `pointer: reason`; empty where it is one.
+    """Return why a schema is not of draft 2020-12, as `pointer: reason`; empty if it is valid.
 
-    The fast validator decides what is valid (a thousandth of the time, which 50,000 documents
-    need); the slow one says what is wrong with the rest. A "$schema" of another draft is not
-    looked at: it could name any address.
+    The fast validator decides what is valid: it takes a thousandth of the time, which 50,000
+    documents need. The slow validator finds the fault of an invalid schema. A "$schema" of
+    another draft is ignored: it could name any address.
     """
     try:
         if jsonschema_rs.meta.is_valid({**schema, "$schema": DIALECT}):
             return ""
-    except (ValueError, TypeError):  # what it cannot take in, the other one judges
+    except (ValueError, TypeError):  # the slow validator decides what the fast one cannot read
         pass
     try:
         jsonschema.Draft202012Validator.check_schema(schema)

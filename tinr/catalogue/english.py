@@ -10,27 +10,27 @@ HELD_OUT = 20  # every 20th sentence is kept for measuring perplexity
 
 @cache
 def sentences() -> tuple[str, ...]:
-    """Sentences of 20 to 200 characters, markup removed, in a fixed order, none twice."""
+    """Return sentences of 20 to 200 characters, without markup and repeats, in a fixed order."""
     text = "\n".join(topic for _, topic in sorted(pydoc_data.topics.topics.items()))
     text = re.sub(r"[*`=~^#|]{2,}|\n\s+", "\n", text)
-    parts = re.split(r"(?<=[.!?])\s+|\n\n", text)
-    clean = (re.sub(r"\s+", " ", part).strip() for part in parts)
-    return tuple(dict.fromkeys(part for part in clean if 20 < len(part) < 200))
+    fragments = re.split(r"(?<=[.!?])\s+|\n\n", text)
+    lines = (re.sub(r"\s+", " ", fragment).strip() for fragment in fragments)
+    return tuple(dict.fromkeys(fragment for fragment in lines if 20 < len(fragment) < 200))
 
 
 @cache
 def train_sentences() -> list[str]:
-    """The sentences a base may be trained on."""
+    """Return the sentences that a base may be trained on."""
     return [s for index, s in enumerate(sentences()) if index % HELD_OUT]
 
 
 def held_out_sentences() -> list[str]:
-    """Sentences no base saw, for perplexity and retention."""
+    """Return sentences that no base is trained on, for perplexity and retention."""
     return [s for index, s in enumerate(sentences()) if index % HELD_OUT == 0]
 
 
 @cache
 def common_words(count: int = 1500) -> tuple[str, ...]:
-    """The most frequent words of three to ten letters."""
-    found = re.findall(r"[a-z]{3,10}", " ".join(train_sentences()).lower())
-    return tuple(word for word, _ in Counter(found).most_common(count))
+    """Return the most frequent words of three to ten letters."""
+    words = re.findall(r"[a-z]{3,10}", " ".join(train_sentences()).lower())
+    return tuple(word for word, _ in Counter(words).most_common(count))

@@ -42,10 +42,10 @@ class Catalogue:
 
 
 def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
-    """The tools of one or more sources, each a shipped corpus's name or a catalogue folder.
+    """Load the tools of one or more sources: names of shipped corpora or catalogue folders.
 
     Raises BadInput for a missing source, a broken line, an invalid document, or a name
-    that two documents share (with both places).
+    that two documents share (the message has both places).
     """
     if isinstance(sources, str | Path):
         sources = [sources]
@@ -66,7 +66,7 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
 
 
 def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """`(place, line)` of every document of a shipped corpus or a catalogue folder, unchecked."""
+    """Yield `(place, line)` of every document of a corpus or a catalogue folder, unchecked."""
     if str(source) in tool_corpora.NAMES:
         corpus = tool_corpora.load(str(source))
         yield from ((f"{source}/{tool.domain}", tool.document()) for tool in corpus.values())
@@ -83,7 +83,7 @@ def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
 
 
 def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
-    """A checked document from one catalogue line; BadInput names `place` and the fault."""
+    """Check one catalogue line and return its document; BadInput names `place` and the fault."""
     check_document(line, place)
     return ToolDoc(
         name=line["name"],
@@ -96,21 +96,25 @@ def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """A file of a folder, the gzipped one (`name.gz`) where only that stands there."""
-    zipped = folder / f"{name}.gz"
-    return zipped if zipped.is_file() and not (folder / name).is_file() else folder / name
+    """Return a folder's file, or the gzipped one (`name.gz`) if the folder has only that."""
+    zip_path = folder / f"{name}.gz"
+    return zip_path if zip_path.is_file() and not (folder / name).is_file() else folder / name
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    """`("file:line", object)` of every non-empty line, of a gzipped file (.gz) too.
+    """Yield `("file:line", object)` of every non-empty line; a `.gz` file is decompressed.
 
     Raises BadInput for a line that is not JSON.
     """
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path")
     try:
-        raw = path.read_bytes()
-        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8").split("\n")
+        content = path.read_bytes()
+        lines = (
+            (gzip.decompress(content) if path.suffix == ".gz" else content)
+            .decode("utf-8")
+            .split("\n")
+        )
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
@@ -132,19 +136,19 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """One compact JSON object a line, whole or not at all."""
+    """Write one compact JSON object a line; the file is written whole or not at all."""
     write_text(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
-    """The queries of a `queries.jsonl`; BadInput for a bad line, an unknown tool or no line."""
+    """Read the queries of a `queries.jsonl`; BadInput for a bad line, unknown tool or no line."""
     queries: list[Query] = []
-    seen: dict[str, str] = {}
+    id_places: dict[str, str] = {}
     for place, line in read_jsonl(path):
         query = query_from(line, place, catalogue)
-        if query.id in seen:
-            raise BadInput(f"{place}: id {query.id!r} already stands at {seen[query.id]}")
-        seen[query.id] = place
+        if query.id in id_places:
+            raise BadInput(f"{place}: id {query.id!r} already stands at {id_places[query.id]}")
+        id_places[query.id] = place
         queries.append(query)
     if not queries:
         raise BadInput(f"{path}: holds no query; write one on each line")
@@ -152,43 +156,45 @@ def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
 
 
 def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None = None) -> Query:
-    """A query from one suite line. A call's optional "turn" (0, 1, ...) groups chained calls."""
+    """Read a query from a suite line. A call's optional "turn" (0, 1, ...) groups chained calls."""
     identifier, calls = line.get("id"), line.get("calls")
     if not isinstance(identifier, str | int):
         raise BadInput(f'{place}: no "id"; give each query an id of its own')
     if not isinstance(calls, list):
         raise BadInput(f'{place}: "calls" must be a list; write [] where no call is expected')
     turns: dict[int, list[Call]] = {}
-    places: dict[int, list[int]] = {}  # of each turn's calls in the line
+    places: dict[int, list[int]] = {}  # turn -> indices of its calls in the line
     for index, call in enumerate(calls):
-        made, turn = _call_from(call, f"{place}: calls[{index}]")
-        if catalogue is not None and made.name not in catalogue.by_name:
+        parsed_call, turn = _call_from(call, f"{place}: calls[{index}]")
+        if catalogue is not None and parsed_call.name not in catalogue.by_name:
             raise BadInput(
-                f"{place}: calls[{index}]: unknown tool {made.name!r}; "
+                f"{place}: calls[{index}]: unknown tool {parsed_call.name!r}; "
                 "add its document to the catalogue or correct the name"
             )
-        turns.setdefault(turn, []).append(made)
+        turns.setdefault(turn, []).append(parsed_call)
         places.setdefault(turn, []).append(index)
     thought = _thought(line.get("thought"), place)
-    for part in thought:
-        if isinstance(part, Mention) and catalogue and part.tool not in catalogue.by_name:
-            raise BadInput(f"{place}: thought: unknown tool {part.tool!r}; correct the name")
+    for segment in thought:
+        if isinstance(segment, Mention) and catalogue and segment.tool not in catalogue.by_name:
+            raise BadInput(f"{place}: thought: unknown tool {segment.tool!r}; correct the name")
     accept = _accept(line, place)
     order = [index for turn in sorted(places) for index in places[turn]]
-    answer, seen = line.get("answer"), line.get("observations", [])
-    texts = isinstance(seen, list) and all(isinstance(text, str) for text in seen)
-    if not texts or len(seen) not in (0, len(calls)):
+    answer, observations = line.get("answer"), line.get("observations", [])
+    are_texts = isinstance(observations, list) and all(
+        isinstance(text, str) for text in observations
+    )
+    if not are_texts or len(observations) not in (0, len(calls)):
         raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
     return Query(
         id=str(identifier),
         text=_query_text(line, place),
-        turns=tuple(tuple(turns[t]) for t in sorted(turns)),
+        turns=tuple(tuple(turns[number]) for number in sorted(turns)),
         answer=None if answer is None else _as_text(answer),
         split=_split(line, place),
         group=str(line.get("group") or ""),
         kind=str(line.get("kind") or line.get("category") or ""),
         reply=str(line.get("reply", "")),
-        observations=tuple(seen),
+        observations=tuple(observations),
         thought=thought,
         history=_history(line.get("messages"), place),
         tools=_texts(line, "tools", place),
@@ -198,7 +204,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
 
 
 def _split(line: Mapping[str, Any], place: str) -> Any:
-    """seen, unseen, ood, no_tool, or the source's own word for it."""
+    """Return the split: seen, unseen, ood, no_tool, or the source's own word."""
     value = line.get("split")
     if value is not None and not isinstance(value, str):
         raise BadInput(f'{place}: "split" must be a text: seen, unseen, ood or no_tool')
@@ -213,54 +219,54 @@ def _texts(line: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
 
 
 def _accept(line: Mapping[str, Any], place: str) -> tuple[Accepted, ...]:
-    """Accepted values, one mapping for each call: BFCL's {"name", "arguments": {key: [value]}}."""
+    """Read BFCL's accepted values, {"name", "arguments": {key: [value]}} for each call."""
     value = line.get("accept") or []
     if not isinstance(value, list) or (value and len(value) != len(line["calls"])):
         raise BadInput(f'{place}: "accept" must be a list with one object for each call')
-    made: list[Accepted] = []
-    for one in value:
-        values = one.get("arguments") if isinstance(one, dict) else None
+    accepted: list[Accepted] = []
+    for entry in value:
+        values = entry.get("arguments") if isinstance(entry, dict) else None
         if not isinstance(values, dict) or not all(isinstance(v, list) for v in values.values()):
             raise BadInput(
                 f'{place}: "accept" must hold {{"name", "arguments": {{key: [value, ...]}}}}'
             )
-        made.append(values)
-    return tuple(made)
+        accepted.append(values)
+    return tuple(accepted)
 
 
-def _thought(parts: Any, place: str) -> tuple[str | Mention, ...]:
-    """Texts and {"tool": name} in turn; a plain text is one part."""
-    if parts is None or isinstance(parts, str):
-        return (parts,) if parts else ()
-    made: list[str | Mention] = []
-    for part in parts if isinstance(parts, list) else [None]:
-        if isinstance(part, str):
-            made.append(part)
-        elif isinstance(part, dict) and isinstance(part.get("tool"), str):
-            made.append(Mention(part["tool"]))
+def _thought(segments: Any, place: str) -> tuple[str | Mention, ...]:
+    """Read a list of texts and {"tool": name}; a plain text is a list of one."""
+    if segments is None or isinstance(segments, str):
+        return (segments,) if segments else ()
+    thought: list[str | Mention] = []
+    for segment in segments if isinstance(segments, list) else [None]:
+        if isinstance(segment, str):
+            thought.append(segment)
+        elif isinstance(segment, dict) and isinstance(segment.get("tool"), str):
+            thought.append(Mention(segment["tool"]))
         else:
             raise BadInput(f'{place}: "thought" must be a list of texts and {{"tool": name}}')
-    return tuple(made)
+    return tuple(thought)
 
 
 def _history(messages: Any, place: str) -> tuple[Message, ...]:
-    """What was said before the last message of the user; the system prompt is our own."""
+    """Return the messages before the user's last one; system prompts are dropped, ours is used."""
     if not isinstance(messages, list):
         return ()
-    made: list[Message] = []
+    history: list[Message] = []
     for message in messages:
-        said = message if isinstance(message, dict) else {}
-        role, content = said.get("role"), said.get("content")
+        fields = message if isinstance(message, dict) else {}
+        role, content = fields.get("role"), fields.get("content")
         if role == "system":
             continue
         if role not in ("user", "assistant", "tool") or not isinstance(content, str):
             raise BadInput(
                 f'{place}: a message has no "role" (user, assistant, tool) and "content"'
             )
-        made.append(Message(role, content))
-    while made and made[-1].role != "user":
-        made.pop()  # what came after it is what the query asks for
-    return tuple(made[:-1])
+        history.append(Message(role, content))
+    while history and history[-1].role != "user":
+        history.pop()  # what follows the user's last message is the expected answer
+    return tuple(history[:-1])
 
 
 def _query_text(line: Mapping[str, Any], place: str) -> str:
@@ -294,7 +300,7 @@ def _as_text(answer: Any) -> str:
 
 
 def query_line(query: Query) -> dict[str, Any]:
-    """The suite line of a query; `query_from` reads it back."""
+    """Return the suite line of a query; `query_from` reads it back."""
     calls = [
         {"name": call.name, "arguments": dict(call.arguments), "turn": turn}
         for turn, group in enumerate(query.turns)
@@ -312,11 +318,14 @@ def query_line(query: Query) -> dict[str, Any]:
     if query.reply:
         line["reply"] = query.reply
     if query.thought:
-        parts = (p if isinstance(p, str) else {"tool": p.tool} for p in query.thought)
-        line["thought"] = list(parts)
+        segments = (
+            segment if isinstance(segment, str) else {"tool": segment.tool}
+            for segment in query.thought
+        )
+        line["thought"] = list(segments)
     if query.history:
-        said = [*query.history, Message("user", query.text)]
-        line["messages"] = [{"role": m.role, "content": m.content} for m in said]
+        messages = [*query.history, Message("user", query.text)]
+        line["messages"] = [{"role": m.role, "content": m.content} for m in messages]
     if query.observations:
         line["observations"] = list(query.observations)
     if query.tools:

@@ -1,4 +1,4 @@
-"""A tool document as text: what the model memorises, recalls and is shown."""
+"""A tool document as text, for the model to memorise and recall, and for prompts."""
 
 import json
 import re
@@ -8,72 +8,72 @@ from typing import Any
 
 from tinr.records import ToolDoc
 
-DEEPEST = 8  # levels of a schema that are spelled out; references may lead back to themselves
+DEEPEST = 8  # levels of a schema that are written out; references may be circular
 
 
 def signature(doc: ToolDoc) -> str:
-    """The parameters in one line, enough to write a valid call.
+    """Return the parameters in one line, enough to write a valid call.
 
-    `length: number, source: metre|foot, digits?: integer = 2`: name, `?` where optional,
+    `length: number, source: metre|foot, digits?: integer = 2`: name, `?` if optional,
     type or alternatives, default.
     """
     schema = doc.parameters
     required = set(schema.get("required", []))
-    parts = [
+    parameters = [
         f"{name}{'' if name in required else '?'}: {_kind(spec, schema)}{_default(spec)}"
         for name, spec in schema.get("properties", {}).items()
     ]
-    return ", ".join(parts)
+    return ", ".join(parameters)
 
 
 def sentences(doc: ToolDoc) -> list[str]:
-    """The description's sentences; one empty one where there is none."""
+    """Return the description's sentences; one empty text if there is no description."""
     return re.split(r"(?<=[.!?])\s+", doc.description.strip())
 
 
 def describe(doc: ToolDoc) -> str:
-    """The whole document: description, each parameter with its words, what comes back."""
+    """Return the whole document: description, each parameter with its description, returns."""
     schema = doc.parameters
     required = set(schema.get("required", []))
     lines = [doc.description]
     for name, spec in schema.get("properties", {}).items():
-        optional = "" if name in required else "?"
-        about = spec.get("description", "") if isinstance(spec, Mapping) else ""
-        lines.append(
-            f"{name}{optional}: {_kind(spec, schema)}{_default(spec)}. {about}".rstrip(". ")
-        )
+        mark = "" if name in required else "?"
+        text = spec.get("description", "") if isinstance(spec, Mapping) else ""
+        lines.append(f"{name}{mark}: {_kind(spec, schema)}{_default(spec)}. {text}".rstrip(". "))
     if doc.returns:
         lines.append(f"returns: {doc.returns}")
     return "\n".join(lines)
 
 
 def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
-    """A schema's type or alternatives in words; `root` is what its `$ref`s lead into."""
+    """Return a schema's type or alternatives in words; `$ref`s are resolved in `root`."""
     if not isinstance(spec, Mapping) or depth > DEEPEST:
         return "any"
-    inside = partial(_kind, root=root, depth=depth + 1)
+    kind_of = partial(_kind, root=root, depth=depth + 1)
     if "$ref" in spec:
-        return inside(referred(str(spec["$ref"]), root))
+        return kind_of(referred(str(spec["$ref"]), root))
     if spec.get("enum"):
         return "|".join(map(_value, spec["enum"]))
     if "const" in spec:
         return _value(spec["const"])
     parts = spec.get("allOf")
     if isinstance(parts, list) and parts:
-        own = {key: value for key, value in spec.items() if key != "allOf"}
-        said = [inside(own)] if "type" in own or "properties" in own else []
-        return " & ".join(dict.fromkeys([*said, *map(inside, parts)]))
+        siblings = {key: value for key, value in spec.items() if key != "allOf"}
+        sibling_kinds = (
+            [kind_of(siblings)] if "type" in siblings or "properties" in siblings else []
+        )
+        return " & ".join(dict.fromkeys([*sibling_kinds, *map(kind_of, parts)]))
     options = spec.get("anyOf", spec.get("oneOf"))
     if isinstance(options, list) and options and "type" not in spec:
-        return "|".join(dict.fromkeys(map(inside, options)))
+        return "|".join(dict.fromkeys(map(kind_of, options)))
     kind = spec.get("type") or "any"
     if isinstance(kind, list):
-        return "|".join(inside({**spec, "type": one}) for one in kind)
+        return "|".join(kind_of({**spec, "type": type_name}) for type_name in kind)
     if kind == "array":
-        items = inside(spec.get("items", {}))
+        items = kind_of(spec.get("items", {}))
         return f"({items})[]" if "|" in items and "anyOf" in spec.get("items", {}) else f"{items}[]"
     if kind == "object" and isinstance(spec.get("properties"), Mapping):
-        return "{" + ", ".join(f"{n}: {inside(s)}" for n, s in spec["properties"].items()) + "}"
+        return "{" + ", ".join(f"{n}: {kind_of(s)}" for n, s in spec["properties"].items()) + "}"
     if kind == "string" and spec.get("format") in ("date", "time"):
         return str(spec["format"])
     return str(kind)
@@ -84,11 +84,11 @@ def _value(value: Any) -> str:
 
 
 def referred(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference within a document leads to; nothing where it leads nowhere or out."""
+    """Return the target of a reference within a document; None if it is outside or missing."""
     target: Any = root if reference.startswith("#/") else None
-    for part in reference.removeprefix("#/").split("/"):
-        part = part.replace("~1", "/").replace("~0", "~")
-        target = target.get(part) if isinstance(target, Mapping) else None
+    for key in reference.removeprefix("#/").split("/"):
+        key = key.replace("~1", "/").replace("~0", "~")
+        target = target.get(key) if isinstance(target, Mapping) else None
     return target
 
 

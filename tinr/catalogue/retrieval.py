@@ -1,7 +1,7 @@
-"""Which documents a prompt carries in the modes in_prompt and retrieved.
+"""Choose the documents in a prompt, for the modes in_prompt and retrieved.
 
-Retrievers come from well-kept packages: BM25 (bm25s), and dense ones, either latent semantic
-analysis (scikit-learn), which needs no trained weights, or any sentence-transformers model.
+The retrievers come from maintained packages: BM25 (bm25s), latent semantic analysis
+(scikit-learn), which needs no trained weights, and any sentence-transformers model.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tinr.catalogue.similar import words_of_document, words_of_text
 from tinr.config import Count, Whole
 from tinr.records import BadInput, DocumentsMode, Query, ToolDoc
 
-NO_WORD = "-"  # stands where a text has no words: bm25s cannot take an empty list
+NO_WORD = "-"  # replaces a text without words: bm25s cannot take an empty list
 LSA_DIMENSIONS = 128  # or one fewer than there are documents
 
 
@@ -42,7 +42,7 @@ class Retriever(Protocol):
     """Ranks documents for queries."""
 
     def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
-        """For each text the names of `count` documents, nearest first."""
+        """Return the names of `count` documents for each text, nearest first."""
         ...
 
 
@@ -59,9 +59,9 @@ class Bm25:
     def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
         """See `Retriever`; documents that share no word come last, in no stated order."""
         count = min(count, len(self.names))
-        asked = [words_of_text(text) or [NO_WORD] for text in texts]
-        found: Any = self.index.retrieve(asked, k=count, show_progress=False)
-        return [[self.names[i] for i in row] for row in found.documents]
+        queries = [words_of_text(text) or [NO_WORD] for text in texts]
+        results: Any = self.index.retrieve(queries, k=count, show_progress=False)
+        return [[self.names[index] for index in row] for row in results.documents]
 
 
 class Dense:
@@ -80,14 +80,14 @@ class Dense:
 
 
 def make_retriever(name: str, docs: Sequence[ToolDoc]) -> Retriever:
-    """The retriever of that name over the documents; BadInput where it cannot be made."""
+    """Return the retriever of that name over the documents; BadInput if it cannot be made."""
     if name == "bm25":
         return Bm25(docs)
     return Dense(docs, _lsa(docs) if name == "lsa" else _sentence_transformer(name))
 
 
 def _lsa(docs: Sequence[ToolDoc]) -> Any:
-    """Embeddings by a truncated SVD of TF-IDF vectors, fitted on the documents."""
+    """Return a function that embeds texts by a truncated SVD of TF-IDF, fitted on the documents."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
@@ -97,11 +97,11 @@ def _lsa(docs: Sequence[ToolDoc]) -> Any:
     size = max(1, min(LSA_DIMENSIONS, len(docs) - 1))
     pipeline = make_pipeline(vectors, TruncatedSVD(size, random_state=0), Normalizer())
     pipeline.fit([" ".join(words_of_document(doc)) for doc in docs])
-    return lambda texts, asked: pipeline.transform(texts)
+    return lambda texts, as_queries: pipeline.transform(texts)
 
 
 def _sentence_transformer(name: str) -> Any:
-    """Embeddings by a model of the user's, with its own prompt for queries where it has one."""
+    """Return a function that embeds texts by the user's model, with its prompt for queries."""
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -118,15 +118,15 @@ def _sentence_transformer(name: str) -> Any:
             "give bm25, lsa, or a sentence-transformers model's folder or hub name"
         ) from error
 
-    def embed(texts: Sequence[str], asked: bool) -> Any:
-        encode = model.encode_query if asked else model.encode_document
+    def embed(texts: Sequence[str], as_queries: bool) -> Any:
+        encode = model.encode_query if as_queries else model.encode_document
         return encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
 
     return embed
 
 
 class Library:
-    """The documents that each query's prompt carries."""
+    """Chooses the documents in the prompt of each query."""
 
     def __init__(self, catalogue: Catalogue, config: DocumentsConfig, seed: int = 0):
         if config.top_k < 1 or config.candidates < 0:
@@ -137,10 +137,10 @@ class Library:
     def shown(
         self, queries: Sequence[Query], mode: DocumentsMode, taught: bool = False
     ) -> list[tuple[ToolDoc, ...]]:
-        """The documents in the prompt of each query: none in the modes none and on_select.
+        """Return the documents in the prompt of each query: none in the modes none and on_select.
 
-        taught: for training, where the query's own tools must be among the retrieved ones;
-        they take the last places where the retriever missed them.
+        taught: for training, where the retrieved documents must have the query's own tools; a
+        tool that the retriever missed replaces one of the lowest-ranked others.
         """
         if mode == "in_prompt":
             names = [self._candidates(query) for query in queries]
@@ -148,41 +148,45 @@ class Library:
             names = self._retrieved(queries, taught)
         else:
             names = [[] for _ in queries]
-        return [tuple(self.catalogue.by_name[n] for n in some) for some in names]
+        return [
+            tuple(self.catalogue.by_name[n] for n in document_names) for document_names in names
+        ]
 
     def _candidates(self, query: Query) -> list[str]:
-        stated = [name for name in query.tools if name in self.catalogue.by_name]
+        candidates = [name for name in query.tools if name in self.catalogue.by_name]
         if not self.config.candidates:
-            return stated or [doc.name for doc in self.catalogue.tools]
+            return candidates or [doc.name for doc in self.catalogue.tools]
         rng = Random(f"{self.seed}/{query.id}")
-        names = list(dict.fromkeys([*(call.name for call in query.calls), *stated]))
-        others = [doc.name for doc in self.catalogue.tools if doc.name not in names]
-        names += rng.sample(others, min(len(others), max(0, self.config.candidates - len(names))))
+        names = list(dict.fromkeys([*(call.name for call in query.calls), *candidates]))
+        distractors = [doc.name for doc in self.catalogue.tools if doc.name not in names]
+        names += rng.sample(
+            distractors, min(len(distractors), max(0, self.config.candidates - len(names)))
+        )
         return rng.sample(names, len(names))
 
     def _retrieved(self, queries: Sequence[Query], taught: bool) -> list[list[str]]:
         if self._retriever is None:
             self._retriever = make_retriever(self.config.retriever, self.catalogue.tools)
-        ranked = self._retriever.rank([query.text for query in queries], self.config.top_k)
+        rankings = self._retriever.rank([query.text for query in queries], self.config.top_k)
         return [
             _with_own(names, query) if taught else names
-            for names, query in zip(ranked, queries, strict=True)
+            for names, query in zip(rankings, queries, strict=True)
         ]
 
 
 def _with_own(names: Sequence[str], query: Query) -> list[str]:
-    """The names with the query's own among them, in the places of the farthest others."""
-    own = dict.fromkeys(call.name for call in query.calls)
-    missing = [name for name in own if name not in names]
-    kept = list(names)
-    for place in reversed(range(len(kept))):
-        if missing and kept[place] not in own:
-            kept[place] = missing.pop()
-    return kept + missing
+    """Return the names with the query's missing tools in place of the lowest-ranked others."""
+    query_tools = dict.fromkeys(call.name for call in query.calls)
+    missing_tools = [name for name in query_tools if name not in names]
+    prompt_names = list(names)
+    for index in reversed(range(len(prompt_names))):
+        if missing_tools and prompt_names[index] not in query_tools:
+            prompt_names[index] = missing_tools.pop()
+    return prompt_names + missing_tools
 
 
 def all_shown(shown: Sequence[Sequence[ToolDoc]], queries: Sequence[Query]) -> list[bool | None]:
-    """For each query whether all its tools' documents are shown; None where it needs none."""
+    """Return for each query whether its prompt has all its tools' documents; None without calls."""
     return [
         {call.name for call in query.calls} <= {doc.name for doc in docs} if query.calls else None
         for docs, query in zip(shown, queries, strict=True)

@@ -1,4 +1,4 @@
-"""Which documents say nearly the same, and what changed between two catalogues. No torch."""
+"""Find near-duplicate documents, and differences between two catalogues. No torch."""
 
 import re
 from collections import Counter, defaultdict
@@ -13,8 +13,8 @@ from tinr.catalogue.render import describe
 from tinr.records import ToolDoc
 
 COMMON = 1000  # a word in more documents than this does not make a candidate pair by itself
-BLOCK = 1000  # documents compared with all others at a time
-LEAST_RARE = 0.3  # least cosine over the rarer words, for a pair to be looked at wholly
+BLOCK = 1000  # documents that are compared with all others at a time
+LEAST_RARE = 0.3  # least cosine over the rare words of a pair whose full cosine is computed
 
 
 @dataclass(frozen=True)
@@ -27,40 +27,42 @@ class Near:
 
 
 def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Near]:
-    """Pairs of documents whose words agree, nearest first.
+    """Return pairs of documents with similar words, nearest first.
 
     The measure is the cosine of TF-IDF vectors (1 + log tf, smoothed idf) over the words of
-    name, description and parameters. Pairs whose agreement lies in words of over 1,000
-    documents alone are not found.
+    name, description and parameters. Pairs that share only words of more than 1,000 documents
+    are not found.
     """
     matrix = _tf_idf([words_of_document(doc) for doc in docs])
     if matrix.shape[1] == 0:
         return []
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    rare = matrix[:, counts <= COMMON].tocsr()
-    columns = rare.T.tocsr()
+    rare_words = matrix[:, counts <= COMMON].tocsr()
+    columns = rare_words.T.tocsr()
     pairs: list[Near] = []
     for start in range(0, len(docs), BLOCK):
-        block = (rare[start : start + BLOCK] @ columns).tocoo()
+        block = (rare_words[start : start + BLOCK] @ columns).tocoo()
         rows = block.row + start
-        here = (block.data >= min(LEAST_RARE, threshold)) & (rows < block.col)
-        rows, others = rows[here], block.col[here]
-        exact = np.asarray(matrix[rows].multiply(matrix[others]).sum(1)).ravel()
-        near = exact >= threshold - 1e-5  # of single precision
+        mask = (block.data >= min(LEAST_RARE, threshold)) & (rows < block.col)
+        rows, neighbours = rows[mask], block.col[mask]
+        similarities = np.asarray(matrix[rows].multiply(matrix[neighbours]).sum(1)).ravel()
+        is_near = similarities >= threshold - 1e-5  # tolerance of single precision
         pairs += [
-            Near(docs[i].name, docs[j].name, round(float(value), 4))
-            for i, j, value in zip(rows[near], others[near], exact[near], strict=True)
+            Near(docs[i].name, docs[j].name, round(float(similarity), 4))
+            for i, j, similarity in zip(
+                rows[is_near], neighbours[is_near], similarities[is_near], strict=True
+            )
         ]
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
 def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[str]]:
-    """For each document the names of the `count` others most like it, nearest first.
+    """Return for each document the names of the `count` most similar others, nearest first.
 
-    The measure is that of `near_duplicates`; ties stand in the order of `docs`.
+    The measure is that of `near_duplicates`. Ties keep the order of `docs`.
     """
     matrix = _tf_idf([words_of_document(doc) for doc in docs])
-    found: dict[str, list[str]] = {}
+    neighbours: dict[str, list[str]] = {}
     for start in range(0, len(docs), BLOCK):
         block = matrix[start : start + BLOCK]
         likeness = (
@@ -69,12 +71,12 @@ def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[st
         for row, doc in enumerate(docs[start : start + BLOCK]):
             likeness[row, start + row] = np.inf
             order = np.argsort(likeness[row], kind="stable")[: min(count, len(docs) - 1)]
-            found[doc.name] = [docs[place].name for place in order]
-    return found
+            neighbours[doc.name] = [docs[index].name for index in order]
+    return neighbours
 
 
 def groups(pairs: Sequence[Near]) -> list[list[str]]:
-    """The names that pairs connect, largest group first: tools a query cannot tell apart."""
+    """Group names that pairs connect, largest group first: a query cannot tell them apart."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -92,30 +94,32 @@ def groups(pairs: Sequence[Near]) -> list[list[str]]:
 
 
 def words_of_document(doc: ToolDoc) -> list[str]:
-    """The words of name (parted at capitals too), description and parameters, in lower case."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", doc.name)
-    return words_of_text(f"{spaced} {describe(doc)}")
+    """Return the lower-case words of name (split at capitals too), description and parameters."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", doc.name)
+    return words_of_text(f"{name} {describe(doc)}")
 
 
 def words_of_text(text: str) -> list[str]:
-    """The words of a text in lower case, without marks."""
+    """Return the lower-case words of a text, without punctuation."""
     return re.findall(r"[^\W_]+", text.lower())
 
 
 def _tf_idf(texts: Sequence[list[str]]) -> Any:
-    """Rows of length 1, one for each text."""
-    places: dict[str, int] = {}
+    """Return the TF-IDF matrix: a row of length 1 for each text."""
+    columns: dict[str, int] = {}
     indptr, indices, data = [0], [], []
     for words in texts:
         for word, count in Counter(words).items():
-            indices.append(places.setdefault(word, len(places)))
+            indices.append(columns.setdefault(word, len(columns)))
             data.append(1 + np.log(count))
         indptr.append(len(indices))
     matrix: Any = csr_matrix(
-        (np.asarray(data, dtype=np.float32), indices, indptr), shape=(len(texts), len(places))
+        (np.asarray(data, dtype=np.float32), indices, indptr), shape=(len(texts), len(columns))
     )
-    used = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    matrix.data *= (1 + np.log((1 + len(texts)) / (1 + used))).astype(np.float32)[matrix.indices]
+    document_counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    matrix.data *= (1 + np.log((1 + len(texts)) / (1 + document_counts))).astype(np.float32)[
+        matrix.indices
+    ]
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
     lengths[lengths == 0] = 1
     matrix.data /= np.repeat(lengths, np.diff(matrix.indptr)).astype(np.float32)
@@ -124,12 +128,12 @@ def _tf_idf(texts: Sequence[list[str]]) -> Any:
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from one catalogue to another, by name."""
+    """The changes from one catalogue to another, by name."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...]  # old and new name of a document that says the same
-    changed: tuple[tuple[str, str], ...]  # name and which parts
+    renamed: tuple[tuple[str, str], ...]  # old and new name of a document with the same content
+    changed: tuple[tuple[str, str], ...]  # name and the parts that changed
 
     @property
     def empty(self) -> bool:
@@ -138,25 +142,28 @@ class Difference:
 
 
 def difference(old: Mapping[str, ToolDoc], new: Mapping[str, ToolDoc]) -> Difference:
-    """Added, removed, renamed and changed documents, each in the order of names."""
+    """Return added, removed, renamed and changed documents, each in the order of names."""
     added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
     by_content: dict[str, list[str]] = defaultdict(list)
     for name in added:
         by_content[_content(new[name])].append(name)
     renamed: list[tuple[str, str]] = []
     for name in removed:
-        same = by_content[_content(old[name])]
-        if same:
-            renamed.append((name, same.pop(0)))
+        candidates = by_content[_content(old[name])]
+        if candidates:
+            renamed.append((name, candidates.pop(0)))
     changed = [
         (name, ", ".join(parts))
         for name in sorted(set(old) & set(new))
         if (parts := _changed(old[name], new[name]))
     ]
-    gone, come = {a for a, _ in renamed}, {b for _, b in renamed}
+    old_names, new_names = (
+        {old_name for old_name, _ in renamed},
+        {new_name for _, new_name in renamed},
+    )
     return Difference(
-        tuple(n for n in added if n not in come),
-        tuple(n for n in removed if n not in gone),
+        tuple(name for name in added if name not in new_names),
+        tuple(name for name in removed if name not in old_names),
         tuple(renamed),
         tuple(changed),
     )
@@ -167,17 +174,24 @@ def _content(doc: ToolDoc) -> str:
 
 
 def _changed(old: ToolDoc, new: ToolDoc) -> list[str]:
-    parts = [k for k in ("description", "returns") if getattr(old, k) != getattr(new, k)]
-    one, other = old.parameters.get("properties", {}), new.parameters.get("properties", {})
-    parts += [f"-{name}" for name in one if name not in other]
-    parts += [f"+{name}" for name in other if name not in one]
-    parts += [f"~{name}" for name in one if name in other and one[name] != other[name]]
-    if not parts and _sorted(old.parameters) != _sorted(new.parameters):
-        parts.append("parameters")
-    return parts
+    changes = [key for key in ("description", "returns") if getattr(old, key) != getattr(new, key)]
+    old_properties, new_properties = (
+        old.parameters.get("properties", {}),
+        new.parameters.get("properties", {}),
+    )
+    changes += [f"-{name}" for name in old_properties if name not in new_properties]
+    changes += [f"+{name}" for name in new_properties if name not in old_properties]
+    changes += [
+        f"~{name}"
+        for name in old_properties
+        if name in new_properties and old_properties[name] != new_properties[name]
+    ]
+    if not changes and _sorted(old.parameters) != _sorted(new.parameters):
+        changes.append("parameters")
+    return changes
 
 
 def _sorted(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return sorted((str(k), repr(_sorted(v))) for k, v in value.items())
-    return [_sorted(v) for v in value] if isinstance(value, list) else value
+        return sorted((str(k), repr(_sorted(item))) for k, item in value.items())
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

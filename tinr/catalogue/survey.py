@@ -1,4 +1,4 @@
-"""What there is to know about a catalogue before it is taught: faults, twins, costs."""
+"""Facts about a catalogue before training: faults, near-duplicates, costs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from tinr.records import BadInput, ToolDoc
 
 
 def read_all(sources: Sequence[str]) -> tuple[Catalogue, list[str]]:
-    """Every valid document of the sources, and what is wrong with each of the others."""
+    """Return every valid document of the sources, and the fault of each invalid one."""
     docs: dict[str, ToolDoc] = {}
     places: dict[str, str] = {}
     faults: list[str] = []
@@ -33,9 +33,9 @@ def read_all(sources: Sequence[str]) -> tuple[Catalogue, list[str]]:
 
 
 def survey(catalogue: Catalogue, near: float = 0.8, tokenizer: str = "") -> dict[str, Any]:
-    """Near-duplicates, groups, documents without a description, tokens; plain data.
+    """Return near-duplicates, groups, documents without a description, and tokens as plain data.
 
-    Tokens are those of `tokenizer` (a folder or hub name), or else characters over four.
+    `tokenizer` (a folder or hub name) counts the tokens; without one, four characters are one.
     """
     if not 0 < near <= 1:
         raise BadInput(f"--near {near}: not a similarity; give a number above 0, at most 1")
@@ -49,9 +49,9 @@ def survey(catalogue: Catalogue, near: float = 0.8, tokenizer: str = "") -> dict
         "near": [asdict(pair) for pair in pairs],
         "alike": groups(pairs),
         "undescribed": [
-            d.name
-            for d in catalogue.tools
-            if d.description in (words_of(d.name), words_of(_last(d.name)))
+            doc.name
+            for doc in catalogue.tools
+            if doc.description in (words_of(doc.name), words_of(_unqualified_name(doc.name)))
         ],
         "tokens": {
             "unit": "tokens" if tokenizer else "tokens (characters / 4)",
@@ -64,20 +64,20 @@ def survey(catalogue: Catalogue, near: float = 0.8, tokenizer: str = "") -> dict
     }
 
 
-def _last(name: str) -> str:
+def _unqualified_name(name: str) -> str:
     return name.rsplit(".", 1)[-1]
 
 
 def _costs(catalogue: Catalogue, tokenizer: str) -> np.ndarray:
-    """What each document costs where it stands in a prompt."""
+    """Return the tokens of each document in a prompt."""
     texts = [f"{doc.name}\n{describe(doc)}" for doc in catalogue.tools]
     if not tokenizer:
         return np.array([-(-len(text) // 4) for text in texts])
     from transformers import AutoTokenizer
 
     try:
-        made = AutoTokenizer.from_pretrained(tokenizer)
+        encode = AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadInput(f"--tokenizer {tokenizer}: cannot be loaded ({reason})") from error
-    return np.array([len(ids) for ids in made(texts, add_special_tokens=False)["input_ids"]])
+    return np.array([len(ids) for ids in encode(texts, add_special_tokens=False)["input_ids"]])

@@ -47,7 +47,7 @@ PRESETS = Path(__file__).parent / "presets"
 
 @dataclass(frozen=True)
 class Preset:
-    """What a whole job is made of, beside the settings of its phases in `presets/`."""
+    """The settings of a whole job, in addition to those of its phases in `presets/`."""
 
     base: str  # a pretrained model's name; empty: from scratch, by base.yaml
     tools: int  # of the shipped corpora; 0: all
@@ -57,7 +57,7 @@ class Preset:
     queries_per_tool: int = 0  # training queries of sft; 0: as its configuration says
 
     def overrides(self, phase: str) -> tuple[str, ...]:
-        """What a phase is told of the part of the tools that is taught."""
+        """Return a phase's overrides for the number of tools and of their queries."""
         if phase == "align" and self.tools:
             return (f"tools={self.tools}",)
         return (f"size={self.queries}",) if phase == "sft" and self.queries_per_tool else ()
@@ -69,14 +69,14 @@ class Preset:
         return min(high, max(low, self.queries_per_tool * (self.tools or high)))
 
     def size(self, tools: int) -> Size:
-        """The whole job over so many tools, for an estimate of its time."""
-        part = replace(self, tools=tools)
+        """Return the size of the whole job over `tools` tools, for an estimate of its time."""
+        preset = replace(self, tools=tools)
         modes = sum(map(len, self.modes.values()))
-        return Size(tools, part.queries, modes * round(3.5 * self.queries_per_split))
+        return Size(tools, preset.queries, modes * round(3.5 * self.queries_per_split))
 
 
-QUERIES = (400, 2400)  # training queries of sft at least and at most, where they go by the tools
-TOO_LONG = 600  # seconds; which number of tools would take no more is said as well
+QUERIES = (400, 2400)  # minimum and maximum of sft's training queries, where the tools decide them
+MAX_SECONDS = 600  # the largest number of tools that takes no more is printed as well
 SETTINGS: dict[str, Preset] = {
     "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 19),
     "smoke": Preset(
@@ -87,7 +87,7 @@ SETTINGS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a run keeps its things."""
+    """Files and folders of a run."""
 
     out: Path
 
@@ -108,7 +108,7 @@ class Paths:
 
 
 def known_preset(name: str) -> Preset:
-    """A preset by its name; BadInput for one that is unknown."""
+    """Return a preset by its name; BadInput for an unknown name."""
     if name not in SETTINGS:
         raise BadInput(f"--preset {name}: unknown; one of {', '.join(SETTINGS)}")
     return SETTINGS[name]
@@ -117,10 +117,10 @@ def known_preset(name: str) -> Preset:
 def run_quickstart(
     preset: str, seed: int, out: Path, base: str = "", tools: int | None = None
 ) -> dict[str, Any]:
-    """Run the job, or what is left of it: what is published or measured already is reused.
+    """Run the job; reuse what an earlier run has published or measured.
 
     base: as in `train_chain`. tools: how many of the shipped ones (0: all; None: the preset's).
-    Writes OUT/summary.json and OUT/report.html, prints the table and some conversations; returns
+    Writes OUT/summary.json and OUT/report.html. Prints the table and some conversations. Returns
     the summary.
     """
     settings = known_preset(preset)
@@ -134,8 +134,8 @@ def run_quickstart(
         summary = _measure(paths, cards, settings, seed)
         write_summary(paths.summary, summary)
     else:
-        reused = f"evaluation (reused; to measure again, remove {paths.summary})"
-        console.print(reused, soft_wrap=True)
+        notice = f"evaluation (reused; to measure again, remove {paths.summary})"
+        console.print(notice, soft_wrap=True)
     print_table(summary, console)
     print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
@@ -143,26 +143,26 @@ def run_quickstart(
 
 
 def _announce(preset: str, settings: Preset, paths: Paths, console: Console, base: str) -> None:
-    """Say how long the job will take, before a pretrained base is trained; a few seconds."""
+    """Print an estimate of the job's time before a pretrained base is trained; a few seconds."""
     registry, name = Registry(paths.registry), base or settings.base
     if not name or any(card.phase == "align" for card in registry.cards()):
         return
     console.print("measuring this machine")
     folder = registry.path(named_base(name, registry))
-    read: dict[str, Any] = {
+    phase_configs: dict[str, Any] = {
         phase: load_config(kind, PRESETS / preset / f"{phase}.yaml") for phase, _, kind in CHAIN
     }
-    configs = Configs(**read)
+    configs = Configs(**phase_configs)
     tools = settings.tools or len(splits())
     counts = [tools, *(n for n in range(8, len(splits()) + 1, 4) if n != tools)]
-    foreseen = foresee(folder, configs, [settings.size(count) for count in counts])
-    seconds = dict(zip(counts, foreseen, strict=True))
+    estimates = foresee(folder, configs, [settings.size(count) for count in counts])
+    seconds = dict(zip(counts, estimates, strict=True))
     console.print(f"{tools} tools: about {seconds[tools] / 60:.0f} minutes on this machine")
-    within = max((n for n in counts if seconds[n] <= TOO_LONG), default=None)
-    if within is None:
+    tool_count = max((n for n in counts if seconds[n] <= MAX_SECONDS), default=None)
+    if tool_count is None:
         console.print("no number of tools takes ten minutes or less here")
-    elif within != tools:
-        console.print(f"--tools {within} would take about ten minutes")
+    elif tool_count != tools:
+        console.print(f"--tools {tool_count} would take about ten minutes")
 
 
 CHAIN = (
@@ -180,41 +180,43 @@ def train_chain(
     changes: Mapping[str, Sequence[str]] | None = None,
     base: str = "",
 ) -> dict[str, Card]:
-    """Every phase's card, each trained or found; all that are in `changes`, or all three.
+    """Train or reuse the phases in `changes`, or all three; return their cards.
 
-    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm); the
-    base is always there. base: a published base of this registry, or what `tinr base --model`
-    takes, in the place of the preset's.
+    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm). The
+    base always has a card. base: a published base of this registry, or what `tinr base --model`
+    takes, instead of the preset's.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
     base = base or known_preset(preset).base
     places = [override("registry", paths.registry), override("run", paths.logs)]
-    common = [*places, f"seed={seed}"]
-    known = set(Registry(paths.registry).ids())
+    common_overrides = [*places, f"seed={seed}"]
+    earlier_ids = set(Registry(paths.registry).ids())
     cards: dict[str, Card] = {}
 
-    def settings(phase: str, kind: type, *more: str) -> Any:
-        return load_config(kind, PRESETS / preset / f"{phase}.yaml", [*common, *more])
+    def settings(phase: str, kind: type, *overrides: str) -> Any:
+        return load_config(
+            kind, PRESETS / preset / f"{phase}.yaml", [*common_overrides, *overrides]
+        )
 
     def note(card: Card) -> Card:
-        console.print(f"{card.phase}: {card.id}{' (reused)' if card.id in known else ''}")
+        console.print(f"{card.phase}: {card.id}{' (reused)' if card.id in earlier_ids else ''}")
         cards[card.phase] = card
         return card
 
     if base:
-        last = note(named_base(base, Registry(paths.registry)))
+        parent = note(named_base(base, Registry(paths.registry)))
     else:
-        last = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
+        parent = note(build_base(settings("base", BaseConfig, *changes.get("base", ()))))
     _give_back()
     for name, run, kind in CHAIN:
         if name in changes:
-            last = note(run(settings(name, kind, f"parent={last.id}", *changes[name])))
+            parent = note(run(settings(name, kind, f"parent={parent.id}", *changes[name])))
             _give_back()
     return cards
 
 
 def _give_back() -> None:
-    """Memory that is free goes back to the system: the next part takes it in other sizes."""
+    """Return free memory to the system: the next phase allocates blocks of other sizes."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
@@ -224,80 +226,86 @@ def _give_back() -> None:
 def _measure(
     paths: Paths, cards: Mapping[str, Card], settings: Preset, seed: int
 ) -> dict[str, Any]:
-    """The summary of the checkpoints, all suites and probes asked."""
-    started = time.monotonic()
-    done = _evaluate_all(cards, settings, paths)
-    known = _knowledge(cards, paths) if settings.probes else {}
-    # a phase that was reused counts with what it took when it was trained
-    seconds = time.monotonic() - started + sum(card.seconds for card in cards.values())
-    summary = _summary(cards, done, seed, round(seconds, 1)) | known
+    """Evaluate the checkpoints with all suites and probes; return the summary."""
+    start = time.monotonic()
+    evaluations = _evaluate_all(cards, settings, paths)
+    knowledge = _knowledge(cards, paths) if settings.probes else {}
+    # a reused phase counts with the seconds of its training
+    seconds = time.monotonic() - start + sum(card.seconds for card in cards.values())
+    summary = _summary(cards, evaluations, seed, round(seconds, 1)) | knowledge
     return summary | {"measured": _measurement(settings)}
 
 
 def _measured(paths: Paths, cards: Mapping[str, Card], settings: Preset) -> dict[str, Any] | None:
-    """The summary of an earlier run, where it is of these very checkpoints, measured in this way,
-    and their replies are there."""
+    """Return the summary of an earlier run, or None.
+
+    Its checkpoints and its measurement must be the same, and the replies must be there.
+    """
     try:
         summary = read_summary(paths.summary)
     except BadInput:
         return None
     phases = {phase: at(summary, "phases", phase, "checkpoint") for phase in cards}
-    same = phases == {phase: card.id for phase, card in cards.items()}
-    there = all(paths.replies(cards[phase].id).is_dir() for phase in settings.modes)
-    return summary if same and there and summary.get("measured") == _measurement(settings) else None
+    is_same_chain = phases == {phase: card.id for phase, card in cards.items()}
+    has_replies = all(paths.replies(cards[phase].id).is_dir() for phase in settings.modes)
+    return (
+        summary
+        if is_same_chain and has_replies and summary.get("measured") == _measurement(settings)
+        else None
+    )
 
 
 def _measurement(settings: Preset) -> dict[str, Any]:
-    """What decides the figures of given checkpoints."""
+    """Return the settings that decide the figures of a checkpoint."""
     modes = {phase: list(modes) for phase, modes in settings.modes.items()}
     facts = {"size": settings.queries_per_split, "modes": modes, "probes": settings.probes}
     return {"version": tinr.__version__, "judged": JUDGED} | facts
 
 
-Evaluations = dict[str, dict[str, SuiteResult]]  # phase -> documents mode -> what it gave
+Evaluations = dict[str, dict[str, SuiteResult]]  # phase -> documents mode -> result
 
 
 def _evaluate_all(cards: Mapping[str, Card], settings: Preset, paths: Paths) -> Evaluations:
-    """The phases in their documents modes over both suites."""
+    """Evaluate the phases in their documents modes over both suites."""
     registry = Registry(paths.registry)
-    done: Evaluations = {}
-    trained: set[str] = set()
+    evaluations: Evaluations = {}
+    queried_tools: set[str] = set()
     for phase, modes in settings.modes.items():
         card, model, codec, catalogue = open_checkpoint(registry, cards[phase].id)
-        trained |= set(card.data_position.get("queried_tools", ()))
+        queried_tools |= set(card.data_position.get("queried_tools", ()))
         queries: list[Query] = [
             q for s in SUITES for q in load_suite(s, settings.queries_per_split, catalogue).queries
         ]
-        check_splits(queries, trained)
+        check_splits(queries, queried_tools)
         for mode in modes:
             title = f"evaluate {phase}, documents {mode}"
             with corpus_executor(catalogue) as executor:
-                given = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
-            done.setdefault(phase, {})[mode] = given
-            write_replies(paths.replies(card.id), given, catalogue.by_name)
+                result = evaluate(model, codec, queries, catalogue, executor, mode, title=title)
+            evaluations.setdefault(phase, {})[mode] = result
+            write_replies(paths.replies(card.id), result, catalogue.by_name)
         _give_back()
-    return done
+    return evaluations
 
 
 def _knowledge(cards: Mapping[str, Card], paths: Paths) -> dict[str, Any]:
-    """What the last checkpoint knows beyond recall, and what all of it cost the base's skills."""
+    """Measure the last checkpoint's knowledge beyond recall, and its tax on the base's skills."""
     registry = Registry(paths.registry)
     _, model, codec, catalogue = open_checkpoint(registry, cards["grpo"].id)
     base, base_codec = open_model(registry.open(cards["base"].id)[1])
-    known = knowledge_summary(model, codec, catalogue, splits())
+    knowledge = knowledge_summary(model, codec, catalogue, splits())
     tax = tax_summary(base, base_codec, model, codec)
-    return {"knowledge": {"grpo": known}, "tax": {"grpo": tax}}
+    return {"knowledge": {"grpo": knowledge}, "tax": {"grpo": tax}}
 
 
 def _summary(
-    cards: Mapping[str, Card], done: Evaluations, seed: int, seconds: float
+    cards: Mapping[str, Card], evaluations: Evaluations, seed: int, seconds: float
 ) -> dict[str, Any]:
     history: dict[str, Any] = {}
-    for phase, modes in done.items():
-        for mode, given in modes.items():
-            for split, metrics in plain(by_split(given)).items():
+    for phase, modes in evaluations.items():
+        for mode, result in modes.items():
+            for split, metrics in plain(by_split(result)).items():
                 history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
-    # a phase that was reused counts with what it took when it was trained
+    # a reused phase counts with the peak of its training
     peaks = [card.hardware.get("peak_rss_gib", 0.0) for card in cards.values()]
     return {
         "phases": {
@@ -310,8 +318,8 @@ def _summary(
         },
         "eval": history["grpo"],
         "history": history,
-        **_comparison(done),
-        "cost": _costs(done["grpo"]),
+        **_comparison(evaluations),
+        "cost": _costs(evaluations["grpo"]),
         "seconds": seconds,
         "peak_rss_gib": max(peak_rss_gib(), *peaks),
         "seed": seed,
@@ -319,16 +327,16 @@ def _summary(
     }
 
 
-def _comparison(done: Evaluations) -> dict[str, Any]:
-    """Calls before and after the last phase, where both were measured."""
-    if "sft" not in done:
+def _comparison(evaluations: Evaluations) -> dict[str, Any]:
+    """Compare calls before and after the last phase, where both were measured."""
+    if "sft" not in evaluations:
         return {}
-    found = compare_calls(done["sft"]["none"], done["grpo"]["none"])
-    return {"comparison": {"before": "sft", "after": "grpo"} | found}
+    comparison = compare_calls(evaluations["sft"]["none"], evaluations["grpo"]["none"])
+    return {"comparison": {"before": "sft", "after": "grpo"} | comparison}
 
 
 def _costs(modes: Mapping[str, SuiteResult]) -> dict[str, dict[str, float]]:
-    """What of a query -> documents mode -> its mean."""
-    by_mode = {mode: costs(given) for mode, given in modes.items()}
+    """Map each cost of a query to the mean in each documents mode."""
+    by_mode = {mode: costs(result) for mode, result in modes.items()}
     kinds = next(iter(by_mode.values()))
-    return {kind: {mode: found[kind] for mode, found in by_mode.items()} for kind in kinds}
+    return {kind: {mode: means[kind] for mode, means in by_mode.items()} for kind in kinds}

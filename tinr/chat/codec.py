@@ -1,9 +1,9 @@
-"""Tool <-> token <-> id, and the only way text becomes ids.
+"""Map tools, tokens and ids to each other; the only place where text becomes ids.
 
 Conversations are lists of pieces. A piece is either one vocabulary entry by name (a
-tag, a tool token, a role marker) or plain text. Plain text goes through a copy of the
-tokenizer that does not know those entries, so whatever a user, a tool or a document
-spells stays text: `encode` cannot turn it into a tag or a tool token.
+tag, a tool token, a role marker) or plain text. A copy of the tokenizer without those entries
+encodes plain text. So text of a user, a tool or a document stays text: `encode` cannot turn it
+into a tag or a tool token.
 """
 
 import json
@@ -19,14 +19,14 @@ from tinr.files import whole_text
 from tinr.records import BadInput, Role
 
 TAGS = ("think", "tool_token", "tool_call", "obs", "response")
-TAG_TOKENS = tuple(mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>"))
+TAG_TOKENS = tuple(token for tag in TAGS for token in (f"<{tag}>", f"</{tag}>"))
 SPELLING = re.compile(r"<<[^\s<>]+>>")
 IGNORE = -100  # label of a position that carries no loss
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a conversation; `token`: one vocabulary entry; `learn`: carries loss."""
+    """A piece of a conversation; `token`: one vocabulary entry; `learn`: has loss."""
 
     text: str
     token: bool = False
@@ -37,7 +37,7 @@ class Piece:
 class Frame:
     """How a model family wraps a message: `open role line_end content close after`.
 
-    start: the vocabulary entries before the first message, where the family has such.
+    start: the vocabulary entries before the first message, if the family has them.
     """
 
     open: str
@@ -48,18 +48,18 @@ class Frame:
     start: tuple[str, ...] = ()
 
     def start_pieces(self) -> list[Piece]:
-        """What stands before the first message."""
+        """Return the pieces before the first message."""
         return [Piece(token, token=True) for token in self.start]
 
     def begin(self, role: Role) -> list[Piece]:
         """The pieces that open a message of `role`."""
         if self.role_is_token:
             return [Piece(self.open.format(role=role), token=True)]
-        opened = [Piece(self.open, token=True), Piece(role)]
+        opening = [Piece(self.open, token=True), Piece(role)]
         header, _, line_end = self.opened.partition(">")
         if line_end or self.opened.startswith("<"):
-            return [*opened, Piece(header + ">", token=True), Piece(line_end)]
-        return [*opened, Piece(self.opened)]
+            return [*opening, Piece(header + ">", token=True), Piece(line_end)]
+        return [*opening, Piece(self.opened)]
 
     def end(self) -> list[Piece]:
         """The pieces that close a message."""
@@ -74,7 +74,7 @@ class Frame:
         return [self.open, *header, self.close]
 
 
-# The families whose markers we keep, so that what they learned of turns is not lost.
+# Families whose own markers are kept, so that their models keep what they know about turns.
 FRAMES = {
     "chatml": Frame("<|im_start|>", "\n", "<|im_end|>", "\n"),
     "llama3": Frame("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"),
@@ -88,54 +88,63 @@ def token_of(name: str) -> str:
 
 
 def name_of(token: str) -> str | None:
-    """The tool's name of a token spelling; None where it is none."""
+    """Return the tool's name from a tool token's spelling; None for any other text."""
     return token[2:-2] if SPELLING.fullmatch(token) else None
 
 
 def frame_of(tokenizer: PreTrainedTokenizerFast) -> Frame:
-    """The message frame of a tokenizer's family, or ours where none is known.
+    """Return the message frame of a tokenizer's family, or ours for an unknown family.
 
-    It starts as the tokenizer starts a text: Llama 3 and Gemma never read one without their mark.
+    It starts as the tokenizer starts a text: Llama 3 and Gemma never saw a text without it.
     """
     vocabulary = tokenizer.get_vocab()
-    known = (f for f in FRAMES.values() if all(token in vocabulary for token in f.tokens()))
-    frame = next(known, FRAMES["tinr"])
+    frames = (
+        frame for frame in FRAMES.values() if all(token in vocabulary for token in frame.tokens())
+    )
+    frame = next(frames, FRAMES["tinr"])
     start = _start_of(tokenizer)
     return replace(frame, start=start) if start else frame
 
 
 def _start_of(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
-    """The entries that the tokenizer itself puts before a text."""
-    marked, bare = (tokenizer.encode("a", add_special_tokens=add) for add in (True, False))
-    if not bare or marked[-len(bare) :] != bare:
+    """Return the entries that the tokenizer itself puts before a text."""
+    ids_with_start, plain_ids = (
+        tokenizer.encode("a", add_special_tokens=add_special_tokens)
+        for add_special_tokens in (True, False)
+    )
+    if not plain_ids or ids_with_start[-len(plain_ids) :] != plain_ids:
         return ()
-    return tuple(tokenizer.convert_ids_to_tokens(marked[: -len(bare)]))  # type: ignore[arg-type]
+    return tuple(tokenizer.convert_ids_to_tokens(ids_with_start[: -len(plain_ids)]))  # type: ignore[arg-type]
 
 
 def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> int:
-    """Add the tags, the frame and one entry per tool, in place; returns how many are new.
+    """Add the tags, the frame and one entry per tool in place; return the number of new entries.
 
-    Raises BadInput where two names would share one entry.
+    Raises BadInput if two names would share one entry.
     """
-    spelled = [token_of(name) for name in names]
-    if len(set(spelled)) != len(spelled):
+    tool_tokens = [token_of(name) for name in names]
+    if len(set(tool_tokens)) != len(tool_tokens):
         raise BadInput("two tools have one name; rename one of them")
-    wanted = [*TAG_TOKENS, *frame_of(tokenizer).tokens(), *spelled]
+    tokens = [*TAG_TOKENS, *frame_of(tokenizer).tokens(), *tool_tokens]
     vocabulary = tokenizer.get_vocab()
-    missing = [token for token in wanted if token not in vocabulary]
-    entries = [AddedToken(token, normalized=False, special=False) for token in missing]
+    new_tokens = [token for token in tokens if token not in vocabulary]
+    entries = [AddedToken(token, normalized=False, special=False) for token in new_tokens]
     tokenizer.add_tokens(entries)  # type: ignore[arg-type]
-    taken = [token for token in wanted if tokenizer.encode(token, add_special_tokens=False)[1:]]
-    if taken:
-        raise BadInput(f"{taken[0]!r} is not one vocabulary entry of this tokenizer; rename it")
-    return len(missing)
+    split_tokens = [
+        token for token in tokens if tokenizer.encode(token, add_special_tokens=False)[1:]
+    ]
+    if split_tokens:
+        raise BadInput(
+            f"{split_tokens[0]!r} is not one vocabulary entry of this tokenizer; rename it"
+        )
+    return len(new_tokens)
 
 
 class Codec:
-    """Pieces <-> ids for one tokenizer that was grown.
+    """Pieces <-> ids for one grown tokenizer.
 
-    A vocabulary without tool tokens writes tools out: `<<name>>` as plain text, read back
-    as a tool where the model wrote it.
+    With a vocabulary without tool tokens, tools are plain text `<<name>>`; `decode` reads it
+    back as a tool.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
@@ -150,26 +159,26 @@ class Codec:
             for token, index in self.vocabulary.items()
             if _is_markup(token, self.frame)
         }
-        self._spelled = {index: token for token, index in self._markup.items()}
+        self._token_by_id = {index: token for token, index in self._markup.items()}
 
     @property
     def markup(self) -> dict[str, int]:
-        """Every tag, role marker and tool token -> its id: the rows that growing added."""
+        """Every tag, role marker and tool token -> its id: the rows that `grow` added."""
         return dict(self._markup)
 
     @cached_property
     def tool_ids(self) -> dict[str, int]:
         """Tool name -> id, every tool token of the vocabulary."""
-        named = ((name_of(token), index) for token, index in self._markup.items())
-        return {name: index for name, index in named if name is not None}
+        pairs = ((name_of(token), index) for token, index in self._markup.items())
+        return {name: index for name, index in pairs if name is not None}
 
     @cached_property
     def writes_names(self) -> bool:
-        """Whether tools are written as text, for want of any tool token."""
+        """Whether tools are written as text, because the vocabulary has no tool token."""
         return not self.tool_ids
 
     def id(self, token: str) -> int:
-        """The id of a tag, marker or tool token; BadInput where the vocabulary lacks it."""
+        """Return the id of a tag, marker or tool token; BadInput if the vocabulary lacks it."""
         if token in self.frame.start:
             return self.vocabulary[token]
         try:
@@ -181,45 +190,45 @@ class Codec:
             ) from None
 
     def encode_plain(self, text: str) -> list[int]:
-        """Ids of text that stays text; half a surrogate pair, as tools return it, is replaced."""
+        """Encode text that stays text; a lone surrogate, as tools can return it, is replaced."""
         try:
             return self.plain.encode(text, add_special_tokens=False).ids
         except TypeError:
             return self.plain.encode(whole_text(text), add_special_tokens=False).ids
 
     def encode(self, pieces: Iterable[Piece]) -> tuple[list[int], list[int]]:
-        """Ids and labels of a conversation: labels are the ids where `learn`, else IGNORE."""
+        """Encode a conversation as ids and labels; a label is the id if `learn`, else IGNORE."""
         ids: list[int] = []
         labels: list[int] = []
         if self.writes_names:
-            pieces = [_written(piece) for piece in pieces]
-        for piece in _merged(pieces):
-            new = [self.id(piece.text)] if piece.token else self.encode_plain(piece.text)
-            ids += new
-            labels += new if piece.learn else [IGNORE] * len(new)
+            pieces = [_as_spelling(piece) for piece in pieces]
+        for piece in _merge_pieces(pieces):
+            piece_ids = [self.id(piece.text)] if piece.token else self.encode_plain(piece.text)
+            ids += piece_ids
+            labels += piece_ids if piece.learn else [IGNORE] * len(piece_ids)
         return ids, labels
 
     def decode(self, ids: Iterable[int]) -> list[Piece]:
-        """The pieces of generated ids; entries that are neither text nor markup are dropped."""
+        """Decode generated ids into pieces; drop entries that are neither text nor markup."""
         pieces: list[Piece] = []
         run: list[int] = []
         for index in [*ids, None]:
-            if index is not None and index not in self._spelled:
+            if index is not None and index not in self._token_by_id:
                 run.append(index)
                 continue
             if run:
                 pieces += self._plain_pieces(self._text(run))
                 run = []
             if index is not None:
-                pieces.append(Piece(self._spelled[index], token=True))
+                pieces.append(Piece(self._token_by_id[index], token=True))
         return [piece for piece in pieces if piece.text]
 
     def _plain_pieces(self, text: str) -> list[Piece]:
-        """A stretch of written text, the tools that it spells apart where tools are spelled."""
+        """Return plain text as pieces; if tools are written as text, each is a piece of its own."""
         if not self.writes_names:
             return [Piece(text)]
-        parts = re.split(f"({SPELLING.pattern})", text)
-        return [Piece(part, token=bool(n % 2)) for n, part in enumerate(parts)]
+        segments = re.split(f"({SPELLING.pattern})", text)
+        return [Piece(segment, token=bool(index % 2)) for index, segment in enumerate(segments)]
 
     def _text(self, ids: list[int]) -> str:
         return str(
@@ -227,8 +236,8 @@ class Codec:
         )
 
 
-def _written(piece: Piece) -> Piece:
-    """A tool token as the text that spells it; any other piece as it is."""
+def _as_spelling(piece: Piece) -> Piece:
+    """Turn a tool token into the text that spells it; return any other piece as it is."""
     is_tool = piece.token and name_of(piece.text) is not None
     return Piece(piece.text, learn=piece.learn) if is_tool else piece
 
@@ -237,20 +246,20 @@ def _is_markup(token: str, frame: Frame) -> bool:
     return token in TAG_TOKENS or token in frame.tokens() or name_of(token) is not None
 
 
-def _merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """Neighbouring plain pieces with the same loss as one, as a model would write them."""
-    merged: list[Piece] = []
+def _merge_pieces(pieces: Iterable[Piece]) -> list[Piece]:
+    """Merge neighbouring plain pieces with the same loss, as a model would write them."""
+    joined_pieces: list[Piece] = []
     for piece in pieces:
-        last = merged[-1] if merged else None
-        if last and not piece.token and not last.token and last.learn == piece.learn:
-            merged[-1] = Piece(last.text + piece.text, learn=piece.learn)
+        previous = joined_pieces[-1] if joined_pieces else None
+        if previous and not piece.token and not previous.token and previous.learn == piece.learn:
+            joined_pieces[-1] = Piece(previous.text + piece.text, learn=piece.learn)
         elif piece.text:
-            merged.append(piece)
-    return merged
+            joined_pieces.append(piece)
+    return joined_pieces
 
 
 def _plain_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """A copy of the tokenizer in which no added entry is recognised in text."""
+    """Return a copy of the tokenizer that recognises no added entry in text."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state["added_tokens"] = []
     state["truncation"] = state["padding"] = None
@@ -258,7 +267,7 @@ def _plain_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 def stop_ids(codec: Codec) -> frozenset[int]:
-    """The ids at which the environment is asked."""
+    """Return the ids after which the environment answers."""
     return frozenset(
         codec.id(token)
         for token in ("</tool_token>", "</tool_call>", "</response>", codec.frame.close)

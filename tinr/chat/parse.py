@@ -1,4 +1,4 @@
-"""A reply parsed from pieces, text or messages. Never raises: what a model writes is data."""
+"""Parse a reply from pieces, text or messages. Never raises: a model's output is data."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tinr.chat.render import as_text, render_observations
 from tinr.records import Call, Message, Reply
 
 MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), SPELLING.pattern]))
-# An answer alone; or names, then calls, each answered before the next, then the answer.
+# An answer only; or names, then calls with observations after each, then the answer.
 _LETTERS = {"think": "T", "tool_token": "N", "tool_call": "C", "obs": "O", "response": "R"}
 _FLOW = re.compile("T(R|NC(O+C)*O*R?)")
 CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
@@ -20,7 +20,7 @@ CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "argument
 
 @dataclass(frozen=True)
 class Section:
-    """A tag's content in a reply; `closed` says whether its end was written."""
+    """A tag's content in a reply; `closed` says whether the reply has its end tag."""
 
     tag: str
     pieces: tuple[Piece, ...]
@@ -32,31 +32,31 @@ class Section:
 
 
 def parse(pieces: Sequence[Piece]) -> Reply:
-    """Read a reply: the model's pieces, observations of the environment included.
+    """Read a reply: the model's pieces and the observations of the environment.
 
-    Documents that the environment showed must not be among the pieces. Never raises;
-    everything wrong with the form is in `problems`.
+    The pieces must not have documents from the environment. Never raises: `problems` has every
+    fault of the form.
     """
     sections, problems = _sections(pieces)
-    named: list[str] = []
+    tools: list[str] = []
     calls: list[Call] = []
     for section in sections:
         if not section.text.strip() and section.tag != "obs":
             problems.append(f"empty <{section.tag}>")
         elif section.tag == "tool_token":
-            found, faults = _names(section)
-            named += found
+            names, faults = _names(section)
+            tools += names
             problems += faults
         elif section.tag == "tool_call":
-            parsed, faults = _calls(section.text)
-            calls += parsed
+            section_calls, faults = _calls(section.text)
+            calls += section_calls
             problems += faults
     order = [section.tag for section in sections]
     return Reply(
-        thought=_only(sections, "think"),
-        named=tuple(named),
+        thought=_last_text(sections, "think"),
+        named=tuple(tools),
         calls=tuple(calls),
-        response=_only(sections, "response"),
+        response=_last_text(sections, "response"),
         problems=tuple(problems + _order_problems(order)),
         attempted="tool_token" in order or "tool_call" in order,
         observed="obs" in order,
@@ -78,25 +78,25 @@ def parse_messages(messages: Sequence[Message]) -> Reply:
         if message.role == "assistant":
             pieces += split_text(message.content)
         elif message.role == "tool" and not _ends_with(pieces, "</tool_token>"):
-            inner = re.fullmatch(r"\s*<obs>(.*)</obs>\s*", message.content, re.DOTALL)
-            pieces += render_observations([inner[1] if inner else message.content])
+            observation = re.fullmatch(r"\s*<obs>(.*)</obs>\s*", message.content, re.DOTALL)
+            pieces += render_observations([observation[1] if observation else message.content])
     return parse(pieces)
 
 
 def split_text(text: str) -> list[Piece]:
-    """Text into pieces: tags and tool tokens become markup, except inside a call's JSON.
+    """Split text into pieces: tags and tool tokens become markup, except inside a call's JSON.
 
-    A tag spelled within a JSON string of a call is part of that string.
+    A tag inside a JSON string of a call is part of that string.
     """
     pieces: list[Piece] = []
     position = 0
     while position < len(text):
-        found = MARKUP.search(text, position)
-        if found is None:
+        match = MARKUP.search(text, position)
+        if match is None:
             break
-        pieces += [Piece(text[position : found.start()]), Piece(found[0], token=True)]
-        position = found.end()
-        if found[0] == "<tool_call>":
+        pieces += [Piece(text[position : match.start()]), Piece(match[0], token=True)]
+        position = match.end()
+        if match[0] == "<tool_call>":
             end = _json_end(text, position)
             pieces.append(Piece(text[position:end]))
             position = end
@@ -117,27 +117,27 @@ def _sections(pieces: Sequence[Piece]) -> tuple[list[Section], list[str]]:
     sections: list[Section] = []
     problems: list[str] = []
     tag: str | None = None
-    inside: list[Piece] = []
+    content: list[Piece] = []
     for piece in pieces:
-        mark = piece.text[1:-1] if piece.token and piece.text in TAG_TOKENS else None
-        if mark is None and tag is not None:
-            inside.append(piece)
-        elif mark is None:
+        tag_name = piece.text[1:-1] if piece.token and piece.text in TAG_TOKENS else None
+        if tag_name is None and tag is not None:
+            content.append(piece)
+        elif tag_name is None:
             if piece.text.strip():
                 problems.append("text outside the tags")
-        elif mark in TAGS:
+        elif tag_name in TAGS:
             if tag is not None:
                 problems.append(f"unclosed <{tag}>")
-                sections.append(Section(tag, tuple(inside), closed=False))
-            tag, inside = mark, []
-        elif mark[1:] == tag:
-            sections.append(Section(mark[1:], tuple(inside), closed=True))
-            tag, inside = None, []
+                sections.append(Section(tag, tuple(content), closed=False))
+            tag, content = tag_name, []
+        elif tag_name[1:] == tag:
+            sections.append(Section(tag_name[1:], tuple(content), closed=True))
+            tag, content = None, []
         else:
-            problems.append(f"stray <{mark}>")
+            problems.append(f"stray <{tag_name}>")
     if tag is not None:
         problems.append(f"unclosed <{tag}>")
-        sections.append(Section(tag, tuple(inside), closed=False))
+        sections.append(Section(tag, tuple(content), closed=False))
     return sections, problems
 
 
@@ -156,23 +156,26 @@ def _names(section: Section) -> tuple[list[str], list[str]]:
 
 
 def _gaps(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """The plain pieces between one token and the next."""
+    """Return the plain pieces between each token and the next one."""
     gaps: list[list[Piece]] = []
-    current: list[Piece] | None = None
+    gap: list[Piece] | None = None
     for piece in pieces:
         if piece.token:
-            if current is not None:
-                gaps.append(current)
-            current = []
-        elif current is not None:
-            current.append(piece)
+            if gap is not None:
+                gaps.append(gap)
+            gap = []
+        elif gap is not None:
+            gap.append(piece)
     return gaps
 
 
 def _calls(text: str) -> tuple[list[Call], list[str]]:
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+            text,
+            object_pairs_hook=_object_of_pairs,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -196,7 +199,7 @@ class _NotStrict(ValueError):
     """JSON that json.loads takes but strict JSON does not allow."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys):
         raise _NotStrict("a key stands twice")
@@ -204,7 +207,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(digits: str) -> float:
-    """The number, or the largest there is: JSON knows 1e999, but nothing can write infinity."""
+    """Return the number, clipped to the finite range: 1e999 is valid JSON, infinity is not."""
     return min(max(float(digits), -sys.float_info.max), sys.float_info.max)
 
 
@@ -215,15 +218,15 @@ def _no_constant(name: str) -> Any:
 def _call(item: Any) -> Call | None:
     if not isinstance(item, Mapping) or set(item) not in CALL_KEYS:
         return None
-    who = item.get("token", item.get("name"))
+    name = item.get("token", item.get("name"))
     arguments = item.get("parameters", item.get("arguments"))
-    if not isinstance(who, str) or not who or not isinstance(arguments, dict):
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
         return None
-    return Call(name_of(who) or who, arguments)
+    return Call(name_of(name) or name, arguments)
 
 
 def _order_problems(order: Sequence[str]) -> list[str]:
-    """Why the parts do not stand in order, once; empty where they do."""
+    """Return why the parts are not in order; empty if they are."""
     problems = [] if order[:1] == ["think"] else ["does not begin with <think>"]
     for tag in ("think", "tool_token", "response"):
         if order.count(tag) > 1:
@@ -234,11 +237,11 @@ def _order_problems(order: Sequence[str]) -> list[str]:
     return problems
 
 
-def _only(sections: Sequence[Section], tag: str) -> str | None:
+def _last_text(sections: Sequence[Section], tag: str) -> str | None:
     texts = [section.text for section in sections if section.tag == tag]
     return texts[-1].strip() if texts else None
 
 
 def _ends_with(pieces: Sequence[Piece], token: str) -> bool:
-    kept = [piece for piece in pieces if piece.text.strip()]
-    return bool(kept) and kept[-1] == Piece(token, token=True)
+    visible_pieces = [piece for piece in pieces if piece.text.strip()]
+    return bool(visible_pieces) and visible_pieces[-1] == Piece(token, token=True)

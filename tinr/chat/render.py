@@ -1,4 +1,4 @@
-"""Every tag and prompt: a conversation rendered as pieces. `tinr.chat.parse` is its inverse.
+"""Render conversations as pieces: every tag and prompt. `tinr.chat.parse` is the inverse.
 
 assistant  <think> reasoning, naming tool tokens </think>
            <tool_token> one token a line </tool_token>
@@ -28,40 +28,44 @@ def render_prompt(
     history: Sequence[Message] = (),
     documents: Sequence[ToolDoc] = (),
 ) -> list[Piece]:
-    """System, what was said before, user, and the opening of the assistant's turn.
+    """Render system message, history, query, and the opening of the assistant's turn.
 
-    Documents (modes in_prompt and retrieved) stand in the system message.
+    The system message has the documents (modes in_prompt and retrieved).
     """
-    said = (render_message(m.role, [Piece(m.content)], frame) for m in history)
-    shown = [Piece("\n"), *render_documents(documents)] if documents else []
+    past_messages = (
+        render_message(message.role, [Piece(message.content)], frame) for message in history
+    )
+    document_pieces = [Piece("\n"), *render_documents(documents)] if documents else []
     return [
         *frame.start_pieces(),
-        *render_message("system", [Piece(system), *shown], frame),
-        *itertools.chain.from_iterable(said),
+        *render_message("system", [Piece(system), *document_pieces], frame),
+        *itertools.chain.from_iterable(past_messages),
         *render_message("user", [Piece(query)], frame),
         *frame.begin("assistant"),
     ]
 
 
 def render_question(content: Iterable[Piece], frame: Frame) -> list[Piece]:
-    """A lone question, without a system message, and the opening of the assistant's turn."""
-    asked = render_message("user", content, frame)
-    return [*frame.start_pieces(), *asked, *frame.begin("assistant")]
+    """Render a question without a system message, and the opening of the assistant's turn."""
+    question = render_message("user", content, frame)
+    return [*frame.start_pieces(), *question, *frame.begin("assistant")]
 
 
 def render_message(role: Any, content: Iterable[Piece], frame: Frame) -> list[Piece]:
-    """A closed message."""
+    """Render a closed message."""
     return [*frame.begin(role), *content, *frame.end()]
 
 
 def render_environment(content: Iterable[Piece], frame: Frame) -> list[Piece]:
-    """What the environment adds inside a reply: it closes the turn, speaks, and hands back."""
+    """Render the environment's part of a reply: close the turn, add a message, open the next."""
     return [*frame.end(), *render_message("tool", content, frame), *frame.begin("assistant")]
 
 
 def render_thought(content: Sequence[Piece | str]) -> list[Piece]:
     """`<think>..</think>`; strings are plain text."""
-    return _tagged("think", [p if isinstance(p, Piece) else Piece(p) for p in content])
+    return _tagged(
+        "think", [piece if isinstance(piece, Piece) else Piece(piece) for piece in content]
+    )
 
 
 def render_names(names: Sequence[str]) -> list[Piece]:
@@ -71,12 +75,16 @@ def render_names(names: Sequence[str]) -> list[Piece]:
 
 
 def render_calls(calls: Sequence[Call]) -> list[Piece]:
-    """`<tool_call>` with a JSON object, or a JSON list where there are several calls."""
-    rendered = [_call_pieces(call) for call in calls]
-    if len(rendered) == 1:
-        return _tagged("tool_call", rendered[0])
-    between = [p for n, c in enumerate(rendered) for p in ([Piece(", ")] if n else []) + c]
-    return _tagged("tool_call", [Piece("["), *between, Piece("]")])
+    """`<tool_call>` with a JSON object, or with a JSON list for several calls."""
+    call_pieces = [_call_pieces(call) for call in calls]
+    if len(call_pieces) == 1:
+        return _tagged("tool_call", call_pieces[0])
+    pieces = [
+        piece
+        for index, call_piece in enumerate(call_pieces)
+        for piece in ([Piece(", ")] if index else []) + call_piece
+    ]
+    return _tagged("tool_call", [Piece("["), *pieces, Piece("]")])
 
 
 def _call_pieces(call: Call) -> list[Piece]:
@@ -94,12 +102,12 @@ def render_response(text: str) -> list[Piece]:
 
 
 def cut(text: str) -> str:
-    """An observation as it is shown: all of it, or its beginning and how much is left out."""
-    kept, said = OBSERVATION_CHARACTERS // 2, text
-    while len(said) > OBSERVATION_CHARACTERS:
-        said = json.dumps({"cut": text[:kept]}, ensure_ascii=False)
-        kept //= 2
-    return said
+    """Return a short observation as it is, and a long one as JSON with its beginning."""
+    length, excerpt = OBSERVATION_CHARACTERS // 2, text
+    while len(excerpt) > OBSERVATION_CHARACTERS:
+        excerpt = json.dumps({"cut": text[:length]}, ensure_ascii=False)
+        length //= 2
+    return excerpt
 
 
 def render_observations(observations: Sequence[str]) -> list[Piece]:
@@ -108,7 +116,7 @@ def render_observations(observations: Sequence[str]) -> list[Piece]:
 
 
 def render_documents(docs: Sequence[ToolDoc]) -> list[Piece]:
-    """The documents of the named tools, each behind its token."""
+    """Render the documents of the named tools, each after its token."""
     pieces: list[Piece] = []
     for doc in docs:
         pieces += [Piece(token_of(doc.name), token=True), Piece(f" {describe(doc)}\n")]
@@ -116,12 +124,12 @@ def render_documents(docs: Sequence[ToolDoc]) -> list[Piece]:
 
 
 def learned(pieces: Iterable[Piece]) -> list[Piece]:
-    """The same pieces, carrying loss."""
+    """Return the same pieces with loss."""
     return [Piece(piece.text, piece.token, learn=True) for piece in pieces]
 
 
 def as_text(pieces: Iterable[Piece]) -> str:
-    """The pieces' text, for people and logs."""
+    """Return the pieces' text, for people and logs."""
     return "".join(piece.text for piece in pieces)
 
 

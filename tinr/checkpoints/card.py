@@ -40,7 +40,7 @@ class Card:
     tokenizer_hash: str
     config: Mapping[str, Any]  # resolved: every key, defaults too
     seed: int
-    fingerprint: str  # sha256 of all that determined the checkpoint, given by the caller
+    fingerprint: str  # sha256 of what determines the checkpoint, from the caller
     parent: str | None = None  # id, never a tag
     catalogue_hash: str | None = None  # None: no catalogue yet (base)
     data_position: Mapping[str, Any] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Card:
 
     def to_json(self) -> str:
         """The card as indented strict JSON; BadInput names a field that is not plain data."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        for name, value in plain.items():
+        values = {field_info.name: getattr(self, field_info.name) for field_info in fields(self)}
+        for name, value in values.items():
             try:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError) as error:
@@ -69,7 +69,7 @@ class Card:
                     f"card of phase {self.phase}: {name} is not plain JSON ({error}); "
                     "use text, finite numbers, lists and dicts, and null for what is unscored"
                 ) from error
-        return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: Path | str = "card") -> "Card":
@@ -85,14 +85,18 @@ class Card:
 
 def card_id(card: Card) -> str:
     """`<phase>-<YYYYMMDD>-<8 hex>`, the hex from the sha256 of the card without its id."""
-    content = {each.name: getattr(card, each.name) for each in fields(card) if each.name != "id"}
+    content = {
+        field_info.name: getattr(card, field_info.name)
+        for field_info in fields(card)
+        if field_info.name != "id"
+    }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{card.phase}-{card.created[:10].replace('-', '')}-{digest[:8]}"
 
 
 def now() -> str:
-    """This moment as cards write it: 2025-01-31T23:59:59.000000Z."""
+    """Return the current time in a card's format: 2025-01-31T23:59:59.000000Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -109,10 +113,10 @@ def _check_keys(data: Any, where: Path | str) -> None:
             f"{where}: card version {version} is newer than this tinr reads "
             f"({CARD_VERSION}); upgrade tinr"
         )
-    known = {each.name for each in fields(Card)}
-    for word, keys in (("missing", known - data.keys()), ("unknown", data.keys() - known)):
+    names = {field_info.name for field_info in fields(Card)}
+    for fault, keys in (("missing", names - data.keys()), ("unknown", data.keys() - names)):
         if keys:
-            raise BadInput(f"{where}: {word} key {', '.join(sorted(keys))}; restore the file")
+            raise BadInput(f"{where}: {fault} key {', '.join(sorted(keys))}; restore the file")
 
 
 def _check_values(data: dict[str, Any], where: Path | str) -> None:
@@ -139,35 +143,37 @@ def _check_values(data: dict[str, Any], where: Path | str) -> None:
 
 def _check_entry(entry: Any, where: Path | str) -> None:
     """Refuses a file entry that is malformed or points outside the checkpoint's folder."""
-    good = isinstance(entry, dict) and entry.keys() == {"path", "bytes", "sha256"}
-    good = good and isinstance(entry["path"], str) and isinstance(entry["bytes"], int)
-    if good:
+    is_valid = isinstance(entry, dict) and entry.keys() == {"path", "bytes", "sha256"}
+    is_valid = is_valid and isinstance(entry["path"], str) and isinstance(entry["bytes"], int)
+    if is_valid:
         path = PurePosixPath(entry["path"])
-        good = not path.is_absolute() and ".." not in path.parts and path.parts != ()
-    if not good:
+        is_valid = not path.is_absolute() and ".." not in path.parts and path.parts != ()
+    if not is_valid:
         raise BadInput(f"{where}: key files holds {entry!r}, not a file of it; restore the file")
 
 
 def git_commit() -> str | None:
-    """The commit of the running code, with `-dirty` where tracked files differ from it.
+    """Return the commit of the running code, with `-dirty` if tracked files differ from it.
 
-    None where the code does not lie in its own git repository, or git is missing.
+    None if the code is not in its own git repository, or git is missing.
     """
     home = Path(tinr.__file__).resolve().parents[1]
     git = ["git", "-C", str(home)]
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        top = subprocess.run([*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
-        if top.returncode != 0 or Path(top.stdout.strip()) != home:
+        top_level = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True
+        )
+        if top_level.returncode != 0 or Path(top_level.stdout.strip()) != home:
             return None
-        said = subprocess.run([*git, *describe], capture_output=True, text=True)
+        result = subprocess.run([*git, *describe], capture_output=True, text=True)
     except FileNotFoundError:
         return None
-    return said.stdout.strip() if said.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of python, tinr and the installed packages that shape a checkpoint."""
+    """Return the versions of python, tinr and the installed packages that affect a checkpoint."""
     versions = {"python": platform.python_version(), "tinr": tinr.__version__}
     for name in PACKAGES:
         try:
@@ -178,17 +184,20 @@ def package_versions() -> dict[str, str]:
 
 
 def peak_rss_gib() -> float:
-    """The most memory that this process held at a time so far, in GiB."""
+    """Return the peak memory of this process so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
 
 
 def hardware() -> dict[str, Any]:
-    """{"cpu": model, "cores": usable, "accelerators": names, "ram_gib": GiB of the machine,
-    "peak_rss_gib": of them held by this process at most}."""
-    import torch  # slow, and needed for no other fact
+    """Return the hardware: {"cpu", "cores", "accelerators", "ram_gib", "peak_rss_gib"}.
 
-    accelerators = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    "cores" counts usable ones. "ram_gib" is the machine's memory, "peak_rss_gib" this process's
+    peak.
+    """
+    import torch  # slow to import, and only this function needs it
+
+    accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count()
@@ -202,14 +211,14 @@ def hardware() -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    listing = Path("/proc/cpuinfo")  # Linux; elsewhere the platform's own word
+    listing = Path("/proc/cpuinfo")  # Linux; elsewhere the name from `platform`
     text = listing.read_text(errors="replace") if listing.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else platform.processor() or platform.machine()
 
 
 def environment() -> dict[str, Any]:
-    """The facts of this machine as keywords of a card: `Card(..., **environment())`."""
+    """Return facts of this machine as keywords of a card: `Card(..., **environment())`."""
     return {
         "git_commit": git_commit(),
         "packages": package_versions(),

@@ -47,7 +47,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def chat_template(codec: Codec) -> str:
-    """The Jinja template of a vocabulary that was grown, for whichever frame it has."""
+    """Return the Jinja template of a grown vocabulary, for its frame."""
     frame = codec.frame
     settings = {
         "system": SYSTEM,
@@ -63,30 +63,34 @@ def chat_template(codec: Codec) -> str:
             for halvings in range(1, OBSERVATION_CHARACTERS.bit_length() + 1)
         ],
     }
-    known = (f"{{%- set {name} = {_literal(value)} -%}}\n" for name, value in settings.items())
-    return "".join(known) + BODY.read_text("utf-8")
+    assignments = (
+        f"{{%- set {name} = {_literal(value)} -%}}\n" for name, value in settings.items()
+    )
+    return "".join(assignments) + BODY.read_text("utf-8")
 
 
 def turn_ends(codec: Codec) -> list[int]:
-    """The ids at which whoever generates gets control: those of a rollout where documents are
-    never shown (after a call the environment speaks, after a response the user), and the
-    tokenizer's own end."""
+    """Return the ids that stop generation.
+
+    They are the stops of a rollout without documents (after a call comes the environment, after
+    a response the user), and the tokenizer's own end-of-text id.
+    """
     ends = stop_ids(codec) - {codec.id("</tool_token>")}
-    own: Any = codec.tokenizer.eos_token_id
-    return sorted(ends if own is None else ends | {own})
+    eos_id: Any = codec.tokenizer.eos_token_id
+    return sorted(ends if eos_id is None else ends | {eos_id})
 
 
 def is_grown(tokenizer: Any) -> bool:
-    """Whether it knows the tags and the markers of its frame, as every aligned checkpoint's."""
+    """Whether a tokenizer has the tags and its frame's markers, as in every aligned checkpoint."""
     vocabulary = tokenizer.get_vocab()
     return all(token in vocabulary for token in (*TAG_TOKENS, *frame_of(tokenizer).tokens()))
 
 
 def renders_alike(codec: Codec) -> bool:
-    """Whether the ids of rendered text are those of its pieces, on one conversation.
+    """Whether rendered text has the same ids as its pieces, on one conversation.
 
-    Not so for tokenizers that put a blank before the first text only, or whose markers take in
-    the blanks beside them: there a template can only come near to what was trained.
+    They differ for tokenizers that put a blank before the first text only, or whose markers
+    swallow neighbouring blanks. For these the template only approximates the trained ids.
     """
     query, frame = "Area of a circle, radius 2:\n\n  in  m", codec.frame
     pieces = [
@@ -101,14 +105,13 @@ def renders_alike(codec: Codec) -> bool:
 
 @contextmanager
 def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
-    """Within, model and tokenizer have the settings that their folder is to have.
+    """Give model and tokenizer the settings of the saved folder, and restore them at the end.
 
-    Where the vocabulary was grown: the chat template; stops and padding, greedy, as everything
-    here is measured (a base's own temperature or repetition penalty would spoil the arguments
-    of calls). A base as it came keeps its settings, unless transformers refuses to save them.
-    Training goes on with what it had.
+    A grown vocabulary gets the chat template, stop ids, padding and greedy decoding, as in all
+    our measurements (a base's own temperature or repetition penalty would spoil the arguments
+    of calls). An imported base keeps its settings, unless transformers refuses to save them.
     """
-    before = model.generation_config, tokenizer.chat_template
+    original_settings = model.generation_config, tokenizer.chat_template
     if is_grown(tokenizer):
         codec = Codec(tokenizer)
         tokenizer.chat_template = chat_template(codec)
@@ -120,16 +123,18 @@ def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
                 stacklevel=3,
             )
     else:
-        model.generation_config = savable(before[0])
+        model.generation_config = savable(original_settings[0])
     try:
         yield
     finally:
-        model.generation_config, tokenizer.chat_template = before
+        model.generation_config, tokenizer.chat_template = original_settings
 
 
 def savable(config: GenerationConfig) -> GenerationConfig:
-    """The same, or where transformers refuses to save it, as with a temperature beside
-    `do_sample: false`, its ids alone."""
+    """Return a configuration that transformers can save.
+
+    It refuses some, such as a temperature with `do_sample: false`; of these only the ids stay.
+    """
     try:
         config.validate(strict=True)
     except ValueError:
@@ -150,13 +155,13 @@ def _generation(model: PreTrainedModel, codec: Codec) -> GenerationConfig:
 
 
 def _marks(codec: Codec) -> list[str]:
-    """What a message's text must not spell, tool tokens aside: those have a shape of their own."""
-    added = codec.tokenizer.added_tokens_decoder.values()
-    special = {token.content for token in added if token.special}
-    marks = {token for token in codec.markup if name_of(token) is None} | special
+    """Return the texts that a message must not spell, other than tool tokens, which have a form."""
+    added_tokens = codec.tokenizer.added_tokens_decoder.values()
+    special_tokens = {token.content for token in added_tokens if token.special}
+    marks = {token for token in codec.markup if name_of(token) is None} | special_tokens
     return sorted(mark for mark in marks if len(mark) > 1 and not mark.isspace())
 
 
 def _literal(value: Any) -> str:
-    """Plain data as Jinja reads it: `true` and escapes are those of JSON."""
+    """Write plain data for Jinja: `true` and escapes are as in JSON."""
     return json.dumps(value, ensure_ascii=False)

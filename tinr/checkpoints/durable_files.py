@@ -42,9 +42,9 @@ def disk_errors(folder: Path, outcome: str) -> Iterator[None]:
             code = errno.ENOSPC
         if code not in REMEDIES:
             raise
-        where = getattr(error, "filename", None) or folder
+        path = getattr(error, "filename", None) or folder
         raise BadInput(
-            f"{where}: {os.strerror(code)}; {REMEDIES[code]}, "
+            f"{path}: {os.strerror(code)}; {REMEDIES[code]}, "
             f"then run the same command again; {outcome}"
         ) from error
 
@@ -56,16 +56,16 @@ def digest(path: Path) -> str:
 
 
 def walk(folder: Path) -> list[Path]:
-    """The regular files below a folder, sorted; BadInput at a link or device."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
-    for path in found:
+    """Return the regular files below a folder, sorted; BadInput at a link or device."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    for path in paths:
         if path.is_symlink() or not path.is_file():
             raise BadInput(f"{path}: a checkpoint holds plain files only; write a copy instead")
-    return found
+    return paths
 
 
 def inventory(folder: Path) -> list[dict[str, Any]]:
-    """{"path" below the folder, "bytes", "sha256"} of every file, sorted by path."""
+    """Return {"path" below the folder, "bytes", "sha256"} of every file, sorted by path."""
     return [
         {
             "path": path.relative_to(folder).as_posix(),
@@ -77,8 +77,8 @@ def inventory(folder: Path) -> list[dict[str, Any]]:
 
 
 def damage(folder: Path, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What differs from the inventory, one line a file: all sizes first, for they are cheap."""
-    whole = []
+    """Yield differences from the inventory, one line a file: first all sizes, then the hashes."""
+    hashes = []
     for entry in entries:
         path = folder / entry["path"]
         if path.is_symlink() or not path.is_file():
@@ -89,12 +89,12 @@ def damage(folder: Path, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
                 "restore it or publish again"
             )
         else:
-            whole.append((path, entry["sha256"]))
-    for path, expected in whole:
-        found = digest(path)
-        if found != expected:
+            hashes.append((path, entry["sha256"]))
+    for path, card_hash in hashes:
+        file_hash = digest(path)
+        if file_hash != card_hash:
             yield (
-                f"{path}: sha256 {found[:12]}.., its card says {expected[:12]}..; "
+                f"{path}: sha256 {file_hash[:12]}.., its card says {card_hash[:12]}..; "
                 "restore it or publish again"
             )
 
@@ -113,7 +113,7 @@ def seal(folder: Path) -> None:
     for path in walk(folder):
         path.chmod(path.stat().st_mode & ~0o222)
         flush(path)
-    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         flush(path)
     flush(folder)
 
@@ -128,9 +128,9 @@ def write_whole(path: Path, text: str, *, temporary: Path, mode: int) -> None:
 
 
 def age(path: Path) -> float:
-    """Seconds since anything in a file or folder was last written; 0 if it is going away."""
+    """Seconds since the last write to a file or in a folder; 0 if it is being removed."""
     try:
-        newest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+        newest = max(child.lstat().st_mtime for child in (path, *path.rglob("*")))
     except FileNotFoundError:
         return 0.0
     return time.time() - newest
@@ -142,7 +142,7 @@ def delete(path: Path) -> None:
     BadInput where something remains.
     """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)  # judged by what remains
+        shutil.rmtree(path, ignore_errors=True)  # checked below
     else:
         path.unlink(missing_ok=True)
     if path.exists():

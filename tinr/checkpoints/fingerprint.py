@@ -1,4 +1,4 @@
-"""What determines a checkpoint: hashes of its settings, its data and its vocabulary."""
+"""Hash what determines a checkpoint: its settings, its data and its vocabulary."""
 
 import hashlib
 import json
@@ -10,19 +10,21 @@ from tinr.config import MACHINE_KEYS, as_dict
 
 
 def fingerprint(*parts: Any) -> str:
-    """sha256 of what determines a checkpoint, the version of this code included."""
+    """Return sha256 of what determines a checkpoint; the version of this code is part of it."""
     text = json.dumps([tinr.__version__, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def settings(config: Any) -> dict[str, Any]:
-    """What of a configuration determines a checkpoint, as plain data."""
-    kept = {k: v for k, v in as_dict(config).items() if k not in MACHINE_KEYS}
+    """Return the settings that determine a checkpoint, as plain data."""
+    values = {
+        name: setting for name, setting in as_dict(config).items() if name not in MACHINE_KEYS
+    }
     return {
-        key: {k: v for k, v in value.items() if k != "checkpoint_steps"}
+        key: {name: setting for name, setting in value.items() if name != "checkpoint_steps"}
         if isinstance(value, dict)
         else value
-        for key, value in kept.items()
+        for key, value in values.items()
     }
 
 

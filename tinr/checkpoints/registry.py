@@ -22,12 +22,12 @@ from tinr.records import BadInput
 EXPORTED_CARD = "tinr_card.json"
 PARENT = "parent"  # a file among step checkpoints: the id of what that phase starts from
 LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
-STEPS_AGE = 7 * 86400.0  # of step checkpoints: somebody may want to go on from them
+STEPS_AGE = 7 * 86400.0  # of step checkpoints: a user may resume from them
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """What `gc` removed or would remove: ids, and leftovers of processes that died."""
+    """The ids and the leftovers of dead processes that `gc` removed or would remove."""
 
     checkpoints: list[str]
     leftovers: list[Path]
@@ -39,50 +39,52 @@ class Registry(Shelf):
     def publish(self, card: Card, write: Callable[[Path], object]) -> Card:
         """Publishes what `write(folder)` writes; returns the card with id, created, files.
 
-        All or nothing: whatever is raised, nothing was published and nothing stays.
+        All or nothing: after any exception nothing is published and no file stays.
         BadInput: the card is not plain JSON (before `write`), the disk is full or read-only.
         """
         card = Card.from_json(replace(card, id="", files=[]).to_json(), "card to publish")
         with durable_files.disk_errors(self.root, "nothing was published"):
-            staged = self._stage()
-            moved = None
+            staging_folder = self._stage()
+            published_folder = None
             try:
-                staged.mkdir()
-                write(staged)
-                card = _complete(card, staged)
-                moved = self._move(staged, self.path(card))
-                _write_card(moved, card)
+                staging_folder.mkdir()
+                write(staging_folder)
+                card = _seal_and_complete(card, staging_folder)
+                published_folder = self._move(staging_folder, self.path(card))
+                _write_card(published_folder, card)
             except BaseException:
-                if moved is not None:
-                    os.rename(moved, staged)  # out of sight before it comes apart
-                shutil.rmtree(staged, ignore_errors=True)  # the first error is the one to tell
+                if published_folder is not None:
+                    os.rename(
+                        published_folder, staging_folder
+                    )  # readers must not see it while it is removed
+                shutil.rmtree(staging_folder, ignore_errors=True)  # the first error is raised
                 raise
         return card
 
     def steps(self, phase: str, fingerprint: str) -> Steps:
-        """Where a run that will have this fingerprint keeps its step checkpoints."""
+        """The step checkpoints of the run with this fingerprint."""
         return Steps(self.root / "steps" / f"{phase}-{fingerprint[:16]}")
 
     def _stage(self) -> Path:
-        """A new name in staging."""
+        """Return a new path in staging."""
         self._staging.mkdir(parents=True, exist_ok=True)
         return self._staging / uuid.uuid4().hex
 
-    def _move(self, staged: Path, place: Path) -> Path:
+    def _move(self, staging_folder: Path, folder: Path) -> Path:
         self._checkpoints.mkdir(exist_ok=True)
         durable_files.flush(self.root)
         try:
-            os.rename(staged, place)
+            os.rename(staging_folder, folder)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
             raise BadInput(
-                f"{place}: already there; the same checkpoint was published before"
+                f"{folder}: already there; the same checkpoint was published before"
             ) from error
-        return place
+        return folder
 
     def tag(self, name: str, ref: str) -> Card:
-        """Lets `name` stand for the checkpoint `ref`, in place of what it stood for before."""
+        """Makes the tag `name` point to the checkpoint `ref`; replaces an existing tag."""
         if not TAG.fullmatch(name) or ID.fullmatch(name):
             raise BadInput(
                 f"tag {name!r}: not a tag name; use up to 100 of a-z 0-9 . _ -, "
@@ -109,71 +111,75 @@ class Registry(Shelf):
         (self._tags / name).unlink(missing_ok=True)
 
     def gc(self, *, dry_run: bool = True) -> Garbage:
-        """Removes checkpoints that nothing needs, leftovers older than a day, and step
-        checkpoints and searches older than a week.
+        """Removes unneeded checkpoints, leftovers older than a day, and step checkpoints and
+        searches older than a week.
 
-        Kept: tagged checkpoints, the newest of each phase, what unfinished phases start from,
-        and all their ancestors. BadInput at a broken card: its ancestors are unknown.
+        Kept: tagged checkpoints, the newest of each phase, the parents of running phases, and
+        all their ancestors. BadInput at a broken card: its ancestors are unknown.
         """
-        keep = self._needed()
-        names = [card.id for card in reversed(self.cards()) if card.id not in keep]
+        needed_ids = self._needed_ids()
+        names = [card.id for card in reversed(self.cards()) if card.id not in needed_ids]
         leftovers = self._leftovers()
         if dry_run:
             return Garbage(names, leftovers)
-        removed = []
+        removed_names = []
         with durable_files.disk_errors(self.root, "what gc removed so far stays removed"):
             for name in names:  # newest first: children before their parents
                 if self._remove(name):
-                    removed.append(name)
+                    removed_names.append(name)
             for path in leftovers:
                 durable_files.delete(path)
-        return Garbage(removed, leftovers)
+        return Garbage(removed_names, leftovers)
 
     def _remove(self, name: str) -> bool:
-        """Removes a checkpoint unless it is needed by now, also by a tag set this moment or a phase
-        that has just begun.
+        """Removes a checkpoint unless it is needed now, also by a new tag or a new phase.
 
-        Both write and then look for the checkpoint; this takes it away and then looks for
-        them. Whichever is later sees the other.
+        Tagging and starting a phase first write and then look for the checkpoint. This method
+        first moves the checkpoint away and then looks for them. So the later of the two always
+        sees the other.
         """
-        if name in self._needed() or not self._exists(name):
+        if name in self._needed_ids() or not self._exists(name):
             return False
-        place, staged = self.path(name), self._stage()
-        os.rename(place, staged)
-        if name in (*self.tags().values(), *self._begun()):
-            os.rename(staged, place)
+        folder, staging_folder = self.path(name), self._stage()
+        os.rename(folder, staging_folder)
+        if name in (*self.tags().values(), *self._parents_of_running_phases()):
+            os.rename(staging_folder, folder)
             return False
-        durable_files.delete(staged)
+        durable_files.delete(staging_folder)
         return True
 
-    def _needed(self) -> set[str]:
+    def _needed_ids(self) -> set[str]:
         cards, problems = self._survey()
         if problems:
             raise BadInput(problems[0])
         parents = {card.id: card.parent for card in cards}
-        newest = {card.phase: card.id for card in cards}
-        needed: set[str] = set()
-        for start in (*self.tags().values(), *newest.values(), *self._begun()):
+        newest_ids = {card.phase: card.id for card in cards}
+        ids: set[str] = set()
+        for start in (
+            *self.tags().values(),
+            *newest_ids.values(),
+            *self._parents_of_running_phases(),
+        ):
             name: str | None = start
-            while name is not None and name not in needed:
-                needed.add(name)
+            while name is not None and name not in ids:
+                ids.add(name)
                 name = parents.get(name)
-        return needed
+        return ids
 
-    def _begun(self) -> list[str]:
-        """The parents of phases that are under way."""
+    def _parents_of_running_phases(self) -> list[str]:
+        """Return the parents of phases that are running."""
         return [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
 
     def _leftovers(self) -> list[Path]:
-        """Folders and files that no process has written to for long, and no reader sees."""
-        unfinished = [
+        """Return old folders and files that no process writes to any more and no reader sees."""
+        incomplete_folders = [
             path
             for path in self._checkpoints.glob("*")
             if ID.fullmatch(path.name) and not self._exists(path.name)
         ]
-        found = sorted([*self._staging.glob("*"), *unfinished])
+        paths = sorted([*self._staging.glob("*"), *incomplete_folders])
         return [
-            *(path for path in found if durable_files.age(path) > LEFTOVER_AGE),
+            *(path for path in paths if durable_files.age(path) > LEFTOVER_AGE),
             *(
                 path
                 for path in sorted(self.root.glob("steps/*"))
@@ -184,25 +190,27 @@ class Registry(Shelf):
     def export(self, ref: str, out: Path | str) -> Card:
         """Copies a checkpoint into `out`, an ordinary Hugging Face folder, all or nothing.
 
-        `out` is new or an empty folder; the card lies in it as tinr_card.json. BadInput
-        where it is not, or where a copy has not the sha256 of the card.
+        `out` is new or an empty folder; the card is written to it as tinr_card.json. BadInput
+        for another `out`, or if the sha256 of a copy is not the card's.
         """
         card, out = self.resolve(ref), Path(out)
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise BadInput(f"{out}: exists and is not an empty folder; choose a new one")
-        staged = out.parent / f".{out.name}.{uuid.uuid4().hex}"
+        staging_folder = out.parent / f".{out.name}.{uuid.uuid4().hex}"
         with durable_files.disk_errors(out, "nothing was exported"):
             try:
-                staged.mkdir(parents=True)
-                _copy(card, self.path(card), staged)
-                os.rename(staged, out)
+                staging_folder.mkdir(parents=True)
+                _copy(card, self.path(card), staging_folder)
+                os.rename(staging_folder, out)
             except BaseException:
-                shutil.rmtree(staged, ignore_errors=True)  # the first error is the one to tell
+                shutil.rmtree(
+                    staging_folder, ignore_errors=True
+                )  # the first error is the one to tell
                 raise
         return card
 
 
-def _complete(card: Card, folder: Path) -> Card:
+def _seal_and_complete(card: Card, folder: Path) -> Card:
     """Seals the files of a staged checkpoint and enters them in its card."""
     entries = durable_files.inventory(folder)
     if not entries:

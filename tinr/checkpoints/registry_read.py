@@ -40,13 +40,13 @@ class Shelf:
         return self._checkpoints / name
 
     def tags(self) -> dict[str, str]:
-        """Tag -> id, sorted by tag; the id may dangle, which `verify` reports."""
-        found = {}
+        """Tag -> id, sorted by tag; the checkpoint may be missing, which `verify` reports."""
+        ids = {}
         for path in sorted(self._tags.glob("*")):
             if TAG.fullmatch(path.name):
                 with suppress(FileNotFoundError):  # removed after it was listed
-                    found[path.name] = path.read_text(encoding="utf-8", errors="replace").strip()
-        return found
+                    ids[path.name] = path.read_text(encoding="utf-8", errors="replace").strip()
+        return ids
 
     def ids(self) -> list[str]:
         """The ids of all checkpoints, also of those whose card is broken."""
@@ -78,24 +78,24 @@ class Shelf:
         tokenizer_hash: str | None = None,
         verify: bool = True,
     ) -> tuple[Card, Path]:
-        """The card and folder of a checkpoint that is what the caller needs and undamaged.
+        """Return the card and folder of an undamaged checkpoint with the required properties.
 
-        None asks for nothing. BadInput shows both values of a mismatch, or names the first
-        file whose size or sha256 is not that of the card (verify=False: not looked at).
+        None requires nothing. BadInput shows both values of a mismatch, or names the first
+        file whose size or sha256 differs from the card (verify=False: not checked).
         """
         card = self.resolve(ref)
         phases = (phase,) if isinstance(phase, str) else phase or ()
         catalogues = (catalogue_hash,) if catalogue_hash else ()
         tokenizers = (tokenizer_hash,) if tokenizer_hash else ()
-        for word, found, wanted in (
+        for noun, value, needs in (
             ("phase", card.phase, phases),
             ("catalogue", card.catalogue_hash, catalogues),
             ("tokenizer", card.tokenizer_hash, tokenizers),
         ):
-            if wanted and found not in wanted:
+            if needs and value not in needs:
                 raise BadInput(
-                    f"checkpoint {ref} ({card.id}): {word} is {found or 'none'}, "
-                    f"needed is {' or '.join(wanted)}; name another checkpoint"
+                    f"checkpoint {ref} ({card.id}): {noun} is {value or 'none'}, "
+                    f"needed is {' or '.join(needs)}; name another checkpoint"
                 )
         folder = self.path(card)
         for fault in durable_files.damage(folder, card.files) if verify else ():
@@ -103,33 +103,33 @@ class Shelf:
         return card, folder
 
     def find(self, phase: str, fingerprint: str) -> Card | None:
-        """The newest checkpoint of a phase with this fingerprint: work that need not be redone."""
-        found = [card for card in self._survey(phase)[0] if card.fingerprint == fingerprint]
-        return found[-1] if found else None
+        """Return the newest checkpoint of a phase with this fingerprint: it need not be redone."""
+        cards = [card for card in self._survey(phase)[0] if card.fingerprint == fingerprint]
+        return cards[-1] if cards else None
 
     def lineage(self, ref: str) -> list[Card]:
         """The cards from the first ancestor to `ref`."""
-        line = [self.resolve(ref)]
-        while (parent := line[0].parent) is not None:
+        cards = [self.resolve(ref)]
+        while (parent := cards[0].parent) is not None:
             if not self._exists(parent):
                 raise BadInput(
-                    f"{self.path(line[0])}: its parent {parent} is not in {self.root}; "
+                    f"{self.path(cards[0])}: its parent {parent} is not in {self.root}; "
                     "restore the parent's folder"
                 )
-            line.insert(0, self._read(parent))
-        return line
+            cards.insert(0, self._read(parent))
+        return cards
 
     def check(self) -> None:
-        """BadInput where there is no registry: no folder, or one of something else."""
+        """Raise BadInput if there is no registry: no folder, or a folder of something else."""
         if self._checkpoints.is_dir():
             return
-        inner = self.root / "registry"
-        hint = f"did you mean {inner}?" if (inner / self._checkpoints.name).is_dir() else ""
+        subfolder = self.root / "registry"
+        hint = f"did you mean {subfolder}?" if (subfolder / self._checkpoints.name).is_dir() else ""
         name = "name its folder: --registry FOLDER, of a phase registry=FOLDER"
         raise BadInput(f"{self.root}: no registry there; {hint or name}")
 
     def _identify(self, ref: str) -> str:
-        """The id a name stands for. An id exists; what a tag stands for may not."""
+        """Return the id for a name. The checkpoint of a tag may be missing."""
         if ID.fullmatch(ref) and self._exists(ref):
             return ref
         tags = self.tags()
@@ -139,7 +139,7 @@ class Shelf:
         if word == "latest" and phase in PHASES:
             cards, problems = self._survey(phase)
             if problems:
-                raise BadInput(problems[0])  # it may be the newest: nobody guesses
+                raise BadInput(problems[0])  # the broken one may be the newest
             if not cards:
                 self.check()
                 raise BadInput(
@@ -149,9 +149,9 @@ class Shelf:
         latest = [f"{phase}@latest" for phase in PHASES]
         raise self._unknown(ref, "checkpoint", [*tags, *latest, *self.ids()])
 
-    def _unknown(self, name: str, noun: str, known: list[str]) -> BadInput:
-        near = difflib.get_close_matches(name, known)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see tinr registry list"
+    def _unknown(self, name: str, noun: str, names: list[str]) -> BadInput:
+        matches = difflib.get_close_matches(name, names)
+        hint = f"did you mean {' or '.join(matches)}?" if matches else "see tinr registry list"
         return BadInput(f"{name}: no {noun} of this name in {self.root}; {hint}")
 
     def _exists(self, name: str) -> bool:
@@ -168,7 +168,7 @@ class Shelf:
         return card
 
     def _survey(self, phase: str = "") -> tuple[list[Card], list[str]]:
-        """The readable cards of a phase, oldest first, and what is wrong with the others."""
+        """Return the readable cards of a phase, oldest first, and the faults of the others."""
         cards, problems = [], []
         for name in self.ids():
             if name.startswith(phase):
@@ -180,10 +180,10 @@ class Shelf:
         return sorted(cards, key=lambda card: (card.created, card.id)), problems
 
     def verify(self, ref: str | None = None) -> list[str]:
-        """What is wrong with one checkpoint, or with the registry; [] if nothing is.
+        """Return the faults of one checkpoint, or of the registry; [] if there are none.
 
-        Missing, changed and extra files, broken cards, missing parents; for the registry
-        also folders without a card and tags that stand for nothing.
+        Faults are missing, changed and extra files, broken cards and missing parents; for the
+        registry also folders without a card and tags without a checkpoint.
         """
         if ref is not None:
             return self._faults(self._identify(ref))
@@ -212,10 +212,10 @@ class Shelf:
             return [str(error)]
         folder = self.path(name)
         faults = list(durable_files.damage(folder, card.files))
-        known = {CARD, *(entry["path"] for entry in card.files)}
+        card_paths = {CARD, *(entry["path"] for entry in card.files)}
         for path in sorted(folder.rglob("*")):
             is_folder = path.is_dir() and not path.is_symlink()
-            if not is_folder and path.relative_to(folder).as_posix() not in known:
+            if not is_folder and path.relative_to(folder).as_posix() not in card_paths:
                 faults.append(f"{path}: not in the card; remove it")
         if card.parent is not None and not self._exists(card.parent):
             faults.append(f"{folder}: its parent {card.parent} is not there; restore its folder")

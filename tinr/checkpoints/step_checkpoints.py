@@ -1,10 +1,10 @@
-"""Step checkpoints: where a phase goes on that was killed.
+"""Step checkpoints: a killed phase resumes from the last one.
 
-    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/    what the trainer wrote after step N
-    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/whole.json    written last: all of it is there
+    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/    the trainer's files after step N
+    ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/whole.json    written last: the files are complete
 
-They are this machine's own and no part of the registry's contract: never published, and
-removed once the phase has published.
+They belong to this machine and not to the registry's contract: they are never published, and
+removed when the phase has published.
 """
 
 import fcntl
@@ -23,64 +23,68 @@ from tinr.files import write_text
 from tinr.records import BadInput
 
 WHOLE = "whole.json"
-KEPT = 2  # the newest is not whole while it is written
+KEPT = 2  # the newest is incomplete while it is written
 
 
 @dataclass
 class Steps:
-    """The step checkpoints of one run, and how long it took so far, over all its starts."""
+    """The step checkpoints of one run, and its seconds so far over all its starts."""
 
     folder: Path
-    _began: float = field(default_factory=time.monotonic)
-    _holding: bool = False
+    _start_time: float = field(default_factory=time.monotonic)
+    _is_locked: bool = False
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Count from here on, beside what the last whole step checkpoint says."""
+        """Restart the clock from the seconds of the last complete step checkpoint."""
         last = self.last()
-        self._began = time.monotonic() - (_said(last / WHOLE)["seconds"] if last else 0.0)
+        self._start_time = time.monotonic() - (
+            _completion(last / WHOLE)["seconds"] if last else 0.0
+        )
 
     @property
     def seconds(self) -> float:
-        """Spent on this run, its earlier starts up to their last whole step checkpoint too."""
-        return round(time.monotonic() - self._began, 1)
+        """Seconds of this run, with earlier starts up to their last complete step checkpoint."""
+        return round(time.monotonic() - self._start_time, 1)
 
     def add(self, seconds: float) -> None:
-        """Count what parts of this run have taken that keep step checkpoints of their own."""
-        self._began -= seconds
+        """Add the seconds of a part of this run that has step checkpoints of its own."""
+        self._start_time -= seconds
 
     def last(self) -> Path | None:
-        """The newest whole step checkpoint."""
-        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}") if _said(path)]
-        return max(whole, key=_step, default=None)
+        """Return the newest complete step checkpoint."""
+        complete_checkpoints = [
+            path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}") if _completion(path)
+        ]
+        return max(complete_checkpoints, key=_step, default=None)
 
     @property
     def done(self) -> int:
-        """Steps that need not be made again."""
+        """The number of steps that need not be repeated."""
         last = self.last()
         return 0 if last is None else _step(last)
 
     def complete(self, step: int) -> None:
-        """State that everything of step `step` is written, once it is on the disk."""
-        at = self.folder / f"checkpoint-{step}"
-        for path in at.rglob("*"):
+        """Flush the files of step `step` to the disk, and then mark them as complete."""
+        folder = self.folder / f"checkpoint-{step}"
+        for path in folder.rglob("*"):
             flush(path)
-        said = {"step": step, "seconds": self.seconds, "ranks": distributed.world()}
-        write_text(at / WHOLE, json.dumps(said))
-        flush(at / WHOLE)
-        flush(at)
+        completion = {"step": step, "seconds": self.seconds, "ranks": distributed.world()}
+        write_text(folder / WHOLE, json.dumps(completion))
+        flush(folder / WHOLE)
+        flush(folder)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Within, this process alone may write here; what a killed one left half is removed.
+        """Lock the folder for this process, and remove incomplete step checkpoints.
 
-        May be entered again within. Of several ranks the first one holds it. BadInput where
-        another process runs the same phase with the same settings, and where an earlier start
-        had another number of ranks: a step took other batches then.
+        The lock is reentrant. Of several ranks only the first takes it. BadInput if another
+        process runs the same phase with the same settings, or if an earlier start had another
+        number of ranks: its steps had other batches.
         """
-        if self._holding or distributed.rank() > 0:
+        if self._is_locked or distributed.rank() > 0:
             yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,36 +97,36 @@ class Steps:
                     "wait for it, or change a setting"
                 ) from error
             for path in self.folder.glob("checkpoint-*"):
-                if not _said(path / WHOLE):
+                if not _completion(path / WHOLE):
                     shutil.rmtree(path, ignore_errors=True)
             self._check_ranks()
-            self._holding = True
+            self._is_locked = True
             try:
                 yield
             finally:
-                self._holding = False
+                self._is_locked = False
 
     def _check_ranks(self) -> None:
         last = self.last()
-        before = _said(last / WHOLE).get("ranks", 1) if last else distributed.world()
-        if before != distributed.world():
+        ranks = _completion(last / WHOLE).get("ranks", 1) if last else distributed.world()
+        if ranks != distributed.world():
             raise BadInput(
-                f"{self.folder}: begun on {before} ranks, and this is {distributed.world()}; "
-                f"go on with {before}, or remove the folder to begin again"
+                f"{self.folder}: begun on {ranks} ranks, and this is {distributed.world()}; "
+                f"go on with {ranks}, or remove the folder to begin again"
             )
 
     def clear(self) -> None:
-        """Remove all of them: the phase has published."""
+        """Remove all step checkpoints: the phase has published."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _said(path: Path) -> dict[str, Any]:
-    """What stands in a file of WHOLE; nothing where it is not there or was cut."""
+def _completion(path: Path) -> dict[str, Any]:
+    """Return the content of a WHOLE file; empty if the file is missing or incomplete."""
     try:
-        said = json.loads(path.read_text())
+        completion = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) and "seconds" in said else {}
+    return completion if isinstance(completion, dict) and "seconds" in completion else {}
 
 
 def _step(checkpoint: Path) -> int:

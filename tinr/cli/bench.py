@@ -15,7 +15,7 @@ app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 
 
 def _check_plot(plot: Path | None) -> None:
-    """BadInput for a place where no plot can be written, before anything is measured."""
+    """Raise BadInput if no plot can be written, before anything is measured."""
     if plot is not None:
         make_folder(plot.parent)
         if plot.is_dir():
@@ -34,11 +34,11 @@ def catalogue(
     """
     from tinr.studies.benchmarks.catalogue import bench_catalogue
 
-    found = bench_catalogue(tools, seed)
+    figures = bench_catalogue(tools, seed)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         print(f"{name.replace('_', ' '):28} {value:,}")
 
 
@@ -61,14 +61,14 @@ def update(
 
     model, tokenizer = load(base)
     grow(model, tokenizer, Catalogue(()))
-    found = measure_update(model, Codec(tokenizer), prompts, group, repeats=repeats)
+    result = measure_update(model, Codec(tokenizer), prompts, group, repeats=repeats)
     if as_json:
-        print(json.dumps(asdict(found) | {"ratio": found.ratio}))
+        print(json.dumps(asdict(result) | {"ratio": result.ratio}))
         return
     print(
-        f"{found.conversations} conversations of {found.tokens:,} tokens: update "
-        f"{found.update_seconds:.1f} s, supervised {found.supervised_seconds:.1f} s, ratio "
-        f"{found.ratio:.2f}; rollouts {found.rollout_tokens_a_second:,.0f} tokens a second"
+        f"{result.conversations} conversations of {result.tokens:,} tokens: update "
+        f"{result.update_seconds:.1f} s, supervised {result.supervised_seconds:.1f} s, ratio "
+        f"{result.ratio:.2f}; rollouts {result.rollout_tokens_a_second:,.0f} tokens a second"
     )
 
 
@@ -91,25 +91,25 @@ def training(
 
     from tinr.studies.benchmarks.training import catalogue_of, measure_training
 
-    found = measure_training(catalogue_of(tools or ["toolbox", "fieldkit"]), steps, repeats, hidden)
+    runs = measure_training(catalogue_of(tools or ["toolbox", "fieldkit"]), steps, repeats, hidden)
     if as_json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(runs)))
         return
     table = Table("loop", "tokens a second", "times the first", "padding", "of the matrix rate")
-    for speed in found.speeds:
+    for speed in runs.speeds:
         table.add_row(
             speed.name,
             f"{speed.tokens_a_second:,.0f}",
-            f"{speed.tokens_a_second / found.speeds[0].tokens_a_second:.2f}",
+            f"{speed.tokens_a_second / runs.speeds[0].tokens_a_second:.2f}",
             f"{speed.padding:.0%}",
-            f"{speed.operations_a_second / found.matrix_rate:.0%}",
+            f"{speed.operations_a_second / runs.matrix_rate:.0%}",
         )
     table_console().print(table)
-    median, most, longest = found.lengths
+    median, p90, longest = runs.lengths
     print(
-        f"{found.tools:,} tools, examples of {median} tokens (90 %: {most}, longest {longest:,}), "
-        f"{found.parameters:,} parameters, vocabulary {found.vocabulary:,}, "
-        f"{'bfloat16' if found.bf16 else 'float32'}; matrix rate {found.matrix_rate / 1e9:,.0f} "
+        f"{runs.tools:,} tools, examples of {median} tokens (90 %: {p90}, longest {longest:,}), "
+        f"{runs.parameters:,} parameters, vocabulary {runs.vocabulary:,}, "
+        f"{'bfloat16' if runs.bf16 else 'float32'}; matrix rate {runs.matrix_rate / 1e9:,.0f} "
         "GFLOP/s"
     )
 
@@ -139,15 +139,15 @@ def scaling(
     from tinr.studies.benchmarks.training import catalogue_of
 
     _check_plot(plot)
-    made = None if tools else Catalogue(tuple(made_documents(max(TOOLS), Random(0))))
-    found = measure_scaling(made or catalogue_of(tools or []), steps, repeats)
+    catalogue = None if tools else Catalogue(tuple(made_documents(max(TOOLS), Random(0))))
+    laws = measure_scaling(catalogue or catalogue_of(tools or []), steps, repeats)
     if plot is not None:
-        plot_laws(found, plot)
+        plot_laws(laws, plot)
     if as_json:
-        print(json.dumps([asdict(law) for law in found]))
+        print(json.dumps([asdict(law) for law in laws]))
         return
     table = Table("time of", "by", "sizes", "seconds", "exponent (95 %)")
-    for law in found:
+    for law in laws:
         table.add_row(
             law.what,
             law.of,
@@ -180,14 +180,14 @@ def rollouts(
 
     _, model, codec, _ = open_checkpoint(Registry(registry), checkpoint)
     queries = training_queries(prompts, 0, "sft")
-    found = measure_rollouts(model, codec, queries, group, repeats=repeats)
+    result = measure_rollouts(model, codec, queries, group, repeats=repeats)
     if as_json:
-        print(json.dumps(asdict(found) | {"ratio": found.ratio}))
+        print(json.dumps(asdict(result) | {"ratio": result.ratio}))
         return
-    print(f"ours   {found.ours:8.1f} completions a second of {found.our_length:.0f} tokens")
-    print(f"usual  {found.usual:8.1f} completions a second of {found.usual_length:.0f} tokens")
-    print(f"ratio  {found.ratio:8.2f}")
-    print(f"the same greedy completion for {found.same_greedy} of {found.prompts} prompts")
+    print(f"ours   {result.ours:8.1f} completions a second of {result.our_length:.0f} tokens")
+    print(f"usual  {result.usual:8.1f} completions a second of {result.usual_length:.0f} tokens")
+    print(f"ratio  {result.ratio:8.2f}")
+    print(f"the same greedy completion for {result.same_greedy} of {result.prompts} prompts")
 
 
 @app.command("prompt-cost")
@@ -210,17 +210,17 @@ def prompt_cost(
     if tools and min(tools) < 1:
         raise BadInput(f"--tools {min(tools)}: give 1 or more")
     _check_plot(plot)
-    found = measure_costs(tools or TOOLS, seed)
+    costs = measure_costs(tools or TOOLS, seed)
     if plot is not None:
-        plot_costs(found, plot)
+        plot_costs(costs, plot)
     if as_json:
-        print(json.dumps([asdict(cost) for cost in found]))
+        print(json.dumps([asdict(cost) for cost in costs]))
         return
     table = Table("tools", "documents", "prompt tokens", "prefill ms", "end to end ms")
-    for cost in found:
+    for cost in costs:
         times = (cost.prefill_seconds, cost.end_to_end_seconds)
-        shown = ("not run" if t is None else f"{1000 * t:,.1f}" for t in times)
-        table.add_row(f"{cost.tools:,}", cost.mode, f"{cost.prompt_tokens:,}", *shown)
+        cells = ("not run" if time is None else f"{1000 * time:,.1f}" for time in times)
+        table.add_row(f"{cost.tools:,}", cost.mode, f"{cost.prompt_tokens:,}", *cells)
     table_console().print(table)
 
 
@@ -243,9 +243,9 @@ def kills(
         raise BadInput(f"--kills {kills}: give 1 or more")
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"--out {out}: is not empty; name a new folder")
-    tqdm.monitor_interval = 0  # its thread would be in the way of a fork
+    tqdm.monitor_interval = 0  # its thread would interfere with a fork
     with tqdm(total=kills, unit="kill", ncols=90) as bar:
-        count = drill(kills, seed, out, lambda now: bar.update(now.kills - bar.n))
+        count = drill(kills, seed, out, lambda state: bar.update(state.kills - bar.n))
     if as_json:
         print(json.dumps(count.as_dict()))
     else:
@@ -270,11 +270,11 @@ def search(
 
     if trees < 1:
         raise BadInput(f"--trees {trees}: give 1 or more")
-    found = bench_search(registry, checkpoint, trees)
+    figures = bench_search(registry, checkpoint, trees)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         print(f"{name.replace('_', ' '):28} {value:,}")
 
 
@@ -292,11 +292,11 @@ def roundtrip(
 
     if tokens < 1:
         raise BadInput(f"--tokens {tokens}: give 1 or more")
-    found = trip.roundtrip(tokens, seed)
+    result = trip.roundtrip(tokens, seed)
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(result.as_dict()))
     else:
-        for name, value in found.as_dict().items():
+        for name, value in result.as_dict().items():
             print(f"{name:22} {value:,}")
-    if found.errors:
-        raise GateFailed(f"{found.errors:,} ids, masks or sets were not trained as sampled")
+    if result.errors:
+        raise GateFailed(f"{result.errors:,} ids, masks or sets were not trained as sampled")

@@ -52,7 +52,7 @@ def capacity(
 
 
 def show(plan: "CapacityPlan") -> None:
-    """The figures as a table, then advice and notes."""
+    """Print the figures as a table, then advice and notes."""
     from rich.table import Table
 
     bits, console = plan.bits, table_console()
@@ -74,7 +74,7 @@ WITHOUT = "all weights, without the rows of tokens that the base knew"
 
 
 def rows_of(plan: "CapacityPlan") -> list[tuple[str, str, str]]:
-    """Name, value and how it was worked out, line by line."""
+    """Return rows of name, value and derivation."""
     bits, practice = plan.bits, []
     rows = [("tools", f"{bits.tools:,}", f"{bits.same} say what another one says")]
     if bits.likelihood is not None:
@@ -90,11 +90,11 @@ def rows_of(plan: "CapacityPlan") -> list[tuple[str, str, str]]:
          f"bits a parameter, {plan.load_low:.3g} to {plan.load_high:.3g}: {plan.verdict}"),
     ]  # fmt: skip
     rows += [
-        (f"recall, {name}", f"{one.value:.2f}", f"expected; {one.low:.2f} to {one.high:.2f}")
-        for name, one in plan.recall.items()
+        (f"recall, {name}", f"{rate.value:.2f}", f"expected; {rate.low:.2f} to {rate.high:.2f}")
+        for name, rate in plan.recall.items()
     ]
-    needed = "not known" if plan.needed is None else f"{plan.needed:,}"
-    rows.append((f"parameters for {plan.target:g}", needed, "at this many bits"))
+    parameters = "not known" if plan.needed is None else f"{plan.needed:,}"
+    rows.append((f"parameters for {plan.target:g}", parameters, "at this many bits"))
     if plan.exposures_needed is not None:
         practice.append(("exposures", f"{plan.exposures_needed:,.0f}",
                          "of each tool, alike of memorise, recall and schema: enough when "

@@ -55,18 +55,18 @@ def import_(
         raise BadInput(f"--namespace {namespace}: unknown; collide or always")
     if not sources and not mcp:
         raise BadInput("nothing to import; give files, folders, or --mcp SERVER")
-    imported = import_tools(sources or [], format, namespace, mcp or [], timeout, out)  # type: ignore[arg-type]
-    write_catalogue(imported, out, replace)
+    result = import_tools(sources or [], format, namespace, mcp or [], timeout, out)  # type: ignore[arg-type]
+    write_catalogue(result, out, replace)
     counts = {
-        "tools": len(imported.lines),
-        "lost": len(imported.lost),
-        "notes": len(imported.notes),
+        "tools": len(result.lines),
+        "lost": len(result.lost),
+        "notes": len(result.notes),
     }
     if as_json:
         print(json.dumps({"catalogue": str(out), **counts}))
         return
-    show_problems("not imported", imported.lost)
-    show_problems("changed", imported.notes)
+    show_problems("not imported", result.lost)
+    show_problems("changed", result.notes)
     print(
         f"{counts['tools']} tools in {out / 'tools.jsonl'}; {counts['lost']} not imported and "
         f"{counts['notes']} notes, all in {out / 'problems.jsonl'}"
@@ -96,26 +96,26 @@ def check(
         print(fault, file=sys.stderr)
     if faults:
         raise BadInput(f"{len(faults)} documents are not valid; the first is {faults[0]}")
-    found = survey(catalogue, near, tokenizer)
+    report = survey(catalogue, near, tokenizer)
     if groups is not None:
-        write_text(groups, json.dumps(found["alike"], ensure_ascii=False, indent=1) + "\n")
+        write_text(groups, json.dumps(report["alike"], ensure_ascii=False, indent=1) + "\n")
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(report, ensure_ascii=False))
         return
-    for pair in found["near"][:20]:
+    for pair in report["near"][:20]:
         print(f"alike ({pair['similarity']:.2f}): {pair['first']}, {pair['second']}")
-    if len(found["near"]) > 20:
-        print(f"alike: {len(found['near']) - 20} more pairs; --json lists them all")
-    if found["alike"]:
-        print(f"{len(found['alike'])} groups of tools that queries may not tell apart")
-    for name in found["undescribed"]:
+    if len(report["near"]) > 20:
+        print(f"alike: {len(report['near']) - 20} more pairs; --json lists them all")
+    if report["alike"]:
+        print(f"{len(report['alike'])} groups of tools that queries may not tell apart")
+    for name in report["undescribed"]:
         print(f"no description but its name: {name}")
-    tokens = found["tokens"]
+    tokens = report["tokens"]
     print(
         f"{tokens['unit']} a document: median {tokens['median']}, 95 % {tokens['p95']}, "
         f"most {tokens['most']} ({tokens['longest']}), all {tokens['all']}"
     )
-    print(f"{found['tools']} tools, all valid, hash {found['hash']}")
+    print(f"{report['tools']} tools, all valid, hash {report['hash']}")
 
 
 @app.command()
@@ -131,19 +131,19 @@ def diff(
     from tinr.catalogue.load import load_catalogue
     from tinr.catalogue.similar import difference
 
-    found = difference(load_catalogue(old).by_name, load_catalogue(new).by_name)
+    changes = difference(load_catalogue(old).by_name, load_catalogue(new).by_name)
     if as_json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
+        print(json.dumps(asdict(changes), ensure_ascii=False))
         return
-    for name in found.added:
+    for name in changes.added:
         print(f"added    {name}")
-    for name in found.removed:
+    for name in changes.removed:
         print(f"removed  {name}")
-    for was, name in found.renamed:
-        print(f"renamed  {was} -> {name}")
-    for name, parts in found.changed:
+    for old_name, name in changes.renamed:
+        print(f"renamed  {old_name} -> {name}")
+    for name, parts in changes.changed:
         print(f"changed  {name}: {parts}")
-    if found.empty:
+    if changes.empty:
         print("no difference")
 
 
@@ -160,12 +160,12 @@ def show(
     from tinr.catalogue.load import load_catalogue
     from tinr.catalogue.render import describe, signature
 
-    found = load_catalogue(sources)
-    if tool and tool not in found.by_name:
+    catalogue = load_catalogue(sources)
+    if tool and tool not in catalogue.by_name:
         raise BadInput(
             f"--tool {tool}: not in {', '.join(sources)}; leave it out to list the tools"
         )
-    docs = [found.by_name[tool]] if tool else list(found.tools)
+    docs = [catalogue.by_name[tool]] if tool else list(catalogue.tools)
     for doc in docs:
         if as_json:
             print(json.dumps(asdict(doc), ensure_ascii=False))

@@ -87,76 +87,86 @@ def evaluate_checkpoint(
     from tinr.rollout.tools.executor import Executor, corpus_executor
 
     ev.documents_mode(documents)
-    changed = _changed(documents, retriever, top_k, candidates)
+    overrides = _prompt_overrides(documents, retriever, top_k, candidates)
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    if unknown := contenders.untrained(card, documents):
-        typer.echo(unknown, err=True)
+    if warning := contenders.untrained(card, documents):
+        typer.echo(warning, err=True)
     prompt = contenders.trained_prompt(card)
-    prompt = replace(prompt, **changed)
-    given = documents in ("in_prompt", "retrieved") and codec.writes_names
-    chosen = ev.load_suite(suite, size, catalogue, data, given)
-    same = ev.read_equivalent(equivalent, chosen.catalogue) if equivalent else same_names(chosen)
-    ev.check_splits(chosen.queries, contenders.trained_tools(shelf, card))
-    # a foreign tool may share a name with one of ours, and must not be run in its place
-    ours = chosen.catalogue is catalogue
+    prompt = replace(prompt, **overrides)
+    writes_documents = documents in ("in_prompt", "retrieved") and codec.writes_names
+    loaded_suite = ev.load_suite(suite, size, catalogue, data, writes_documents)
+    equivalents = (
+        ev.read_equivalent(equivalent, loaded_suite.catalogue)
+        if equivalent
+        else same_names(loaded_suite)
+    )
+    ev.check_splits(loaded_suite.queries, contenders.trained_tools(shelf, card))
+    # a foreign tool may have the name of one of ours; ours must not be run in its place
+    is_own_catalogue = loaded_suite.catalogue is catalogue
     make_folder(out)
-    with corpus_executor(catalogue) if ours else Executor(chosen.catalogue, {}) as executor:
-        found = ev.evaluate(
+    with (
+        corpus_executor(catalogue)
+        if is_own_catalogue
+        else Executor(loaded_suite.catalogue, {}) as executor
+    ):
+        result = ev.evaluate(
             model,
             codec,
-            chosen.queries,
-            chosen.catalogue,
+            loaded_suite.queries,
+            loaded_suite.catalogue,
             executor,
             documents,
             prompt=prompt,
-            same=same,
+            same=equivalents,
             constrained=constrained,
-            title=f"{chosen.name}, documents {documents}",
+            title=f"{loaded_suite.name}, documents {documents}",
         )
-    rates = ev.by_split(found)
+    rates = ev.by_split(result)
     summary = {
         "checkpoint": card.id,
         "suite": suite,
         "documents": documents,
         "prompt": asdict(prompt),
         "eval": ev.plain(rates),
-        "cost": ev.costs(found),
-        "unscorable": dict(chosen.left_out) | dict(found.unscorable),
-        "unasked": dict(found.unasked),
+        "cost": ev.costs(result),
+        "unscorable": dict(loaded_suite.left_out) | dict(result.unscorable),
+        "unasked": dict(result.unasked),
     }
     if constrained:
-        summary["constrained"] = {"stuck": sum(c.row.stuck for c in found.done)}
+        summary["constrained"] = {
+            "stuck": sum(conversation.row.stuck for conversation in result.done)
+        }
     if out is not None:
-        _keep(out, chosen, found, summary)
+        _keep(out, loaded_suite, result, summary)
     if as_json:
         print(json.dumps(summary))
         return
     _print(card.id, summary)
 
 
-def _changed(
+def _prompt_overrides(
     documents: str, retriever: str | None, top_k: int | None, candidates: int | None
 ) -> dict[str, Any]:
-    """What of the trained prompt is asked for otherwise; BadInput where its mode has no such."""
-    given = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
-    changed = {key: value for key, value in given.items() if value is not None}
-    for key in changed:
+    """Return the options that override the trained prompt; BadInput for one of another mode."""
+    options = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
+    overrides = {key: value for key, value in options.items() if value is not None}
+    for key in overrides:
         if documents != ("in_prompt" if key == "candidates" else "retrieved"):
             option = f"--{key.replace('_', '-')}"
             raise BadInput(f"{option} has no meaning with --documents {documents}; leave it out")
-    return changed
+    return overrides
 
 
-def _keep(out: Path, suite: "Suite", found: "SuiteResult", summary: dict[str, Any]) -> None:
-    """Replies and summary, and for BFCL the result files of its own package."""
+def _keep(out: Path, suite: "Suite", result: "SuiteResult", summary: dict[str, Any]) -> None:
+    """Write replies and summary, and for BFCL the result files of its own package."""
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.bfcl_export import write_results
 
-    ev.write_replies(out, found, suite.catalogue.by_name)
-    ev.write_summary(out / f"summary.{found.documents}.json", summary)
+    ev.write_replies(out, result, suite.catalogue.by_name)
+    ev.write_summary(out / f"summary.{result.documents}.json", summary)
     if suite.name == "bfcl":
-        replies = [(c.query, c.reply) for c in found.done]
+        replies = [(conversation.query, conversation.reply) for conversation in result.done]
         write_results(out / "bfcl", replies, suite.catalogue.by_name, suite.source_names)
 
 
@@ -180,11 +190,11 @@ def _print(checkpoint: str, summary: dict[str, Any]) -> None:
     _print_some(console, "not asked, counted as wrong", summary["unasked"])
 
 
-def _print_some(console: Console, what: str, reasons: dict[str, str]) -> None:
+def _print_some(console: Console, title: str, reasons: dict[str, str]) -> None:
     for query, reason in list(reasons.items())[:5]:
-        console.print(f"{what}: {query}: {reason}", markup=False)
+        console.print(f"{title}: {query}: {reason}", markup=False)
     if len(reasons) > 5:
-        console.print(f"{what}: {len(reasons)} queries in all")
+        console.print(f"{title}: {len(reasons)} queries in all")
 
 
 def compare_checkpoints(
@@ -216,23 +226,25 @@ def compare_checkpoints(
     from tinr.files import make_folder
 
     contenders = [read_contender(ref) for ref in refs]
-    if len({one.name for one in contenders}) < max(2, len(contenders)):
+    if len({contender.name for contender in contenders}) < max(2, len(contenders)):
         raise BadInput("compare: give two or more different checkpoints, REF or REF=MODE")
     suites = suite or ["in_domain", "out_of_domain"]
     folders = registry or [REGISTRY]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise BadInput(f"--registry {folders[0]} ...: one is given twice; give one for each seed")
     shelves = [Registry(folder) for folder in folders]
-    for one in contenders:
+    for contender in contenders:
         for shelf in shelves:
-            open_catalogue(shelf, one.ref)  # a mistake is said before anything is measured
+            open_catalogue(shelf, contender.ref)  # raises BadInput before anything is measured
     make_folder(out)
     runs = {
-        one.name: [values_of(shelf, one, suites, size, out, several, data) for shelf in shelves]
-        for one in contenders
+        contender.name: [
+            values_of(shelf, contender, suites, size, out, several, data) for shelf in shelves
+        ]
+        for contender in contenders
     }
-    found = standing(runs)
+    comparison = standing(runs)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(comparison))
     else:
-        show(found, table_console())
+        show(comparison, table_console())

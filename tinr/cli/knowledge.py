@@ -46,7 +46,7 @@ def probe_checkpoint(
 
     shelf = Registry(registry)
     card, model, codec, catalogue = open_checkpoint(shelf, checkpoint)
-    said: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "checkpoint": card.id,
         "probe": {
             name: asdict(rate) for name, rate in probe(model, codec, catalogue, "probe").items()
@@ -54,11 +54,11 @@ def probe_checkpoint(
     }
     if full:
         splits = _splits(shelf, card, [doc.name for doc in catalogue.tools])
-        said["knowledge"] = knowledge_summary(model, codec, catalogue, splits, seed)
+        summary["knowledge"] = knowledge_summary(model, codec, catalogue, splits, seed)
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(summary))
         return
-    rows = said["probe"] | said.get("knowledge", {})
+    rows = summary["probe"] | summary.get("knowledge", {})
     _print(card.id, "probe", {name: (row, True) for name, row in rows.items()})
 
 
@@ -83,57 +83,67 @@ def tax_checkpoint(
     texts = read_texts(text) if text is not None else []
     shelf = Registry(registry)
     card, folder = shelf.open(checkpoint)
-    root, root_folder = shelf.open(base or shelf.lineage(card.id)[0].id)
-    (model, codec), (first, first_codec) = open_model(folder), open_model(root_folder)
-    found = tax_summary(first, first_codec, model, codec, texts, seed)
+    base_card, base_folder = shelf.open(base or shelf.lineage(card.id)[0].id)
+    (model, codec), (base_model, base_codec) = open_model(folder), open_model(base_folder)
+    tax = tax_summary(base_model, base_codec, model, codec, texts, seed)
     if as_json:
-        print(json.dumps({"checkpoint": card.id, "base": root.id, "tax": found}))
+        print(json.dumps({"checkpoint": card.id, "base": base_card.id, "tax": tax}))
         return
-    rows = {name: (row, name in SHARES) for name, row in found.items()}
-    _print(f"{card.id} against {root.id}", "measure", rows)
+    rows = {name: (row, name in SHARES) for name, row in tax.items()}
+    _print(f"{card.id} against {base_card.id}", "measure", rows)
 
 
 def read_texts(path: Path) -> list[str]:
-    """The paragraphs of a UTF-8 text file; BadInput where it has none."""
+    """Return the paragraphs of a UTF-8 text file; BadInput if it has none."""
     try:
-        whole = path.read_text("utf-8")
+        content = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    texts = [part.strip() for part in whole.replace("\r\n", "\n").split("\n\n") if part.strip()]
+    texts = [
+        paragraph.strip()
+        for paragraph in content.replace("\r\n", "\n").split("\n\n")
+        if paragraph.strip()
+    ]
     if not texts:
         raise BadInput(f"{path}: no text in it; give plain text, empty lines between paragraphs")
     return texts
 
 
 def _splits(shelf: "Registry", card: "Card", names: list[str]) -> dict[str, str]:
-    """The shipped corpora's splits, or those that the lineage tells: tools with queries or not."""
+    """Return the shipped corpora's splits, or those from the lineage: tools with queries or not."""
     from tool_corpora.suites import splits
 
-    known = splits()
-    if set(names) <= set(known):
-        return {name: known[name] for name in names}
+    corpus_splits = splits()
+    if set(names) <= set(corpus_splits):
+        return {name: corpus_splits[name] for name in names}
     lineage = shelf.lineage(card.id)
-    queried = {tool for one in lineage for tool in one.data_position.get("queried_tools", ())}
-    return {name: "seen" if name in queried else "unseen" for name in names} if queried else {}
+    queried_tools = {
+        tool for ancestor in lineage for tool in ancestor.data_position.get("queried_tools", ())
+    }
+    return (
+        {name: "seen" if name in queried_tools else "unseen" for name in names}
+        if queried_tools
+        else {}
+    )
 
 
 def _print(title: str, noun: str, rows: Mapping[str, tuple[dict[str, Any], bool]]) -> None:
-    """A table of figures, each with whether it is a share."""
+    """Print a table of figures; each row says whether it is a share."""
     table = Table(
         Column(noun, no_wrap=True), "value", "95 % interval", "n", "chance", "blind", title=title
     )
     for name, (row, is_share) in rows.items():
         value, low, high, chance, blind = (
-            _shown(row.get(key), is_share) for key in ("value", "low", "high", "chance", "blind")
+            _cell(row.get(key), is_share) for key in ("value", "low", "high", "chance", "blind")
         )
         interval = f"{low} to {high}" if row["low"] is not None else "-"
         table.add_row(name, value, interval, str(row["n"]), chance, blind)
     table_console().print(table)
 
 
-def _shown(value: float | None, is_share: bool) -> str:
+def _cell(value: float | None, is_share: bool) -> str:
     if value is None:
         return "-"
     return f"{value:.1%}" if is_share else f"{value:.4g}"

@@ -49,8 +49,8 @@ capacity.register(app)
 serve.register(app)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         print(f"tinr {tinr.__version__}")
         raise typer.Exit
 
@@ -85,7 +85,7 @@ def quickstart(
 
 
 def tool_count(text: str) -> int | None:
-    """How many tools an option asks for: 0 for all, None where it is not given."""
+    """Return the number of tools in an option: 0 for all, None if it is empty."""
     if not text:
         return None
     if text == "all":
@@ -109,12 +109,12 @@ def report(
     from tinr.evaluation.report.summary import read_summary
 
     if markdown:
-        print(markdown_table([read_summary(one / "summary.json") for one in run]))
+        print(markdown_table([read_summary(folder / "summary.json") for folder in run]))
         return
     from phases import defaults
 
-    for one in run:
-        print(write_report(one, defaults()))
+    for folder in run:
+        print(write_report(folder, defaults()))
 
 
 def main() -> None:

@@ -43,23 +43,23 @@ def call(
     if not query.strip():
         raise BadInput("QUERY is empty; say what to ask")
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    if unknown := untrained(card, documents):
-        typer.echo(unknown, err=True)
-    asked, prompt = [Query("call", query)], trained_prompt(card)
+    if warning := untrained(card, documents):
+        typer.echo(warning, err=True)
+    queries, prompt = [Query("call", query)], trained_prompt(card)
     with corpus_executor(catalogue) as executor:
-        found = evaluate(
-            model, codec, asked, catalogue, executor, documents, prompt=prompt,
+        result = evaluate(
+            model, codec, queries, catalogue, executor, documents, prompt=prompt,
             constrained=constrained,
         )  # fmt: skip
-    done = found.done[0]
-    reply = done.reply
+    chat = result.done[0]
+    reply = chat.reply
     if as_json:
-        calls = [asdict(c) for c in reply.calls]
-        print(json.dumps({"text": as_text(done.pieces), "calls": calls, "response": reply.response,
+        calls = [asdict(tool_call) for tool_call in reply.calls]
+        print(json.dumps({"text": as_text(chat.pieces), "calls": calls, "response": reply.response,
                           "problems": list(reply.problems)}))  # fmt: skip
         return
     console = Console(highlight=False)
-    print_conversation(query, done.pieces, console)
+    print_conversation(query, chat.pieces, console)
     for problem in reply.problems:
         console.print(Text(f"not well formed: {problem}", style="red"))
 
@@ -85,9 +85,9 @@ def score_replies(
 
     queries = {query.id: query for query in read_queries(references)}
     documents = load_catalogue(catalogue).by_name if catalogue else None
-    scored = list(read_replies(replies, queries))
-    if not scored:
+    replies_by_id = list(read_replies(replies, queries))
+    if not replies_by_id:
         raise BadInput(f"{replies}: no replies in it; give a line for each")
-    for identifier, reply in scored:
+    for identifier, reply in replies_by_id:
         result = score(reply, queries[identifier], documents=documents)
         print(json.dumps({"id": identifier, **asdict(result)}))

@@ -30,25 +30,25 @@ WIDE = 240  # columns of a table that no terminal bounds
 
 
 def table_console() -> Console:
-    """Where tables go: as wide as the terminal; in a file or a pipe no column is cut."""
-    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if bounded else WIDE, highlight=False)
+    """Return the console of tables: as wide as the terminal; a file or pipe cuts no column."""
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if has_width else WIDE, highlight=False)
 
 
 def show_problems(title: str, problems: Iterable[Any]) -> None:
-    """What an import lost or changed: those that differ in their places alone in one line."""
+    """Print what an import lost or changed; problems of the same kind share one line."""
     groups: dict[str, list[Any]] = {}
     for problem in problems:
         reason = re.sub(r"^tool '[^']*': ", "", problem.reason[:300])
         key = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*|[\d,.]+", "_", reason)
         groups.setdefault(key, []).append(problem)
-    for alike in sorted(groups.values(), key=len, reverse=True):
-        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-        print(f"{title}: {alike[0].place}{more}: {alike[0].reason}")
+    for group in sorted(groups.values(), key=len, reverse=True):
+        suffix = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        print(f"{title}: {group[0].place}{suffix}: {group[0].reason}")
 
 
 def rate_cells(rate: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Value, interval and n of a rate, for a table."""
+    """Return value, interval and n of a rate, for a table."""
     if rate["value"] is None:
         return "-", "-", "0"
     return f"{rate['value']:.1%}", f"{rate['low']:.1%} to {rate['high']:.1%}", str(rate["n"])

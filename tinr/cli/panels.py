@@ -21,18 +21,18 @@ SECTIONS = {  # by metric's prefix
     "reward": "Rewards",
     "rollout": "Rollouts",
 }
-INSTEAD = "or read report.html of the run (tinr report --run DIR), which shows the same"
+ALTERNATIVE = "or read report.html of the run (tinr report --run DIR), which shows the same"
 
 
 def panels() -> list[dict[str, Any]]:
-    """{"section", "title", "kind", "names"} of every panel, in the order of the page.
+    """Return {"section", "title", "kind", "names"} of every panel, in the order of the page.
 
     kind: lines (metrics by step, with "unit"), bars (last values of metrics), table (of a run).
     """
-    drawn = list(_lines())
+    charts = list(_lines())
     order = list(SECTIONS.values())
     return [
-        *sorted(drawn, key=lambda panel: order.index(panel["section"])),
+        *sorted(charts, key=lambda panel: order.index(panel["section"])),
         *(_bars(gate) for gate in GATES),
         _table("Conversations", "conversations"),
         _table("Lineage", "lineage"),
@@ -40,7 +40,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def _lines() -> Iterator[dict[str, Any]]:
-    """The charts of the HTML report."""
+    """Yield the charts of the HTML report."""
     for chart in DRAWN:
         names = list(chart.names.values())
         section = SECTIONS[names[0].partition("/")[0]]
@@ -65,45 +65,48 @@ def _table(section: str, name: str) -> dict[str, Any]:
 def create(entity: str, project: str) -> str:
     """Save the dashboard as a new view of the project and return its address.
 
-    BadInput without the package, without a key, or where wandb refuses.
+    BadInput without the package, without a key, or if wandb refuses.
     """
     if not has_key():
-        raise BadInput(f"wandb: no account here; set WANDB_API_KEY or run `wandb login`, {INSTEAD}")
-    made = workspace(entity, project)
+        raise BadInput(
+            f"wandb: no account here; set WANDB_API_KEY or run `wandb login`, {ALTERNATIVE}"
+        )
+    dashboard = workspace(entity, project)
     try:
-        return made.save().url
+        return dashboard.save().url
     except Exception as error:  # wandb, its client and its service each have errors of their own
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise BadInput(
             f"wandb: {entity}/{project} was not changed ({reason}); check entity, project and "
-            f"network, {INSTEAD}"
+            f"network, {ALTERNATIVE}"
         ) from error
 
 
 def workspace(entity: str, project: str) -> Any:
-    """The panels as a workspace of `wandb_workspaces`; nothing is sent."""
+    """Return the panels as a workspace of `wandb_workspaces`; nothing is sent."""
     try:
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
         raise BadInput(
             f"wandb-workspaces is not installed ({error}); pip install 'tinr[dashboards]', "
-            f"{INSTEAD}"
+            f"{ALTERNATIVE}"
         ) from error
     sections: dict[str, list[Any]] = {}
     for panel in panels():
-        sections.setdefault(panel["section"], []).append(_drawn(panel))
+        sections.setdefault(panel["section"], []).append(_wandb_panel(panel))
     return ws.Workspace(
         entity=entity,
         project=project,
         name=NAME,
         sections=[
-            ws.Section(name=name, panels=drawn, is_open=True) for name, drawn in sections.items()
+            ws.Section(name=name, panels=section_panels, is_open=True)
+            for name, section_panels in sections.items()
         ],
     )
 
 
-def _drawn(panel: dict[str, Any]) -> Any:
-    """A panel as wandb's own."""
+def _wandb_panel(panel: dict[str, Any]) -> Any:
+    """Convert a panel into an object of wandb."""
     import wandb_workspaces.reports.v2 as wr
 
     title, names = panel["title"], panel["names"]
@@ -115,18 +118,18 @@ def _drawn(panel: dict[str, Any]) -> Any:
 
 
 def has_key() -> bool:
-    """Whether wandb would find a key, asked without its prompt: variables first, then netrc.
+    """Whether wandb would find a key: in variables first, then netrc. It shows no prompt.
 
-    BadInput where wandb cannot read its own settings.
+    BadInput if wandb cannot read its own settings.
     """
     import wandb
 
     try:
         settings = wandb.setup().settings
-    except Exception as error:  # of several kinds: each setting is checked by wandb itself
-        said = " ".join(str(error).split())[:200]
+    except Exception as error:  # of several kinds: wandb checks each setting itself
+        reason = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"wandb refuses its settings ({said}); correct its variables, {INSTEAD}"
+            f"wandb refuses its settings ({reason}); correct its variables, {ALTERNATIVE}"
         ) from error
     if settings.api_key or settings.identity_token_file:
         return True

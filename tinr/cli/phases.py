@@ -10,7 +10,7 @@ import typer
 from tinr.command import AsJson, Overrides, Recipe, phase_command, show_card
 from tinr.records import BadInput
 
-ABOUT = {
+SUMMARIES = {
     "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
     "sft": "Phase 2: supervised warm-up on reasoning traces.",
     "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
@@ -21,15 +21,15 @@ ABOUT = {
 
 def register(app: typer.Typer) -> None:
     """Add the phases and `base` to the program."""
-    for name, about in ABOUT.items():
+    for name, summary in SUMMARIES.items():
         example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
         command = phase_command(partial(recipe_of, name))
-        app.command(name, help=f"{about}\n\n{example}")(command)
+        app.command(name, help=f"{summary}\n\n{example}")(command)
     app.command("base")(base)
 
 
 def recipe_of(name: str) -> Recipe:
-    """A phase's configuration class and its `run`; imports the phase."""
+    """Import a phase and return its configuration class and its `run`."""
     module = import_module(f"phases.{name}")
     return getattr(module, f"{name.capitalize()}Config"), module.run
 

@@ -45,17 +45,17 @@ def preflight(
     """
     name = phase or file.stem
     if name not in FORESEEN:
-        said = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
-        raise BadInput(f"{said}; give --phase {' or '.join(FORESEEN)}")
+        message = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
+        raise BadInput(f"{message}; give --phase {' or '.join(FORESEEN)}")
     from tinr.config_files import load_config
     from tinr.planning.preflight.plan import preflight as estimate
 
-    recipe = import_module(f"phases.{name}")
+    module = import_module(f"phases.{name}")
     config = load_config(recipe_of(name)[0], file, overrides or [])
-    report = estimate(name, recipe, config, ranks, nodes, memory, host_memory, flops)
+    report = estimate(name, module, config, ranks, nodes, memory, host_memory, flops)
     if as_json:
-        fits = {"phase": name, "fits": not report.refusals}
-        print(json.dumps(fits | asdict(report)))
+        verdict = {"phase": name, "fits": not report.refusals}
+        print(json.dumps(verdict | asdict(report)))
     else:
         show(report)
     if report.refusals:
@@ -63,7 +63,7 @@ def preflight(
 
 
 def show(report: Any) -> None:
-    """The figures as a table, parts apart."""
+    """Print the figures as a table, with a line between the parts."""
     from rich.table import Table
 
     table = Table("", "", "", "how", title=f"{report.phase}, estimated")
@@ -72,8 +72,8 @@ def show(report: Any) -> None:
     for line in report.lines:
         if line.part != part and part:
             table.add_section()
-        shown = line.part if line.part != part else ""
-        table.add_row(shown, line.name, _shown(line.value, line.unit), line.how)
+        heading = line.part if line.part != part else ""
+        table.add_row(heading, line.name, _amount(line.value, line.unit), line.how)
         part = line.part
     console = table_console()
     console.print(table)
@@ -81,7 +81,7 @@ def show(report: Any) -> None:
         console.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _shown(value: float, unit: str) -> str:
+def _amount(value: float, unit: str) -> str:
     from tinr.planning.preflight.plan import gib
 
     if unit == "bytes":

@@ -31,12 +31,14 @@ def list_(root: Root = ROOT, as_json: Json = False) -> None:
 
     Example: tinr registry list --registry runs/registry
     """
-    registry = _opened(root)
+    registry = _open(root)
     rows = _rows(registry, registry.cards())
     _print_rows(rows, as_json)
-    broken = len(registry.ids()) - len(rows)
-    if broken > 0:
-        typer.echo(f"{broken} with a broken card left out; see tinr registry verify", err=True)
+    broken_count = len(registry.ids()) - len(rows)
+    if broken_count > 0:
+        typer.echo(
+            f"{broken_count} with a broken card left out; see tinr registry verify", err=True
+        )
 
 
 @app.command()
@@ -45,7 +47,7 @@ def show(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
 
     Example: tinr registry show align@latest
     """
-    card = _opened(root).resolve(ref)
+    card = _open(root).resolve(ref)
     if as_json:
         typer.echo(card.to_json(), nl=False)
         return
@@ -53,7 +55,7 @@ def show(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
     for name, value in asdict(card).items():
         if name == "files":
             value = [f"{entry['path']} ({entry['bytes']} bytes)" for entry in value]
-        table.add_row(name, value if isinstance(value, str) else _wrapped(value))
+        table.add_row(name, value if isinstance(value, str) else _as_json(value))
     _console().print(table)
 
 
@@ -63,7 +65,7 @@ def lineage(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
 
     Example: tinr registry lineage grpo@latest
     """
-    registry = _opened(root)
+    registry = _open(root)
     _print_rows(_rows(registry, registry.lineage(ref)), as_json)
 
 
@@ -81,13 +83,13 @@ def tag(
     """
     if bool(ref) == remove:
         raise BadInput(f"tag {name}: give either a checkpoint or --remove")
-    registry = _opened(root)
+    registry = _open(root)
     if remove:
         registry.untag(name)
-        _say({"tag": name, "id": None}, f"{name} removed", as_json)
+        _print_result({"tag": name, "id": None}, f"{name} removed", as_json)
     else:
         card = registry.tag(name, ref)
-        _say({"tag": name, "id": card.id}, f"{name} -> {card.id}", as_json)
+        _print_result({"tag": name, "id": card.id}, f"{name} -> {card.id}", as_json)
 
 
 @app.command()
@@ -100,11 +102,11 @@ def verify(
 
     Example: tinr registry verify
     """
-    registry = _opened(root)
+    registry = _open(root)
     problems, count = registry.verify(ref), len(registry.ids()) if ref is None else 1
-    sound = f"no problems in {count} checkpoint{'s' if count != 1 else ''}"
-    found = {"checkpoints": count, "problems": problems}
-    _say(found, "\n".join(problems) or sound, as_json)
+    success = f"no problems in {count} checkpoint{'s' if count != 1 else ''}"
+    result = {"checkpoints": count, "problems": problems}
+    _print_result(result, "\n".join(problems) or success, as_json)
     if problems:
         raise typer.Exit(1)
 
@@ -119,12 +121,12 @@ def gc(
 
     Example: tinr registry gc --delete
     """
-    garbage = _opened(root).gc(dry_run=not delete)
+    garbage = _open(root).gc(dry_run=not delete)
     leftovers = [str(path) for path in garbage.leftovers]
     result = {"deleted": delete, "checkpoints": garbage.checkpoints, "leftovers": leftovers}
-    word = "removed" if delete else "would remove"
-    lines = [f"{word} {each}" for each in (*garbage.checkpoints, *leftovers)]
-    _say(result, "\n".join(lines) or "nothing to remove", as_json)
+    verb = "removed" if delete else "would remove"
+    lines = [f"{verb} {name}" for name in (*garbage.checkpoints, *leftovers)]
+    _print_result(result, "\n".join(lines) or "nothing to remove", as_json)
 
 
 @app.command()
@@ -138,22 +140,22 @@ def export(
 
     Example: tinr registry export best exported/
     """
-    card = _opened(root).export(ref, out)
+    card = _open(root).export(ref, out)
     template = out / "chat_template.jinja"
     if not (template.is_file() and "<response>" in template.read_text("utf-8")):
-        why = "it is a base as it came, or an earlier version published it"
-        typer.echo(f"{out}: no chat template of what was trained in it: {why}", err=True)
-    _say({"id": card.id, "out": str(out)}, f"{card.id} -> {out}", as_json)
+        reason = "it is a base as it came, or an earlier version published it"
+        typer.echo(f"{out}: no chat template of what was trained in it: {reason}", err=True)
+    _print_result({"id": card.id, "out": str(out)}, f"{card.id} -> {out}", as_json)
 
 
-def _opened(root: Path) -> Registry:
+def _open(root: Path) -> Registry:
     registry = Registry(root)
     registry.check()
     return registry
 
 
 def _rows(registry: Registry, cards: list[Card]) -> list[dict[str, Any]]:
-    """What list and lineage tell of each card."""
+    """Return the rows of `list` and `lineage`."""
     tags = registry.tags()
     return [
         {
@@ -161,7 +163,7 @@ def _rows(registry: Registry, cards: list[Card]) -> list[dict[str, Any]]:
             "phase": card.phase,
             "parent": card.parent,
             "created": card.created,
-            "tags": [name for name, stands_for in tags.items() if stands_for == card.id],
+            "tags": [name for name, checkpoint_id in tags.items() if checkpoint_id == card.id],
             "gates": dict(card.gates),
         }
         for card in cards
@@ -185,24 +187,24 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _gate(name: str, result: Any) -> str:
-    """`document_to_token 0.983 passed`; what a gate does not say is left out."""
+    """Format a gate as `document_to_token 0.983 passed`; missing values are left out."""
     if not isinstance(result, dict):
         return f"{name} {result}"
-    value, passed = result.get("value"), result.get("passed")
-    said = f"{value:.3f}" if isinstance(value, int | float) else "unscored"
-    verdict = "" if passed is None else " passed" if passed else " FAILED"
-    return f"{name} {said}{verdict}"
+    value, is_passed = result.get("value"), result.get("passed")
+    value_text = f"{value:.3f}" if isinstance(value, int | float) else "unscored"
+    verdict = "" if is_passed is None else " passed" if is_passed else " FAILED"
+    return f"{name} {value_text}{verdict}"
 
 
-def _wrapped(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2 if isinstance(value, dict | list) and value else None)
 
 
-def _say(result: dict[str, Any], text: str, as_json: bool) -> None:
+def _print_result(result: dict[str, Any], text: str, as_json: bool) -> None:
     typer.echo(json.dumps(result, indent=2) if as_json else text)
 
 
 def _console() -> Console:
-    """Names in brackets are text, not markup; a pipe gets lines wide enough for two ids."""
+    """Return a console without markup; in a pipe, lines are wide enough for two ids."""
     width = None if sys.stdout.isatty() else 200
     return Console(width=width, markup=False, highlight=False, emoji=False)

@@ -1,4 +1,4 @@
-"""Given replies in, parsed replies out: the file side of `tinr score`."""
+"""Read and parse the replies of `tinr score` from a file."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from tinr.records import BadInput, Message, Query, Reply, Role
 
 
 def read_replies(path: Path, queries: Mapping[str, Query]) -> Iterator[tuple[str, Reply]]:
-    """`(id, reply)` of every line `{"id", "text"}` or `{"id", "messages"}`.
+    """Yield `(id, reply)` of every line `{"id", "text"}` or `{"id", "messages"}`.
 
-    BadInput for a line of another form or an id without a reference; what the texts say
-    is never an error. All lines are checked before the first is given out.
+    BadInput for a line of another form or an id without a reference; the content of a text is
+    never an error. All lines are checked before the first one is yielded.
     """
     lines = list(read_jsonl(path))
-    checked = [(_identifier(line, place, queries), _reply(line, place)) for place, line in lines]
-    yield from checked
+    replies = [(_identifier(line, place, queries), _reply(line, place)) for place, line in lines]
+    yield from replies
 
 
 def _identifier(line: Mapping[str, Any], place: str, queries: Mapping[str, Query]) -> str:
@@ -35,7 +35,9 @@ def _reply(line: Mapping[str, Any], place: str) -> Reply:
     messages = line.get("messages")
     if not isinstance(messages, list):
         raise BadInput(f'{place}: neither "text" nor "messages"; give one of them')
-    return parse_messages([_message(m, f"{place}: messages[{n}]") for n, m in enumerate(messages)])
+    return parse_messages(
+        [_message(message, f"{place}: messages[{index}]") for index, message in enumerate(messages)]
+    )
 
 
 def _message(message: Any, place: str) -> Message:

@@ -39,18 +39,18 @@ def serve(
     from tinr.evaluation.evaluate import documents_mode
 
     mode = documents_mode(documents)
-    place = bind(host, port)
+    socket = bind(host, port)
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    if unknown := untrained(card, documents):
-        typer.echo(unknown, err=True)
+    if warning := untrained(card, documents):
+        typer.echo(warning, err=True)
     library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
     reader = Reader(codec, library, mode)
-    reader.shown(Query("first", "hello"))  # a retriever that cannot be had is said now
+    reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
     desk = Desk(model, codec, catalogue, mode, constrained, rows)
     names = list(dict.fromkeys([card.id, checkpoint]))
-    where = f"http://{host}:{place.getsockname()[1]}/v1"
-    print(f"{card.id}, {len(catalogue.tools)} tools, at {where} (interrupt to end)", flush=True)
+    url = f"http://{host}:{socket.getsockname()[1]}/v1"
+    print(f"{card.id}, {len(catalogue.tools)} tools, at {url} (interrupt to end)", flush=True)
     try:
-        run_server(make_app(Counter(names, reader, desk)), place)
+        run_server(make_app(Counter(names, reader, desk)), socket)
     finally:
         desk.close()

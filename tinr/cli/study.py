@@ -35,13 +35,13 @@ def arms(
     """
     from tinr.studies.arms import run_arms
 
-    done = run_arms(names or [], preset, seed, out, base, change or [])
+    checkpoints = run_arms(names or [], preset, seed, out, base, change or [])
     if as_json:
-        print(json.dumps(done))
+        print(json.dumps(checkpoints))
         return
-    for name, checkpoint in done.items():
+    for name, checkpoint in checkpoints.items():
         print(f"arm-{name}  {checkpoint}")
-    tags = " ".join(f"arm-{name}" for name in done)
+    tags = " ".join(f"arm-{name}" for name in checkpoints)
     print(f"compare them: tinr compare {tags} --registry {out / 'registry'}")
 
 
@@ -67,14 +67,16 @@ def calibration(
     from tinr.records import GateFailed
     from tinr.studies.calibration import run_study, show_study
 
-    found = run_study(names or [], preset, seed, out, base)
+    result = run_study(names or [], preset, seed, out, base)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(result))
     else:
-        show_study(found, table_console())
+        show_study(result, table_console())
         print(out / "study.md")
-    if found["failed"]:
-        raise GateFailed(f"{len(found['failed'])} variants: {'; '.join(found['failed'].values())}")
+    if result["failed"]:
+        raise GateFailed(
+            f"{len(result['failed'])} variants: {'; '.join(result['failed'].values())}"
+        )
 
 
 @app.command("in-tool")
@@ -114,10 +116,10 @@ def in_tool(
         return
     from tinr.studies.in_tool.study import run_study
 
-    found = run_study(
+    result = run_study(
         preset, out, seeds, 0.95 if threshold is None else threshold, dependence or 0.0, minutes
     )
-    print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
+    print(json.dumps(result) if as_json else (out / "table.md").read_text("utf-8"), end="")
     if as_json:
         print()
 
@@ -147,7 +149,7 @@ def capacity(
     """
     from tinr.studies.capacity.study import run_study
 
-    found = run_study(preset, catalogue or ["toolbox", "fieldkit"], out, minutes)
-    print(json.dumps(found) if as_json else (out / "table.md").read_text("utf-8"), end="")
+    result = run_study(preset, catalogue or ["toolbox", "fieldkit"], out, minutes)
+    print(json.dumps(result) if as_json else (out / "table.md").read_text("utf-8"), end="")
     if as_json:
         print()

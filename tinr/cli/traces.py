@@ -34,18 +34,20 @@ def import_(
     from tinr.catalogue.load import write_jsonl
     from tinr.files import not_over
 
-    lost = out.with_name(f"{out.stem}.{REPORT}")
-    read = [file for source in sources for file in files_of(source)]
-    for written in (out, lost):
-        not_over(written, [*sources, *read])
+    report_path = out.with_name(f"{out.stem}.{REPORT}")
+    source_files = [file for source in sources for file in files_of(source)]
+    for path in (out, report_path):
+        not_over(path, [*sources, *source_files])
     lines, problems = import_queries(sources, catalogue)
     write_jsonl(out, lines)
-    write_jsonl(lost, map(vars, problems))
+    write_jsonl(report_path, map(vars, problems))
     if as_json:
         print(json.dumps({"queries": len(lines), "problems": list(map(str, problems))}))
         return
     show_problems("not imported", problems)
-    print(f"{len(lines)} queries in {out}, {len(problems)} not imported; every one in {lost}")
+    print(
+        f"{len(lines)} queries in {out}, {len(problems)} not imported; every one in {report_path}"
+    )
 
 
 @app.command()
@@ -78,48 +80,53 @@ def build(
     from tinr.files import not_over
 
     not_over(out, [queries, *([thoughts] if thoughts else [])])
-    known = load_catalogue(catalogue)
-    asked = read_queries(queries, known)
+    loaded_catalogue = load_catalogue(catalogue)
+    loaded_queries = read_queries(queries, loaded_catalogue)
     if endpoint and thoughts:
         raise BadInput("--endpoint and --thoughts: give one of them")
     if not endpoint and (model or setting):
-        given = "--model" if model else "--set"
-        raise BadInput(f"{given} is of a teacher; give its --endpoint, or leave it out")
+        option = "--model" if model else "--set"
+        raise BadInput(f"{option} is of a teacher; give its --endpoint, or leave it out")
     if endpoint:
         if not model:
             raise BadInput("--endpoint needs --model; say which model the teacher is")
-        given = [override("endpoint", endpoint), override("model", model)]
-        settings = [*given, *(setting or [])]
+        teacher_settings = [override("endpoint", endpoint), override("model", model)]
+        settings = [*teacher_settings, *(setting or [])]
         config = load_config(teacher.TeacherConfig, None, settings)
         journal = out.with_name(out.name + ".journal")
-        lines, spent, reasons = teacher.build_traces(asked, known, config, journal)
-        told: dict[str, Any] = {
-            **vars(spent),
+        lines, usage, reasons = teacher.build_traces(
+            loaded_queries, loaded_catalogue, config, journal
+        )
+        summary: dict[str, Any] = {
+            **vars(usage),
             "reasons": dict(reasons),
-            "price": round(spent.price(config), 4),
+            "price": round(usage.price(config), 4),
         }
-        if spent.failed and not spent.answered and not lines:
+        if usage.failed and not usage.answered and not lines:
             raise BadInput(
-                f"{endpoint}: none of {spent.requests} requests was answered; check the address "
+                f"{endpoint}: none of {usage.requests} requests was answered; check the address "
                 f"and the server ({out} is as it was)"
             )
-        # a teacher is asked for calls; where none are expected there is nothing to judge it by
-        without = [query for query in asked if not query.calls]
-        lines += [query_line(composed(query, known)) for query in without]
-        told["composed_without_calls"] = len(without)
+        # a teacher is asked only for queries with calls: without calls nothing can judge it
+        queries_without_calls = [query for query in loaded_queries if not query.calls]
+        lines += [query_line(composed(query, loaded_catalogue)) for query in queries_without_calls]
+        summary["composed_without_calls"] = len(queries_without_calls)
     elif thoughts:
-        lines, reasons = judge_all(thoughts, asked, known)
-        told = {"reasons": reasons}
+        lines, reasons = judge_all(thoughts, loaded_queries, loaded_catalogue)
+        summary = {"reasons": reasons}
     else:
-        lines, told = [query_line(composed(query, known)) for query in asked], {}
+        lines, summary = (
+            [query_line(composed(query, loaded_catalogue)) for query in loaded_queries],
+            {},
+        )
     write_jsonl(out, lines)
-    told = {"queries": len(asked), "traces": len(lines), **told}
+    summary = {"queries": len(loaded_queries), "traces": len(lines), **summary}
     if as_json:
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps(summary, ensure_ascii=False))
         return
-    for reason, count in sorted(told.pop("reasons", {}).items(), key=lambda item: -item[1]):
+    for reason, count in sorted(summary.pop("reasons", {}).items(), key=lambda item: -item[1]):
         print(f"{count:6}  {reason}")
-    print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in told.items()))
+    print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in summary.items()))
 
 
 @app.command()
@@ -138,31 +145,35 @@ def check(
     from tinr.catalogue.load import load_catalogue, read_queries
     from tinr.data import thoughts
 
-    known = load_catalogue(catalogue)
-    kept_out: list[str] = []
+    loaded_catalogue = load_catalogue(catalogue)
+    unseen_names: list[str] = []
     if unseen is not None:
         if not unseen.is_file():
             raise BadInput(f"{unseen}: no such file; give one with a tool name on each line")
-        kept_out = unseen.read_text("utf-8").split("\n")
-        strange = [name for name in kept_out if name and name not in known.by_name]
-        if strange:
-            raise BadInput(f"{unseen}: {strange[0]!r} is not in the catalogue; correct the name")
-    found = thoughts.check(read_queries(file, known), known, kept_out)
+        unseen_names = unseen.read_text("utf-8").split("\n")
+        unknown_names = [
+            name for name in unseen_names if name and name not in loaded_catalogue.by_name
+        ]
+        if unknown_names:
+            raise BadInput(
+                f"{unseen}: {unknown_names[0]!r} is not in the catalogue; correct the name"
+            )
+    report = thoughts.check(read_queries(file, loaded_catalogue), loaded_catalogue, unseen_names)
     if as_json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
+        print(json.dumps(asdict(report), ensure_ascii=False))
     else:
-        median, most_of, most = found.words
+        median, p95, longest = report.words
         print(
-            f"{found.traces} traces, words of a thought: "
-            f"median {median}, 95 % {most_of}, most {most}"
+            f"{report.traces} traces, words of a thought: "
+            f"median {median}, 95 % {p95}, most {longest}"
         )
-        print(f"{found.tools} tools called, {len(found.uncovered)} of the catalogue never")
-        for first, second in found.duplicates[:10]:
+        print(f"{report.tools} tools called, {len(report.uncovered)} of the catalogue never")
+        for first, second in report.duplicates[:10]:
             print(f"the same query twice: {first}, {second}")
-        for reason, count in sorted(found.reasons.items(), key=lambda item: -item[1]):
+        for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
             print(f"{count} thoughts would not pass: {reason}")
-    if found.leaks:
+    if report.leaks:
         raise GateFailed(
-            f"{file}: {len(found.leaks)} unseen tools are called, such as {found.leaks[0]!r}; "
+            f"{file}: {len(report.leaks)} unseen tools are called, such as {report.leaks[0]!r}; "
             "take these traces out"
         )

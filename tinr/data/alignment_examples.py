@@ -22,23 +22,23 @@ from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import learned, render_prompt, render_question
 from tinr.config import Whole
-from tinr.data.pseudo_queries import VAGUE, Wording
+from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.sample_words import invented_result, random_word
 from tinr.data.traces import ask_back, plan, render_turns
 from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
-SEVERAL = 0.4  # share of the pseudo-queries that ask for more than one call
-CHAINED = 0.4  # share of these in which a later call takes what an earlier one returned
+SEVERAL_SHARE = 0.4  # share of the pseudo-queries that ask for more than one call
+CHAIN_SHARE = 0.4  # share of these in which a later call takes what an earlier one returned
 LINKS = tuple(
-    f"{which} {what}{whose}"
-    for which in ("the", "that", "this")
-    for what in ("result", "value", "number", "outcome", "output", "answer")
-    for whose in ("", "", " of that", " from before", " of the first one", " you found")
+    f"{determiner} {noun}{tail}"
+    for determiner in ("the", "that", "this")
+    for noun in ("result", "value", "number", "outcome", "output", "answer")
+    for tail in ("", "", " of that", " from before", " of the first one", " you found")
 )
 JOINTS = ("", "", "", "Then: ", "After that: ", "Next, ", "And then: ", "Finally: ", "With it: ")
-ENDED = 0.5  # share of the pseudo-queries' conversations that go on to a response
+END_SHARE = 0.5  # share of the pseudo-queries' conversations that go on to a response
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
 
@@ -58,7 +58,7 @@ class PairMix:
 
     @classmethod
     def only(cls, **counts: int) -> "PairMix":
-        """The forms that are named, and none of any other, whatever the defaults are."""
+        """Make a mix of the forms in `counts` alone; every other form gets none."""
         return cls(**(dict.fromkeys((form.name for form in fields(cls)), 0) | counts))
 
 
@@ -78,7 +78,7 @@ def make_pairs(
     rng: Random,
     only: Collection[str] | None = None,
 ) -> Iterator[AlignmentExample]:
-    """One epoch of examples over every tool of the catalogue, or over those named `only`."""
+    """Make one epoch of examples for every tool of the catalogue, or for the names in `only`."""
     wording = Wording(catalogue)
     return (
         AlignmentExample(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
@@ -90,20 +90,20 @@ def make_pairs(
 
 
 def ask_token(doc: ToolDoc, frame: Frame, wording: str = TO_TOKEN[0]) -> list[Piece]:
-    """The prompt document -> token, up to where the token stands."""
+    """Render the prompt document -> token, up to the position of the token."""
     return render_question([Piece(wording.format(describe(doc)))], frame)
 
 
 def ask_about(doc: ToolDoc, frame: Frame, wording: str) -> list[Piece]:
-    """A prompt about a token (TO_DOCUMENT, TO_SIGNATURE), up to the answer."""
+    """Render a prompt about a token (TO_DOCUMENT, TO_SIGNATURE), up to the answer."""
     return render_question([Piece(wording), Piece(token_of(doc.name), token=True)], frame)
 
 
 def _memorise(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """From the whole document, or from its description alone."""
-    ask = rng.choice(TO_TOKEN)
+    """Ask for the token, given the whole document or its description alone."""
+    template = rng.choice(TO_TOKEN)
     text = describe(doc) if rng.random() < 0.6 else doc.description
-    prompt = render_question([Piece(ask.format(text))], frame)
+    prompt = render_question([Piece(template.format(text))], frame)
     return [*prompt, *learned([Piece(token_of(doc.name), token=True), *frame.end()])]
 
 
@@ -118,91 +118,100 @@ def _schema(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
 
 
 def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """One to three pseudo-queries in one message, as real ones come, with their calls.
+    """Put one to three pseudo-queries in one message, like real ones, with their calls.
 
-    Of several, CHAINED are a chain: the later call takes what the earlier one returned. Half of
-    the conversations go on to their end: an invented result, and a response that repeats it.
-    Without them a model that was only aligned never ends a reply.
+    CHAIN_SHARE of the messages with several calls are a chain: the later call takes the earlier
+    result. END_SHARE of the conversations go on to their end: an invented result and a response
+    that repeats it. Without such ends a model with phase 1 alone never ends a reply.
     """
-    if rng.random() < CHAINED * SEVERAL and (chain := _chain(doc, wording, rng)):
+    if rng.random() < CHAIN_SHARE * SEVERAL_SHARE and (chain := _chain(doc, wording, rng)):
         text, docs, turns, results = chain
     else:
-        text, docs, calls = _asked(doc, wording, rng)
+        text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
     start = [*render_prompt(text, frame), *learned(plan(docs))]
     observations = [json.dumps(result) for result in results]
-    if rng.random() >= ENDED:
+    if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
-    said = results[-1:] if len(turns) > 1 else results
-    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in said)
+    returns = results[-1:] if len(turns) > 1 else results
+    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in returns)
     return [*start, *render_turns(turns, observations, f"The answer is {answer}.", frame)]
 
 
 def _chain(
     doc: ToolDoc, wording: Wording, rng: Random
 ) -> tuple[str, list[ToolDoc], list[list[Call]], list[Any]] | None:
-    """Two pseudo-queries of which the second takes the result of the first; None for a tool that
-    takes no open value.
+    """Write two pseudo-queries; the second takes the result of the first.
 
-    What the first returns is invented: a value that fits where the second takes it.
+    Return None for a tool that takes no open value. The first result is invented: a value that
+    fits the parameter of the second call.
     """
-    required = [name for name in open_parameters(doc) if name in doc.parameters.get("required", ())]
-    if not required or len(wording.catalogue.tools) < 2:
+    required_names = [
+        name for name in open_parameters(doc) if name in doc.parameters.get("required", ())
+    ]
+    if not required_names or len(wording.catalogue.tools) < 2:
         return None
-    first = rng.choice(wording.catalogue.tools)
-    link = rng.choice(required)
-    asked, earlier = wording.write(first, rng)
-    then, later = wording.write(doc, rng, said={link: rng.choice(LINKS)})
-    text = f"{asked} {rng.choice(JOINTS)}{then}"
-    docs = list({one.name: one for one in (first, doc)}.values())
-    return text, docs, [[earlier], [later]], [later.arguments[link], invented_result(rng)]
+    first_tool = rng.choice(wording.catalogue.tools)
+    link = rng.choice(required_names)
+    first_text, first_call = wording.write(first_tool, rng)
+    second_text, second_call = wording.write(doc, rng, said={link: rng.choice(LINKS)})
+    text = f"{first_text} {rng.choice(JOINTS)}{second_text}"
+    docs = list({tool.name: tool for tool in (first_tool, doc)}.values())
+    return (
+        text,
+        docs,
+        [[first_call], [second_call]],
+        [second_call.arguments[link], invented_result(rng)],
+    )
 
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """Pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
-    text, docs, _ = _asked(doc, wording, rng)
+    """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
+    text, docs, _ = _requests(doc, wording, rng)
     return [*render_prompt(text, frame), *learned(plan(docs))]
 
 
-def _asked(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
+def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
     docs, tools = [doc], wording.catalogue.tools
-    if len(tools) > 3 and rng.random() < SEVERAL:
-        others = rng.sample(tools, rng.choice((1, 1, 1, 2)))
-        docs += [other for other in others if other.name != doc.name]
-    asked = [wording.write(one, rng) for one in docs]
-    return " ".join(text for text, _ in asked), docs, [call for _, call in asked]
+    if len(tools) > 3 and rng.random() < SEVERAL_SHARE:
+        sample = rng.sample(tools, rng.choice((1, 1, 1, 2)))
+        docs += [candidate for candidate in sample if candidate.name != doc.name]
+    requests = [wording.write(tool, rng) for tool in docs]
+    return " ".join(text for text, _ in requests), docs, [call for _, call in requests]
 
 
 def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """The thought names a tool although the query speaks of something else, or of nothing.
+    """Name a tool in the thought although the query is about another tool, or about nothing.
 
-    That token carries no loss; what is recalled of it, and the name after it, do: they are
-    read off the token, never off the query.
+    The token carries no loss. What the model recalls about the tool and the name after it carry
+    loss: they depend on the token, never on the query.
     """
-    other = rng.choice(wording.catalogue.tools)
+    other_tool = rng.choice(wording.catalogue.tools)
     text = (
-        wording.write(other, rng)[0]
+        wording.write(other_tool, rng)[0]
         if rng.random() < 0.5
         else " ".join(random_word(rng) for _ in range(rng.randint(0, 8)))
     )
     prompt = render_prompt(text, frame)
     thought = plan([doc])
-    named = next(i for i, piece in enumerate(thought) if piece.text == token_of(doc.name))
-    return [*prompt, *thought[: named + 1], *learned(thought[named + 1 :])]
+    token_index = next(i for i, piece in enumerate(thought) if piece.text == token_of(doc.name))
+    return [*prompt, *thought[: token_index + 1], *learned(thought[token_index + 1 :])]
 
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """A needed value is only spoken of; a tool that needs none gets a whole pseudo-query."""
-    needed = [name for name in open_parameters(doc) if name in doc.parameters.get("required", ())]
-    if not needed:
+    """Leave out a required value and ask back; without such a value make a whole pseudo-query."""
+    needed_names = [
+        name for name in open_parameters(doc) if name in doc.parameters.get("required", ())
+    ]
+    if not needed_names:
         return _pseudo(doc, wording, frame, rng)
-    name = rng.choice(needed)
-    text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE)})
+    name = rng.choice(needed_names)
+    text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE_VALUES)})
     return [*render_prompt(text, frame), *learned(ask_back(name, frame))]
 
 
 def open_parameters(doc: ToolDoc) -> list[str]:
-    """The parameters whose values are neither a choice nor a switch."""
+    """Return the parameters whose values are neither an enumeration nor a boolean."""
     return [
         name
         for name, spec in doc.parameters.get("properties", {}).items()

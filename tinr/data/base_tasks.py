@@ -1,8 +1,8 @@
 """Generic skills for a base model: each task is a conversation about invented things.
 
-Values are open (random words, numbers, dates, lists): closed lists would be memorised
-instead of copied. A schema stands in the context, its call is to be filled from the
-query, and an observation is to be read.
+Values are open (random words, numbers, dates, lists): a model would memorise closed lists
+instead of copying. The context has a schema. The model fills its call from the query and reads
+an observation.
 """
 
 import json
@@ -34,8 +34,8 @@ from tinr.data.sample_words import (
 class Level:
     """How hard the tasks are: the share of each, tools, parameters of a tool, and cues to them.
 
-    Copying appears first on easy tasks; what binds a value to its parameter's name is
-    learned from several parameters named in another order than the schema's.
+    A model learns to copy on easy tasks first. It learns to bind a value to its parameter's name
+    from queries that name several parameters in another order than the schema's.
     """
 
     mix: Mapping[str, int]
@@ -60,15 +60,20 @@ HARD = Level(
     tools=(1, 1, 1, 1, 1, 2, 2, 3),
 )
 
-NAMED = ("{name} {value}", "{name} is {value}", "with {name} of {value}", "{name}: {value}")
-BEHIND = ("{value} {name}",)  # the name behind its value: never mixed with the others
-PICKED = (("The {} is {}", "My {} is {}", "{}: {}"), ("{} {}",), ("{} is {}", "{} {}"))
-PLACED = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
+NAME_VALUE_FORMS = (
+    "{name} {value}",
+    "{name} is {value}",
+    "with {name} of {value}",
+    "{name}: {value}",
+)
+VALUE_NAME_FORMS = ("{value} {name}",)  # the name follows its value: never mixed with other forms
+PICK_FORMS = (("The {} is {}", "My {} is {}", "{}: {}"), ("{} {}",), ("{} is {}", "{} {}"))
+VALUE_FORMS = ("{value}", "of {value}", "to {value}", "from {value}", "for {value}", "and {value}")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """An invented parameter with a value: how the schema, the query and the call show it."""
+    """An invented parameter with its value, in the forms of the schema, the query and the call."""
 
     name: str
     kind: str
@@ -77,17 +82,17 @@ class Slot:
 
 
 def make_task(rng: Random, frame: Frame, level: Level = HARD) -> list[Piece]:
-    """One task of the mix, as the pieces of a conversation; the assistant's part is learned."""
+    """Make one task of the mix: the pieces of a conversation; the assistant's carry loss."""
     kind = rng.choices(list(level.mix), list(level.mix.values()))[0]
     return _TASKS[kind](rng, frame, level)
 
 
-def _words(rng: Random, least: int, most: int) -> list[str]:
-    return [random_word(rng) for _ in range(rng.randint(least, most))]
+def _words(rng: Random, minimum: int, maximum: int) -> list[str]:
+    return [random_word(rng) for _ in range(rng.randint(minimum, maximum))]
 
 
 def _symbols(rng: Random) -> str:
-    """A code of letters, digits and signs, as identifiers and colours are."""
+    """Make a code of letters, digits and signs, like an identifier or a colour."""
     alphabet = rng.choice(
         ("0123456789abcdef", "01", "ABCDEFGH0123456789", "abcxyz-+*/()", ascii_lowercase + "-._@")
     )
@@ -98,12 +103,12 @@ def _symbols(rng: Random) -> str:
 def _slot(rng: Random) -> Slot:
     name = _name(rng)
     draw = rng.choices(list(_KINDS), [weight for _, weight in _KINDS.values()])[0]
-    kind, value, shown = _KINDS[draw][0](rng)
-    return Slot(name, kind, value, shown)
+    kind, value, text = _KINDS[draw][0](rng)
+    return Slot(name, kind, value, text)
 
 
 def _name(rng: Random) -> str:
-    """Mostly a common word: what binds a value to a name is learned on names of few pieces."""
+    """Draw a name, mostly a common word: names of few pieces teach to bind a value to a name."""
     if rng.random() < 0.65:
         return "_".join(rng.sample(common_words(), 1 if rng.random() < 0.8 else 2))
     return "_".join(_words(rng, 1, 2)) if rng.random() < 0.3 else random_word(rng)
@@ -126,7 +131,9 @@ def _enum(rng: Random) -> tuple[str, str, str]:
     return "|".join(options), value, value
 
 
-def _same(kind: str, draw: Callable[[Random], Any]) -> Callable[[Random], tuple[str, Any, str]]:
+def _scalar_of(
+    kind: str, draw: Callable[[Random], Any]
+) -> Callable[[Random], tuple[str, Any, str]]:
     def make(rng: Random) -> tuple[str, Any, str]:
         value = draw(rng)
         return kind, value, str(value)
@@ -146,11 +153,11 @@ _KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
     "string": (_string, 6),
     "text": (_text, 3),
     "enum": (_enum, 4),
-    "integer": (_same("integer", random_whole), 4),
-    "number": (_same("number", random_decimal), 4),
-    "code": (_same("string", _symbols), 2),
-    "date": (_same("date", random_date), 2),
-    "time": (_same("time", random_time), 1),
+    "integer": (_scalar_of("integer", random_whole), 4),
+    "number": (_scalar_of("number", random_decimal), 4),
+    "code": (_scalar_of("string", _symbols), 2),
+    "date": (_scalar_of("date", random_date), 2),
+    "time": (_scalar_of("time", random_time), 1),
     "integers": (_list_of("integer", lambda r: r.randint(0, 120)), 3),
     "numbers": (_list_of("number", lambda r: round(r.uniform(0, 120), r.randint(0, 2))), 2),
     "words": (_list_of("string", random_word), 2),
@@ -158,31 +165,35 @@ _KINDS: dict[str, tuple[Callable[[Random], tuple[str, Any, str]], int]] = {
 
 
 def _slots(rng: Random, level: Level) -> list[Slot]:
-    made = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice(level.slots)))}
-    return list(made.values())
+    slots = {slot.name: slot for slot in (_slot(rng) for _ in range(rng.choice(level.slots)))}
+    return list(slots.values())
 
 
-def _filler(rng: Random, most: int) -> str:
-    return " ".join(rng.choice(common_words()) for _ in range(rng.randint(0, most)))
+def _filler(rng: Random, maximum: int) -> str:
+    return " ".join(rng.choice(common_words()) for _ in range(rng.randint(0, maximum)))
 
 
-def _spoken(rng: Random, slots: Sequence[Slot], about: str, level: Level) -> str:
-    """A query that mentions every slot's value, by its name or in the order of the schema."""
-    named = rng.random() < level.named
-    mixed = named and rng.random() < level.shuffled
-    forms = (BEHIND if rng.random() < 0.2 else NAMED) if named else PLACED
-    parts = [about]
-    for slot in rng.sample(list(slots), len(slots)) if mixed else slots:
+def _query_text(rng: Random, slots: Sequence[Slot], topic: str, level: Level) -> str:
+    """Write a query that mentions every slot's value, by name or in the order of the schema."""
+    with_names = rng.random() < level.named
+    out_of_order = with_names and rng.random() < level.shuffled
+    forms = (
+        (VALUE_NAME_FORMS if rng.random() < 0.2 else NAME_VALUE_FORMS)
+        if with_names
+        else VALUE_FORMS
+    )
+    parts = [topic]
+    for slot in rng.sample(list(slots), len(slots)) if out_of_order else slots:
         name = slot.name.replace("_", " ")
         parts += [rng.choice(forms).format(name=name, value=slot.shown)]
-        parts += [_filler(rng, 1)] if named else []
+        parts += [_filler(rng, 1)] if with_names else []
     if rng.random() < 0.3:
         parts = [*parts[1:], parts[0]]
     return " ".join(part for part in parts if part) + rng.choice(("", ".", "?"))
 
 
 def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
-    """Schemas in the thought, values in the query: write the calls, read the results.
+    """Put schemas in the thought, values in the query: write the calls, read the results.
 
     Half of the queries about two tools are chained: the second call takes the first's result.
     """
@@ -190,26 +201,26 @@ def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
         ("_".join(_words(rng, 1, 2)), _slots(rng, level)) for _ in range(rng.choice(level.tools))
     ]
     results = [_KINDS[rng.choice(list(_KINDS))][0](rng)[1] for _ in tools]
-    chained = len(tools) == 2 and rng.random() < 0.5
-    if chained:
+    is_chain = len(tools) == 2 and rng.random() < 0.5
+    if is_chain:
         slots = tools[1][1]
-        place = rng.randrange(len(slots))
-        results[0] = slots[place].value
-        slots[place] = replace(slots[place], shown=_link(rng))
+        index = rng.randrange(len(slots))
+        results[0] = slots[index].value
+        slots[index] = replace(slots[index], shown=_link(rng))
     thought: list[Piece] = [Piece("<think>", token=True)]
-    spoken, calls = [], []
+    query_texts, calls = [], []
     for name, slots in tools:
-        about = " ".join(rng.choice(common_words()) for _ in range(rng.randint(3, 8)))
-        told = rng.random() < 0.8  # else the query does not say what it is about
-        spoken.append(_spoken(rng, slots, about if told else _filler(rng, 5), level))
-        unused = [_slot(rng)] if rng.random() < 0.12 else []
+        topic = " ".join(rng.choice(common_words()) for _ in range(rng.randint(3, 8)))
+        has_topic = rng.random() < 0.8  # else the query does not say what it is about
+        query_texts.append(_query_text(rng, slots, topic if has_topic else _filler(rng, 5), level))
+        unused_slots = [_slot(rng)] if rng.random() < 0.12 else []
         schema = [f"{s.name}: {s.kind}" for s in slots]
-        schema += [f"{s.name}?: {s.kind} = {s.shown}" for s in unused if s not in slots]
-        thought += [Piece(about, learn=told), Piece(f" {name}({', '.join(schema)})\n")]
+        schema += [f"{s.name}?: {s.kind} = {s.shown}" for s in unused_slots if s not in slots]
+        thought += [Piece(topic, learn=has_topic), Piece(f" {name}({', '.join(schema)})\n")]
         arguments = json.dumps({s.name: s.value for s in slots}, ensure_ascii=False)
         calls.append(f'{{"token": "{name}", "parameters": {arguments}}}')
-    pieces = [*render_prompt(" ".join(spoken), frame), *thought, Piece("</think>", token=True)]
-    steps = [slice(0, 1), slice(1, 2)] if chained else [slice(None)]
+    pieces = [*render_prompt(" ".join(query_texts), frame), *thought, Piece("</think>", token=True)]
+    steps = [slice(0, 1), slice(1, 2)] if is_chain else [slice(None)]
     for step in steps:
         call = calls[step][0] if len(calls[step]) == 1 else f"[{', '.join(calls[step])}]"
         pieces += learned(
@@ -219,19 +230,23 @@ def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
             render_observations([json.dumps(r) for r in results[step]]), frame
         )
     answer = results[steps[-1]]
-    said = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in answer)
-    return [*pieces, *learned(render_response(f"The answer is {said}.")), *learned(frame.end())]
+    answer_text = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in answer)
+    return [
+        *pieces,
+        *learned(render_response(f"The answer is {answer_text}.")),
+        *learned(frame.end()),
+    ]
 
 
 def _link(rng: Random) -> str:
-    """Words for an earlier result."""
+    """Draw words that refer to an earlier result."""
     noun = rng.choice(("result", "answer", "value", "outcome", "number", "output"))
     return rng.choice(("the {}", "that {}", "this {}", "the {} of it", "the {} before")).format(
         noun
     )
 
 
-def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
+def _question_and_answer(query: str, response: str, frame: Frame) -> list[Piece]:
     return [
         *render_prompt(query, frame),
         *learned(render_response(response)),
@@ -242,35 +257,35 @@ def _answering(query: str, response: str, frame: Frame) -> list[Piece]:
 def _repeat(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     text = " ".join(_words(rng, 3, 9))
     query = rng.choice(("Repeat: {}", "Say {}", 'Copy "{}".', "Write {} again.")).format(text)
-    return _answering(query, text, frame)
+    return _question_and_answer(query, text, frame)
 
 
 def _list(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     kind = rng.choice(("words", "integers", "numbers"))
-    _, values, shown = _KINDS[kind][0](rng)
-    return _answering(f"As a JSON list: {shown}", json.dumps(values), frame)
+    _, values, text = _KINDS[kind][0](rng)
+    return _question_and_answer(f"As a JSON list: {text}", json.dumps(values), frame)
 
 
 def pick_question(rng: Random, level: Level = HARD) -> tuple[str, str, list[str]]:
-    """Several named values and one that is asked for: the question, that value, the others."""
+    """Ask for one of several named values; return the question, that value, and the others."""
     slots = list({s.name: s for s in _slots(rng, level) + _slots(rng, level)}.values())
-    wanted = rng.choice(slots)
-    asked = rng.choice(("What is the", "Give the", "Which"))
-    forms = rng.choice(PICKED)
-    told = rng.choice((". ", ", ", " ", " and ")).join(
+    target = rng.choice(slots)
+    opening = rng.choice(("What is the", "Give the", "Which"))
+    forms = rng.choice(PICK_FORMS)
+    facts = rng.choice((". ", ", ", " ", " and ")).join(
         rng.choice(forms).format(s.name.replace("_", " "), s.shown) for s in slots
     )
-    query = f"{told}. {asked} {wanted.name.replace('_', ' ')}?"
-    return query, wanted.shown, [slot.shown for slot in slots if slot is not wanted]
+    query = f"{facts}. {opening} {target.name.replace('_', ' ')}?"
+    return query, target.shown, [slot.shown for slot in slots if slot is not target]
 
 
 def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     query, value, _ = pick_question(rng, level)
-    return _answering(query, value, frame)
+    return _question_and_answer(query, value, frame)
 
 
 def _english(rng: Random, frame: Frame, level: Level) -> list[Piece]:
-    """One sentence of plain text."""
+    """Draw one sentence of plain text."""
     return learned([Piece(rng.choice(train_sentences()))])
 
 

@@ -16,7 +16,7 @@ TASK_LINES = 6000  # how many tasks its statistics come from
 
 
 def train_tokenizer(vocabulary: int, seed: int) -> PreTrainedTokenizerFast:
-    """Byte-pair pieces over English and generic tasks, `vocabulary` entries before tags.
+    """Train byte-pair pieces on English and generic tasks, `vocabulary` entries before tags.
 
     Blanks are pieces of their own, so a word has the same pieces after a blank as inside
     JSON quotes; a small model learns to copy several times sooner that way (see

@@ -1,10 +1,10 @@
-"""Batches in a file of the run's own, written once before step one and read where they lie.
+"""Batches in a file of the run's own, written once before step one and memory-mapped.
 
     FOLDER/batches.bin    the tensors of each batch, (4, R, T): ids, positions, labels, weights
-    FOLDER/batches.json   R, T and the real tokens of each batch; written last: all of it is there
+    FOLDER/batches.json   R, T and the real tokens of each batch; written last, to mark a whole file
 
-Memory holds the epoch that is being made and the batch that is being trained, however many
-epochs there are; all processes of a run read the file that the first one wrote.
+Memory holds one epoch during writing and one batch during training, however many epochs there
+are. All processes of a run read the file that the first one wrote.
 """
 
 import json
@@ -27,7 +27,7 @@ POSITION_BYTES = 4 * len(FIELDS)  # of the file
 
 
 class Prepared:
-    """The batches of a run in their order; `tokens` are the real ones of each."""
+    """The batches of a run in their order; `tokens`: real tokens of each batch."""
 
     def __init__(self, folder: Path):
         rows = json.loads((folder / INDEX).read_text())
@@ -40,21 +40,21 @@ class Prepared:
         return len(self.shapes)
 
     def __getitem__(self, index: int) -> Batch:
-        """A batch as `packing.collate` made it: int64 and float32, (R, T)."""
-        begin, end = self._starts[index : index + 2]
-        parts = self._data[begin:end].reshape(len(FIELDS), *self.shapes[index])
+        """Return a batch as `packing.collate` makes it: int64 and float32, (R, T)."""
+        start, end = self._starts[index : index + 2]
+        parts = self._data[start:end].reshape(len(FIELDS), *self.shapes[index])
         kinds = (np.float32 if kind == "<f4" else np.int64 for kind in FIELDS.values())
         return {
-            name: torch.from_numpy(part.view(stored).astype(kind))
-            for (name, stored), part, kind in zip(FIELDS.items(), parts, kinds, strict=True)
+            name: torch.from_numpy(part.view(stored_type).astype(kind))
+            for (name, stored_type), part, kind in zip(FIELDS.items(), parts, kinds, strict=True)
         }
 
 
 def prepare(batches: Iterable[Batch], steps: Steps, title: str) -> Prepared:
-    """Write the batches below the run's step checkpoints, or take those that are there.
+    """Write the batches below the run's step checkpoints, or use the file that is there.
 
-    A run that goes on from a step checkpoint takes those of its first start, and `batches` is
-    not asked for anything. BadInput where there is no batch.
+    A run that continues from a step checkpoint uses the batches of its first start and does not
+    consume `batches`. Raises BadInput where there is no batch.
     """
 
     def write() -> Path:
@@ -74,10 +74,10 @@ def _is_whole(folder: Path) -> bool:
 
 def _write(batches: Iterable[Batch], folder: Path, title: str) -> None:
     rows: list[tuple[int, int, int]] = []
-    with (folder / DATA).open("wb") as out:
+    with (folder / DATA).open("wb") as data_file:
         for batch in batches:
-            for name, stored in FIELDS.items():
-                out.write(batch[name].numpy().astype(stored).tobytes())
+            for name, stored_type in FIELDS.items():
+                data_file.write(batch[name].numpy().astype(stored_type).tobytes())
             count, width = batch["input_ids"].shape
             rows.append((count, width, int((batch["weights"] > 0).sum())))
     if not rows:

@@ -1,8 +1,9 @@
 """Easy queries before hard ones: how hard a query is, and into which bucket it goes. No torch.
 
-How hard a query is is the weighted mean of its ranks, each a share in [0, 1], among the queries of
-the run: by calls, by the parameters that they are given, by the documents of the catalogue that
-are near those of its tools, and by the words of what is said. Equal values have equal ranks.
+The difficulty of a query is the weighted mean of its ranks, each a share in [0, 1], among the
+queries of the run. The ranks are by calls, by the arguments of the calls, by the catalogue's
+documents that are near those of its tools, and by the words of its messages. Equal values have
+equal ranks.
 Source: iTool, arXiv 2501.09766, warm-up from easy to hard.
 """
 
@@ -60,7 +61,7 @@ class CurriculumConfig:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Queries that are taught together, and how hard they are."""
+    """Queries that share a training stage, and their difficulties."""
 
     queries: tuple[Query, ...]
     low: float  # of their difficulties
@@ -69,59 +70,66 @@ class Bucket:
 
 
 def features(queries: Sequence[Query], catalogue: Catalogue, near: float) -> dict[Feature, list]:
-    """What is measured of each query."""
-    close: Counter[str] = Counter()
+    """Measure each feature of each query."""
+    neighbour_counts: Counter[str] = Counter()
     for pair in near_duplicates(catalogue.tools, near):
-        close.update((pair.first, pair.second))
-    said = (" ".join([q.text, *(m.content for m in q.history)]) for q in queries)
+        neighbour_counts.update((pair.first, pair.second))
+    texts = (" ".join([q.text, *(m.content for m in q.history)]) for q in queries)
     return {
         "calls": [len(q.calls) for q in queries],
         "parameters": [sum(len(c.arguments) for c in q.calls) for q in queries],
-        "neighbours": [sum(close[name] for name in {c.name for c in q.calls}) for q in queries],
-        "length": [len(words_of_text(text)) for text in said],
+        "neighbours": [
+            sum(neighbour_counts[name] for name in {c.name for c in q.calls}) for q in queries
+        ],
+        "length": [len(words_of_text(text)) for text in texts],
     }
 
 
 def difficulties(
     measured: Mapping[Feature, Sequence[float]], weights: Mapping[Feature, float]
 ) -> list[float]:
-    """The weighted mean of each query's ranks, in [0, 1]; a rank is the share that is easier,
-    half of those that are equal included."""
+    """Return the weighted mean of each query's ranks, in [0, 1].
+
+    A rank is the share of easier queries plus half of the share of equal ones.
+    """
     total = sum(weights.values())
-    parts = [
+    terms = [
         weight * (rankdata(measured[name]) - 0.5) / len(measured[name])
         for name, weight in weights.items()
         if weight
     ]
-    return [float(value) for value in np.sum(parts, axis=0) / total]
+    return [float(value) for value in np.sum(terms, axis=0) / total]
 
 
 def buckets(
     queries: Sequence[Query], catalogue: Catalogue, config: CurriculumConfig, seed: int
 ) -> list[Bucket]:
-    """The queries in buckets, the easiest first; in the order given within one. Every query is in
-    one of them. BadInput where a bucket has none.
+    """Put every query into one of the buckets, the easiest bucket first.
+
+    Queries keep their input order within a bucket. Raises BadInput where a bucket has none.
     """
     if not config.borders:
         return [Bucket(tuple(queries), 0.0, 0.5, 1.0)]
     scores = difficulties(features(queries, catalogue, config.near), config.weights)
     order = sorted(range(len(queries)), key=lambda i: scores[i])
     ends = [round(share * len(queries)) for share in (*config.borders, 1.0)]
-    place = {i: sum(rank >= end for end in ends) for rank, i in enumerate(order)}
+    bucket_of = {i: sum(rank >= end for end in ends) for rank, i in enumerate(order)}
     rng = Random(f"{seed}/curriculum")
-    moved = rng.sample(order, round(config.mixed * len(order)))
-    dealt = [place[i] for i in moved]
-    rng.shuffle(dealt)  # buckets keep their sizes
-    place |= dict(zip(moved, dealt, strict=True))
-    made: list[Bucket] = []
+    moved_indices = rng.sample(order, round(config.mixed * len(order)))
+    new_buckets = [bucket_of[i] for i in moved_indices]
+    rng.shuffle(new_buckets)  # buckets keep their sizes
+    bucket_of |= dict(zip(moved_indices, new_buckets, strict=True))
+    query_buckets: list[Bucket] = []
     for number in range(len(ends)):
-        mine = [i for i in range(len(queries)) if place[i] == number]
-        if not mine:
+        members = [i for i in range(len(queries)) if bucket_of[i] == number]
+        if not members:
             raise BadInput(
                 f"curriculum.borders={list(config.borders)}: bucket {number + 1} has none of the "
                 f"{len(queries)} queries; write fewer borders, or give more queries"
             )
-        hard = [scores[i] for i in mine]
-        mean = sum(hard) / len(hard)
-        made.append(Bucket(tuple(queries[i] for i in mine), min(hard), mean, max(hard)))
-    return made
+        bucket_scores = [scores[i] for i in members]
+        mean = sum(bucket_scores) / len(bucket_scores)
+        query_buckets.append(
+            Bucket(tuple(queries[i] for i in members), min(bucket_scores), mean, max(bucket_scores))
+        )
+    return query_buckets

@@ -1,7 +1,7 @@
 """Chat completions from any OpenAI-compatible endpoint, through the `openai` package.
 
-Many requests at once, within a bound and a pace; what fails or is cut off is asked for again
-with growing pauses; what it took is counted.
+It sends many requests at once, within a bound and a pace. It retries failed and interrupted
+requests with growing pauses. It counts requests and tokens.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class EndpointConfig:
 
 @dataclass
 class TokenUse:
-    """What the asking took so far."""
+    """Requests and tokens so far."""
 
     requests: int = 0
     answered: int = 0
@@ -58,7 +58,7 @@ class TokenUse:
 class Endpoint:
     """An open connection, as `async with Endpoint(config, spent) as endpoint`.
 
-    BadInput where the `openai` package is missing, and for an address that is none.
+    Raises BadInput where the `openai` package is missing or the address is invalid.
     """
 
     def __init__(self, config: EndpointConfig, spent: TokenUse):
@@ -67,7 +67,7 @@ class Endpoint:
 
         self._config, self._spent = config, spent
         self._gate, self._pace = asyncio.Semaphore(config.in_flight), _Pace(config.per_minute)
-        # attempts are counted here, because a stream that is cut off must be asked for again too
+        # attempts are counted here, because an interrupted stream needs another attempt too
         try:
             self._client = AsyncOpenAI(
                 base_url=config.endpoint,
@@ -75,7 +75,7 @@ class Endpoint:
                 timeout=config.timeout,
                 max_retries=0,
             )
-        except Exception as error:  # of several libraries: no address, no key that it would send
+        except Exception as error:  # of several libraries: invalid address, unusable key
             raise BadInput(
                 f"{config.endpoint}: no endpoint can be asked there ({error}); correct the address"
             ) from error
@@ -87,43 +87,44 @@ class Endpoint:
         await self._client.close()
 
     async def ask(self, messages: Conversation) -> str | None:
-        """One answer; None after the last attempt has failed.
+        """Return one answer; None after the last attempt has failed.
 
         BadInput where the endpoint refuses the key or does not know the model.
         """
         from openai import APIError, APIStatusError
 
-        config, spent = self._config, self._spent
+        config, token_use = self._config, self._spent
         async with self._gate:
             for attempt in range(config.attempts):
                 await self._pace.wait()
-                spent.requests += 1
+                token_use.requests += 1
                 try:
                     answer = await asyncio.wait_for(
                         _collect(self._stream(messages)), config.timeout
                     )
-                    spent.answered += 1
+                    token_use.answered += 1
                     return answer.encode("utf-8", "replace").decode()  # half a pair is no text
                 except APIStatusError as error:
-                    if error.status_code in (400, 413, 422) and spent.answered:
+                    if error.status_code in (400, 413, 422) and token_use.answered:
                         break  # this query is refused, others were not
                     if error.status_code in (400, 401, 403, 404, 413, 422):
-                        said = " ".join(str(error).split())[:160]
+                        reason = " ".join(str(error).split())[:160]
                         raise BadInput(
-                            f"{config.endpoint}: the request is refused ({said}); check the "
+                            f"{config.endpoint}: the request is refused ({reason}); check the "
                             f"endpoint, the model and the key in ${config.key}"
                         ) from error
                     hint = error.response.headers.get("retry-after", "")
                 except (
-                    APIError, OSError, ValueError, TypeError, AttributeError, TimeoutError, _Cut,
+                    APIError, OSError, ValueError, TypeError, AttributeError, TimeoutError,
+                    _StreamCut,
                 ):  # fmt: skip
                     hint = ""
                 if attempt + 1 < config.attempts:
-                    spent.retries += 1
-                    told = float(hint) if hint.replace(".", "", 1).isdecimal() else 0.0
-                    grown = config.pause * 2**attempt * (1 + random.random() / 4)
-                    await asyncio.sleep(min(max(told, grown), 60.0))
-            spent.failed += 1
+                    token_use.retries += 1
+                    requested_pause = float(hint) if hint.replace(".", "", 1).isdecimal() else 0.0
+                    backoff = config.pause * 2**attempt * (1 + random.random() / 4)
+                    await asyncio.sleep(min(max(requested_pause, backoff), 60.0))
+            token_use.failed += 1
             return None
 
     async def _stream(self, messages: Conversation) -> AsyncIterator[str]:
@@ -135,44 +136,44 @@ class Endpoint:
             stream=True,
             stream_options={"include_usage": True},
         )
-        finished = False
+        has_finish_reason = False
         async for chunk in stream:
             if getattr(chunk, "usage", None):
                 self._spent.tokens_in += chunk.usage.prompt_tokens or 0
                 self._spent.tokens_out += chunk.usage.completion_tokens or 0
             for choice in chunk.choices or ():
-                finished |= choice.finish_reason is not None
+                has_finish_reason |= choice.finish_reason is not None
                 if choice.delta and choice.delta.content:
                     yield choice.delta.content
-        if not finished:
-            raise _Cut
+        if not has_finish_reason:
+            raise _StreamCut
 
 
 def ask_each(
     conversations: Sequence[Conversation], config: EndpointConfig, spent: TokenUse
 ) -> list[str | None]:
-    """The answer to each conversation; None and BadInput as of `Endpoint.ask`."""
+    """Return the answer to each conversation; None and BadInput as in `Endpoint.ask`."""
 
     async def ask() -> list[str | None]:
         async with Endpoint(config, spent) as endpoint:
-            asked = [asyncio.ensure_future(endpoint.ask(messages)) for messages in conversations]
+            tasks = [asyncio.ensure_future(endpoint.ask(messages)) for messages in conversations]
             try:
-                return await asyncio.gather(*asked)
+                return await asyncio.gather(*tasks)
             finally:
-                for one in asked:  # where one was refused
-                    one.cancel()
+                for task in tasks:  # after a refused request, the others stop
+                    task.cancel()
 
     return asyncio.run(ask())
 
 
 def check_client() -> None:
-    """BadInput where the package that asks is missing."""
+    """Raise BadInput where the `openai` package is missing."""
     if find_spec("openai") is None:
         raise BadInput("asking an endpoint needs the openai package; pip install 'tinr[teacher]'")
 
 
 class _Pace:
-    """At most so many beginnings a minute, evenly."""
+    """At most `per_minute` request starts a minute, evenly spaced."""
 
     def __init__(self, per_minute: int):
         self.gap = 60 / per_minute if per_minute > 0 else 0.0
@@ -180,13 +181,13 @@ class _Pace:
 
     async def wait(self) -> None:
         now = time.monotonic()
-        begin = max(now, self.next)
-        self.next = begin + self.gap
-        await asyncio.sleep(begin - now)
+        start = max(now, self.next)
+        self.next = start + self.gap
+        await asyncio.sleep(start - now)
 
 
-class _Cut(Exception):
-    """A stream that ended before it said that it was done."""
+class _StreamCut(Exception):
+    """A stream that ended without a finish reason."""
 
 
 async def _collect(parts: AsyncIterator[str]) -> str:

@@ -1,7 +1,7 @@
-"""What the base itself says to plain prompts, replayed so that its own skills stay.
+"""The base's own completions of plain prompts, replayed to preserve its skills.
 
-Sampled once for each base and kept beside the registry's checkpoints: every phase and every start
-replays the same ones. Training on a model's own samples is, in expectation, training on
+They are sampled once for each base and stored beside the registry's checkpoints: every phase and
+every start replays the same ones. Training on a model's own samples is, in expectation, training on
 KL(base || policy) up to a constant, without a second model in memory.
 """
 
@@ -25,20 +25,20 @@ from tinr.records import BadInput
 from tinr.rollout.generate import generate
 
 COMPLETION_TOKENS = 56  # tokens of a completion
-TEMPERATURE = 0.8  # small models at 1 write much that no greedy reply would have
+TEMPERATURE = 0.8  # at 1, small models often write what a greedy reply never has
 FOLDER = "own_completions"
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A plain prompt and what the base said to it, as ids of its vocabulary."""
+    """A plain prompt and the base's completion of it, as ids of its vocabulary."""
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
 
 
 def own_completions(registry: Registry, ref: str, seed: int) -> list[Completion]:
-    """Those of the base that `ref` comes from, sampled now or read; BadInput for a broken file."""
+    """Read or sample the completions of the base of `ref`; BadInput for a broken file."""
     base = registry.lineage(ref)[0]
     path = registry.root / FOLDER / f"{base.id}-{seed}.json"
 
@@ -46,7 +46,7 @@ def own_completions(registry: Registry, ref: str, seed: int) -> list[Completion]
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             model, codec = open_model(registry.open(base.id)[1])
-            rows = [asdict(one) for one in sample_own(model, codec, seed)]
+            rows = [asdict(completion) for completion in sample_own(model, codec, seed)]
             write_text(path, json.dumps(rows))
 
     distributed.shared(sample)
@@ -58,14 +58,17 @@ def own_completions(registry: Registry, ref: str, seed: int) -> list[Completion]
 
 
 def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> list[Completion]:
-    """One completion of every plain prompt; those that the limit cut end where they were cut."""
-    prompts = [*(_asked(codec, text) for text in REQUESTS), *(_opened(codec, t) for t in OPENINGS)]
+    """Sample one completion of every plain prompt; one cut at the token limit has no end token."""
+    prompts = [
+        *(_request_prompt(codec, text) for text in REQUESTS),
+        *(_opening_prompt(codec, t) for t in OPENINGS),
+    ]
     end: Any = codec.tokenizer.eos_token_id
     ends = {codec.vocabulary.get(codec.frame.close), end} - {None}
     rows = generate(
         model,
         prompts,
-        lambda index, written: None,
+        lambda index, ids: None,
         frozenset(ends),
         max_tokens=COMPLETION_TOKENS,
         pad=codec.pad,
@@ -76,36 +79,36 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> list[Completi
 
 
 def own_examples(completions: Sequence[Completion], rng: Random, tokens: float) -> list[Example]:
-    """Completions in random order, again and again, of at least `tokens` tokens (none for 0)."""
-    made: list[Example] = []
+    """Repeat completions in random order up to at least `tokens` tokens (none for 0)."""
+    examples: list[Example] = []
     while tokens > 0 and completions:
-        for one in rng.sample(completions, len(completions)):
+        for completion in rng.sample(completions, len(completions)):
             if tokens <= 0:
                 break
-            labels = [IGNORE] * len(one.prompt) + list(one.completion)
-            made.append(Example([*one.prompt, *one.completion], labels))
-            tokens -= made[-1].width
-    return made
+            labels = [IGNORE] * len(completion.prompt) + list(completion.completion)
+            examples.append(Example([*completion.prompt, *completion.completion], labels))
+            tokens -= examples[-1].width
+    return examples
 
 
 def placeholder_completions() -> list[Completion]:
-    """As many tokens as there would be, where no base is at hand to be asked."""
+    """Return completions of the usual number of tokens, for estimates without a base."""
     count = len(REQUESTS) + len(OPENINGS)
     return [Completion((0,) * 24, (0,) * COMPLETION_TOKENS)] * count
 
 
-def _asked(codec: Codec, text: str) -> list[int]:
-    """A request as the base's own chat template has it; in our frame where it has none."""
+def _request_prompt(codec: Codec, text: str) -> list[int]:
+    """Encode a request in the base's own chat template; without a template, in our frame."""
     tokenizer: Any = codec.tokenizer
     if tokenizer.chat_template:
-        said = [{"role": "user", "content": text}]
+        messages = [{"role": "user", "content": text}]
         return list(
-            tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+            tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         )
     pieces = render_question([Piece(text)], codec.frame)
-    known = all(piece.text in codec.vocabulary for piece in pieces if piece.token)
-    return codec.encode(pieces)[0] if known else _opened(codec, text)
+    has_tokens = all(piece.text in codec.vocabulary for piece in pieces if piece.token)
+    return codec.encode(pieces)[0] if has_tokens else _opening_prompt(codec, text)
 
 
-def _opened(codec: Codec, text: str) -> list[int]:
+def _opening_prompt(codec: Codec, text: str) -> list[int]:
     return [*codec.start, *codec.encode_plain(text)]

@@ -1,4 +1,4 @@
-"""Epochs of sft as ready batches: traces with their replay, the easy ones first where asked.
+"""Epochs of sft as ready batches: traces with their replay, optionally easy ones first.
 
 Source of the order: iTool, arXiv 2501.09766, warm-up from easy to hard.
 """
@@ -19,10 +19,10 @@ UNORDERED = -1  # the bucket of a batch of all queries
 
 @dataclass(frozen=True)
 class Paced:
-    """Batches in their order, and what the log and the card say of their buckets.
+    """Batches in their order, and their buckets for the log and the card.
 
-    numbers: the bucket of each batch; (): there is one bucket alone, and batches are made as they
-    are asked for.
+    numbers: the bucket of each batch. (): there is only one bucket, and the iterator makes
+    batches on demand.
     """
 
     batches: Iterator[Batch]
@@ -30,11 +30,11 @@ class Paced:
     numbers: Sequence[int] = ()
 
     def beside(self, share: int) -> Beside | None:
-        """Step -> its bucket and how hard that is. share: batches of a step."""
+        """Map a step to its bucket and the bucket's difficulty. share: batches of a step."""
         if not self.numbers:
             return None
 
-        def at(step: int) -> Mapping[str, float]:
+        def bucket_values(step: int) -> Mapping[str, float]:
             number = self.numbers[min(step * share, len(self.numbers)) - 1]
             if number == UNORDERED:
                 return {}
@@ -43,11 +43,11 @@ class Paced:
                 "train/difficulty": self.buckets[number].mean,
             }
 
-        return at
+        return bucket_values
 
     @property
     def taught(self) -> dict[str, list[dict[str, float]]]:
-        """What the card says of each bucket; batches of all epochs that kept the order."""
+        """Describe each bucket for the card; batches count over all epochs that keep the order."""
         if not self.numbers:
             return {}
         rows = [
@@ -72,19 +72,22 @@ def paced_batches(
     seed: int,
     pad: int,
 ) -> Paced:
-    """All epochs as batches; the first `ordered` epochs go from bucket to bucket."""
+    """Make the batches of all epochs; the first `ordered` epochs go from bucket to bucket."""
 
-    def numbered() -> Iterator[tuple[int, Batch]]:
+    def numbered_batches() -> Iterator[tuple[int, Batch]]:
         for epoch in range(epochs):
             queries = [bucket.queries for bucket in buckets]
             numbers = list(range(len(buckets)))
             if len(buckets) > 1 and epoch >= ordered:
-                queries, numbers = [[query for some in queries for query in some]], [UNORDERED]
-            for number, part in zip(numbers, examples(queries, epoch), strict=True):
-                for batch in make_batches(part, config, seed + epoch, pad):
+                queries, numbers = (
+                    [[query for bucket_queries in queries for query in bucket_queries]],
+                    [UNORDERED],
+                )
+            for number, bucket_examples in zip(numbers, examples(queries, epoch), strict=True):
+                for batch in make_batches(bucket_examples, config, seed + epoch, pad):
                     yield number, batch
 
     if len(buckets) == 1:
-        return Paced((batch for _, batch in numbered()), buckets)
-    made = list(numbered())
-    return Paced((batch for _, batch in made), buckets, [number for number, _ in made])
+        return Paced((batch for _, batch in numbered_batches()), buckets)
+    pairs = list(numbered_batches())
+    return Paced((batch for _, batch in pairs), buckets, [number for number, _ in pairs])

@@ -25,7 +25,7 @@ from tinr.records import BadInput
 class Example:
     """Ids with labels (IGNORE: no loss) and the weight of its loss.
 
-    They are kept as 4-byte numbers: Python's own would take five times as much, and an epoch
+    Ids and labels are 4-byte numbers: Python's own take five times as much memory, and an epoch
     over a large catalogue has 100 million of them.
     """
 
@@ -39,99 +39,104 @@ class Example:
 
     @property
     def width(self) -> int:
-        """Tokens that it takes."""
+        """Number of tokens."""
         return len(self.ids)
 
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """Two ways to go on after the same ids, the better and the worse one.
+    """Two continuations of the same ids, the better and the worse one.
 
-    The ids are trained as they are: no end of sequence follows a side that has none.
+    Training uses the ids unchanged: a side without an end of sequence gets none.
     """
 
-    prompt: Sequence[int]  # a conversation and what of an answer both sides share: no loss
+    prompt: Sequence[int]  # a conversation and the answer's start that both sides share: no loss
     chosen: Sequence[int]
     rejected: Sequence[int]
-    kind: str = ""  # of deficiency, only carried
+    kind: str = ""  # of deficiency; training does not use it
 
     @property
     def width(self) -> int:
-        """Tokens that its longer side takes, the prompt included."""
+        """Number of tokens of the longer side, the prompt included."""
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
 
 Batch = dict[str, torch.Tensor]
-Taught = TypeVar("Taught", Example, PreferencePair)
+Item = TypeVar("Item", Example, PreferencePair)
 
 
 def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
-    """Examples into rows of at most `row_tokens` by best fit, longest first.
+    """Pack examples into rows of at most `row_tokens` by best fit, longest first.
 
     A longer example has a row of its own.
     """
     rows: list[list[Example]] = []
-    by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
+    rows_by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
     for example in sorted(examples, key=lambda e: -e.width):
         size = example.width
-        room = next((r for r in range(size, row_tokens + 1) if by_room[r]), None)
+        room = next((r for r in range(size, row_tokens + 1) if rows_by_room[r]), None)
         if room is None:
             rows.append([example])
             index, room = len(rows) - 1, max(row_tokens, size)
         else:
-            index = by_room[room].pop()
+            index = rows_by_room[room].pop()
             rows[index].append(example)
-        by_room[room - size].append(index)
+        rows_by_room[room - size].append(index)
     return rows
 
 
 def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
-    """Rows to tensors (R, T): input_ids, position_ids, labels, weights; padding is a segment."""
-    longest = max(sum(example.width for example in row) for row in rows)
-    shape = (len(rows), longest)
+    """Collate rows to tensors (R, T): input_ids, position_ids, labels, weights.
+
+    The padding of a row is a segment of its own.
+    """
+    max_width = max(sum(example.width for example in row) for row in rows)
+    shape = (len(rows), max_width)
     ids, positions = np.full(shape, pad), np.zeros(shape, np.int64)
     labels, weights = np.full(shape, IGNORE), np.zeros(shape, np.float32)
     for number, row in enumerate(rows):
-        begin = 0
+        start = 0
         for example in row:
-            end = begin + example.width
-            ids[number, begin:end] = example.ids
-            positions[number, begin:end] = np.arange(example.width)
-            labels[number, begin + 1 : end] = example.labels[1:]  # nothing precedes a first token
-            weights[number, begin:end] = example.weight
-            begin = end
-        positions[number, begin:] = np.arange(longest - begin)
+            end = start + example.width
+            ids[number, start:end] = example.ids
+            positions[number, start:end] = np.arange(example.width)
+            labels[number, start + 1 : end] = example.labels[1:]  # nothing precedes a first token
+            weights[number, start:end] = example.weight
+            start = end
+        positions[number, start:] = np.arange(max_width - start)
     parts = {"input_ids": ids, "position_ids": positions, "labels": labels, "weights": weights}
     return {name: torch.from_numpy(part) for name, part in parts.items()}
 
 
-def fitting(given: Sequence[Taught], max_tokens: int, what: str = "examples") -> list[Taught]:
-    """The examples or pairs of at most `max_tokens` tokens; how many are left out is said, once.
+def fitting(given: Sequence[Item], max_tokens: int, what: str = "examples") -> list[Item]:
+    """Return the examples or pairs of at most `max_tokens` tokens; warn once about longer ones.
 
-    BadInput where none of them is left: what they teach would be missing without a word.
+    Raises BadInput where none remains: otherwise training would silently lack their content.
     """
-    kept = [one for one in given if one.width <= max_tokens]
-    lost = len(given) - len(kept)
-    if lost:
-        said = f"max_tokens={max_tokens}: {lost} of {len(given)} {what} are longer"
-        if not kept:
-            shortest = min(one.width for one in given)
-            raise BadInput(f"{said} (the shortest has {shortest}); raise it, or show less in them")
+    items = [item for item in given if item.width <= max_tokens]
+    long_count = len(given) - len(items)
+    if long_count:
+        message = f"max_tokens={max_tokens}: {long_count} of {len(given)} {what} are longer"
+        if not items:
+            min_width = min(item.width for item in given)
+            raise BadInput(
+                f"{message} (the shortest has {min_width}); raise it, or show less in them"
+            )
         if distributed.rank() == 0:
-            warnings.warn(f"{said} and are left out", stacklevel=2)
-    return kept
+            warnings.warn(f"{message} and are left out", stacklevel=2)
+    return items
 
 
 def make_batches(
     examples: Sequence[Example], config: TrainingConfig, seed: int, pad: int
 ) -> Iterator[Batch]:
-    """One epoch of batches of at most `batch_tokens` tokens, in seeded random order.
+    """Make one epoch of batches of at most `batch_tokens` tokens, in seeded random order.
 
-    They are made as they are asked for, of the examples that fit (see `fitting`).
+    The iterator collates each batch on demand, from the examples that fit (see `fitting`).
     """
     rng = Random(seed)
-    kept = fitting(examples, config.max_tokens)
-    rows = pack(rng.sample(kept, len(kept)), config.row_tokens)
+    fitting_examples = fitting(examples, config.max_tokens)
+    rows = pack(rng.sample(fitting_examples, len(fitting_examples)), config.row_tokens)
     rng.shuffle(rows)
     rows.sort(key=lambda row: max(sum(e.width for e in row), config.row_tokens))
     batches: list[list[list[Example]]] = []
@@ -145,7 +150,7 @@ def make_batches(
 
 
 def blank(batch: Batch) -> Batch:
-    """A batch of the same shape without a label: a rank that has nothing left to do gets it."""
+    """Return a batch of the same shape without a label, for a rank that has no work left."""
     return batch | {
         "labels": torch.full_like(batch["labels"], IGNORE),
         "weights": torch.zeros_like(batch["weights"]),

@@ -1,7 +1,7 @@
-"""Plain requests and openings, in no way about tools: what a base itself says to them is replayed.
+"""Plain requests and openings that are not about tools: training replays a base's completions.
 
-Written for this project. None of them stands in a corpus, in a suite, or in what the ability tax
-is measured on.
+Written for this project. None of them is in a corpus, in a suite, or in the data that measures
+the ability tax.
 """
 
 REQUESTS = (

@@ -1,9 +1,9 @@
 """Pseudo-queries: how a user might word a request, written from the document alone.
 
-Real wordings share a few telling words with the document and bury them among others, so
-that is what is drawn: one to six of the words that set a document apart from the rest of
-its catalogue, some of the others, everyday and strange words among them, endings that
-vary, and the values anywhere.
+Real wordings share a few telling words with the document and bury them among others. A
+pseudo-query is drawn in the same way. It has one to six of the words that distinguish a document
+from the rest of its catalogue, and some of its other words. Everyday and strange words stand
+among them, word endings vary, and the values stand anywhere.
 """
 
 import re
@@ -19,8 +19,8 @@ from tinr.catalogue.render import sentences
 from tinr.data.sample_words import random_word, schema_value
 from tinr.records import Call, ToolDoc
 
-# Everyday words of requests, in no way about any tool.
-EVERYDAY = (
+# Everyday words of requests that are about no tool.
+EVERYDAY_WORDS = (
     "a an the of to in on at by for from with and or as is are was be do does did has have "
     "had can could would will should may please what which who when where why how many much "
     "long far big I me my we our you your he she it its they this that these those there here "
@@ -29,14 +29,14 @@ EVERYDAY = (
     "two first last next same other new old good right left back given using if not no yes "
     "value result answer number thing time way people work day"
 ).split()
-# How many of the words that set a document apart a query has, and how many strange words:
+# How many telling words (they distinguish a document) and how many strange words a query has:
 # seen tools' training queries have 1.6 and 2.3 of about ten words (docs/notebook.md).
-TELLING = (1, 1, 2, 2, 2, 3, 3, 4, 6)
-STRANGE = (0, 0, 1, 1, 2, 3)
-# How many words of the document a query of each degree of vagueness has, telling ones first.
+TELLING_COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 6)
+STRANGE_COUNTS = (0, 0, 1, 1, 2, 3)
+# How many words of the document each degree of vagueness has, telling words first.
 DEGREES = {"explicit": 8, "usual": 3, "vague": 1}
-# How a value is said, with its parameter's name and without it.
-NAMED = (
+# Wordings of a value, with its parameter's name and without it.
+NAME_VALUE_FORMS = (
     "{name} {value}",
     "{name} {value}",
     "{value} {name}",
@@ -45,7 +45,7 @@ NAMED = (
     "{name} of {value}",
     "{name} at {value}",
 )
-UNNAMED = (
+VALUE_FORMS = (
     "{value}",
     "{value}",
     "of {value}",
@@ -55,7 +55,15 @@ UNNAMED = (
     "and {value}",
     "with {value}",
 )
-VAGUE = ("some", "a", "something", "some thing", "a number", "several values", "it")  # no value
+VAGUE_VALUES = (
+    "some",
+    "a",
+    "something",
+    "some thing",
+    "a number",
+    "several values",
+    "it",
+)  # no value
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
@@ -80,7 +88,7 @@ class Wording:
 
     @cached_property
     def commonness(self) -> Counter[str]:
-        """Word stem -> how many documents have it."""
+        """Map each word stem to the number of documents that have it."""
         return Counter(
             stem for doc in self.catalogue.tools for stem in {_stem(w) for w in _words(doc)}
         )
@@ -88,83 +96,85 @@ class Wording:
     def write(
         self, doc: ToolDoc, rng: Random, said: Mapping[str, str] | None = None
     ) -> tuple[str, Call]:
-        """A pseudo-query of the tool and its call, with open values for its parameters.
+        """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
-        Required parameters always have a value, optional ones half of the time. said: what stands
-        in the text in the place of a parameter's value. Values in another order than the
-        document's stand beside their names: without them no reader could tell which is which.
+        Required parameters always have a value, optional ones half of the time. said: parameter
+        name -> text that stands for its value. Values in another order than the document's stand
+        beside their names: without the names no reader could assign them.
         """
         said = said or {}
-        chosen = _values(doc, rng)
-        ordered = rng.random() < 0.6
-        parts = [
-            _spoken(
+        values = _values(doc, rng)
+        in_order = rng.random() < 0.6
+        phrases = [
+            _value_phrase(
                 name,
                 value,
                 rng,
-                named=not ordered or rng.random() < NAMED_SHARE,
+                named=not in_order or rng.random() < NAMED_SHARE,
                 shown=said.get(name),
             )
-            for name, value in chosen.items()
-        ]
-        if not ordered:
-            rng.shuffle(parts)
-        about = self._about(doc, rng)
-        if rng.random() < 0.6:
-            about[0] = about[0][:1].upper() + about[0][1:]
-        text = " ".join(_interleave(about, parts, rng))
-        return text + rng.choice(("", ".", "?")), Call(doc.name, chosen)
-
-    def at_degrees(self, doc: ToolDoc, rng: Random) -> tuple[dict[str, str], Call]:
-        """One request worded at the three DEGREES of vagueness, and its call.
-
-        The degrees differ only in how many words of the document stand there, telling ones
-        first, then the rarest: the values, how and where they are said, and the words around
-        them are the same, and a vaguer query's words are among those of the less vague.
-        """
-        values = _values(doc, rng)
-        parts = [
-            _spoken(name, value, rng, named=rng.random() < NAMED_SHARE)
             for name, value in values.items()
         ]
-        words = list(dict.fromkeys(_described(doc)))
-        others = sorted(words, key=lambda word: self.commonness[_stem(word)])
-        telling = [word for word in others if self._telling(word)]
-        rng.shuffle(telling)
-        ranked = list(dict.fromkeys([*telling, *others]))
+        if not in_order:
+            rng.shuffle(phrases)
+        words = self._request_words(doc, rng)
+        if rng.random() < 0.6:
+            words[0] = words[0][:1].upper() + words[0][1:]
+        text = " ".join(_interleave(words, phrases, rng))
+        return text + rng.choice(("", ".", "?")), Call(doc.name, values)
+
+    def at_degrees(self, doc: ToolDoc, rng: Random) -> tuple[dict[str, str], Call]:
+        """Word one request at the three DEGREES of vagueness; return the texts and the call.
+
+        The degrees differ only in how many words of the document they have: telling words first,
+        then the rarest. The values, their wording and place, and the words around them are the
+        same. A vaguer query has a subset of the less vague query's words.
+        """
+        values = _values(doc, rng)
+        phrases = [
+            _value_phrase(name, value, rng, named=rng.random() < NAMED_SHARE)
+            for name, value in values.items()
+        ]
+        words = list(dict.fromkeys(_description_words(doc)))
+        by_rarity = sorted(words, key=lambda word: self.commonness[_stem(word)])
+        telling_words = [word for word in by_rarity if self._telling(word)]
+        rng.shuffle(telling_words)
+        ranking = list(dict.fromkeys([*telling_words, *by_rarity]))
         opening = rng.choice(OPENINGS)
-        around = [rng.choice(EVERYDAY) for _ in range(rng.randint(1, 4))]
-        behind = rng.random() < 0.75
+        filler = [rng.choice(EVERYDAY_WORDS) for _ in range(rng.randint(1, 4))]
+        request_first = rng.random() < 0.75
         texts: dict[str, str] = {}
         for degree, count in DEGREES.items():
-            kept = set(ranked[:count])
-            about = [word for word in words if word in kept]
-            said = [*about, *around, *parts] if behind else [*around, *parts, *about]
-            texts[degree] = " ".join([opening, *said]) + "?"
+            selection = set(ranking[:count])
+            request = [word for word in words if word in selection]
+            body = [*request, *filler, *phrases] if request_first else [*filler, *phrases, *request]
+            texts[degree] = " ".join([opening, *body]) + "?"
         return texts, Call(doc.name, values)
 
-    def _about(self, doc: ToolDoc, rng: Random) -> list[str]:
-        """The words that say what is wanted, among others that say nothing."""
-        if rng.random() < 0.15:  # the description, or a sentence of it, as it stands
+    def _request_words(self, doc: ToolDoc, rng: Random) -> list[str]:
+        """Draw the words that state the request, among words without information."""
+        if rng.random() < 0.15:  # the description, or a sentence of it, unchanged
             return rng.choice((*sentences(doc), doc.description)).rstrip(".").split()
-        words = _described(doc)
-        telling = [place for place, word in enumerate(words) if self._telling(word)]
-        others = [place for place in range(len(words)) if place not in telling]
-        kept = rng.sample(telling, min(len(telling), rng.choice(TELLING)))
-        kept += rng.sample(others, min(len(others), rng.randint(0, 4) if kept else 6))
-        chosen = list(dict.fromkeys(words[place] for place in sorted(kept)))
+        words = _description_words(doc)
+        telling_indices = [index for index, word in enumerate(words) if self._telling(word)]
+        other_indices = [index for index in range(len(words)) if index not in telling_indices]
+        indices = rng.sample(telling_indices, min(len(telling_indices), rng.choice(TELLING_COUNTS)))
+        indices += rng.sample(
+            other_indices, min(len(other_indices), rng.randint(0, 4) if indices else 6)
+        )
+        request = list(dict.fromkeys(words[index] for index in sorted(indices)))
         if rng.random() < 0.35:
-            rng.shuffle(chosen)
-        chosen = [_inflected(word, rng) for word in chosen]
+            rng.shuffle(request)
+        request = [_inflected_word(word, rng) for word in request]
         for _ in range(rng.randint(1, 5)):
-            chosen.insert(rng.randint(0, len(chosen)), rng.choice(EVERYDAY))
-        for _ in range(rng.choice(STRANGE)):
-            chosen.insert(rng.randint(0, len(chosen)), self._stranger(rng))
+            request.insert(rng.randint(0, len(request)), rng.choice(EVERYDAY_WORDS))
+        for _ in range(rng.choice(STRANGE_COUNTS)):
+            request.insert(rng.randint(0, len(request)), self._stranger(rng))
         opening = [rng.choice(OPENINGS)] if rng.random() < 0.5 else []
-        return opening + chosen
+        return opening + request
 
     def _stranger(self, rng: Random) -> str:
-        """A word that has nothing to do with the tool."""
+        """Draw a word that is unrelated to the tool."""
         kind = rng.random()
         if kind < 0.5:
             return rng.choice(common_words())
@@ -177,7 +187,7 @@ class Wording:
 
 
 def _values(doc: ToolDoc, rng: Random) -> dict[str, Any]:
-    """Open values for the required parameters, and for an optional one half of the time."""
+    """Draw open values for required parameters, and for an optional one half of the time."""
     required = set(doc.parameters.get("required", ()))
     return {
         name: schema_value(rng, spec)
@@ -186,16 +196,16 @@ def _values(doc: ToolDoc, rng: Random) -> dict[str, Any]:
     }
 
 
-def _described(doc: ToolDoc) -> list[str]:
-    """The words of name and description, in order."""
-    return f"{_spaced(doc.name)} {doc.description}".replace(",", "").rstrip(".").split()
+def _description_words(doc: ToolDoc) -> list[str]:
+    """Return the words of name and description, in order."""
+    return f"{_name_words(doc.name)} {doc.description}".replace(",", "").rstrip(".").split()
 
 
 def _words(doc: ToolDoc) -> list[str]:
-    return f"{doc.description} {_spaced(doc.name)}".lower().split()
+    return f"{doc.description} {_name_words(doc.name)}".lower().split()
 
 
-def _spaced(name: str) -> str:
+def _name_words(name: str) -> str:
     return name.replace("_", " ").replace(".", " ")
 
 
@@ -207,8 +217,8 @@ def _stem(word: str) -> str:
     return word
 
 
-def _inflected(word: str, rng: Random) -> str:
-    """The word, at times with another ending."""
+def _inflected_word(word: str, rng: Random) -> str:
+    """Return the word, sometimes with another ending."""
     if rng.random() < 0.8 or len(word) < 4:
         return word
     stem = word.rstrip(",.")
@@ -219,31 +229,31 @@ def _inflected(word: str, rng: Random) -> str:
     return stem + rng.choice(("", "s", "ed", "ing", "e"))
 
 
-def _interleave(words: list[str], parts: Sequence[str], rng: Random) -> list[str]:
-    """The values behind, in front of, or anywhere among the words, in their own order."""
-    place = rng.random()
-    if place < 0.45:
-        return [*words, *parts]
-    if place < 0.6:
-        return [*parts, *words]
-    spots = sorted(rng.randint(0, len(words)) for _ in parts)
-    out = list(words)
-    for spot, part in reversed(list(zip(spots, parts, strict=True))):
-        out.insert(spot, part)
-    return out
+def _interleave(words: list[str], phrases: Sequence[str], rng: Random) -> list[str]:
+    """Put phrases behind, before, or anywhere among the words; the order of phrases stays."""
+    draw = rng.random()
+    if draw < 0.45:
+        return [*words, *phrases]
+    if draw < 0.6:
+        return [*phrases, *words]
+    positions = sorted(rng.randint(0, len(words)) for _ in phrases)
+    sequence = list(words)
+    for position, phrase in reversed(list(zip(positions, phrases, strict=True))):
+        sequence.insert(position, phrase)
+    return sequence
 
 
-def _spoken(name: str, value: Any, rng: Random, named: bool, shown: str | None = None) -> str:
-    said = rng.choice(NAMED if named or isinstance(value, bool) else UNNAMED)
-    return said.format(name=name.replace("_", " "), value=shown or _shown(value, rng))
+def _value_phrase(name: str, value: Any, rng: Random, named: bool, shown: str | None = None) -> str:
+    template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
+    return template.format(name=name.replace("_", " "), value=shown or _value_text(value, rng))
 
 
-def _shown(value: Any, rng: Random) -> str:
+def _value_text(value: Any, rng: Random) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_shown(v, rng) for v in value)
+        return ", ".join(_value_text(v, rng) for v in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_shown(v, rng)}" for k, v in value.items())
+        return ", ".join(f"{k} {_value_text(v, rng)}" for k, v in value.items())
     text = str(value)
     return f'"{text}"' if " " in text or rng.random() < 0.2 else text

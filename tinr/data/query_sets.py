@@ -11,11 +11,10 @@ from tool_corpora.suites import training_queries
 def load_queries(
     source: str, size: int, seed: int, catalogue: Catalogue, phase: str
 ) -> list[Query]:
-    """`size` queries of the shipped corpora ("corpus") whose tools the catalogue has, or those of
-    a file that can be taught.
+    """Load `size` queries of the shipped corpora ("corpus"), or the teachable ones of a file.
 
-    phase: as which they are drawn, so that phases have sets of their own. BadInput where there
-    are none, or too few.
+    The catalogue has the tools of every corpus query. phase: part of the seed, so that phases
+    have sets of their own. Raises BadInput where there are none, or too few.
     """
     if source != "corpus":
         return teachable(read_queries(Path(source), catalogue), source)

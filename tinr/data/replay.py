@@ -1,7 +1,7 @@
 """Examples that keep what was learned before: alignment pairs, pseudo-queries, reference traces.
 
-Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials). What keeps the
-base's own skills stands in `tinr.data.own_completions`.
+Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
+`tinr.data.own_completions` keeps the base's own skills.
 """
 
 import warnings
@@ -30,7 +30,7 @@ def aligned_examples(
     beta: float = 1.0,
     only: Collection[str] | None = None,
 ) -> list[Example]:
-    """One epoch of phase 1: memorise + alpha recall + beta usage."""
+    """Make one epoch of phase 1: memorise + alpha recall + beta usage."""
     weights = {"memorise": 1.0, "recall": alpha, "schema": alpha}
     return [
         Example(*codec.encode(pair.pieces), weights.get(pair.form, beta))
@@ -41,55 +41,57 @@ def aligned_examples(
 def unqueried_examples(
     codec: Codec, catalogue: Catalogue, queries: Sequence[Query], count: int, rng: Random
 ) -> list[Example]:
-    """`count` pseudo-queries, and as many up to the names, for each tool that has no query here.
+    """Make `count` pseudo-queries, and as many up to the names, for each tool without a query.
 
-    Tools with queries of their own outweigh the others without them.
+    Without these examples, tools with queries outweigh the others.
     """
-    silent = _silent(catalogue, queries)
+    silent_tools = _tools_without_queries(catalogue, queries)
     usage = PairMix.only(pseudo=count, naming=count)
-    return aligned_examples(codec, catalogue, usage, rng, only=silent)
+    return aligned_examples(codec, catalogue, usage, rng, only=silent_tools)
 
 
 def pseudo_queries(
     catalogue: Catalogue, queries: Sequence[Query], count: int, rng: Random
 ) -> list[Query]:
-    """`count` queries worded from its document for each tool that has none of its own.
+    """Write `count` queries from the document of each tool that has no query of its own.
 
-    Only their calls can be scored. Without them a model learns to prefer the tools that have
-    queries.
+    Only the calls of these queries can be scored. Without them a model learns to prefer the tools
+    that have queries.
     """
     wording = Wording(catalogue)
-    made: list[Query] = []
-    for name in sorted(_silent(catalogue, queries)):
+    new_queries: list[Query] = []
+    for name in sorted(_tools_without_queries(catalogue, queries)):
         for number in range(count):
             text, call = wording.write(catalogue.by_name[name], rng)
-            made.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
-    return made
+            new_queries.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
+    return new_queries
 
 
-def _silent(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
-    """The tools that no query asks for, those worded from documents aside."""
-    asked = {call.name for query in queries if query.kind != "pseudo" for call in query.calls}
-    return set(catalogue.by_name) - asked
+def _tools_without_queries(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
+    """Return the tools that no query calls; pseudo-queries do not count."""
+    queried_tools = {
+        call.name for query in queries if query.kind != "pseudo" for call in query.calls
+    }
+    return set(catalogue.by_name) - queried_tools
 
 
 def teachable(queries: Sequence[Query], source: str) -> list[Query]:
-    """The queries whose reference says which calls with which arguments are right, and depends on
-    nothing that was said after them.
+    """Return the queries whose reference states the right calls with their arguments.
 
-    The others are counted in a UserWarning; BadInput where none is left.
+    The reference of such a query does not depend on later messages either. A UserWarning counts
+    the other queries. Raises BadInput where none remains.
     """
-    kept = [query for query in queries if query.teachable]
-    left_out = len(queries) - len(kept)
-    said = (
-        f"{source}: {left_out} of {len(queries)} queries say no arguments, or not which call, or "
+    teachable_queries = [query for query in queries if query.teachable]
+    omissions = len(queries) - len(teachable_queries)
+    message = (
+        f"{source}: {omissions} of {len(queries)} queries say no arguments, or not which call, or "
         "depend on what followed them"
     )
-    if not kept:
-        raise BadInput(f"{said}; give queries with whole reference calls")
-    if left_out and distributed.rank() == 0:
-        warnings.warn(f"{said}, and are left out", stacklevel=2)
-    return kept
+    if not teachable_queries:
+        raise BadInput(f"{message}; give queries with whole reference calls")
+    if omissions and distributed.rank() == 0:
+        warnings.warn(f"{message}, and are left out", stacklevel=2)
+    return teachable_queries
 
 
 def trace_examples(
@@ -99,15 +101,19 @@ def trace_examples(
     shares: Mapping[DocumentsMode, float],
     rng: Random,
 ) -> list[Example]:
-    """Reference traces of queries, each in a documents mode drawn by the modes' shares."""
+    """Render reference traces of queries, each in a documents mode drawn by the modes' shares."""
     modes = rng.choices(list(shares), list(shares.values()), k=len(queries))
-    made: list[Example] = []
+    examples: list[Example] = []
     for mode in shares:
-        some = [query for query, drawn in zip(queries, modes, strict=True) if drawn == mode]
-        for query, docs in zip(some, library.shown(some, mode, taught=True), strict=True):
+        mode_queries = [
+            query for query, drawn_mode in zip(queries, modes, strict=True) if drawn_mode == mode
+        ]
+        for query, docs in zip(
+            mode_queries, library.shown(mode_queries, mode, taught=True), strict=True
+        ):
             trace = render_trace(query, library.catalogue, codec.frame, mode == "on_select", docs)
-            made.append(Example(*codec.encode(trace)))
-    return made
+            examples.append(Example(*codec.encode(trace)))
+    return examples
 
 
 def kept_examples(
@@ -120,17 +126,17 @@ def kept_examples(
     traces: int,
     rng: Random,
 ) -> list[Example]:
-    """An epoch of what a policy must keep: alignment pairs, reference traces of some queries."""
+    """Make an epoch that a policy must not forget: alignment pairs, traces of some queries."""
     pairs = aligned_examples(codec, library.catalogue, mix, rng)
     pairs += unqueried_examples(codec, library.catalogue, queries, unqueried, rng)
-    some = rng.sample(queries, min(traces, len(queries)))
-    return pairs + trace_examples(codec, library, some, modes, rng)
+    sample = rng.sample(queries, min(traces, len(queries)))
+    return pairs + trace_examples(codec, library, sample, modes, rng)
 
 
 def endless(
     epoch_examples: Callable[[int], Sequence[Example]], config: TrainingConfig, pad: int
 ) -> Iterator[Batch]:
-    """Batches of epoch after epoch; BadInput where an epoch has no example."""
+    """Yield batches of epoch after epoch; BadInput where an epoch has no example."""
     for epoch in count():
         examples = epoch_examples(epoch)
         if not examples:
@@ -142,5 +148,5 @@ def endless(
 
 
 def tokens_in(examples: Sequence[Example]) -> int:
-    """Tokens of the examples in all."""
+    """Count the tokens of all examples."""
     return sum(example.width for example in examples)

@@ -1,4 +1,4 @@
-"""Open random values: words, and whatever a JSON Schema asks for. No torch."""
+"""Open random values: words, and values of a JSON Schema. No torch."""
 
 import string
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 
 def random_word(rng: Random) -> str:
-    """A common word, a pronounceable invention, or a run of letters."""
+    """Draw a common word, a pronounceable invention, or a run of letters."""
     kind = rng.random()
     if kind < 0.3:
         return rng.choice(common_words())
@@ -27,28 +27,28 @@ def random_word(rng: Random) -> str:
 
 
 def random_whole(rng: Random) -> int:
-    """A whole number of one to five digits, seldom negative."""
+    """Draw a whole number of one to five digits, seldom negative."""
     return rng.randint(0, 10 ** rng.randint(1, 5)) * rng.choice((1,) * 9 + (-1,))
 
 
 def random_decimal(rng: Random) -> float:
-    """A number of up to four digits with one to three decimals, seldom negative."""
+    """Draw a number of up to four digits with one to three decimals, seldom negative."""
     size = rng.uniform(0, 10 ** rng.randint(0, 4)) * rng.choice((1,) * 9 + (-1,))
     return round(size, rng.randint(1, 3))
 
 
 def random_date(rng: Random) -> str:
-    """An ISO date."""
+    """Draw an ISO date."""
     return f"{rng.randint(1900, 2090)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
 
 
 def random_time(rng: Random) -> str:
-    """HH:MM."""
+    """Draw a time as HH:MM."""
     return f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
 
 
 def invented_result(rng: Random) -> Any:
-    """What some tool might return: a number, a word, a truth value, or a short list of numbers."""
+    """Draw a plausible tool result: a number, a word, a boolean, or a short list of numbers."""
     kind = rng.random()
     if kind < 0.4:
         return random_whole(rng)
@@ -62,7 +62,7 @@ def invented_result(rng: Random) -> Any:
 
 
 def like(rng: Random, example: str) -> str:
-    """A string of the example's shape: each digit or letter replaced by one of its class."""
+    """Draw a string of the example's shape: replace each digit or letter by one of its class."""
 
     def swap(character: str) -> str:
         if character.isdigit():
@@ -79,7 +79,7 @@ def like(rng: Random, example: str) -> str:
 
 
 def schema_value(rng: Random, schema: Any) -> Any:
-    """A random value that fits a parameter's schema; the values are open wherever it allows."""
+    """Draw a random value that fits a parameter's schema; open wherever the schema allows it."""
     if not isinstance(schema, Mapping):
         return random_word(rng)
     if schema.get("enum"):
@@ -97,15 +97,17 @@ def schema_value(rng: Random, schema: Any) -> Any:
         return [schema_value(rng, items) for _ in range(rng.randint(2, 4))]
     if kind == "object":
         properties = schema.get("properties", {})
-        return {name: schema_value(rng, inner) for name, inner in properties.items()}
+        return {
+            name: schema_value(rng, property_schema) for name, property_schema in properties.items()
+        }
     return _string(rng, schema)
 
 
 def _bounded(rng: Random, schema: Mapping[str, Any]) -> int:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if isinstance(low, int | float) and isinstance(high, int | float) and low <= high:
-        top = min(int(high), int(low) + 10 ** rng.randint(1, 6))
-        return rng.randint(int(low), max(top, int(low)))
+    minimum, maximum = schema.get("minimum"), schema.get("maximum")
+    if isinstance(minimum, int | float) and isinstance(maximum, int | float) and minimum <= maximum:
+        ceiling = min(int(maximum), int(minimum) + 10 ** rng.randint(1, 6))
+        return rng.randint(int(minimum), max(ceiling, int(minimum)))
     return abs(random_whole(rng))
 
 

@@ -1,8 +1,8 @@
 """Thoughts from a teacher: a model that an endpoint serves.
 
-For each query several candidates are asked for, with the gold tools hidden among retrieved
-ones; those that `thoughts.judge` lets pass are kept. Every query's outcome is appended to a
-journal as soon as it is there, so an interrupted run goes on where it stopped.
+The teacher gives several candidates for each query. Its prompt hides the gold tools among
+retrieved ones. The candidates that `thoughts.judge` lets pass are kept. Every query's outcome is
+appended to a journal as soon as it is there, so an interrupted run goes on where it stopped.
 """
 
 import asyncio
@@ -54,35 +54,40 @@ class TeacherConfig(EndpointConfig):
 def build_traces(
     queries: Sequence[Query], catalogue: Catalogue, config: TeacherConfig, journal: Path
 ) -> tuple[list[dict[str, Any]], TokenUse, Counter[str]]:
-    """Trace lines of the queries that got a passing thought, what was spent, why others got none.
+    """Return trace lines of queries with a passing thought, the token use, and reasons of failures.
 
-    `journal` keeps each query's outcome; a run with the same settings goes on from it, and its
-    queries count as answered. Raises BadInput where the endpoint refuses the key or does not
-    know the model.
+    `journal` keeps each query's outcome. A run with the same settings continues from it, and the
+    journal's queries count as answered. Raises BadInput where the endpoint refuses the key or does
+    not know the model.
     """
     marks = {query.id: _mark(config, query, catalogue) for query in queries}
-    done = _read_journal(journal, marks)
-    called = [query for query in queries if query.calls]
-    waiting = [query for query in called if query.teachable and query.id not in done]
-    spent = TokenUse(answered=len(done))
-    if waiting:
+    outcomes = _read_journal(journal, marks)
+    calling_queries = [query for query in queries if query.calls]
+    pending_queries = [
+        query for query in calling_queries if query.teachable and query.id not in outcomes
+    ]
+    token_use = TokenUse(answered=len(outcomes))
+    if pending_queries:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_ask_all(waiting, catalogue, config, journal, marks, done, spent))
+        asyncio.run(
+            _ask_all(pending_queries, catalogue, config, journal, marks, outcomes, token_use)
+        )
     by_id = {query.id: query for query in queries}
     lines = []
-    unclear = sum(not query.teachable for query in called)  # nothing is right for sure: not asked
-    reasons = Counter({"its reference is not whole": unclear} if unclear else {})
+    # no answer to these queries is certainly right: the teacher does not get them
+    unclear_count = sum(not query.teachable for query in calling_queries)
+    reasons = Counter({"its reference is not whole": unclear_count} if unclear_count else {})
     for identifier, query in by_id.items():
-        outcome = done.get(identifier, {})
+        outcome = outcomes.get(identifier, {})
         reasons.update(outcome.get("reasons", {}))
         for number, thought in enumerate(outcome.get("thoughts", ())):
             name = query.id if number == 0 else f"{query.id}#{number}"
             lines.append(query_line(query) | {"id": name, "thought": thought})
-    return lines, spent, reasons
+    return lines, token_use, reasons
 
 
 def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
-    """What decides a query's outcome; a journal's rows with another mark are not read."""
+    """Hash what decides a query's outcome; journal rows with another mark are not read."""
     fields = (
         "endpoint",
         "model",
@@ -93,23 +98,23 @@ def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
         "max_tokens",
         "seed",
     )
-    said = {name: getattr(config, name) for name in fields} | {"prompt": PROMPT}
-    said |= {"query": query_line(query), "catalogue": catalogue.hash}
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    settings = {name: getattr(config, name) for name in fields} | {"prompt": PROMPT}
+    settings |= {"query": query_line(query), "catalogue": catalogue.hash}
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
 def _read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    done: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, dict[str, Any]] = {}
     if not path.is_file():
-        return done
+        return outcomes
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:
-            continue  # cut off by an interruption: that query is asked again
+            continue  # an interruption cut the line off: the teacher gets that query again
         if isinstance(row, dict) and row.get("mark") == marks.get(str(row.get("id")), ""):
-            done[row["id"]] = row
-    return done
+            outcomes[row["id"]] = row
+    return outcomes
 
 
 async def _ask_all(
@@ -118,97 +123,99 @@ async def _ask_all(
     config: TeacherConfig,
     journal: Path,
     marks: Mapping[str, str],
-    done: dict[str, dict[str, Any]],
-    spent: TokenUse,
+    outcomes: dict[str, dict[str, Any]],
+    token_use: TokenUse,
 ) -> None:
     retriever = Bm25(catalogue.tools)
     with (
-        journal.open("a", encoding="utf-8") as out,
+        journal.open("a", encoding="utf-8") as journal_file,
         progress_bar(len(queries), "teacher", "query") as bar,
     ):
-        out.write("\n")  # whatever was cut off before stays a line of its own
+        journal_file.write("\n")  # a line that an interruption cut off stays a line of its own
 
-        async def one(query: Query, endpoint: Endpoint) -> None:
+        async def ask_query(query: Query, endpoint: Endpoint) -> None:
             messages = _messages(query, catalogue, retriever, config)
-            asked = [endpoint.ask(messages) for _ in range(config.candidates)]
-            answers = await asyncio.gather(*asked)
+            requests = [endpoint.ask(messages) for _ in range(config.candidates)]
+            answers = await asyncio.gather(*requests)
             row = {"mark": marks[query.id], **_outcome(answers, query, catalogue, config)}
-            done[query.id] = row
-            if None not in answers:  # what the teacher owes is asked again by the next run
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
-                out.flush()
+            outcomes[query.id] = row
+            if None not in answers:  # the next run asks again for missing answers
+                journal_file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                journal_file.flush()
             bar.update(1)
-            bar.set_postfix_str(f"cost {spent.price(config):.2f}", refresh=False)
+            bar.set_postfix_str(f"cost {token_use.price(config):.2f}", refresh=False)
 
         try:
-            async with Endpoint(config, spent) as endpoint, asyncio.TaskGroup() as group:
+            async with Endpoint(config, token_use) as endpoint, asyncio.TaskGroup() as group:
                 for query in queries:
-                    group.create_task(one(query, endpoint))
+                    group.create_task(ask_query(query, endpoint))
         except BaseExceptionGroup as error:
-            known = error.subgroup(BadInput)
-            raise known.exceptions[0] if known else error.exceptions[0] from None
+            bad_input = error.subgroup(BadInput)
+            raise bad_input.exceptions[0] if bad_input else error.exceptions[0] from None
 
 
 def _messages(
     query: Query, catalogue: Catalogue, retriever: Bm25, config: TeacherConfig
 ) -> list[dict[str, str]]:
-    """The prompt: the gold tools among the nearest others, in an order of the query's own."""
+    """Write the prompt: gold tools among their nearest others, in an order seeded by the query."""
     gold = list(dict.fromkeys(call.name for call in query.calls))
-    ranked = retriever.rank([query.text], config.shown + len(gold))[0]
-    near = [name for name in ranked if name not in gold]
-    names = gold + near[: max(0, config.shown - len(gold))]
+    ranking = retriever.rank([query.text], config.shown + len(gold))[0]
+    neighbours = [name for name in ranking if name not in gold]
+    names = gold + neighbours[: max(0, config.shown - len(gold))]
     random.Random(f"{config.seed}/{query.id}").shuffle(names)
-    shown = "\n".join(_shown(catalogue.by_name[name]) for name in names)
+    tool_list = "\n".join(_tool_line(catalogue.by_name[name]) for name in names)
     history = [{"role": m.role, "content": m.content} for m in query.history if m.role != "tool"]
     return [
-        {"role": "system", "content": PROMPT + shown},
+        {"role": "system", "content": PROMPT + tool_list},
         *history,
         {"role": "user", "content": query.text},
     ]
 
 
-def _shown(doc: ToolDoc) -> str:
+def _tool_line(doc: ToolDoc) -> str:
     return f"- {doc.name}({signature(doc)}): {describe(doc).splitlines()[0]}"
 
 
 def read_answer(text: str) -> Candidate | None:
-    """A teacher's answer: the thought and the calls; None where they cannot be read."""
-    found = re.fullmatch(r"\s*<think>(.*?)</think>(.*)", text, re.DOTALL)
-    if found is None:
+    """Read the thought and the calls of a teacher's answer; None where they cannot be read."""
+    match = re.fullmatch(r"\s*<think>(.*?)</think>(.*)", text, re.DOTALL)
+    if match is None:
         return None
-    begin = re.search(r"[\[{]", found[2])
-    if begin is None:
+    bracket = re.search(r"[\[{]", match[2])
+    if bracket is None:
         return None
     try:
-        value, _ = json.JSONDecoder().raw_decode(found[2], begin.start())
+        value, _ = json.JSONDecoder().raw_decode(match[2], bracket.start())
     except (ValueError, RecursionError):
         return None
     calls = []
-    for one in value if isinstance(value, list) else [value]:
-        name = one.get("name") if isinstance(one, dict) else None
-        arguments = one.get("arguments", {}) if isinstance(one, dict) else None
+    for entry in value if isinstance(value, list) else [value]:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        arguments = entry.get("arguments", {}) if isinstance(entry, dict) else None
         if not isinstance(name, str) or not isinstance(arguments, dict):
             return None
         calls.append(Call(name.strip("<>"), arguments))
-    return Candidate(found[1], tuple(calls))
+    return Candidate(match[1], tuple(calls))
 
 
 def _outcome(
     answers: Sequence[str | None], query: Query, catalogue: Catalogue, config: TeacherConfig
 ) -> dict[str, Any]:
-    """A journal's row: the thoughts that pass, shortest first, and why the others do not."""
+    """Make a journal row: the thoughts that pass, shortest first, and why the others fail."""
     reasons: Counter[str] = Counter()
-    passing: dict[str, Judged] = {}
+    judgement_of: dict[str, Judged] = {}
     for answer in answers:
         candidate = read_answer(answer) if answer is not None else None
         if candidate is None:
             reasons["no answer" if answer is None else "cannot be read"] += 1
             continue
-        judged = judge(candidate, query, catalogue)
-        if judged.reason:
-            reasons[judged.reason] += 1
+        judgement = judge(candidate, query, catalogue)
+        if judgement.reason:
+            reasons[judgement.reason] += 1
         else:
-            passing.setdefault(candidate.thought, judged)
-    kept = [passing[text] for text in sorted(passing, key=len)][: config.keep]
-    thoughts = [[p if isinstance(p, str) else asdict(p) for p in one.thought] for one in kept]
+            judgement_of.setdefault(candidate.thought, judgement)
+    selection = [judgement_of[text] for text in sorted(judgement_of, key=len)][: config.keep]
+    thoughts = [
+        [p if isinstance(p, str) else asdict(p) for p in choice.thought] for choice in selection
+    ]
     return {"id": query.id, "thoughts": thoughts, "reasons": dict(reasons)}

@@ -1,9 +1,9 @@
 """Phase 2 examples: reasoning traces of reference conversations.
 
-A thought names the tool that is needed, recalls from memory what it does and which
-parameters it takes, and then the calls follow. Only the assistant's tokens carry loss.
-The token stands before the description: a greedy reply then picks the likeliest tool, not
-the likeliest first word of a description (docs/notebook.md has the figures).
+A thought names the tool that the query needs and recalls from memory its purpose and its
+parameters; the calls follow. Only the assistant's tokens carry loss. The token comes before
+the description: a greedy reply then picks the likeliest tool, not the likeliest first word of
+a description (docs/notebook.md has the figures).
 """
 
 from collections.abc import Sequence
@@ -34,14 +34,14 @@ NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
 def plan(docs: Sequence[ToolDoc], thought: Sequence[str | Mention] = ()) -> list[Piece]:
-    """The thought, composed where none is given, and the names of the tools."""
+    """Render the thought and the names of the tools; compose the thought where it is empty."""
     parts = [_piece(part) for part in thought or compose(docs)]
     names = dict.fromkeys(doc.name for doc in docs)
     return [*render_thought(parts), *render_names(list(names))]
 
 
 def compose(docs: Sequence[ToolDoc]) -> list[str | Mention]:
-    """A thought from the documents: token, what it does, signature, for each tool in turn."""
+    """Compose a thought from documents: for each tool its token, its purpose, its signature."""
     thought: list[str | Mention] = []
     for number, doc in enumerate(docs):
         need = " ".join(sentences(doc)[0].split()[:NEED_WORDS])
@@ -60,19 +60,19 @@ def render_turns(
     response: str | None,
     frame: Frame,
 ) -> list[Piece]:
-    """Calls turn by turn, each answered by the environment, then the response.
+    """Render the calls of each turn with the environment's results, then the response.
 
-    `observations` are those of all calls in order. Without a response the conversation
+    `observations` has the results of all calls in order. Without a response the conversation
     ends at its last calls.
     """
     pieces: list[Piece] = []
-    left = list(observations)
+    rest = list(observations)
     for number, turn in enumerate(turns):
         pieces += learned(render_calls(turn))
         if response is None and number == len(turns) - 1:
             return pieces
-        seen, left = left[: len(turn)], left[len(turn) :]
-        pieces += render_environment(render_observations(seen), frame)
+        turn_observations, rest = rest[: len(turn)], rest[len(turn) :]
+        pieces += render_environment(render_observations(turn_observations), frame)
     return [*pieces, *learned([*render_response(response or ""), *frame.end()])]
 
 
@@ -83,43 +83,43 @@ def render_trace(
     on_select: bool = False,
     documents: Sequence[ToolDoc] = (),
 ) -> list[Piece]:
-    """The reference conversation of a query: documents in the prompt, on selection, or none.
+    """Render a query's reference conversation: documents in the prompt, on selection, or none.
 
-    Where it is not known what the calls return, it ends at the first turn's calls, and names
-    their tools alone.
+    Where the results of the calls are unknown, the conversation ends at the first turn's calls
+    and names only their tools.
     """
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
-        said = query.reply or query.answer or UNANSWERED
+        response = query.reply or query.answer or UNANSWERED
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
-        return [*prompt, *learned(without_tool(thought, said, frame))]
-    known = len(query.observations) == len(query.calls)
-    turns = query.turns if known else query.turns[:1]
+        return [*prompt, *learned(without_tool(thought, response, frame))]
+    has_observations = len(query.observations) == len(query.calls)
+    turns = query.turns if has_observations else query.turns[:1]
     docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
-    named = list({doc.name: doc for doc in docs}.values())
-    shown = render_environment(render_documents(named), frame)
-    said = spoken_answer(query) if known else None
-    seen = [cut(text) for text in query.observations]
+    named_docs = list({doc.name: doc for doc in docs}.values())
+    document_pieces = render_environment(render_documents(named_docs), frame)
+    response = spoken_answer(query) if has_observations else None
+    observations = [cut(text) for text in query.observations]
     return [
         *prompt,
         *learned(plan(docs, query.thought)),
-        *(shown if on_select else []),
-        *render_turns(turns, seen, said, frame),
+        *(document_pieces if on_select else []),
+        *render_turns(turns, observations, response, frame),
     ]
 
 
 def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) -> list[Piece]:
-    """A reply that calls nothing."""
+    """Render a reply without calls."""
     return [*render_thought([*map(_piece, thought)]), *render_response(response), *frame.end()]
 
 
 def ask_back(parameter: str, frame: Frame) -> list[Piece]:
-    """The reply to a query that lacks a needed value."""
+    """Render the reply to a query that lacks a required value."""
     return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:
-    """The final response of a trace; without a reference answer, what the calls returned."""
+    """Return a trace's final response; without a reference answer it repeats the results."""
     answer = query.answer
     if answer is None:
         answer = "; ".join(cut(text) for text in query.observations)

@@ -1,8 +1,8 @@
-"""Whether a model knows when to call: false calls by kind, and how well its evidence separates.
+"""Measure whether a model knows when to call: false calls by kind, and the AUROC of its evidence.
 
 The evidence of a reply is log p(<tool_token>) - log p(<response>) right after its own thought,
-whatever it wrote then; the area under the ROC curve says how often a query that needs a call
-has more of it than one that needs none. 0.5 is chance.
+whatever the model wrote next. The area under the ROC curve is the probability that a query that
+needs a call has more evidence than one that needs none. 0.5 is chance.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ KINDS = {"chat": "no_tool", "foreign": "missing_tool", "missing": "missing_value
 
 
 def call_evidence(
-    model: PreTrainedModel, codec: Codec, done: Sequence[Conversation], title: str = ""
+    model: PreTrainedModel, codec: Codec, conversations: Sequence[Conversation], title: str = ""
 ) -> list[float]:
     """For each conversation the log-odds of naming tools against answering, after its thought.
 
-    A thought that was never closed is closed where the reply went on to something else. A title
-    shows progress.
+    A thought without an end is closed where the reply continues with another part. A title shows
+    progress.
     """
     call, answer = codec.id("<tool_token>"), codec.id("<response>")
-    thoughts = [_thought_of(codec, conversation) for conversation in done]
+    thoughts = [_thought_of(codec, conversation) for conversation in conversations]
     sizes = [(len(thought), len(thought), 1) for thought in thoughts]
     evidence: dict[int, float] = {}
     with progress_bar(sum(map(len, thoughts)), title, "token") as bar:
@@ -40,48 +40,55 @@ def call_evidence(
             odds = (logits[:, call] - logits[:, answer]).tolist()
             evidence |= dict(zip(batch, odds, strict=True))
             bar.update(sum(len(thoughts[i]) for i in batch))
-    return [evidence[i] for i in range(len(done))]
+    return [evidence[i] for i in range(len(conversations))]
 
 
-def _thought_of(codec: Codec, done: Conversation) -> list[int]:
+def _thought_of(codec: Codec, conversation: Conversation) -> list[int]:
     """The prompt and the reply up to the end of its thought."""
     end = codec.id("</think>")
-    others = {codec.id(tag) for tag in ("<tool_token>", "<tool_call>", "<response>")}
+    stop_ids = {codec.id(tag) for tag in ("<tool_token>", "<tool_call>", "<response>")}
     ids: list[int] = []
-    for index in done.row.ids:
-        if index == end or index in others or index == codec.id(codec.frame.close):
+    for index in conversation.row.ids:
+        if index == end or index in stop_ids or index == codec.id(codec.frame.close):
             break
         ids.append(index)
-    return [*done.prompt, *ids, end]
+    return [*conversation.prompt, *ids, end]
 
 
 def auroc(expected: Sequence[bool], evidence: Sequence[float], seed: int = 0) -> Rate:
     """Area under the ROC curve with a stratified bootstrap interval (percentiles, 95 %).
 
-    It is the share of (call, no call) pairs in the right order, ties half; None where one
-    side is missing. Source: Mann and Whitney 1947; Hanley and McNeil 1982.
+    It is the share of (call, no call) pairs in the right order; ties count half. None if one side
+    is missing. Source: Mann and Whitney 1947; Hanley and McNeil 1982.
     """
-    yes = np.array([v for v, e in zip(evidence, expected, strict=True) if e])
-    no = np.array([v for v, e in zip(evidence, expected, strict=True) if not e])
-    if not len(yes) or not len(no):
+    positives = np.array([v for v, e in zip(evidence, expected, strict=True) if e])
+    negatives = np.array([v for v, e in zip(evidence, expected, strict=True) if not e])
+    if not len(positives) or not len(negatives):
         return Rate(None, 0, None, None)
-    value = _area(yes, no)
+    value = _area(positives, negatives)
     rng = np.random.default_rng(seed)
-    drawn = [_area(rng.choice(yes, len(yes)), rng.choice(no, len(no))) for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Rate(value, len(yes) + len(no), min(float(low), value), max(float(high), value))
+    areas = [
+        _area(rng.choice(positives, len(positives)), rng.choice(negatives, len(negatives)))
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    return Rate(
+        value, len(positives) + len(negatives), min(float(low), value), max(float(high), value)
+    )
 
 
-def _area(yes: np.ndarray, no: np.ndarray) -> float:
-    ranks = rankdata(np.concatenate([yes, no]))[: len(yes)].sum()
-    return float((ranks - len(yes) * (len(yes) + 1) / 2) / (len(yes) * len(no)))
+def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
+    ranks = rankdata(np.concatenate([positives, negatives]))[: len(positives)].sum()
+    return float(
+        (ranks - len(positives) * (len(positives) + 1) / 2) / (len(positives) * len(negatives))
+    )
 
 
-def false_calls(done: Sequence[Conversation]) -> dict[str, Rate]:
+def false_calls(conversations: Sequence[Conversation]) -> dict[str, Rate]:
     """Kind of query that needs no call -> share of replies that name or call a tool."""
     groups: dict[str, list[bool]] = {}
-    for one in done:
-        if not one.query.expects_call:
-            kind = KINDS.get(one.query.kind, one.query.kind or "no_tool")
-            groups.setdefault(f"false_call_{kind}", []).append(one.reply.calls_tools)
+    for conversation in conversations:
+        if not conversation.query.expects_call:
+            kind = KINDS.get(conversation.query.kind, conversation.query.kind or "no_tool")
+            groups.setdefault(f"false_call_{kind}", []).append(conversation.reply.calls_tools)
     return {name: rate(hits) for name, hits in sorted(groups.items())}

@@ -1,12 +1,12 @@
-"""Replies as the result files of BFCL's own package, so that its command scores them.
+"""Write replies as result files of BFCL's own package, so that its command scores them.
 
     pip install bfcl-eval==2026.3.23
     BFCL_PROJECT_ROOT=ROOT bfcl evaluate --model Qwen/Qwen3-0.6B-FC --test-category single_turn \\
         --partial-eval
 
-`write_results` fills ROOT/result. The package scores only models of its own register: ours
-takes the place of one whose calls it reads as JSON, unchanged. `--partial-eval` scores the
-queries that stand in the files. Scores are ROOT/score/MODEL/*/BFCL_v4_CATEGORY_score.json.
+`write_results` fills ROOT/result. The package scores only models that it has registered: ours
+uses the name of one whose calls it reads as JSON, unchanged. `--partial-eval` scores only the
+queries in the files. Scores are ROOT/score/MODEL/*/BFCL_v4_CATEGORY_score.json.
 Source: bfcl-eval 2026.3.23, constants/eval_config.py and model_handler/local_inference/qwen_fc.py.
 """
 
@@ -39,27 +39,27 @@ def write_results(
     types: SourceTypes | None = None,
     model: str = MODEL,
 ) -> list[Path]:
-    """Result files of all categories that the replies belong to; their paths.
+    """Write a result file for each category of the replies; return the paths.
 
-    source_names: `Suite.source_names`. types: `source_types`, without which a Java long is
-    written as an integer and an ArrayList as an array. Raises BadInput for a query that is
-    not of BFCL or stands twice.
+    source_names: `Suite.source_names`. types: `source_types`; without them a Java long is written
+    as an integer and an ArrayList as an array. Raise BadInput for a query that is not of BFCL or
+    occurs twice.
     """
     rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for query, reply in replies:
         category = category_of(query.id)
         if query.id in rows[category]:
             raise BadInput(f"query {query.id!r} has two replies; give one")
-        said = (types or {}).get(query.id, {})
-        text = result_text(reply, category, documents, source_names, said)
+        query_types = (types or {}).get(query.id, {})
+        text = result_text(reply, category, documents, source_names, query_types)
         rows[category][query.id] = {"id": query.id, "result": text}
-    written = []
+    paths = []
     for category, lines in rows.items():
         group = "live" if category.startswith("live_") else "non_live"
         folder = root / "result" / model.replace("/", "_") / group
-        written.append(folder / f"{PREFIX}_{category}_result.json")
-        write_jsonl(written[-1], lines.values())
-    return written
+        paths.append(folder / f"{PREFIX}_{category}_result.json")
+        write_jsonl(paths[-1], lines.values())
+    return paths
 
 
 def category_of(identifier: str) -> str:
@@ -79,52 +79,52 @@ def result_text(
     source_names: Mapping[str, str],
     types: Mapping[str, Mapping[str, tuple[str, str]]],
 ) -> str:
-    """A reply's calls as the package reads them; without a call, its response."""
+    """A reply's calls in the package's form; if there are none, its response."""
     if not reply.calls:
         return (reply.response or "").replace("<tool_call>", "tool_call")
     lines = []
     for call in reply.calls:
         name = source_names.get(call.name, call.name)
         document = documents.get(call.name)
-        arguments = _spelled(call, category, document, types.get(name, {}))
-        made = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
-        lines.append(f"<tool_call>\n{made}\n</tool_call>")
+        arguments = _source_arguments(call, category, document, types.get(name, {}))
+        call_text = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+        lines.append(f"<tool_call>\n{call_text}\n</tool_call>")
     return "\n".join(lines)
 
 
-def _spelled(
+def _source_arguments(
     call: Call, category: str, document: ToolDoc | None, types: Mapping[str, tuple[str, str]]
 ) -> dict[str, Any]:
-    """The arguments: in Java and JavaScript each is source text."""
+    """The arguments of a call; in Java and JavaScript each is source text."""
     language = language_of(category)
     if language == "python":
         return dict(call.arguments)
     properties = document.parameters.get("properties", {}) if document else {}
     words = WORDS[language]
-    out = {}
+    texts = {}
     for name, value in call.arguments.items():
         schema = properties.get(name, {})
         items = schema.get("items", {}) if isinstance(schema, Mapping) else {}
-        guess = tuple(words.get(kind_of(s), ("any",))[0] for s in (schema, items))
-        word, item = types.get(name, guess)
-        out[name] = text_of(value, language, word, item)
-    return out
+        schema_words = tuple(words.get(kind_of(s), ("any",))[0] for s in (schema, items))
+        type_word, item_word = types.get(name, schema_words)
+        texts[name] = text_of(value, language, type_word, item_word)
+    return texts
 
 
 def source_types(raw: Path) -> dict[str, dict[str, dict[str, tuple[str, str]]]]:
     """The words that BFCL's own files (a folder of `BFCL_v4_*.json`) use for types.
 
-    Only of Java and JavaScript, where a long is written otherwise than an integer.
+    Only for Java and JavaScript, which write a long and an integer in different ways.
     """
-    found: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
+    types: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
     for category in ("simple_java", "simple_javascript"):
         path = file_of(raw, f"{PREFIX}_{category}.json")
         for place, row in read_jsonl(path):
             try:
-                found[str(row["id"])] = {
+                types[str(row["id"])] = {
                     tool["name"]: {
-                        name: (said["type"], (said.get("items") or {}).get("type", "any"))
-                        for name, said in tool["parameters"]["properties"].items()
+                        name: (schema["type"], (schema.get("items") or {}).get("type", "any"))
+                        for name, schema in tool["parameters"]["properties"].items()
                     }
                     for tool in row["function"]
                 }
@@ -132,14 +132,14 @@ def source_types(raw: Path) -> dict[str, dict[str, dict[str, tuple[str, str]]]]:
                 raise BadInput(
                     f"{place}: no question of BFCL ({error!r}); give its own file"
                 ) from error
-    return found
+    return types
 
 
 def read_scores(root: Path, model: str = MODEL) -> dict[str, tuple[float, set[str]]]:
-    """Category -> accuracy and the ids of wrong replies, of what `bfcl evaluate` wrote."""
+    """Category -> accuracy and the ids of wrong replies, from the files of `bfcl evaluate`."""
     scores: dict[str, tuple[float, set[str]]] = {}
     for path in sorted((root / "score" / model.replace("/", "_")).rglob(f"{PREFIX}_*_score.json")):
-        (_, head), *wrong = read_jsonl(path)
+        (_, head), *wrong_rows = read_jsonl(path)
         category = path.name.removeprefix(f"{PREFIX}_").removesuffix("_score.json")
-        scores[category] = (float(head["accuracy"]), {str(row["id"]) for _, row in wrong})
+        scores[category] = (float(head["accuracy"]), {str(row["id"]) for _, row in wrong_rows})
     return scores

@@ -1,8 +1,8 @@
 """Multiple-choice questions about a catalogue, made from its documents alone. No model.
 
-Every question is asked in a form that phase 1 teaches, and its options are what might
-stand there: the right one first. A document that gives no wrong option, because the
-catalogue says the same of the others or the tool has no such property, gives no question.
+Every question has a form that phase 1 teaches. The right option comes first. A document without
+a wrong option gives no question: the catalogue describes the other tools in the same words, or
+the tool has no such property.
 
     choose_description   token -> which description        (the other tools: the nearest ones)
     choose_token         description -> which tool token
@@ -12,10 +12,10 @@ catalogue says the same of the others or the tool has no such property, gives no
     choose_enum          ... with one value of an enum replaced by one of another tool
     choose_required      ... with one `?` set or removed, and the default that goes with it
 
-The first three take their wrong options from other tools, where these are right: what makes
-one likely by itself favours no side. A changed signature can be told by itself: it is of a
-rarer form, or the memory of the right line needs no more than the line's beginning. `blind`
-asks the same behind another tool's token and shows how much of a hit is that.
+The first three take their wrong options from other tools, where these are right: the prior
+probability of a text favours no side. A changed signature can be recognised without its tool: its
+form is rarer, or the beginning of the line is enough to recall the right one. `blind` asks the
+same after another tool's token and so measures that part of the hits.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,15 +37,15 @@ from tinr.evaluation.changed_signatures import (
 from tinr.records import ToolDoc
 
 MINIMAL = ("choose_type", "choose_default", "choose_enum", "choose_required")
-WRONG = 3  # options beside the right one, where there are as many
+WRONG = 3  # most wrong options of a question
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A prompt and what might follow it, the right option first.
+    """A prompt and its options, the right one first.
 
-    `even`: the options are compared by their mean log-probability a token, because they are
-    texts of any length; else by their sum, because they are whole replies that differ in a word.
+    `even`: options are compared by mean log-probability per token, because they are texts of any
+    length; else by their sum, because they are whole replies that differ in one word.
     """
 
     prompt: tuple[Piece, ...]
@@ -59,61 +59,65 @@ Make = Callable[[ToolDoc, Surroundings, Frame, Random], Choice]
 
 def make_choices(catalogue: Catalogue, frame: Frame, seed: int = 0) -> dict[str, list[Choice]]:
     """Every question of every kind that the documents give, in the catalogue's order."""
-    around = Surroundings(catalogue)
-    made: dict[str, list[Choice]] = {}
+    surroundings = Surroundings(catalogue)
+    choices_by_kind: dict[str, list[Choice]] = {}
     for kind, make in _KINDS.items():
-        asked = (make(doc, around, frame, Random(f"{seed}/{kind}/{doc.name}"))
-                 for doc in catalogue.tools)  # fmt: skip
-        made[kind] = [choice for choice in asked if len(choice.options) > 1]
-    return made
+        choices = (make(doc, surroundings, frame, Random(f"{seed}/{kind}/{doc.name}"))
+                   for doc in catalogue.tools)  # fmt: skip
+        choices_by_kind[kind] = [choice for choice in choices if len(choice.options) > 1]
+    return choices_by_kind
 
 
 def blind(choices: Sequence[Choice], catalogue: Catalogue, frame: Frame) -> list[Choice]:
-    """The same options behind the token of a tool half the catalogue away."""
+    """The same options after the token of a tool half the catalogue away."""
     tools = catalogue.tools
-    place = {doc.name: number for number, doc in enumerate(tools)}
-    others = (tools[(place[c.about] + len(tools) // 2) % len(tools)] for c in choices)
+    positions = {doc.name: number for number, doc in enumerate(tools)}
+    distant_tools = (tools[(positions[c.about] + len(tools) // 2) % len(tools)] for c in choices)
     return [
-        replace(choice, prompt=tuple(ask_about(other, frame, TO_SIGNATURE[0])))
-        for choice, other in zip(choices, others, strict=True)
+        replace(choice, prompt=tuple(ask_about(tool, frame, TO_SIGNATURE[0])))
+        for choice, tool in zip(choices, distant_tools, strict=True)
     ]
 
 
 def chance(choices: Sequence[Choice]) -> float | None:
-    """The share that guessing would get right: 1 / options, on the average."""
+    """The expected share of right guesses: the mean of 1 / options."""
     return sum(1 / len(c.options) for c in choices) / len(choices) if choices else None
 
 
 # -- the right one among those of other tools -----------------------------------------
 
 
-def _description(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) -> Choice:
-    texts = _first([doc, *around.near[doc.name]], lambda one: one.description)
+def _description(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
+    texts = _first_texts([doc, *surroundings.near[doc.name]], lambda tool: tool.description)
     options = tuple((Piece(text),) for text in texts)
     return Choice(tuple(ask_about(doc, frame, TO_DOCUMENT[0])), options, True, doc.name)
 
 
-def _token(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) -> Choice:
-    """Tools that describe themselves in the same words are no wrong answers."""
+def _token(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
+    """Options exclude tools with the same description: they would not be wrong."""
     question = Piece(TO_TOKEN[0].format(doc.description))
     prompt = tuple(render_question([question], frame))
-    others = [one for one in around.near[doc.name] if one.description != doc.description]
-    named = [doc, *others[:WRONG]]
-    options = tuple((Piece(token_of(one.name), token=True),) for one in named)
+    neighbours = [
+        tool for tool in surroundings.near[doc.name] if tool.description != doc.description
+    ]
+    tools = [doc, *neighbours[:WRONG]]
+    options = tuple((Piece(token_of(tool.name), token=True),) for tool in tools)
     return Choice(prompt, options, about=doc.name)
 
 
-def _signature(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) -> Choice:
-    lines = _first([doc, *around.near[doc.name]], signature)
-    return _lines(doc, lines, frame, even=True)
+def _signature(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
+    lines = _first_texts([doc, *surroundings.near[doc.name]], signature)
+    return _signature_choice(doc, lines, frame, even=True)
 
 
-def _first(docs: Iterable[ToolDoc], text: Callable[[ToolDoc], str]) -> list[str]:
+def _first_texts(docs: Iterable[ToolDoc], text: Callable[[ToolDoc], str]) -> list[str]:
     """The first texts that differ: the right one and up to WRONG others."""
     return list(dict.fromkeys(map(text, docs)))[: WRONG + 1]
 
 
-def _lines(doc: ToolDoc, lines: Iterable[str], frame: Frame, even: bool = False) -> Choice:
+def _signature_choice(
+    doc: ToolDoc, lines: Iterable[str], frame: Frame, even: bool = False
+) -> Choice:
     """The reply to a question for the signature: a line and the end of the turn."""
     options = tuple((Piece(line), *frame.end()) for line in lines)
     return Choice(tuple(ask_about(doc, frame, TO_SIGNATURE[0])), options, even, doc.name)
@@ -122,12 +126,12 @@ def _lines(doc: ToolDoc, lines: Iterable[str], frame: Frame, even: bool = False)
 # -- the right signature against itself with one property changed ---------------------
 
 
-def _minimal(change: Callable[[ToolDoc, Surroundings, Random], list[str]]) -> Make:
+def _changed_choice(change: Callable[[ToolDoc, Surroundings, Random], list[str]]) -> Make:
     """The right line and the first WRONG changed ones that differ."""
 
-    def make(doc: ToolDoc, around: Surroundings, frame: Frame, rng: Random) -> Choice:
-        lines = dict.fromkeys([signature(doc), *change(doc, around, rng)])
-        return _lines(doc, list(lines)[: WRONG + 1], frame)
+    def make(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
+        lines = dict.fromkeys([signature(doc), *change(doc, surroundings, rng)])
+        return _signature_choice(doc, list(lines)[: WRONG + 1], frame)
 
     return make
 
@@ -136,8 +140,8 @@ _KINDS: Mapping[str, Make] = {
     "choose_description": _description,
     "choose_token": _token,
     "choose_signature": _signature,
-    "choose_type": _minimal(changed_types),
-    "choose_default": _minimal(changed_defaults),
-    "choose_enum": _minimal(changed_enums),
-    "choose_required": _minimal(changed_needs),
+    "choose_type": _changed_choice(changed_types),
+    "choose_default": _changed_choice(changed_defaults),
+    "choose_enum": _changed_choice(changed_enums),
+    "choose_required": _changed_choice(changed_needs),
 }

@@ -1,11 +1,11 @@
-"""Two or more checkpoints on the same queries: what is, and what is not, distinguishable.
+"""Compare two or more checkpoints on the same queries: which differences are distinguishable.
 
 Every test is paired by query. One run of each: McNemar's exact test. Several seeds: each
 query's values are averaged over the seeds and the signs of the differences are flipped at
-random (a permutation test over queries). It says that these runs differ; whether others would
-say the paired t test over the seeds' differences, and the intervals, in which both seeds and
-queries are drawn from many. The p-values of one table are corrected together (Holm 1979), those
-over queries and those over seeds.
+random (a permutation test over queries). This test says that these runs differ. The paired t test
+over the seeds' differences says whether other runs would differ. The intervals treat seeds and
+queries both as samples. The p-values of one table are corrected together (Holm 1979): those over
+queries as one family, those over seeds as another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class ComparisonCell:
 
 @dataclass(frozen=True)
 class Difference:
-    """How another contender differs from the first one on one split and metric."""
+    """How another contender differs from the first on one split and metric."""
 
     split: str
     metric: str
@@ -55,7 +55,7 @@ class Difference:
     n: int
     by_seed: tuple[float, ...]
     p_seeds: float | None = None  # of the paired t test over seeds, after Holm; None: fewer than
-    # two pairs, or no spread between them
+    # two pairs of seeds, or equal differences
     error: float = 0.0  # standard error of the difference
     family: int = 1  # differences that are corrected together
 
@@ -66,7 +66,7 @@ class Difference:
 
     @property
     def least(self) -> float:
-        """The difference that four of five such comparisons would find, at Holm's first step."""
+        """The difference detected with 80 % power at Holm's first step."""
         return float(self.error * (norm.ppf(1 - LEVEL / 2 / self.family) + norm.ppf(0.8)))
 
     def words(self) -> str:
@@ -75,30 +75,32 @@ class Difference:
         interval = f"95 % {100 * self.low:+.1f} to {100 * self.high:+.1f}"
         figures = f"{interval}, p = {self.p_holm:.2g} after Holm, n = {self.n}"
         if self.distinguishable:
-            which = "better" if self.difference > 0 else "worse"
+            direction = "better" if self.difference > 0 else "worse"
             points = f"{abs(100 * self.difference):.1f} points"
-            said = f"{self.other} is {which} than {self.first} in {place} by {points} ({figures})"
-            return f"{said}{self._beyond()}."
+            finding = (
+                f"{self.other} is {direction} than {self.first} in {place} by {points} ({figures})"
+            )
+            return f"{finding}{self._seeds_clause()}."
         return (
             f"{self.other} and {self.first} cannot be told apart in {place}: "
             f"{100 * self.difference:+.1f} points ({figures}); a difference would have to be of "
             f"{100 * self.least:.0f} points to be found in four of five such comparisons."
         )
 
-    def _beyond(self) -> str:
-        """What the seeds say of runs that were not made."""
+    def _seeds_clause(self) -> str:
+        """What the seeds say about other seeds, as the end of a sentence."""
         if len(self.by_seed) < 2:
             return ""
         seeds = f"{len(self.by_seed)} seeds"
         if self.p_seeds is None:
             return f"; {seeds}, the same in each: of others that says nothing"
-        shown = "" if self.p_seeds < LEVEL else ": so of these runs, of others it is not shown"
-        return f"; {seeds}, p over seeds = {self.p_seeds:.2g} after Holm{shown}"
+        caveat = "" if self.p_seeds < LEVEL else ": so of these runs, of others it is not shown"
+        return f"; {seeds}, p over seeds = {self.p_seeds:.2g} after Holm{caveat}"
 
 
 @dataclass(frozen=True)
 class Variance:
-    """A standard error, its degrees of freedom, and how many queries it is of."""
+    """A standard error, its degrees of freedom, and the number of queries behind it."""
 
     error: float
     freedom: float
@@ -106,10 +108,16 @@ class Variance:
 
 
 def cells(contenders: Contenders, split: str, metric: str) -> dict[str, ComparisonCell]:
-    """A metric of all contenders that have it, over the queries that all of those share."""
-    having = {n: runs for n, runs in contenders.items() if _shared(runs, split, metric)}
-    shared = _shared([run for runs in having.values() for run in runs], split, metric)
-    tables = {name: _table(runs, split, metric, shared) for name, runs in having.items()}
+    """A metric of every contender that has it, over the queries that they all share."""
+    shared_contenders = {
+        n: runs for n, runs in contenders.items() if _shared_queries(runs, split, metric)
+    }
+    queries = _shared_queries(
+        [run for runs in shared_contenders.values() for run in runs], split, metric
+    )
+    tables = {
+        name: _table(runs, split, metric, queries) for name, runs in shared_contenders.items()
+    }
     return {name: _cell(table) for name, table in tables.items() if table is not None}
 
 
@@ -126,17 +134,17 @@ def _cell(table: np.ndarray) -> ComparisonCell:
 
 
 def differences(contenders: Contenders, metrics: Sequence[str]) -> list[Difference]:
-    """Every other contender against the first, on every split and metric that both have."""
-    (first, base), *others = contenders.items()
+    """Compare every other contender with the first, on every split and metric that both have."""
+    (first, base), *other_contenders = contenders.items()
     splits = list(dict.fromkeys(split for run in base for split in run))
-    found = [
-        made
-        for name, runs in others
+    results = [
+        result
+        for name, runs in other_contenders
         for split in splits
         for metric in metrics
-        if (made := _difference((first, base), (name, runs), split, metric)) is not None
+        if (result := _difference((first, base), (name, runs), split, metric)) is not None
     ]
-    return _corrected(found)
+    return _corrected(results)
 
 
 def _difference(
@@ -145,21 +153,33 @@ def _difference(
     split: str,
     metric: str,
 ) -> Difference | None:
-    shared = _shared([*first[1], *other[1]], split, metric)
-    one, two = (_table(runs, split, metric, shared) for _, runs in (first, other))
-    if one is None or two is None:
+    queries = _shared_queries([*first[1], *other[1]], split, metric)
+    table, other_table = (_table(runs, split, metric, queries) for _, runs in (first, other))
+    if table is None or other_table is None:
         return None
-    by_query = two.mean(0) - one.mean(0)
-    paired = len(one) == len(two)
-    found = _variance(two - one) if paired else _apart(one, two)
+    by_query = other_table.mean(0) - table.mean(0)
+    has_pairs = len(table) == len(other_table)
+    variance = (
+        _variance(other_table - table) if has_pairs else _unpaired_variance(table, other_table)
+    )
     value = float(by_query.mean())
-    binary = len(one) == len(two) == 1 and _binary(np.concatenate([one, two]))
-    low, high = _newcombe(one[0], two[0]) if binary else _interval(value, found, (-1.0, 1.0))
-    p = paired_p(list(one[0] > 0), list(two[0] > 0)) if binary else _permutation_p(by_query)
-    by_seed = tuple(float(d) for d in (two - one).mean(1)) if paired else ()
+    is_binary = len(table) == len(other_table) == 1 and _binary(
+        np.concatenate([table, other_table])
+    )
+    low, high = (
+        _newcombe(table[0], other_table[0])
+        if is_binary
+        else _interval(value, variance, (-1.0, 1.0))
+    )
+    p = (
+        paired_p(list(table[0] > 0), list(other_table[0] > 0))
+        if is_binary
+        else _permutation_p(by_query)
+    )
+    by_seed = tuple(float(d) for d in (other_table - table).mean(1)) if has_pairs else ()
     return Difference(
         split, metric, first[0], other[0], value, low, high, p, p, len(by_query), by_seed,
-        _seeds_p(by_seed), found.error or (high - low) / 4,
+        _seeds_p(by_seed), variance.error or (high - low) / 4,
     )  # fmt: skip
 
 
@@ -168,41 +188,47 @@ def _binary(table: np.ndarray) -> bool:
 
 
 def _seeds_p(by_seed: Sequence[float]) -> float | None:
-    """Two-sided p of the mean of the seeds' differences; None where no spread is to be seen."""
+    """Two-sided p of the mean of the seeds' differences; None if they do not vary."""
     if len(set(by_seed)) < 2:
         return None
-    found: Any = ttest_1samp(by_seed, 0.0)
-    return float(found.pvalue)
+    result: Any = ttest_1samp(by_seed, 0.0)
+    return float(result.pvalue)
 
 
-def _shared(runs: Sequence[Values], split: str, metric: str) -> list[str]:
+def _shared_queries(runs: Sequence[Values], split: str, metric: str) -> list[str]:
     """The queries that every run has a value of, in the order of the first run."""
     values = [run.get(split, {}).get(metric, {}) for run in runs]
-    return [q for q in values[0] if all(q in one for one in values[1:])] if values else []
+    return [q for q in values[0] if all(q in by_query for by_query in values[1:])] if values else []
 
 
 def _table(
     runs: Sequence[Values], split: str, metric: str, queries: Sequence[str]
 ) -> np.ndarray | None:
-    """Values (seeds, queries); None where there is none."""
+    """Values (seeds, queries); None if there are no queries."""
     if not queries:
         return None
     return np.array([[float(run[split][metric][q]) for q in queries] for run in runs])
 
 
-def _interval(value: float, found: Variance, ends: tuple[float, float]) -> tuple[float, float]:
-    """95 %, by Student's t; where nothing varies, as far as n cases alike can exclude (n-th root of
-    2.5 %)."""
-    half = float(student.ppf(1 - LEVEL / 2, found.freedom)) * found.error if found.error else 0.0
-    half = half or 1 - (LEVEL / 2) ** (1 / found.cases)
+def _interval(value: float, variance: Variance, ends: tuple[float, float]) -> tuple[float, float]:
+    """95 % interval by Student's t, cut at `ends`.
+
+    If nothing varies, the half width is what n equal cases can exclude: 1 - (2.5 %) ** (1 / n).
+    """
+    half = (
+        float(student.ppf(1 - LEVEL / 2, variance.freedom)) * variance.error
+        if variance.error
+        else 0.0
+    )
+    half = half or 1 - (LEVEL / 2) ** (1 / variance.cases)
     return max(ends[0], value - half), min(ends[1], value + half)
 
 
 def _variance(table: np.ndarray) -> Variance:
-    """Of the mean of a table (seeds, queries), both drawn from many: two-way analysis of variance.
+    """Variance of the mean of a table (seeds, queries): two-way random-effects ANOVA.
 
-    (MS of seeds + MS of queries - MS of what is left) / cells, no less than either of the first
-    two, with Satterthwaite's degrees of freedom (1946).
+    (MS of seeds + MS of queries - residual MS) / cells, not less than either of the first two
+    alone, with Satterthwaite's degrees of freedom (1946).
     """
     seeds, queries = table.shape
     if queries < 2:
@@ -211,71 +237,91 @@ def _variance(table: np.ndarray) -> Variance:
     if seeds < 2:
         return Variance((of_query / queries) ** 0.5, queries - 1, queries)
     of_seed = queries * table.mean(1).var(ddof=1)
-    rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
-    left = float((rest**2).sum()) / ((seeds - 1) * (queries - 1))
-    total = max(of_seed + of_query - left, of_seed, of_query)
+    residuals = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
+    residual_variance = float((residuals**2).sum()) / ((seeds - 1) * (queries - 1))
+    total = max(of_seed + of_query - residual_variance, of_seed, of_query)
     parts = of_seed**2 / (seeds - 1) + of_query**2 / (queries - 1)
     freedom = total**2 / parts if parts else 1.0
     return Variance((total / table.size) ** 0.5, max(freedom, seeds - 1), queries)
 
 
-def _apart(one: np.ndarray, two: np.ndarray) -> Variance:
-    """Of the difference of two tables whose seeds are no pairs: both tables' seeds add to it."""
-    by_query = two.mean(0) - one.mean(0)
-    found = _variance(by_query[None])
-    several = [table.mean(1) for table in (one, two) if len(table) > 1]
-    seeds = sum(means.var(ddof=1) / len(means) for means in several)
-    freedom = min([found.freedom, *(len(means) - 1.0 for means in several)])
-    return Variance((found.error**2 + seeds) ** 0.5, freedom, found.cases)
+def _unpaired_variance(table: np.ndarray, other_table: np.ndarray) -> Variance:
+    """Variance of the difference of two tables with unpaired seeds: both seed variances add."""
+    by_query = other_table.mean(0) - table.mean(0)
+    variance = _variance(by_query[None])
+    seed_means = [t.mean(1) for t in (table, other_table) if len(t) > 1]
+    seed_variance = sum(means.var(ddof=1) / len(means) for means in seed_means)
+    freedom = min([variance.freedom, *(len(means) - 1.0 for means in seed_means)])
+    return Variance((variance.error**2 + seed_variance) ** 0.5, freedom, variance.cases)
 
 
-def _newcombe(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
+def _newcombe(hits: np.ndarray, other_hits: np.ndarray) -> tuple[float, float]:
     """95 % interval of the difference of paired hits and misses (Newcombe 1998, method 10)."""
-    n = len(one)
-    first, second = rate(list(one)), rate(list(two))
-    assert first.low is not None and first.high is not None and first.value is not None
-    assert second.low is not None and second.high is not None and second.value is not None
-    both, none = float((one * two).sum()), float(((1 - one) * (1 - two)).sum())
-    only, other = float((one * (1 - two)).sum()), float(((1 - one) * two).sum())
-    odds = both * none - only * other
-    scale = ((both + only) * (other + none) * (both + other) * (only + none)) ** 0.5
-    alike = max(odds - n / 2, 0.0) if odds > 0 else odds
-    phi = alike / scale if scale else 0.0
+    n = len(hits)
+    first_rate, second_rate = rate(list(hits)), rate(list(other_hits))
+    assert (
+        first_rate.low is not None and first_rate.high is not None and first_rate.value is not None
+    )
+    assert (
+        second_rate.low is not None
+        and second_rate.high is not None
+        and second_rate.value is not None
+    )
+    both, neither = float((hits * other_hits).sum()), float(((1 - hits) * (1 - other_hits)).sum())
+    first_only, second_only = (
+        float((hits * (1 - other_hits)).sum()),
+        float(((1 - hits) * other_hits).sum()),
+    )
+    determinant = both * neither - first_only * second_only
+    scale = (
+        (both + first_only)
+        * (second_only + neither)
+        * (both + second_only)
+        * (first_only + neither)
+    ) ** 0.5
+    corrected = max(determinant - n / 2, 0.0) if determinant > 0 else determinant
+    phi = corrected / scale if scale else 0.0
 
-    def reach(a: float, b: float) -> float:
+    def distance(a: float, b: float) -> float:
         return max(0.0, a * a - 2 * phi * a * b + b * b) ** 0.5
 
-    difference = second.value - first.value
-    low = difference - reach(second.value - second.low, first.high - first.value)
-    high = difference + reach(second.high - second.value, first.value - first.low)
+    difference = second_rate.value - first_rate.value
+    low = difference - distance(
+        second_rate.value - second_rate.low, first_rate.high - first_rate.value
+    )
+    high = difference + distance(
+        second_rate.high - second_rate.value, first_rate.value - first_rate.low
+    )
     return low, high
 
 
 def _permutation_p(differences: np.ndarray, seed: int = 0) -> float:
     """Two-sided p of the mean difference under random signs; at least 1 / (RESAMPLES + 1)."""
     rng = np.random.default_rng(seed)
-    least, extreme = abs(differences.mean()) - 1e-12, 0
+    observed, extreme_count = abs(differences.mean()) - 1e-12, 0
     for _ in range(RESAMPLES // BLOCK):
         signs = rng.integers(0, 2, (BLOCK, len(differences))) * 2 - 1
-        extreme += int((np.abs(signs @ differences) / len(differences) >= least).sum())
-    return float((extreme + 1) / (RESAMPLES + 1))
+        extreme_count += int((np.abs(signs @ differences) / len(differences) >= observed).sum())
+    return float((extreme_count + 1) / (RESAMPLES + 1))
 
 
-def _corrected(found: Sequence[Difference]) -> list[Difference]:
-    """The same with Holm's p over queries and over seeds."""
-    over_seeds = {i: p for i, one in enumerate(found) if (p := one.p_seeds) is not None}
+def _corrected(results: Sequence[Difference]) -> list[Difference]:
+    """Add Holm's p over queries and over seeds to each difference."""
+    over_seeds = {i: p for i, result in enumerate(results) if (p := result.p_seeds) is not None}
     seeds = dict(zip(over_seeds, _holm(list(over_seeds.values())), strict=True))
     return [
-        replace(one, p_holm=p, p_seeds=seeds.get(i), family=len(found))
-        for i, (one, p) in enumerate(zip(found, _holm([one.p for one in found]), strict=True))
+        replace(result, p_holm=p, p_seeds=seeds.get(i), family=len(results))
+        for i, (result, p) in enumerate(
+            zip(results, _holm([result.p for result in results]), strict=True)
+        )
     ]
 
 
-def _holm(given: Sequence[float]) -> list[float]:
-    """Smallest first, times how many are left, never falling."""
-    order = sorted(range(len(given)), key=lambda i: given[i])
-    adjusted, highest = list(given), 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, min(1.0, given[index] * (len(given) - place)))
-        adjusted[index] = highest
-    return adjusted
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """Holm-adjusted p-values: smallest first, times the number left, never falling."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    p_holm, highest = list(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        p_holm[index] = highest
+    return p_holm

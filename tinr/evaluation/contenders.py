@@ -1,4 +1,4 @@
-"""Checkpoints evaluated side by side, with what was measured before kept in a folder."""
+"""Evaluate checkpoints side by side; a folder caches earlier results."""
 
 import hashlib
 import json
@@ -30,21 +30,21 @@ from tinr.evaluation.suites import same_names
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 
-ALL = ""  # no split's name: under it stand the faults of all queries together
-JUDGED = 4  # one more whenever replies are judged otherwise: what was kept before is not used
-CALLS = "calls"  # under it all queries that expect calls, where they are of several splits
+ALL = ""  # not a split: the key of the faults of all queries together
+JUDGED = 4  # version of the scoring rules; a new one invalidates cached rows
+CALLS = "calls"  # key of all queries that expect calls, if these are of several splits
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A registry reference and the documents mode it answers in; None: the one it learned."""
+    """A registry reference and its documents mode; None: the mode of its training."""
 
     ref: str
     documents: DocumentsMode | None = None
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Its name in tables."""
         return f"{self.ref}={self.documents}" if self.documents else self.ref
 
 
@@ -57,7 +57,7 @@ def read_contender(text: str) -> Contender:
 
 
 def trained_mode(card: Card) -> DocumentsMode:
-    """The documents mode that most of a checkpoint's last training was in."""
+    """The documents mode with the largest weight in a checkpoint's last training."""
     shares = _mode_shares(card)
     return max(shares, key=lambda mode: shares[mode]) if shares else "none"
 
@@ -69,7 +69,7 @@ def _mode_shares(card: Card) -> dict[DocumentsMode, float]:
 
 
 def untrained(card: Card, documents: str) -> str:
-    """What to know of a figure in a documents mode that a checkpoint never had; empty: it had."""
+    """A note if a checkpoint was never trained in a documents mode; empty if it was."""
     modes = [mode for mode, share in _mode_shares(card).items() if share]
     if not modes or documents in modes:
         return ""
@@ -80,14 +80,14 @@ def untrained(card: Card, documents: str) -> str:
 
 
 def trained_prompt(card: Card) -> DocumentsConfig:
-    """Which documents a checkpoint's prompts carried in its training."""
+    """The configuration of the documents in a checkpoint's training prompts."""
     return build(DocumentsConfig, card.config.get("prompt") or {}, f"the card of {card.id}")
 
 
 def trained_tools(registry: Registry, card: Card) -> set[str]:
-    """The tools that had queries anywhere in a checkpoint's lineage, as the cards say."""
+    """The tools with training queries anywhere in a checkpoint's lineage, from the cards."""
     lineage = registry.lineage(card.id)
-    return {t for one in lineage for t in one.data_position.get("queried_tools", ())}
+    return {t for ancestor in lineage for t in ancestor.data_position.get("queried_tools", ())}
 
 
 def values_of(
@@ -95,30 +95,35 @@ def values_of(
     contender: Contender,
     suites: Sequence[str],
     size: int | None,
-    kept: Path | None,
+    cache: Path | None,
     several: bool = False,
     data: Path = DATA,
 ) -> Values:
-    """Split -> metric -> query -> value of one run, from `kept` where it was measured before.
+    """Split -> metric -> query -> value of one run, from the cache if it was measured before.
 
-    several: of the queries that expect two or more calls alone. Raises BadInput where the
-    checkpoint lacks a suite's tools, or was trained on its queries.
+    cache: folder of the rows of earlier runs; None: no cache. several: only queries that expect
+    two or more calls. Raise BadInput if the checkpoint lacks a suite's tools, or was trained on
+    its queries.
     """
     card, folder, catalogue = open_catalogue(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
-    loaded = [load_suite(suite, size, catalogue, data) for suite in suites]
-    queries = [query for suite in loaded for query in suite.queries]
-    twice = next((one for one, times in Counter(q.id for q in queries).items() if times > 1), None)
-    if twice is not None:
-        raise BadInput(f"{', '.join(suites)}: query id {twice!r} stands in two of them; rename one")
-    same = {name: group for suite in loaded for name, group in same_names(suite).items()}
+    loaded_suites = [load_suite(suite, size, catalogue, data) for suite in suites]
+    queries = [query for suite in loaded_suites for query in suite.queries]
+    repeated_id = next(
+        (query_id for query_id, times in Counter(q.id for q in queries).items() if times > 1), None
+    )
+    if repeated_id is not None:
+        raise BadInput(
+            f"{', '.join(suites)}: query id {repeated_id!r} stands in two of them; rename one"
+        )
+    same = {name: group for suite in loaded_suites for name, group in same_names(suite).items()}
     check_splits(queries, trained_tools(registry, card))
-    path = kept and kept / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue, same)}.jsonl"
+    path = cache and cache / f"{card.id}-{mode}-{_mark(queries, prompt, catalogue, same)}.jsonl"
     rows = list(_kept(path)) if path is not None else []
     if sorted(row["id"] for row in rows) != sorted(query.id for query in queries):
         model, codec = open_model(folder)
         with corpus_executor(catalogue) as executor:
-            done = evaluate(
+            result = evaluate(
                 model,
                 codec,
                 queries,
@@ -136,19 +141,19 @@ def values_of(
                 **(asdict(o) if o else {}),
                 "faults": faults_of(c.reply, c.query, catalogue) if o else None,
             }
-            for c, o in zip(done.done, done.outcomes, strict=True)
+            for c, o in zip(result.done, result.outcomes, strict=True)
         ]
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_jsonl(path, rows)
-    wanted = {query.id for query in queries if not several or len(query.calls) > 1}
-    if not wanted:
+    query_ids = {query.id for query in queries if not several or len(query.calls) > 1}
+    if not query_ids:
         raise BadInput(f"{', '.join(suites)}: no query expects several calls; leave the option out")
-    return _values([row for row in rows if row["id"] in wanted])
+    return _values([row for row in rows if row["id"] in query_ids])
 
 
 def _kept(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of an earlier time; what is none of them is left out, so that all are made anew."""
+    """The cached rows; invalid rows are left out, so that `values_of` evaluates again."""
     try:
         for _, row in read_jsonl(path) if path.is_file() else ():
             if isinstance(row.get("id"), str) and isinstance(row.get("split"), str):
@@ -163,7 +168,7 @@ def _mark(
     catalogue: Catalogue,
     same: Mapping[str, str],
 ) -> str:
-    """What determines an evaluation of one checkpoint, in short."""
+    """A short hash of all that determines an evaluation of one checkpoint."""
     lines = [query_line(query) for query in queries]
     text = json.dumps(
         [tinr.__version__, JUDGED, lines, asdict(prompt), catalogue.hash, same], sort_keys=True
@@ -172,15 +177,15 @@ def _mark(
 
 
 def _values(rows: Sequence[dict[str, Any]]) -> Values:
-    """By split, and under CALLS all queries that expect calls; faults under ALL."""
+    """Values by split, with all queries that expect calls under CALLS and faults under ALL."""
     values: dict[str, dict[str, dict[str, float]]] = {}
-    calling = {row["split"] for row in rows if row.get("abstain_acc") is None}
+    call_splits = {row["split"] for row in rows if row.get("abstain_acc") is None}
     for row in rows:
-        together = [CALLS] if len(calling) > 1 and row.get("abstain_acc") is None else []
+        shared_splits = [CALLS] if len(call_splits) > 1 and row.get("abstain_acc") is None else []
         for metric in METRICS:
             if row.get(metric) is None:
                 continue
-            for split in (row["split"], *together):
+            for split in (row["split"], *shared_splits):
                 of_split = values.setdefault(split, {})
                 of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
     values[ALL] = fault_values({row["id"]: row["faults"] for row in rows if row["faults"]})

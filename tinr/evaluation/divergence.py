@@ -1,4 +1,4 @@
-"""Distributions along given ids: how well a text is predicted, how far two models part.
+"""Next-id distributions along given ids: how well a text is predicted, how far two models differ.
 
 total variation   1/2 sum |p - q|
 KL(p || q)        sum p log(p / q)
@@ -21,8 +21,8 @@ from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.rollout.generate import generate
 
 COMPLETION_TOKENS = 48  # ids of a completion
-BEGINNING = 8  # words of a plain text that is to be gone on with
-WINDOW = 256  # ids of a stretch of text
+BEGINNING = 8  # words of a plain text that the base continues
+WINDOW = 256  # ids of a window of text
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Shift:
 def text_nats(
     model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
 ) -> list[tuple[float, int, int]]:
-    """For each stretch of text its nats, its predicted ids and their bytes; a title shows progress.
+    """The nats of each window of text, its predicted ids and their bytes; a title shows progress.
 
-    Over the whole vocabulary, so what goes to new entries costs. The first id of a stretch
-    has nothing before it and is not predicted, unless the tokenizer begins texts with a mark.
+    The softmax covers the whole vocabulary, so probability on new entries costs. The first id of
+    a window has no context and is not predicted, unless the tokenizer begins texts with a mark.
     """
     rows = [[*codec.start, *stretch] for text in texts for stretch in _stretches(codec, text)]
     sums: dict[int, tuple[float, int, int]] = {}
     for batch in _sequences(model, rows, title):
         logp = torch.log_softmax(_logits(model, [rows[i] for i in batch], codec.pad), -1)
-        for place, i in enumerate(batch):
-            told = torch.tensor(rows[i][1:], device=model.device)
-            nats = -logp[place, : len(told)].gather(1, told[:, None]).double().sum()
-            sums[i] = (float(nats), len(told), _size(codec, rows[i]))
+        for row, i in enumerate(batch):
+            targets = torch.tensor(rows[i][1:], device=model.device)
+            nats = -logp[row, : len(targets)].gather(1, targets[:, None]).double().sum()
+            sums[i] = (float(nats), len(targets), _size(codec, rows[i]))
     return [sums[i] for i in range(len(rows))]
 
 
@@ -62,19 +62,19 @@ def _stretches(codec: Codec, text: str) -> Iterator[list[int]]:
 
 
 def _size(codec: Codec, ids: Sequence[int]) -> int:
-    """Bytes of the text behind the first id."""
+    """Bytes of the text after the first id."""
     tokenizer: Any = codec.tokenizer
-    whole, first = (
-        tokenizer.decode(part, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for part in (list(ids), list(ids[:1]))
+    text, first_text = (
+        tokenizer.decode(ids_part, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        for ids_part in (list(ids), list(ids[:1]))
     )
-    return len(whole.encode()) - len(first.encode())
+    return len(text.encode()) - len(first_text.encode())
 
 
 def sample_completions(
     base: PreTrainedModel, codec: Codec, count: int, seed: int, title: str = ""
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Generic prompts, and what the base says to each at temperature 1, as ids.
+    """Sample a completion of each generic prompt from the base at temperature 1; both as ids.
 
     Every other prompt is the beginning of a plain text, the others are generic tasks; a base
     without the markers of a conversation gets the texts alone.
@@ -82,37 +82,37 @@ def sample_completions(
     rng = Random(f"{seed}/tax")
     texts = held_out_sentences()
     prompts: list[list[int]] = []
-    talks = all(token in codec.vocabulary for token in codec.frame.tokens())
+    has_chat = all(token in codec.vocabulary for token in codec.frame.tokens())
     for number in range(count):
         words = texts[rng.randrange(len(texts))].split()[:BEGINNING]
-        asked = _generic_prompt(rng, codec) if talks and number % 2 else []
-        prompts.append(asked or [*codec.start, *codec.encode_plain(" ".join(words))])
+        task_ids = _generic_prompt(rng, codec) if has_chat and number % 2 else []
+        prompts.append(task_ids or [*codec.start, *codec.encode_plain(" ".join(words))])
     end: Any = codec.tokenizer.eos_token_id
     ends = {codec.vocabulary.get(codec.frame.close), end}
-    read = sum(map(len, prompts))
-    tokens = read + count * COMPLETION_TOKENS
+    prompt_tokens = sum(map(len, prompts))
+    tokens = prompt_tokens + count * COMPLETION_TOKENS
     with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
         rows = generate(
             base,
             prompts,
             lambda index, written: None,
-            frozenset(one for one in ends if one is not None),
+            frozenset(token_id for token_id in ends if token_id is not None),
             max_tokens=COMPLETION_TOKENS,
             pad=codec.pad,
             temperature=1.0,
             seed=seed,
-            steer=counting_tokens(read, move),
+            steer=counting_tokens(prompt_tokens, move),
         )
     return prompts, [row.ids for row in rows]
 
 
 def _generic_prompt(rng: Random, codec: Codec) -> list[int]:
-    """A task up to what the model is to write; nothing where there is no prompt, or no tags."""
+    """The prompt of a generic task; empty if it has none, or the vocabulary lacks its tags."""
     pieces = make_task(rng, codec.frame)
-    learned = next(place for place, piece in enumerate(pieces) if piece.learn)
-    given = pieces[:learned]
-    known = all(piece.text in codec.vocabulary for piece in given if piece.token)
-    return codec.encode(given)[0] if known else []
+    reply_start = next(place for place, piece in enumerate(pieces) if piece.learn)
+    prompt_pieces = pieces[:reply_start]
+    is_encodable = all(piece.text in codec.vocabulary for piece in prompt_pieces if piece.token)
+    return codec.encode(prompt_pieces)[0] if is_encodable else []
 
 
 @torch.inference_mode()
@@ -126,42 +126,48 @@ def shifts_of(
     title: str = "",
 ) -> list[Shift]:
     """How far the model's next-id distribution is from the base's along each completion."""
-    kept = torch.tensor(sorted(set(base_codec.vocabulary.values())), device=model.device)
+    base_ids = torch.tensor(sorted(set(base_codec.vocabulary.values())), device=model.device)
     tools = torch.tensor(sorted(codec.tool_ids.values()), dtype=torch.long, device=model.device)
     rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
-    found: dict[int, Shift] = {}
+    shifts: dict[int, Shift] = {}
     for batch in _sequences(model, rows, title):
-        given = [rows[i] for i in batch]
-        was, now = _logits(base, given, codec.pad), _logits(model, given, codec.pad)
-        was = was.to(now.device)  # one of the two may have had no room beside the other
-        for place, i in enumerate(batch):
-            here = slice(len(prompts[i]) - 1, len(rows[i]) - 1)
-            found[i] = shift(was[place, here], now[place, here], kept, tools)
-    return [found[i] for i in range(len(rows))]
+        batch_rows = [rows[i] for i in batch]
+        base_logits, model_logits = (
+            _logits(base, batch_rows, codec.pad),
+            _logits(model, batch_rows, codec.pad),
+        )
+        # the two models may not fit on one device
+        base_logits = base_logits.to(model_logits.device)
+        for row, i in enumerate(batch):
+            positions = slice(len(prompts[i]) - 1, len(rows[i]) - 1)
+            shifts[i] = shift(
+                base_logits[row, positions], model_logits[row, positions], base_ids, tools
+            )
+    return [shifts[i] for i in range(len(rows))]
 
 
 def shift(
-    base_TV: torch.Tensor, model_TW: torch.Tensor, kept: torch.Tensor, tools: torch.Tensor
+    base_TV: torch.Tensor, model_TW: torch.Tensor, base_ids: torch.Tensor, tools: torch.Tensor
 ) -> Shift:
     """Sums over T positions, from logits of the base (T, V) and of the model (T, W).
 
-    kept: ids of the base's vocabulary; tools: ids of tool tokens, those of the base excepted.
-    Both distributions are renormalised over `kept` for total variation and KL; what the
-    model gives to ids outside of it is the leaked mass.
+    base_ids: ids of the base's vocabulary; tools: ids of the tool tokens that the base lacks.
+    Both distributions are renormalised over `base_ids` for total variation and KL. The leaked
+    mass is what the model gives to ids outside of it.
     """
-    old = torch.log_softmax(base_TV.double()[:, kept], -1)
-    whole = torch.log_softmax(model_TW.double(), -1)
-    new = torch.log_softmax(model_TW.double()[:, kept], -1)
-    added = torch.ones(whole.shape[1], dtype=torch.bool, device=whole.device)
-    added[kept] = False
-    named = torch.zeros_like(added)
-    named[tools] = True
+    base_logp = torch.log_softmax(base_TV.double()[:, base_ids], -1)
+    full_logp = torch.log_softmax(model_TW.double(), -1)
+    model_logp = torch.log_softmax(model_TW.double()[:, base_ids], -1)
+    is_added = torch.ones(full_logp.shape[1], dtype=torch.bool, device=full_logp.device)
+    is_added[base_ids] = False
+    is_tool = torch.zeros_like(is_added)
+    is_tool[tools] = True
     return Shift(
-        positions=len(old),
-        total_variation=float((old.exp() - new.exp()).abs().sum() / 2),
-        divergence=float((old.exp() * (old - new)).sum()),
-        leaked_tools=float(whole[:, added & named].exp().sum()),
-        leaked_other=float(whole[:, added & ~named].exp().sum()),
+        positions=len(base_logp),
+        total_variation=float((base_logp.exp() - model_logp.exp()).abs().sum() / 2),
+        divergence=float((base_logp.exp() * (base_logp - model_logp)).sum()),
+        leaked_tools=float(full_logp[:, is_added & is_tool].exp().sum()),
+        leaked_other=float(full_logp[:, is_added & ~is_tool].exp().sum()),
     )
 
 

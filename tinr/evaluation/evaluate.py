@@ -1,4 +1,4 @@
-"""A checkpoint and a suite in, rates with intervals out; every denominator is the full set."""
+"""Evaluate a checkpoint on a suite: rates with intervals; every denominator is the full set."""
 
 import json
 from collections import Counter
@@ -26,21 +26,21 @@ from tinr.rollout.scoring.rewards import in_short
 from tinr.rollout.tools.executor import Executor
 from tool_corpora.suites import DEV_SUITES, SUITES, test_suite
 
-DATA = Path("../shared/data")  # where named sets of real queries lie unless told otherwise
-SIZE = 300  # queries of each split of a shipped suite, unless told otherwise
-# Tokens of a reply; documents shown on selection count.
+DATA = Path("../shared/data")  # default folder of the named sets of real queries
+SIZE = 300  # default number of queries of each split of a shipped suite
+# Tokens of a reply; documents shown on selection are included.
 REPLY_TOKENS: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
 
 def load_suite(
     which: str, size: int | None, known: Catalogue, data: Path = DATA, given: bool = False
 ) -> Suite:
-    """A shipped suite, a named real one below `data`, or a folder.
+    """Load a shipped suite, a named set of real queries below `data`, or a folder.
 
     size: queries of each split, the same ones every time; None: SIZE of a shipped suite, all of
-    any other. known: the checkpoint's catalogue, whose names the queries then carry. given: the
-    suite's own documents stand in the prompt instead, so that tools the model never met can be
-    asked for. BadInput for what is no suite, and for one whose tools the checkpoint lacks.
+    any other. known: the checkpoint's catalogue; queries take its names. given: keep the suite's
+    own documents, for the prompt, so that queries may need tools that the model never met. Raise
+    BadInput if there is no such suite, or the checkpoint lacks its tools.
     """
     if which in (*SUITES, *DEV_SUITES):
         try:
@@ -92,10 +92,10 @@ class SuiteResult:
     found: Sequence[bool | None]  # whether all documents that a query needs stood in its prompt
 
     def scored(self) -> Iterator[tuple[Conversation, Outcome]]:
-        """The conversations that can be judged, with how they were."""
-        for one, judged in zip(self.done, self.outcomes, strict=True):
-            if judged is not None:
-                yield one, judged
+        """The conversations that can be scored, each with its outcome."""
+        for conversation, verdict in zip(self.done, self.outcomes, strict=True):
+            if verdict is not None:
+                yield conversation, verdict
 
 
 def evaluate(
@@ -112,74 +112,77 @@ def evaluate(
     title: str = "",
     constrained: bool = False,
 ) -> SuiteResult:
-    """Greedy conversations over the queries, judged; the model is left in eval mode.
+    """Hold and score a greedy conversation for every query; the model stays in eval mode.
 
-    The self-test comes first (GateFailed where it fails; BadInput where no query can be scored
-    or none can be asked). max_tokens: tokens after the prompt,
-    those of the environment included (None: REPLY_TOKENS); same: tools that count as one;
-    constrained: inside the tags only tools, and calls that fit their documents. A title shows
-    progress.
+    The self-test runs first: GateFailed if it fails, BadInput if no query can be scored or no
+    prompt fits. max_tokens: tokens after the prompt, including those of the environment (None:
+    REPLY_TOKENS). same: tools that count as one. constrained: decode only tools, and calls that
+    fit their documents, inside the tags. A title shows progress.
     """
     mode = documents_mode(documents)
     queries = [reachable(query, executor) for query in queries]
     unscorable = self_test(queries, catalogue.by_name)
     if len(unscorable) == len(queries):
-        why = next(iter(unscorable.items()), None)
-        raise BadInput(f"no query can be scored{f': {why[0]!r}: {why[1]}' if why else ''}")
+        example = next(iter(unscorable.items()), None)
+        raise BadInput(
+            f"no query can be scored{f': {example[0]!r}: {example[1]}' if example else ''}"
+        )
     max_tokens = max_tokens or REPLY_TOKENS[mode]
-    shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
-    prompts = make_prompts(codec, queries, shown)
+    documents_shown = Library(catalogue, prompt or DocumentsConfig()).shown(queries, mode)
+    prompts = make_prompts(codec, queries, documents_shown)
     overlong = too_long(model, prompts, max_tokens)
     if len(overlong) == len(queries):
         raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
-    asked = [number for number in range(len(queries)) if number not in overlong]
+    fitting_numbers = [number for number in range(len(queries)) if number not in overlong]
     model.eval()
-    held = converse(
+    conversations = converse(
         model,
         codec,
-        [queries[number] for number in asked],
+        [queries[number] for number in fitting_numbers],
         catalogue,
         executor,
         mode,
         max_tokens=max_tokens,
         title=title,
-        prompts=[prompts[number] for number in asked],
+        prompts=[prompts[number] for number in fitting_numbers],
         grammars=Grammars(codec, catalogue) if constrained else None,
     )
-    by_number = dict(zip(asked, held, strict=True))
-    odds = call_evidence(model, codec, held, title and f"{title}: evidence of calling")
-    evidence = dict(zip(asked, odds, strict=True))
+    by_number = dict(zip(fitting_numbers, conversations, strict=True))
+    odds = call_evidence(model, codec, conversations, title and f"{title}: evidence of calling")
+    evidence = dict(zip(fitting_numbers, odds, strict=True))
     numbers = range(len(queries))
-    done = [by_number.get(n) or _unasked(queries[n], prompts[n]) for n in numbers]
-    judged = [
+    all_conversations = [
+        by_number.get(n) or _empty_conversation(queries[n], prompts[n]) for n in numbers
+    ]
+    outcomes = [
         None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
-        for c in done
+        for c in all_conversations
     ]
     return SuiteResult(
         mode,
-        done,
-        judged,
+        all_conversations,
+        outcomes,
         [evidence.get(number) for number in numbers],
         unscorable,
         {queries[number].id: reason for number, reason in overlong.items()},
-        all_shown(shown, queries),
+        all_shown(documents_shown, queries),
     )
 
 
-def _unasked(query: Query, prompt: Sequence[int]) -> Conversation:
-    """Of a query whose prompt does not fit: nothing is said, which is wrong."""
+def _empty_conversation(query: Query, prompt: Sequence[int]) -> Conversation:
+    """The conversation of a query whose prompt does not fit: an empty reply, which is wrong."""
     return Conversation(query, prompt, Row(), Reply(), ())
 
 
 def documents_mode(name: str) -> DocumentsMode:
-    """A documents mode by its name; BadInput for one that is unknown."""
+    """A documents mode by its name; BadInput if it is unknown."""
     if name not in get_args(DocumentsMode):
         raise BadInput(f"--documents {name}: unknown; one of {', '.join(get_args(DocumentsMode))}")
     return cast(DocumentsMode, name)
 
 
 def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
-    """Groups of tools that count as one (a JSON list of lists): name -> its group's first name."""
+    """Read groups of equivalent tools (a JSON list of lists): name -> its group's first name."""
     try:
         groups = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -189,52 +192,62 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
     names = [name for group in groups for name in group]
     if not all(isinstance(name, str) for name in names):
         raise BadInput(f"{path}: not a list of lists of tool names; correct it")
-    twice = next((name for name, times in Counter(names).items() if times > 1), None)
-    if twice is not None:
-        raise BadInput(f"{path}: {twice!r} stands in two groups or twice; unite or correct them")
-    unknown = [name for name in names if name not in catalogue.by_name]
-    if unknown:
-        raise BadInput(f"{path}: {unknown[0]!r} is not in the checkpoint's catalogue; correct it")
+    repeated_name = next((name for name, times in Counter(names).items() if times > 1), None)
+    if repeated_name is not None:
+        raise BadInput(
+            f"{path}: {repeated_name!r} stands in two groups or twice; unite or correct them"
+        )
+    unknown_names = [name for name in names if name not in catalogue.by_name]
+    if unknown_names:
+        raise BadInput(
+            f"{path}: {unknown_names[0]!r} is not in the checkpoint's catalogue; correct it"
+        )
     return {name: group[0] for group in groups for name in group}
 
 
 def by_split(evaluated: SuiteResult) -> dict[str, dict[str, Rate]]:
     """Split -> metric -> rate over all its conversations; metrics that never apply are left out.
 
-    The split no_tool (or abstention, where the suite has splits of its own) also has the false
-    calls by kind and the area under the ROC curve of the evidence of calling, both over the
-    queries that could be asked: a prompt that does not fit abstains from nothing.
+    The split no_tool (or abstention, if the suite has splits of its own) also has the false calls
+    by kind and the area under the ROC curve of the evidence of calling. Both leave out queries
+    whose prompt does not fit: an empty reply to them is no abstention.
     """
     groups: dict[str, list[Outcome]] = {}
-    for one, judged in evaluated.scored():
-        groups.setdefault(split_of(one.query), []).append(judged)
+    for conversation, verdict in evaluated.scored():
+        groups.setdefault(split_of(conversation.query), []).append(verdict)
     rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
     if evaluated.documents in ("in_prompt", "retrieved"):
         for split in rates:
-            rates[split]["documents_found"] = rate(_found(evaluated, split))
-    scored = [one for one, _ in evaluated.scored()]
-    if not all(one.query.expects_call for one in scored):
-        silent = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
+            rates[split]["documents_found"] = rate(_document_hits(evaluated, split))
+    conversations = [conversation for conversation, _ in evaluated.scored()]
+    if not all(conversation.query.expects_call for conversation in conversations):
+        abstention_rates = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
         pairs = [
-            (one.query.expects_call, evidence)
-            for one, evidence in zip(evaluated.done, evaluated.evidence, strict=True)
-            if evidence is not None and one.query.id not in evaluated.unscorable
+            (conversation.query.expects_call, evidence)
+            for conversation, evidence in zip(evaluated.done, evaluated.evidence, strict=True)
+            if evidence is not None and conversation.query.id not in evaluated.unscorable
         ]
-        silent["auroc"] = auroc([e for e, _ in pairs], [v for _, v in pairs])
-        silent |= false_calls([one for one in scored if one.query.id not in evaluated.unasked])
+        abstention_rates["auroc"] = auroc([e for e, _ in pairs], [v for _, v in pairs])
+        abstention_rates |= false_calls(
+            [
+                conversation
+                for conversation in conversations
+                if conversation.query.id not in evaluated.unasked
+            ]
+        )
     return {
-        split: {name: rate for name, rate in found.items() if rate.n}
-        for split, found in rates.items()
+        split: {name: rate for name, rate in split_rates.items() if rate.n}
+        for split, split_rates in rates.items()
     }
 
 
-def _found(evaluated: SuiteResult, split: str) -> list[bool]:
+def _document_hits(evaluated: SuiteResult, split: str) -> list[bool]:
     return [
         hit
-        for one, hit in zip(evaluated.done, evaluated.found, strict=True)
+        for conversation, hit in zip(evaluated.done, evaluated.found, strict=True)
         if hit is not None
-        and split_of(one.query) == split
-        and one.query.id not in evaluated.unscorable
+        and split_of(conversation.query) == split
+        and conversation.query.id not in evaluated.unscorable
     ]
 
 
@@ -244,22 +257,28 @@ def split_of(query: Query) -> str:
 
 
 def costs(evaluated: SuiteResult) -> dict[str, float]:
-    """Means a query: tokens of the prompt and of documents that are shown on selection, tokens
-    that the model wrote, seconds of its batch.
+    """Means per query: prompt tokens (documents shown on selection included), generated tokens,
+    seconds of its batch.
 
-    Of those that were asked; a prompt that did not fit counts with its tokens alone.
+    Prompts that do not fit count only in the mean of prompt tokens.
     """
-    asked = [one for one in evaluated.done if one.query.id not in evaluated.unasked]
-    prompts = sum(len(one.prompt) + one.shown for one in evaluated.done)
+    conversations = [
+        conversation
+        for conversation in evaluated.done
+        if conversation.query.id not in evaluated.unasked
+    ]
+    prompts = sum(len(conversation.prompt) + conversation.shown for conversation in evaluated.done)
     return {
         "prompt_tokens": round(prompts / len(evaluated.done), 1),
-        "generated_tokens": round(sum(sum(c.row.mask) for c in asked) / len(asked), 1),
-        "seconds": round(sum(c.seconds for c in asked) / len(asked), 4),
+        "generated_tokens": round(
+            sum(sum(c.row.mask) for c in conversations) / len(conversations), 1
+        ),
+        "seconds": round(sum(c.seconds for c in conversations) / len(conversations), 4),
     }
 
 
 def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The same as plain data for JSON."""
+    """The rates as plain data for JSON."""
     return {
         split: {name: asdict(rate) for name, rate in metrics.items()}
         for split, metrics in rates.items()
@@ -268,34 +287,42 @@ def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[s
 
 def compare_calls(before: SuiteResult, after: SuiteResult) -> dict[str, Any]:
     """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
-    first, then = (
-        {c.query.id: o.call_em for c, o in one.scored() if o.call_em is not None}
-        for one in (before, after)
+    before_values, after_values = (
+        {c.query.id: o.call_em for c, o in suite.scored() if o.call_em is not None}
+        for suite in (before, after)
     )
-    shared = [query for query in first if query in then]
-    was, now = ([values[query] for query in shared] for values in (first, then))
+    shared = [query for query in before_values if query in after_values]
+    before_hits, after_hits = (
+        [values[query] for query in shared] for values in (before_values, after_values)
+    )
     return {
         "metric": "call_em",
-        "n": len(now),
-        "gained": sum(not w and n for w, n in zip(was, now, strict=True)),
-        "lost": sum(w and not n for w, n in zip(was, now, strict=True)),
-        "p": paired_p(was, now),
+        "n": len(after_hits),
+        "gained": sum(
+            not before_hit and after_hit
+            for before_hit, after_hit in zip(before_hits, after_hits, strict=True)
+        ),
+        "lost": sum(
+            before_hit and not after_hit
+            for before_hit, after_hit in zip(before_hits, after_hits, strict=True)
+        ),
+        "p": paired_p(before_hits, after_hits),
     }
 
 
 def write_replies(
     folder: Path, evaluated: SuiteResult, documents: Mapping[str, ToolDoc] | None = None
 ) -> None:
-    """Every query with what the model wrote, how it was judged and what it cost, a line each.
+    """Write a line per query: what the model wrote, how it was scored and what it cost.
 
-    documents: name -> document, for `in_short`: the calls of both sides as they were compared,
-    where a default is spelled out.
+    documents: name -> document, for `in_short`: the calls of both sides as they were compared, if
+    a default was spelled out.
     """
     rows = [
         query_line(c.query)
         | {
             "reply": as_text(c.pieces),
-            "outcome": judged and asdict(judged),
+            "outcome": verdict and asdict(verdict),
             "unscorable": evaluated.unscorable.get(c.query.id),
             "unasked": evaluated.unasked.get(c.query.id),
             "called": [asdict(call) for call in c.reply.calls],
@@ -306,21 +333,23 @@ def write_replies(
             "tokens": sum(c.row.mask),
             "seconds": round(c.seconds, 4),
         }
-        for c, judged, evidence in zip(
+        for c, verdict, evidence in zip(
             evaluated.done, evaluated.outcomes, evaluated.evidence, strict=True
         )
     ]
     write_jsonl(folder / f"replies.{evaluated.documents}.jsonl", rows)
 
 
-def _in_short(done: Conversation, documents: Mapping[str, ToolDoc] | None) -> dict[str, Any]:
-    reply, query = in_short(done.reply, done.query, documents)
-    if (reply.calls, query.calls) == (done.reply.calls, done.query.calls):
+def _in_short(
+    conversation: Conversation, documents: Mapping[str, ToolDoc] | None
+) -> dict[str, Any]:
+    reply, query = in_short(conversation.reply, conversation.query, documents)
+    if (reply.calls, query.calls) == (conversation.reply.calls, conversation.query.calls):
         return {}
     sides = {"calls": query.calls, "called": reply.calls}
     return {"in_short": {side: [asdict(call) for call in calls] for side, calls in sides.items()}}
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
-    """A summary as JSON, whole or not at all."""
+    """Write a summary as JSON, atomically."""
     write_text(path, json.dumps(summary, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A measured figure with its interval, its n and what guessing would reach. No torch."""
+"""A measured figure with its interval, its n and its chance level. No torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ BLOCK = 200  # resamples drawn at a time
 
 @dataclass(frozen=True)
 class Figure:
-    """A value with its 95 % interval over `n` cases; no n: everything None.
+    """A value with its 95 % interval over `n` cases; n = 0: everything None.
 
-    `chance`: what guessing would reach, `blind`: what this model reached without being told
-    which tool it is about; None where that has no meaning or was not measured.
+    `chance`: the expected value of a guess. `blind`: the value of this model if it is not told
+    which tool the question is about. None: it has no meaning or was not measured.
     """
 
     value: float | None
@@ -29,9 +29,11 @@ class Figure:
 
 
 def share(hits: Sequence[bool], chance: float | None = None, blind: Sequence[bool] = ()) -> Figure:
-    """The share of hits with the Wilson score interval at 95 %, and that of the blind hits."""
-    found = rate(hits)
-    return Figure(found.value, found.low, found.high, found.n, chance, rate(blind).value)
+    """The share of hits with its 95 % Wilson score interval, and the share of blind hits."""
+    hit_rate = rate(hits)
+    return Figure(
+        hit_rate.value, hit_rate.low, hit_rate.high, hit_rate.n, chance, rate(blind).value
+    )
 
 
 def ratio(
@@ -40,23 +42,27 @@ def ratio(
     seed: int = 0,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Figure:
-    """sum(sums) / sum(counts), transformed, over sequences that each bring a sum and a count.
+    """sum(sums) / sum(counts), transformed, over sequences with a sum and a count each.
 
     The interval is the percentile bootstrap over the sequences (Efron & Tibshirani 1993,
     chapter 13), 2,000 resamples: the positions of one sequence are not independent.
-    Sequences without a count take no part; none left: no figure, one: no interval.
+    Sequences with count 0 are left out. If none is left there is no value, if one is left no
+    interval.
     """
-    kept = [(s, c) for s, c in zip(sums, counts, strict=True) if c]
-    if not kept:
+    counted_pairs = [(s, c) for s, c in zip(sums, counts, strict=True) if c]
+    if not counted_pairs:
         return Figure(None, None, None, 0)
-    pairs = np.asarray(kept, dtype=np.float64)
-    n, draw = len(pairs), np.random.default_rng(seed)
-    even = np.full(n, 1 / n)
-    totals = np.concatenate(
-        [draw.multinomial(n, even, size=BLOCK) @ pairs for _ in range(RESAMPLES // BLOCK)]
+    pairs = np.asarray(counted_pairs, dtype=np.float64)
+    n, rng = len(pairs), np.random.default_rng(seed)
+    weights = np.full(n, 1 / n)
+    resampled_sums = np.concatenate(
+        [rng.multinomial(n, weights, size=BLOCK) @ pairs for _ in range(RESAMPLES // BLOCK)]
     )
-    whole = pairs.sum(0)
-    samples, value = totals[:, 0] / totals[:, 1], whole[0] / whole[1]
+    sums_and_counts = pairs.sum(0)
+    samples, value = (
+        resampled_sums[:, 0] / resampled_sums[:, 1],
+        sums_and_counts[0] / sums_and_counts[1],
+    )
     if transform is not None:
         samples, value = transform(samples), transform(value)
     if n < 2:
@@ -66,5 +72,5 @@ def ratio(
 
 
 def plain(figures: dict[str, Figure]) -> dict[str, dict[str, Any]]:
-    """The same as plain data for JSON and reports."""
+    """Figures as plain data for JSON and reports."""
     return {name: asdict(figure) for name, figure in figures.items()}

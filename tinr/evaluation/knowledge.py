@@ -1,12 +1,12 @@
-"""What a checkpoint knows of its catalogue beyond recall, asked without a judge.
+"""Probe what a checkpoint knows of its catalogue beyond recall, without a judge.
 
     choose_*        multiple choice by likelihood (tinr.evaluation.choices), chance level stated
     name_DEGREE     a pseudo-query at three degrees of vagueness, the tool named freely
-    ..._among       the same, where only tools can be written in the tool's place
-    document_to_token_among    recall in which only tools can be written
+    ..._among       the same, where only tools can be decoded as the name
+    document_to_token_among    recall where only tools can be decoded
 
-Nobody judges: a choice is right where the right option is the likeliest, a name where it
-is exactly the tool that was asked for. Every tool with the property is in the denominator.
+No model judges: a choice is right if the right option is the most likely, a name if it is exactly
+the expected tool. Every tool with the property is in the denominator.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,60 +51,66 @@ def knowledge(
     splits: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> dict[str, Figure]:
-    """Every probe's figure; those of vagueness also for each split, as `name_vague/unseen`.
+    """The figure of every probe; those of vagueness also per split, as `name_vague/unseen`.
 
-    splits: tool -> split; tools in none count only in the whole.
+    splits: tool -> split; tools without a split count only in the overall figure.
     """
     model.eval()
     figures = {
-        kind: _chosen(model, codec, catalogue, kind, choices)
+        kind: _choice_figure(model, codec, catalogue, kind, choices)
         for kind, choices in make_choices(catalogue, codec.frame, seed).items()
     }
-    guess = 1 / len(catalogue.tools)
-    named = {"document_to_token_among": _recalled_among(model, codec, catalogue)}
-    figures |= {name: share(_equal(given, catalogue), guess) for name, given in named.items()}
-    asked = vague_queries(catalogue, seed)
-    for degree, texts in asked.items():
-        for name, found in (
+    chance_level = 1 / len(catalogue.tools)
+    names_by_probe = {"document_to_token_among": _recalled_among(model, codec, catalogue)}
+    figures |= {
+        name: share(_matches(names, catalogue), chance_level)
+        for name, names in names_by_probe.items()
+    }
+    queries = vague_queries(catalogue, seed)
+    for degree, texts in queries.items():
+        for name, matches in (
             (
                 f"name_{degree}",
-                _equal(name_freely(model, codec, texts, f"knowledge: {degree} query"), catalogue),
+                _matches(name_freely(model, codec, texts, f"knowledge: {degree} query"), catalogue),
             ),
-            (f"name_{degree}_among", _equal(name_among(model, codec, catalogue, texts), catalogue)),
+            (
+                f"name_{degree}_among",
+                _matches(name_among(model, codec, catalogue, texts), catalogue),
+            ),
         ):
-            figures |= _by_split(name, found, catalogue, splits or {}, guess)
+            figures |= _by_split(name, matches, catalogue, splits or {}, chance_level)
     return figures
 
 
-def _chosen(
+def _choice_figure(
     model: PreTrainedModel, codec: Codec, catalogue: Catalogue, kind: str, choices: list[Choice]
 ) -> Figure:
     title = f"knowledge: {kind.replace('_', ' ')}"
-    found = hits(model, codec, choices, title)
-    unseen = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
-    return share(found, chance(choices), hits(model, codec, unseen, f"{title}, blind"))
+    choice_hits = hits(model, codec, choices, title)
+    blind_choices = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
+    return share(choice_hits, chance(choices), hits(model, codec, blind_choices, f"{title}, blind"))
 
 
 def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
     """Degree of vagueness -> one query of each tool, in the catalogue's order."""
     wording = Wording(catalogue)
-    written = [
+    texts_by_tool = [
         wording.at_degrees(doc, Random(f"{seed}/vague/{doc.name}"))[0] for doc in catalogue.tools
     ]
-    return {degree: [texts[degree] for texts in written] for degree in DEGREES}
+    return {degree: [texts[degree] for texts in texts_by_tool] for degree in DEGREES}
 
 
 def name_freely(
     model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
 ) -> list[str | None]:
-    """The one tool that a greedy reply names; None where it names none, or several.
+    """The only tool that a greedy reply names; None if it names none or several.
 
     A title shows progress.
     """
     prompts = [codec.encode(render_prompt(text, codec.frame))[0] for text in texts]
     stops = frozenset(codec.id(t) for t in ("</tool_token>", "</response>", codec.frame.close))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    found: dict[int, str | None] = {}
+    name_of_text: dict[int, str | None] = {}
     size = rows_at_once(model)
     with progress_bar(len(order), title, "reply") as bar:
         for start in range(0, len(order), size):
@@ -119,15 +125,15 @@ def name_freely(
                     pad=codec.pad,
                 )
             for index, row in zip(chunk, rows, strict=True):
-                named = parse(codec.decode(row.ids)).named
-                found[index] = named[0] if len(named) == 1 else None
-    return [found[i] for i in range(len(texts))]
+                names = parse(codec.decode(row.ids)).named
+                name_of_text[index] = names[0] if len(names) == 1 else None
+    return [name_of_text[i] for i in range(len(texts))]
 
 
 def name_among(
     model: PreTrainedModel, codec: Codec, catalogue: Catalogue, texts: Sequence[str]
 ) -> list[str]:
-    """The tool decoded where a composed thought names it, only tools allowed there."""
+    """The tool decoded after the beginning of a composed thought; only tools are allowed."""
     prompts = [[*render_prompt(text, codec.frame), *_lead(catalogue)] for text in texts]
     return decode_among(model, codec, prompts, _tokens(catalogue))
 
@@ -138,7 +144,7 @@ def _recalled_among(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) 
 
 
 def _lead(catalogue: Catalogue) -> list[Piece]:
-    """What stands in a composed thought before the tool's token, whichever tool it is."""
+    """The beginning of a composed thought, before the tool's token; the same for every tool."""
     doc = catalogue.tools[0]
     return list(takewhile(lambda piece: piece.text != token_of(doc.name), plan([doc])))
 
@@ -147,22 +153,22 @@ def _tokens(catalogue: Catalogue) -> dict[str, list[Piece]]:
     return {doc.name: [Piece(token_of(doc.name), token=True)] for doc in catalogue.tools}
 
 
-def _equal(given: Sequence[str | None], catalogue: Catalogue) -> list[bool]:
-    return [name == doc.name for name, doc in zip(given, catalogue.tools, strict=True)]
+def _matches(names: Sequence[str | None], catalogue: Catalogue) -> list[bool]:
+    return [name == doc.name for name, doc in zip(names, catalogue.tools, strict=True)]
 
 
 def _by_split(
     name: str,
-    found: Sequence[bool],
+    matches: Sequence[bool],
     catalogue: Catalogue,
     splits: Mapping[str, str],
-    guess: float,
+    chance_level: float,
 ) -> dict[str, Figure]:
-    """The whole, and each split that has tools."""
-    figures = {name: share(found, guess)}
+    """The overall figure, and one for each split that has tools."""
+    figures = {name: share(matches, chance_level)}
     for split in dict.fromkeys(splits.values()):
-        inside = [hit for hit, doc in zip(found, catalogue.tools, strict=True)
-                  if splits.get(doc.name) == split]  # fmt: skip
-        if inside:
-            figures[f"{name}/{split}"] = share(inside, guess)
+        split_matches = [hit for hit, doc in zip(matches, catalogue.tools, strict=True)
+                         if splits.get(doc.name) == split]  # fmt: skip
+        if split_matches:
+            figures[f"{name}/{split}"] = share(split_matches, chance_level)
     return figures

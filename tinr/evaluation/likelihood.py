@@ -1,7 +1,7 @@
-"""How probable given continuations are, and the best one under a constraint.
+"""The likelihood of continuations, and the best one under a constraint.
 
-A prompt is read once and its cache shared by its options. Options are pieces, so a tool
-counts alike whether it is one vocabulary entry or spelled in several.
+The model reads a prompt once, and its options share the cache. Options are pieces, so a tool is
+treated the same whether it is one vocabulary entry or several.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from tinr.rollout.generate import forward, prefill
 BATCH_TOKENS = 4096  # of all rows of a batch, padding included
 BATCH_LOGITS = 100_000_000  # numbers in the logits of a batch: 400 MB
 
-Tree = dict[int, Any]  # id -> what may follow, or the name of the option that ends here
+Tree = dict[int, Any]  # id -> subtree, or the name of the option that ends here
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Likelihood:
 
     @property
     def mean(self) -> float:
-        """Nats a token."""
+        """Nats per token."""
         return self.total / max(1, self.tokens)
 
 
@@ -46,51 +46,56 @@ def likelihoods(
 ) -> list[list[Likelihood]]:
     """The likelihood of every option of every choice, in their order; a title shows progress.
 
-    Prompts must not be empty. shared=False: the ids with which all options of a choice begin
-    are read once and not counted, which changes no comparison of sums and saves half of the
-    work on lines that differ in a word. Another batch may differ in the last digits.
+    Prompts must not be empty. shared=False: the common prefix of a choice's options is read once
+    and not counted. This changes no comparison of sums, and halves the work on lines that differ
+    in a word. The last digits may depend on the batch.
     """
     prompts = [codec.encode(choice.prompt)[0] for choice in choices]
     options = [[codec.encode(option)[0] for option in choice.options] for choice in choices]
     for row, choice in enumerate(choices):
-        alike = 0 if shared or choice.even else _alike(options[row])
-        prompts[row] = prompts[row] + options[row][0][:alike]
-        options[row] = [option[alike:] for option in options[row]]
-    longest = [max(map(len, given)) for given in options]
-    found: dict[int, list[Likelihood]] = {}
+        prefix_size = 0 if shared or choice.even else _shared_prefix_size(options[row])
+        prompts[row] = prompts[row] + options[row][0][:prefix_size]
+        options[row] = [option[prefix_size:] for option in options[row]]
+    longest = [max(map(len, row_options)) for row_options in options]
+    scores: dict[int, list[Likelihood]] = {}
     sizes = [
-        (len(p), len(p) + most, len(given))
-        for p, most, given in zip(prompts, longest, options, strict=True)
+        (len(p), len(p) + width, len(row_options))
+        for p, width, row_options in zip(prompts, longest, options, strict=True)
     ]
-    tokens = [len(p) + sum(map(len, given)) for p, given in zip(prompts, options, strict=True)]
+    tokens = [
+        len(p) + sum(map(len, row_options)) for p, row_options in zip(prompts, options, strict=True)
+    ]
     with progress_bar(sum(tokens), title, "token") as bar:
         for batch in batches(sizes, batch_tokens(model)):
-            scored = _score(
+            batch_scores = _score(
                 model, [prompts[i] for i in batch], [options[i] for i in batch], codec.pad
             )
-            found.update(zip(batch, scored, strict=True))
+            scores.update(zip(batch, batch_scores, strict=True))
             bar.update(sum(tokens[i] for i in batch))
-    return [found[i] for i in range(len(choices))]
+    return [scores[i] for i in range(len(choices))]
 
 
 def hits(
     model: PreTrainedModel, codec: Codec, choices: Sequence[Choice], title: str = ""
 ) -> list[bool]:
-    """Whether the right option is likelier than every other; a tie is a miss."""
-    shown: dict[str, Any] = {"title": title} if title else {}
-    scored = likelihoods(model, codec, choices, shared=False, **shown)
-    return [_right(choice, found) for choice, found in zip(choices, scored, strict=True)]
+    """Whether the right option is more likely than every other; a tie is a miss."""
+    settings: dict[str, Any] = {"title": title} if title else {}
+    scores = likelihoods(model, codec, choices, shared=False, **settings)
+    return [
+        _is_hit(choice, option_scores)
+        for choice, option_scores in zip(choices, scores, strict=True)
+    ]
 
 
-def _alike(options: Sequence[Sequence[int]]) -> int:
-    """How many ids all options begin with."""
+def _shared_prefix_size(options: Sequence[Sequence[int]]) -> int:
+    """The number of ids in the common prefix of all options."""
     columns = zip(*options, strict=False)
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-def _right(choice: Choice, found: Sequence[Likelihood]) -> bool:
-    right, *others = (one.mean if choice.even else one.total for one in found)
-    return all(right > other for other in others)
+def _is_hit(choice: Choice, option_scores: Sequence[Likelihood]) -> bool:
+    value, *other_values = (score.mean if choice.even else score.total for score in option_scores)
+    return all(value > other_value for other_value in other_values)
 
 
 @torch.inference_mode()
@@ -101,33 +106,34 @@ def decode_among(
     options: Mapping[str, Sequence[Piece]],
     title: str = "the likeliest of all options",
 ) -> list[str]:
-    """Greedy decoding in which only the options can be written: the one written at each prompt.
+    """Decode greedily among the options only: the name of the option decoded after each prompt.
 
-    Each step takes the likeliest id that goes on with an option. Where every option is one
-    id, that is the likeliest option.
+    Each step takes the most likely id that continues an option. If every option is one id, the
+    result is the most likely option.
     """
     tree = _tree({name: codec.encode(pieces)[0] for name, pieces in options.items()})
     ids = [codec.encode(prompt)[0] for prompt in prompts]
-    found: dict[int, str] = {}
+    name_of_prompt: dict[int, str] = {}
     sizes = [(len(p), len(p), 1) for p in ids]
     with progress_bar(sum(map(len, ids)), title, "token") as bar:
         for batch in batches(sizes, batch_tokens(model)):
             names = _descend(model, [ids[i] for i in batch], tree, codec.pad)
-            found.update(zip(batch, names, strict=True))
+            name_of_prompt.update(zip(batch, names, strict=True))
             bar.update(sum(len(ids[i]) for i in batch))
-    return [found[i] for i in range(len(prompts))]
+    return [name_of_prompt[i] for i in range(len(prompts))]
 
 
 def batch_tokens(model: PreTrainedModel) -> int:
-    """Tokens that a batch may have, so that its logits stay in memory."""
+    """The most tokens of a batch whose logits fit in memory."""
     rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
     return max(1, min(BATCH_TOKENS, BATCH_LOGITS // int(rows)))
 
 
 def batches(sizes: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[int]]:
-    """Numbers of items, short prompts first: (prompt, whole width, rows) -> batches of `tokens`.
+    """Group item numbers into batches of at most `tokens`, short prompts first.
 
-    An item larger than a batch is a batch of its own.
+    sizes: (tokens of the prompt, full width, rows) of each item. An item larger than a batch is a
+    batch of its own.
     """
     batch: list[int] = []
     width = rows = 0
@@ -147,27 +153,27 @@ def _score(
     options: Sequence[Sequence[Sequence[int]]],
     pad: int,
 ) -> list[list[Likelihood]]:
-    """Options of each prompt: their first id from the prompt's end, the rest from themselves."""
+    """Score the options of each prompt: the first id by the prompt's logits, the rest by theirs."""
     cache = DynamicCache()
     logits, mask = prefill(model, prompts, pad, cache)
     first = torch.log_softmax(logits, -1)
-    owner = [row for row, given in enumerate(options) for _ in given]
-    flat = [option for given in options for option in given]
+    owners = [row for row, row_options in enumerate(options) for _ in row_options]
+    flat = [option for row_options in options for option in row_options]
     totals = [float(first[o, option[0]]) if option else 0.0
-              for o, option in zip(owner, flat, strict=True)]  # fmt: skip
+              for o, option in zip(owners, flat, strict=True)]  # fmt: skip
     longest = max((len(option) - 1 for option in flat), default=0)
     if longest > 0:
-        rows = torch.tensor(owner, device=model.device)
+        rows = torch.tensor(owners, device=model.device)
         cache.batch_select_indices(rows)
-        fed = _padded([option[:-1] for option in flat], longest, pad, model)
-        asked = _padded([option[1:] for option in flat], longest, pad, model)
-        real = _padded([[1] * (len(option) - 1) for option in flat], longest, 0, model)
-        seen = torch.cat([mask[rows], real], 1)
-        logp = torch.log_softmax(forward(model, fed, seen, cache).float(), -1)
-        given = logp.gather(2, asked[:, :, None]).squeeze(2).double() * real
-        totals = [a + b for a, b in zip(totals, given.sum(1).tolist(), strict=True)]
-    scored = iter(Likelihood(t, len(o)) for t, o in zip(totals, flat, strict=True))
-    return [[next(scored) for _ in given] for given in options]
+        inputs = _padded([option[:-1] for option in flat], longest, pad, model)
+        targets = _padded([option[1:] for option in flat], longest, pad, model)
+        is_real = _padded([[1] * (len(option) - 1) for option in flat], longest, 0, model)
+        attention = torch.cat([mask[rows], is_real], 1)
+        logp = torch.log_softmax(forward(model, inputs, attention, cache).float(), -1)
+        token_logp = logp.gather(2, targets[:, :, None]).squeeze(2).double() * is_real
+        totals = [a + b for a, b in zip(totals, token_logp.sum(1).tolist(), strict=True)]
+    scores = iter(Likelihood(t, len(o)) for t, o in zip(totals, flat, strict=True))
+    return [[next(scores) for _ in row_options] for row_options in options]
 
 
 def _descend(
@@ -177,21 +183,21 @@ def _descend(
     logits, mask = prefill(model, prompts, pad, cache)
     nodes: list[Any] = [tree] * len(prompts)
     while True:
-        fed = [pad] * len(nodes)
+        chosen_ids = [pad] * len(nodes)
         for row, node in enumerate(nodes):
             if isinstance(node, dict):
-                allowed = list(node)
-                fed[row] = allowed[int(logits[row, allowed].argmax())]
-                nodes[row] = node[fed[row]]
+                next_ids = list(node)
+                chosen_ids[row] = next_ids[int(logits[row, next_ids].argmax())]
+                nodes[row] = node[chosen_ids[row]]
         if not any(isinstance(node, dict) for node in nodes):
             return nodes
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        step = torch.tensor(fed, device=model.device)[:, None]
+        step = torch.tensor(chosen_ids, device=model.device)[:, None]
         logits = forward(model, step, mask, cache)[:, -1].float()
 
 
 def _tree(options: Mapping[str, Sequence[int]]) -> Tree:
-    """The options' ids as a prefix tree; ValueError where one is empty or begins another."""
+    """The options' ids as a prefix tree; ValueError if one is empty or a prefix of another."""
     tree: Tree = {}
     for name, ids in options.items():
         node: Any = tree
@@ -207,5 +213,5 @@ def _padded(
     rows: Sequence[Sequence[int]], width: int, pad: int, model: PreTrainedModel
 ) -> torch.Tensor:
     """(R, width), padded right."""
-    filled = [[*row, *[pad] * (width - len(row))] for row in rows]
-    return torch.tensor(filled, device=model.device)
+    padded_rows = [[*row, *[pad] * (width - len(row))] for row in rows]
+    return torch.tensor(padded_rows, device=model.device)

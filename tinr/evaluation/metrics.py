@@ -33,18 +33,20 @@ def rate(outcomes: Sequence[bool | float]) -> Rate:
         return Rate(None, 0, None, None)
     value = sum(float(outcome) for outcome in outcomes) / n
     z = 1.959963984540054
-    middle = (value + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (value * (1 - value) / n + z * z / (4 * n * n)) ** 0.5
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Rate(value, n, min(low, value), max(high, value))  # rounding must not part them
+    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
+    half_width = z / (1 + z * z / n) * (value * (1 - value) / n + z * z / (4 * n * n)) ** 0.5
+    low, high = max(0.0, centre - half_width), min(1.0, centre + half_width)
+    return Rate(
+        value, n, min(low, value), max(high, value)
+    )  # rounding must not push the value outside
 
 
 def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
     """Two-sided p of McNemar's exact test: the same queries under two checkpoints."""
     pairs = list(zip(before, after, strict=True))
-    gained = sum(not b and a for b, a in pairs)
-    lost = sum(b and not a for b, a in pairs)
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    gains = sum(not b and a for b, a in pairs)
+    losses = sum(b and not a for b, a in pairs)
+    return float(binomtest(gains, gains + losses).pvalue) if gains + losses else 1.0
 
 
 @dataclass(frozen=True)
@@ -69,56 +71,61 @@ def outcome(
     documents: Mapping[str, ToolDoc] | None = None,
     same: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """The metrics of one reply; names and calls are judged as they were called.
+    """The metrics of one reply; names and calls are judged as the model wrote them.
 
-    documents: name -> document, for defaults; without them one that is spelled out counts as an
-    argument. same: tools that count as one. A query whose reference states no arguments has only
-    its names judged; one that any call answers, only whether there was a call.
+    documents: name -> document, for defaults; without them a default that is spelled out counts
+    as an argument. same: tools that count as one. If a query's reference states no arguments,
+    only names are judged. If any call answers the query, only the presence of a call is judged.
     """
     if query.any_call:
-        called = bool(reply.calls)
-        form = called and not reply.problems
-        return Outcome(None, called, called, called, None, None, None, form, None, called)
-    stated = query.states_arguments
-    lenient = lenient_calls(reply.calls, query, documents or {}, same) if stated else None
-    short, wanted = in_short(reply, query, documents)  # by its own document, before any renaming
+        has_call = bool(reply.calls)
+        is_formed = has_call and not reply.problems
+        return Outcome(
+            None, has_call, has_call, has_call, None, None, None, is_formed, None, has_call
+        )
+    has_arguments = query.states_arguments
+    lenient_match = (
+        lenient_calls(reply.calls, query, documents or {}, same) if has_arguments else None
+    )
+    # by each call's own document, before tools are renamed
+    short_reply, short_query = in_short(reply, query, documents)
     if same:
         reply, query = as_one(reply, query, same)
-        short, wanted = as_one(short, wanted, same)
-    form = format_reward(reply, query)[0] == 1.0
-    answered = answer_reward(reply, query)
-    answer = None if answered is None else answered == 1.0
+        short_reply, short_query = as_one(short_reply, short_query, same)
+    is_formed = format_reward(reply, query)[0] == 1.0
+    answer_score = answer_reward(reply, query)
+    answer = None if answer_score is None else answer_score == 1.0
     if not query.calls:
         answers = bool(reply.response) and not reply.calls_tools
-        return Outcome(None, None, None, None, None, None, answer, form, abstain_acc=answers)
-    given = sorted(call.name for call in reply.calls)
-    expected = sorted(call.name for call in query.calls)
+        return Outcome(None, None, None, None, None, None, answer, is_formed, abstain_acc=answers)
+    called_names = sorted(call.name for call in reply.calls)
+    expected_names = sorted(call.name for call in query.calls)
     return Outcome(
-        name_em=given == expected,
-        call_em=same_calls(short.calls, wanted.calls) if stated else None,
-        call_em_strict=strict_calls(reply.calls, query) if stated else None,
-        call_em_lenient=lenient,
-        tool_acc=len(set(given) & set(expected)) / len(set(expected)),
-        param_acc=matched_similarity(short.calls, wanted.calls) / len(query.calls)
-        if stated
+        name_em=called_names == expected_names,
+        call_em=same_calls(short_reply.calls, short_query.calls) if has_arguments else None,
+        call_em_strict=strict_calls(reply.calls, query) if has_arguments else None,
+        call_em_lenient=lenient_match,
+        tool_acc=len(set(called_names) & set(expected_names)) / len(set(expected_names)),
+        param_acc=matched_similarity(short_reply.calls, short_query.calls) / len(query.calls)
+        if has_arguments
         else None,
         answer_acc=answer,
-        format_ok=form,
+        format_ok=is_formed,
         abstain_acc=None,
-        call_em_v05=same_calls(reply.calls, query.calls) if stated else None,
+        call_em_v05=same_calls(reply.calls, query.calls) if has_arguments else None,
     )
 
 
 def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, Query]:
-    """Both with tools that count as equivalent under one name; `same`: name -> that name."""
+    """Give equivalent tools one name in reply and query; `same`: name -> that name."""
 
-    def renamed(call: Call) -> Call:
+    def with_one_name(call: Call) -> Call:
         return replace(call, name=same.get(call.name, call.name))
 
-    named = tuple(dict.fromkeys(same.get(name, name) for name in reply.named))
-    turns = tuple(tuple(map(renamed, turn)) for turn in query.turns)
-    calls = tuple(map(renamed, reply.calls))
-    return replace(reply, named=named, calls=calls), replace(query, turns=turns)
+    names = tuple(dict.fromkeys(same.get(name, name) for name in reply.named))
+    turns = tuple(tuple(map(with_one_name, turn)) for turn in query.turns)
+    calls = tuple(map(with_one_name, reply.calls))
+    return replace(reply, named=names, calls=calls), replace(query, turns=turns)
 
 
 METRICS = tuple(field.name for field in fields(Outcome))

@@ -1,4 +1,4 @@
-"""What a checkpoint knows of its catalogue, asked directly: recall both ways.
+"""Probe directly what a checkpoint knows of its catalogue: recall in both directions.
 
 Every probe generates greedily from the plain prompt and compares exactly; every tool of
 the catalogue is in every denominator.
@@ -18,8 +18,8 @@ from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.rollout.generate import Row, generate
 
 GATES = ("document_to_token", "token_to_document", "token_to_schema")
-ROWS, CPU_ROWS = 256, 32  # asked at once; a processor is as fast with few, and a bar moves
-MARGIN = 8  # tokens beyond the answer's own: other pieces may spell the same, and its end
+ROWS, CPU_ROWS = 256, 32  # rows of a batch; on a CPU few are as fast, and the bar moves more often
+MARGIN = 8  # tokens beyond the expected answer: another tokenization, and the end
 
 
 def probe(
@@ -27,10 +27,10 @@ def probe(
 ) -> dict[str, Rate]:
     """document_to_token, token_to_document and token_to_schema over the whole catalogue.
 
-    title: of the progress bars; empty: none are shown.
+    title: of the progress bars; empty: no bars.
     """
-    found = probe_hits(model, codec, catalogue, title)
-    return {name: rate(hits) for name, hits in found.items()}
+    hits_of_probe = probe_hits(model, codec, catalogue, title)
+    return {name: rate(tool_hits) for name, tool_hits in hits_of_probe.items()}
 
 
 def probe_hits(
@@ -38,7 +38,7 @@ def probe_hits(
 ) -> dict[str, list[bool]]:
     """Hit or miss of every tool, in the catalogue's order, for each probe."""
     frame, tools = codec.frame, catalogue.tools
-    asked: dict[str, tuple[list[list[Piece]], list[Piece]]] = {
+    questions: dict[str, tuple[list[list[Piece]], list[Piece]]] = {
         "document_to_token": (
             [ask_token(doc, frame) for doc in tools],
             [Piece(token_of(doc.name), token=True) for doc in tools],
@@ -54,7 +54,7 @@ def probe_hits(
     }
     return {
         name: _ask(model, codec, *pairs, title and f"{title}: {name.replace('_', ' ')}")
-        for name, pairs in asked.items()
+        for name, pairs in questions.items()
     }
 
 
@@ -71,9 +71,9 @@ def _ask(
     expected: Sequence[Piece],
     title: str,
 ) -> list[bool]:
-    """Whether each greedy reply, up to the end of its turn, is what is expected.
+    """Whether each greedy reply, up to the end of its turn, equals the expected text.
 
-    Asked in the order of their lengths, each batch with room for its longest answer.
+    Prompts are sorted by the length of their answers; each batch has room for its longest answer.
     """
     ids = [codec.encode(prompt)[0] for prompt in prompts]
     lengths = [len(codec.encode([piece])[0]) for piece in expected]

@@ -1,7 +1,7 @@
-"""The self-test before every evaluation: references must win, empty replies must not.
+"""The self-test before every evaluation: references must count as right, empty replies must not.
 
-A query that its own reference does not win is unscorable: it is left out of the rates,
-reported apart with the reason, and never counts as right.
+A query whose own reference counts as wrong is unscorable: it is left out of the rates, reported
+separately with the reason, and never counts as right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,47 +18,51 @@ RIGHT = ("name_em", "call_em", "call_em_strict", "call_em_lenient", "answer_acc"
 
 
 def self_test(queries: Sequence[Query], documents: Mapping[str, ToolDoc]) -> dict[str, str]:
-    """Id -> why a query cannot be scored; GateFailed where an empty reply counts as right."""
+    """Id -> why a query cannot be scored; GateFailed if an empty reply counts as right."""
     unscorable: dict[str, str] = {}
     for query in queries:
-        unknown = [call.name for call in query.calls if call.name not in documents]
-        if unknown:
-            unscorable[query.id] = f"the reference calls {unknown[0]!r}, which has no document"
+        unknown_tools = [call.name for call in query.calls if call.name not in documents]
+        if unknown_tools:
+            unscorable[query.id] = (
+                f"the reference calls {unknown_tools[0]!r}, which has no document"
+            )
             continue
-        won = outcome(reference_reply(query, documents), query, documents)
-        missed = [name for name in RIGHT if getattr(won, name) is False]
-        if missed or not won.format_ok:
-            unscorable[query.id] = f"its own reference misses {(missed or ['format_ok'])[0]}"
+        verdict = outcome(reference_reply(query, documents), query, documents)
+        missed_metrics = [name for name in RIGHT if getattr(verdict, name) is False]
+        if missed_metrics or not verdict.format_ok:
+            unscorable[query.id] = (
+                f"its own reference misses {(missed_metrics or ['format_ok'])[0]}"
+            )
         _check_empty(outcome(Reply(), query, documents), query)
     return unscorable
 
 
 def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
-    """The reference as a model would write it, read back as any reply is."""
+    """The reference as a model would write it, parsed like any reply."""
     if query.any_call:
         any_tool = next((n for n in (*query.tools, *documents) if n in documents), None)
         turns = ((Call(any_tool, {}),),) if any_tool else ()
         query = replace(query, turns=turns)
     pieces: list[Piece] = plan([documents[call.name] for call in query.calls])
     if not query.calls:
-        said = query.reply or query.answer or "Nothing to call."
-        return parse([*render_thought([NO_TOOL["chat"]]), *render_response(said)])
-    left = list(query.observations)
-    known = len(left) == len(query.calls)
-    # tools that never answered end a conversation at the first calls: all must stand there
-    for turn in query.turns if known else [query.calls]:
+        answer_text = query.reply or query.answer or "Nothing to call."
+        return parse([*render_thought([NO_TOOL["chat"]]), *render_response(answer_text)])
+    observations = list(query.observations)
+    has_all_results = len(observations) == len(query.calls)
+    # without results a conversation ends at its first calls, so all calls go there
+    for turn in query.turns if has_all_results else [query.calls]:
         pieces += render_calls(turn)
-        seen, left = left[: len(turn)], left[len(turn) :]
-        pieces += render_observations(seen)
-    if known or query.answer is not None:
+        turn_results, observations = observations[: len(turn)], observations[len(turn) :]
+        pieces += render_observations(turn_results)
+    if has_all_results or query.answer is not None:
         pieces += render_response(spoken_answer(query))
     return parse(pieces)
 
 
-def _check_empty(empty: Outcome, query: Query) -> None:
-    won = [name for name in RIGHT if getattr(empty, name)]
-    if won or empty.format_ok:
+def _check_empty(verdict: Outcome, query: Query) -> None:
+    won_metrics = [name for name in RIGHT if getattr(verdict, name)]
+    if won_metrics or verdict.format_ok:
         raise GateFailed(
             f"self-test: an empty reply to query {query.id!r} counts as right in "
-            f"{(won or ['format_ok'])[0]}; no figure of this evaluation can be trusted"
+            f"{(won_metrics or ['format_ok'])[0]}; no figure of this evaluation can be trusted"
         )

@@ -1,4 +1,4 @@
-"""How the contenders of a comparison stand: as plain data, as tables, and in words.
+"""The result of a comparison of contenders: as plain data, as tables, and in words.
 
 The tests of a table are corrected together (`tinr.evaluation.comparison`): metrics of all splits
 are one family, grades and kinds of deficiency over all queries another.
@@ -18,7 +18,7 @@ from tinr.evaluation.errors.faults import FAULTS, GRADES
 from tinr.evaluation.metrics import UNPRINTED
 from tinr.evaluation.report.tables import Row, Table, as_text, filled
 
-TESTED = ("name_em", "call_em", "abstain_acc")  # the others only stand in the table
+TESTED = ("name_em", "call_em", "abstain_acc")  # the others appear only in the table
 COMPARED = (
     "name_em",
     "call_em",
@@ -36,65 +36,76 @@ def standing(runs: Contenders) -> dict[str, Any]:
     {"cells": contender -> split -> metric -> cell, "differences": [...], "faults": contender ->
     grade or kind -> cell, "changes": [...]}.
     """
-    splits = dict.fromkeys(split for some in runs.values() for one in some for split in one)
+    splits = dict.fromkeys(split for seeds in runs.values() for run in seeds for split in run)
     metrics = [split for split in splits if split != ALL]
     return {
         "cells": _cells(runs, metrics, (*COMPARED, *UNPRINTED)),
-        "differences": [asdict(one) for one in differences(runs, TESTED)],
-        "faults": {name: one[ALL] for name, one in _cells(runs, [ALL], FAULTS).items()},
-        "changes": [asdict(one) for one in differences(runs, _met(runs))],
+        "differences": [asdict(difference) for difference in differences(runs, TESTED)],
+        "faults": {name: by_split[ALL] for name, by_split in _cells(runs, [ALL], FAULTS).items()},
+        "changes": [asdict(difference) for difference in differences(runs, _fault_names(runs))],
     }
 
 
 def _cells(runs: Contenders, splits: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    """Contender -> split -> metric -> cell; what a contender lacks is left out."""
-    found: dict[str, Any] = {name: {split: {} for split in splits} for name in runs}
+    """Contender -> split -> metric -> cell; values that a contender lacks are left out."""
+    table: dict[str, Any] = {name: {split: {} for split in splits} for name in runs}
     for split in splits:
         for metric in metrics:
-            for name, one in cells(runs, split, metric).items():
-                found[name][split][metric] = asdict(one)
-    return found
+            for name, cell in cells(runs, split, metric).items():
+                table[name][split][metric] = asdict(cell)
+    return table
 
 
-def _met(runs: Contenders) -> list[str]:
-    """The grades and kinds that some reply has."""
-    tables = [one.get(ALL, {}) for some in runs.values() for one in some]
+def _fault_names(runs: Contenders) -> list[str]:
+    """The grades and kinds of deficiency that at least one reply has."""
+    tables = [run.get(ALL, {}) for seeds in runs.values() for run in seeds]
     return [name for name in FAULTS if any(any(t.get(name, {}).values()) for t in tables)]
 
 
-def standing_tables(found: Mapping[str, Any]) -> list[Table]:
-    """The metrics by split, and grades and deficiencies, a contender a column."""
-    names = tuple(found["cells"])
-    of_all = dict.fromkeys(split for one in found["cells"].values() for split in one)
-    splits = sorted(of_all, key=lambda split: split == CALLS)  # those of all splits last
+def standing_tables(comparison: Mapping[str, Any]) -> list[Table]:
+    """The metrics by split, and grades and deficiencies, one column per contender."""
+    names = tuple(comparison["cells"])
+    splits = dict.fromkeys(split for by_split in comparison["cells"].values() for split in by_split)
+    ordered_splits = sorted(
+        splits, key=lambda split: split == CALLS
+    )  # CALLS covers all splits: last
     rows = [
-        _row(metric, [found["cells"][name].get(split, {}).get(metric) for name in names], split)
-        for split in splits
+        _row(
+            metric, [comparison["cells"][name].get(split, {}).get(metric) for name in names], split
+        )
+        for split in ordered_splits
         for metric in COMPARED
     ]
     faults = [
         _row(
             fault.replace("_", " "),
-            [found["faults"][name].get(fault) for name in names],
+            [comparison["faults"][name].get(fault) for name in names],
             "grade" if fault in GRADES else "deficiency",
         )
         for fault in FAULTS
     ]
-    cells = [cell for one in found["cells"].values() for of in one.values() for cell in of.values()]
-    several = any(cell["spread"] is not None for cell in cells)
-    note = f"Percent (95 %){', ± spread over seeds' if several else ''}."
-    given = (
+    cells = [
+        cell
+        for by_split in comparison["cells"].values()
+        for by_metric in by_split.values()
+        for cell in by_metric.values()
+    ]
+    has_spread = any(cell["spread"] is not None for cell in cells)
+    note = f"Percent (95 %){', ± spread over seeds' if has_spread else ''}."
+    tables = (
         Table("standing", "Contenders", (*names, "n"), tuple(rows), "metric", note),
         Table("faults", "Grades and deficiencies, all queries", (*names, "n"), tuple(faults),
               "share of replies with", note),
     )  # fmt: skip
-    return [table for table in map(filled, given) if table]
+    return [table for table in map(filled, tables) if table]
 
 
 def _row(label: str, cells: Sequence[Mapping[str, Any] | None], group: str) -> Row:
-    if group == "deficiency" and not any(one and one["value"] for one in cells):
-        return Row(label, (None,) * (len(cells) + 1), group)  # nobody has it: no row
-    n = next((one["n"] for one in cells if one), None)
+    if group == "deficiency" and not any(cell and cell["value"] for cell in cells):
+        return Row(
+            label, (None,) * (len(cells) + 1), group
+        )  # no reply has it: an empty row, which `filled` drops
+    n = next((cell["n"] for cell in cells if cell), None)
     return Row(label, (*map(_words, cells), n), group)
 
 
@@ -105,37 +116,40 @@ def _words(cell: Mapping[str, Any] | None) -> str | None:
     return f"{100 * cell['value']:.1f}{spread} ({100 * cell['low']:.0f}-{100 * cell['high']:.0f})"
 
 
-def sentences(found: Mapping[str, Any]) -> list[str]:
-    """Every tested difference in words; of grades and deficiencies those that can be told apart."""
-    said = [Difference(**one).words() for one in found["differences"]]
-    tested = [Difference(**one) for one in found["changes"]]
-    apart = [one for one in tested if one.distinguishable]
-    said += [_change_words(one) for one in apart]
-    if tested:
-        said.append(
-            f"Of {len(tested)} comparisons of a grade or kind of deficiency {len(apart)} can be "
-            "told apart."
+def sentences(comparison: Mapping[str, Any]) -> list[str]:
+    """The tested differences in words; of grades and deficiencies only distinguishable ones."""
+    texts = [Difference(**values).words() for values in comparison["differences"]]
+    changes = [Difference(**values) for values in comparison["changes"]]
+    findings = [change for change in changes if change.distinguishable]
+    texts += [_change_words(change) for change in findings]
+    if changes:
+        texts.append(
+            f"Of {len(changes)} comparisons of a grade or kind of deficiency {len(findings)} can "
+            "be told apart."
         )
-    return said
+    return texts
 
 
-def _change_words(one: Difference) -> str:
-    which = "more" if one.difference > 0 else "fewer"
+def _change_words(change: Difference) -> str:
+    amount = "more" if change.difference > 0 else "fewer"
     return (
-        f"{one.other} has {which} replies with {one.metric.replace('_', ' ')} than {one.first}: "
-        f"{100 * one.difference:+.1f} points (95 % {100 * one.low:+.1f} to {100 * one.high:+.1f}, "
-        f"p = {one.p_holm:.2g} after Holm, n = {one.n})."
+        f"{change.other} has {amount} replies with {change.metric.replace('_', ' ')} than "
+        f"{change.first}: {100 * change.difference:+.1f} points "
+        f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f}, "
+        f"p = {change.p_holm:.2g} after Holm, n = {change.n})."
     )
 
 
-def show(found: Mapping[str, Any], console: Console) -> None:
+def show(comparison: Mapping[str, Any], console: Console) -> None:
     """Print tables and sentences."""
-    for table in standing_tables(found):
+    for table in standing_tables(comparison):
         kind = "split" if table.key == "standing" else "what"
         title = f"{table.title}. {table.note}"
-        shown = PrintedTable(kind, table.head, *table.columns, title=title)
+        printed_table = PrintedTable(kind, table.head, *table.columns, title=title)
         for row in table.rows:
-            shown.add_row(row.group, row.label, *(Text(as_text(cell)) for cell in row.cells))
-        console.print(shown)
-    for sentence in sentences(found):
+            printed_table.add_row(
+                row.group, row.label, *(Text(as_text(cell)) for cell in row.cells)
+            )
+        console.print(printed_table)
+    for sentence in sentences(comparison):
         console.print(f"- {sentence}", markup=False, highlight=False)

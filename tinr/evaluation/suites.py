@@ -1,8 +1,8 @@
-"""The named sets of real queries as suites: every query is scored, or left out with a reason.
+"""Read the named sets of real queries as suites; each query is scored or left out with a reason.
 
-A set is a folder with `tools.jsonl` and `queries.jsonl`, each plain or gzipped, or the
-files as their source published them, which the importers read. What a query lacks stands
-in its flags; only a query whose reference calls a tool that has no document is left out.
+A set is a folder with `tools.jsonl` and `queries.jsonl`, each plain or gzipped, or the files as
+their source published them, which the importers read. A query's flags say what it lacks. Only a
+query whose reference calls a tool without a document is left out.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from tinr.catalogue.load import Catalogue, document_from, file_of, query_from, r
 from tinr.records import BadInput, Query
 
 NAMES = ("bfcl", "tinr", "acebench", "apibank", "nestful", "toolalpaca", "metatool")
-CHAINED = ("toolalpaca",)  # sets whose calls follow one another though no line says so
+CHAINED = ("toolalpaca",)  # sets of sequential calls that the lines do not mark as such
 TOOLS, QUERIES = "tools.jsonl", "queries.jsonl"
 
 
@@ -28,8 +28,8 @@ TOOLS, QUERIES = "tools.jsonl", "queries.jsonl"
 class Suite:
     """Queries with the documents of their tools; `group` of each is its row in a table.
 
-    left_out: (query id or place, reason). source_names: a tool's name here -> in its source,
-    where several documents may share one.
+    left_out: (query id or place, reason). source_names: a tool's name here -> its name in the
+    source, where several documents may share a name.
     """
 
     name: str
@@ -42,41 +42,49 @@ class Suite:
 def read_suite(
     which: str, data: Path, size: int | None = None, catalogue: Catalogue | None = None
 ) -> Suite:
-    """A named set below `data`, or a folder or file of one.
+    """Read a named set below `data`, or a set in any folder or file.
 
-    size: of each split, that many queries, the same ones whatever their order; None: all.
-    catalogue: what the model knows. Names become its names, and a query with a tool that is
-    not in it is left out. Raises BadInput for what is no set, a bad line, and no query left.
+    size: queries of each split, the same ones whatever their order; None: all. catalogue: the
+    tools that the model knows. Tools take its names, and a query with a tool that it lacks is
+    left out. Raise BadInput if there is no set, a line is bad, or no query is left.
     """
     path = data / which if which in NAMES else Path(which)
     if not path.exists():
         raise BadInput(f"{path}: no such suite; give {', '.join(NAMES)}, a folder or a file")
-    plain = path.is_dir() and all(file_of(path, name).is_file() for name in (TOOLS, QUERIES))
-    own, spelled, lines, left_out = _folder(path) if plain else _published(path)
-    names = {n: n for n in own.by_name} if catalogue is None else _names_in(catalogue, own)
+    is_common = path.is_dir() and all(file_of(path, name).is_file() for name in (TOOLS, QUERIES))
+    suite_catalogue, source_names, lines, left_out = (
+        _folder(path) if is_common else _source_files(path)
+    )
+    names = (
+        {n: n for n in suite_catalogue.by_name}
+        if catalogue is None
+        else _names_in(catalogue, suite_catalogue)
+    )
     queries: dict[str, Query] = {}
     for place, line in lines:
-        reason = _unknown(line, own.by_name, names)
+        reason = _missing_tool(line, suite_catalogue.by_name, names)
         if reason:
             left_out.append((str(line.get("id", place)), reason))
             continue
-        query = query_from(_renamed(line, names), place)
+        query = query_from(_with_names(line, names), place)
         if query.id in queries:
             raise BadInput(f"{place}: id {query.id!r} stands twice; give each query its own")
         queries[query.id] = query
     if not queries:
-        why = left_out[0][1] if left_out else "it has none"
-        raise BadInput(f"{path}: no query can be scored ({why}); give another suite or catalogue")
-    kept = tuple(sample(list(queries.values()), size))
-    said = {names[name]: source for name, source in spelled.items() if name in names}
-    return Suite(path.name, catalogue or own, kept, tuple(left_out), said)
+        cause = left_out[0][1] if left_out else "it has none"
+        raise BadInput(f"{path}: no query can be scored ({cause}); give another suite or catalogue")
+    chosen_queries = tuple(sample(list(queries.values()), size))
+    original_names = {names[name]: source for name, source in source_names.items() if name in names}
+    return Suite(
+        path.name, catalogue or suite_catalogue, chosen_queries, tuple(left_out), original_names
+    )
 
 
 def same_names(suite: Suite) -> dict[str, str]:
-    """Tools that their source calls alike, as groups: name -> the group's first name."""
+    """Group tools with the same name in their source: name -> the group's first name."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for name, spelled in suite.source_names.items():
-        groups[spelled].append(name)
+    for name, source_name in suite.source_names.items():
+        groups[source_name].append(name)
     return {name: group[0] for group in groups.values() if len(group) > 1 for name in group}
 
 
@@ -84,85 +92,88 @@ Read = tuple[Catalogue, dict[str, str], Sequence[tuple[str, Line]], list[tuple[s
 
 
 def _folder(path: Path) -> Read:
-    """A folder in the common form; names that cannot be tool tokens are cleaned."""
+    """Read a folder in the common form; clean names that cannot be tool tokens."""
     tools = file_of(path, TOOLS)
-    said = {str(row.get("name")): row.get("orig_name") for _, row in read_jsonl(tools)}
-    imported = import_tools([str(tools)])
-    if imported.lost:
-        raise BadInput(f"{imported.lost[0]}; correct the document or remove it")
-    clean = {str(line["original"]["name"]): str(line["name"]) for line in imported.lines}
-    spelled = {new: str(said.get(old) or old) for old, new in clean.items()}
+    original_names = {str(row.get("name")): row.get("orig_name") for _, row in read_jsonl(tools)}
+    tools_import = import_tools([str(tools)])
+    if tools_import.lost:
+        raise BadInput(f"{tools_import.lost[0]}; correct the document or remove it")
+    new_names = {str(line["original"]["name"]): str(line["name"]) for line in tools_import.lines}
+    source_names = {
+        new_name: str(original_names.get(old_name) or old_name)
+        for old_name, new_name in new_names.items()
+    }
     lines = [
-        (place, _renamed(_grouped(common(line, place, path.name in CHAINED)), clean))
+        (place, _with_names(_with_group(common(line, place, path.name in CHAINED)), new_names))
         for place, line in read_jsonl(file_of(path, QUERIES))
     ]
-    return _catalogue(imported.lines), spelled, lines, []
+    return _catalogue(tools_import.lines), source_names, lines, []
 
 
-def _published(path: Path) -> Read:
-    """Files as their source published them, through the importers."""
-    imported = import_tools([str(path)])
+def _source_files(path: Path) -> Read:
+    """Read files as their source published them, through the importers."""
+    tools_import = import_tools([str(path)])
     with tempfile.TemporaryDirectory() as folder:
-        write_catalogue(imported, Path(folder))
+        write_catalogue(tools_import, Path(folder))
         lines, problems = import_queries([str(path)], Path(folder))
-    spelled = {str(line["name"]): str(line["original"]["name"]) for line in imported.lines}
-    places = [(f"{path}: query {line['id']!r}", _grouped(line)) for line in lines]
+    source_names = {str(line["name"]): str(line["original"]["name"]) for line in tools_import.lines}
+    places = [(f"{path}: query {line['id']!r}", _with_group(line)) for line in lines]
     left_out = [(f"{p.file}#{p.pointer}", p.reason) for p in problems]
-    return _catalogue(imported.lines), spelled, places, left_out
+    return _catalogue(tools_import.lines), source_names, places, left_out
 
 
 def _catalogue(lines: Iterable[Line]) -> Catalogue:
     return Catalogue(tuple(document_from(line, f"tool {line['name']!r}") for line in lines))
 
 
-def _grouped(line: Line) -> dict[str, Any]:
-    """With its row of the tables in `group`: the category or part of its set, or its split."""
-    said = (line.get(key) for key in ("category", "part", "split"))
-    return {**line, "group": str(next((word for word in said if word), "all"))}
+def _with_group(line: Line) -> dict[str, Any]:
+    """Add `group`, the query's row in tables: the category or part of its set, or its split."""
+    labels = (line.get(key) for key in ("category", "part", "split"))
+    return {**line, "group": str(next((label for label in labels if label), "all"))}
 
 
-def _renamed(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
-    """With other names of its tools; a candidate that has none is left out of the candidates."""
+def _with_names(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+    """Rename the tools of a line; drop candidates that have no new name."""
     calls = [
         call | {"name": names.get(call["name"], call["name"])}
         if isinstance(call.get("name"), str)
         else call
         for call in line["calls"]
     ]
-    out: dict[str, Any] = {**line, "calls": calls}
+    row: dict[str, Any] = {**line, "calls": calls}
     if isinstance(line.get("tools"), list):
-        out["tools"] = [
+        row["tools"] = [
             names.get(name, name) if isinstance(name, str) else name
             for name in line["tools"]
             if not isinstance(name, str) or name in names
         ]
-    return out
+    return row
 
 
-def _unknown(line: Line, own: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Why a query's reference cannot be reached by any model; empty where it can."""
+def _missing_tool(line: Line, documents: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The reason why no model can reach a query's reference; empty if one can."""
     for call in line["calls"]:
         name = call.get("name")
-        if isinstance(name, str) and name not in own:
+        if isinstance(name, str) and name not in documents:
             return f"the reference calls {name!r}, which has no document"
         if isinstance(name, str) and name not in names:
             return f"the reference calls {name!r}, which is not in the model's catalogue"
     return ""
 
 
-def _names_in(catalogue: Catalogue, own: Catalogue) -> dict[str, str]:
-    """A suite's name -> the catalogue's: the same document, with or without a namespace."""
+def _names_in(catalogue: Catalogue, suite_catalogue: Catalogue) -> dict[str, str]:
+    """Suite's tool name -> catalogue's: same description, with or without a namespace."""
     by_text: dict[str, list[str]] = defaultdict(list)
     for doc in catalogue.tools:
         by_text[doc.description.strip()].append(doc.name)
     names: dict[str, str] = {}
-    for doc in own.tools:
-        same = by_text.get(doc.description.strip(), [])
-        spaced = [n for n in same if n.endswith((f".{doc.name}", f"/{doc.name}"))]
-        if doc.name in same:
+    for doc in suite_catalogue.tools:
+        matches = by_text.get(doc.description.strip(), [])
+        namespaced_names = [n for n in matches if n.endswith((f".{doc.name}", f"/{doc.name}"))]
+        if doc.name in matches:
             names[doc.name] = doc.name
-        elif len(spaced) == 1:
-            names[doc.name] = spaced[0]
+        elif len(namespaced_names) == 1:
+            names[doc.name] = namespaced_names[0]
     return names
 
 
@@ -171,9 +182,9 @@ def sample(queries: Sequence[Query], size: int | None) -> Iterator[Query]:
     groups: dict[Any, list[str]] = defaultdict(list)
     for query in queries:
         groups[query.group or query.split].append(query.id)
-    chosen = {
+    identifiers = {
         identifier
         for group in groups.values()
         for identifier in sorted(group, key=lambda i: hashlib.sha256(i.encode()).digest())[:size]
     }
-    return (query for query in queries if query.id in chosen)
+    return (query for query in queries if query.id in identifiers)

@@ -1,15 +1,15 @@
-"""What tools cost a model: its general ability against the base it was grown from.
+"""Measure what tools cost a model: its general ability against the base it was grown from.
 
-    perplexity        of held-out plain text, and bits a byte, which vocabularies share
-    total_variation   1/2 sum |p - q| a position, over the base vocabulary, renormalised
-    divergence        KL(p || q) = sum p log(p / q) a position, in nats
-    leaked_tools      probability that the model gives to tool tokens, a position
+    perplexity        of held-out plain text, and bits per byte, comparable across vocabularies
+    total_variation   1/2 sum |p - q| per position, over the base vocabulary, renormalised
+    divergence        KL(p || q) = sum p log(p / q) per position, in nats
+    leaked_tools      probability that the model gives to tool tokens, per position
     leaked_other      ... to other entries that the base does not have
     choice            share of questions about values in the prompt answered by likelihood
 
-p is the base, q the model. The positions of the middle four are those of completions that
-the base itself samples: what it would say, and no tool belongs there. Every interval is a
-bootstrap over whole sequences, or Wilson's for shares. A base against itself costs exactly 0.
+p is the base, q the model. The middle four are measured at the positions of completions that the
+base itself samples, where no tool belongs. Every interval is a bootstrap over whole sequences, or
+Wilson's for shares. A base against itself costs exactly 0.
 """
 
 import math
@@ -30,7 +30,7 @@ from tinr.evaluation.intervals import Figure, plain, ratio, share
 from tinr.evaluation.likelihood import hits
 from tinr.records import BadInput
 
-UNITS = {  # of what is no share
+UNITS = {  # of measures that are not shares
     "perplexity_ratio": "times",
     "bits_per_byte": "bits",
     "bits_per_byte_base": "bits",
@@ -48,8 +48,8 @@ def tax_summary(
     seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Measure -> value, 95 % interval, n, chance and unit, as plain data; see `tax`."""
-    found = plain(tax(base, base_codec, model, codec, texts, seed))
-    return {name: row | {"unit": UNITS.get(name, "")} for name, row in found.items()}
+    figures = plain(tax(base, base_codec, model, codec, texts, seed))
+    return {name: row | {"unit": UNITS.get(name, "")} for name, row in figures.items()}
 
 
 def tax(
@@ -60,10 +60,10 @@ def tax(
     texts: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Figure]:
-    """Every measure; `_base` is the base's own, `_ratio` the model's through the base's.
+    """Every measure; `_base` is the base's value, `_ratio` the model's divided by the base's.
 
-    texts: plain text that nobody trained on (none: the sentences held out here). BadInput
-    where the model's vocabulary is not the base's with entries added.
+    texts: plain text that neither model was trained on (none: the held-out sentences). BadInput
+    unless the model's vocabulary is the base's with added entries.
     """
     check_grown(base_codec, codec)
     base.eval()
@@ -96,18 +96,18 @@ def _text_figures(
     texts: Sequence[str],
     seed: int,
 ) -> dict[str, Figure]:
-    was = text_nats(base, base_codec, texts, "cost: plain text, base")
-    now = text_nats(model, codec, texts, "cost: plain text, model")
-    tokens, sizes = [[w[place] for w in now] for place in (1, 2)]
-    before, after = [w[0] for w in was], [w[0] for w in now]
-    bits = [nats / math.log(2) for nats in after]
-    more = [a - b for a, b in zip(after, before, strict=True)]
+    base_counts = text_nats(base, base_codec, texts, "cost: plain text, base")
+    model_counts = text_nats(model, codec, texts, "cost: plain text, model")
+    tokens, sizes = [[row[column] for row in model_counts] for column in (1, 2)]
+    base_nats, model_nats = [row[0] for row in base_counts], [row[0] for row in model_counts]
+    bits = [nats / math.log(2) for nats in model_nats]
+    excess_nats = [a - b for a, b in zip(model_nats, base_nats, strict=True)]
     return {
-        "perplexity": ratio(after, tokens, seed, np.exp),
-        "perplexity_base": ratio(before, [w[1] for w in was], seed, np.exp),
-        "perplexity_ratio": ratio(more, tokens, seed, np.exp),
+        "perplexity": ratio(model_nats, tokens, seed, np.exp),
+        "perplexity_base": ratio(base_nats, [row[1] for row in base_counts], seed, np.exp),
+        "perplexity_ratio": ratio(excess_nats, tokens, seed, np.exp),
         "bits_per_byte": ratio(bits, sizes, seed),
-        "bits_per_byte_base": ratio([n / math.log(2) for n in before], sizes, seed),
+        "bits_per_byte_base": ratio([n / math.log(2) for n in base_nats], sizes, seed),
     }
 
 
@@ -145,21 +145,23 @@ def _choice_figures(
 
 
 def generic_choices(codec: Codec, count: int, seed: int) -> list[Choice]:
-    """Questions for one of several named values, the others being wrong; options in the
-    form the base was taught, or as plain text where it has no markers or tags."""
+    """Make questions for one of several named values; the other values are wrong options.
+
+    Options have the form that the base was taught, or are plain text if it has no markers or tags.
+    """
     rng = Random(f"{seed}/tax/choice")
-    talks = all(token in codec.vocabulary for token in codec.frame.tokens())
-    tagged = talks and "<response>" in codec.vocabulary
+    has_chat = all(token in codec.vocabulary for token in codec.frame.tokens())
+    has_tags = has_chat and "<response>" in codec.vocabulary
     choices: list[Choice] = []
     while len(choices) < count:
-        query, right, others = pick_question(rng)
-        shown = list(dict.fromkeys([right, *others]))
-        if len(shown) < 2:
+        query, right_value, other_values = pick_question(rng)
+        values = list(dict.fromkeys([right_value, *other_values]))
+        if len(values) < 2:
             continue
-        plain = [*codec.frame.start_pieces(), Piece(f"{query}\n")]
-        prompt = render_prompt(query, codec.frame) if talks else plain
-        opened = [Piece("<response>", token=True)] if tagged else []
-        closed = [Piece("</response>", token=True)] if tagged else []
-        options = tuple((Piece(text), *closed) for text in shown)
-        choices.append(Choice((*prompt, *opened), options, even=not tagged))
+        plain_prompt = [*codec.frame.start_pieces(), Piece(f"{query}\n")]
+        prompt = render_prompt(query, codec.frame) if has_chat else plain_prompt
+        opening = [Piece("<response>", token=True)] if has_tags else []
+        closing = [Piece("</response>", token=True)] if has_tags else []
+        options = tuple((Piece(text), *closing) for text in values)
+        choices.append(Choice((*prompt, *opening), options, even=not has_tags))
     return choices

@@ -27,14 +27,14 @@ from tinr.rollout.grammar import Grammars
 from tinr.rollout.scoring.matching import alike
 from tinr.rollout.tools.executor import Executor, refusal
 
-MOST_TURNS = 4  # of tool calls in one conversation, where its reference has no more
-REPLY_TOKENS = 384  # tokens of a reply, observations included, where nothing else is asked for
+MOST_TURNS = 4  # of tool calls in one conversation, unless its reference has more
+REPLY_TOKENS = 384  # default tokens of a reply, with observations
 ROWS = 128  # conversations in one batch of the sampler
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """One finished rollout: its row of ids and the reply the rewards read."""
+    """A finished rollout: its row of ids and the reply that the rewards read."""
 
     query: Query
     prompt: Sequence[int]
@@ -47,75 +47,75 @@ class Conversation:
 
 @dataclass
 class Environment:
-    """Answers the stops of one conversation and keeps the reply's pieces.
+    """Answers the stops of one conversation and collects the reply's pieces.
 
-    After `</tool_token>` it shows documents (on_select) or nothing (none); after
-    `</tool_call>` it runs the calls; `</response>` and the end of a turn are the end. A tool
-    without code here is answered from what the reference's calls returned: with the text of the
-    call that it stands for, or that there is none, so that a right call and a wrong one are asked
-    for the same. Where nothing was recorded its call is the end.
+    After `</tool_token>` it shows documents (on_select) or nothing (none). After `</tool_call>` it
+    runs the calls. `</response>` and the end of a turn end the conversation. For a tool without
+    code here it answers with the recorded result of the matching reference call, or with an error
+    if none matches, so that the conversation continues after right and wrong calls alike. If
+    nothing was recorded, a call of it ends the conversation.
     """
 
     codec: Codec
     catalogue: Catalogue
     executor: Executor
     documents: DocumentsMode
-    recorded: Sequence[tuple[Call, str]] = ()  # the reference's calls with what they returned
+    recorded: Sequence[tuple[Call, str]] = ()  # the reference's calls with their results
     most: int = MOST_TURNS  # of calls that are answered
-    spoken: list[Piece] = field(default_factory=list)  # of the reply, observations included
+    spoken: list[Piece] = field(default_factory=list)  # of the reply, with observations
     read: int = 0  # how many ids of the row are already in `spoken`
     turns: int = 0
     shown: int = 0  # tokens of documents
 
     def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
-        """What the environment adds after the ids so far; None: the conversation is over."""
-        new = self.codec.decode(ids[self.read :])
-        self.spoken += new
+        """Return what the environment adds after the ids so far; None: the conversation is over."""
+        pieces = self.codec.decode(ids[self.read :])
+        self.spoken += pieces
         self.read = len(ids)
-        stop = new[-1].text
+        stop = pieces[-1].text
         if stop == "</tool_token>":
             return self._show(parse(self.spoken).named) if self.documents == "on_select" else []
         if stop != "</tool_call>" or self.turns == self.most:
             return None
         self.turns += 1
-        begin = (
+        start = (
             max(i for i, piece in enumerate(self.spoken) if piece.text == "<tool_call>")
             if Piece("<tool_call>", token=True) in self.spoken
             else 0
         )
-        returned = [self._return(call) for call in parse(self.spoken[begin:]).calls]
-        texts = [text for text in returned if text is not None]
-        if not texts or len(texts) < len(returned):
+        results = [self._return(call) for call in parse(self.spoken[start:]).calls]
+        texts = [text for text in results if text is not None]
+        if not texts or len(texts) < len(results):
             return None
         observations = render_observations(texts)
         self.spoken += observations
         return self._say(observations)
 
     def _return(self, call: Call) -> str | None:
-        """What a call returns; None where its tool has no code and nothing was recorded."""
+        """Return the result of a call; None if its tool has no code and nothing was recorded."""
         if self.executor.runs(call):
             return self.executor.run(call)
         if not self.recorded:
             return None
         schema = self.catalogue.by_name[call.name].parameters
-        for meant, text in self.recorded:
-            same = meant.name == call.name
-            if same and alike(dict(call.arguments), dict(meant.arguments), schema):
+        for reference, text in self.recorded:
+            is_same_tool = reference.name == call.name
+            if is_same_tool and alike(dict(call.arguments), dict(reference.arguments), schema):
                 return text
         return refusal(f"no result of {call.name} is recorded for these arguments")
 
     def finish(self, ids: Sequence[int]) -> None:
-        """Take in what was written after the last stop."""
+        """Add what was written after the last stop."""
         self.spoken += self.codec.decode(ids[self.read :])
         self.read = len(ids)
 
     def _show(self, names: Sequence[str]) -> Sequence[int]:
-        known = [
+        documents = [
             self.catalogue.by_name[n] for n in dict.fromkeys(names) if n in self.catalogue.by_name
         ]
-        said = self._say(render_documents(known))
-        self.shown += len(said)
-        return said
+        ids = self._say(render_documents(documents))
+        self.shown += len(ids)
+        return ids
 
     def _say(self, content: Sequence[Piece]) -> Sequence[int]:
         ids, _ = self.codec.encode(render_environment(content, self.codec.frame))
@@ -142,33 +142,33 @@ def converse(
     grammars: Grammars | None = None,
     named: Sequence[Sequence[str]] = (),
 ) -> list[Conversation]:
-    """`group` conversations per query, in the order of the queries; a title shows progress.
+    """Run `group` conversations per query, in the order of the queries. A title shows progress.
 
-    prompts: those of the queries, documents and all (None: without documents). engine: the
-    local sampler, or what stands in for it. grammars: what the replies are held to (None:
-    nothing); named: for each query the tools that its prompt's end, a reply begun, has named.
-    BadInput for a prompt that does not fit the model's context.
+    prompts: of the queries, with documents (None: without documents). engine: the local sampler,
+    or a substitute. grammars: constrain the replies (None: no constraint). named: for each query
+    the tools named in the start of a reply, if its prompt ends with one. BadInput for a prompt
+    that does not fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, max_tokens).items():
         raise BadInput(f"query {queries[number].id!r}: {reason}")
-    asked = [reachable(query, executor) for query in queries]
+    reachable_queries = [reachable(query, executor) for query in queries]
     order = sorted(range(len(queries)), key=lambda i: len(prompts[i]))
     size = max(1, ROWS // group)
-    done: dict[int, list[Conversation]] = {}
+    conversations: dict[int, list[Conversation]] = {}
     with progress_bar(len(order) * group, title, "reply") as bar:
         for start in range(0, len(order), size):
             chunk = order[start : start + size]
             rooms = [
-                environment_of(asked[i], codec, catalogue, executor, documents)
+                environment_of(reachable_queries[i], codec, catalogue, executor, documents)
                 for i in chunk
                 for _ in range(group)
             ]
-            narrowed: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
+            options: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
             if grammars is not None:
-                before = [named[i] for i in chunk for _ in range(group)] if named else ()
-                narrowed["constraint"] = grammars.start(len(rooms), before)
-            began = time.perf_counter()
+                tools = [named[i] for i in chunk for _ in range(group)] if named else ()
+                options["constraint"] = grammars.start(len(rooms), tools)
+            start_time = time.perf_counter()
             with part_of(bar, len(rooms)) as move:
                 rows = engine(
                     model,
@@ -180,16 +180,16 @@ def converse(
                     group=group,
                     temperature=temperature,
                     seed=seed + start,
-                    **narrowed,
+                    **options,
                 )
-            seconds = (time.perf_counter() - began) / len(rows)
-            for place, (row, room) in enumerate(zip(rows, rooms, strict=True)):
-                index = chunk[place // group]
+            seconds = (time.perf_counter() - start_time) / len(rows)
+            for row_number, (row, room) in enumerate(zip(rows, rooms, strict=True)):
+                index = chunk[row_number // group]
                 room.finish(row.ids)
                 reply = parse(room.spoken)
-                done.setdefault(index, []).append(
+                conversations.setdefault(index, []).append(
                     Conversation(
-                        asked[index],
+                        reachable_queries[index],
                         prompts[index],
                         row,
                         reply,
@@ -198,7 +198,7 @@ def converse(
                         room.shown,
                     )
                 )
-    return [conversation for i in range(len(queries)) for conversation in done[i]]
+    return [conversation for i in range(len(queries)) for conversation in conversations[i]]
 
 
 def environment_of(
@@ -208,53 +208,53 @@ def environment_of(
     executor: Executor,
     documents: DocumentsMode = "none",
 ) -> Environment:
-    """What answers a conversation about a query, of which all is reachable."""
-    most = max(MOST_TURNS, len(query.turns))
-    return Environment(codec, catalogue, executor, documents, recorded(query), most)
+    """Make the environment of a conversation about a query that is fully reachable."""
+    turn_limit = max(MOST_TURNS, len(query.turns))
+    return Environment(codec, catalogue, executor, documents, recorded(query), turn_limit)
 
 
 def recorded(query: Query) -> list[tuple[Call, str]]:
-    """The reference calls of a query with what is shown of their results, where all are known."""
+    """The reference calls of a query with their results as shown, if all results are known."""
     if len(query.observations) != len(query.calls):
         return []
     return list(zip(query.calls, map(cut, query.observations), strict=True))
 
 
 def reachable(query: Query, executor: Executor) -> Query:
-    """What of a query a conversation can reach: it ends at the first call of a tool without code.
+    """Cut a query to what a conversation can reach: up to the first call of a tool without code.
 
-    Of a query with such a tool the turns up to that call are left, and no answer, unless what
-    its calls returned is recorded.
+    A query with such a tool keeps the turns up to that call, and no answer, unless the results of
+    its calls are recorded.
     """
     if all(map(executor.runs, query.calls)) or recorded(query):
         return query
-    last = next(n for n, turn in enumerate(query.turns) if not all(map(executor.runs, turn)))
-    turns = query.turns[: last + 1]
+    last_turn = next(n for n, turn in enumerate(query.turns) if not all(map(executor.runs, turn)))
+    turns = query.turns[: last_turn + 1]
     count = sum(map(len, turns))
     return replace(query, turns=turns, answer=None, accept=query.accept[:count], observations=())
 
 
 def make_prompts(
-    codec: Codec, queries: Sequence[Query], shown: Sequence[Sequence[ToolDoc]]
+    codec: Codec, queries: Sequence[Query], documents: Sequence[Sequence[ToolDoc]]
 ) -> list[list[int]]:
-    """The ids of each query's prompt, with the documents that it carries."""
+    """Encode each query's prompt with its documents."""
     return [
         codec.encode(render_prompt(q.text, codec.frame, history=q.history, documents=docs))[0]
-        for q, docs in zip(queries, shown, strict=True)
+        for q, docs in zip(queries, documents, strict=True)
     ]
 
 
 def too_long(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], max_tokens: int
 ) -> dict[int, str]:
-    """Number -> why, of each prompt that with a reply is more than the model's context."""
+    """Find the prompts that with a reply exceed the model's context: number -> reason."""
     limit = getattr(model.config, "max_position_embeddings", None) or float("inf")
     return {
         number: f"a prompt of {len(prompt):,} tokens and a reply of up to {max_tokens:,} do not "
         f"fit the model's context of {limit:,}; carry fewer documents (--top-k, --candidates; in "
         "training prompt.top_k, prompt.candidates) or ask for shorter replies (policy.max_tokens)"
         for number, prompt in enumerate(prompts)
-        if len(prompt) + max_tokens >= limit  # one more is read to ask for the evidence of calling
+        if len(prompt) + max_tokens >= limit  # one more token is read for the evidence of calling
     }
 
 
@@ -266,21 +266,21 @@ def fitting_queries(
     modes: Sequence[DocumentsMode],
     max_tokens: int,
 ) -> list[Query]:
-    """The queries whose prompts, in every documents mode, leave room for a reply in the context.
+    """Keep the queries whose prompts, in every documents mode, leave room for a reply.
 
-    The others are counted in a UserWarning; BadInput where none is left.
+    A UserWarning counts the others. BadInput if no query remains.
     """
-    beyond: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     for mode in dict.fromkeys(modes):
         prompts = make_prompts(codec, queries, library.shown(queries, mode))
-        beyond |= too_long(model, prompts, max_tokens)
-    if queries and len(beyond) == len(queries):
-        raise BadInput(f"no query fits: {beyond[0]}")
-    if beyond and distributed.rank() == 0:
-        first = min(beyond)
+        reasons |= too_long(model, prompts, max_tokens)
+    if queries and len(reasons) == len(queries):
+        raise BadInput(f"no query fits: {reasons[0]}")
+    if reasons and distributed.rank() == 0:
+        first_number = min(reasons)
         warnings.warn(
-            f"{len(beyond)} of {len(queries)} queries are left out: {queries[first].id!r}: "
-            f"{beyond[first]}",
+            f"{len(reasons)} of {len(queries)} queries are left out: {queries[first_number].id!r}: "
+            f"{reasons[first_number]}",
             stacklevel=2,
         )
-    return [query for number, query in enumerate(queries) if number not in beyond]
+    return [query for number, query in enumerate(queries) if number not in reasons]

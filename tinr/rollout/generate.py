@@ -1,10 +1,10 @@
-"""The local generation backend: batched decoding with a cache that is shared by a group.
+"""The local generation backend: batched decoding with a prefill that a group shares.
 
-Each prompt is prefilled once and its cache repeated for the group. Every step feeds one
-token per row: a sampled one, or one that the environment forced in, so conversations of
-many turns run in one batch without refilling. Finished rows leave the batch. What was
-sampled is what is returned: ids, never re-tokenised text. Where a constraint or a nucleus
-leaves less than the vocabulary to draw from, each row says what was left.
+Each prompt is prefilled once and its cache repeated for the group. Every step feeds one token per
+row, either sampled or inserted by the environment, so conversations of many turns run in one batch
+without another prefill. Finished rows leave the batch. It returns the sampled ids, never
+re-tokenised text. If a constraint or a nucleus restricts the vocabulary, each row reports the
+sets that it was sampled from.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,13 +21,13 @@ from tinr.rollout.sampling_support import Support, logp_of, logp_over, nucleus, 
 
 COMPACT_BELOW = 0.75  # rows still running, as a share of the batch, before it is compacted
 
-# Called when a row writes a stop id, with the row's number and its ids so far: the ids the
-# environment adds (none: the model just goes on), or None where the conversation is over.
+# Called when a row writes a stop id, with the row's number and its ids so far. Returns the ids the
+# environment adds (none: the model just continues), or None if the conversation is over.
 Respond = Callable[[int, Sequence[int]], Sequence[int] | None]
 
-# Called after each step, before any answer, with the numbers of the rows that run, the ids that
-# they have just got and whether the model wrote them: the rows that end here, and those that are
-# written greedily from here on.
+# Called after each step, before any answer, with the numbers of the running rows, their new ids,
+# and whether the model wrote them. Returns the rows that end here, and the rows that are written
+# greedily from here on.
 Steer = Callable[
     [NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]], tuple[Sequence[int], Sequence[int]]
 ]
@@ -35,21 +35,23 @@ Steer = Callable[
 
 @dataclass
 class Row:
-    """One completion: ids, who wrote each (mask 1: the model, 0: given), log-probabilities."""
+    """A completion: ids, a mask (1: the model wrote it, 0: the environment), log-probabilities."""
 
     ids: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finished: bool = False  # ended by the environment or the caller, not by the limit
     stuck: bool = False  # ended because the constraint left nothing to write
-    support: Support | None = None  # where and what less than the vocabulary was drawn from
+    support: Support | None = (
+        None  # the sets it was sampled from, where smaller than the vocabulary
+    )
 
 
 ROOM = 128  # positions a cache grows by
 
 
 class RoomyLayer(DynamicLayer):
-    """A cache layer with room to grow: a step writes in place instead of copying everything."""
+    """A cache layer with spare room: a step writes in place instead of copying everything."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -59,36 +61,36 @@ class RoomyLayer(DynamicLayer):
         """Append (B, heads, T, D); returns the keys and values so far, as views of the room."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        before = self.keys.shape[-2] if self.keys.numel() else 0
-        after = before + key_states.shape[-2]
-        if not self._fits(after):
-            shape = (*key_states.shape[:2], after + ROOM, key_states.shape[-1])
+        old_length = self.keys.shape[-2] if self.keys.numel() else 0
+        new_length = old_length + key_states.shape[-2]
+        if not self._fits(new_length):
+            shape = (*key_states.shape[:2], new_length + ROOM, key_states.shape[-1])
             room = (key_states.new_empty(shape), value_states.new_empty(shape))
-            if before:
-                room[0][:, :, :before] = self.keys
-                room[1][:, :, :before] = self.values
+            if old_length:
+                room[0][:, :, :old_length] = self.keys
+                room[1][:, :, :old_length] = self.values
             self.room = room
         assert self.room is not None
-        self.room[0][:, :, before:after] = key_states
-        self.room[1][:, :, before:after] = value_states
-        self.keys, self.values = self.room[0][:, :, :after], self.room[1][:, :, :after]
+        self.room[0][:, :, old_length:new_length] = key_states
+        self.room[1][:, :, old_length:new_length] = value_states
+        self.keys, self.values = self.room[0][:, :, :new_length], self.room[1][:, :, :new_length]
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep these rows; the room of all rows is let go of at once, not at the next step."""
+        """Keep these rows, and free the room of all rows at once, not at the next step."""
         super().batch_select_indices(indices)
         self.room = None
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeat every row; the room of the rows before is let go of."""
+        """Repeat every row, and free the old room."""
         super().batch_repeat_interleave(repeats)
         self.room = None
 
-    def _fits(self, after: int) -> bool:
+    def _fits(self, length: int) -> bool:
         """Whether the keys still lie in the room (a selection of rows copies them out)."""
         if self.room is None or self.keys.data_ptr() != self.room[0].data_ptr():
             return False
-        return self.keys.shape[0] == self.room[0].shape[0] and after <= self.room[0].shape[2]
+        return self.keys.shape[0] == self.room[0].shape[0] and length <= self.room[0].shape[2]
 
 
 @torch.inference_mode()
@@ -107,17 +109,17 @@ def generate(
     constraint: Constraint | None = None,
     steer: Steer | None = None,
 ) -> list[Row]:
-    """`group` completions of each prompt, prompt by prompt; row r belongs to prompt r // group.
+    """Generate `group` completions of each prompt; row r belongs to prompt r // group.
 
-    max_tokens: tokens of a completion, environment included. temperature 0: greedy, with
-    log-probabilities of 0. The same seed gives the same rows. top_p: of the tempered
-    probability, what is drawn from. constraint: a fresh one, of as many rows. steer: who ends
-    rows at other ids than stops, or lets them go on greedily.
+    max_tokens: tokens of a completion, with the environment's. temperature 0: greedy, with
+    log-probabilities of 0. The same seed gives the same rows. top_p: nucleus of the probability at
+    this temperature. constraint: a fresh one for as many rows. steer: ends rows at other ids than
+    stops, or makes them greedy.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
     table = DraftTable(len(prompts) * group, max_tokens)
-    alive = np.arange(len(table.over))
+    row_numbers = np.arange(len(table.over))
     cache = DynamicCache()
     cache.layer_class_to_replicate = RoomyLayer
     logits, mask = prefill(model, prompts, pad, cache)
@@ -125,49 +127,54 @@ def generate(
         cache.batch_repeat_interleave(group)
         mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
     for _ in range(max_tokens):
-        allowed = None if constraint is None else _allowed(constraint, alive, logits)
+        allowed = None if constraint is None else _allowed_entries(constraint, row_numbers, logits)
         if allowed is not None:
-            table.end_stuck(alive, allowed)
-        chosen, logprobs, drawn = _choose(
-            logits, temperature, random, top_p, allowed, table.greedy[alive]
+            table.end_stuck(row_numbers, allowed)
+        next_ids, logprobs, draw_mask = _choose(
+            logits, temperature, random, top_p, allowed, table.greedy[row_numbers]
         )
-        running = table.write(alive, chosen.cpu().numpy(), logprobs.cpu().numpy(), drawn)
+        running_rows = table.write(
+            row_numbers, next_ids.cpu().numpy(), logprobs.cpu().numpy(), draw_mask
+        )
         if constraint is not None:
-            constraint.feed(running, table.last(running))
+            constraint.feed(running_rows, table.last(running_rows))
         if steer is not None:
-            running = table.steer(running, steer)
-        table.answer(running, respond, stops)
-        fed = torch.from_numpy(table.last(alive)).to(device)
-        running = ~table.over[alive]
-        if not running.any() or table.step == max_tokens:
+            running_rows = table.steer(running_rows, steer)
+        table.answer(running_rows, respond, stops)
+        last_ids = torch.from_numpy(table.last(row_numbers)).to(device)
+        is_running = ~table.over[row_numbers]
+        if not is_running.any() or table.step == max_tokens:
             break
-        if running.mean() < COMPACT_BELOW:
-            alive, kept = alive[running], torch.from_numpy(running.nonzero()[0]).to(device)
-            fed, mask = fed[kept], mask[kept]
-            cache.batch_select_indices(kept)
+        if is_running.mean() < COMPACT_BELOW:
+            row_numbers, places = (
+                row_numbers[is_running],
+                torch.from_numpy(is_running.nonzero()[0]).to(device),
+            )
+            last_ids, mask = last_ids[places], mask[places]
+            cache.batch_select_indices(places)
             mask = _trim(mask, cache)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        logits = forward(model, fed[:, None], mask, cache, keep=1)[:, -1].float()
+        logits = forward(model, last_ids[:, None], mask, cache, keep=1)[:, -1].float()
     return table.rows()
 
 
 def _trim(mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-    """Drop the padding that all rows begin with from the cache, and from the mask (B, T)."""
-    first = int(mask.argmax(1).min())
-    for layer in cache.layers if first else ():
+    """Drop the padding at the start of all rows from the cache and from the mask (B, T)."""
+    start = int(mask.argmax(1).min())
+    for layer in cache.layers if start else ():
         assert isinstance(layer, RoomyLayer)
-        layer.keys, layer.values = layer.keys[:, :, first:], layer.values[:, :, first:]
-    return mask[:, first:]
+        layer.keys, layer.values = layer.keys[:, :, start:], layer.values[:, :, start:]
+    return mask[:, start:]
 
 
 def prefill(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, cache: DynamicCache
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (B, V) float32 after each prompt, and the mask (B, T) of the prompts padded left."""
+    """Compute logits (B, V) float32 after each prompt, and the mask (B, T) with left padding."""
     width = max(map(len, prompts))
     ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
-    real = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
-    mask = torch.tensor(real, device=model.device)
+    masks = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+    mask = torch.tensor(masks, device=model.device)
     logits = forward(model, torch.tensor(ids, device=model.device), mask, cache, keep=1)
     return logits[:, -1].float(), mask
 
@@ -179,9 +186,9 @@ def forward(
     cache: DynamicCache,
     keep: int = 0,
 ) -> torch.Tensor:
-    """Logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them.
+    """Compute logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them.
 
-    mask: of everything up to here, the cache included, which grows by T.
+    mask: over all positions so far, with the cache, which grows by T.
     """
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     return model(
@@ -198,26 +205,26 @@ def forward(
 def next_logits(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, rows: int = 64
 ) -> torch.Tensor:
-    """Logits (B, V) float32 of the token after each prompt, prompts of one length together."""
+    """Compute logits (B, V) float32 after each prompt, in batches of prompts of similar length."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    found: dict[int, torch.Tensor] = {}
+    logits_by_number: dict[int, torch.Tensor] = {}
     for start in range(0, len(order), rows):
         chunk = order[start : start + rows]
         logits, _ = prefill(model, [prompts[i] for i in chunk], pad, DynamicCache())
-        found |= dict(zip(chunk, logits.cpu(), strict=True))
-    return torch.stack([found[i] for i in range(len(prompts))])
+        logits_by_number |= dict(zip(chunk, logits.cpu(), strict=True))
+    return torch.stack([logits_by_number[i] for i in range(len(prompts))])
 
 
-def _allowed(
+def _allowed_entries(
     constraint: Constraint, rows: NDArray[np.int64], logits: torch.Tensor
 ) -> torch.Tensor | None:
-    """(B, V) bool, what each of `rows` may write next; None where they may write anything."""
-    found = constraint.allowed(rows)
-    if found is None:
+    """The set (B, V) bool that each of `rows` may write next; None if there is no constraint."""
+    sets = constraint.allowed(rows)
+    if sets is None:
         return None
-    inside, packed = (torch.from_numpy(one).to(logits.device) for one in found)
+    rows_inside, packed = (torch.from_numpy(array).to(logits.device) for array in sets)
     allowed = torch.ones_like(logits, dtype=torch.bool)
-    allowed[inside] = unpack(packed, logits.shape[-1])
+    allowed[rows_inside] = unpack(packed, logits.shape[-1])
     return allowed
 
 
@@ -229,22 +236,25 @@ def _choose(
     allowed: torch.Tensor | None,
     greedy: NDArray[np.bool_],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Next ids (B,), their log-probabilities (B,), and what they were drawn from (B, V) bool
-    (None: the vocabulary), by inverse CDF; greedily at temperature 0, and in the rows `greedy`."""
+    """Choose next ids (B,) by inverse CDF; greedily at temperature 0, and in the rows `greedy`.
+
+    Returns them, their log-probabilities (B,), and the set they were sampled from (B, V) bool
+    (None: the vocabulary).
+    """
     if temperature == 0:
-        chosen = _likeliest(logits, allowed)
-        return chosen, torch.zeros(len(chosen)), None  # greedy writes it with probability 1
-    chosen, logprobs, drawn = _draw(logits, temperature, random, top_p, allowed)
+        next_ids = _likeliest_ids(logits, allowed)
+        return next_ids, torch.zeros(len(next_ids)), None  # greedy sampling has probability 1
+    next_ids, logprobs, mask = _draw(logits, temperature, random, top_p, allowed)
     if greedy.any():
-        sure = torch.from_numpy(greedy).to(logits.device)
-        chosen = torch.where(sure, _likeliest(logits, allowed), chosen)
-        logprobs = logprobs.masked_fill(sure, 0.0)
-    return chosen, logprobs, drawn
+        is_greedy = torch.from_numpy(greedy).to(logits.device)
+        next_ids = torch.where(is_greedy, _likeliest_ids(logits, allowed), next_ids)
+        logprobs = logprobs.masked_fill(is_greedy, 0.0)
+    return next_ids, logprobs, mask
 
 
-def _likeliest(logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
-    within = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
-    return within.argmax(-1)
+def _likeliest_ids(logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
+    masked_logits = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+    return masked_logits.argmax(-1)
 
 
 def _draw(
@@ -254,7 +264,7 @@ def _draw(
     top_p: float,
     allowed: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """By inverse CDF; what is returned is as in `_choose`."""
+    """Sample by inverse CDF. Returns the same as `_choose`."""
     logp = logp_over(logits, temperature, allowed)
     if top_p < 1:
         allowed = nucleus(logp, top_p)
@@ -266,22 +276,22 @@ def _draw(
     ):  # what is not allowed must not be hit by a rounding, nor by a level of 0
         cumulative = cumulative.masked_fill(~allowed, 0.0).cummax(-1).values
         levels = levels.clamp(min=1e-9)
-    chosen = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
-    chosen = chosen.clamp(max=logits.shape[-1] - 1)
+    next_ids = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
+    next_ids = next_ids.clamp(max=logits.shape[-1] - 1)
     if allowed is None:
-        return chosen, logp.gather(1, chosen[:, None]).squeeze(1), None
-    return chosen, logp_of(chosen, logits, temperature, allowed), allowed
+        return next_ids, logp.gather(1, next_ids[:, None]).squeeze(1), None
+    return next_ids, logp_of(next_ids, logits, temperature, allowed), allowed
 
 
 class DraftTable:
-    """The rows of a batch while they are written: arrays (T, R), for all that run are as long."""
+    """The rows of a batch during generation: arrays (T, R), since all running rows are as long."""
 
     def __init__(self, rows: int, max_tokens: int):
         self.step = 0
         self.ids = np.zeros((max_tokens, rows), np.int64)
         self.own = np.zeros((max_tokens, rows), np.int64)
         self.logprobs = np.zeros((max_tokens, rows), np.float32)
-        self.given = np.full((max_tokens, rows), -1)  # what the environment has yet to say
+        self.given = np.full((max_tokens, rows), -1)  # the environment's ids still to be written
         self.lengths = np.zeros(rows, np.int64)
         self.over = np.zeros(rows, bool)
         self.stuck = np.zeros(rows, bool)
@@ -289,48 +299,51 @@ class DraftTable:
         self.drawn: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []  # rows, sets, step
 
     def end_stuck(self, rows: NDArray[np.int64], allowed: torch.Tensor) -> None:
-        """End those of `rows` (B,) that may write nothing; their sets (B, V) become whole."""
-        empty = ~allowed.any(-1)
-        allowed[empty] = True  # nothing that is drawn there is kept
-        waiting = self.given[self.step, rows] < 0
-        ended = rows[empty.cpu().numpy() & waiting & ~self.over[rows]]
-        self.stuck[ended] = self.over[ended] = True
+        """End those of `rows` (B,) with an empty set, and fill their sets (B, V)."""
+        is_empty = ~allowed.any(-1)
+        allowed[is_empty] = True  # the ids sampled there are not kept
+        is_free = self.given[self.step, rows] < 0
+        ended_rows = rows[is_empty.cpu().numpy() & is_free & ~self.over[rows]]
+        self.stuck[ended_rows] = self.over[ended_rows] = True
 
     def write(
         self,
         rows: NDArray[np.int64],
-        chosen: NDArray[np.int64],
+        next_ids: NDArray[np.int64],
         logprobs: NDArray[np.float32],
         allowed: torch.Tensor | None,
     ) -> NDArray[np.int64]:
-        """One id more for each of `rows` (B,): what is given, else the chosen; which still ran."""
-        given = self.given[self.step, rows]
-        own, running = given < 0, ~self.over[rows]
-        self.ids[self.step, rows] = np.where(own, chosen, given)
-        self.own[self.step, rows] = own
-        self.logprobs[self.step, rows] = np.where(own, logprobs, 0.0)
-        self.lengths[rows] += running
+        """Write one id for each of `rows` (B,): the environment's, else the sampled one.
+
+        Returns the rows that still ran.
+        """
+        answers = self.given[self.step, rows]
+        is_own, is_running = answers < 0, ~self.over[rows]
+        self.ids[self.step, rows] = np.where(is_own, next_ids, answers)
+        self.own[self.step, rows] = is_own
+        self.logprobs[self.step, rows] = np.where(is_own, logprobs, 0.0)
+        self.lengths[rows] += is_running
         if allowed is not None:
-            narrow = own & running & ~allowed.all(-1).cpu().numpy()
-            packed = pack(allowed[torch.from_numpy(narrow).to(allowed.device)]).cpu().numpy()
-            self.drawn.append((rows[narrow], packed, self.step))
+            is_narrow = is_own & is_running & ~allowed.all(-1).cpu().numpy()
+            sets = pack(allowed[torch.from_numpy(is_narrow).to(allowed.device)]).cpu().numpy()
+            self.drawn.append((rows[is_narrow], sets, self.step))
         self.step += 1
-        return rows[running]
+        return rows[is_running]
 
     def last(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The ids of `rows` (B,) that were written last."""
+        """The last ids of `rows` (B,)."""
         return self.ids[self.step - 1, rows]
 
     def steer(self, rows: NDArray[np.int64], steer: Steer) -> NDArray[np.int64]:
-        """Let the caller end some of `rows` (B,), or make them greedy; which still run."""
-        ended, greedy = steer(rows, self.last(rows), self.own[self.step - 1, rows] == 1)
-        self.over[list(ended)] = self.greedy[list(greedy)] = True
+        """Let the caller end some of `rows` (B,), or make them greedy. Returns the running ones."""
+        ended_rows, greedy_rows = steer(rows, self.last(rows), self.own[self.step - 1, rows] == 1)
+        self.over[list(ended_rows)] = self.greedy[list(greedy_rows)] = True
         return rows[~self.over[rows]]
 
     def answer(self, rows: NDArray[np.int64], respond: Respond, stops: frozenset[int]) -> None:
-        """Let the environment speak in those of `rows` that have just written a stop."""
-        own = rows[self.own[self.step - 1, rows] == 1]
-        for row in own[np.isin(self.last(own), list(stops))].tolist():
+        """Call the environment for those of `rows` that have just written a stop."""
+        own_rows = rows[self.own[self.step - 1, rows] == 1]
+        for row in own_rows[np.isin(self.last(own_rows), list(stops))].tolist():
             answer = respond(row, self.ids[: self.step, row].tolist())
             if answer is None:
                 self.over[row] = True
@@ -339,7 +352,7 @@ class DraftTable:
             room[:] = answer[: len(room)]
 
     def rows(self) -> list[Row]:
-        """Every row as lists, cut where it ended."""
+        """Convert every row to lists, cut at its end."""
         supports = self._supports()
         return [
             Row(
@@ -357,7 +370,7 @@ class DraftTable:
         if not self.drawn:
             return {}
         rows = np.concatenate([rows for rows, _, _ in self.drawn])
-        packed = np.concatenate([sets for _, sets, _ in self.drawn])
+        packed_sets = np.concatenate([sets for _, sets, _ in self.drawn])
         steps = np.repeat([s for _, _, s in self.drawn], [len(rows) for rows, _, _ in self.drawn])
-        mine = {row: (rows == row).nonzero()[0] for row in np.unique(rows).tolist()}
-        return {row: Support(steps[at], packed[at]) for row, at in mine.items()}
+        places = {row: (rows == row).nonzero()[0] for row in np.unique(rows).tolist()}
+        return {row: Support(steps[at], packed_sets[at]) for row, at in places.items()}

@@ -1,10 +1,10 @@
-"""What a model may write inside the tags: tools after `<tool_token>`, a fitting call after
+"""Constrain the text inside the tags: tools after `<tool_token>`, a fitting call after
 `<tool_call>`. Everything else is free.
 
-The grammars are llguidance's, over bytes and single vocabulary entries, so that they hold for
-any tokenizer and any cutting of text into pieces. A call has the form that `transcript` renders,
-in any layout, with arguments as their tool's schema has them, in the schema's order. What cannot
-go on (no tool is known, say) ends its row; it is counted, never raised.
+llguidance runs the grammars over bytes and single vocabulary entries, so that they hold for any
+tokenizer and any split of text into tokens. A call has the form that `tinr.chat.render` writes, in
+any layout, with arguments by the tool's schema, in the schema's order. A row that cannot continue
+(for example if no tool is known) ends; it is counted and never raises.
 """
 
 import copy
@@ -25,14 +25,14 @@ from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import Codec, name_of, token_of
 from tinr.records import ToolDoc
 
-SPACE = r"[ \t\r\n]{0,32}"  # between the parts of a call: any layout, but not for ever
-MOST_SCHEMAS = 500  # tools in one grammar; where more may be called, arguments are any object
-KEPT = 1024  # grammars that are kept, one for each set of tools that was named
+SPACE = r"[ \t\r\n]{0,32}"  # between the parts of a call: any layout of bounded length
+MOST_SCHEMAS = 500  # tools in one grammar; for more tools, arguments are any object
+KEPT = 1024  # cached grammars, one for each set of named tools
 OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
 class Grammars:
-    """The grammars of one catalogue for one codec; make it once, `start` it for each batch."""
+    """The grammars of a catalogue for a codec. Make it once, and `start` it for each batch."""
 
     def __init__(self, codec: Codec, catalogue: Catalogue):
         self.codec = codec
@@ -49,26 +49,26 @@ class Grammars:
         self._calls: dict[frozenset[str], LLMatcher] = {}
 
     def only(self, names: Iterable[str]) -> "Grammars":
-        """The same for some of the tools; what is costly is shared."""
-        some = copy.copy(self)
-        some.__dict__.pop("_names", None)
-        some.known = {name: self.known[name] for name in names if name in self.known}
-        some._calls = {}
-        return some
+        """Restrict the grammars to some of the tools. The copy shares what is costly."""
+        subset = copy.copy(self)
+        subset.__dict__.pop("_names", None)
+        subset.known = {name: self.known[name] for name in names if name in self.known}
+        subset._calls = {}
+        return subset
 
     def start(self, rows: int, named: Sequence[Sequence[str]] = ()) -> "Constraint":
-        """The states of a batch, all of them outside the tags.
+        """Make the states of a batch, all outside the tags.
 
-        named: for each row the tools that its reply has named before (none given: none).
+        named: for each row the tools that its reply has named already (default: none).
         """
         return Constraint(self, rows, named)
 
     def names(self) -> LLMatcher:
-        """One tool a line, up to `</tool_token>`."""
+        """Matcher of tool names, one a line, up to `</tool_token>`."""
         return self._names.deep_copy()
 
     def calls(self, named: Iterable[str]) -> LLMatcher:
-        """A call, or a list of them, of the tools named (of any, where none is), to the close."""
+        """Matcher of one call or more, of the named tools (if none, of any), to the end tag."""
         tools = frozenset(named).intersection(self.known) or frozenset(self.known)
         if tools not in self._calls:
             if len(self._calls) >= KEPT:
@@ -78,19 +78,20 @@ class Grammars:
 
     @cached_property
     def _names(self) -> LLMatcher:
-        tools = self._spelled(self.known) if self.known else "/[^\\s\\S]/"
+        tools = self._tool_choice(self.known) if self.known else "/[^\\s\\S]/"
         return self._matcher(f'start: "\\n" (({tools}) "\\n")+ {self._entry("</tool_token>")}')
 
     def _make_calls(self, docs: Sequence[ToolDoc]) -> LLMatcher:
-        made = self._matcher(self._call_grammar(docs)) if len(docs) <= MOST_SCHEMAS else None
-        if made is not None and not made.is_error():
-            return made
-        spelled = self._spelled(doc.name for doc in docs)
-        return self._matcher(self._of_calls([f"({spelled}) middle {_schema(OBJECT)} end"]))
+        matcher = self._matcher(self._call_grammar(docs)) if len(docs) <= MOST_SCHEMAS else None
+        if matcher is not None and not matcher.is_error():
+            return matcher
+        choice = self._tool_choice(doc.name for doc in docs)
+        return self._matcher(self._of_calls([f"({choice}) middle {_schema(OBJECT)} end"]))
 
     def _call_grammar(self, docs: Sequence[ToolDoc]) -> str:
         return self._of_calls(
-            f"{self._spelled([doc.name])} middle {_schema(self._fitting(doc))} end" for doc in docs
+            f"{self._tool_choice([doc.name])} middle {_schema(self._argument_schema(doc))} end"
+            for doc in docs
         )
 
     def _of_calls(self, kinds: Iterable[str]) -> str:
@@ -106,25 +107,25 @@ class Grammars:
             )
         )
 
-    def _fitting(self, doc: ToolDoc) -> Mapping[str, Any]:
-        """The schema that arguments are held to: closed, as the executor reads it."""
+    def _argument_schema(self, doc: ToolDoc) -> Mapping[str, Any]:
+        """The schema for the arguments: closed to other keys, as the executor reads it."""
         if doc.name not in self._schemas:
-            closed = {"additionalProperties": False, **doc.parameters}
-            wrong = LLMatcher.validate_grammar(f"start: {_schema(closed)}", self.tokenizer)
-            if wrong and not wrong.startswith("WARNING"):
+            schema = {"additionalProperties": False, **doc.parameters}
+            message = LLMatcher.validate_grammar(f"start: {_schema(schema)}", self.tokenizer)
+            if message and not message.startswith("WARNING"):
                 self.loose.add(doc.name)
-                reason = wrong.splitlines()[0]
+                reason = message.splitlines()[0]
                 warnings.warn(
                     f"tool {doc.name}: its parameters have no grammar ({reason}); a constrained "
                     "call of it may have any JSON object as arguments",
                     stacklevel=2,
                 )
-                closed = OBJECT
-            self._schemas[doc.name] = closed
+                schema = OBJECT
+            self._schemas[doc.name] = schema
         return self._schemas[doc.name]
 
-    def _spelled(self, names: Iterable[str]) -> str:
-        """Any of the tools, as the vocabulary writes them."""
+    def _tool_choice(self, names: Iterable[str]) -> str:
+        """Grammar of any of the tools, as the vocabulary writes them."""
         if self.codec.writes_names:
             return " | ".join(json.dumps(token_of(n), ensure_ascii=False) for n in names)
         return f"<[{','.join(str(self.codec.tool_ids[name]) for name in names)}]>"
@@ -138,7 +139,7 @@ class Grammars:
 
 @dataclass
 class Turn:
-    """Where one row stands: its open tag with what was written in it, and the tools named."""
+    """State of a row: its open tag, the ids inside it, and the tools named so far."""
 
     tag: str = ""  # "": outside the tags
     matcher: LLMatcher | None = None
@@ -151,31 +152,34 @@ class Constraint:
 
     def __init__(self, grammars: Grammars, rows: int, named: Sequence[Sequence[str]] = ()):
         self.grammars = grammars
-        before = named or [()] * rows
-        self.turns = [Turn(named=list(some)) for some in before]
+        tools = named or [()] * rows
+        self.turns = [Turn(named=list(names)) for names in tools]
         self.within = np.zeros(rows, bool)  # a tag
 
     def allowed(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None:
-        """Which of `rows` (B,) are inside a tag (N,), and what each may write next, (N, W) as
-        `support.pack` has it; None where no row is. A row with no way on has an empty set."""
+        """Return which of `rows` (B,) are inside a tag (N,), and the set that each may write next,
+        (N, W) in the format of `sampling_support.pack`. None if no row is. A row that cannot
+        continue has an empty set."""
         inside = self.within[rows].nonzero()[0]
         if not len(inside):
             return None
-        matchers = [(self.turns[row].matcher, at) for at, row in enumerate(rows[inside].tolist())]
+        matchers = [
+            (self.turns[row].matcher, index) for index, row in enumerate(rows[inside].tolist())
+        ]
         tokenizer = self.grammars.tokenizer
         bits = allocate_token_bitmask(len(inside), tokenizer.vocab_size)
         fill_next_token_bitmask_par(self.grammars.executor, matchers, bits)
         packed = bits.view(np.uint8)
-        end = tokenizer.eos_token  # what a matcher allows that has no way on
+        end = tokenizer.eos_token  # a matcher that cannot continue allows it
         packed[:, end // 8] &= 0xFF ^ (1 << end % 8)
         return inside, packed
 
     def feed(self, rows: NDArray[np.int64], ids: NDArray[np.int64]) -> None:
-        """Take one more id (B,) of each of `rows` (B,), whoever wrote it."""
-        moved = self.within[rows] | np.isin(ids, list(self.grammars.openings))
-        for row, index in zip(rows[moved].tolist(), ids[moved].tolist(), strict=True):
+        """Take the next id (B,) of each of `rows` (B,), from the model or the environment."""
+        is_inside = self.within[rows] | np.isin(ids, list(self.grammars.openings))
+        for row, index in zip(rows[is_inside].tolist(), ids[is_inside].tolist(), strict=True):
             self._take(self.turns[row], index)
             self.within[row] = self.turns[row].matcher is not None
 
@@ -183,13 +187,13 @@ class Constraint:
         grammars = self.grammars
         if turn.matcher is None:
             turn.tag, turn.inside = grammars.openings[index], []
-            named = turn.tag == "tool_call"
-            turn.matcher = grammars.calls(turn.named) if named else grammars.names()
+            is_call = turn.tag == "tool_call"
+            turn.matcher = grammars.calls(turn.named) if is_call else grammars.names()
             return
         turn.inside.append(index)
         if turn.matcher.consume_token(index) and index != grammars.codec.id(f"</{turn.tag}>"):
             return
-        turn.matcher = None  # closed, or the environment has taken the floor
+        turn.matcher = None  # the tag is closed, or the environment writes now
         if turn.tag == "tool_token":
             pieces = grammars.codec.decode(turn.inside)
             turn.named += [name for p in pieces if p.token and (name := name_of(p.text))]
@@ -202,7 +206,7 @@ def _schema(schema: Mapping[str, Any]) -> str:
 
 
 def _tokenizer(codec: Codec) -> LLTokenizer:
-    """The codec's vocabulary with its markup as entries that no text can spell."""
+    """Make llguidance's tokenizer, with the markup as special entries that text cannot spell."""
     state = json.loads(codec.tokenizer.backend_tokenizer.to_str())
     state["truncation"] = state["padding"] = None
     for entry in state["added_tokens"]:

@@ -1,10 +1,9 @@
 """Rollouts by a vLLM server: the same conversations as the local sampler's, turn by turn.
 
-TRL starts the server (`trl vllm-serve`) and puts the policy's weights into it before each
-rollout; here its completions become rows. Whether the weights arrive is checked, because a
-server that goes on with old ones fails silently: the rewards just stop rising.
-Untested with a real server: vLLM needs an accelerator. The tests put a local model in its
-place.
+TRL starts the server (`trl vllm-serve`) and sends it the policy's weights before each rollout.
+This module turns its completions into rows. It checks that the weights arrive, because a server
+with old weights fails silently: the rewards just stop rising.
+Untested with a real server: vLLM needs an accelerator. The tests use a local model instead.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,21 +13,21 @@ from typing import Any, Protocol
 from tinr.records import BadInput, GateFailed
 from tinr.rollout.generate import Respond, Row
 
-STALE_ROLLOUTS = 3  # rollouts in a row that may give the same probabilities to the last bit
-PROBED = 8  # tokens whose probabilities are asked for
-CERTAIN = -1e-3  # log-probability above which a trained model may stay whatever its weights do
+STALE_ROLLOUTS = 3  # consecutive rollouts that may give the same probabilities to the last bit
+PROBED = 8  # tokens whose probabilities are requested
+CERTAIN = -1e-3  # above this log-probability a trained model may not change with its weights
 
 
 class Client(Protocol):
-    """What of TRL's `VLLMClient` is used."""
+    """The part of TRL's `VLLMClient` that is used."""
 
     def generate(self, prompts: list[list[int]], **settings: Any) -> dict[str, Any]:
-        """`completion_ids` (B, T) and `logprobs` (B, T, 1) of prompts given as ids."""
+        """Return `completion_ids` (B, T) and `logprobs` (B, T, 1) for prompts of ids."""
         ...
 
 
 def connect(address: str) -> Client:
-    """A client of the server at `address`; BadInput without vLLM, or where nobody answers."""
+    """Connect to the server at `address`. BadInput without vLLM, or if no server answers."""
     try:
         from trl.generation.vllm_client import VLLMClient
 
@@ -47,11 +46,13 @@ def connect(address: str) -> Client:
 
 @dataclass
 class Served:
-    """The sampler's place taken by a server; called with the sampler's own arguments."""
+    """Replaces the local sampler by a server; takes the sampler's arguments."""
 
     client: Client
-    _asked: list[int] = field(default_factory=list)  # the prompt that is asked every time
-    _seen: list[tuple[float, ...]] = field(default_factory=list)  # how sure it was, the last times
+    _asked: list[int] = field(default_factory=list)  # prompt of the check, always the same
+    _seen: list[tuple[float, ...]] = field(
+        default_factory=list
+    )  # log-probabilities of the last checks
 
     def __call__(
         self,
@@ -66,14 +67,14 @@ class Served:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[Row]:
-        """`group` completions of each prompt, as `tinr.rollout.generate.generate`; the seed is the
-        server's own affair."""
+        """Generate `group` completions of each prompt, as `tinr.rollout.generate.generate` does.
+        The server uses its own seed."""
         rows = [Row() for _ in range(len(prompts) * group)]
-        running = list(range(len(rows)))
-        while running:
-            for near, room in _by_room(rows, running, max_tokens):
-                given = self.client.generate(
-                    prompts=[[*prompts[r // group], *rows[r].ids] for r in near],
+        numbers = list(range(len(rows)))
+        while numbers:
+            for batch, room in _by_room(rows, numbers, max_tokens):
+                response = self.client.generate(
+                    prompts=[[*prompts[r // group], *rows[r].ids] for r in batch],
                     n=1,
                     temperature=temperature,
                     max_tokens=room,
@@ -81,29 +82,37 @@ class Served:
                     generation_kwargs={"stop_token_ids": sorted(stops)},
                 )
                 for r, ids, logprobs in zip(
-                    near, given["completion_ids"], given["logprobs"], strict=True
+                    batch, response["completion_ids"], response["logprobs"], strict=True
                 ):
                     if not ids:
                         raise GateFailed("policy.vllm: the server wrote nothing; look at its log")
-                    _take(rows[r], r, ids, [one[0] for one in logprobs], respond, stops, max_tokens)
-            running = [r for r in running if not rows[r].finished and len(rows[r].ids) < max_tokens]
+                    _take(
+                        rows[r],
+                        r,
+                        ids,
+                        [entry[0] for entry in logprobs],
+                        respond,
+                        stops,
+                        max_tokens,
+                    )
+            numbers = [r for r in numbers if not rows[r].finished and len(rows[r].ids) < max_tokens]
         return rows
 
     def check(self, prompt: Sequence[int]) -> None:
-        """Ask, once a rollout, how sure the server is of what follows half of the first prompt.
+        """Request, once a rollout, the server's probabilities after half of the first prompt.
 
-        Raises GateFailed where that never changes: the policy's weights do not arrive there.
-        Half of it, because a trained model is certain of how a reply begins; what it is
-        certain of says nothing.
+        Raises GateFailed if they never change: then the policy's weights do not arrive.
+        It takes half of the prompt, because a trained model is certain of the start of a reply, and
+        its probabilities would not show new weights.
         """
         self._asked = self._asked or list(prompt[: len(prompt) // 2 + 1])
-        given = self.client.generate(
+        response = self.client.generate(
             prompts=[self._asked], n=1, temperature=0.0, max_tokens=PROBED, logprobs=0
         )
-        said = tuple(float(one[0]) for one in given["logprobs"][0])
-        if not any(logprob < CERTAIN for logprob in said):
+        logprobs = tuple(float(entry[0]) for entry in response["logprobs"][0])
+        if not any(logprob < CERTAIN for logprob in logprobs):
             return
-        self._seen = [*self._seen[-STALE_ROLLOUTS:], said]
+        self._seen = [*self._seen[-STALE_ROLLOUTS:], logprobs]
         if len(self._seen) > STALE_ROLLOUTS and len(set(self._seen)) == 1:
             raise GateFailed(
                 f"policy.vllm: the server gave the same probabilities in {STALE_ROLLOUTS + 1} "
@@ -112,21 +121,21 @@ class Served:
 
 
 def _by_room(
-    rows: Sequence[Row], running: Sequence[int], max_tokens: int
+    rows: Sequence[Row], numbers: Sequence[int], max_tokens: int
 ) -> Iterator[tuple[list[int], int]]:
-    """Rows that are asked for together, and tokens that each of them has room for: at least half
-    of what it has, since rooms of one power of two go together."""
-    rooms = {r: max_tokens - len(rows[r].ids) for r in running}
+    """Yield groups of rows for one request, and their token limit: at least half of what each row
+    has room for, because a group's rooms have the same power of two."""
+    rooms = {r: max_tokens - len(rows[r].ids) for r in numbers}
     for power in sorted({room.bit_length() for room in rooms.values()}):
-        near = [r for r in running if rooms[r].bit_length() == power]
-        yield near, min(rooms[r] for r in near)
+        batch = [r for r in numbers if rooms[r].bit_length() == power]
+        yield batch, min(rooms[r] for r in batch)
 
 
 def _take(
     row: Row, number: int, ids: Sequence[int], logprobs: Sequence[float],
     respond: Respond, stops: frozenset[int], max_tokens: int,
 ) -> None:  # fmt: skip
-    """Append what the server wrote, and what the environment answers to it."""
+    """Append the server's tokens, and the environment's answer to them."""
     for token, logprob in list(zip(ids, logprobs, strict=True))[: max_tokens - len(row.ids)]:
         row.ids.append(token)
         row.mask.append(1)

@@ -1,4 +1,4 @@
-"""One model, many who ask: requests that wait are answered in one batch, in a thread."""
+"""One model for many clients: a thread answers waiting requests in batches."""
 
 import queue
 import threading
@@ -17,16 +17,16 @@ from tinr.rollout.generate import Row, generate
 from tinr.rollout.grammar import Grammars
 from tinr.rollout.tools.executor import Executor
 
-GRAMMARS = 16  # sets of offered tools whose grammars are kept
+GRAMMARS = 16  # most cached grammars, one for each set of offered tools
 
 
 class Busy(Exception):
-    """More requests are open than may be."""
+    """Too many requests are open."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A reply to be written, or to be gone on with."""
+    """A reply to write, or to continue."""
 
     query: Query  # its tools: the only ones that may be called; (): any
     prompt: tuple[int, ...]  # with the reply so far
@@ -38,10 +38,12 @@ class Job:
 
     @property
     def alike(self) -> tuple[Any, ...]:
-        """What jobs of one batch have in common; one with a seed is alone, or its draw would hang
-        on who else asks."""
-        alone = None if self.seed is None else id(self)
-        return self.max_tokens, self.temperature, self.top_p, self.query.tools, alone
+        """The key that jobs of one batch share.
+
+        A job with a seed has its own batch; else its sample would depend on other requests.
+        """
+        job_id = None if self.seed is None else id(self)
+        return self.max_tokens, self.temperature, self.top_p, self.query.tools, job_id
 
 
 Waiting = tuple[Job, "Future[Conversation]"]
@@ -49,7 +51,7 @@ Waiting = tuple[Job, "Future[Conversation]"]
 
 @dataclass
 class Desk:
-    """Answers jobs in the order they come, up to `rows` alike at once; close it after use."""
+    """Answers jobs in order of arrival, up to `rows` with one key at once; close it after use."""
 
     model: PreTrainedModel
     codec: Codec
@@ -57,12 +59,12 @@ class Desk:
     documents: DocumentsMode = "none"
     constrained: bool = False  # inside the tags only tools, and calls that fit their documents
     rows: int = 16
-    most: int = 64  # jobs that may be open, written or waiting
+    most: int = 64  # open jobs, in progress or waiting
     engine: Callable[..., list[Row]] = generate
     _came: "queue.Queue[Waiting | None]" = field(default_factory=queue.Queue)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: int = 0
-    _batches: int = 0  # so far: the seed of those that give none
+    _batches: int = 0  # batches so far: the seed of jobs without one
     _grammars: dict[tuple[str, ...], Grammars] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,14 +73,14 @@ class Desk:
 
     @property
     def works(self) -> bool:
-        """Whether anybody is there to answer."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     def ask(self, job: Job) -> "Future[Conversation]":
-        """The reply, when it is written; cancel it where nobody waits for it any more.
+        """A future of the reply; cancel it if nobody waits for it.
 
-        BadInput where it cannot fit; Busy where too many are open; RuntimeError where a fault has
-        ended the desk.
+        BadInput if it cannot fit; Busy if too many jobs are open; RuntimeError if an error has
+        ended the thread.
         """
         reason = too_long(self.model, [job.prompt], job.max_tokens).get(0)
         if reason is not None:
@@ -95,7 +97,7 @@ class Desk:
         return answer
 
     def close(self) -> None:
-        """Answer what waits, and end."""
+        """Answer the waiting jobs, and end."""
         self._came.put(None)
         self._thread.join()
 
@@ -104,28 +106,28 @@ class Desk:
             self._open -= 1
 
     def _work(self) -> None:
-        left: list[Waiting] = []
-        more = True
-        while more or left:
-            while more and (not left or not self._came.empty()):
-                came = self._came.get()
-                more = came is not None
-                left += [came] if came is not None else []
-            alike = [one for one in left if one[0].alike == left[0][0].alike][: self.rows]
-            left = [one for one in left if one not in alike]
-            self._answer([one for one in alike if one[1].set_running_or_notify_cancel()])
+        waiting: list[Waiting] = []
+        is_open = True
+        while is_open or waiting:
+            while is_open and (not waiting or not self._came.empty()):
+                arrival = self._came.get()
+                is_open = arrival is not None
+                waiting += [arrival] if arrival is not None else []
+            batch = [pair for pair in waiting if pair[0].alike == waiting[0][0].alike][: self.rows]
+            waiting = [pair for pair in waiting if pair not in batch]
+            self._answer([pair for pair in batch if pair[1].set_running_or_notify_cancel()])
 
     def _answer(self, batch: Sequence[Waiting]) -> None:
         if not batch:
             return
         try:
-            done = self._write([job for job, _ in batch])
-        except BaseException as error:  # whoever asked hears of it, whatever it is; we go on
+            conversations = self._write([job for job, _ in batch])
+        except BaseException as error:  # every client gets the error; the thread continues
             for _, answer in batch:
                 answer.set_exception(error)
             return
-        for (_, answer), one in zip(batch, done, strict=True):
-            answer.set_result(one)
+        for (_, answer), conversation in zip(batch, conversations, strict=True):
+            answer.set_result(conversation)
 
     def _write(self, jobs: Sequence[Job]) -> list[Conversation]:
         first = jobs[0]
@@ -135,7 +137,7 @@ class Desk:
             self.codec,
             [job.query for job in jobs],
             self.catalogue,
-            Executor(self.catalogue, {}),  # tools are the client's to run
+            Executor(self.catalogue, {}),  # the client runs the tools
             self.documents,
             temperature=first.temperature,
             top_p=first.top_p,
@@ -143,18 +145,18 @@ class Desk:
             seed=self._batches if first.seed is None else first.seed,
             prompts=[job.prompt for job in jobs],
             engine=self.engine,
-            grammars=self._held(first.query.tools),
+            grammars=self._grammars_for(first.query.tools),
             named=[job.named for job in jobs],
         )
 
-    def _held(self, tools: tuple[str, ...]) -> Grammars | None:
-        """What replies are held to: the offered tools, or with `constrained` all of them."""
+    def _grammars_for(self, tools: tuple[str, ...]) -> Grammars | None:
+        """The grammars of replies: the offered tools, or all tools if `constrained`; else None."""
         if not tools and not self.constrained:
             return None
         if not self._grammars:
             self._grammars[()] = Grammars(self.codec, self.catalogue)
         if tools not in self._grammars:
             if len(self._grammars) >= GRAMMARS:
-                self._grammars.pop(list(self._grammars)[1])  # the oldest but the whole
+                self._grammars.pop(list(self._grammars)[1])  # the oldest except that of all tools
             self._grammars[tools] = self._grammars[()].only(tools)
         return self._grammars[tools]

@@ -1,8 +1,8 @@
-"""From a client's messages to the ids that the model goes on from.
+"""Turn a client's messages into the ids that the model continues.
 
-What was said before the last message of the user stands as plain messages, as in training;
-what the assistant has called since, and what came back, is the reply so far. Text stays text:
-no message can spell a tool token or a tag.
+Messages before the user's last message become plain messages, as in training. Later calls of the
+assistant and their results are the reply so far. Text stays text: no message can spell a tool
+token or a tag.
 """
 
 import json
@@ -30,52 +30,52 @@ from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.rollout.tools.executor import refusal
 from tinr.serve.schema import Called, Request, Said
 
-KEPT = 4096  # calls of which it is known what the model wrote before them
-LIBRARIES = 16  # sets of offered tools whose retrievers are kept
+KEPT = 4096  # calls whose turn is remembered
+LIBRARIES = 16  # most cached retrievers, one for each set of offered tools
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """The reply so far, results included: its ids, and the pieces that `parse` reads."""
+    """The reply so far, including results: its ids, and the pieces for `parse`."""
 
     ids: tuple[int, ...] = ()
     pieces: tuple[Piece, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The tools that it has named."""
+        """The tools named so far."""
         return parse(self.pieces).named
 
     def add(
         self, codec: Codec, written: Sequence[Piece], read: Sequence[Piece] | None = None
     ) -> "Spoken":
-        """With more pieces; read: what of them `parse` is given (None: all)."""
+        """Append pieces; read: the pieces for `parse` (None: all of them)."""
         ids = (*self.ids, *codec.encode(written)[0])
         return Spoken(ids, (*self.pieces, *(written if read is None else read)))
 
 
 @dataclass(frozen=True)
 class WrittenTurn:
-    """What the model wrote up to its calls, and after which reply so far (a hash of its ids)."""
+    """The text of the model up to its calls; after: hash of the ids of the reply before it."""
 
     after: int
     ids: tuple[int, ...]
     pieces: tuple[Piece, ...]
-    calls: tuple[Call, ...]  # of the last part, those of unknown tools too
+    calls: tuple[Call, ...]  # of the last part, including calls of unknown tools
 
 
 @dataclass
 class Memory:
-    """What the model wrote before its calls, its thought and all, by the id of each call.
+    """The model's turns, including the thought, by the id of each call.
 
-    A client sends the calls back but not the thought; the reply goes on from the very ids.
+    A client sends the calls back without the thought; the reply continues from the stored ids.
     """
 
     _kept: OrderedDict[str, WrittenTurn] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def keep(self, ids: Sequence[str], turn: WrittenTurn) -> None:
-        """Remember a turn under the ids of its calls; the oldest ones are let go."""
+        """Remember a turn under the ids of its calls; the oldest turns are dropped."""
         with self._lock:
             self._kept |= dict.fromkeys(ids, turn)
             while len(self._kept) > KEPT:
@@ -84,19 +84,19 @@ class Memory:
     def find(
         self, ids: Sequence[str], calls: Sequence[Call], before: Spoken, known: Catalogue
     ) -> WrittenTurn | None:
-        """The turn that ended with these very calls under these very ids, after this very reply."""
+        """The turn with exactly these calls and ids after exactly this reply; None if unknown."""
         with self._lock:
-            found = [self._kept.get(one) for one in ids]
-        turn = found[0] if found else None
-        if turn is None or any(one is not turn for one in found):
+            turns = [self._kept.get(key) for key in ids]
+        turn = turns[0] if turns else None
+        if turn is None or any(t is not turn for t in turns):
             return None
-        sent = [call for call in turn.calls if call.name in known.by_name]
-        return turn if sent == list(calls) and turn.after == hash(before.ids) else None
+        known_calls = [call for call in turn.calls if call.name in known.by_name]
+        return turn if known_calls == list(calls) and turn.after == hash(before.ids) else None
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What is asked: the query with what was said before it, its prompt, the reply so far."""
+    """The query with its history, its prompt, and the reply so far."""
 
     query: Query
     prompt: tuple[int, ...]
@@ -119,24 +119,34 @@ class Reader:
         return self.library.catalogue
 
     def read(self, request: Request) -> Exchange:
-        """BadInput where the messages are no conversation that can go on."""
-        said = request.messages
-        asked = max((n for n, one in enumerate(said) if one.role == "user"), default=None)
-        if asked is None:
+        """Read the messages of a request; BadInput if they are not a conversation to continue."""
+        messages = request.messages
+        last_user = max(
+            (n for n, message in enumerate(messages) if message.role == "user"), default=None
+        )
+        if last_user is None:
             raise BadInput("messages: none of the user's; send what is asked")
-        before, since = said[:asked], said[asked + 1 :]
-        rules = [one.text for one in said if one.role in ("system", "developer")]
-        turns = list(_turns([one for one in since if one.role not in ("system", "developer")]))
+        earlier_messages, later_messages = messages[:last_user], messages[last_user + 1 :]
+        rules = [message.text for message in messages if message.role in ("system", "developer")]
+        turns = list(
+            _turns(
+                [
+                    message
+                    for message in later_messages
+                    if message.role not in ("system", "developer")
+                ]
+            )
+        )
         query = Query(
             "served",
-            whole_text(said[asked].text),
-            history=tuple(_plain(before)),
+            whole_text(messages[last_user].text),
+            history=tuple(_plain(earlier_messages)),
             tools=self.offered(request),
         )
         pieces = render_prompt(
             query.text,
             self.codec.frame,
-            system="\n".join([SYSTEM, *(whole_text(one) for one in rules if one != SYSTEM)]),
+            system="\n".join([SYSTEM, *(whole_text(rule) for rule in rules if rule != SYSTEM)]),
             history=query.history,
             documents=self.shown(query),
         )
@@ -144,67 +154,71 @@ class Reader:
         return Exchange(query, (*self.codec.encode(pieces)[0], *spoken.ids), spoken)
 
     def offered(self, request: Request) -> tuple[str, ...]:
-        """The tools that a request allows, sorted; (): all that the checkpoint knows."""
+        """The tools that a request allows, sorted; (): all tools of the checkpoint."""
         if request.tools == []:
             raise BadInput("tools: none is offered; leave the key out, and all may be called")
-        names = sorted({one.function.name for one in request.tools or ()})
+        names = sorted({tool.function.name for tool in request.tools or ()})
         for name in names:
-            self._known(name)
+            self._check_known(name)
         return tuple(names)
 
     def shown(self, query: Query) -> tuple[ToolDoc, ...]:
-        """The documents in a query's prompt, of the offered tools where some are."""
+        """The documents in a query's prompt; only of the offered tools, if tools are offered."""
         library = self.library
         if query.tools and self.documents == "retrieved":
             if query.tools not in self._libraries:
-                some = Catalogue(tuple(self.catalogue.by_name[name] for name in query.tools))
-                self._libraries[query.tools] = Library(some, library.config)
+                offered_catalogue = Catalogue(
+                    tuple(self.catalogue.by_name[name] for name in query.tools)
+                )
+                self._libraries[query.tools] = Library(offered_catalogue, library.config)
                 if len(self._libraries) > LIBRARIES:
                     self._libraries.popitem(last=False)
             library = self._libraries[query.tools]
         return library.shown([query], self.documents)[0]
 
     def _spoken(self, turns: Sequence[tuple[Said, Sequence[str]]]) -> Spoken:
-        """WrittenTurn by turn what was called and what came back: remembered, else composed."""
+        """The calls and results of every turn: from memory, else composed."""
         spoken = Spoken()
-        called = [tuple(map(self._call, said.tool_calls or ())) for said, _ in turns]
-        for calls, (said, results) in zip(called, turns, strict=True):
-            ids = [one.id or "" for one in said.tool_calls or ()]
+        calls_by_turn = [tuple(map(self._call, message.tool_calls or ())) for message, _ in turns]
+        for calls, (message, results) in zip(calls_by_turn, turns, strict=True):
+            ids = [call.id or "" for call in message.tool_calls or ()]
             turn = self.memory.find(ids, calls, spoken, self.catalogue)
             if turn is not None:
                 spoken = Spoken((*spoken.ids, *turn.ids), (*spoken.pieces, *turn.pieces))
             else:
-                spoken = spoken if spoken.ids else self._composed(called)
+                spoken = spoken if spoken.ids else self._composition(calls_by_turn)
                 spoken = spoken.add(self.codec, render_calls(calls))
-            heard = self._heard(calls if turn is None else turn.calls, results)
-            spoken = spoken.add(self.codec, render_environment(heard, self.codec.frame), heard)
+            observations = self._observations(calls if turn is None else turn.calls, results)
+            spoken = spoken.add(
+                self.codec, render_environment(observations, self.codec.frame), observations
+            )
         return spoken
 
-    def _heard(self, written: Sequence[Call], results: Sequence[str]) -> list[Piece]:
-        """One observation for each call: the client's result, or that nobody knows the tool."""
-        left = iter(results)
+    def _observations(self, calls: Sequence[Call], results: Sequence[str]) -> list[Piece]:
+        """One observation for each call: the client's result, or a refusal of an unknown tool."""
+        result_iterator = iter(results)
         return render_observations(
             [
-                cut(whole_text(next(left)))
+                cut(whole_text(next(result_iterator)))
                 if call.name in self.catalogue.by_name
                 else refusal(f"no tool {call.name}")
-                for call in written
+                for call in calls
             ]
         )
 
-    def _composed(self, called: Sequence[Sequence[Call]]) -> Spoken:
-        """The thought and the names that lead to the calls of a conversation, as taught."""
-        docs = [self.catalogue.by_name[call.name] for turn in called for call in turn]
-        named = list({doc.name: doc for doc in docs}.values())
-        spoken = Spoken().add(self.codec, plan(named))
+    def _composition(self, turns: Sequence[Sequence[Call]]) -> Spoken:
+        """Compose a thought and names before the calls of a conversation, as in training."""
+        docs = [self.catalogue.by_name[call.name] for turn in turns for call in turn]
+        tools = list({doc.name: doc for doc in docs}.values())
+        spoken = Spoken().add(self.codec, plan(tools))
         if self.documents != "on_select":
             return spoken
-        shown = render_environment(render_documents(named), self.codec.frame)
-        return spoken.add(self.codec, shown, ())
+        documents = render_environment(render_documents(tools), self.codec.frame)
+        return spoken.add(self.codec, documents, ())
 
-    def _call(self, called: Called) -> Call:
-        name, text = called.function.name, called.function.arguments
-        self._known(name)
+    def _call(self, message_call: Called) -> Call:
+        name, text = message_call.function.name, message_call.function.arguments
+        self._check_known(name)
         try:
             arguments = json.loads(text or "{}")
         except (ValueError, RecursionError) as error:
@@ -213,7 +227,7 @@ class Reader:
             raise BadInput(f"tool_calls: {name}: arguments are no JSON object; send one")
         return Call(name, arguments)
 
-    def _known(self, name: str) -> None:
+    def _check_known(self, name: str) -> None:
         if name not in self.catalogue.by_name:
             raise BadInput(
                 f"tools: {name[:80]!r} is not in this checkpoint's catalogue; align the model with "
@@ -223,50 +237,52 @@ class Reader:
 
 def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
     """The calls of the last part of a reply that calls."""
-    opened = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
-    return parse(pieces[opened[-1] :]).calls if opened else ()
+    starts = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
+    return parse(pieces[starts[-1] :]).calls if starts else ()
 
 
 def turn_of(
     before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
 ) -> WrittenTurn:
-    """What a model has just written, to be remembered."""
+    """The turn that a model has just written, for `Memory`."""
     return WrittenTurn(hash(before.ids), tuple(ids), tuple(pieces), tuple(calls))
 
 
 def with_candidates_of_requests(library: Library) -> Library:
-    """The same, in_prompt showing what a request offers, else all: never documents drawn at
-    random, among which nobody could put the right one."""
+    """A library whose in_prompt mode shows the tools that a request offers, else all tools.
+
+    Random candidates are off: they might lack the right tool, which is unknown here.
+    """
     return Library(library.catalogue, replace(library.config, candidates=0), library.seed)
 
 
-def _plain(before: Sequence[Said]) -> Iterator[Message]:
-    """Earlier messages as text; an assistant's that only calls says nothing."""
-    for one in before:
-        text = whole_text(one.text)
-        if one.role in ("user", "assistant", "tool") and text:
-            yield Message(one.role, text)
+def _plain(messages: Sequence[Said]) -> Iterator[Message]:
+    """Earlier messages as text; messages without text are left out."""
+    for message in messages:
+        text = whole_text(message.text)
+        if message.role in ("user", "assistant", "tool") and text:
+            yield Message(message.role, text)
 
 
-def _turns(since: Sequence[Said]) -> Iterator[tuple[Said, list[str]]]:
-    """Each message that calls, with the result of each of its calls, in the order of the calls."""
-    place = 0
-    while place < len(since):
-        said = since[place]
-        calls = said.tool_calls or []
-        if said.role != "assistant" or not calls:
+def _turns(messages: Sequence[Said]) -> Iterator[tuple[Said, list[str]]]:
+    """Yield each message with calls, with the results in the order of its calls."""
+    index = 0
+    while index < len(messages):
+        message = messages[index]
+        calls = message.tool_calls or []
+        if message.role != "assistant" or not calls:
             raise BadInput(
-                f"messages: after the user's last one stands one of role {said.role} that calls "
+                f"messages: after the user's last one stands one of role {message.role} that calls "
                 "no tool; end with the user's message, or with the results of calls"
             )
-        given = since[place + 1 : place + 1 + len(calls)]
-        if len(given) < len(calls) or any(one.role != "tool" for one in given):
+        results = messages[index + 1 : index + 1 + len(calls)]
+        if len(results) < len(calls) or any(result.role != "tool" for result in results):
             raise BadInput(
                 f"messages: {len(calls)} calls, but not as many messages of role tool after them; "
                 "send the result of each"
             )
-        by_id = {one.tool_call_id: one.text for one in given}
-        in_order = not all(call.id in by_id for call in calls) or len(by_id) < len(calls)
-        yield said, [one.text if in_order else by_id[call.id]
-                     for call, one in zip(calls, given, strict=True)]  # fmt: skip
-        place += 1 + len(calls)
+        by_id = {result.tool_call_id: result.text for result in results}
+        is_by_position = not all(call.id in by_id for call in calls) or len(by_id) < len(calls)
+        yield message, [result.text if is_by_position else by_id[call.id]
+                        for call, result in zip(calls, results, strict=True)]  # fmt: skip
+        index += 1 + len(calls)

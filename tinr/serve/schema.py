@@ -1,8 +1,7 @@
-"""What clients send and get: the part of OpenAI's chat completions that is understood here.
+"""The supported part of OpenAI's chat completions: requests and responses.
 
-Keys that are not understood but change nothing (`user`, `metadata`, ...) are passed over; what
-would change the answer and cannot be had (`n` above 1, `stop`, `logprobs`, a choice of tool) is
-refused.
+Unknown keys that change nothing (`user`, `metadata`, ...) are ignored. Unsupported keys that would
+change the answer (`n` above 1, `stop`, `logprobs`, a choice of tool) are refused.
 """
 
 import json
@@ -16,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinr.records import BadInput, Call
 
 Finish = Literal["stop", "length", "tool_calls"]
-MOST_TOKENS = 131_072  # of a reply, whatever the context has room for
-UNHAD = {  # key -> the only values of it that can be had, beside none at all
+MOST_TOKENS = 131_072  # limit for a reply, whatever the size of the context
+SUPPORTED_VALUES = {  # key -> its only supported values; it may also be absent
     "n": (1,),
     "stop": ([], ""),
     "logprobs": (False,),
@@ -31,32 +30,32 @@ UNHAD = {  # key -> the only values of it that can be had, beside none at all
 }
 
 
-class _Sent(BaseModel):
+class _Payload(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Part(_Sent):
-    """A part of a message; only text is understood."""
+class Part(_Payload):
+    """A part of a message; only text is supported."""
 
     type: Literal["text"]
     text: str
 
 
-class Function(_Sent):
-    """What an assistant called: a name, and its arguments as the text of a JSON object."""
+class Function(_Payload):
+    """A called function: its name, and its arguments as the text of a JSON object."""
 
     name: str
     arguments: str = "{}"
 
 
-class Called(_Sent):
+class Called(_Payload):
     """A call of an earlier reply."""
 
     id: str | None = None
     function: Function
 
 
-class Said(_Sent):
+class Said(_Payload):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -66,29 +65,29 @@ class Said(_Sent):
 
     @property
     def text(self) -> str:
-        """Its text, parts joined."""
+        """The text of the message, with its parts joined."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content)
         return self.content or ""
 
 
-class Offered(_Sent):
-    """A tool that may be called; of its document only the name is read."""
+class Offered(_Payload):
+    """A tool that may be called; only the name in its document is read."""
 
-    class Named(_Sent):
+    class Named(_Payload):
         name: str
 
     function: Named
 
 
-class StreamOptions(_Sent):
-    """How a stream ends."""
+class StreamOptions(_Payload):
+    """Options for the end of a stream."""
 
     include_usage: bool = False
 
 
-class Request(_Sent):
-    """A request for a completion; None where a client spells a default out."""
+class Request(_Payload):
+    """A request for a completion; clients may send null for a default."""
 
     messages: list[Said] = Field(min_length=1)
     model: str | None = None
@@ -102,28 +101,30 @@ class Request(_Sent):
     tools: list[Offered] | None = None
 
     @property
-    def longest(self) -> int | None:
-        """Tokens that the reply may have; None: not said."""
+    def reply_tokens(self) -> int | None:
+        """The most tokens of the reply; None: not stated."""
         return self.max_completion_tokens or self.max_tokens
 
 
 def read_request(body: bytes) -> Request:
-    """The request in a body; BadInput for what is none, and for what cannot be had."""
+    """Read the request in a body; BadInput if it is invalid or unsupported."""
     try:
-        sent = json.loads(body)
+        payload = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the body is no JSON ({error}); send a JSON object") from error
-    if not isinstance(sent, dict):
+    if not isinstance(payload, dict):
         raise BadInput("the body is no JSON object; send one with messages")
-    for key, had in UNHAD.items():
-        if sent.get(key) is not None and sent[key] not in had:
-            raise BadInput(f"{key}: {json.dumps(sent[key])[:80]} cannot be had here; leave it out")
+    for key, values in SUPPORTED_VALUES.items():
+        if payload.get(key) is not None and payload[key] not in values:
+            raise BadInput(
+                f"{key}: {json.dumps(payload[key])[:80]} cannot be had here; leave it out"
+            )
     try:
-        return Request.model_validate(sent)
+        return Request.model_validate(payload)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{place}: {first['msg'].lower()}; correct the request") from error
+        fault = error.errors()[0]
+        location = ".".join(map(str, fault["loc"]))
+        raise BadInput(f"{location}: {fault['msg'].lower()}; correct the request") from error
 
 
 def new_id(kind: str) -> str:
@@ -136,9 +137,9 @@ def completion(
     message: Mapping[str, Any],
     finish: Finish,
     usage: tuple[int, int],
-    seen: Mapping[str, Any],
+    details: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A whole answer. usage: tokens of prompt and reply; seen: what stands under `tinr`."""
+    """A whole response. usage: tokens of prompt and reply; details: the content of key `tinr`."""
     return {
         "id": new_id("chatcmpl"),
         "object": "chat.completion",
@@ -152,27 +153,27 @@ def completion(
             "completion_tokens": usage[1],
             "total_tokens": sum(usage),
         },
-        "tinr": dict(seen),
+        "tinr": dict(details),
     }
 
 
-def chunks(whole: Mapping[str, Any], with_usage: bool) -> Iterator[str]:
-    """The same answer as events of a stream: role, thought, text or calls, the end, usage."""
-    choice = whole["choices"][0]
+def chunks(response: Mapping[str, Any], with_usage: bool) -> Iterator[str]:
+    """A whole response as events of a stream: role, thought, text or calls, the end, usage."""
+    choice = response["choices"][0]
     message = dict(choice["message"])
     message["tool_calls"] = [
-        {"index": place, **call} for place, call in enumerate(message.get("tool_calls") or ())
+        {"index": index, **call} for index, call in enumerate(message.get("tool_calls") or ())
     ]
     deltas: list[dict[str, Any]] = [{"role": message.pop("role")}]
     deltas += [{key: value} for key, value in message.items() if value]
-    same = {key: whole[key] for key in ("id", "created", "model")}
-    same["object"] = "chat.completion.chunk"
+    common = {key: response[key] for key in ("id", "created", "model")}
+    common["object"] = "chat.completion.chunk"
     for delta in deltas:
-        yield _event(same | {"choices": [_choice(delta, None)]})
-    last = same | {"choices": [_choice({}, choice["finish_reason"])], "tinr": whole["tinr"]}
-    yield _event(last)
+        yield _event(common | {"choices": [_choice(delta, None)]})
+    final = common | {"choices": [_choice({}, choice["finish_reason"])], "tinr": response["tinr"]}
+    yield _event(final)
     if with_usage:
-        yield _event(same | {"choices": [], "usage": whole["usage"]})
+        yield _event(common | {"choices": [], "usage": response["usage"]})
     yield "data: [DONE]\n\n"
 
 
@@ -185,7 +186,7 @@ def _event(value: Mapping[str, Any]) -> str:
 
 
 def called(calls: Sequence[Call]) -> list[dict[str, Any]]:
-    """Calls as a client reads them."""
+    """Calls in the form of the API."""
     return [
         {
             "id": new_id("call"),
@@ -199,6 +200,6 @@ def called(calls: Sequence[Call]) -> list[dict[str, Any]]:
     ]
 
 
-def failure(said: str, kind: str = "invalid_request_error", code: str | None = None) -> dict:
-    """An error as clients read it."""
-    return {"error": {"message": said, "type": kind, "param": None, "code": code}}
+def failure(message: str, kind: str = "invalid_request_error", code: str | None = None) -> dict:
+    """An error in the form of the API."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

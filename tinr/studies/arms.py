@@ -1,8 +1,8 @@
-"""The arms of the comparison: one base, one set of data, and what differs, stated.
+"""The arms of the comparison: one base, one set of data, and the settings in which they differ.
 
-Each arm is the quickstart's chain with a few settings changed. Sources: documents in the
-prompt and a retriever are the usual way (the baselines of TInR-U, arXiv 2604.10788);
-names for tokens and one direction are its ablations.
+Each arm is the quickstart's chain with a few settings changed. Sources: documents in the prompt
+and a retriever are the baselines of TInR-U (arXiv 2604.10788); names in place of tokens and
+one direction are its ablations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,10 @@ NO_PAIRS = f"mix={ONE_WAY % 0}"
 
 @dataclass(frozen=True)
 class Arm:
-    """How tools are known; `changes`: phase -> overrides of the preset, phases left out are not
-    run."""
+    """How an arm knows its tools.
+
+    changes: phase -> overrides of the preset; a phase that is left out is not run.
+    """
 
     about: str
     documents: DocumentsMode = "none"
@@ -31,7 +33,7 @@ class Arm:
 
 
 def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
-    """No alignment, nothing replayed from it; documents in every prompt, pseudo-queries too."""
+    """Skip alignment and its replay; put documents in every prompt, also of pseudo-queries."""
     return {
         "sft": (
             "catalogue=[toolbox,fieldkit]", f"documents={{{mode}: 1}}", *prompt,
@@ -76,48 +78,51 @@ def run_arms(
     base: str = "",
     changes: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Train the arms in one registry, or what is left of it; arm -> id of its last checkpoint.
+    """Train the arms that are not trained yet, in one registry; arm -> id of its last checkpoint.
 
     Each is tagged `arm-NAME`. base: as in `train_chain`. changes: `PHASE.KEY=VALUE`, for every arm
-    that has this phase and does not itself say otherwise. BadInput for an unknown arm, preset or
-    phase.
+    that has this phase and does not override the key itself. BadInput for an unknown arm, preset
+    or phase.
     """
-    unknown = [name for name in names if name not in ARMS]
-    if unknown:
-        raise BadInput(f"no arm {unknown[0]!r}; the arms are {', '.join(ARMS)}")
+    unknown_names = [name for name in names if name not in ARMS]
+    if unknown_names:
+        raise BadInput(f"no arm {unknown_names[0]!r}; the arms are {', '.join(ARMS)}")
     known_preset(preset)
     chains = {name: overrides(ARMS[name], changes) for name in names or ARMS}
-    console = Console(stderr=True)  # what was made is the result
+    console = Console(stderr=True)  # stdout is for the result
     registry = Registry(Paths(out).registry)
-    done: dict[str, str] = {}
+    checkpoints: dict[str, str] = {}
     for name, chain in chains.items():
         console.rule(f"{name}: {ARMS[name].about}", align="left")
         paths = _ArmPaths(out, name)
         cards = train_chain(preset, seed, paths, console, chain, base)
-        done[name] = list(cards.values())[-1].id
-        registry.tag(f"arm-{name}", done[name])
-    return done
+        checkpoints[name] = list(cards.values())[-1].id
+        registry.tag(f"arm-{name}", checkpoints[name])
+    return checkpoints
 
 
 def overrides(arm: Arm, changes: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Phase -> what it is given beside the preset: `PHASE.KEY=VALUE` of all arms, then its own.
+    """Phase -> overrides of the preset: `PHASE.KEY=VALUE` of all arms, then the arm's own.
 
-    A phase that the arm lacks is passed over; BadInput for one that no arm has.
+    A change of a phase that the arm lacks is ignored. BadInput for a phase that no arm has.
     """
-    common: dict[str, list[str]] = {phase: [] for phase in TRAINED}
+    shared_settings: dict[str, list[str]] = {phase: [] for phase in TRAINED}
     for change in changes:
         phase, _, setting = change.partition(".")
         if phase not in TRAINED or "=" not in setting:
             raise BadInput(
                 f"--change {change}: write PHASE.KEY=VALUE with a phase of {', '.join(TRAINED)}"
             )
-        common[phase].append(setting)
-    return {phase: (*common[phase], *own) for phase, own in arm.changes.items()}
+        shared_settings[phase].append(setting)
+    return {
+        phase: (*shared_settings[phase], *own_settings)
+        for phase, own_settings in arm.changes.items()
+    }
 
 
 @dataclass(frozen=True)
 class _ArmPaths(Paths):
-    """One registry for all arms, logs of its own for each."""
+    """One registry for all arms; each arm has its own logs."""
 
     arm: str
 

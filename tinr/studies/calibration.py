@@ -1,9 +1,9 @@
-"""The variants of the calibration study: one warmed-up policy, and what is then done with it.
+"""The arms of the calibration study: one warmed-up policy, trained further in different ways.
 
-All start from the same sft checkpoint of a run's registry. The four losses train on the pairs of
-one search; rejection sampling writes as many tokens as that search did, at its temperature and
-length, on the same queries. What is published is reused. Gates that are missed are noted in the
-card, not refused: a variant that forgets is a result.
+All arms start from the same sft checkpoint of a run's registry. The four losses train on the pairs
+of one search. Rejection sampling writes as many tokens as that search did, at its temperature and
+length, on the same queries. Published checkpoints are reused. A missed gate is noted in the card
+and does not stop the run: an arm that forgets is a result.
 """
 
 import json
@@ -29,13 +29,13 @@ from tinr.run_log import GATES
 from tool_corpora.suites import SUITES
 
 PREFIX = "calibration-"  # of the tags
-QUERIES = {"quickstart": 250, "smoke": 24}  # a split, that a variant is evaluated on
+QUERIES = {"quickstart": 250, "smoke": 24}  # queries of a split that an arm is evaluated on
 ACCEPT = f"accept=[{', '.join(GATES)}]"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done after sft: a loss of the pairs, grpo, right replies; `about` in words."""
+    """One arm: the phases after sft and the preference loss; `about` describes it in words."""
 
     about: str
     loss: tuple[str, ...] = ()  # settings of calibrate
@@ -61,7 +61,7 @@ VARIANTS: Mapping[str, Variant] = {
 
 @dataclass
 class TrainedVariant:
-    """Each variant's last checkpoint, and why others have none."""
+    """The last checkpoint of each arm that succeeded, and why the other arms have none."""
 
     cards: dict[str, Card] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -75,37 +75,37 @@ def train_variants(
     changes: Sequence[str] = (),
     base: str = "",
 ) -> TrainedVariant:
-    """Train the variants in one registry, or what is left of them, each tagged `calibration-NAME`.
+    """Train the arms that are not trained yet, in one registry; each is tagged `calibration-NAME`.
 
     changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
-    BadInput for an unknown variant or preset. A variant without a pair or a right reply is told,
-    and the others go on.
+    BadInput for an unknown arm or preset. An arm without a pair or a right reply is reported as
+    failed, and the others go on.
     """
-    unknown = [name for name in names if name not in VARIANTS]
-    if unknown:
-        raise BadInput(f"no variant {unknown[0]!r}; the variants are {', '.join(VARIANTS)}")
+    unknown_names = [name for name in names if name not in VARIANTS]
+    if unknown_names:
+        raise BadInput(f"no variant {unknown_names[0]!r}; the variants are {', '.join(VARIANTS)}")
     known_preset(preset)
     console, paths = Console(stderr=True), Paths(out)
     cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()}, base)
     study = _Study(preset, seed, paths, cards["sft"], tuple(changes))
-    done = TrainedVariant()
-    for name in [one for one in VARIANTS if one in names or not names]:
+    results = TrainedVariant()
+    for name in [arm for arm in VARIANTS if arm in names or not names]:
         console.rule(f"{name}: {VARIANTS[name].about}", align="left")
         try:
             card = study.train(VARIANTS[name], paths.logs / name)
         except GateFailed as error:
-            done.failed[name] = str(error)
+            results.failed[name] = str(error)
             console.print(f"failed: {error}", markup=False)
             continue
-        done.cards[name] = card
+        results.cards[name] = card
         Registry(paths.registry).tag(PREFIX + name, card.id)
         console.print(card.id)
-    return done
+    return results
 
 
 @dataclass(frozen=True)
 class _Study:
-    """What all variants have in common."""
+    """What all arms have in common."""
 
     preset: str
     seed: int
@@ -113,120 +113,140 @@ class _Study:
     start: Card
     changes: tuple[str, ...]
 
-    def train(self, variant: Variant, logs: Path) -> Card:
-        """The last checkpoint of a variant."""
+    def train(self, arm: Variant, logs: Path) -> Card:
+        """Run the phases of an arm; returns its last checkpoint."""
         card = self.start
-        for phase in variant.steps:
+        for phase in arm.steps:
             parent = (f"parent={card.id}", override("run", logs))
             if phase == "calibrate":
-                card = self._calibrate(*parent, *variant.loss)
+                card = self._calibrate(*parent, *arm.loss)
             elif phase == "grpo":
                 card = grpo.run(self._settings("grpo", grpo.GrpoConfig, *parent))
             else:
-                card = reject.run(self._like_search(*parent))
+                card = reject.run(self._reject_config(*parent))
         return card
 
-    def _calibrate(self, *more: str) -> Card:
+    def _calibrate(self, *settings: str) -> Card:
         kind = calibrate.CalibrateConfig
-        return calibrate.run(self._settings("calibrate", kind, *self.changes, *more))
+        return calibrate.run(self._settings("calibrate", kind, *self.changes, *settings))
 
-    def _like_search(self, *more: str) -> reject.RejectConfig:
-        """Rejection sampling with what a search of the same settings wrote, and how."""
+    def _reject_config(self, *settings: str) -> reject.RejectConfig:
+        """Config of rejection sampling: token budget, temperature and length of SimPO's search."""
         simpo = self._calibrate(
             f"parent={self.start.id}",
             override("run", self.paths.logs / "simpo"),
             *VARIANTS["simpo"].loss,
         )
-        given, search = simpo.config, simpo.config["search"]
-        same = [f"{key}={given[key]}" for key in ("queries", "size", "holdout", "hard_fraction")]
-        budget = sum(one["tokens"] for one in simpo.metrics["rounds"])
+        config, search = simpo.config, simpo.config["search"]
+        shared_settings = [
+            f"{key}={config[key]}" for key in ("queries", "size", "holdout", "hard_fraction")
+        ]
+        budget = sum(round_metrics["tokens"] for round_metrics in simpo.metrics["rounds"])
         return self._settings(
-            "reject", reject.RejectConfig, *same, f"sampling.budget={budget}",
+            "reject", reject.RejectConfig, *shared_settings, f"sampling.budget={budget}",
             f"sampling.temperature={search['temperature']}",
-            f"sampling.max_tokens={search['completion']}", *more,
+            f"sampling.max_tokens={search['completion']}", *settings,
         )  # fmt: skip
 
-    def _settings(self, phase: str, kind: type, *more: str) -> Any:
-        common = (override("registry", self.paths.registry), f"seed={self.seed}", ACCEPT)
-        return load_config(kind, PRESETS / self.preset / f"{phase}.yaml", [*common, *more])
+    def _settings(self, phase: str, kind: type, *settings: str) -> Any:
+        run_settings = (override("registry", self.paths.registry), f"seed={self.seed}", ACCEPT)
+        return load_config(
+            kind, PRESETS / self.preset / f"{phase}.yaml", [*run_settings, *settings]
+        )
 
 
-# -- what came of it ------------------------------------------------------------------
+# -- results --------------------------------------------------------------------------
 
 
 def run_study(
     names: Sequence[str], preset: str, seed: int, out: Path, base: str = ""
 ) -> dict[str, Any]:
-    """Train, evaluate and compare the variants; writes OUT/study.json and OUT/study.md.
+    """Train, evaluate and compare the arms; writes OUT/study.json and OUT/study.md.
 
-    All of them greedily, at the same lengths, on both shipped suites: on all queries, and on
-    those alone that expect several calls. The first variant is the baseline.
+    All arms decode greedily, at the same lengths, on both shipped suites: on all queries, and on
+    only those that expect several calls. The first arm is the baseline.
     """
-    trained = train_variants(names, preset, seed, out, base=base)
+    results = train_variants(names, preset, seed, out, base=base)
     registry = Registry(Paths(out).registry)
-    found: dict[str, Any] = {
-        "variants": {name: _facts(registry, card) for name, card in trained.cards.items()},
-        "failed": trained.failed,
+    study: dict[str, Any] = {
+        "variants": {name: _facts(registry, card) for name, card in results.cards.items()},
+        "failed": results.failed,
     }
-    for part, several in (("all", False), ("several", True)) if len(trained.cards) > 1 else ():
+    for subset, several_calls in (
+        (("all", False), ("several", True)) if len(results.cards) > 1 else ()
+    ):
         runs = {
             name: [
                 values_of(
                     registry, Contender(card.id, "none"), SUITES, QUERIES[preset], out / "eval",
-                    several,
+                    several_calls,
                 )
             ]
-            for name, card in trained.cards.items()
+            for name, card in results.cards.items()
         }  # fmt: skip
-        found[part] = standing(runs)
+        study[subset] = standing(runs)
         if {"simpo", "rejection"} <= set(runs):  # what the same tokens buy
             pair = {name: runs[name] for name in ("rejection", "simpo")}
-            found[part]["same_tokens"] = [asdict(one) for one in differences(pair, TESTED)]
-    texts = {out / "study.json": json.dumps(found, indent=1) + "\n", out / "study.md": _page(found)}
+            study[subset]["same_tokens"] = [
+                asdict(difference) for difference in differences(pair, TESTED)
+            ]
+    texts = {out / "study.json": json.dumps(study, indent=1) + "\n", out / "study.md": _page(study)}
     write_together(texts)
-    return found
+    return study
 
 
 def _facts(registry: Registry, card: Card) -> dict[str, Any]:
-    """What a variant's own phases cost, and what its card measured on queries kept apart."""
+    """What an arm's own phases cost, and what its cards measured on held-out queries."""
     lineage = registry.lineage(card.id)
-    own = [one for one in lineage if one.phase in ("calibrate", "reject", "grpo")]
-    rounds = [part for one in own for part in one.metrics.get("rounds", ())]
-    drawn = [one.metrics["sampled"] for one in own if "sampled" in one.metrics]
+    own_cards = [
+        own_card for own_card in lineage if own_card.phase in ("calibrate", "reject", "grpo")
+    ]
+    rounds = [
+        search_round
+        for own_card in own_cards
+        for search_round in own_card.metrics.get("rounds", ())
+    ]
+    samplings = [
+        own_card.metrics["sampled"] for own_card in own_cards if "sampled" in own_card.metrics
+    ]
     return {
         "checkpoint": card.id,
-        "written": sum(part["tokens"] for part in (*rounds, *drawn)) or None,
-        "search_seconds": sum(part["seconds"] for part in (*rounds, *drawn)) or None,
-        "examples": sum(r["pairs"] for r in rounds) + sum(d["kept"] for d in drawn) or None,
-        "seconds": sum(one.seconds for one in own),
-        "notes": [note for one in own for note in one.notes],
+        "written": sum(search["tokens"] for search in (*rounds, *samplings)) or None,
+        "search_seconds": sum(search["seconds"] for search in (*rounds, *samplings)) or None,
+        "examples": sum(r["pairs"] for r in rounds)
+        + sum(sampling["kept"] for sampling in samplings)
+        or None,
+        "seconds": sum(own_card.seconds for own_card in own_cards),
+        "notes": [note for own_card in own_cards for note in own_card.notes],
         "held": {
-            key: one.metrics[key]
-            for one in own
+            key: own_card.metrics[key]
+            for own_card in own_cards
             for key in ("before", "after", "changes")
-            if key in one.metrics
+            if key in own_card.metrics
         },
     }
 
 
-def _page(found: Mapping[str, Any]) -> str:
+def _page(study: Mapping[str, Any]) -> str:
     """The study in Markdown."""
-    parts = ["# Variants", as_markdown(_costs(found["variants"]))]
-    parts += [f"{name}: {reason}" for name, reason in found["failed"].items()]
-    for part, title in (("all", "All queries"), ("several", "Queries that expect several calls")):
-        if part not in found:
+    paragraphs = ["# Variants", as_markdown(_costs(study["variants"]))]
+    paragraphs += [f"{name}: {reason}" for name, reason in study["failed"].items()]
+    for subset, title in (("all", "All queries"), ("several", "Queries that expect several calls")):
+        if subset not in study:
             continue
-        parts.append(f"## {title}")
-        for table in standing_tables(found[part]):
-            parts += [f"### {table.title}", table.note, as_markdown(table)]
-        same = {"differences": found[part].get("same_tokens", []), "changes": []}
-        parts += [f"- {said}" for said in (*sentences(found[part]), *sentences(same))]
-    return "\n\n".join(parts) + "\n"
+        paragraphs.append(f"## {title}")
+        for table in standing_tables(study[subset]):
+            paragraphs += [f"### {table.title}", table.note, as_markdown(table)]
+        same_tokens = {"differences": study[subset].get("same_tokens", []), "changes": []}
+        paragraphs += [
+            f"- {sentence}" for sentence in (*sentences(study[subset]), *sentences(same_tokens))
+        ]
+    return "\n\n".join(paragraphs) + "\n"
 
 
-def _costs(variants: Mapping[str, Mapping[str, Any]]) -> Table:
+def _costs(arms: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = []
-    for name, facts in variants.items():
+    for name, facts in arms.items():
         cells: tuple[Cell, ...] = (
             Code(facts["checkpoint"]),
             facts["written"],
@@ -242,13 +262,13 @@ def _costs(variants: Mapping[str, Mapping[str, Any]]) -> Table:
     return filled(table) or table
 
 
-def show_study(found: Mapping[str, Any], console: Console) -> None:
-    """Print what was found."""
-    console.print(as_markdown(_costs(found["variants"])), markup=False, highlight=False)
-    for part, title in (("all", "all queries"), ("several", "several calls")):
-        if part in found:
+def show_study(study: Mapping[str, Any], console: Console) -> None:
+    """Print the study."""
+    console.print(as_markdown(_costs(study["variants"])), markup=False, highlight=False)
+    for subset, title in (("all", "all queries"), ("several", "several calls")):
+        if subset in study:
             console.rule(title, align="left")
-            show(found[part], console)
-            same = {"differences": found[part].get("same_tokens", []), "changes": []}
-            for said in sentences(same):
-                console.print(f"- {said}", markup=False, highlight=False)
+            show(study[subset], console)
+            same_tokens = {"differences": study[subset].get("same_tokens", []), "changes": []}
+            for sentence in sentences(same_tokens):
+                console.print(f"- {sentence}", markup=False, highlight=False)

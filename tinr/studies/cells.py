@@ -1,4 +1,4 @@
-"""What a study keeps of each finished model: one JSON object a line, read back or refused."""
+"""The results of a study: one JSON object a line for each finished model, validated on reading."""
 
 import fcntl
 import json
@@ -17,40 +17,40 @@ Cell = TypeVar("Cell")
 def read_lines(
     path: Path, kind: type[Cell], check: Callable[[Mapping[str, Any]], None]
 ) -> list[Cell]:
-    """All cells of a file, none where it is missing; BadInput with the line that is no cell.
+    """All cells of a file, none where it is missing; BadInput names a line that is not a cell.
 
     check: raises ValueError for values that a cell of this kind cannot have.
     """
     if not path.exists():
         return []
-    found = []
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    cells = []
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
             if not isinstance(row, dict) or set(row) != names:
                 raise ValueError("its keys are not those of a cell")
             check(row)
-            found.append(kind(**row))
+            cells.append(kind(**row))
         except ValueError as error:
             raise BadInput(
                 f"{path}:{number}: not a cell of a study ({error}); take the line out, "
                 "or give another --out"
             ) from error
-    return found
+    return cells
 
 
 def write_lines(path: Path, cells: Sequence[Any]) -> None:
-    """Write all cells, whole or not at all."""
+    """Write all cells atomically."""
     write_text(path, (json.dumps(asdict(cell)) + "\n" for cell in cells))
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Within, this process alone runs a study that keeps its models in `path`.
+    """Lock `path`, so that this process alone runs a study that writes its results there.
 
-    BadInput where another one does: each would write over what the other has trained since. The
-    kernel lets go of what a killed process held.
+    BadInput where another process holds the lock: each would overwrite the results of the other.
+    The kernel releases the lock of a killed process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
@@ -64,9 +64,11 @@ def held(path: Path) -> Iterator[None]:
 
 
 def need_numbers(row: Mapping[str, Any], names: set[str]) -> None:
-    """ValueError where one of these is no number."""
-    wrong = [
-        n for n in sorted(names) if not isinstance(row[n], int | float) or isinstance(row[n], bool)
+    """Raise ValueError where one of these values is not a number."""
+    non_numbers = [
+        name
+        for name in sorted(names)
+        if not isinstance(row[name], int | float) or isinstance(row[name], bool)
     ]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is no number")
+    if non_numbers:
+        raise ValueError(f"{non_numbers[0]} is no number")

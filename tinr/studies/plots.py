@@ -9,7 +9,7 @@ STYLE: Any = {"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}
 
 
 def as_svg(paint: Paint, panels: int = 1, size: tuple[float, float] = (9, 3.8)) -> str:
-    """`panels` axes side by side on a figure of `size` inches, painted, each with a grid."""
+    """Paint `panels` axes side by side on a figure of `size` inches, each with a grid."""
     import matplotlib
 
     matplotlib.use("Agg")

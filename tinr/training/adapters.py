@@ -1,9 +1,9 @@
-"""Which weights move: all, the last layers, LoRA adapters, or the new rows alone.
+"""Choose which weights train: all, the last layers, LoRA adapters, or the new rows alone.
 
-Adapters and rows by PEFT, inside the model: whoever calls the model need not know. A published
-checkpoint always holds whole weights; a trained adapter lies beside them as an ordinary PEFT one.
-The last layers move with the new rows as outputs: as inputs these rows carry no gradient, so the
-backward pass ends at the lowest layer that moves.
+PEFT puts adapters and trained rows inside the model, so that its callers need not know of them. A
+published checkpoint always holds whole weights. A trained adapter lies beside them in PEFT format.
+The last layers train together with the new rows of the output head. As inputs these rows get no
+gradient, so the backward pass ends at the lowest trained layer.
 Source: LoRA, arXiv 2106.09685.
 """
 
@@ -36,18 +36,18 @@ class Adapter:
     weights: dict[str, Any]  # name -> tensor
 
     def save(self, folder: Path) -> None:
-        """adapter_config.json and adapter_model.safetensors in `folder`."""
+        """Write adapter_config.json and adapter_model.safetensors to `folder`."""
         folder.mkdir(parents=True)
-        plain = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
-        save_file(plain, folder / "adapter_model.safetensors")
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
+        save_file(tensors, folder / "adapter_model.safetensors")
         self.config.save_pretrained(folder)
 
 
 def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> PeftModel | None:
-    """Freeze all but what the configuration names; None where everything moves.
+    """Freeze all parameters but those of the configuration. Returns None where all train.
 
-    rows: ids whose rows are trained in the input embedding and, where it is not tied, the
-    output head. The model itself is changed; the PeftModel around it only merges and saves.
+    rows: ids whose rows train in the input embedding and, where it is not tied, in the output
+    head. This changes the model in place. The PeftModel around it only merges and saves.
     """
     if config.what == "all":
         return None
@@ -59,12 +59,12 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     if not hasattr(head, "bias"):  # PEFT's wrapper hides it, and TRL asks for it
         head.bias = None
     if config.what == "rows":
-        head.__class__ = type("MergedRows", (type(head),), {"weight": property(_merged)})
+        head.__class__ = type("MergedRows", (type(head),), {"weight": property(_merged_weights)})
     return adapted
 
 
 def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
-    """Let the last `layers` blocks, what follows them, and `rows` of the output head move."""
+    """Train the last `layers` blocks, what follows them, and `rows` of the output head."""
     blocks = _blocks(model)
     if layers > len(blocks):
         raise BadInput(
@@ -72,16 +72,16 @@ def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
         )
     inputs: Any = model.get_input_embeddings()
     head: Any = model.get_output_embeddings()
-    below = {id(p) for block in blocks[: len(blocks) - layers] for p in block.parameters()}
-    below |= {id(p) for p in inputs.parameters()} - {id(p) for p in head.parameters()}
+    frozen_ids = {id(p) for block in blocks[: len(blocks) - layers] for p in block.parameters()}
+    frozen_ids |= {id(p) for p in inputs.parameters()} - {id(p) for p in head.parameters()}
     for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) not in below)
+        parameter.requires_grad_(id(parameter) not in frozen_ids)
     table = head.weight
-    chosen = torch.zeros(len(table), 1, device=table.device)
-    chosen[list(rows)] = 1.0
+    row_mask = torch.zeros(len(table), 1, device=table.device)
+    row_mask[list(rows)] = 1.0
     hooks = [
-        table.register_hook(lambda gradient: gradient * chosen.to(gradient)),
-        inputs.register_forward_hook(lambda module, given, output: output.detach()),
+        table.register_hook(lambda gradient: gradient * row_mask.to(gradient)),
+        inputs.register_forward_hook(lambda module, args, output: output.detach()),
     ]
     vars(model)[_TOP] = hooks  # for `release_top`
 
@@ -90,7 +90,7 @@ _TOP = "_tinr_top_hooks"
 
 
 def release_top(model: PreTrainedModel) -> None:
-    """Undo what `adapt` did for the last layers: every weight can move again."""
+    """Undo what `adapt` did for the last layers, so that every weight trains again."""
     for hook in vars(model).pop(_TOP, ()):
         hook.remove()
     for parameter in model.parameters():
@@ -108,27 +108,27 @@ def _blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
 
 
 def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> int:
-    """Parameters that `adapt` would let move, counted on a model without storage."""
+    """Count the parameters that `adapt` would train, on a model without storage."""
     if config.what == "all":
         return model.num_parameters()
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing of this model is used but its sizes
-        empty = AutoModelForCausalLM.from_config(model.config)
-        adapt(empty, config, rows)
-    moving = sum(p.numel() for p in empty.parameters() if p.requires_grad)
-    if config.what == "top":  # of the head, these rows alone
-        head: Any = empty.get_output_embeddings().weight
-        moving -= (len(head) - len(rows)) * head.shape[1]
-    return moving
+        meta_model = AutoModelForCausalLM.from_config(model.config)
+        adapt(meta_model, config, rows)
+    count = sum(p.numel() for p in meta_model.parameters() if p.requires_grad)
+    if config.what == "top":  # of the head only these rows train
+        head: Any = meta_model.get_output_embeddings().weight
+        count -= (len(head) - len(rows)) * head.shape[1]
+    return count
 
 
-def _merged(head: Any) -> Any:
-    """The head's weights with the trained rows in them: TRL reads `weight` past the adapter."""
+def _merged_weights(head: Any) -> Any:
+    """Merge the trained rows into the head's weights: TRL reads `weight` without the adapter."""
     return head.get_merged_weights(head.active_adapters)
 
 
 def _rows_alone(model: PreTrainedModel, rows: Sequence[int]) -> PeftModel:
-    with warnings.catch_warnings():  # it does tie them; a test watches that
+    with warnings.catch_warnings():  # PEFT does tie them; a test checks that
         warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
         return get_peft_model(
             model,
@@ -149,7 +149,7 @@ def _lora(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
     )
     try:
         return get_peft_model(model, lora)
-    except ValueError as error:  # a target that this model has not
+    except ValueError as error:  # the model has no such target
         raise BadInput(
             f"trainable.targets: {' '.join(str(error).split())[:200]}; "
             "name linear layers of the model"
@@ -157,20 +157,20 @@ def _lora(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
 
 
 def merge(adapted: PeftModel) -> tuple[PreTrainedModel, Adapter]:
-    """The model with the adapter in its weights, and the adapter itself."""
+    """Merge the adapter into the weights. Returns the model and the adapter."""
     config = adapted.active_peft_config
     config.inference_mode = True
     weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    kept = {name: value.clone() for name, value in weights.items()}
-    merged: Any = adapted.merge_and_unload()
-    for parameter in merged.parameters():
+    copies = {name: value.clone() for name, value in weights.items()}
+    model: Any = adapted.merge_and_unload()
+    for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return merged, Adapter(config, kept)
+    return model, Adapter(config, copies)
 
 
 def _table_names(model: PreTrainedModel) -> tuple[str, ...]:
-    """The last part of the name of the input embedding, and of the head where it is its own."""
+    """Names of the input embedding and, where it is not tied, of the head: their last parts."""
     tied = bool(model.config.tie_word_embeddings)
-    wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
+    tables = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
     names = {id(module): name for name, module in model.named_modules()}
-    return tuple(names[id(module)].rpartition(".")[2] for module in wanted)
+    return tuple(names[id(module)].rpartition(".")[2] for module in tables)

@@ -1,10 +1,13 @@
-"""What a model's layers cost on a CPU: attention as plain products, and compiled layers.
+"""What a model's layers cost on a CPU: attention as plain products, memory that is kept, and
+compiled layers.
 
 PyTorch's fused attention for the CPU takes three to four times as long as two batched
-bfloat16 products at the length of packed rows, and compiling fuses what lies between the
-products (docs/notebook.md has the figures). On an accelerator nothing here is used.
+bfloat16 products at the length of packed rows. Memory that goes back to the system after each
+product costs a quarter of a step. Compiling fuses what lies between the products
+(docs/notebook.md has the figures). On an accelerator nothing here is used.
 """
 
+import ctypes
 import os
 import shutil
 import sysconfig
@@ -23,6 +26,7 @@ from tinr.training.machine_speed import faster_type
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
 PRODUCTS_ROW_TOKENS = 1024  # tokens of a row
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 # ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
 Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -56,8 +60,8 @@ def attend(
     weights = torch.softmax(scores, -1)
     if dropout and module.training:
         weights = torch.nn.functional.dropout(weights, dropout)
-    grouped = weights.to(value.dtype).view(*shape[:3], key.shape[2]) @ value
-    return grouped.view(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous(), None
+    outputs = weights.to(value.dtype).view(*shape[:3], key.shape[2]) @ value
+    return outputs.view(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(PRODUCTS, attend)
@@ -66,7 +70,9 @@ AttentionMaskInterface.register(PRODUCTS, eager_mask)
 
 @contextmanager
 def products(model: PreTrainedModel) -> Iterator[None]:
-    """Within, attention is plain products on a CPU."""
+    """Within, attention is plain products on a CPU, and freed memory is kept from there on."""
+    if model.device.type == "cpu":
+        keep_freed_memory()
     swap = model.device.type == "cpu" and model.config._attn_implementation == "sdpa"
     if swap:
         model.set_attn_implementation(PRODUCTS)
@@ -77,14 +83,28 @@ def products(model: PreTrainedModel) -> Iterator[None]:
             model.set_attn_implementation("sdpa")
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep the memory that tensors free, for the next ones.
+
+    By itself it maps each large tensor anew, and the system clears every page of it. The process
+    then holds its peak until it ends. Another C library is left as it is.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, -1)  # never
+
+
 def compiled(model: PreTrainedModel) -> Encode | None:
     """The model's layers, compiled for packed rows on a CPU; None, said once, without a compiler.
 
     The embedding stays outside, so a grown vocabulary does not compile again.
     """
-    lacking = _lacking()
-    if lacking:
-        warnings.warn(f"layers are not compiled: {lacking}", stacklevel=2)
+    missing_part = _missing_part()
+    if missing_part:
+        warnings.warn(f"layers are not compiled: {missing_part}", stacklevel=2)
         return None
     layers = torch.compile(model.base_model, dynamic=True)
 
@@ -122,11 +142,11 @@ def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype)
     """Additive mask (R, 1, T, T): each position sees, of its group (R, T) and up to here, its own
     member (R, T) and what all members share, 0."""
     length = groups.shape[1]
-    seen = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
-    mine = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
-    allowed = (groups[:, :, None] == groups[:, None, :]) & mine & seen
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=groups.device)
-    return mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)[:, None]
+    causal_mask = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
+    member_mask = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
+    visibility = (groups[:, :, None] == groups[:, None, :]) & member_mask & causal_mask
+    mask = torch.zeros(visibility.shape, dtype=dtype, device=groups.device)
+    return mask.masked_fill_(~visibility, torch.finfo(mask.dtype).min)[:, None]
 
 
 def mask_type(model: PreTrainedModel) -> torch.dtype:
@@ -135,7 +155,7 @@ def mask_type(model: PreTrainedModel) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
 
 
-def _lacking() -> str:
+def _missing_part() -> str:
     """What a compiler on this machine lacks; empty: nothing."""
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         return "no C++ compiler (set CXX or install g++)"

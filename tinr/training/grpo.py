@@ -1,11 +1,11 @@
-"""The GRPO loop on TRL's trainer: what of TRL's own is overridden stands here, with the reason.
+"""The GRPO loop on TRL's trainer, with each method of TRL that is overridden and the reason.
 
-TRL groups, normalises and takes the loss. The conversations are ours (`grpo_rollout`): it is
-handed ids, a mask (1: the model wrote it, 0: the environment did, no loss), and the rewards.
-Where replies are constrained or cut to a nucleus, it is handed what each token was drawn from
-as well, and the loss takes its probabilities over that: so log-probabilities are ours
-(`_get_per_token_logps_and_entropies`), and what a row was drawn from travels beside TRL's batch
-(`_generate_and_score_completions`).
+TRL groups, normalises and computes the loss. The conversations come from `grpo_rollout`, which
+passes it ids, a mask (1: the model wrote it, 0: the environment did, no loss), and the rewards.
+Where replies are constrained or sampled from a nucleus, it passes the set that each token was
+sampled from as well, and the loss takes probabilities over that set. So we override the
+log-probabilities (`_get_per_token_logps_and_entropies`), and pass the sets of each row beside
+TRL's batch (`_generate_and_score_completions`).
 Source: GRPO, arXiv 2402.03300.
 """
 
@@ -43,9 +43,9 @@ from tinr.training.scored_rows import answer_scored, lay_out, longest_shared
 class PolicyTrainer(Loop, GRPOTrainer):
     """TRL's trainer with our optimiser and a replayed batch beside each step's loss.
 
-    support: what the rows at hand were drawn from, one for each; written: what of them the model
-    wrote. Both travel with their batch. shared_up_to: tokens of conversations whose prompt may be
-    read once for a group.
+    support: for each row of the batch, the sets that it was sampled from. written: mask of the
+    tokens that the model wrote. Both belong to the current batch. shared_up_to: longest
+    conversation, in tokens, whose prompt may be read once for a group.
     """
 
     replay_weight: float
@@ -54,7 +54,7 @@ class PolicyTrainer(Loop, GRPOTrainer):
     shared_up_to = 0.0
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """GRPO's loss, plus that of a batch of earlier phases' examples."""
+        """Compute GRPO's loss, plus the loss of a batch of earlier phases' examples."""
         self.support, self.written = inputs.get("support"), inputs.get("tool_mask")
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         self.support = self.written = None
@@ -63,11 +63,11 @@ class PolicyTrainer(Loop, GRPOTrainer):
         return loss
 
     def _generate_and_score_completions(self, inputs):
-        scored = super()._generate_and_score_completions(inputs)
-        if self.support is not None:  # the rollout has left it here
-            scored["support"] = self.support
+        batch = super()._generate_and_score_completions(inputs)
+        if self.support is not None:  # the rollout set it
+            batch["support"] = self.support
         self.support = self.written = None
-        return scored
+        return batch
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -80,34 +80,36 @@ class PolicyTrainer(Loop, GRPOTrainer):
         compute_aux_loss=False,
         **images,
     ):
-        """(B, K) both, over what each token was drawn from; 0 where the model did not write.
+        """Log-probabilities and entropies, (B, K) each, over the set each token was sampled from.
 
-        TRL masks these positions in all that it takes of them.
+        Both are 0 where the model did not write. TRL masks these positions.
         """
-        written = attention_mask[:, -logits_to_keep:].bool()
+        completion_mask = attention_mask[:, -logits_to_keep:].bool()
         if self.written is not None:
-            written = written & self.written.to(written.device).bool()
+            completion_mask = completion_mask & self.written.to(completion_mask.device).bool()
         size = batch_size or len(input_ids)
         scores = [
-            self._scores(model, input_ids[rows], attention_mask[rows], written[rows],
+            self._scores(model, input_ids[rows], attention_mask[rows], completion_mask[rows],
                          self.support and self.support[rows], compute_aux_loss)
-            for rows in (slice(at, at + size) for at in range(0, len(input_ids), size))
+            for rows in (slice(start, start + size) for start in range(0, len(input_ids), size))
         ]  # fmt: skip
         logps, entropies, auxiliary = zip(*scores, strict=True)
-        blank = torch.zeros(written.shape, device=written.device)
+        blank = torch.zeros(completion_mask.shape, device=completion_mask.device)
         return (
-            blank.masked_scatter(written, torch.cat(logps)),
-            blank.masked_scatter(written, torch.cat(entropies)) if compute_entropy else None,
+            blank.masked_scatter(completion_mask, torch.cat(logps)),
+            blank.masked_scatter(completion_mask, torch.cat(entropies))
+            if compute_entropy
+            else None,
             torch.stack(auxiliary).mean() if compute_aux_loss else None,
         )
 
-    def _scores(self, model, ids, mask, written, supports, auxiliary):
-        """Those of one pass through the model, which is asked as it is wrapped."""
+    def _scores(self, model, ids, mask, completion_mask, supports, auxiliary):
+        """Score one pass. It calls the wrapped model."""
         share = int(mask.sum(1).max()) <= self.shared_up_to
-        share = share and not auxiliary  # which counts a prompt once for each conversation
-        scored = lay_out(ids, mask, written, self.temperature, supports, share, auxiliary)
+        share = share and not auxiliary  # this loss counts a prompt once for each conversation
+        rows = lay_out(ids, mask, completion_mask, self.temperature, supports, share, auxiliary)
         with self.accelerator.autocast():
-            return model(scored=scored)
+            return model(scored=rows)
 
 
 def train_policy(
@@ -118,9 +120,9 @@ def train_policy(
     trainable: TrainableConfig | None = None,
     title: str = "grpo",
 ) -> TrainedModel:
-    """Run the loop; the model is changed in place, and whole in what is returned.
+    """Run the loop. It changes the model in place and returns it with whole weights.
 
-    With `steps` a killed run goes on from its newest whole step checkpoint.
+    With `steps` a killed run resumes from its newest complete step checkpoint.
     """
     config = source.config
     if config.vllm:
@@ -129,16 +131,20 @@ def train_policy(
     with step_folder(steps) as folder, products(model), with_loss(model):
         trainer = make_trainer(model, source, folder)
         trainer.replay_from(replay, folder.done)
-        said = {"entropy": "rollout/entropy"} | ({"kl": "rollout/kl"} if config.beta else {})
-        progress = Progress(source.log, title, config.steps, others=said)
+        metric_names = {"entropy": "rollout/entropy"} | (
+            {"kl": "rollout/kl"} if config.beta else {}
+        )
+        progress = Progress(source.log, title, config.steps, others=metric_names)
         run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
-    whole, adapter = weights.whole(trainer)
-    return TrainedModel(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+    trained_model, adapter = weights.whole(trainer)
+    return TrainedModel(
+        trained_model, trainer.state.global_step, tokens, mean_loss(trainer), adapter
+    )
 
 
 def make_trainer(model: PreTrainedModel, source: RolloutSource, folder: Steps) -> PolicyTrainer:
-    """TRL's trainer on this source, before its first step."""
+    """Make TRL's trainer on this source, before its first step."""
     config = source.config
     groups = config.prompts * distributed.world() * config.steps
     rows = min(config.rows, config.prompts * config.group)
@@ -186,5 +192,5 @@ def _arguments(
 
 
 def _total(prompts: Any, completions: Any, total_score: list[float], **_: Any) -> list[float]:
-    """The source has scored already; the parts are logged apart there."""
+    """Return the totals: the source has scored already, and logs the parts separately."""
     return total_score

@@ -1,4 +1,4 @@
-"""Groups of conversations for GRPO, in which tools really run: drawn, rolled out, scored, kept.
+"""Draw, roll out, score and select groups of conversations for GRPO, in which tools really run.
 
 Groups without spread are replaced as in DAPO, arXiv 2503.14476.
 """
@@ -31,7 +31,7 @@ SHOWN = 4  # conversations in a sample
 
 @dataclass
 class RolloutSource:
-    """What GRPO learns from: queries drawn, rolled out and scored; groups with spread kept."""
+    """Draws queries, rolls them out and scores them for GRPO, preferring groups with spread."""
 
     codec: Codec
     library: Library
@@ -45,34 +45,34 @@ class RolloutSource:
 
     @cached_property
     def grammars(self) -> Grammars | None:
-        """What replies are held to."""
-        held = self.config.constrained
-        return Grammars(self.codec, self.library.catalogue) if held else None
+        """The grammars that constrain replies, or None."""
+        is_constrained = self.config.constrained
+        return Grammars(self.codec, self.library.catalogue) if is_constrained else None
 
     def rollout(self, prompts: list[Any], trainer: Any) -> dict[str, Any]:
-        """TRL's rollout function: as many completions as `prompts`, group by group.
+        """Roll out as many completions as `prompts`, group by group: TRL's rollout function.
 
-        `prompts` only say how many are wanted; the queries come from this source's own
-        stream, decided by seed, rank and step, so a resumed run draws the same ones.
+        Only the number of `prompts` counts. The queries come from this source's own stream, which
+        depends on seed, rank and step, so a resumed run draws the same ones.
         """
-        wanted = len(prompts) // self.config.group
+        group_count = len(prompts) // self.config.group
         step, rank = trainer.state.global_step, trainer.accelerator.process_index
-        drawn = self._draw(round(wanted * max(1.0, self.config.oversample)), step, rank)
+        queries = self._draw(round(group_count * max(1.0, self.config.oversample)), step, rank)
         mode = self.config.documents[step % len(self.config.documents)]
-        prompts_ids = make_prompts(self.codec, drawn, self.library.shown(drawn, mode))
+        prompts_ids = make_prompts(self.codec, queries, self.library.shown(queries, mode))
         if isinstance(self.engine, Served):
-            trainer.accelerator.wait_for_everyone()  # the first rank alone puts the weights there
+            trainer.accelerator.wait_for_everyone()  # only the first rank sends the weights
             self.engine.check(prompts_ids[0])
-        # under ZeRO-3 the weights are whole for all turns at once: ranks take different numbers
-        wrapped: Any = trainer.model_wrapped
-        with unwrap_model_for_generation(wrapped, trainer.accelerator) as whole:
-            model: Any = whole
+        # under ZeRO-3 the weights are gathered once for all turns: ranks take different numbers
+        wrapper: Any = trainer.model_wrapped
+        with unwrap_model_for_generation(wrapper, trainer.accelerator) as unwrapped_model:
+            model: Any = unwrapped_model
             was_training = model.training
             model.eval()
             conversations = converse(
                 model,
                 self.codec,
-                drawn,
+                queries,
                 self.library.catalogue,
                 self.executor,
                 mode,
@@ -88,25 +88,30 @@ class RolloutSource:
             model.train(was_training)
         scores = self._score(conversations, step + 1)
         self._log(step + 1, conversations, scores)
-        kept = self._with_spread(scores, wanted)
+        indices = self._with_spread(scores, group_count)
         if self.config.narrowed:
-            trainer.support = [conversations[i].row.support for i in kept]
-        masks = [torch.tensor(conversations[i].row.mask, dtype=torch.long) for i in kept]
+            trainer.support = [conversations[i].row.support for i in indices]
+        masks = [torch.tensor(conversations[i].row.mask, dtype=torch.long) for i in indices]
         trainer.written = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
-        return self._as_trl([(conversations[i], scores[i]) for i in kept])
+        return self._as_trl([(conversations[i], scores[i]) for i in indices])
 
-    def _score(self, done: Sequence[Conversation], step: int) -> list[Score]:
-        """The rewards; one that raises stops the run, or all of its group get the same."""
+    def _score(self, conversations: Sequence[Conversation], step: int) -> list[Score]:
+        """Score the conversations. A reward that raises stops the run, or zeroes its group."""
         scores: list[Score | None] = []
-        for one in done:
+        for conversation in conversations:
             try:
                 scores.append(
-                    score(one.reply, one.query, self.weights, self.library.catalogue.by_name)
+                    score(
+                        conversation.reply,
+                        conversation.query,
+                        self.weights,
+                        self.library.catalogue.by_name,
+                    )
                 )
             except Exception as error:
                 if self.config.on_fault == "stop":
                     raise GateFailed(
-                        f"step {step}: the reward of query {one.query.id} raised "
+                        f"step {step}: the reward of query {conversation.query.id} raised "
                         f"{type(error).__name__}: {error}; nothing was published. Mend it, or go "
                         "on without: policy.on_fault=continue"
                     ) from error
@@ -115,14 +120,14 @@ class RolloutSource:
         for start in range(0, len(scores), size):
             if None in scores[start : start + size]:
                 scores[start : start + size] = [Score(0.0, 0.0, None, 0.0)] * size
-        return [one for one in scores if one is not None]
+        return [reward for reward in scores if reward is not None]
 
     def _draw(self, count: int, step: int, rank: int) -> list[Query]:
         rng = Random(f"{self.seed}/{step}/{rank}")
         return rng.sample(list(self.queries), min(count, len(self.queries)))
 
     def _with_spread(self, scores: Sequence[Score], wanted: int) -> list[int]:
-        """Indices of the conversations of `wanted` groups, groups with spread before flat ones."""
+        """Choose `wanted` groups, those with spread first. Returns indices of conversations."""
         groups = self._groups(scores)
         order = sorted(range(len(groups)), key=lambda g: max(groups[g]) == min(groups[g]))
         while len(order) < wanted:  # fewer queries than groups
@@ -135,49 +140,59 @@ class RolloutSource:
         totals = [s.total for s in scores]
         return [totals[start : start + size] for start in range(0, len(totals), size)]
 
-    def _as_trl(self, kept: Sequence[tuple[Conversation, Score]]) -> dict[str, Any]:
+    def _as_trl(self, pairs: Sequence[tuple[Conversation, Score]]) -> dict[str, Any]:
         return {
-            "prompt_ids": [list(c.prompt) for c, _ in kept],
-            "completion_ids": [c.row.ids for c, _ in kept],
-            "env_mask": [c.row.mask for c, _ in kept],
-            "logprobs": [c.row.logprobs for c, _ in kept] if self.config.narrowed else None,
-            "format_score": [s.format for _, s in kept],
-            "tool_score": [s.tool for _, s in kept],
-            "answer_score": [s.answer for _, s in kept],
-            "total_score": [s.total for _, s in kept],
+            "prompt_ids": [list(c.prompt) for c, _ in pairs],
+            "completion_ids": [c.row.ids for c, _ in pairs],
+            "env_mask": [c.row.mask for c, _ in pairs],
+            "logprobs": [c.row.logprobs for c, _ in pairs] if self.config.narrowed else None,
+            "format_score": [s.format for _, s in pairs],
+            "tool_score": [s.tool for _, s in pairs],
+            "answer_score": [s.answer for _, s in pairs],
+            "total_score": [s.total for _, s in pairs],
         }
 
-    def _log(self, step: int, done: Sequence[Conversation], scores: Sequence[Score]) -> None:
+    def _log(
+        self, step: int, conversations: Sequence[Conversation], scores: Sequence[Score]
+    ) -> None:
         groups = self._groups(scores)
-        flat = sum(max(g) == min(g) for g in groups) / len(groups)
+        flat_share = sum(max(g) == min(g) for g in groups) / len(groups)
         row = {
-            "rollout/flat_groups": flat,
-            "rollout/length": _mean([len(c.row.ids) for c in done]),
-            "rollout/finished": _mean([c.row.finished for c in done]),
+            "rollout/flat_groups": flat_share,
+            "rollout/length": _mean([len(c.row.ids) for c in conversations]),
+            "rollout/finished": _mean([c.row.finished for c in conversations]),
             "rollout/tool_faults": self.executor.faults,
         }
         if self.config.constrained:
-            row["rollout/stuck"] = _mean([c.row.stuck for c in done])
+            row["rollout/stuck"] = _mean([c.row.stuck for c in conversations])
         for name in ("total", "format", "tool", "answer"):
             values = [v for s in scores if (v := getattr(s, name)) is not None]
             if values:
                 row[f"reward/{name}"] = _mean(values)
         self.log.log(step, row)
         if (step - 1) % SHOWN_EVERY == 0:
-            self.log.conversations(step, shown(done, scores, self.config.group))
+            self.log.conversations(step, shown(conversations, scores, self.config.group))
 
 
 def shown(
-    done: Sequence[Conversation], scores: Sequence[Score], group: int
+    conversations: Sequence[Conversation], scores: Sequence[Score], group: int
 ) -> list[dict[str, Any]]:
-    """The first tries at the first queries, drawn at random both: as the log keeps them."""
+    """Rows for the log: the first conversation of each of the first queries."""
     rows = []
-    for index in range(0, len(done), group)[:SHOWN]:
-        query, said, judged = done[index].query, done[index].pieces, scores[index]
-        before = (f"{message.role}: {message.content}" for message in query.history)
+    for index in range(0, len(conversations), group)[:SHOWN]:
+        query, pieces, rewards = (
+            conversations[index].query,
+            conversations[index].pieces,
+            scores[index],
+        )
+        history = (f"{message.role}: {message.content}" for message in query.history)
         rows.append(
-            {"query": query.id, "prompt": "\n".join([*before, query.text]), "reply": as_text(said)}
-            | {name: getattr(judged, name) for name in ("total", "format", "tool", "answer")}
+            {
+                "query": query.id,
+                "prompt": "\n".join([*history, query.text]),
+                "reply": as_text(pieces),
+            }
+            | {name: getattr(rewards, name) for name in ("total", "format", "tool", "answer")}
         )
     return rows
 

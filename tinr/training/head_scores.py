@@ -1,7 +1,7 @@
-"""Log-probabilities and entropies of an output head without its logits in memory.
+"""Log-probabilities and entropies of an output head without all its logits in memory.
 
-Some positions at a time: their logits are computed in the forward pass, and again in the
-backward pass where a gradient is.
+It works in chunks of positions. The forward pass computes their logits, and the backward pass
+computes them again where there is a gradient.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tinr.checkpoints.model import Scale, scale_of
 from tinr.rollout.sampling_support import unpack
 
 CHUNK = {"cpu": 2**24, "cuda": 2**27}  # logits that are in memory at once, as float32
-OUTSIDE = -1e30  # logit of an entry that could not be drawn: finite, for 0 * -inf is no number
+OUTSIDE = -1e30  # logit of an entry outside the set: finite, because 0 * -inf is NaN
 
 
 def score_targets(
@@ -27,11 +27,12 @@ def score_targets(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities (N,) of targets (N,) after hidden (N, H), and entropies (N,), float32.
 
-    sets (N, W): what each could be drawn from, as `support.pack` has it. Entropies have no
-    gradient. The head is called as a module, once: what gathers its weights (ZeRO-3) sees that.
+    sets (N, W): the set that each was sampled from, in the format of `sampling_support.pack`.
+    Entropies have no gradient. The head is called once, as a module, so that hooks that gather
+    its weights (ZeRO-3) run.
     """
     head: Any = model.get_output_embeddings()
-    scale, before = scale_of(model), head.__dict__.get("forward")
+    scale, old_forward = scale_of(model), head.__dict__.get("forward")
 
     def score(states: torch.Tensor) -> Any:
         bias = getattr(head, "bias", None)
@@ -42,12 +43,12 @@ def score_targets(
         return head(hidden)
     finally:
         del head.forward
-        if before is not None:
-            head.forward = before
+        if old_forward is not None:
+            head.forward = old_forward
 
 
 class HeadScores(torch.autograd.Function):
-    """The products of `score_targets`, CHUNK logits at a time."""
+    """Compute the scores of `score_targets`, CHUNK logits at a time."""
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, sets, temperature, scale):
@@ -62,13 +63,13 @@ class HeadScores(torch.autograd.Function):
         for rows in _chunks(len(hidden), weight):
             z = ctx.logits.of(hidden, weights, bias, rows)
             top = z.amax(-1, keepdim=True)
-            above = z.gather(-1, targets[rows, None]).double() - top.double()
+            margins = z.gather(-1, targets[rows, None]).double() - top.double()
             z -= top
             powers = z.exp()
             total = powers.sum(-1)
             log = total.double().log()
             # small differences of large terms in float64: to the last bit of float32 or so
-            logps[rows] = (above.squeeze(-1) - log).float()
+            logps[rows] = (margins.squeeze(-1) - log).float()
             logs[rows] = (log + top.squeeze(-1).double()).float()
             entropies[rows] = log.float() - powers.mul_(z).sum(-1) / total
         ctx.save_for_backward(hidden, weight, bias, targets, logs)
@@ -80,18 +81,20 @@ class HeadScores(torch.autograd.Function):
         """gradient (N,) of the log-probabilities."""
         hidden, weight, bias, targets, logs = ctx.saved_tensors
         to_hidden, to_weight, to_bias = (
-            torch.zeros_like(one, dtype=torch.float32) if wanted and one is not None else None
-            for one, wanted in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
+            torch.zeros_like(tensor, dtype=torch.float32)
+            if is_needed and tensor is not None
+            else None
+            for tensor, is_needed in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
         )
         weights, kind = weight.to(ctx.logits.kind), ctx.logits.kind
         gradient = torch.zeros_like(logs) if gradient is None else gradient
-        moving = gradient.nonzero().squeeze(1)
-        for part in _chunks(len(moving), weight):
-            rows = moving[part]
-            z, capped = ctx.logits.of(hidden, weights, bias, rows, derivative=True)
+        positions = gradient.nonzero().squeeze(1)
+        for chunk in _chunks(len(positions), weight):
+            rows = positions[chunk]
+            z, slopes = ctx.logits.of(hidden, weights, bias, rows, derivative=True)
             z = z.sub_(logs[rows, None]).exp_().mul_(-gradient[rows, None])
             z.scatter_add_(1, targets[rows, None], gradient[rows, None].to(z.dtype))
-            z = z.mul_(ctx.logits.factor) if capped is None else z.mul_(capped)
+            z = z.mul_(ctx.logits.factor) if slopes is None else z.mul_(slopes)
             z = z.to(kind)
             if to_hidden is not None:
                 to_hidden[rows] = (z @ weights).float()
@@ -110,7 +113,7 @@ class HeadScores(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Logits:
-    """How the logits of some positions come about, in both passes the same."""
+    """Compute the logits of some positions, the same way in both passes."""
 
     kind: torch.dtype
     sets: torch.Tensor | None
@@ -119,7 +122,7 @@ class _Logits:
 
     @property
     def factor(self) -> float:
-        """What a product is multiplied by, where nothing caps it."""
+        """The factor of the logits without a cap."""
         return self.scale.factor / self.temperature
 
     def of(
@@ -130,20 +133,22 @@ class _Logits:
         rows: Any,
         derivative: bool = False,
     ) -> Any:
-        """(n, V) float32 tempered logits, OUTSIDE where nothing could be drawn; with their
-        derivative (None: `factor` everywhere), where it is asked for."""
-        added = None if bias is None else bias.to(self.kind)
-        z = F.linear(hidden[rows].to(self.kind), weights, added).float()
-        capped, cap = None, self.scale.cap
+        """Logits over temperature, (n, V) float32, OUTSIDE beyond the set.
+
+        With `derivative` it returns their derivative as well (None: `factor` everywhere).
+        """
+        shift = None if bias is None else bias.to(self.kind)
+        z = F.linear(hidden[rows].to(self.kind), weights, shift).float()
+        slopes, cap = None, self.scale.cap
         if cap is None:
             z = z if self.factor == 1 else z.mul_(self.factor)
         else:
             z = z.mul_(self.scale.factor / cap).tanh_()
-            capped = (1 - z * z).mul_(self.factor) if derivative else None
+            slopes = (1 - z * z).mul_(self.factor) if derivative else None
             z = z.mul_(cap / self.temperature)
         if self.sets is not None:
             z = z.masked_fill_(~unpack(self.sets[rows], z.shape[-1]), OUTSIDE)
-        return (z, capped) if derivative else z
+        return (z, slopes) if derivative else z
 
 
 def _chunks(count: int, weight: torch.Tensor) -> list[slice]:

@@ -1,8 +1,8 @@
 """What all training loops share: step checkpoints, bad steps, whole weights, progress.
 
-`Loop` stands before one of TRL's trainers in the order of bases. `with_loss` lets the loss
-over labelled positions be asked of the model itself, so that what wraps it (DDP, DeepSpeed)
-sees every forward pass.
+`Loop` comes before one of TRL's trainers in the list of base classes. `with_loss` makes the model
+itself compute the loss over labelled positions, so that its wrapper (DDP, DeepSpeed) sees every
+forward pass.
 """
 
 import itertools
@@ -43,7 +43,7 @@ ZERO = Path(tinr.__file__).parents[1] / "scripts" / "deepspeed"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run of the loop cost and gave; `model` is whole on the first process."""
+    """Result and cost of a training run; `model` is whole on the first process."""
 
     model: PreTrainedModel
     steps: int
@@ -53,7 +53,7 @@ class TrainedModel:
 
 
 class Loop(Trainer):
-    """Our optimiser, our idea of a bad step, and step checkpoints that are whole or not there."""
+    """Adds our optimiser, our handling of bad steps, and step checkpoints that are atomic."""
 
     optimiser_config: OptimiserConfig
     step_checkpoints: Steps | None = None
@@ -61,19 +61,19 @@ class Loop(Trainer):
     replay: Iterator[Batch] | None = None  # batches of earlier phases' examples
 
     def replay_from(self, replay: Iterator[Batch], passes: int) -> None:
-        """Take every rank's own batches; `passes` of each were had by earlier starts."""
+        """Give each rank its own batches; earlier starts used `passes` of each rank's."""
         world = distributed.world()
         self.replay = islice(replay, passes * world + distributed.rank(), None, world)
 
     def replayed_loss(self, model: Any, device: torch.device) -> torch.Tensor:
-        """The loss of the next replayed batch."""
+        """Compute the loss of the next replayed batch."""
         assert self.replay is not None
         batch = {name: value.to(device) for name, value in next(self.replay).items()}
         with self.accelerator.autocast():
             return model(packed=batch)
 
     def create_optimizer(self, model=None):
-        """The configured optimiser instead of the trainer's own."""
+        """Make the configured optimiser instead of the trainer's."""
         if self.optimizer is None:
             self.optimizer = make_optimiser(self.model, self.optimiser_config)  # type: ignore[arg-type]
         return self.optimizer
@@ -82,38 +82,40 @@ class Loop(Trainer):
         norm = super()._clip_grad_norm(model)
         config, value = self.optimiser_config, None if norm is None else float(norm)
         limit = math.inf if config.gradient_limit is None else config.gradient_limit
-        if value is None or value < limit:  # DeepSpeed tells the norm of the step before
+        if value is None or value < limit:  # DeepSpeed reports the norm of the previous step
             self.bad_steps = 0
             return norm
         self.bad_steps += 1
-        skips = config.bad_step == "skip" and not self.is_deepspeed_enabled  # it has stepped by now
+        skips = (
+            config.bad_step == "skip" and not self.is_deepspeed_enabled
+        )  # DeepSpeed has already stepped
         if not skips or self.bad_steps >= BAD_STEPS:
             raise GateFailed(
                 f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
                 "was published. Lower the optimiser's learning_rate, or skip such steps: its "
                 "bad_step=skip"
             )
-        model.zero_grad(set_to_none=True)  # no gradient, no move
+        model.zero_grad(set_to_none=True)  # without gradients the optimiser does not step
         return norm
 
     def _save(self, output_dir=None, state_dict=None):
-        """Of a model with adapters only what is trained: the rest lies in the parent."""
+        """Save only the trained weights of a model with adapters: the parent holds the rest."""
         model: Any = self.model
         if not _is_adapted(model):
             super()._save(output_dir, state_dict)
             return
         state = model.state_dict() if state_dict is None else state_dict
-        moving = {n: state[n] for n, p in model.named_parameters() if p.requires_grad}
-        path = _moving(output_dir or str(self.args.output_dir))
+        weights = {n: state[n] for n, p in model.named_parameters() if p.requires_grad}
+        path = _moving_file(output_dir or str(self.args.output_dir))
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in moving.items()}, path)
+        save_file({name: value.contiguous() for name, value in weights.items()}, path)
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        into: Any = self.model if model is None else model
-        if not _is_adapted(into):
+        target: Any = self.model if model is None else model
+        if not _is_adapted(target):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
-        into.load_state_dict(load_file(_moving(resume_from_checkpoint)), strict=False)
+        target.load_state_dict(load_file(_moving_file(resume_from_checkpoint)), strict=False)
 
     def _save_checkpoint(self, model, trial):
         Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card each time
@@ -126,7 +128,7 @@ def _is_adapted(model: Any) -> bool:
     return not all(parameter.requires_grad for parameter in model.parameters())
 
 
-def _moving(folder: str) -> Path:
+def _moving_file(folder: str) -> Path:
     return Path(folder) / "moving.safetensors"
 
 
@@ -136,19 +138,19 @@ def run_loop(
     optimiser: OptimiserConfig,
     steps: Steps,
 ) -> None:
-    """Train to the end from the newest whole step checkpoint, or from the beginning."""
+    """Train to the end from the newest complete step checkpoint, or from the beginning."""
     trainer.add_callback(progress)
     trainer.remove_callback(PrinterCallback)
     trainer.optimiser_config, trainer.step_checkpoints = optimiser, steps
-    last = steps.last()
+    checkpoint = steps.last()
     progress.skip(steps.done)
     with disk_errors(steps.folder, "it goes on from its last whole step checkpoint"):
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
 @contextmanager
 def step_folder(steps: Steps | None) -> Iterator[Steps]:
-    """Where step checkpoints go: the run's own place, held, or one that goes with the run."""
+    """Yield the folder for step checkpoints: the run's own, locked, or a temporary one."""
     if steps is None:
         with tempfile.TemporaryDirectory() as folder:
             yield Steps(Path(folder))
@@ -187,7 +189,7 @@ def common_arguments(
 
 
 def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
-    """The DeepSpeed configuration of a name or path; BadInput where there is none, or none fits."""
+    """Find a DeepSpeed configuration by name or path. BadInput if there is none, or with muon."""
     if name is None:
         return None
     if optimiser.name == "muon":
@@ -195,21 +197,21 @@ def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
             "deepspeed: ZeRO cuts matrices into pieces, and muon needs them whole; "
             "set optimiser.name=adamw"
         )
-    shipped = ZERO / f"{name}.json"
-    path = shipped if shipped.is_file() else Path(name)
+    packaged_file = ZERO / f"{name}.json"
+    path = packaged_file if packaged_file.is_file() else Path(name)
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in ZERO.glob("*.json")))
-        raise BadInput(f"deepspeed: {name!r} is neither a file nor one of {known}")
+        names = ", ".join(sorted(p.stem for p in ZERO.glob("*.json")))
+        raise BadInput(f"deepspeed: {name!r} is neither a file nor one of {names}")
     return str(path)
 
 
 def labelled_loss(
     model: PreTrainedModel, batch: Batch, items: Any = None, encode: Encode | None = None
 ) -> torch.Tensor:
-    """Weighted mean cross-entropy over the labelled positions of a packed batch.
+    """Compute the weighted mean cross-entropy over the labelled positions of a packed batch.
 
-    input_ids (R, T) -> hidden (R, T, H), by `encode` where it is given; logits only at the
-    N labelled positions, (N, V). items: what to divide by, where it is not N.
+    input_ids (R, T) -> hidden (R, T, H), by `encode` if it is passed. Logits (N, V) are computed
+    at the N labelled positions alone. items: the divisor, if it is not N.
     """
     if encode is not None:
         hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
@@ -217,21 +219,21 @@ def labelled_loss(
         hidden = model.base_model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
         ).last_hidden_state[:, :-1]
-    losses, here = losses_at_labels(model, hidden, batch["labels"][:, 1:])
-    total = (losses * batch["weights"][:, 1:][here]).sum()
-    return total / (here.sum() if items is None else items)
+    losses, label_mask = losses_at_labels(model, hidden, batch["labels"][:, 1:])
+    total = (losses * batch["weights"][:, 1:][label_mask]).sum()
+    return total / (label_mask.sum() if items is None else items)
 
 
 def losses_at_labels(
     model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative log-likelihood (N,) of the labels, and where (R, T) they are.
+    """Compute the negative log-likelihood (N,) of the labels, and their mask (R, T).
 
-    hidden (R, T, H) before each of targets (R, T); the head is applied at the N labels alone.
+    hidden (R, T, H): the states before targets (R, T). The head is applied at the N labels alone.
     """
-    here = targets != IGNORE
-    logits = head_logits(model, hidden[here]).float()
-    return F.cross_entropy(logits, targets[here], reduction="none"), here
+    label_mask = targets != IGNORE
+    logits = head_logits(model, hidden[label_mask]).float()
+    return F.cross_entropy(logits, targets[label_mask], reduction="none"), label_mask
 
 
 @contextmanager
@@ -239,31 +241,33 @@ def with_loss(model: PreTrainedModel, encode: Encode | None = None) -> Iterator[
     """Within, `model(packed=batch, items=N)` is the loss of a packed batch."""
     forward = model.forward
 
-    def either(*args: Any, packed: Batch | None = None, items: Any = None, **kwargs: Any) -> Any:
+    def forward_or_loss(
+        *args: Any, packed: Batch | None = None, items: Any = None, **kwargs: Any
+    ) -> Any:
         if packed is None:
             return forward(*args, **kwargs)
         return labelled_loss(model, packed, items, encode)
 
-    model.forward = either  # type: ignore[method-assign]
+    model.forward = forward_or_loss  # type: ignore[method-assign]
     try:
         yield
     finally:
-        model.__dict__.pop("forward", None)  # what wraps a model may have put it back itself
+        model.__dict__.pop("forward", None)  # a wrapper of the model may have restored it
 
 
 class Trainables:
-    """The weights that a run moves, from before the loop to the whole model after it."""
+    """The weights that a run trains, from before the loop to the whole model after it."""
 
     def __init__(self, model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]):
         self.model, self.config, self.rows = model, config, rows
         self.adapted = adapt(model, config, rows)
 
     def whole(self, trainer: Trainer) -> tuple[PreTrainedModel, Adapter | None]:
-        """The trained model with whole weights and no adapter in it; whole on the first process."""
+        """Return the trained model without adapter, and the adapter. Whole on the first process."""
         model, adapted = self.model, self.adapted
         if trainer.is_deepspeed_enabled:
             state: Any = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-            unset_hf_deepspeed_config()  # what is made from here on is not cut into shards
+            unset_hf_deepspeed_config()  # models made from here on are not sharded
             model = type(self.model)(self.model.config)
             adapted = adapt(model, self.config, self.rows)
             if distributed.rank() == 0:
@@ -275,10 +279,10 @@ class Trainables:
 
 
 class Progress(TrainerCallback):
-    """A progress bar, and the trainer's figures into the run's log.
+    """Shows a progress bar, and writes the trainer's metrics to the run's log.
 
-    tokens: of each step, where they are known before it; their sum so far is logged too.
-    others: what else the trainer says that is logged, by its name there -> by ours.
+    tokens: of each step, if known in advance; their running sum is logged too.
+    others: further metrics of the trainer to log, the trainer's name -> our name.
     """
 
     def __init__(
@@ -296,23 +300,23 @@ class Progress(TrainerCallback):
         self.bar = progress_bar(steps, title, "step")
 
     def skip(self, steps: int) -> None:
-        """Steps that an earlier start has made."""
+        """Skip the steps that an earlier start has made."""
         self.bar.update(steps)
         self.bar.initial = steps
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Move the bar; what is done is kept, should the gate that follows be missed."""
+        """Advance the bar. Save after the last step, in case the gate that follows fails."""
         self.bar.update(1)
         if state.global_step == state.max_steps and args.save_strategy != "no":
             control.should_save = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """Log loss, rate, gradient norm and the others; stop at a loss that is no number."""
+        """Log loss, learning rate, gradient norm and the others. Stop if the loss is not finite."""
         if not logs or "loss" not in logs:
             return
         row = {
-            ours: float(logs[name])
-            for name, ours in self.names.items()
+            log_name: float(logs[name])
+            for name, log_name in self.names.items()
             if logs.get(name) is not None
         }
         if not math.isfinite(row["train/loss"]):
@@ -321,8 +325,8 @@ class Progress(TrainerCallback):
                 "published. Lower the optimiser's learning_rate"
             )
         step = state.global_step
-        counted = {"train/tokens": self.tokens[step - 1]} if self.tokens else {}
-        self.log.log(step, row | counted)
+        token_count = {"train/tokens": self.tokens[step - 1]} if self.tokens else {}
+        self.log.log(step, row | token_count)
         self.bar.set_postfix_str(f"loss {row['train/loss']:.3f}", refresh=False)
 
     def on_train_end(self, args, state, control, **kwargs):
@@ -331,7 +335,7 @@ class Progress(TrainerCallback):
 
 
 def mean_loss(trainer: Trainer) -> float:
-    """Of the last tenth of the logged steps, those of an earlier start too."""
+    """Mean loss of the last tenth of the logged steps, including those of an earlier start."""
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = losses[-max(1, len(losses) // 10) :]
     return sum(tail) / max(1, len(tail))

@@ -1,8 +1,8 @@
-"""How fast this machine multiplies, by measurement: no flag of a processor tells.
+"""Measure how fast this machine multiplies matrices: processor flags do not tell.
 
 Bfloat16 is several times as fast as float32 on one maker's AVX512-BF16, slower on another's,
-and sixty times slower where nothing helps it. What was measured is kept beside the user's
-other caches, so that a run that goes on and the processes of one run compute in the same type.
+and sixty times slower without hardware support. The measurement is stored in the user's cache
+folder, so that a resumed run and all processes of one run compute in the same type.
 """
 
 import functools
@@ -24,53 +24,57 @@ from tinr.files import write_text
 INNER, COLUMNS = 576, 1536  # of the measured products: a small model's feed-forward layer
 FEW_ROWS, ROWS = 64, 512
 REPEATS, TURNS = 3, 2
-LIMIT = 0.25  # seconds for a measurement with ROWS; few rows tell enough where it takes more
-FASTER = 1.1  # times as fast bfloat16 must be: at the border a second measurement might differ
+LIMIT = 0.25  # seconds for a measurement with ROWS; FEW_ROWS are enough where it takes longer
+FASTER = 1.1  # speed-up that bfloat16 must reach; near 1 a second measurement might differ
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @functools.cache
 def faster_type() -> torch.dtype:
-    """float32, or bfloat16 where this machine's processor multiplies faster in it.
+    """Return bfloat16 if this machine's processor multiplies faster in it, else float32.
 
-    Measured once per machine and asked once per process; several processes take what the first
-    one measured, and must therefore ask together.
+    It is measured once per machine and looked up once per process. Several processes take the
+    measurement of the first one, and must therefore call this together.
     """
-    seconds = distributed.shared(_remembered)
-    faster = seconds["float32"] >= FASTER * seconds["bfloat16"]
-    return torch.bfloat16 if faster else torch.float32
+    seconds = distributed.shared(_product_times)
+    bf16_wins = seconds["float32"] >= FASTER * seconds["bfloat16"]
+    return torch.bfloat16 if bf16_wins else torch.float32
 
 
 @torch.inference_mode()
 def product_seconds(
     rows: int, inner: int, columns: int, dtype: torch.dtype, repeats: int = REPEATS
 ) -> float:
-    """Seconds of one layer's product on the CPU, (rows, inner) by weights (columns, inner).
+    """Time one layer's product on the CPU, (rows, inner) by weights (columns, inner), in seconds.
 
-    The median of `repeats`, after one that warms up.
+    Returns the median of `repeats`, after one warm-up.
     """
-    given = torch.randn(rows, inner).to(dtype)
+    inputs = torch.randn(rows, inner).to(dtype)
     weights = torch.randn(columns, inner).to(dtype)
-    taken = []
+    durations = []
     for _ in range(1 + repeats):
-        began = time.perf_counter()
-        torch.nn.functional.linear(given, weights)
-        taken.append(time.perf_counter() - began)
-    return median(taken[1:])
+        start_time = time.perf_counter()
+        torch.nn.functional.linear(inputs, weights)
+        durations.append(time.perf_counter() - start_time)
+    return median(durations[1:])
 
 
 def _measure() -> dict[str, float]:
-    """Seconds of one product by type, on one thread: several wait for each other where other work
-    takes a core from them, and then a slow type looks as fast as the other.
+    """Time one product of each type, in seconds, on one thread.
 
-    Types take turns and the fastest turn counts.
+    Several threads wait for each other when other work takes a core, and then a slow type looks
+    as fast as the other. Types take turns and the fastest turn counts.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        few = _turn(FEW_ROWS)
-        expected = sum(few.values()) * ROWS / FEW_ROWS * (1 + REPEATS) * TURNS
-        turns = [few, _turn(FEW_ROWS)] if expected > LIMIT else [_turn(ROWS) for _ in range(TURNS)]
+        first_turn = _turn(FEW_ROWS)
+        expected_seconds = sum(first_turn.values()) * ROWS / FEW_ROWS * (1 + REPEATS) * TURNS
+        turns = (
+            [first_turn, _turn(FEW_ROWS)]
+            if expected_seconds > LIMIT
+            else [_turn(ROWS) for _ in range(TURNS)]
+        )
     finally:
         torch.set_num_threads(threads)
     return {name: min(turn[name] for turn in turns) for name in TYPES}
@@ -80,18 +84,18 @@ def _turn(rows: int) -> dict[str, float]:
     return {name: product_seconds(rows, INNER, COLUMNS, dtype) for name, dtype in TYPES.items()}
 
 
-def _remembered() -> dict[str, float]:
-    """What was measured here before, or now; a file that cannot be used is no error."""
+def _product_times() -> dict[str, float]:
+    """Read the stored times, or measure and store them. An unusable file is not an error."""
     path, machine = _cache_file(), _machine()
     entries = _read(path)
     entry = entries.get(machine)
     if isinstance(entry, dict) and _is_measurement(entry):
         return entry
-    measured = _measure()
+    times = _measure()
     if path is not None:
-        with suppress(OSError):  # then the next process measures again
-            write_text(path, json.dumps(entries | {machine: measured}, indent=2) + "\n")
-    return measured
+        with suppress(OSError):  # the next process measures again
+            write_text(path, json.dumps(entries | {machine: times}, indent=2) + "\n")
+    return times
 
 
 def _read(path: Path | None) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def _is_measurement(entry: dict[str, Any]) -> bool:
 
 
 def _cache_file() -> Path | None:
-    """Where measurements are kept; None for a user without a home."""
+    """The file of the measurements; None for a user without a home folder."""
     folder = os.environ.get("XDG_CACHE_HOME", "")
     try:
         return (Path(folder) if folder else Path.home() / ".cache") / "tinr" / "machine.json"
@@ -116,16 +120,16 @@ def _cache_file() -> Path | None:
 
 
 def _machine() -> str:
-    """The processor and what computes on it; another one is measured for itself."""
-    features = (name for name, has in torch.cpu.get_capabilities().items() if has is True)
+    """Key of the measurement: the processor, PyTorch, and the number of threads."""
+    features = (name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True)
     halves = [name for name in sorted(features) if "bf16" in name]
-    parts = (_processor(), *halves, f"torch {torch.__version__}")
-    return ", ".join((*parts, f"{torch.get_num_threads()} threads"))
+    words = (_processor(), *halves, f"torch {torch.__version__}")
+    return ", ".join((*words, f"{torch.get_num_threads()} threads"))
 
 
 def _processor() -> str:
     try:
-        named = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
     except OSError:
-        named = None
-    return named[1].strip() if named else platform.processor() or platform.machine()
+        match = None
+    return match[1].strip() if match else platform.processor() or platform.machine()

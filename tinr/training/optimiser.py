@@ -69,14 +69,14 @@ def orthogonalise(stack: torch.Tensor) -> torch.Tensor:
     Bfloat16 is enough for it, and taken where the machine is faster in it.
     """
     a, b, c = QUINTIC
-    tall = stack.shape[-2] > stack.shape[-1]
-    x = (stack.mT if tall else stack).to(torch.bfloat16 if use_bf16(None) else torch.float32)
+    is_tall = stack.shape[-2] > stack.shape[-1]
+    x = (stack.mT if is_tall else stack).to(torch.bfloat16 if use_bf16(None) else torch.float32)
     x = x.flatten(0, -3).contiguous()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(STEPS):
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).reshape(stack.shape)
+    return (x.mT if is_tall else x).reshape(stack.shape)
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -85,7 +85,7 @@ class MuonAdamW(torch.optim.Optimizer):
     def __init__(self, matrices: list[Any], others: list[dict[str, Any]], config: OptimiserConfig):
         self.parts = [
             Muon(matrices, config.learning_rate, config.weight_decay),
-            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0),
+            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0, fused=True),
         ]
         groups = [group for part in self.parts for group in part.param_groups]
         super().__init__(groups, {})
@@ -111,17 +111,20 @@ class MuonAdamW(torch.optim.Optimizer):
 def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.optim.Optimizer:
     """The optimiser of a configuration over the model's trainable parameters."""
     rows = {id(p) for table in vocabulary_rows(model) for p in table.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    embeddings = [p for p in trained if id(p) in rows]
-    inner = [p for p in trained if id(p) not in rows]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    embeddings = [p for p in parameters if id(p) in rows]
+    layer_parameters = [p for p in parameters if id(p) not in rows]
     row_rate = config.learning_rate if config.embedding_rate is None else config.embedding_rate
     # no decay: rows that are not trained would shrink
     row_group = {"params": embeddings, "lr": row_rate, "weight_decay": 0.0}
     if config.name == "muon":
-        matrices = [p for p in inner if p.ndim == 2]
-        rest = {"params": [p for p in inner if p.ndim != 2], "lr": config.learning_rate}
-        return MuonAdamW(matrices, [row_group, rest], config)
-    group = {"params": inner, "lr": config.learning_rate}
-    return torch.optim.AdamW(
-        [row_group, group], betas=config.betas, weight_decay=config.weight_decay
+        matrices = [p for p in layer_parameters if p.ndim == 2]
+        vector_group = {
+            "params": [p for p in layer_parameters if p.ndim != 2],
+            "lr": config.learning_rate,
+        }
+        return MuonAdamW(matrices, [row_group, vector_group], config)
+    group = {"params": layer_parameters, "lr": config.learning_rate}
+    return torch.optim.AdamW(  # fused: a third of the seconds on a CPU
+        [row_group, group], betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

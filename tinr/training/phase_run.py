@@ -1,4 +1,4 @@
-"""What every phase does around its own work: resolve the parent, reuse, gate, publish.
+"""The steps that every phase shares: resolve the parent, reuse, gate, publish.
 
 Phases meet only in the registry. A phase that was already run with the same parent,
 configuration, catalogue and code version is not run again.
@@ -33,12 +33,12 @@ from tinr.run_log import RunLog
 from tinr.training.loop import TrainedModel, deepspeed_file
 from tinr.training.supervised import train
 
-ADAPTER = "adapter"  # folder of a checkpoint for what was trained where not all weights moved
+ADAPTER = "adapter"  # folder of a checkpoint for the trained adapter, if not all weights trained
 
 
 @dataclass(frozen=True)
 class PhaseConfig:
-    """What all phases need to know."""
+    """Settings of all phases."""
 
     parent: Annotated[str, Doc("registry reference: an id, a tag or phase@latest")] = ""
     registry: str = "runs/registry"
@@ -67,18 +67,18 @@ class Stage:
 
     @property
     def published(self) -> Card | None:
-        """The checkpoint of an earlier run of exactly this, if there is one.
+        """The checkpoint of an earlier run with the same fingerprint, or None.
 
-        GateFailed where it missed a gate that is not accepted by name now.
+        GateFailed if it missed a gate that the configuration does not accept by name.
         """
         card = self.registry.find(self.phase, self.fingerprint)
         if card is not None:
-            missed = [name for name, gate in card.gates.items() if not gate["passed"]]
-            self._refuse(missed, card.gates, f"{card.id} had been accepted;")
+            missed_gates = [name for name, gate in card.gates.items() if not gate["passed"]]
+            self._refuse(missed_gates, card.gates, f"{card.id} had been accepted;")
         return card
 
     def load(self) -> tuple[PreTrainedModel, Any]:
-        """The parent's model and tokenizer; BadInput for a model that cannot be trained here."""
+        """Load the parent's model and tokenizer. BadInput if it cannot be trained here."""
         model, tokenizer = load(self.folder)
         check_head(model)
         model.generation_config = savable(model.generation_config)  # step checkpoints are saved
@@ -88,10 +88,10 @@ class Stage:
     def log(self, done: int | None = None) -> Iterator[RunLog]:
         """Within, the phase's log is open, and no other process runs this very phase.
 
-        The resolved configuration is saved before step one. done: steps that earlier starts have
-        made, where the stage's own step checkpoints do not say it. Gate and publish within: what
-        they find is logged too. BadInput where the phase is running already, or was published
-        since this process looked.
+        It saves the resolved configuration before the first step. done: steps that earlier starts
+        have made, if the stage's own step checkpoints do not say it. Gate and publish inside, so
+        that their results are logged too. BadInput if the phase is running already, or was
+        published since this process looked.
         """
         with self.steps.held():
             if (
@@ -104,7 +104,7 @@ class Stage:
                 )
             if distributed.rank() == 0:
                 write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
-                self.registry.resolve(self.parent.id)  # which may have been quicker
+                self.registry.resolve(self.parent.id)  # raises if gc removed the parent meanwhile
             done = self.steps.done if done is None else done
             with open_log(self.phase, self.config, done) as self.written:
                 yield self.written
@@ -113,7 +113,7 @@ class Stage:
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
         config: TrainingConfig, log: RunLog,
     ) -> TrainedModel:  # fmt: skip
-        """The supervised loop with what all phases configure alike."""
+        """Run the supervised loop with the settings that all phases share."""
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.phase,
             self.steps, self.config.trainable, list(codec.markup.values()),
@@ -121,13 +121,13 @@ class Stage:
 
     @property
     def aligned(self) -> list[Card]:
-        """The checkpoints of phase 1 that this one comes from, the first one first."""
+        """The align checkpoints among the ancestors, oldest first."""
         return [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"]
 
     def floor(self, tolerance: float) -> dict[str, float] | None:
-        """The least recall allowed: what phase 1 reached where it was gated, less the tolerance.
+        """The minimum recall: what phase 1 reached at its gates, less the tolerance.
 
-        None for a model that was never aligned: it knows no documents, so nothing is gated.
+        None for a model that was never aligned: it knows no documents, so there is no gate.
         """
         if not self.aligned:
             return None
@@ -140,31 +140,31 @@ class Stage:
     def gate(
         self, model: PreTrainedModel, codec: Codec, min_recall: Mapping[str, float]
     ) -> dict[str, Any]:
-        """Probe the knowledge of phase 1 against the least shares allowed.
+        """Compare the recall of phase 1's documents with the minimum of each gate.
 
-        Raises GateFailed for a gate that is missed and not accepted by name.
+        Raises GateFailed for a missed gate that is not accepted by name.
         """
-        # a trained model: without eval it would answer with dropout, and without a cache where
-        # its activations were checkpointed; under DeepSpeed it was gathered on the host
+        # after training: without eval the model would use dropout, and no cache with gradient
+        # checkpointing; under DeepSpeed it was gathered on the host
         model = to_accelerator(model).eval()
-        measured = probe(model, codec, self.catalogue)
-        gates = {name: _gate(rate, min_recall.get(name)) for name, rate in measured.items()}
+        rates = probe(model, codec, self.catalogue)
+        gates = {name: _gate(rate, min_recall.get(name)) for name, rate in rates.items()}
         if self.written:
             self.written.gates(gates)
-        missed = [name for name, gate in gates.items() if not gate["passed"]]
-        self._refuse(missed, gates, "nothing was published. Train longer, replay more, or")
+        missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
+        self._refuse(missed_gates, gates, "nothing was published. Train longer, replay more, or")
         return gates
 
-    def _refuse(self, missed: Sequence[str], gates: Mapping[str, Any], outcome: str) -> None:
+    def _refuse(self, missed_gates: Sequence[str], gates: Mapping[str, Any], outcome: str) -> None:
         """Raise GateFailed for missed gates that are not accepted by name."""
-        refused = [name for name in missed if name not in self.config.accept]
-        if refused:
-            said = ", ".join(
+        failures = [name for name in missed_gates if name not in self.config.accept]
+        if failures:
+            text = ", ".join(
                 f"{name} {gates[name]['value']:.3f} is below {gates[name]['limit']:.3f}"
-                for name in refused
+                for name in failures
             )
             raise GateFailed(
-                f"{self.phase}: {said}; {outcome} accept it by name: accept=[{','.join(refused)}]"
+                f"{self.phase}: {text}; {outcome} accept it by name: accept=[{','.join(failures)}]"
             )
 
     def conclude(
@@ -175,28 +175,28 @@ class Stage:
         queries: Sequence[Query] = (),
         metrics: Mapping[str, Any] | None = None,
     ) -> Card:
-        """Gate, unless `min_recall` is None, and publish with the tools that had queries.
+        """Gate, unless `min_recall` is None, and publish. The card lists the tools with queries.
 
-        On several ranks the first does it, and all get its card.
+        The first rank does it, and all ranks get its card.
         """
-        queried = sorted({call.name for query in queries for call in query.calls})
+        tool_names = sorted({call.name for query in queries for call in query.calls})
 
         def finish() -> Card:
             gates = {} if min_recall is None else self.gate(trained.model, codec, min_recall)
-            return self._publish(trained, codec.tokenizer, gates, queried, metrics or {})
+            return self._publish(trained, codec.tokenizer, gates, tool_names, metrics or {})
 
         return distributed.shared(finish)
 
     def _publish(
         self,
-        trained: TrainedModel,
+        result: TrainedModel,
         tokenizer: Any,
         gates: Mapping[str, Any],
-        queried: Sequence[str],
+        tool_names: Sequence[str],
         metrics: Mapping[str, Any],
     ) -> Card:
         """Write model, tokenizer and catalogue as a new checkpoint."""
-        missed = [name for name, gate in gates.items() if not gate["passed"]]
+        missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
         card = Card(
             phase=self.phase,
             base_model=self.parent.base_model,
@@ -207,19 +207,19 @@ class Stage:
             fingerprint=self.fingerprint,
             parent=self.parent.id or None,
             catalogue_hash=self.catalogue.hash,
-            data_position={"steps": trained.steps, "queried_tools": list(queried)},
-            tokens=trained.tokens,
+            data_position={"steps": result.steps, "queried_tools": list(tool_names)},
+            tokens=result.tokens,
             seconds=self.steps.seconds,
             gates=dict(gates),
             metrics=dict(metrics),
-            notes=[f"gate accepted although missed: {name}" for name in missed],
+            notes=[f"gate accepted although missed: {name}" for name in missed_gates],
             **environment(),
         )
 
         def write(folder: Path) -> None:
-            save(folder, trained.model, tokenizer, self.catalogue)
-            if trained.adapter is not None:
-                trained.adapter.save(folder / ADAPTER)
+            save(folder, result.model, tokenizer, self.catalogue)
+            if result.adapter is not None:
+                result.adapter.save(folder / ADAPTER)
 
         card = self.registry.publish(card, write)
         self.steps.clear()
@@ -235,19 +235,19 @@ def begin(
     catalogue: Catalogue | None = None,
     verify: bool = True,
 ) -> Stage:
-    """Open the parent and settle what determines the checkpoint.
+    """Open the parent and determine catalogue, fingerprint and steps of the checkpoint.
 
-    Without a catalogue it is the parent's own; only an align phase gives an aligned parent
-    another. Raises BadInput for a parent of another phase, with files that do not fit their
-    hashes (verify=False: not looked at), or where the catalogue is not settled.
+    Without a catalogue it takes the parent's. Only an align phase may replace the catalogue of an
+    aligned parent. Raises BadInput for a parent of another phase, for files that do not match
+    their hashes (unless verify=False), or if there is no catalogue or a conflict of two.
     """
-    for part in vars(config).values():  # before anything is made ready for it
-        if hasattr(part, "deepspeed"):
-            deepspeed_file(part.deepspeed, part.optimiser)
+    for section in vars(config).values():  # before any slow work
+        if hasattr(section, "deepspeed"):
+            deepspeed_file(section.deepspeed, section.optimiser)
     for key in ("min_recall", "accept"):
-        unknown = sorted(set(getattr(config, key, ())) - set(GATES))
-        if unknown:
-            raise BadInput(f"{key}: no gate {unknown[0]!r}; the gates are {', '.join(GATES)}")
+        unknown_gates = sorted(set(getattr(config, key, ())) - set(GATES))
+        if unknown_gates:
+            raise BadInput(f"{key}: no gate {unknown_gates[0]!r}; the gates are {', '.join(GATES)}")
     registry = Registry(config.registry)
     parent, folder = registry.open(config.parent, phase=parents, verify=verify)
     if catalogue is None and parent.catalogue_hash is None:
@@ -265,13 +265,13 @@ def begin(
 
 
 def open_log(phase: str, config: Any, done: int) -> RunLog:
-    """The log of a phase, with what earlier starts logged; other ranks than the first have
-    folders of their own."""
-    folder, first = Path(config.run), distributed.rank() == 0
-    folder = folder if first else folder / f"rank{distributed.rank()}"
-    return RunLog(folder, phase, as_dict(config), config.wandb and first, done)
+    """Open the log of a phase, which keeps what earlier starts logged. Ranks other than the first
+    have folders of their own."""
+    folder, is_first = Path(config.run), distributed.rank() == 0
+    folder = folder if is_first else folder / f"rank{distributed.rank()}"
+    return RunLog(folder, phase, as_dict(config), config.wandb and is_first, done)
 
 
 def _gate(rate: Rate, min_recall: float | None) -> dict[str, Any]:
-    passed = min_recall is None or rate.value is None or rate.value >= min_recall
-    return {**asdict(rate), "limit": min_recall, "passed": passed}
+    passes = min_recall is None or rate.value is None or rate.value >= min_recall
+    return {**asdict(rate), "limit": min_recall, "passed": passes}

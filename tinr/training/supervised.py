@@ -1,6 +1,6 @@
-"""The supervised loop: packed rows, loss at labelled positions only, on TRL's trainer.
+"""The supervised loop on TRL's trainer: packed rows, loss at labelled positions only.
 
-The output head is applied only where a label is, so its cost does not grow with the prompt.
+The output head is applied only at labels, so its cost does not grow with the prompt.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,20 +62,24 @@ def train(
 ) -> TrainedModel:
     """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
 
-    The model is changed in place, and the one to go on with is in what is returned. With `steps` a
-    killed run goes on from its newest whole step checkpoint. trainable, rows: see
-    `tinr.training.adapters`. BadInput where there is no batch; GateFailed when the loss is no
-    number: nothing is kept of such a run.
+    It changes the model in place; go on with the one that it returns. With `steps` a killed run
+    resumes from its newest complete step checkpoint. trainable, rows: see
+    `tinr.training.adapters`. BadInput if there is no batch. GateFailed if the loss is not finite:
+    such a run publishes nothing.
     """
     share = config.accumulate * distributed.world()
     weights = Trainables(model, trainable or TrainableConfig(), rows)
     with step_folder(steps) as folder, products(model):
-        ready = prepare(batches, folder, title)
-        tokens = [sum(ready.tokens[at : at + share]) for at in range(0, len(ready), share)]
-        nothing = blank(ready[len(ready) - 1])  # for ranks that have none left in the last step
+        batch_file = prepare(batches, folder, title)
+        tokens = [
+            sum(batch_file.tokens[start : start + share])
+            for start in range(0, len(batch_file), share)
+        ]
+        # for ranks that have no batch left in the last step
+        blank_batch = blank(batch_file[len(batch_file) - 1])
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
-            _warm_up(model, encode, ready[0], use_bf16(config.bf16))
+            _warm_up(model, encode, batch_file[0], use_bf16(config.bf16))
         with with_loss(model, encode):
             trainer = PackedTrainer(
                 model=model,
@@ -83,19 +87,23 @@ def train(
                 processing_class=tokenizer,
                 train_dataset=Dataset.from_dict({"batch": list(range(len(tokens) * share))}),
                 data_collator=lambda features: (
-                    ready[number] if (number := features[0]["batch"]) < len(ready) else nothing
+                    batch_file[number]
+                    if (number := features[0]["batch"]) < len(batch_file)
+                    else blank_batch
                 ),
             )
             progress = Progress(log, title, len(tokens), tokens)
             run_loop(trainer, progress, config.optimiser, folder)
-    whole, adapter = weights.whole(trainer)
-    return TrainedModel(whole, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter)
+    trained_model, adapter = weights.whole(trainer)
+    return TrainedModel(
+        trained_model, trainer.state.global_step, sum(tokens), mean_loss(trainer), adapter
+    )
 
 
 def _warm_up(model: PreTrainedModel, encode: Encode, batch: Batch, bf16: bool) -> None:
-    """Compile on the batch that the first start compiled on: other shapes give other kernels,
-    whose sums differ in the last bit."""
-    model.train()  # as the trainer will have it: another mode compiles again
+    """Compile on the batch of the first start: other shapes give other kernels, whose sums differ
+    in the last bit."""
+    model.train()  # the trainer's mode: another one would compile again
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         labelled_loss(model, batch, None, encode).backward()
     model.zero_grad()

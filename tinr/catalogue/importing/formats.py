@@ -1,7 +1,7 @@
-"""The formats catalogues come in, each as a reader of plain data.
+"""Readers for the formats of tool catalogues; each reads plain data.
 
-A reader walks what a file holds and gives every tool it finds, or the reason why it could
-not be read. `auto` knows a tool by the names of its keys, whatever is around it.
+A reader walks the data and yields every tool, or a problem with the reason why it cannot be
+read. `auto` recognises a tool by the names of its keys, whatever is around it.
 """
 
 import ast
@@ -28,7 +28,7 @@ PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments", "_argume
 FLAT = ("path_parameters", "query_parameters", "body_parameters", "api_arguments")
 RAPID = ("required_parameters", "optional_parameters")
 RETURNS = ("returns", "output_parameters", "outputSchema", "response_schema", "responses")
-# keys behind which tools stand, in any nesting
+# keys whose values hold tools, at any depth
 HOLDERS = (
     "tools",
     "functions",
@@ -44,13 +44,13 @@ HOLDERS = (
 DEEPEST = 16  # levels of holders
 LONGEST_PROMPT = 1_000_000  # characters
 MOST_TRIES = 1000  # braces in a prompt that begin no JSON
-KEPT = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
+EXTRA_KEYS = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
 
 Reader = Callable[[Data], Iterator[Item]]
 
 
 def auto(data: Data) -> Iterator[Item]:
-    """Whatever a document holds, known by its shape."""
+    """Yield every tool of a document; its shape tells the format."""
     empty = True
     for item in _walk(data.value, data.file, data.pointer, "", 0):
         empty = False
@@ -65,8 +65,8 @@ def _walk(value: Any, file: str, pointer: str, namespace: str, depth: int) -> It
     elif isinstance(value, str):
         yield from _from_string(value, file, pointer, namespace, depth)
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _walk(one, file, step(pointer, number), namespace, depth + 1)
+        for number, item in enumerate(value):
+            yield from _walk(item, file, step(pointer, number), namespace, depth + 1)
     elif not isinstance(value, Mapping):
         yield Problem(file, pointer, f"no tool: a value of type {type(value).__name__}")
     elif is_openapi(value):
@@ -76,7 +76,7 @@ def _walk(value: Any, file: str, pointer: str, namespace: str, depth: int) -> It
     elif is_tool(value):
         yield _tool(value, file, pointer, namespace)
     else:
-        yield from _held(value, file, pointer, namespace, depth)
+        yield from _tools_behind_keys(value, file, pointer, namespace, depth)
 
 
 def is_tool(value: Mapping[str, Any]) -> bool:
@@ -88,19 +88,19 @@ def is_tool(value: Mapping[str, Any]) -> bool:
     return _first(value, DESCRIPTIONS) is not None and not any(key in value for key in HOLDERS)
 
 
-def _held(
+def _tools_behind_keys(
     value: Mapping[str, Any], file: str, pointer: str, namespace: str, depth: int
 ) -> Iterator[Item]:
-    """The tools behind the keys that hold some; of API lists by name, and of system prompts."""
+    """Yield the tools behind keys that hold tools, in mappings by name and in system prompts."""
     holders = [key for key in HOLDERS if key in value]
     if holders:
-        stated = _first(value, ("server", "tool_name", "Name", "title", *NAMES))
+        name = _first(value, ("server", "tool_name", "Name", "title", *NAMES))
         for key in holders:
-            inner = value[key]
-            if inner in ("", None, [], "[]"):
+            content = value[key]
+            if content in ("", None, [], "[]"):
                 continue  # a dialogue without tools
             place = step(pointer, key)
-            yield from _walk(inner, file, place, stated or namespace, depth + 1)
+            yield from _walk(content, file, place, name or namespace, depth + 1)
         if "tools" in value and value.get("nextCursor"):
             place = step(pointer, "nextCursor")
             yield Problem(file, place, "more tools follow on pages that are not here; import them")
@@ -108,17 +108,17 @@ def _held(
         for place, text in _prompt(value):
             yield from from_prompt(text, file, step(pointer, *place), namespace)
     elif value and all(isinstance(v, Mapping) and is_tool(v) for v in value.values()):
-        for key, one in value.items():  # tools by key, as TInR keeps them
-            yield _tool(one, file, step(pointer, key), namespace)
+        for key, tool in value.items():  # tools by key, as TInR keeps them
+            yield _tool(tool, file, step(pointer, key), namespace)
     elif _is_named_parameters(value):
-        for key, one in value.items():  # name -> {description, parameters}
-            yield _tool({"name": key, **one}, file, step(pointer, key), namespace)
+        for key, tool in value.items():  # name -> {description, parameters}
+            yield _tool({"name": key, **tool}, file, step(pointer, key), namespace)
     elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and not pointer:
         reason = "texts by name were read as the descriptions of tools"
         yield Problem(file, pointer, reason, "note")
         for key, text in value.items():  # name -> description, as MetaTool keeps them
-            one = {"name": key, "description": text, "parameters": {}}
-            yield _tool(one, file, step(pointer, key), namespace)
+            tool = {"name": key, "description": text, "parameters": {}}
+            yield _tool(tool, file, step(pointer, key), namespace)
     else:
         keys = ", ".join(str(key)[:40] for key in list(value)[:5]) or "none"
         yield Problem(file, pointer, f"no tool recognised (keys: {keys})")
@@ -132,23 +132,23 @@ def _is_named_parameters(value: Mapping[str, Any]) -> bool:
 
 
 def _from_string(value: str, file: str, pointer: str, namespace: str, depth: int) -> Iterator[Item]:
-    """Data inside a string: JSON, as ShareGPT's "tools" and ToolAlpaca's documents are."""
+    """Read JSON inside a string, as in ShareGPT's "tools" and ToolAlpaca's documents."""
     try:
-        inner = json.loads(value)
+        content = json.loads(value)
     except (ValueError, RecursionError):
         yield Problem(file, pointer, "a text that is not JSON, where tools are expected")
         return
-    if isinstance(inner, str):
+    if isinstance(content, str):
         yield Problem(file, pointer, "a text, where tools are expected")
         return
-    yield from _walk(inner, file, pointer, namespace, depth + 1)
+    yield from _walk(content, file, pointer, namespace, depth + 1)
 
 
 def _prompt(value: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """The system prompts of a dialogue: `system`, or the system messages of a conversation."""
+    """Return a dialogue's system prompts: `system`, or the system messages of a conversation."""
     if isinstance(value.get("system"), str):
         return [(("system",), value["system"])]
-    found: list[tuple[tuple[str | int, ...], str]] = []
+    prompts: list[tuple[tuple[str | int, ...], str]] = []
     for key in ("messages", "conversations"):
         messages = value.get(key)
         for number, message in enumerate(messages if isinstance(messages, list) else []):
@@ -156,59 +156,59 @@ def _prompt(value: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]
                 continue
             content = message.get("content", message.get("value"))
             if message.get("role", message.get("from")) == "system" and isinstance(content, str):
-                found.append(((key, number), content))
-    return found
+                prompts.append(((key, number), content))
+    return prompts
 
 
 def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[Item]:
-    """The tools that a system prompt lists: JSON anywhere in it, or API-Bank's numbered list."""
+    """Yield the tools of a system prompt: JSON anywhere in it, or API-Bank's numbered list."""
     if len(text) > LONGEST_PROMPT:
         yield Problem(file, pointer, f"a system prompt of {len(text):,} characters; split it")
         return
     tools = list(_json_tools(text))
     if tools:
-        for place, tool in tools:
-            yield _tool(tool, file, f"{pointer}@{place}", namespace)
+        for index, tool in tools:
+            yield _tool(tool, file, f"{pointer}@{index}", namespace)
         return
-    listed = re.split(r"(?m)^[ \t]*\d+\.[ \t]+(?=[^\n]*\n(?:Description:|Parameters:))", text)[1:]
-    if not listed:
+    sections = re.split(r"(?m)^[ \t]*\d+\.[ \t]+(?=[^\n]*\n(?:Description:|Parameters:))", text)[1:]
+    if not sections:
         yield Problem(file, pointer, "a system prompt without tools")
-    for number, part in enumerate(listed):
+    for number, section in enumerate(sections):
         place = f"{pointer}@{number}"
-        head = re.match(r"(?:Name:\s*)?([^\n:]+)(?::\s*([^\n]*))?\n", part)
-        said = re.search(r"(?m)^Description:\s*(.*)$", part)
-        given = re.search(r"(?m)^Parameters:\s*(\{.*\})\s*$", part)
-        if head is None:
+        name_match = re.match(r"(?:Name:\s*)?([^\n:]+)(?::\s*([^\n]*))?\n", section)
+        description_match = re.search(r"(?m)^Description:\s*(.*)$", section)
+        parameters_match = re.search(r"(?m)^Parameters:\s*(\{.*\})\s*$", section)
+        if name_match is None:
             yield Problem(file, place, "an item of the list without a name")
             continue
         try:
-            parameters = ast.literal_eval(given[1]) if given else {}
+            parameters = ast.literal_eval(parameters_match[1]) if parameters_match else {}
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            yield Problem(file, place, f"tool {head[1].strip()!r}: parameters cannot be read")
+            yield Problem(file, place, f"tool {name_match[1].strip()!r}: parameters cannot be read")
             continue
-        description = said[1] if said else head[2] or ""
-        one = {"name": head[1].strip(), "description": description, "parameters": parameters}
-        yield _tool(one, file, place, namespace)
+        description = description_match[1] if description_match else name_match[2] or ""
+        tool = {"name": name_match[1].strip(), "description": description, "parameters": parameters}
+        yield _tool(tool, file, place, namespace)
 
 
 def _json_tools(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Objects in a text that are tools, with the character at which they begin."""
-    decoder, place, tries = json.JSONDecoder(), 0, 0
-    while tries < MOST_TRIES and (place := text.find("{", place)) >= 0:
+    """Yield the tool objects in a text, each with the index of its first character."""
+    decoder, index, tries = json.JSONDecoder(), 0, 0
+    while tries < MOST_TRIES and (index := text.find("{", index)) >= 0:
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = decoder.raw_decode(text, index)
         except (ValueError, RecursionError):
-            place, tries = place + 1, tries + 1
+            index, tries = index + 1, tries + 1
             continue
-        inner = value.get("function") if isinstance(value, dict) else None
-        tool = inner if isinstance(inner, dict) else value
-        if isinstance(tool, dict) and is_tool(tool) and _described(tool):
-            yield place, tool
-        place = end
+        function = value.get("function") if isinstance(value, dict) else None
+        tool = function if isinstance(function, dict) else value
+        if isinstance(tool, dict) and is_tool(tool) and _has_description_or_schema(tool):
+            yield index, tool
+        index = end
 
 
-def _described(tool: Mapping[str, Any]) -> bool:
-    """A tool, not a call: it has a description, or its parameters are a schema."""
+def _has_description_or_schema(tool: Mapping[str, Any]) -> bool:
+    """Whether it is a tool and not a call: it has a description or a schema as parameters."""
     schema = _first_value(tool, PARAMETERS)
     return _first(tool, DESCRIPTIONS) is not None or (
         isinstance(schema, Mapping) and types.is_schema(schema)
@@ -216,54 +216,59 @@ def _described(tool: Mapping[str, Any]) -> bool:
 
 
 def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> Item:
-    """One tool by its keys, in whichever of the usual spellings."""
+    """Read one tool by its keys, in any of the usual spellings."""
     name = _first(value, NAMES)
     if name is None:
         return Problem(file, pointer, "a tool without a name")
     notes: list[str] = []
-    raw = _parameters(value)
-    parameters = types.object_schema(raw, notes.append)
-    stated = value.get("required")
-    guessed = not (isinstance(raw, Mapping) and types.is_schema(raw))  # from a flat mapping
-    if isinstance(stated, list) and (guessed or "required" not in parameters):
-        names = [n for n in map(str, stated) if n in parameters["properties"]]
+    source = _parameters(value)
+    parameters = types.object_schema(source, notes.append)
+    required = value.get("required")
+    is_flat = not (isinstance(source, Mapping) and types.is_schema(source))
+    if isinstance(required, list) and (is_flat or "required" not in parameters):
+        names = [name for name in map(str, required) if name in parameters["properties"]]
         parameters.pop("required", None)
         parameters |= {"required": names} if names else {}
-    returned = _first_value(value, RETURNS)
+    return_value = _first_value(value, RETURNS)
     parent = _first(value, ("tool_name",)) if "api_name" in value else None
     return Found(
         file=file,
         pointer=pointer,
         name=name.strip(),
         description=(_first(value, DESCRIPTIONS) or "").strip(),
-        schema=raw,
+        schema=source,
         parameters=parameters,
         namespace=parent or namespace,
-        returns=returned if isinstance(returned, str) else "",
+        returns=return_value if isinstance(return_value, str) else "",
         domain=_first(value, ("domain", "category", "category_name", "field")) or "",
-        extra={key: value[key] for key in KEPT if key in value} | {"notes": notes},
+        extra={key: value[key] for key in EXTRA_KEYS if key in value} | {"notes": notes},
     )
 
 
 def _parameters(value: Mapping[str, Any]) -> Any:
     for key in PARAMETERS:
         if key in value:
-            given = value[key]
-            wrapped = isinstance(given, Mapping) and set(given) == {"json"}  # Bedrock's
-            return given["json"] if wrapped and isinstance(given["json"], Mapping) else given
+            parameters = value[key]
+            # Bedrock wraps the schema in {"json": ...}
+            is_wrapped = isinstance(parameters, Mapping) and set(parameters) == {"json"}
+            return (
+                parameters["json"]
+                if is_wrapped and isinstance(parameters["json"], Mapping)
+                else parameters
+            )
     if any(key in value for key in RAPID):
         return {
-            str(one.get("name", "")): {k: v for k, v in one.items() if k != "name"}
+            str(parameter.get("name", "")): {k: v for k, v in parameter.items() if k != "name"}
             | {"required": key == "required_parameters"}
             for key in RAPID
-            for one in (value[key] if isinstance(value.get(key), list) else [])
-            if isinstance(one, Mapping)
+            for parameter in (value[key] if isinstance(value.get(key), list) else [])
+            if isinstance(parameter, Mapping)
         }
-    merged: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
     for key in FLAT:
         if isinstance(value.get(key), Mapping):
-            merged |= value[key]
-    return merged
+            properties |= value[key]
+    return properties
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
@@ -275,14 +280,14 @@ def _first_value(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     return next((value[key] for key in keys if value.get(key)), None)
 
 
-def _only(accepts: Callable[[Any], bool], what: str) -> Reader:
-    """`auto`, for documents of one shape alone."""
+def _only(accepts: Callable[[Any], bool], shape: str) -> Reader:
+    """Return `auto` for documents of one shape only."""
 
     def read(data: Data) -> Iterator[Item]:
         if accepts(data.value):
             yield from auto(data)
         else:
-            yield Problem(data.file, data.pointer, f"not {what}, which --format asks for")
+            yield Problem(data.file, data.pointer, f"not {shape}, which --format asks for")
 
     return read
 
@@ -294,12 +299,12 @@ def _holds(*keys: str) -> Callable[[Any], bool]:
         if isinstance(value, Mapping):
             if any(key in value for key in keys):
                 return True
-            inner = list(value.values())[:50]
+            items = list(value.values())[:50]
         elif isinstance(value, list):
-            inner = value[:50]
+            items = value[:50]
         else:
             return False
-        return depth < 4 and any(accepts(one, depth + 1) for one in inner)
+        return depth < 4 and any(accepts(item, depth + 1) for item in items)
 
     return accepts
 

@@ -1,4 +1,4 @@
-"""Catalogues as users have them, to canonical ones: find, name, check, report, write."""
+"""Import tool catalogues of any format into canonical ones: find, name, check, report, write."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["FORMATS", "Imported", "Problem", "import_tools", "words_of", "write_
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import gave: catalogue lines, what was lost, and what was changed (notes)."""
+    """The result of an import: catalogue lines, lost documents, and changed ones (notes)."""
 
     lines: tuple[dict[str, Any], ...]
     lost: tuple[Problem, ...]
@@ -35,26 +35,26 @@ def import_tools(
     timeout: float = 30.0,
     out: Path | None = None,
 ) -> Imported:
-    """Every tool of files, folders and running MCP servers, or the reason why it is not there.
+    """Import every tool of files, folders and running MCP servers, with a problem for each loss.
 
-    out: where an earlier import wrote; below another source it is not read.
-    Raises BadInput for a source that does not exist, an unknown format, and where not a
-    single tool arrives.
+    out: the folder of an earlier import; inside another source it is not read.
+    Raises BadInput for a source that does not exist, an unknown format, and if no tool can be
+    imported.
     """
     if format not in FORMATS:
         raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
-    found, problems = split(list(_items(sources, format, servers, timeout, out)))
+    tools, problems = split(list(_items(sources, format, servers, timeout, out)))
     lines: list[dict[str, Any]] = []
-    for one in canonical(found, namespaces):
-        if isinstance(one, Problem):
-            problems.append(one)
-        elif isinstance(one, dict):
-            lines.append(one)
+    for item in canonical(tools, namespaces):
+        if isinstance(item, Problem):
+            problems.append(item)
+        elif isinstance(item, dict):
+            lines.append(item)
     lost = tuple(p for p in problems if p.kind == "lost")
     if not lines:
         reason = str([*lost, *problems, "no sources"][0])
-        more = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
-        raise BadInput(f"no tool could be imported: {reason}{more}; give a source with tools")
+        suffix = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
+        raise BadInput(f"no tool could be imported: {reason}{suffix}; give a source with tools")
     return Imported(tuple(lines), lost, tuple(p for p in problems if p.kind != "lost"))
 
 
@@ -69,13 +69,13 @@ def _items(
         if str(source).endswith(".py"):
             if format != "auto":
                 raise BadInput(f"--format {format}: {source} is Python; give it with auto alone")
-            yield from (one for path in _python(source) for one in read_python(path))
+            yield from (item for path in _python_files(source) for item in read_python(path))
             continue
-        python = sum(1 for path in Path(source).rglob("*.py") if path.is_file())
-        if python:
-            reason = f"{python} Python files were left alone; name each that holds tools"
+        python_count = sum(1 for path in Path(source).rglob("*.py") if path.is_file())
+        if python_count:
+            reason = f"{python_count} Python files were left alone; name each that holds tools"
             yield Problem(str(source), "", reason, "note")
-        for path in _others(source) if python else files_of(source):
+        for path in _other_files(source) if python_count else files_of(source):
             if out is not None and _inside(path, out) and not _inside(source, out):
                 continue
             for data in read(path):
@@ -84,8 +84,8 @@ def _items(
         yield from ask_server(server, timeout)
 
 
-def _others(source: str) -> list[Path]:
-    """The files of a folder in which Python is left alone; BadInput where there are no others."""
+def _other_files(source: str) -> list[Path]:
+    """Return the files of a folder other than Python files; BadInput if there are none."""
     try:
         return files_of(source)
     except BadInput as error:
@@ -99,7 +99,7 @@ def _inside(path: str | Path, folder: Path) -> bool:
 
 
 def _tools_in(data: Data, format: str) -> Iterator[Item]:
-    """The tools of a document; whatever it does to its reader costs that document only."""
+    """Yield the tools of a document; an exception of its reader loses this document only."""
     try:
         yield from FORMATS[format](data)
     except Exception as error:
@@ -107,14 +107,14 @@ def _tools_in(data: Data, format: str) -> Iterator[Item]:
         yield Problem(data.file, data.pointer, reason)
 
 
-def _python(source: str) -> list[Path]:
+def _python_files(source: str) -> list[Path]:
     if not Path(source).is_file():
         raise BadInput(f"{source}: no such file; check the path")
     return [Path(source)]
 
 
 def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> None:
-    """tools.jsonl and problems.jsonl of a catalogue folder, each whole or not at all."""
+    """Write a folder's tools.jsonl and problems.jsonl, each whole or not at all."""
     path = folder / "tools.jsonl"
     make_folder(folder)
     if path.exists() and not replace:

@@ -1,4 +1,4 @@
-"""The tools of a running MCP server, asked through the official `mcp` package."""
+"""Read the tools of a running MCP server through the official `mcp` package."""
 
 import asyncio
 import shlex
@@ -14,10 +14,10 @@ MOST_PAGES = 1000
 
 
 def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
-    """What `tools/list` of a server says; `address` is a URL, or else a command to start.
+    """Yield the tools of a server's `tools/list`; `address` is a URL or a command to start.
 
-    A server that hangs, dies or answers nonsense is one problem, after `timeout` seconds
-    at most; the command is stopped again.
+    A server that hangs, dies or sends invalid data is one problem, after `timeout` seconds
+    at most. The command is stopped again.
     """
     if not address.strip():
         raise BadInput("--mcp: nothing in it; give a server's URL or the command that starts it")
@@ -26,18 +26,18 @@ def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
     except ImportError as error:
         raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
     try:
-        name, listed = asyncio.run(asyncio.wait_for(_list_tools(address), timeout))
+        name, result = asyncio.run(asyncio.wait_for(_list_tools(address), timeout))
     except TimeoutError:
         yield Problem(address, "", f"the MCP server did not answer within {timeout:g} s")
         return
-    except (Exception, BaseExceptionGroup) as error:  # whatever a foreign process does
+    except (Exception, BaseExceptionGroup) as error:  # of any kind: the server is not our code
         yield Problem(address, "", f"the MCP server failed: {_root(error)}")
         return
-    yield from auto(Data(address, "", {"server": name, "result": listed}))
+    yield from auto(Data(address, "", {"server": name, "result": result}))
 
 
 async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
-    """The server's name, and what one page of all its tools would say."""
+    """Return the server's name, and all its tools as one page of `tools/list`."""
     from mcp import Client, StdioServerParameters
 
     if address.startswith(("http://", "https://")):
@@ -57,8 +57,8 @@ async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
             cursor = page.next_cursor
             if not cursor:
                 break
-        listed = {"tools": tools, "nextCursor": cursor}
-        return client.server_info.name if client.server_info else "", listed
+        result = {"tools": tools, "nextCursor": cursor}
+        return client.server_info.name if client.server_info else "", result
 
 
 def _root(error: BaseException) -> str:

@@ -17,78 +17,87 @@ LONGEST_NAME = 128
 
 
 def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Iterator[Item | dict]:
-    """Catalogue lines of what was found, in its order, and what had to be changed or left out.
+    """Yield catalogue lines of tools, in their order, and a problem for each change or loss.
 
-    Documents that say the same under the same name are one. Names that different documents
-    share get a namespace, all of them: the source's own name, then its folder, then the
-    domain, or else the first digits of the document's hash.
+    Documents with the same name and content become one. Where different documents share a
+    name, each gets a namespace in front: the first of the source's own name, its file, the
+    domain and the first digits of the document's hash that makes the name unique.
     """
     groups: dict[str, dict[str, Found]] = defaultdict(dict)  # name -> hash -> first document
-    for one in sorted(found, key=lambda f: (f.namespace, f.file, f.pointer)):
-        name = clean_name(one.name)
-        fault = _fault(one, name)
+    for tool in sorted(found, key=lambda f: (f.namespace, f.file, f.pointer)):
+        name = clean_name(tool.name)
+        fault = _fault(tool, name)
         if fault:
-            yield Problem(one.file, one.pointer, fault)
+            yield Problem(tool.file, tool.pointer, fault)
             continue
-        digest = content_hash(one)
+        digest = content_hash(tool)
         twin = groups[name].get(digest)
         if twin is not None:
             reason = f"tool {name!r}: the same document as {twin.file}#{twin.pointer}; kept once"
-            yield Problem(one.file, one.pointer, reason, "note")
+            yield Problem(tool.file, tool.pointer, reason, "note")
             continue
-        groups[name][digest] = one
+        groups[name][digest] = tool
     names = _unique(groups, namespaces)
-    chosen = {id(one): (name, d) for name, group in groups.items() for d, one in group.items()}
-    ids = Counter(_identity(one) for group in groups.values() for one in group.values())
-    for one in found:  # in the order of the sources again
-        if id(one) not in chosen:
+    keys = {
+        id(tool): (name, digest) for name, group in groups.items() for digest, tool in group.items()
+    }
+    ids = Counter(_identity(tool) for group in groups.values() for tool in group.values())
+    for tool in found:  # in the order of the sources
+        if id(tool) not in keys:
             continue
-        name, digest = chosen[id(one)]
-        final, identity = names[name, digest], _identity(one)
-        for reason in _changes(one, name, final):
-            yield Problem(one.file, one.pointer, f"tool {final!r}: {reason}", "note")
+        name, digest = keys[id(tool)]
+        unique_name, identity = names[name, digest], _identity(tool)
+        for reason in _changes(tool, name, unique_name):
+            yield Problem(tool.file, tool.pointer, f"tool {unique_name!r}: {reason}", "note")
         identity = identity if ids[identity] == 1 else f"{identity}{digest}"
-        yield _line(one, final, digest, hashlib.sha256(identity.encode()).hexdigest()[:16])
+        yield _line(tool, unique_name, digest, hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def clean_name(name: str) -> str:
-    """A name that can be a tool token: blanks and signs that cannot become underscores."""
-    kept = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]", "_", name.strip().strip("<>"))
-    return kept if re.search(r"[^\W_]", kept) else ""
+    """Make a name that can be a tool token: other characters become underscores."""
+    cleaned = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]", "_", name.strip().strip("<>"))
+    return cleaned if re.search(r"[^\W_]", cleaned) else ""
 
 
 def words_of(name: str) -> str:
-    """A name as words: `getUserId` and `get_user-id` -> get user id."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)
-    return " ".join(parts).lower() or name
+    """Split a name into words: `getUserId` and `get_user-id` -> get user id."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)
+    return " ".join(words).lower() or name
 
 
-def content_hash(one: Found) -> str:
-    """sha256 of what a document says, wherever it stands."""
-    said = [one.name, one.description, one.parameters, one.returns]
-    said += [one.extra.get(key, "") for key in ("method", "path")]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+def content_hash(tool: Found) -> str:
+    """Return sha256 of a document's content, without its source."""
+    fields = [tool.name, tool.description, tool.parameters, tool.returns]
+    fields += [tool.extra.get(key, "") for key in ("method", "path")]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _fault(one: Found, name: str) -> str:
-    """Why a document cannot be a tool; empty where it can."""
+def _fault(tool: Found, name: str) -> str:
+    """Return why a document cannot be a tool; empty if it can."""
     if not name:
-        return f"tool name {one.name[:60]!r} has no letter or digit"
+        return f"tool name {tool.name[:60]!r} has no letter or digit"
     if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
         return f"tool name {name[:60]!r}...: {len(name)} characters, at most {LONGEST_NAME}"
-    if len(one.description) > LONGEST_TEXT:
-        length = f"{len(one.description):,} characters"
+    if len(tool.description) > LONGEST_TEXT:
+        length = f"{len(tool.description):,} characters"
         return f"tool {name!r}: its description has {length}, at most {LONGEST_TEXT:,}"
     try:
-        kept = [one.name, one.description, one.parameters, one.returns, one.schema, dict(one.extra)]
-        kept += [one.domain, one.namespace, one.pointer]
-        whole = json.dumps(kept, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
-        if len(whole) > 4 * LONGEST_TEXT:
-            return f"tool {name!r}: {len(whole):,} bytes in all, at most {4 * LONGEST_TEXT:,}"
-        length = len(json.dumps(one.parameters))
+        fields = [
+            tool.name,
+            tool.description,
+            tool.parameters,
+            tool.returns,
+            tool.schema,
+            dict(tool.extra),
+        ]
+        fields += [tool.domain, tool.namespace, tool.pointer]
+        encoded = json.dumps(fields, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
+        if len(encoded) > 4 * LONGEST_TEXT:
+            return f"tool {name!r}: {len(encoded):,} bytes in all, at most {4 * LONGEST_TEXT:,}"
+        length = len(json.dumps(tool.parameters))
         if length > LONGEST_TEXT:
             return f"tool {name!r}: its schema has {length:,} characters, at most {LONGEST_TEXT:,}"
-        fault = schema_fault(one.parameters)
+        fault = schema_fault(tool.parameters)
         if fault:
             return f"tool {name!r}: parameters/{fault[:160]}"
     except (RecursionError, ValueError, TypeError) as error:
@@ -99,63 +108,71 @@ def _fault(one: Found, name: str) -> str:
 def _unique(
     groups: Mapping[str, Mapping[str, Found]], namespaces: Namespaces
 ) -> dict[tuple[str, str], str]:
-    """(name, hash) -> the final name, the same whatever the order of the documents."""
+    """Return (name, hash) -> unique name; the order of the documents does not change it."""
     names: dict[tuple[str, str], str] = {}
-    taken: set[str] = set()
+    used_names: set[str] = set()
     for name, group in sorted(groups.items()):
-        if len(group) == 1 and namespaces == "collide" and name not in taken:
+        if len(group) == 1 and namespaces == "collide" and name not in used_names:
             names[name, next(iter(group))] = name
-            taken.add(name)
+            used_names.add(name)
             continue
-        options = {digest: _options(name, digest, group[digest]) for digest in sorted(group)}
-        uses = Counter(option for some in options.values() for option in some)
-        for digest, some in options.items():
-            free = (o for o in some if uses[o] == 1 and o not in taken and o not in groups)
-            names[name, digest] = next(free, some[-1])
-            taken.add(names[name, digest])
+        options_by_hash = {
+            digest: _options(name, digest, group[digest]) for digest in sorted(group)
+        }
+        uses = Counter(option for candidates in options_by_hash.values() for option in candidates)
+        for digest, candidates in options_by_hash.items():
+            unused = (
+                option
+                for option in candidates
+                if uses[option] == 1 and option not in used_names and option not in groups
+            )
+            names[name, digest] = next(unused, candidates[-1])
+            used_names.add(names[name, digest])
     return names
 
 
-def _options(name: str, digest: str, one: Found) -> list[str]:
-    file = Path(one.file)
-    spaces = [one.namespace, file.name.split(".")[0], one.domain, digest[:8]]
+def _options(name: str, digest: str, tool: Found) -> list[str]:
+    file = Path(tool.file)
+    namespaces = [tool.namespace, file.name.split(".")[0], tool.domain, digest[:8]]
     room = LONGEST_NAME - len(name) - 1
-    cleaned = [clean_name(space)[: max(8, room)].rstrip("_.") for space in spaces]
-    return [f"{space}.{name[: LONGEST_NAME - len(space) - 1]}" for space in filter(None, cleaned)]
+    prefixes = [clean_name(prefix)[: max(8, room)].rstrip("_.") for prefix in namespaces]
+    return [
+        f"{prefix}.{name[: LONGEST_NAME - len(prefix) - 1]}" for prefix in filter(None, prefixes)
+    ]
 
 
-def _changes(one: Found, name: str, final: str) -> Iterator[str]:
-    if name != one.name:
-        yield f"named so because {one.name[:80]!r} cannot be a tool token"
-    if final != name:
+def _changes(tool: Found, name: str, unique_name: str) -> Iterator[str]:
+    if name != tool.name:
+        yield f"named so because {tool.name[:80]!r} cannot be a tool token"
+    if unique_name != name:
         yield f"its namespace is in front because several documents are named {name!r}"
-    if not one.description:
+    if not tool.description:
         yield "no description; the words of its name stand for one"
-    yield from one.extra.get("notes", ())
+    yield from tool.extra.get("notes", ())
 
 
-def _identity(one: Found) -> str:
-    """What a document goes by, whatever it says: an id outlives a change of its text."""
-    named = [one.namespace, one.name, one.extra.get("method", ""), one.extra.get("path", "")]
-    return json.dumps(named)
+def _identity(tool: Found) -> str:
+    """Return what a document's id is made of: the id stays the same when the text changes."""
+    fields = [tool.namespace, tool.name, tool.extra.get("method", ""), tool.extra.get("path", "")]
+    return json.dumps(fields)
 
 
-def _line(one: Found, final: str, digest: str, identifier: str) -> dict[str, Any]:
+def _line(tool: Found, unique_name: str, digest: str, identifier: str) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "name": final,
-        "description": one.description or words_of(one.name),
-        "parameters": one.parameters,
-        "returns": one.returns,
-        "domain": one.domain,
-        "source": Path(one.file).name,
+        "name": unique_name,
+        "description": tool.description or words_of(tool.name),
+        "parameters": tool.parameters,
+        "returns": tool.returns,
+        "domain": tool.domain,
+        "source": Path(tool.file).name,
         "id": identifier,
         "hash": digest,
         "original": {
-            "name": one.name,
-            "namespace": one.namespace,
-            "pointer": one.pointer,
-            "parameters": one.schema,
+            "name": tool.name,
+            "namespace": tool.namespace,
+            "pointer": tool.pointer,
+            "parameters": tool.schema,
         },
     }
-    extra = {k: v for k, v in one.extra.items() if k != "notes"}
+    extra = {k: v for k, v in tool.extra.items() if k != "notes"}
     return line | ({"extra": extra} if extra else {})

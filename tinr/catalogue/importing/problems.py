@@ -1,4 +1,4 @@
-"""What importers find: tools as their source states them, and what is wrong with the rest."""
+"""The output of importers: tools as their source states them, and problems with the rest."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Found:
     description: str
     schema: Any
     parameters: Mapping[str, Any]  # JSON Schema of type object
-    namespace: str = ""  # what the source calls itself: a server, an API, a file
+    namespace: str = ""  # the source's own name: of a server, an API, a file
     returns: str = ""
     domain: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)  # kept in the document's line
@@ -36,27 +36,27 @@ class Problem:
         return f"{self.file}#{self.pointer}" if self.pointer else self.file
 
     def __str__(self) -> str:
-        """In one line; what a terminal would take for an order is replaced."""
-        said = f"{self.place}: {self.reason}"
-        return "".join(one if one.isprintable() else "\ufffd" for one in said)
+        """Return the problem as one line; unprintable characters are replaced."""
+        text = f"{self.place}: {self.reason}"
+        return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 Item = Found | Problem
 
 
 def split(items: Iterator[Item] | Sequence[Item]) -> tuple[list[Found], list[Problem]]:
-    """Tools and problems apart."""
-    found: list[Found] = []
+    """Separate tools and problems."""
+    tools: list[Found] = []
     problems: list[Problem] = []
     for item in items:
         if isinstance(item, Found):
-            found.append(item)
+            tools.append(item)
         else:
             problems.append(item)
-    return found, problems
+    return tools, problems
 
 
 def step(pointer: str, *parts: str | int) -> str:
-    """A JSON pointer (RFC 6901), some parts further."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "/".join([pointer, *escaped])
+    """Extend a JSON pointer (RFC 6901) by some parts."""
+    segments = (str(segment).replace("~", "~0").replace("/", "~1") for segment in parts)
+    return "/".join([pointer, *segments])

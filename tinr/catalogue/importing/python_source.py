@@ -14,13 +14,13 @@ LARGEST = 10 * 2**20  # bytes
 
 
 def read_python(path: Path) -> Iterator[Item]:
-    """The public functions at the top of a module; methods and private ones are left alone."""
+    """Yield a module's top-level public functions as tools; skip methods and private ones."""
     file = str(path)
     try:
-        raw = path.read_bytes()
-        if len(raw) > LARGEST:
+        content = path.read_bytes()
+        if len(content) > LARGEST:
             raise ValueError(f"larger than {LARGEST >> 20} MiB")
-        module = ast.parse(raw, filename=file)
+        module = ast.parse(content, filename=file)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         yield Problem(file, "", f"not Python: {' '.join(str(error).split())[:160]}")
         return
@@ -29,14 +29,16 @@ def read_python(path: Path) -> Iterator[Item]:
         for node in module.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and not node.name.startswith("_")
-        and not any(ast.unparse(one).endswith("overload") for one in node.decorator_list)
+        and not any(
+            ast.unparse(decorator).endswith("overload") for decorator in node.decorator_list
+        )
     ]
     if not functions:
         yield Problem(file, "", "no public function at the top of the module")
     for node in module.body:
         if isinstance(node, ast.ClassDef | ast.If | ast.Try):
-            what = getattr(node, "name", type(node).__name__.lower())
-            yield Problem(file, f"/{what}", "functions inside of it are left alone", "note")
+            name = getattr(node, "name", type(node).__name__.lower())
+            yield Problem(file, f"/{name}", "functions inside of it are left alone", "note")
     for node in functions:
         try:
             yield _function(node, file, path.stem)
@@ -47,20 +49,22 @@ def read_python(path: Path) -> Iterator[Item]:
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str, module: str) -> Found:
     notes: list[str] = []
     try:
-        said = parse(ast.get_docstring(node) or "")
+        docstring = parse(ast.get_docstring(node) or "")
     except ParseError as error:
-        said = parse("")
+        docstring = parse("")
         notes.append(f"its docstring cannot be read: {error}")
-    about = {p.arg_name: p.description or "" for p in said.params}
+    descriptions = {
+        parameter.arg_name: parameter.description or "" for parameter in docstring.params
+    }
     arguments = node.args
-    plain = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults))
-    pairs = list(zip(plain, [*defaults, *arguments.defaults], strict=True))
+    positional_arguments = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional_arguments) - len(arguments.defaults))
+    pairs = list(zip(positional_arguments, [*defaults, *arguments.defaults], strict=True))
     pairs += list(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
     properties: dict[str, Any] = {}
     required: list[str] = []
     for argument, default in pairs:
-        properties[argument.arg] = _parameter(argument, default, about, notes)
+        properties[argument.arg] = _parameter(argument, default, descriptions, notes)
         if default is None:
             required.append(argument.arg)
     for star in (arguments.vararg, arguments.kwarg):
@@ -68,32 +72,32 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str, module: s
             notes.append(f"*{star.arg} was left out: a call names its arguments")
     schema = {"type": "object", "properties": properties}
     schema |= {"required": required} if required else {}
-    parts = [said.short_description, said.long_description]
-    returned = (said.returns.description or "") if said.returns else ""
+    texts = [docstring.short_description, docstring.long_description]
+    return_text = (docstring.returns.description or "") if docstring.returns else ""
     return Found(
         file=file,
         pointer=f"/{node.name}",
         name=node.name,
-        description=" ".join(" ".join(p.split()) for p in parts if p),
+        description=" ".join(" ".join(text.split()) for text in texts if text),
         schema=ast.unparse(arguments),
         parameters=types.object_schema(schema, notes.append),
         namespace=module,
-        returns=" ".join(returned.split()),
+        returns=" ".join(return_text.split()),
         extra={"notes": notes},
     )
 
 
 def _parameter(
-    argument: ast.arg, default: ast.expr | None, about: dict[str, str], notes: list[str]
+    argument: ast.arg, default: ast.expr | None, descriptions: dict[str, str], notes: list[str]
 ) -> dict[str, Any]:
     words = ast.unparse(argument.annotation) if argument.annotation else ""
-    made = types.from_words(words) if words else {}
-    if made is None:
+    schema = types.from_words(words) if words else {}
+    if schema is None:
         notes.append(f"the type {words[:60]!r} of {argument.arg!r} was read as any value")
-        made = {}
-    made = dict(made)
-    if about.get(argument.arg):
-        made["description"] = " ".join(about[argument.arg].split())
+        schema = {}
+    schema = dict(schema)
+    if descriptions.get(argument.arg):
+        schema["description"] = " ".join(descriptions[argument.arg].split())
     if default is not None:
         try:
             value = ast.literal_eval(default)
@@ -101,5 +105,5 @@ def _parameter(
             notes.append(f"the default of {argument.arg!r} is no plain value")
         else:
             if value is None or isinstance(value, str | int | float | bool | list | dict):
-                made["default"] = value
-    return made
+                schema["default"] = value
+    return schema

@@ -1,7 +1,7 @@
-"""Files to plain data, with bounds: what a file holds is never trusted.
+"""Read files into plain data, with bounds: the content of a file is not trusted.
 
 JSON, JSON Lines and YAML, plain or gzipped. A broken line of JSON Lines is reported and
-the others are kept; YAML gives plain JSON values only, and aliases that multiply are refused.
+the others are kept. YAML gives JSON values only; too many values from aliases are refused.
 """
 
 import gzip
@@ -21,11 +21,11 @@ from tinr.files import without_halves
 from tinr.records import BadInput
 
 LARGEST_FILE = 512 * 2**20  # bytes, after decompression
-MOST_VALUES = 5_000_000  # values in one YAML document, an alias counted each time it is used
+MOST_VALUES = 5_000_000  # values in one YAML document; each use of an alias counts
 MOST_MERGED = 100_000  # keys of one YAML mapping, merged ones included
 DEEPEST = 200  # levels of nesting
 LOOKED_AT = 20  # lines, to tell JSON Lines from a broken JSON file
-REPORT = "problems.jsonl"  # the end of what an import writes beside what arrived
+REPORT = "problems.jsonl"  # the end of the name of an import's report
 SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 
 
@@ -39,24 +39,24 @@ class Data:
 
 
 def files_of(source: str | Path) -> list[Path]:
-    """A file, or all files below a folder that an importer can read; BadInput for none."""
+    """Return a file, or all readable files below a folder; BadInput for none."""
     path = Path(source)
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise BadInput(f"{path}: no such file or folder; check the path")
-    found = sorted(
+    files = sorted(
         p
         for p in path.rglob("*")
         if p.is_file() and _suffix(p) in SUFFIXES and not p.name.endswith(REPORT)
     )
-    if not found:
+    if not files:
         raise BadInput(f"{path}: no {', '.join(SUFFIXES)} file in it; give a file")
-    return found
+    return files
 
 
 def read(path: Path) -> Iterator[Data | Problem]:
-    """The documents of a file, or the reason why there are none."""
+    """Yield the documents of a file, or a problem if it has none."""
     file = str(path)
     try:
         text = _text(path)
@@ -78,23 +78,23 @@ def _suffix(path: Path) -> str:
 def _text(path: Path) -> str:
     if path.name.endswith(".gz"):
         with gzip.open(path) as file:
-            raw = file.read(LARGEST_FILE + 1)
+            content = file.read(LARGEST_FILE + 1)
     else:
         with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-    if len(raw) > LARGEST_FILE:
+            content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
         raise ValueError(f"larger than {LARGEST_FILE >> 20} MiB; split it")
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
-    return raw.decode("utf-8-sig")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
 
 
 def _json(file: str, text: str) -> Iterator[Data | Problem]:
-    twice: list[str] = []
+    duplicates: list[str] = []
     try:
-        value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, twice))
+        value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, duplicates))
         value = without_halves(value, text)
-        for key in dict.fromkeys(twice):
+        for key in dict.fromkeys(duplicates):
             yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
         yield Data(file, "", value)
         return
@@ -102,10 +102,10 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
         yield Problem(file, "", "nested too deeply")
         return
     except ValueError as error:
-        whole = Problem(file, "", f"not JSON: {_short(error)}")
+        problem = Problem(file, "", f"not JSON: {_short(error)}")
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) < 2 or not any(_is_object(line) for _, line in lines[:LOOKED_AT]):
-        yield whole
+        yield problem
         return
     for number, line in lines:
         try:
@@ -114,11 +114,11 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
             yield Problem(file, f"/{number}", f"line {number} is not JSON: {_short(error)}")
 
 
-def _object(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice += [key[:80] for key, count in Counter(k for k, _ in pairs).items() if count > 1]
-    return made
+def _object(pairs: list[tuple[str, Any]], duplicates: list[str]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        duplicates += [key[:80] for key, count in Counter(k for k, _ in pairs).items() if count > 1]
+    return mapping
 
 
 def _is_object(line: str) -> bool:
@@ -129,18 +129,20 @@ def _is_object(line: str) -> bool:
 
 
 class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML in which plain words are what YAML 1.2's JSON schema says, so that dates and `no`
-    stay text; merged keys (`<<`) are bounded."""
+    """Safe YAML loader with the scalar types of YAML 1.2's JSON schema: dates and `no` stay text.
+
+    The number of merged keys (`<<`) is bounded.
+    """
 
     def __init__(self, stream: Any):
         super().__init__(stream)
-        self.twice: list[str] = []
+        self.duplicates: list[str] = []
 
     def flatten_mapping(self, node: Any) -> None:
-        """Merge as YAML says, up to a bound: merges of merges multiply."""
+        """Merge keys as YAML defines it, up to a bound: merges of merges multiply."""
         names = [str(key.value)[:80] for key, _ in node.value if isinstance(key.value, str)]
         if len(set(names)) < len(names):
-            self.twice += [n for n, count in Counter(names).items() if count > 1 and n != "<<"]
+            self.duplicates += [n for n, count in Counter(names).items() if count > 1 and n != "<<"]
         super().flatten_mapping(node)
         if len(node.value) > MOST_MERGED:
             raise ValueError(
@@ -149,7 +151,7 @@ class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
 
 
 WHOLE = r"-?(?:0|[1-9][0-9]*)"
-PLAIN = {  # words that are no text, by YAML 1.2's rules: `no`, `on`, 12:30 and 0123 are text
+PLAIN = {  # words that YAML 1.2 does not read as text; it reads `no`, `on`, 12:30 and 0123 as text
     "merge": ("<<", "<"),
     "null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -179,13 +181,13 @@ def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
     ) as error:
         yield Problem(file, "", f"not YAML: {_short(error)}")
         return
-    for key in loader.twice:
+    for key in loader.duplicates:
         yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
     yield Data(file, "", value)
 
 
 def _bound_depth(text: str) -> None:
-    """ValueError for YAML that is nested too deeply: composing it would end the process."""
+    """Raise ValueError for YAML nested so deeply that composing it would crash the process."""
     depth = 0
     for event in yaml.parse(text, Loader=_PlainLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -195,23 +197,23 @@ def _bound_depth(text: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The same as JSON values of its own; ValueError for too many or too deep ones, or others."""
-    left = MOST_VALUES
+    """Copy a value into JSON values; ValueError if it is too large, too deep or of another type."""
+    values_left = MOST_VALUES
 
-    def copy(one: Any, depth: int) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
+    def copy(node: Any, depth: int) -> Any:
+        nonlocal values_left
+        values_left -= 1
+        if values_left < 0:
             raise ValueError(f"more than {MOST_VALUES:,} values; aliases that multiply?")
         if depth > DEEPEST:
             raise ValueError(f"nested deeper than {DEEPEST} levels")
-        if isinstance(one, dict):
-            return {_key(key): copy(inner, depth + 1) for key, inner in one.items()}
-        if isinstance(one, list):
-            return [copy(inner, depth + 1) for inner in one]
-        if one is None or isinstance(one, str | int | float):
-            return one
-        raise ValueError(f"a value of type {type(one).__name__}; only JSON's types are read")
+        if isinstance(node, dict):
+            return {_key(key): copy(item, depth + 1) for key, item in node.items()}
+        if isinstance(node, list):
+            return [copy(item, depth + 1) for item in node]
+        if node is None or isinstance(node, str | int | float):
+            return node
+        raise ValueError(f"a value of type {type(node).__name__}; only JSON's types are read")
 
     return copy(value, 0)
 

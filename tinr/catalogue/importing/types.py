@@ -39,7 +39,7 @@ Note = Callable[[str], None]
 def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     """`List[Union[int, float]]`, `str, optional`, `HashMap<String, Integer>`, `int[]`, ...
 
-    None where nothing of it is known. An `optional` in it is for `is_optional` to see.
+    Returns None for an unknown type. The word `optional` is ignored: see `is_optional`.
     """
     if depth > DEEPEST or len(text) > LONGEST_WORDS:
         return None
@@ -47,8 +47,8 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     if re.fullmatch(r"\[.*\]", text):  # "['string', 'null']": any of these
         return _either([from_words(part, depth + 1) for part in _parts(text[1:-1])])
     text = re.sub(r"(?i),?\s*\boptional\b\s*$|^optional\s+|\(optional\)", "", text).strip()
-    found = re.fullmatch(r"(?i)(?:typing\.)?literal\s*\[(.*)\]", text, re.DOTALL)
-    if found and (values := _literals(found[1])):
+    literal = re.fullmatch(r"(?i)(?:typing\.)?literal\s*\[(.*)\]", text, re.DOTALL)
+    if literal and (values := _literals(literal[1])):
         return {"enum": values}
     if text.endswith("[]"):
         return {"type": "array", "items": from_words(text[:-2], depth + 1) or {}}
@@ -56,26 +56,29 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
         return _either([from_words(part, depth + 1) for part in _parts(text, "|")])
     if " or " in text:
         return _either([from_words(part, depth + 1) for part in text.split(" or ")])
-    found = re.fullmatch(r"(?:typing\.)?(\w+)\s*[\[<(](.*)[\]>)]", text, re.DOTALL)
-    head, inner = (found[1].lower(), found[2]) if found else (text.lower(), "")
-    if head in ("optional", "union") and inner:
-        options = [from_words(part, depth + 1) for part in _parts(inner)]
-        return _either([*options, {"type": "null"}] if head == "optional" else options)
-    if head == "literal" and inner:  # with names among them
-        return {"enum": [(_literals(part) or [part])[0] for part in _parts(inner)]}
-    if head in ("annotated", "final", "required", "notrequired"):
-        return from_words(_parts(inner)[0], depth + 1) if _parts(inner) else None
-    word = re.sub(r"[^a-z0-9]", "", head.split(".")[-1])
-    if word in FORMATS or re.match(r"date\s*\(", head):
+    generic = re.fullmatch(r"(?:typing\.)?(\w+)\s*[\[<(](.*)[\]>)]", text, re.DOTALL)
+    type_name, argument_text = (generic[1].lower(), generic[2]) if generic else (text.lower(), "")
+    if type_name in ("optional", "union") and argument_text:
+        options = [from_words(part, depth + 1) for part in _parts(argument_text)]
+        return _either([*options, {"type": "null"}] if type_name == "optional" else options)
+    if type_name == "literal" and argument_text:  # with names among them
+        return {"enum": [(_literals(part) or [part])[0] for part in _parts(argument_text)]}
+    if type_name in ("annotated", "final", "required", "notrequired"):
+        return from_words(_parts(argument_text)[0], depth + 1) if _parts(argument_text) else None
+    word = re.sub(r"[^a-z0-9]", "", type_name.split(".")[-1])
+    if word in FORMATS or re.match(r"date\s*\(", type_name):
         return {"type": "string", "format": FORMATS.get(word, "date")}
     kind = WORDS.get(word)
     if kind is None:
         return None
     if kind == "array":
-        items = [from_words(part, depth + 1) or {} for part in _parts(inner)] or [{}]
-        return {"type": "array", "items": items[0] if all(i == items[0] for i in items) else {}}
-    if kind == "object" and inner and len(_parts(inner)) == 2:
-        values = from_words(_parts(inner)[1], depth + 1)
+        items = [from_words(part, depth + 1) or {} for part in _parts(argument_text)] or [{}]
+        return {
+            "type": "array",
+            "items": items[0] if all(item == items[0] for item in items) else {},
+        }
+    if kind == "object" and argument_text and len(_parts(argument_text)) == 2:
+        values = from_words(_parts(argument_text)[1], depth + 1)
         return {"type": "object", "additionalProperties": values or {}}
     return {"type": kind} if kind else {}
 
@@ -86,45 +89,45 @@ def is_optional(text: Any) -> bool:
 
 
 def _literals(text: str) -> list[Any] | None:
-    """Python's literals with commas between them; None where something else is among them."""
+    """Parse Python literals with commas between them; None if the text has anything else."""
     try:
         return list(ast.literal_eval(f"[{text}]"))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
 
 
-def _parts(text: str, at: str = ",") -> list[str]:
+def _parts(text: str, separator: str = ",") -> list[str]:
     """Split at separators outside of brackets."""
     parts, depth, start = [], 0, 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         if character in "[<({":
             depth += 1
         elif character in "]>)}":
             depth -= 1
-        elif character == at and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
+        elif character == separator and depth == 0:
+            parts.append(text[start:index])
+            start = index + 1
     parts.append(text[start:])
     return [part.strip() for part in parts if part.strip()]
 
 
 def _either(options: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    known = [option for option in options if option is not None]
-    if not known or len(known) < len(options) or {} in known:
-        return {} if {} in known else None
-    distinct = [o for n, o in enumerate(known) if o not in known[:n]]
-    if len(distinct) == 1:
-        return distinct[0]
-    if all(set(option) == {"type"} for option in distinct):
-        return {"type": [option["type"] for option in distinct]}
-    return {"anyOf": distinct}
+    schemas = [option for option in options if option is not None]
+    if not schemas or len(schemas) < len(options) or {} in schemas:
+        return {} if {} in schemas else None
+    alternatives = [option for n, option in enumerate(schemas) if option not in schemas[:n]]
+    if len(alternatives) == 1:
+        return alternatives[0]
+    if all(set(option) == {"type"} for option in alternatives):
+        return {"type": [option["type"] for option in alternatives]}
+    return {"anyOf": alternatives}
 
 
 def schema(raw: Any, note: Note, depth: int = 0) -> Any:
-    """A JSON Schema (draft 2020-12) of what a source gives for one.
+    """Convert what a source gives as a schema into a JSON Schema (draft 2020-12).
 
-    Types are JSON's own words, `required` is a list, an enum is a list, and bounds that
-    are no numbers are left out; whatever had to be changed beyond words is noted.
+    Type words become JSON's types. `required` and `enum` become lists. A bound that is not a
+    number is left out. `note` gets every change that is more than another word for a type.
     """
     if isinstance(raw, bool):
         return raw
@@ -136,42 +139,44 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
     if depth > DEEPEST:
         note(f"a schema deeper than {DEEPEST} levels was cut")
         return {}
-    out = {str(k): v for k, v in raw.items()}
-    out.pop("$schema", None)
+    target = {str(k): v for k, v in raw.items()}
+    target.pop("$schema", None)
     marks: dict[str, Any] = {}  # "required": true at a property itself
-    out |= _types(out, note)
+    target |= _types(target, note)
     for key in LISTS:
-        if key in out:
-            options = out[key] if isinstance(out[key], list) else []
-            out[key] = [_inner(one, note, depth) for one in options]
+        if key in target:
+            options = target[key] if isinstance(target[key], list) else []
+            target[key] = [_inner(value, note, depth) for value in options]
             if not options:
-                del out[key]
+                del target[key]
     for key in MAPS:
-        if key in out:
-            inner = out[key] if isinstance(out[key], Mapping) else {}
-            apart = {str(k): _unmarked(one) for k, one in inner.items()}
-            out[key] = {name: schema(one, note, depth + 1) for name, (one, _) in apart.items()}
+        if key in target:
+            inner = target[key] if isinstance(target[key], Mapping) else {}
+            pairs = {str(k): _unmarked(value) for k, value in inner.items()}
+            target[key] = {
+                name: schema(value, note, depth + 1) for name, (value, _) in pairs.items()
+            }
             if key == "properties":
-                marks = {name: mark for name, (_, mark) in apart.items()}
+                marks = {name: mark for name, (_, mark) in pairs.items()}
     for key in SINGLES:
-        if key in out:
-            inner = out[key]
+        if key in target:
+            inner = target[key]
             if key == "items" and isinstance(inner, list):  # draft 4: a tuple
-                out["prefixItems"], inner = [_inner(i, note, depth) for i in inner], {}
-            out[key] = _inner(inner, note, depth)
-    _required(out, marks)
-    _enum(out, note)
-    _bounds(out, note)
-    return out
+                target["prefixItems"], inner = [_inner(i, note, depth) for i in inner], {}
+            target[key] = _inner(inner, note, depth)
+    _required(target, marks)
+    _enum(target, note)
+    _bounds(target, note)
+    return target
 
 
 def _inner(raw: Any, note: Note, depth: int) -> Any:
-    """A schema that is no property: a mark "required" has no meaning there."""
+    """Convert a schema that is not a property: a "required" mark has no meaning there."""
     return schema(_unmarked(raw)[0], note, depth + 1)
 
 
 def _unmarked(raw: Any) -> tuple[Any, Any]:
-    """A schema without the mark that says whether it is required, and the mark; None: none."""
+    """Split a schema from its mark `"required": true`; the mark is None if there is none."""
     if not isinstance(raw, Mapping) or isinstance(raw.get("required", []), list):
         return raw, None
     return {key: value for key, value in raw.items() if key != "required"}, raw["required"]
@@ -182,112 +187,119 @@ def _is_set(mark: Any) -> bool:
 
 
 def _from_text(text: str, note: Note) -> dict[str, Any]:
-    """A bare type's word, or a sentence about the parameter."""
-    known = from_words(text)
-    if known is not None:
-        return known
-    first = re.match(r"\s*(\w+)\s*[(:,]\s*(.*)", text, re.DOTALL)
-    known = from_words(first[1]) if first else None
-    if first and known:
-        return known | {"description": first[2].rstrip(") ")}
+    """Convert a text: the word for a type, or a sentence that describes the parameter."""
+    type_schema = from_words(text)
+    if type_schema is not None:
+        return type_schema
+    words = re.match(r"\s*(\w+)\s*[(:,]\s*(.*)", text, re.DOTALL)
+    type_schema = from_words(words[1]) if words else None
+    if words and type_schema:
+        return type_schema | {"description": words[2].rstrip(") ")}
     return {"type": "string", "description": text}
 
 
-def _types(out: dict[str, Any], note: Note) -> dict[str, Any]:
-    """What the words of "type" mean, beside what is there."""
-    raw = out.pop("type", None)
-    if raw is None:
-        if "properties" in out:
+def _types(source: dict[str, Any], note: Note) -> dict[str, Any]:
+    """Return the keywords that "type" stands for, except those that the schema has already."""
+    type_words = source.pop("type", None)
+    if type_words is None:
+        if "properties" in source:
             return {"type": "object"}
-        return {"type": "array"} if "items" in out else {}
-    if isinstance(raw, list) and raw and all(one in JSON_TYPES for one in raw):
-        distinct = list(dict.fromkeys(raw))  # what stands beside them, as items, is of them
-        return {"type": distinct[0] if len(distinct) == 1 else distinct}
-    if isinstance(raw, list):
-        known = _either([from_words(str(one)) for one in raw])
+        return {"type": "array"} if "items" in source else {}
+    if (
+        isinstance(type_words, list)
+        and type_words
+        and all(word in JSON_TYPES for word in type_words)
+    ):
+        type_names = list(dict.fromkeys(type_words))  # sibling keywords (items) apply to them
+        return {"type": type_names[0] if len(type_names) == 1 else type_names}
+    if isinstance(type_words, list):
+        type_schema = _either([from_words(str(word)) for word in type_words])
     else:
-        known = from_words(str(raw)) if str(raw).strip() else {}
-    if known is None:
-        note(f"unknown type {str(raw)[:60]!r} was read as any value")
+        type_schema = from_words(str(type_words)) if str(type_words).strip() else {}
+    if type_schema is None:
+        note(f"unknown type {str(type_words)[:60]!r} was read as any value")
         return {}
-    return {key: value for key, value in known.items() if key == "type" or key not in out}
+    return {key: value for key, value in type_schema.items() if key == "type" or key not in source}
 
 
-def _required(out: dict[str, Any], marks: Mapping[str, Any]) -> None:
-    """ "required" as a list, with the properties that are marked so themselves."""
-    given, properties = out.pop("required", None), out.get("properties")
-    names = [str(n) for n in given] if isinstance(given, list) else []
+def _required(target: dict[str, Any], marks: Mapping[str, Any]) -> None:
+    """Write "required" as a list, with the properties that carry the mark themselves."""
+    name_list, properties = target.pop("required", None), target.get("properties")
+    names = [str(n) for n in name_list] if isinstance(name_list, list) else []
     names += [name for name, mark in marks.items() if _is_set(mark)]
-    known = [n for n in dict.fromkeys(names) if properties is None or n in properties]
-    if known:
-        out["required"] = known
+    required = [n for n in dict.fromkeys(names) if properties is None or n in properties]
+    if required:
+        target["required"] = required
 
 
-def _enum(out: dict[str, Any], note: Note) -> None:
-    options = out.get("enum", out.pop("allowed_values", None))
+def _enum(target: dict[str, Any], note: Note) -> None:
+    options = target.get("enum", target.pop("allowed_values", None))
     if isinstance(options, list) and options:
         texts = [json.dumps(option, sort_keys=True, default=str) for option in options]
-        out["enum"] = list(dict(zip(texts, options, strict=True)).values())
-    elif "enum" in out:
-        del out["enum"]
+        target["enum"] = list(dict(zip(texts, options, strict=True)).values())
+    elif "enum" in target:
+        del target["enum"]
         note("an enum without options was left out")
 
 
-def _bounds(out: dict[str, Any], note: Note) -> None:
+def _bounds(target: dict[str, Any], note: Note) -> None:
     for key, high in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if out.get(high) is True and isinstance(out.get(key), int | float):  # draft 4
-            out[high] = out.pop(key)
-        elif isinstance(out.get(high), bool):
-            del out[high]
+        if target.get(high) is True and isinstance(target.get(key), int | float):  # draft 4
+            target[high] = target.pop(key)
+        elif isinstance(target.get(high), bool):
+            del target[high]
     for key in NUMBERS:
-        if isinstance(out.get(key), str):
+        if isinstance(target.get(key), str):
             with contextlib.suppress(ValueError):
-                out[key] = float(out[key]) if "." in out[key] else int(out[key])
-        if key in out and (isinstance(out[key], bool) or not isinstance(out[key], int | float)):
-            note(f"{key} {out.pop(key)!r} is no number and was left out")
+                target[key] = float(target[key]) if "." in target[key] else int(target[key])
+        if key in target and (
+            isinstance(target[key], bool) or not isinstance(target[key], int | float)
+        ):
+            note(f"{key} {target.pop(key)!r} is no number and was left out")
     for key in COUNTS:
-        if key in out and (isinstance(out[key], bool) or not isinstance(out[key], int)):
-            note(f"{key} {out.pop(key)!r} is no whole number and was left out")
-    pattern = out.get("pattern")
+        if key in target and (isinstance(target[key], bool) or not isinstance(target[key], int)):
+            note(f"{key} {target.pop(key)!r} is no whole number and was left out")
+    pattern = target.get("pattern")
     if pattern is not None:
         try:
             re.compile(pattern)
         except (re.error, TypeError, OverflowError, RecursionError):
             note(f"pattern {str(pattern)[:60]!r} is no regular expression and was left out")
-            del out["pattern"]
-    if "description" in out and not isinstance(out["description"], str):
-        out["description"] = str(out["description"])
-    if "title" in out and not isinstance(out["title"], str):
-        del out["title"]
+            del target["pattern"]
+    if "description" in target and not isinstance(target["description"], str):
+        target["description"] = str(target["description"])
+    if "title" in target and not isinstance(target["title"], str):
+        del target["title"]
     for key in ("$ref", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor"):
-        if key in out and not isinstance(out[key], str):
-            del out[key]
+        if key in target and not isinstance(target[key], str):
+            del target[key]
 
 
 def object_schema(raw: Any, note: Note) -> dict[str, Any]:
-    """The parameters of a tool as a schema of type object, from a schema or a flat mapping.
+    """Convert a tool's parameters, a schema or a flat mapping, into a schema of type object.
 
-    A flat mapping has a parameter's name beside its schema, its type's word, or prose; one
-    without a word of "optional", a default or a mark is required.
+    A flat mapping has a parameter's name -> its schema, the word for its type, or prose. A
+    parameter is required if it has no mark, no default and no word "optional".
     """
     if raw is None or raw in ([], "", {}):
         return {"type": "object", "properties": {}}
     if isinstance(raw, list):
-        if any(not isinstance(one, Mapping) for one in raw):
+        if any(not isinstance(parameter, Mapping) for parameter in raw):
             note("parameters without a schema were read as text")
-        named = [
-            one if isinstance(one, Mapping) else {"name": one, "type": "string"} for one in raw
+        parameters = [
+            parameter if isinstance(parameter, Mapping) else {"name": parameter, "type": "string"}
+            for parameter in raw
         ]
-        raw = {str(one.get("name", "")): one for one in named}
+        raw = {str(parameter.get("name", "")): parameter for parameter in parameters}
     if not isinstance(raw, Mapping):
         note(f"parameters of type {type(raw).__name__} were left out")
         return {"type": "object", "properties": {}}
     if is_schema(raw):
-        made = _inner(resolved(raw, note), note, 0)
-        if made.get("type") != "object":
-            made = {**made, "type": "object"}
-        made.setdefault("properties", {})
-        return made
+        parameters_schema = _inner(resolved(raw, note), note, 0)
+        if parameters_schema.get("type") != "object":
+            parameters_schema = {**parameters_schema, "type": "object"}
+        parameters_schema.setdefault("properties", {})
+        return parameters_schema
     return _from_flat(raw, note)
 
 
@@ -299,65 +311,65 @@ def is_schema(raw: Mapping[str, Any]) -> bool:
         return True
     if any(isinstance(raw.get(key), list) for key in ("anyOf", "oneOf", "allOf")):
         return True
-    known = from_words(raw["type"]) if isinstance(raw.get("type"), str) else None
-    return bool(known and known.get("type") == "object" and not _flat_values(raw))
+    type_schema = from_words(raw["type"]) if isinstance(raw.get("type"), str) else None
+    return bool(type_schema and type_schema.get("type") == "object" and not _flat_values(raw))
 
 
 def resolved(raw: Any, note: Note) -> Any:
-    """A schema with its references into itself put in: what leads back, out or nowhere is cut."""
-    left = LARGEST
+    """Resolve a schema's references into itself; cut those that lead back, out or nowhere."""
+    values_left = LARGEST
 
-    def put_in(one: Any, above: tuple[str, ...], depth: int, by_name: bool = False) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > 2 * DEEPEST:
+    def resolve(node: Any, ancestors: tuple[str, ...], depth: int, by_name: bool = False) -> Any:
+        nonlocal values_left
+        values_left -= 1
+        if values_left < 0 or depth > 2 * DEEPEST:
             note("a very large schema was cut")
             return {}
-        if isinstance(one, list):
-            return [put_in(inner, above, depth + 1) for inner in one]
-        if not isinstance(one, Mapping):
-            return one
+        if isinstance(node, list):
+            return [resolve(item, ancestors, depth + 1) for item in node]
+        if not isinstance(node, Mapping):
+            return node
         if by_name:  # keys are names here, whatever they spell
-            return {key: put_in(value, above, depth + 1) for key, value in one.items()}
-        reference = one.get("$ref")
-        beside = {
-            key: value if key in VALUES else put_in(value, above, depth + 1, key in MAPS)
-            for key, value in one.items()
+            return {key: resolve(value, ancestors, depth + 1) for key, value in node.items()}
+        reference = node.get("$ref")
+        siblings = {
+            key: value if key in VALUES else resolve(value, ancestors, depth + 1, key in MAPS)
+            for key, value in node.items()
             if key != "$ref"
         }
         if not isinstance(reference, str):
-            return beside
-        if reference in above:
+            return siblings
+        if reference in ancestors:
             note(f"the circular reference {reference[:80]!r} was cut")
-            return beside
+            return siblings
         target = referred(reference, raw)
         if not isinstance(target, Mapping):
             note(f"the reference {reference[:80]!r} leads out of the schema or nowhere")
-            return beside
-        return {**put_in(target, (*above, reference), depth + 1), **beside}
+            return siblings
+        return {**resolve(target, (*ancestors, reference), depth + 1), **siblings}
 
     if not isinstance(raw, Mapping):
         return raw
-    return put_in({k: v for k, v in raw.items() if k not in ("$defs", "definitions")}, (), 0)
+    return resolve({k: v for k, v in raw.items() if k not in ("$defs", "definitions")}, (), 0)
 
 
-def _flat_values(raw: Mapping[str, Any]) -> bool:
-    return all(isinstance(value, Mapping) for value in raw.values())
+def _flat_values(mapping: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, Mapping) for value in mapping.values())
 
 
-def _from_flat(raw: Mapping[str, Any], note: Note) -> dict[str, Any]:
+def _from_flat(parameters: Mapping[str, Any], note: Note) -> dict[str, Any]:
     properties, required = {}, []
-    for name, one in raw.items():
-        bare, mark = _unmarked(one)
-        made = schema(bare, note)
-        made = made if isinstance(made, dict) else {}
-        made.pop("name", None)
-        if made.get("default") == "":  # how several sources write that there is none
-            del made["default"]
-        words = one.get("type") if isinstance(one, Mapping) else one
-        free = is_optional(words) or "default" in made
-        if _is_set(mark) if mark is not None else not free:
+    for name, parameter in parameters.items():
+        schema_source, mark = _unmarked(parameter)
+        property_schema = schema(schema_source, note)
+        property_schema = property_schema if isinstance(property_schema, dict) else {}
+        property_schema.pop("name", None)
+        if property_schema.get("default") == "":  # several sources write "no default" so
+            del property_schema["default"]
+        words = parameter.get("type") if isinstance(parameter, Mapping) else parameter
+        optional = is_optional(words) or "default" in property_schema
+        if _is_set(mark) if mark is not None else not optional:
             required.append(str(name))
-        properties[str(name)] = made
-    made = {"type": "object", "properties": properties}
-    return made | ({"required": required} if required else {})
+        properties[str(name)] = property_schema
+    parameters_schema = {"type": "object", "properties": properties}
+    return parameters_schema | ({"required": required} if required else {})

@@ -1,8 +1,8 @@
-"""Which call of a reply stands for which of the reference, and what is wrong within the two.
+"""Align the calls of a reply with those of the reference, and find their differences.
 
-Calls of one tool are aligned first, then those with the fewest wrong parameters; among equals
-the earlier ones. Mending one of the things that an alignment finds wrong does not change it,
-which is why a judge that reads it never punishes a correction.
+Calls of the same tool are aligned first, then those with the fewest wrong parameters; ties go to
+the earlier calls. To correct one difference that an alignment finds does not change the alignment,
+so a judge that reads it never punishes a correction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,29 +24,29 @@ ANOTHER_TOOL = 10**6  # more than any number of wrong parameters
 
 @dataclass(frozen=True)
 class Wanted:
-    """One reference call with all that is right in its place, and what a reply could know."""
+    """A reference call with all accepted alternatives and the texts that a reply could know."""
 
     call: Call
     document: ToolDoc | None
     accept: Accepted | None  # what else is right; None: the call itself, defaults left out or not
     kind: str  # of the query: how values are written
     names_only: bool  # the reference states no arguments
-    known: tuple[str, ...]  # texts that stand before the call: what was said, and observed
+    known: tuple[str, ...]  # texts before the call: messages and observations
 
     @property
     def listed(self) -> Accepted | None:
-        """What is accepted, where that and the types it is read by are stated."""
+        """The accepted values, if the query states them and the tool has a document with types."""
         return self.accept if self.document else None
 
     @property
     def values(self) -> dict[str, Sequence[Any]]:
-        """Parameter -> its accepted values, the likeliest first."""
+        """Parameter -> its accepted values, the most likely first."""
         if self.listed is not None:
             return {key: [v for v in values if v != ""] for key, values in self.listed.items()}
         return {key: [value] for key, value in self.call.arguments.items()}
 
     def schema(self, key: str) -> Mapping[str, Any]:
-        """The parameter's schema; empty where the document has none."""
+        """The parameter's schema; empty if the document has none."""
         schema = self._properties.get(key)
         return schema if isinstance(schema, Mapping) else {}
 
@@ -57,12 +57,12 @@ class Wanted:
     def takes(self, key: str, value: Any) -> bool:
         """Whether a value is right for a parameter of the reference."""
         if self.listed is not None:
-            one = {"properties": {key: self._properties[key]} if key in self._properties else {}}
-            return accepts({key: value}, {key: self.listed[key]}, one, language_of(self.kind))
+            schema = {"properties": {key: self._properties[key]} if key in self._properties else {}}
+            return accepts({key: value}, {key: self.listed[key]}, schema, language_of(self.kind))
         return alike(value, self.call.arguments[key], self.schema(key))
 
     def optional(self, key: str, value: Any = None) -> bool:
-        """Whether a parameter may be left out, or, with its value, be there for nothing."""
+        """Whether a parameter may be left out, or may be present with this value without effect."""
         if self.listed is not None:
             required = self.document.parameters.get("required", ()) if self.document else ()
             return "" in self.listed.get(key, ()) and key not in required
@@ -73,7 +73,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Facing:
-    """A reference call and the call that stands for it (None: missing)."""
+    """A reference call and the call aligned with it (None: missing)."""
 
     wanted: Wanted
     given: Call | None
@@ -93,50 +93,54 @@ class Facing:
 
     @cached_property
     def renamed(self) -> dict[str, str]:
-        """Parameter of the reference -> the wrong key under which its right value stands."""
-        free = {key: self.given.arguments[key] for key in self._surplus} if self.given else {}
-        found: dict[str, str] = {}
+        """Parameter of the reference -> the wrong key that has its right value."""
+        values = {key: self.given.arguments[key] for key in self._surplus} if self.given else {}
+        wrong_keys: dict[str, str] = {}
         for key in self._lacking:
-            right = next((k for k, value in free.items() if self.wanted.takes(key, value)), None)
-            if right is not None:
-                found[key] = right
-                del free[right]
-        return found
+            wrong_key = next(
+                (k for k, value in values.items() if self.wanted.takes(key, value)), None
+            )
+            if wrong_key is not None:
+                wrong_keys[key] = wrong_key
+                del values[wrong_key]
+        return wrong_keys
 
     @property
     def missing(self) -> list[str]:
-        """Parameters of the reference that stand nowhere."""
+        """Parameters of the reference that the call lacks, under any key."""
         return [key for key in self._lacking if key not in self.renamed]
 
     @property
     def extra(self) -> list[str]:
-        """Parameters given for nothing."""
+        """Parameters of the call that the reference does not need."""
         return [key for key in self._surplus if key not in self.renamed.values()]
 
     @property
     def distance(self) -> int:
-        """How many parameters differ, another tool above all."""
-        wrong = len(self._lacking) + len(self._surplus) + list(self.shared.values()).count(False)
-        return wrong + (0 if self.right_name else ANOTHER_TOOL)
+        """The number of differing parameters; another tool outweighs any number of them."""
+        mistakes = len(self._lacking) + len(self._surplus) + list(self.shared.values()).count(False)
+        return mistakes + (0 if self.right_name else ANOTHER_TOOL)
 
     @cached_property
     def _lacking(self) -> list[str]:
         if self.wanted.names_only:
             return []
-        given = self.given.arguments if self.given else {}
-        return [k for k in self.wanted.values if k not in given and not self.wanted.optional(k)]
+        arguments = self.given.arguments if self.given else {}
+        return [k for k in self.wanted.values if k not in arguments and not self.wanted.optional(k)]
 
     @cached_property
     def _surplus(self) -> list[str]:
         if self.given is None or self.wanted.names_only:
             return []
-        values, given = self.wanted.values, self.given.arguments
-        return [k for k, v in given.items() if k not in values and not self.wanted.optional(k, v)]
+        values, arguments = self.wanted.values, self.given.arguments
+        return [
+            k for k, v in arguments.items() if k not in values and not self.wanted.optional(k, v)
+        ]
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Every reference call with what stands for it, and the calls that stand for none."""
+    """Every reference call with its aligned call, and the extra calls."""
 
     facing: tuple[Facing, ...]
     extra: tuple[Call, ...]
@@ -147,56 +151,56 @@ class Alignment:
         return len(self.facing) + len(self.extra)
 
 
-def align(given: Sequence[Call], query: Query, catalogue: Catalogue) -> Alignment:
-    """The alignment of a reply's calls with a query's; as many are paired as can be."""
-    wanted = wanted_calls(query, catalogue)
-    distances = np.array([[Facing(w, g).distance for g in given] for w in wanted])
-    rows = _first_optimum(distances.reshape(len(wanted), len(given)))
-    facing = (Facing(w, given[rows[n]] if n in rows else None) for n, w in enumerate(wanted))
-    extra = (call for number, call in enumerate(given) if number not in rows.values())
-    return Alignment(tuple(facing), tuple(extra))
+def align(calls: Sequence[Call], query: Query, catalogue: Catalogue) -> Alignment:
+    """Align a reply's calls with a query's; as many calls as possible are paired."""
+    references = wanted_calls(query, catalogue)
+    distances = np.array([[Facing(w, g).distance for g in calls] for w in references])
+    rows = _first_optimum(distances.reshape(len(references), len(calls)))
+    facings = (Facing(w, calls[rows[n]] if n in rows else None) for n, w in enumerate(references))
+    extra = (call for number, call in enumerate(calls) if number not in rows.values())
+    return Alignment(tuple(facings), tuple(extra))
 
 
 def wanted_calls(query: Query, catalogue: Catalogue) -> list[Wanted]:
-    """The reference calls in order, each with what stood before its turn."""
-    said = (query.text, *(message.content for message in query.history))
+    """The reference calls in order, each with the texts before its turn."""
+    messages = (query.text, *(message.content for message in query.history))
     accept = iter(query.accept or (None,) * len(query.calls))
-    found: list[Wanted] = []
+    references: list[Wanted] = []
     for turn in query.turns:
-        known = (*said, *query.observations[: len(found)])
-        found += [
+        texts = (*messages, *query.observations[: len(references)])
+        references += [
             Wanted(
                 call,
                 catalogue.by_name.get(call.name),
                 next(accept),
                 query.kind,
                 not query.states_arguments,
-                known,
+                texts,
             )
             for call in turn
         ]
-    return found
+    return references
 
 
 def _first_optimum(distances: np.ndarray) -> dict[int, int]:
-    """Row -> column of the cheapest matching, of several the first by its columns in order.
+    """Row -> column of the cheapest matching; of several, the first in the order of columns.
 
-    distances (W, G). The order of columns alone decides, so that a tie is not decided
-    otherwise when a correction has made the chosen matching cheaper.
+    distances (W, G). Only the order of columns breaks ties. A correction that makes the chosen
+    matching cheaper therefore does not break a tie in another way.
     """
-    least = _cost(distances)
-    found: dict[int, int] = {}
-    rows, columns, spent = list(range(len(distances))), list(range(distances.shape[1])), 0
+    least_cost = _cost(distances)
+    matching: dict[int, int] = {}
+    rows, columns, total = list(range(len(distances))), list(range(distances.shape[1])), 0
     while rows and columns:
-        row, rest = rows[0], rows[1:]
+        row, next_rows = rows[0], rows[1:]
         for column in columns:
-            others = [c for c in columns if c != column]
-            cost = spent + distances[row, column]
-            if cost + _cost(distances[np.ix_(rest, others)]) == least:
-                found[row], columns, spent = column, others, cost
+            other_columns = [c for c in columns if c != column]
+            cost = total + distances[row, column]
+            if cost + _cost(distances[np.ix_(next_rows, other_columns)]) == least_cost:
+                matching[row], columns, total = column, other_columns, cost
                 break
-        rows = rest
-    return found
+        rows = next_rows
+    return matching
 
 
 def _cost(distances: np.ndarray) -> int:

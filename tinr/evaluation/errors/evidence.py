@@ -1,4 +1,4 @@
-"""Whether a value could be known, or was made up. Pure."""
+"""Whether a value could be known, or was hallucinated. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,39 +6,40 @@ from typing import Any
 
 
 def is_known(value: Any, texts: Iterable[str], schema: Any) -> bool:
-    """Whether a word or number of a JSON value stands in a text or among a schema's enums and
-    defaults. Case, signs and the commas of thousands say nothing; a value without word and
-    number (true, an empty list) is known.
+    """Whether a word or number of a JSON value occurs in a text or a schema's enums and defaults.
+
+    Case, signs and thousands separators are ignored. A value without words and numbers (true, an
+    empty list) is known.
     """
     words = words_of(value)
-    sources = (*texts, *_stated(schema))
+    sources = (*texts, *_enums_and_defaults(schema))
     return not words or any(not words.isdisjoint(words_of(source)) for source in sources)
 
 
 def words_of(value: Any) -> set[str | float]:
-    """The words, folded, and the numbers of a JSON value's texts and numbers, keys left out."""
-    found: set[str | float] = set()
+    """The case-folded words and the numbers in a JSON value, without its keys."""
+    words: set[str | float] = set()
     for leaf in _leaves(value):
         if isinstance(leaf, str):
             text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", leaf.casefold())
-            found |= {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
-            found |= set(re.findall(r"[^\W\d_]+", text))
+            words |= {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
+            words |= set(re.findall(r"[^\W\d_]+", text))
         elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
-            found.add(_size(leaf))
-    return found
+            words.add(_size(leaf))
+    return words
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """What is neither list nor object, at any depth."""
-    open_ = [value]
-    while open_:
-        inner = open_.pop()
-        if isinstance(inner, Mapping):
-            open_ += inner.values()
-        elif isinstance(inner, list | tuple):
-            open_ += inner
+    """Yield every value at any depth that is neither a list nor an object."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            stack += item.values()
+        elif isinstance(item, list | tuple):
+            stack += item
         else:
-            yield inner
+            yield item
 
 
 def _size(number: float) -> float:
@@ -48,14 +49,14 @@ def _size(number: float) -> float:
         return float("inf")
 
 
-def _stated(schema: Any) -> Iterator[Any]:
+def _enums_and_defaults(schema: Any) -> Iterator[Any]:
     """Every enum and default within a schema."""
     if isinstance(schema, list):
-        for inner in schema:
-            yield from _stated(inner)
+        for item in schema:
+            yield from _enums_and_defaults(item)
     elif isinstance(schema, Mapping):
-        for key, inner in schema.items():
+        for key, item in schema.items():
             if key in ("enum", "default"):
-                yield inner
+                yield item
             else:
-                yield from _stated(inner)
+                yield from _enums_and_defaults(item)

@@ -1,7 +1,7 @@
-"""A reply's grade and deficiencies as names that can be counted and compared. Pure.
+"""Name a reply's grade and deficiencies, so that they can be counted and compared. Pure.
 
-A query's faults are the grade of its reply and what is wrong with it, in that order. As values in
-{0, 1} by query they go through the same tests as every other metric (`tinr.evaluation.comparison`).
+A query's faults are the grade of its reply, then its deficiencies. As values in {0, 1} per query
+they are tested like every other metric (`tinr.evaluation.comparison`).
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ def faults_of(reply: Reply, query: Query, catalogue: Catalogue) -> list[str]:
 
 
 def counted(faults: Faults) -> dict[str, Any]:
-    """{"n": replies, "grades": {grade: count}, "deficiencies": {kind: count}}, none with 0."""
-    counts = Counter(name for one in faults.values() for name in one)
+    """{"n": replies, "grades": {grade: count}, "deficiencies": {kind: count}}, without zeros."""
+    counts = Counter(name for names in faults.values() for name in names)
     return {
         "n": len(faults),
         "grades": {name: counts[name] for name in GRADES if counts[name]},
@@ -34,5 +34,7 @@ def counted(faults: Faults) -> dict[str, Any]:
 
 
 def fault_values(faults: Faults) -> dict[str, dict[str, float]]:
-    """Grade or kind -> query -> 1 where its reply has it, else 0."""
-    return {name: {query: float(name in one) for query, one in faults.items()} for name in FAULTS}
+    """Grade or kind -> query -> 1 if its reply has it, else 0."""
+    return {
+        name: {query: float(name in names) for query, names in faults.items()} for name in FAULTS
+    }

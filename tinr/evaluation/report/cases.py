@@ -1,4 +1,4 @@
-"""The worst replies: a few of every split and kind of error, with the whole conversation."""
+"""Choose the worst replies of every split and kind of error, with the whole conversation."""
 
 import json
 import re
@@ -17,7 +17,7 @@ OBSERVED = re.compile(r"(<obs>.*?</obs>)", re.DOTALL)
 
 @dataclass(frozen=True)
 class CaseTurn:
-    """What one side said, as it was said."""
+    """The unchanged text of one turn."""
 
     role: str  # system, user, model or tool
     text: str
@@ -25,7 +25,7 @@ class CaseTurn:
 
 @dataclass(frozen=True)
 class Case:
-    """A reply that is wrong: its conversation, what was expected, and what is wrong in words."""
+    """A wrong reply: its conversation, the expected calls, and its faults in words."""
 
     id: str
     turns: tuple[CaseTurn, ...]
@@ -35,7 +35,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Kind:
-    """The cases of one kind of error in one split, out of `count` replies of `of`."""
+    """The cases of one kind of error in one split: `count` of `of` replies have it."""
 
     split: str
     kind: str
@@ -45,44 +45,48 @@ class Kind:
 
 
 def worst_cases(evaluated: Replies) -> list[Kind]:
-    """By split and kind of error the worst replies, the same ones every time.
+    """The worst replies by split and kind of error; the choice is deterministic.
 
-    Those that met least of the reference come first, ties by id; of replies that confuse
-    the same tools the first alone, as long as there are others.
+    Replies are sorted by the share of the reference that they match, then by id. Only the first
+    reply of each confusion between tools is taken, as long as there are other confusions.
     """
     kinds = []
     for split, group in splits_of(evaluated.replies).items():
         for kind in KINDS:
             replies = [reply for reply in group if reply.kind == kind]
             if replies:
-                cases = tuple(_case(reply) for reply in _chosen(replies))
+                cases = tuple(_case(reply) for reply in _worst(replies))
                 kinds.append(Kind(split_title(split), kind, len(replies), len(group), cases))
     return kinds
 
 
-def _chosen(replies: Sequence[Judged]) -> list[Judged]:
+def _worst(replies: Sequence[Judged]) -> list[Judged]:
     replies = sorted(replies, key=lambda reply: (reply.share, reply.id))
-    first: dict[Any, Judged] = {}
+    first_of_confusion: dict[Any, Judged] = {}
     for reply in replies:
-        first.setdefault(reply.pairs or tuple(call.name for call in reply.expected), reply)
-    different = list(first.values())
-    others = [reply for reply in replies if not any(reply is one for one in different)]
-    return [*different, *others][:MOST]
+        first_of_confusion.setdefault(
+            reply.pairs or tuple(call.name for call in reply.expected), reply
+        )
+    distinct = list(first_of_confusion.values())
+    other_replies = [
+        reply for reply in replies if not any(reply is first_reply for first_reply in distinct)
+    ]
+    return [*distinct, *other_replies][:MOST]
 
 
 def _case(reply: Judged) -> Case:
-    said = [CaseTurn(role, text) for role, text in reply.history]
-    turns = (*said, CaseTurn("user", reply.query), *turns_of(reply.reply))
+    earlier_turns = [CaseTurn(role, text) for role, text in reply.history]
+    turns = (*earlier_turns, CaseTurn("user", reply.query), *turns_of(reply.reply))
     return Case(reply.id, turns, tuple(map(_call_text, reply.expected)), reply.words)
 
 
 def turns_of(reply: str) -> Iterator[CaseTurn]:
-    """The model's words and, between them, what the tools returned; nothing is left out."""
+    """Split a reply into the model's turns and the tool results between them, without loss."""
     if not reply.strip():
         yield CaseTurn("model", "(nothing)")
-    for part in OBSERVED.split(reply):
-        if part.strip():
-            yield CaseTurn("tool" if OBSERVED.fullmatch(part) else "model", part.strip("\n"))
+    for segment in OBSERVED.split(reply):
+        if segment.strip():
+            yield CaseTurn("tool" if OBSERVED.fullmatch(segment) else "model", segment.strip("\n"))
 
 
 def _call_text(call: Call) -> str:

@@ -1,4 +1,4 @@
-"""The conversations that a policy's log sampled: what it said and earned, step by step."""
+"""Read the conversations sampled in a policy's log: turns and rewards, step by step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tinr.records import BadInput
 from tinr.run_log import read_log
 
 SUFFIX = ".conversations.jsonl"
-STEPS = 8  # of a phase; the first and the last among them
+STEPS = 8  # of a phase, including the first and the last
 AT_A_STEP = 4  # conversations
 TURN_CHARACTERS = 4000  # characters of one turn
 REWARDS = ("total", "format", "tool", "answer")
@@ -19,7 +19,7 @@ REWARDS = ("total", "format", "tool", "answer")
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation with its rewards; a reward is None where nothing could be scored."""
+    """One conversation with its rewards; a reward is None if it could not be scored."""
 
     query: str
     turns: tuple[CaseTurn, ...]
@@ -36,7 +36,7 @@ class Moment:
 
 
 def read_conversations(folder: Path) -> list[Moment]:
-    """The samples of `PHASE.conversations.jsonl` in a folder of logs, at most STEPS a phase."""
+    """Read `PHASE.conversations.jsonl` in a folder of logs, at most STEPS steps per phase."""
     files = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
     return [moment for phase in in_order(files) for moment in _moments(phase, files[phase])]
 
@@ -55,22 +55,22 @@ def _moments(phase: str, path: Path) -> Iterator[Moment]:
 
 
 def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most `most` of them, as evenly as they lie, the first and the last among them."""
+    """Choose at most `most` evenly spaced steps, including the first and the last."""
     if len(steps) <= most:
         return list(steps)
     return [steps[round(n * (len(steps) - 1) / (most - 1))] for n in range(most)]
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
-    said = (CaseTurn("user", str(row.get("prompt") or "")), *turns_of(str(row.get("reply") or "")))
+    turns = (CaseTurn("user", str(row.get("prompt") or "")), *turns_of(str(row.get("reply") or "")))
     rewards = {name: row[name] if is_finite(row.get(name)) else None for name in REWARDS}
-    return Sample(str(row.get("query", "")), tuple(map(_cut, said)), rewards)
+    return Sample(str(row.get("query", "")), tuple(map(_shortened, turns)), rewards)
 
 
-def _cut(turn: CaseTurn) -> CaseTurn:
-    more = len(turn.text) - TURN_CHARACTERS
+def _shortened(turn: CaseTurn) -> CaseTurn:
+    excess = len(turn.text) - TURN_CHARACTERS
     return (
         turn
-        if more <= 0
-        else CaseTurn(turn.role, f"{turn.text[:TURN_CHARACTERS]} … and {more:,} more")
+        if excess <= 0
+        else CaseTurn(turn.role, f"{turn.text[:TURN_CHARACTERS]} … and {excess:,} more")
     )

@@ -1,4 +1,4 @@
-"""The logs of a run as series by step, and which of them are drawn together."""
+"""Read the logs of a run as series by step, and group them into charts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from tinr.records import BadInput
 from tinr.run_log import read_log
 
 Points = Sequence[tuple[float, float]]  # (step, value) by step
-LOG_SPAN = 20  # a positive series that falls or grows by more has a log axis
+LOG_SPAN = 20  # a positive series with a larger ratio of max to min has a log axis
 TABLE_ROWS = 12
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one chart shows: log names by the word for them, and the unit."""
+    """The content of one chart: label -> name in the log, and the unit."""
 
     key: str
     title: str
@@ -74,7 +74,7 @@ DRAWN = (
 
 @dataclass(frozen=True)
 class Curve:
-    """One chart: a phase, what is drawn, and its series with their points."""
+    """One chart: a phase, its definition, and its series with their points."""
 
     phase: str
     drawn: Drawn
@@ -82,25 +82,25 @@ class Curve:
 
     @property
     def log(self) -> bool:
-        """Whether the values span orders of magnitude, all of them positive."""
+        """Whether all values are positive and span more than a factor of LOG_SPAN."""
         values = [y for points in self.series.values() for _, y in points]
         return not self.drawn.share and min(values) > 0 and max(values) / min(values) > LOG_SPAN
 
     @property
     def key(self) -> str:
-        """Names the chart in the page."""
+        """The id of the chart in the page."""
         return f"{self.phase}-{self.drawn.key}"
 
     @property
     def said(self) -> str:
-        """The course of every series in words."""
-        parts = (
+        """Describe the course of every series in words."""
+        phrases = (
             f"{name} from {ys[0][1]:.3g} at step {ys[0][0]:,.0f} to {ys[-1][1]:.3g} at step "
             f"{ys[-1][0]:,.0f}, smoothed"
             for name, points in self.series.items()
             if (ys := smoothed(points))
         )
-        return "; ".join(parts) + "."
+        return "; ".join(phrases) + "."
 
 
 def read_logs(folder: Path) -> dict[str, list[Any]]:
@@ -118,15 +118,15 @@ def read_logs(folder: Path) -> dict[str, list[Any]]:
 
 
 def curves(logs: Mapping[str, Sequence[Any]]) -> list[Curve]:
-    """What was logged of every phase, chart by chart; a chart without a point is left out."""
-    found = []
+    """The charts of every phase; a chart without points is left out."""
+    charts = []
     for phase, rows in logs.items():
-        for drawn in DRAWN:
-            series = {word: binned(series_of(rows, name)) for word, name in drawn.names.items()}
+        for chart in DRAWN:
+            series = {word: binned(series_of(rows, name)) for word, name in chart.names.items()}
             series = {word: points for word, points in series.items() if points}
             if series:
-                found.append(Curve(phase, drawn, series))
-    return found
+                charts.append(Curve(phase, chart, series))
+    return charts
 
 
 def series_of(rows: Sequence[Any], name: str) -> Points:
@@ -139,7 +139,7 @@ def series_of(rows: Sequence[Any], name: str) -> Points:
 
 
 def smoothed(points: Points) -> Points:
-    """Moving mean over a twentieth of the points to either side, as far as they reach."""
+    """Moving mean over a twentieth of the points on either side, cut at the ends."""
     half = len(points) // 20
     means = []
     for i, (x, _) in enumerate(points):
@@ -149,21 +149,24 @@ def smoothed(points: Points) -> Points:
 
 
 def binned(points: Points, most: int = 300) -> Points:
-    """At most `most` points: the last step and the mean value of so many rows each."""
+    """Average into at most `most` points: the last step and the mean value of each bin."""
     size = -(-len(points) // most)
     bins = [points[i : i + size] for i in range(0, len(points), size or 1)]
     return [(rows[-1][0], sum(y for _, y in rows) / len(rows)) for rows in bins]
 
 
 def curve_table(curve: Curve) -> Table:
-    """The measured values of a curve in at most TABLE_ROWS means, by step."""
+    """The values of a curve as a table of at most TABLE_ROWS means, by step."""
     by_step: dict[float, dict[str, float]] = {}
     for name, points in curve.series.items():
         for step, value in binned(points, TABLE_ROWS):
             by_step.setdefault(step, {})[name] = value
-    most = {name: max(abs(y) for _, y in points) for name, points in curve.series.items()}
+    largest = {name: max(abs(y) for _, y in points) for name, points in curve.series.items()}
     rows = tuple(
-        Row(f"{step:,.0f}", tuple(_fixed(values.get(name), most[name]) for name in curve.series))
+        Row(
+            f"{step:,.0f}",
+            tuple(_value_text(values.get(name), largest[name]) for name in curve.series),
+        )
         for step, values in sorted(by_step.items())
     )
     title = f"{curve.phase}: {curve.drawn.title}"
@@ -171,7 +174,7 @@ def curve_table(curve: Curve) -> Table:
     return Table(f"curve-{curve.key}", title, tuple(curve.series), rows, "up to step", note, True)
 
 
-def _fixed(value: float | None, most: float) -> str | None:
-    """As many decimals as give the largest value of its column four digits or so."""
-    decimals = sum(most < limit for limit in (1, 10, 100, 1000))
+def _value_text(value: float | None, largest: float) -> str | None:
+    """Format a value so that the largest of its column has about four digits."""
+    decimals = sum(largest < limit for limit in (1, 10, 100, 1000))
     return None if value is None else f"{value:,.{decimals}f}"

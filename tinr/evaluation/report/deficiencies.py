@@ -1,7 +1,7 @@
-"""Calibration in a run's registry: grades and deficiencies before and after, and what it took.
+"""Tables of calibration in a run: grades and deficiencies before and after, and the cost.
 
-Cards of one parent share what was measured before, so they stand beside one another: the four
-losses, and rejection sampling. The queries are those that every phase kept apart.
+Cards of one parent share the values before, so they share a table: the four losses, and rejection
+sampling. The queries are those that every phase held out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,28 +21,32 @@ PARTS = {"grades": GRADES, "deficiencies": KINDS}
 
 
 def read_calibrated(folder: Path) -> list[Card]:
-    """The cards of calibration, and of what it is held against, that counted deficiencies."""
+    """The cards of calibration and of its baselines that counted deficiencies."""
     cards = Registry(folder).cards() if folder.is_dir() else []
     return [card for card in cards if card.phase in PREFERENCE_PHASES and _counts(card, "before")]
 
 
 def deficiency_tables(cards: Sequence[Card]) -> list[Table]:
-    """For each parent grades and kinds before and after, a card a column; and what each took."""
+    """A table per parent: grades and kinds before and after, a column per card; and the cost."""
     by_parent: dict[str, list[Card]] = {}
     for card in cards:
         by_parent.setdefault(str((card.parent, _counts(card, "before"))), []).append(card)
-    tables = [_changed(some, number) for number, some in enumerate(by_parent.values())]
-    return [table for table in (*tables, _taken(cards)) if table]
+    tables = [_change_table(group, number) for number, group in enumerate(by_parent.values())]
+    return [table for table in (*tables, _cost_table(cards)) if table]
 
 
-def _changed(cards: Sequence[Card], number: int) -> Table | None:
+def _change_table(cards: Sequence[Card], number: int) -> Table | None:
     columns = ("before", *map(_name, cards))
     counts = [_counts(cards[0], "before"), *(_counts(card, "after") for card in cards)]
     rows = [
-        Row(name.replace("_", " "), tuple(_share(one, part, name) for one in counts), part)
+        Row(
+            name.replace("_", " "),
+            tuple(_share(counts_of_card, part, name) for counts_of_card in counts),
+            part,
+        )
         for part, names in PARTS.items()
         for name in names
-        if any(at(one, part, name) for one in counts)
+        if any(at(counts_of_card, part, name) for counts_of_card in counts)
     ]
     note = (
         "Percent of the greedy replies to queries that were kept apart. A reply has one grade, and "
@@ -52,23 +56,27 @@ def _changed(cards: Sequence[Card], number: int) -> Table | None:
     return filled(Table(f"deficiencies-{number}", title, columns, tuple(rows), "", note))
 
 
-def _share(counts: Mapping[str, Any], part: str, name: str) -> Rate | None:
-    n, count = at(counts, "n"), at(counts, part, name) or 0
+def _share(counts: Mapping[str, Any], group: str, name: str) -> Rate | None:
+    n, count = at(counts, "n"), at(counts, group, name) or 0
     return rate([True] * count + [False] * (n - count)) if n else None
 
 
-def _taken(cards: Sequence[Card]) -> Table | None:
-    """Tokens written to find what was trained on, and time."""
+def _cost_table(cards: Sequence[Card]) -> Table | None:
+    """The tokens written in search of training data, and the time."""
     rows = []
     for card in cards:
         rounds = card.metrics.get("rounds") or []
-        spent = [one for one in (*rounds, card.metrics.get("sampled")) if isinstance(one, Mapping)]
+        searches = [
+            search
+            for search in (*rounds, card.metrics.get("sampled"))
+            if isinstance(search, Mapping)
+        ]
         cells: tuple[Cell, ...] = (
             Code(card.id),
-            _sum(spent, "queries"),
-            _sum(spent, "tokens"),
-            _sum(spent, "pairs") or _sum(spent, "kept"),
-            Seconds(seconds) if (seconds := _sum(spent, "seconds")) else None,
+            _sum(searches, "queries"),
+            _sum(searches, "tokens"),
+            _sum(searches, "pairs") or _sum(searches, "kept"),
+            Seconds(seconds) if (seconds := _sum(searches, "seconds")) else None,
             Seconds(card.seconds) if card.seconds else None,
         )
         rows.append(Row(_name(card), cells))
@@ -78,35 +86,37 @@ def _taken(cards: Sequence[Card]) -> Table | None:
 
 
 def _sum(parts: Sequence[Mapping[str, Any]], key: str) -> Any:
-    found = [part[key] for part in parts if is_finite(part.get(key))]
-    return sum(found) if found else None
+    values = [part[key] for part in parts if is_finite(part.get(key))]
+    return sum(values) if values else None
 
 
 def changes_in_words(cards: Sequence[Card]) -> str:
-    """The changes that can be told apart from chance; "" where none was tested."""
-    tested, said = 0, []
+    """The distinguishable changes as sentences; "" if none was tested."""
+    test_count, clauses = 0, []
     for card in cards:
         for name, change in (at(card.metrics, "changes") or {}).items():
             difference, p = at(change, "difference"), at(change, "p_holm")
             if not (is_finite(difference) and is_finite(p)):
                 continue
-            tested += 1
+            test_count += 1
             if p < LEVEL:
-                which = "more" if difference > 0 else "fewer"
-                points = f"{abs(100 * difference):.1f} points {which} {name.replace('_', ' ')}"
-                said.append(f"{_name(card)} ({card.id}): {points} (p = {p:.2g} after Holm).")
-    if not tested:
+                direction = "more" if difference > 0 else "fewer"
+                points = f"{abs(100 * difference):.1f} points {direction} {name.replace('_', ' ')}"
+                clauses.append(f"{_name(card)} ({card.id}): {points} (p = {p:.2g} after Holm).")
+    if not test_count:
         return ""
-    rest = f"{tested - len(said)} of {tested} changes cannot be told apart from chance."
-    return " ".join([*said, rest])
+    remainder = (
+        f"{test_count - len(clauses)} of {test_count} changes cannot be told apart from chance."
+    )
+    return " ".join([*clauses, remainder])
 
 
 def _name(card: Card) -> str:
-    """The loss; of rejection sampling and of what states none, the phase."""
+    """The loss; the phase if the card states none, as for rejection sampling."""
     return at(card.config, "preference", "loss") or card.phase
 
 
 def _counts(card: Card, when: str) -> dict[str, Any]:
-    found = at(card.metrics, when)
-    whole = isinstance(found, Mapping) and isinstance(found.get("n"), int)
-    return dict(found) if whole and found else {}
+    counts = at(card.metrics, when)
+    is_complete = isinstance(counts, Mapping) and isinstance(counts.get("n"), int)
+    return dict(counts) if is_complete and counts else {}

@@ -1,4 +1,4 @@
-"""Replies counted: kinds of error, confusion between tools, form, tokens and time."""
+"""Count replies: kinds of error, confusion between tools, form, tokens and time."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from tinr.evaluation.report.replies import KINDS, NOTHING, RIGHT, Judged, Replie
 from tinr.evaluation.report.summary import is_finite
 from tinr.evaluation.report.tables import Cell, Count, Row, Table, filled
 
-MOST_PAIRS = 6  # of a split, in the table of confusion
+MOST_PAIRS = 6  # rows of a split in the table of confusion
 MOST_TOOLS = 12  # on a side of the heat map
 MOST_PROBLEMS = 12
 COSTS = {
@@ -20,7 +20,7 @@ COSTS = {
 
 
 def splits_of(replies: Sequence[Judged]) -> dict[str, list[Judged]]:
-    """The replies by split, splits in the order in which they come."""
+    """The replies by split, splits in order of appearance."""
     groups: dict[str, list[Judged]] = {}
     for reply in replies:
         groups.setdefault(reply.split, []).append(reply)
@@ -28,7 +28,7 @@ def splits_of(replies: Sequence[Judged]) -> dict[str, list[Judged]]:
 
 
 def kind_table(evaluated: Replies, folded: bool = False) -> Table | None:
-    """How many replies are right and how many have each kind of error, a split a column."""
+    """The number of right replies and of each kind of error, one column per split."""
     groups = splits_of(evaluated.replies)
     counts = [Counter(reply.kind for reply in group) for group in groups.values()]
     kinds = [kind for kind in (RIGHT, *KINDS) if any(count[kind] for count in counts)]
@@ -44,97 +44,115 @@ Pair = tuple[str, str]  # expected tool, called tool
 
 
 def confusion(replies: Iterable[Judged]) -> Counter[Pair]:
-    """How many replies called one tool where another was expected, each pair once a reply."""
+    """(expected, called) -> replies that confuse these tools; each pair counts once per reply."""
     return Counter(
         pair for reply in replies for pair in dict.fromkeys(reply.pairs) if NOTHING not in pair
     )
 
 
 def ranked(pairs: Mapping[Pair, int]) -> list[tuple[Pair, int]]:
-    """The pairs by falling count, ties by name."""
+    """The pairs by descending count, ties by name."""
     return sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def confusion_table(evaluated: Replies) -> Table | None:
-    """The most frequent pairs of each split, and of how many queries that expect the tool."""
-    rows, rare = [], 0
+    """The most frequent pairs of each split, as shares of the queries that expect the tool."""
+    rows, rare_count = [], 0
     for split, group in splits_of(evaluated.replies).items():
-        expecting = Counter(name for r in group for name in {call.name for call in r.expected})
-        # a tool that is called where none is expected is a confusion as well
-        silent = [r for r in group if not r.expected]
-        needless = Counter(name for r in silent for name in {call.name for call in r.given})
-        found = [
-            *((e, c, count, expecting[e]) for (e, c), count in ranked(confusion(group))),
-            *((NOTHING, c, n, len(silent)) for (_, c), n in
-              ranked({(NOTHING, name): n for name, n in needless.items()})),
+        queries_by_tool = Counter(
+            name for r in group for name in {call.name for call in r.expected}
+        )
+        # a tool called where none is expected is also a confusion
+        no_call_replies = [r for r in group if not r.expected]
+        needless_calls = Counter(
+            name for r in no_call_replies for name in {call.name for call in r.given}
+        )
+        entries = [
+            *((e, c, count, queries_by_tool[e]) for (e, c), count in ranked(confusion(group))),
+            *((NOTHING, c, n, len(no_call_replies)) for (_, c), n in
+              ranked({(NOTHING, name): n for name, n in needless_calls.items()})),
         ]  # fmt: skip
-        found.sort(key=lambda pair: -pair[2])
-        rare += len(found[MOST_PAIRS:])
+        entries.sort(key=lambda pair: -pair[2])
+        rare_count += len(entries[MOST_PAIRS:])
         rows += [
             Row(expected, (called, Count(count, of)), split_title(split))
-            for expected, called, count, of in found[:MOST_PAIRS]
+            for expected, called, count, of in entries[:MOST_PAIRS]
         ]
     columns = ("called", "queries")
     note = "Percent of the queries that expect the tool." + (
-        f" {rare} rarer pairs are left out." if rare else ""
+        f" {rare_count} rarer pairs are left out." if rare_count else ""
     )
     return filled(Table("confusion", "Most frequent", columns, tuple(rows), "expected", note))
 
 
 def heat(evaluated: Replies) -> tuple[list[str], dict[Pair, int]]:
-    """The most confused tools, and how often one is called where another is expected.
+    """The most confused tools, and the counts of confusion between them.
 
-    Pairs are taken by falling count over all splits until MOST_TOOLS tools are in them; then every
-    count between the tools taken stands in the map. Its diagonal, where a call is right, is empty.
+    Pairs are taken by descending count over all splits until they contain MOST_TOOLS tools. The map
+    has every count between these tools. Its diagonal, where a call is right, is empty.
     """
     pairs = confusion(evaluated.replies)
     tools: dict[str, None] = {}
     for pair, _ in ranked(pairs):
         if len({*tools, *pair}) <= MOST_TOOLS:
             tools |= dict.fromkeys(pair)
-    shown = {pair: n for pair, n in pairs.items() if set(pair) <= set(tools)}
-    return list(tools), shown
+    counts = {pair: n for pair, n in pairs.items() if set(pair) <= set(tools)}
+    return list(tools), counts
 
 
 def problem_table(evaluations: Sequence[Replies]) -> Table | None:
-    """Every fault of form with the replies that have it, a phase and mode a column."""
-    counts = [Counter(p for r in one.replies for p in r.problems) for one in evaluations]
+    """Every fault of form with its number of replies, one column per phase and mode."""
+    counts = [
+        Counter(p for r in evaluation.replies for p in r.problems) for evaluation in evaluations
+    ]
     total: Counter[str] = sum(counts, Counter())
-    names = [name for name, _ in sorted(total.items(), key=lambda one: (-one[1], one[0]))]
+    names = [name for name, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))]
     rows = [
         Row(name, _counts([count[name] for count in counts], evaluations))
         for name in names[:MOST_PROBLEMS]
     ]
-    rare = set(names[MOST_PROBLEMS:])
-    if rare:
-        having = [sum(bool(rare & set(r.problems)) for r in one.replies) for one in evaluations]
-        rows.append(Row(f"{len(rare)} rarer ones", _counts(having, evaluations)))
+    rare_problems = set(names[MOST_PROBLEMS:])
+    if rare_problems:
+        rare_counts = [
+            sum(bool(rare_problems & set(r.problems)) for r in evaluation.replies)
+            for evaluation in evaluations
+        ]
+        rows.append(Row(f"{len(rare_problems)} rarer ones", _counts(rare_counts, evaluations)))
     if rows:
-        sound = [sum(not r.problems for r in one.replies) for one in evaluations]
-        rows.append(Row("no fault", _counts(sound, evaluations)))
-    columns = tuple(_column(one) for one in evaluations)
+        sound_counts = [
+            sum(not r.problems for r in evaluation.replies) for evaluation in evaluations
+        ]
+        rows.append(Row("no fault", _counts(sound_counts, evaluations)))
+    columns = tuple(_column(evaluation) for evaluation in evaluations)
     return filled(Table("format", "Faults of form", columns, tuple(rows), "fault"))
 
 
 def _counts(counts: Sequence[int], evaluations: Sequence[Replies]) -> tuple[Cell, ...]:
     return tuple(
-        Count(count, len(one.replies)) for count, one in zip(counts, evaluations, strict=True)
+        Count(count, len(evaluation.replies))
+        for count, evaluation in zip(counts, evaluations, strict=True)
     )
 
 
-def _column(one: Replies) -> str:
-    return one.phase if one.mode == "none" else f"{one.phase}, {mode_title(one.mode)}"
+def _column(evaluation: Replies) -> str:
+    return (
+        evaluation.phase
+        if evaluation.mode == "none"
+        else f"{evaluation.phase}, {mode_title(evaluation.mode)}"
+    )
 
 
 def cost_table(evaluations: Sequence[Replies]) -> Table | None:
-    """Mean and median of what a query took: tokens written, tokens of the prompt, seconds."""
+    """Mean and median cost of a query: tokens written, tokens of the prompt, seconds."""
     rows = []
-    for one in evaluations:
-        cells: list[Cell] = [len(one.replies)]
+    for evaluation in evaluations:
+        cells: list[Cell] = [len(evaluation.replies)]
         for key in COSTS:
-            values = [float(v) for r in one.replies if is_finite(v := r.cost[key])]
+            values = [float(v) for r in evaluation.replies if is_finite(v := r.cost[key])]
             cells += [mean(values), median(values)] if values else [None, None]
-        rows.append(Row(mode_word(one.mode), tuple(cells), one.phase))
-    measures = (f"{words}, {part}" for words in COSTS.values() for part in ("mean", "median"))
+        rows.append(Row(mode_word(evaluation.mode), tuple(cells), evaluation.phase))
+    measures = (
+        f"{words}, {statistic}" for words in COSTS.values() for statistic in ("mean", "median")
+    )
     columns = ("queries", *measures)
     return filled(Table("cost", "What a query took", columns, tuple(rows), "documents"))

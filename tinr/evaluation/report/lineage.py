@@ -1,4 +1,4 @@
-"""Where the last checkpoint came from: the cards of its lineage as tables."""
+"""The cards of the last checkpoint's lineage as tables."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,26 +17,26 @@ SHORT = 12  # characters of a hash
 
 
 def read_cards(folder: Path, summary: Mapping[str, Any]) -> list[Card]:
-    """The cards from the base to the summary's last checkpoint; [] where there is no registry."""
+    """The cards from the base to the summary's last checkpoint; [] if there is no registry."""
     names = [at(summary, "phases", phase, "checkpoint") for phase in phases_of(summary)]
     registry = Registry(folder)
-    known = set(registry.ids())
-    names = [name for name in names if name in known]
+    registry_ids = set(registry.ids())
+    names = [name for name in names if name in registry_ids]
     return registry.lineage(names[-1]) if names else []
 
 
 def lineage_tables(cards: Sequence[Card]) -> list[Table]:
-    """What each checkpoint is, and the packages and machine it was made with."""
+    """The facts of each checkpoint, and the packages and machine that made it."""
     columns = tuple(card.phase for card in cards)
     facts: dict[str, list[Cell]] = {
         "checkpoint": [Code(card.id) for card in cards],
         "parent": [Code(card.parent) if card.parent else None for card in cards],
         "published": [card.created[:16].replace("T", " ") + " UTC" for card in cards],
         "base model": [card.base_model for card in cards],
-        "base": [_short(card.base_hash) for card in cards],
-        "catalogue": [_short(card.catalogue_hash) for card in cards],
-        "tokenizer": [_short(card.tokenizer_hash) for card in cards],
-        "git commit": [_short(card.git_commit) for card in cards],
+        "base": [_short_hash(card.base_hash) for card in cards],
+        "catalogue": [_short_hash(card.catalogue_hash) for card in cards],
+        "tokenizer": [_short_hash(card.tokenizer_hash) for card in cards],
+        "git commit": [_short_hash(card.git_commit) for card in cards],
         "seed": [card.seed for card in cards],
         "tokens trained on": [card.tokens for card in cards],
         "time": [Seconds(card.seconds) for card in cards],
@@ -47,7 +47,7 @@ def lineage_tables(cards: Sequence[Card]) -> list[Table]:
     for name in dict.fromkeys(name for card in cards for name in card.packages):
         machine[name] = [card.packages.get(name) for card in cards]
     for name in dict.fromkeys(name for card in cards for name in card.hardware):
-        machine[name.replace("_", " ")] = [_said(card.hardware.get(name)) for card in cards]
+        machine[name.replace("_", " ")] = [_value_text(card.hardware.get(name)) for card in cards]
     tables = (
         Table("lineage", "Checkpoints", columns, _rows(facts), "", "Hashes by their beginning."),
         Table("packages", "Packages and machine", columns, _rows(machine), folded=True),
@@ -56,11 +56,11 @@ def lineage_tables(cards: Sequence[Card]) -> list[Table]:
 
 
 def gate_tables(cards: Sequence[Card]) -> list[Table]:
-    """What the gates measured, and the least that each let pass, a phase a column."""
+    """The measured values and the limits of the gates, one column per phase."""
     names = dict.fromkeys(name for card in cards for name in card.gates)
     rows = [
         Row(name.replace("_", " "), tuple(cell(card.gates.get(name)) for card in cards), group)
-        for group, cell in (("measured", _measured), ("least that passes", _least))
+        for group, cell in (("measured", _measurement), ("least that passes", _limit))
         for name in names
     ]
     columns = tuple(card.phase for card in cards)
@@ -69,12 +69,12 @@ def gate_tables(cards: Sequence[Card]) -> list[Table]:
     return [table] if table else []
 
 
-def _measured(gate: Any) -> Rate | None:
+def _measurement(gate: Any) -> Rate | None:
     parts = [at(gate, key) for key in ("value", "n", "low", "high")]
     return Rate(*parts) if is_finite(parts[0]) else None
 
 
-def _least(gate: Any) -> Rate | None:
+def _limit(gate: Any) -> Rate | None:
     limit = at(gate, "limit")
     return Rate(limit, 0, None, None) if is_finite(limit) else None
 
@@ -83,38 +83,42 @@ def _rows(facts: Mapping[str, Sequence[Cell]]) -> tuple[Row, ...]:
     return tuple(Row(name, tuple(cells)) for name, cells in facts.items())
 
 
-def _short(text: str | None) -> Code | None:
-    """The beginning of a hash, and behind it what makes a commit unclean."""
+def _short_hash(text: str | None) -> Code | None:
+    """The beginning of a hash, with a remark if the commit has local changes."""
     if not text:
         return None
-    dirty = " with changes" if text.endswith("-dirty") else ""
-    return Code(text[:SHORT] + dirty, text)
+    suffix = " with changes" if text.endswith("-dirty") else ""
+    return Code(text[:SHORT] + suffix, text)
 
 
-def _said(value: Any) -> str | None:
+def _value_text(value: Any) -> str | None:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return None if value is None else str(value)
 
 
 def read_configs(logs: Path, cards: Sequence[Card]) -> dict[str, Mapping[str, Any]]:
-    """Phase -> resolved configuration: of its card, else of `PHASE.config.json` in the logs."""
+    """Phase -> resolved configuration: from its card, else from `PHASE.config.json` in the logs."""
     configs = _logged_configs(logs) | {card.phase: card.config for card in cards}
     return {phase: configs[phase] for phase in in_order(configs)}
 
 
 def of_other_runs(logs: Path, cards: Sequence[Card]) -> set[str]:
-    """Phases whose logs were written by a run with other settings than the card's: a checkpoint
-    that is reused writes no log, and the one before stays."""
-    logged = _logged_configs(logs)
+    """Phases whose logs come from a run with other settings than the card's.
 
-    def what(config: Mapping[str, Any]) -> dict[str, Any]:
+    A reused checkpoint writes no log, so the log of an earlier run stays.
+    """
+    logged_configs = _logged_configs(logs)
+
+    def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in config.items() if key not in MACHINE_KEYS}
 
     return {
         card.phase
         for card in cards
-        if card.phase in logged and card.config and what(logged[card.phase]) != what(card.config)
+        if card.phase in logged_configs
+        and card.config
+        and run_settings(logged_configs[card.phase]) != run_settings(card.config)
     }
 
 
@@ -134,21 +138,31 @@ def _logged_configs(logs: Path) -> dict[str, Mapping[str, Any]]:
 def config_tables(
     configs: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Mapping[str, Any]]
 ) -> list[Table]:
-    """Each phase's configuration by dotted key; what differs from the defaults is said.
+    """Each phase's configuration by dotted key, with the default of each changed value.
 
-    defaults: phase -> the configuration with nothing set; a phase without one has no marks.
+    defaults: phase -> the default configuration; a phase without one has no marks.
     """
     tables = []
     for phase, config in configs.items():
-        usual = dict(_flat(defaults.get(phase, {})))
-        rows, changed = [], 0
-        for key, value in _flat(config):
-            differs = bool(usual) and (key not in usual or usual[key] != value)
-            changed += differs
-            default = (Code(usual[key]) if key in usual else "new") if differs else ""
-            default = default if usual else None  # unknown, so no column
+        default_values = dict(_leaves(defaults.get(phase, {})))
+        rows, change_count = [], 0
+        for key, value in _leaves(config):
+            is_changed = bool(default_values) and (
+                key not in default_values or default_values[key] != value
+            )
+            change_count += is_changed
+            default = (
+                (Code(default_values[key]) if key in default_values else "new")
+                if is_changed
+                else ""
+            )
+            default = default if default_values else None  # unknown: no column
             rows.append(Row(key, (Code(value), default)))
-        note = f"{changed} of {len(rows)} values differ from the default." if usual else ""
+        note = (
+            f"{change_count} of {len(rows)} values differ from the default."
+            if default_values
+            else ""
+        )
         title = f"{phase}: {len(rows)} values"
         columns = ("value", "default, where it differs")
         table = filled(Table(f"config-{phase}", title, columns, tuple(rows), "key", note, True))
@@ -156,10 +170,10 @@ def config_tables(
     return tables
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(dotted key, value as JSON) of every leaf."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""report.html, report.json and report.md of a run: the same tables three times.
+"""Write report.html, report.json and report.md of a run: the same tables three times.
 
-The page is one file: no script, no address outside itself, and every text from the run's
-files escaped: what a model or a user wrote is never markup.
+The page is one file without scripts and external addresses. Every text from the run's files is
+escaped: text of a model or a user is never markup.
 """
 
 import json
@@ -33,15 +33,15 @@ from tinr.evaluation.report.tables import (
 from tinr.files import write_together
 from tinr.records import BadInput
 
-FORM = 1  # of report.json
+FORM = 1  # version of the format of report.json
 CELLS = {Rate: "rate", Figure: "figure", Count: "count", Code: "code", Seconds: "seconds"}
 
 
 def write_report(run: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Path:
     """Write `run/report.html`, `.json` and `.md`, all or none, and return the page's path.
 
-    defaults: phase -> its configuration with nothing set, to mark what differs. BadInput
-    where a file of the run is broken or the report cannot be written.
+    defaults: phase -> its default configuration, to mark differences. BadInput if a file of the
+    run is broken or the report cannot be written.
     """
     run = Path(run)
     report = read_report(run, defaults or {})
@@ -59,7 +59,7 @@ def write_report(run: Path, defaults: Mapping[str, Mapping[str, Any]] | None = N
 
 
 def as_page(report: Report) -> str:
-    """The page."""
+    """The report as HTML."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -79,7 +79,7 @@ def as_page(report: Report) -> str:
 
 
 def kind_of(cell: Cell) -> str:
-    """The word by which the page knows a cell."""
+    """The kind of a cell, as the template names it."""
     if cell is None or (isinstance(cell, Rate) and cell.value is None):
         return "none"
     if isinstance(cell, int | float):
@@ -88,15 +88,15 @@ def kind_of(cell: Cell) -> str:
 
 
 def numeric(table: Table) -> list[bool]:
-    """Of every column whether it holds numbers, which stand to the right."""
-    numbers = {"count", "number", "seconds"}  # beside them nothing, or an empty text
+    """Whether each column holds numbers, which are aligned right."""
+    numbers = {"count", "number", "seconds"}  # such a column may also have None and empty text
     columns = zip(*(row.cells for row in table.rows), strict=True)
     kinds = ({kind_of(c) for c in column if c != ""} - {"none"} for column in columns)
     return [bool(kind) and kind <= numbers for kind in kinds]
 
 
 def as_json(report: Report) -> str:
-    """The tables, the curves and the cases as data."""
+    """The tables, curves, cases and conversations as JSON."""
     content = {
         "form": FORM,
         "run": report.name,
@@ -122,7 +122,7 @@ def _section_data(section: Section) -> dict[str, Any]:
 
 
 def as_text(report: Report) -> str:
-    """The tables in Markdown; cases and conversations are in the other two."""
+    """The tables in Markdown; cases and conversations are only in the other two files."""
     parts = [f"# Run {escaped(report.name)}", escaped(report.headline)]
     for section in report.sections:
         charts = [chart.table for chart in (*section.charts, *section.more) if chart.table]
@@ -134,4 +134,4 @@ def as_text(report: Report) -> str:
             parts += [f"### {escaped(table.title)}", escaped(table.note), as_markdown(table)]
     if report.missing:
         parts.append(f"Not in this run: {escaped(', '.join(report.missing))}.")
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(text for text in parts if text) + "\n"

@@ -1,8 +1,8 @@
-"""Drawing, by matplotlib: SVG for a page, whose colours are the page's own.
+"""Draw SVG plots with matplotlib, in the colours of the page.
 
-A plot has no colour of its own: every colour that is given to matplotlib stands for a
-variable of the page's style sheet, so that a plot is right in light, in dark and in print.
-Text stays text. The same data gives the same bytes.
+Every colour that matplotlib gets is a placeholder for a variable of the page's style sheet, so a
+plot suits the light, the dark and the print style. Text stays text. The same data gives the same
+bytes.
 """
 
 import re
@@ -21,7 +21,7 @@ from tinr.evaluation.metrics import Rate
 from tinr.evaluation.report.curves import Curve, smoothed
 from tinr.evaluation.report.errors import Pair
 
-COLOURS = {  # what is said to matplotlib -> the variable of the page
+COLOURS = {  # colour for matplotlib -> variable of the page
     "#010100": "ink",
     "#010101": "soft",
     "#010102": "line",
@@ -35,7 +35,7 @@ INK, SOFT, LINE, PAPER, *LINES = COLOURS
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D")
 LABEL = 30  # characters of a tool's name
-SERIES = len(LINES)  # that a plot tells apart
+SERIES = len(LINES)  # the most series of a plot
 SETTINGS: Any = {
     "svg.hashsalt": "tinr",
     "svg.fonttype": "none",
@@ -58,26 +58,26 @@ SETTINGS: Any = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-PIXEL = 1 / 72  # of an inch: matplotlib's points are the SVG's pixels
+PIXEL = 1 / 72  # in inches: matplotlib's points are the SVG's pixels
 
 
 def curve_plot(curve: Curve) -> str:
-    """A phase's curves by step: faint as measured, strong as smoothed."""
+    """A phase's curves by step: measured values faint, smoothed values strong."""
     with matplotlib.rc_context(SETTINGS):
         figure, axes = _canvas(340, 190)
         for (_, points), colour, dash in zip(curve.series.items(), LINES, DASHES, strict=False):
             axes.plot(*_columns(points), color=colour, alpha=0.3, linewidth=0.8)
             marker = "o" if len(points) == 1 else ""
-            smooth = _columns(smoothed(points))
-            axes.plot(*smooth, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
+            smooth_line = _columns(smoothed(points))
+            axes.plot(*smooth_line, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
         if curve.log:
             axes.set_yscale("log")
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.yaxis.set_major_locator(FixedLocator(_steps(*axes.get_ylim())))
         else:
-            least = min(y for points in curve.series.values() for _, y in points)
-            if least >= 0:  # a policy's loss may be less
+            lowest = min(y for points in curve.series.values() for _, y in points)
+            if lowest >= 0:  # a policy's loss may be negative
                 axes.set_ylim(bottom=0, top=1 if curve.drawn.share else None)
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(
@@ -93,20 +93,20 @@ def _tick(value: float, _: object) -> str:
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten in [low, high]; the powers alone where they suffice."""
+    """Ticks in [low, high]: powers of ten, and if these are few also 2 and 5 times them."""
     powers = [10.0**n for n in range(-12, 13)]
-    whole = [power for power in powers if low <= power <= high]
-    finer = [m * power for power in powers for m in (1, 2, 5) if low <= m * power <= high]
-    return whole if len(whole) > 2 else finer
+    whole_powers = [power for power in powers if low <= power <= high]
+    ticks = [m * power for power in powers for m in (1, 2, 5) if low <= m * power <= high]
+    return whole_powers if len(whole_powers) > 2 else ticks
 
 
 def phase_plot(
     key: str, title: str, phases: Sequence[str], rates: Mapping[str, Sequence[Rate | None]]
 ) -> str:
-    """Rates of several splits over the phases, each with its interval; percent."""
+    """Rates of several splits over the phases, with intervals; percent."""
     with matplotlib.rc_context(SETTINGS):
         figure, axes = _canvas(340, 200)
-        said = []
+        clauses = []
         for index, (name, row) in enumerate(list(rates.items())[: len(LINES)]):
             shift = 0.07 * (index - (min(len(rates), len(LINES)) - 1) / 2)
             points = [(n + shift, rate) for n, rate in enumerate(row) if _value(rate) is not None]
@@ -120,50 +120,50 @@ def phase_plot(
                     axes.plot([x, x], [100 * rate.low, 100 * rate.high], color=LINES[index],
                               linewidth=1.1, alpha=0.75)  # fmt: skip
             values = (f"{phases[round(x - shift)]} {y:.1f}" for x, y in zip(xs, ys, strict=True))
-            said.append(f"{name}: {', '.join(values)}")
+            clauses.append(f"{name}: {', '.join(values)}")
         axes.set_ylim(0, 100)
         axes.set_xlim(-0.35, len(phases) - 0.65)
         axes.set_xticks(range(len(phases)), phases)
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        return _svg(figure, key, title, f"Percent. {'; '.join(said)}.")
+        return _svg(figure, key, title, f"Percent. {'; '.join(clauses)}.")
 
 
 def heat_plot(key: str, tools: Sequence[str], counts: Mapping[Pair, int]) -> str:
-    """Counts of confused pairs: expected tools downwards, the same across as called."""
-    cell, letter = 26, 6.4  # pixels of a square, and of a letter
+    """Counts of confused pairs: a row per expected tool, a column per called tool."""
+    cell, letter = 26, 6.4  # pixels of a square and of a letter
     labels, side = list(map(_label, tools)), cell * len(tools)
-    longest = letter * max(map(len, labels))
-    left, top = round(longest + 14), round(longest * 0.72 + 18)
+    label_width = letter * max(map(len, labels))
+    margin, top = round(label_width + 14), round(label_width * 0.72 + 18)
     reach = max(cell * (n + 0.5) + 0.72 * letter * len(name) for n, name in enumerate(labels))
-    width, height = left + round(max(side, reach)) + 6, top + side + 6
-    most = max(counts.values())
+    width, height = margin + round(max(side, reach)) + 6, top + side + 6
+    largest = max(counts.values())
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width * PIXEL, height * PIXEL))
-        axes = figure.add_axes((left / width, 6 / height, side / width, side / height))
+        axes = figure.add_axes((margin / width, 6 / height, side / width, side / height))
         axes.set_xlim(0, len(tools))
         axes.set_ylim(len(tools), 0)
-        for y, wanted in enumerate(tools):
-            for x, given in enumerate(tools):
-                _heat_cell(axes, x, y, counts.get((wanted, given), 0), most)
-        middles = [n + 0.5 for n in range(len(tools))]
+        for y, expected in enumerate(tools):
+            for x, called in enumerate(tools):
+                _heat_cell(axes, x, y, counts.get((expected, called), 0), largest)
+        centres = [n + 0.5 for n in range(len(tools))]
         axes.xaxis.tick_top()
-        axes.set_xticks(middles, labels, rotation=46, ha="left", color=INK)
-        axes.set_yticks(middles, labels, color=INK)
+        axes.set_xticks(centres, labels, rotation=46, ha="left", color=INK)
+        axes.set_yticks(centres, labels, color=INK)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        said = "; ".join(f"{e} called as {c}: {n}" for (e, c), n in sorted(counts.items()))
-        return _svg(figure, key, "Confusion between tools", f"{said}.")
+        description = "; ".join(f"{e} called as {c}: {n}" for (e, c), n in sorted(counts.items()))
+        return _svg(figure, key, "Confusion between tools", f"{description}.")
 
 
-def _heat_cell(axes: Axes, x: int, y: int, count: int, most: int) -> None:
-    """A square as strong as its count, which stands in it."""
-    place, size = (x + 0.04, y + 0.04), 0.92
-    strength = 0.12 + 0.43 * count / most if count else 1.0
+def _heat_cell(axes: Axes, x: int, y: int, count: int, largest: int) -> None:
+    """A square with its count in it; a larger count is more opaque."""
+    corner, size = (x + 0.04, y + 0.04), 0.92
+    strength = 0.12 + 0.43 * count / largest if count else 1.0
     colour = LINES[0] if count else LINE
     fill, edge = (colour, "none") if count else ("none", colour)
     square = Rectangle(
-        place, size, size, facecolor=fill, edgecolor=edge, linewidth=0.6, alpha=strength
+        corner, size, size, facecolor=fill, edgecolor=edge, linewidth=0.6, alpha=strength
     )
     axes.add_patch(square)
     if count:
@@ -171,7 +171,7 @@ def _heat_cell(axes: Axes, x: int, y: int, count: int, most: int) -> None:
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure of so many pixels with room for the labels beside and below its field."""
+    """A figure of this size in pixels, with room for the labels beside and below its axes."""
     figure = Figure(figsize=(width * PIXEL, height * PIXEL))
     field = (40 / width, 24 / height, (width - 50) / width, (height - 34) / height)
     axes = figure.add_axes(field)
@@ -189,44 +189,46 @@ def _value(rate: Rate | None) -> float | None:
     return None if rate is None else rate.value
 
 
-def _svg(figure: Figure, key: str, title: str, said: str) -> str:
-    """The figure as an element of a page, named for those who do not see it.
+def _svg(figure: Figure, key: str, title: str, description: str) -> str:
+    """The figure as an element of a page, with title and description for screen readers.
 
-    Its ids begin with `key`, so that two plots of a page never share one.
+    Its ids begin with `key`, so that two plots of a page never share an id.
     """
-    out = StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(out, format="svg", metadata=nothing)
-    slug = "plot-" + re.sub(r"[^A-Za-z0-9]+", lambda found: f"-{len(found[0])}-", key)
-    drawn = _own_ids(out.getvalue(), slug)
-    drawn = re.sub(r"font-family: [^;\"]*;? ?", "", drawn)  # the page's
-    for given, name in COLOURS.items():
-        drawn = drawn.replace(given, f"var(--{name})")
+    buffer = StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=metadata)
+    slug = "plot-" + re.sub(r"[^A-Za-z0-9]+", lambda match: f"-{len(match[0])}-", key)
+    svg = _own_ids(buffer.getvalue(), slug)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # use the font of the page
+    for colour, name in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
     width, height = (round(72 * inches) for inches in figure.get_size_inches())
     head = (
         f'<svg class="plot" viewBox="0 0 {width} {height}" style="--width: {width}px" role="img" '
         f'aria-labelledby="{slug}-title" aria-describedby="{slug}-said">'
         f'<title id="{slug}-title">{escape(title)}</title>'
-        f'<desc id="{slug}-said">{escape(said)}</desc>'
+        f'<desc id="{slug}-said">{escape(description)}</desc>'
     )
-    return head + drawn
+    return head + svg
 
 
 def _own_ids(svg: str, slug: str) -> str:
-    """What is inside of an SVG file, its ids made the page's, those nobody refers to left out."""
+    """The content of an SVG file; ids get the prefix `slug`, unreferenced ids are dropped."""
     svg = svg[svg.index(">", svg.index("<svg")) + 1 :]
     svg = re.sub(
         r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.S
     )
-    used = set(re.findall(r'(?:href="|url\()#([\w.-]+)', svg))
+    used_ids = set(re.findall(r'(?:href="|url\()#([\w.-]+)', svg))
     svg = re.sub(
-        r' id="([^"]*)"', lambda found: f' id="{slug}-{found[1]}"' if found[1] in used else "", svg
+        r' id="([^"]*)"',
+        lambda match: f' id="{slug}-{match[1]}"' if match[1] in used_ids else "",
+        svg,
     )
     svg = re.sub(r'(href="|url\()#', rf"\g<1>#{slug}-", svg)
     return re.sub(r"\s*\n\s*", "\n", svg)
 
 
 def _label(name: str) -> str:
-    """A tool's name in one line that is not longer than a label may be."""
+    """A tool's name in one line, cut to LABEL characters."""
     name = " ".join(name.split())
     return name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"

@@ -58,7 +58,7 @@ PROBES = {
 
 
 def split_title(split: str) -> str:
-    """A split's name in words; one we do not know as it is spelled."""
+    """A split's name in words; an unknown split keeps its name."""
     return SPLITS.get(split, (split, ""))[0]
 
 
@@ -68,12 +68,12 @@ def mode_title(mode: str) -> str:
 
 
 def mode_word(mode: str) -> str:
-    """The same under a head that says `documents`."""
+    """A documents mode in words, under a column head `documents`."""
     return MODES.get(mode, (mode, ""))[0]
 
 
 def knowledge_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """What the gates recalled; every probe with its interval and chance; the ability tax."""
+    """Tables of the recall at the gates, of every probe with interval and chance, of the tax."""
     knowledge, tax = at(summary, "knowledge") or {}, at(summary, "tax") or {}
     tables = (
         _phase_table(
@@ -103,7 +103,7 @@ def knowledge_tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def call_table(summary: Mapping[str, Any]) -> Table | None:
-    """Names, calls and abstention without documents, a phase a column."""
+    """Names, calls and abstention without documents, one column per phase."""
     return filled(
         _phase_table(
             summary,
@@ -129,14 +129,14 @@ def _phase_table(
 def _by_phase(
     key: str, title: str, note: str, by_phase: Mapping[str, Any], words: Mapping[str, str]
 ) -> Table:
-    """A probe a row, a phase a column, and last what chance and a blind model reach."""
+    """One row per probe, one column per phase, then chance and the blind result."""
     phases = phases_of({"phases": by_phase})
     names = dict.fromkeys(name for phase in phases for name in by_phase[phase] or {})
     rows = []
     for name in names:
-        found = [at(by_phase, phase, name) for phase in phases]
-        beside = (_beside(found, "chance"), _beside(found, "blind"))
-        rows.append(Row(_probe_word(name, words), (*_measured(found), *beside)))
+        values = [at(by_phase, phase, name) for phase in phases]
+        references = (_reference(values, "chance"), _reference(values, "blind"))
+        rows.append(Row(_probe_word(name, words), (*_value_cells(values), *references)))
     return Table(key, title, (*phases, "chance", "blind"), tuple(rows), "probe", note)
 
 
@@ -148,39 +148,39 @@ def _probe_word(name: str, words: Mapping[str, str]) -> str:
     return f"{words.get(probe, probe.replace('_', ' '))}: {split_title(split).lower()}"
 
 
-def _beside(found: Sequence[Mapping[str, Any] | None], key: str) -> Rate | None:
-    """What is compared with, of the last phase that has it."""
-    given = [value for one in found if (value := at(one, key)) is not None]
-    return Rate(given[-1], 0, None, None) if given else None
+def _reference(values: Sequence[Mapping[str, Any] | None], key: str) -> Rate | None:
+    """The reference value `key` (chance or blind) of the last phase that has it."""
+    numbers = [value for value_of_phase in values if (value := at(value_of_phase, key)) is not None]
+    return Rate(numbers[-1], 0, None, None) if numbers else None
 
 
-def _measured(found: Sequence[Mapping[str, Any] | None]) -> list[Cell]:
-    """A row's cells: rates, or plain figures where a unit is given or one is no share."""
-    numbers = [at(one, key) for one in found for key in ("value", "low", "high")]
-    shares = all(0 <= number <= 1 for number in numbers if number is not None)
-    if shares and not any(at(one, "unit") for one in found):
-        return [as_rate(one) for one in found]
+def _value_cells(values: Sequence[Mapping[str, Any] | None]) -> list[Cell]:
+    """A row's cells: rates, or plain figures if a unit is given or a value is not in [0, 1]."""
+    numbers = [at(value, key) for value in values for key in ("value", "low", "high")]
+    are_shares = all(0 <= number <= 1 for number in numbers if number is not None)
+    if are_shares and not any(at(value, "unit") for value in values):
+        return [as_rate(value) for value in values]
     return [
         Figure(
-            one["value"], one.get("low"), one.get("high"), round(one.get("n") or 0),
-            one.get("unit") or "",
+            value["value"], value.get("low"), value.get("high"), round(value.get("n") or 0),
+            value.get("unit") or "",
         )
-        if one and one.get("value") is not None
+        if value and value.get("value") is not None
         else None
-        for one in found
+        for value in values
     ]  # fmt: skip
 
 
 def split_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """For each split of the last checkpoint its metrics as rows, a documents mode a column."""
+    """A table per split of the last checkpoint: a row per metric, a column per documents mode."""
     tables = []
     for split, by_mode in (at(summary, "eval") or {}).items():
         modes = {mode: rates for mode, rates in (by_mode or {}).items() if rates}
         names: dict[str, None] = dict.fromkeys(name for rates in modes.values() for name in rates)
-        found = [name for name in names if name not in UNPRINTED]
+        printed_names = [name for name in names if name not in UNPRINTED]
         rows = (
             Row(METRICS.get(name, name), tuple(as_rate(at(r, name)) for r in modes.values()))
-            for name in sorted(found, key=lambda name: (*METRICS, name).index(name))
+            for name in sorted(printed_names, key=lambda name: (*METRICS, name).index(name))
         )
         title, note = SPLITS.get(split, (split, ""))
         columns = tuple(map(mode_word, modes))
@@ -191,30 +191,31 @@ def split_tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def comparison(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paired comparison with its change in points; None where its counts are missing."""
-    given = {key: at(summary, "comparison", key) for key in COMPARISON}
-    if not given["n"] or given["gained"] is None or given["lost"] is None:
+    """The paired comparison with its change in points; None if counts are missing."""
+    counts = {key: at(summary, "comparison", key) for key in COMPARISON}
+    if not counts["n"] or counts["gained"] is None or counts["lost"] is None:
         return None
-    points = 100 * (given["gained"] - given["lost"]) / given["n"]
-    return given | {"points": points, "said": _change_in_words(given, points)}
+    points = 100 * (counts["gained"] - counts["lost"]) / counts["n"]
+    return counts | {"points": points, "said": _change_in_words(counts, points)}
 
 
-def _change_in_words(given: Mapping[str, Any], points: float) -> str:
-    metric = METRICS.get(given["metric"], given["metric"]) or "success"
-    said = (
-        f"On the same {given['n']:,.0f} queries, {given['gained']:,.0f} came right that had been "
-        f"wrong, and {given['lost']:,.0f} went wrong that had been right ({metric}): "
+def _change_in_words(counts: Mapping[str, Any], points: float) -> str:
+    metric = METRICS.get(counts["metric"], counts["metric"]) or "success"
+    sentence = (
+        f"On the same {counts['n']:,.0f} queries, {counts['gained']:,.0f} came right that had been "
+        f"wrong, and {counts['lost']:,.0f} went wrong that had been right ({metric}): "
         f"{points:+.1f} points. "
     ).replace("-", "−")
-    p = given["p"]
+    p = counts["p"]
     if p is None:
-        return said + "The difference was not tested."
+        return sentence + "The difference was not tested."
     value = "p < 0.0001" if p < 0.0001 else f"p = {p:.3g}"
     if p < 0.05:
         return (
-            said + f"The difference is distinguishable from chance ({value}, exact McNemar test)."
+            sentence
+            + f"The difference is distinguishable from chance ({value}, exact McNemar test)."
         )
-    return said + (
+    return sentence + (
         "The difference is not distinguishable from chance, so neither can be called better "
         f"({value}, exact McNemar test)."
     )
@@ -222,24 +223,24 @@ def _change_in_words(given: Mapping[str, Any], points: float) -> str:
 
 def comparison_table(change: Mapping[str, Any]) -> Table:
     """The paired comparison as one row."""
-    before, after = change["before"] or "before", change["after"] or "after"
+    before_name, after_name = change["before"] or "before", change["after"] or "after"
     label = METRICS.get(change["metric"]) or change["metric"] or "success"
     cells = (round(change["n"]), round(change["gained"]), round(change["lost"]),
              f"{change['points']:+.1f}".replace("-", "−"),
              None if change["p"] is None else f"{change['p']:.3g}")  # fmt: skip
     columns = ("queries", "gained", "lost", "points", "p")
-    title = f"{after} against {before}, query by query"
+    title = f"{after_name} against {before_name}, query by query"
     return Table("comparison", title, columns, (Row(label, cells),), "metric", folded=True)
 
 
 def time_table(summary: Mapping[str, Any], tokens: Mapping[str, float | None]) -> Table | None:
-    """Part of the run -> checkpoint, tokens trained on, time, share of the time.
+    """A row per part of the run: checkpoint, tokens trained on, time, share of the time.
 
-    Empty text stands where a fact does not apply, None where it is missing.
+    Empty text: the fact does not apply; None: it is missing.
     """
     seconds = {p: at(summary, "phases", p, "seconds") for p in phases_of(summary)}
-    spent = sum(value or 0 for value in seconds.values())
-    total = max(at(summary, "seconds") or 0, spent)
+    phase_seconds = sum(value or 0 for value in seconds.values())
+    total = max(at(summary, "seconds") or 0, phase_seconds)
     rows = []
     for phase, value in seconds.items():
         name, count = at(summary, "phases", phase, "checkpoint"), tokens.get(phase)
@@ -250,9 +251,14 @@ def time_table(summary: Mapping[str, Any], tokens: Mapping[str, float | None]) -
             Rate(value / total, 0, None, None) if value else None,
         )
         rows.append(Row(phase, cells))
-    if total > spent:
-        rest = ("", "", Seconds(total - spent), Rate((total - spent) / total, 0, None, None))
-        rows.append(Row("rest: corpora, gates, evaluation", rest))
+    if total > phase_seconds:
+        rest_cells = (
+            "",
+            "",
+            Seconds(total - phase_seconds),
+            Rate((total - phase_seconds) / total, 0, None, None),
+        )
+        rows.append(Row("rest: corpora, gates, evaluation", rest_cells))
     if total:
         rows.append(Row("all", ("", "", Seconds(total), Rate(1.0, 0, None, None))))
     columns = ("checkpoint", "tokens trained on", "time", "% of the time")
@@ -260,15 +266,15 @@ def time_table(summary: Mapping[str, Any], tokens: Mapping[str, float | None]) -
 
 
 def prompt_table(summary: Mapping[str, Any]) -> Table | None:
-    """Tokens of a prompt by documents mode, and how many times as long as without documents."""
+    """Tokens of a prompt by documents mode, and the ratio to a prompt without documents."""
     prompts = {
         mode: tokens
         for mode, tokens in (at(summary, "cost", "prompt_tokens") or {}).items()
         if tokens is not None
     }
-    none = prompts.get("none")
+    none_tokens = prompts.get("none")
     rows = (
-        Row(mode_word(mode), (float(tokens), tokens / none if none else None))
+        Row(mode_word(mode), (float(tokens), tokens / none_tokens if none_tokens else None))
         for mode, tokens in prompts.items()
     )
     columns = ("tokens a query", "times as long")

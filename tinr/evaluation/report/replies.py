@@ -1,7 +1,7 @@
-"""What the model wrote, and what is wrong with it: the replies files of a run, judged.
+"""Read the replies files of a run, and find what is wrong with each reply.
 
-The verdict of the evaluation (`outcome`) decides whether a reply is right; here it is only
-said why one is wrong, as one kind of error and in words.
+The verdict of the evaluation (`outcome`) decides whether a reply is right. This module only
+explains why a reply is wrong: one kind of error, and words.
 """
 
 import json
@@ -36,21 +36,21 @@ VERDICTS = ("call_em", "call_em_lenient", "call_em_strict", "abstain_acc")
 
 @dataclass(frozen=True)
 class Judged:
-    """One query with the reply and what is wrong with it; nothing wrong: kind `right`."""
+    """One query with its reply and the faults of the reply; without faults the kind is `right`."""
 
     id: str
     split: str
     query: str
-    history: tuple[tuple[str, str], ...]  # role, text: what was said before
+    history: tuple[tuple[str, str], ...]  # (role, text) of the earlier messages
     reply: str
     expected: tuple[Call, ...]
     given: tuple[Call, ...]
     kind: str
     words: tuple[str, ...]
     problems: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]  # expected tool, called tool, where they differ
-    share: float  # of the reference that was met
-    cost: Mapping[str, Any]  # tokens, prompt_tokens, seconds, where they were counted
+    pairs: tuple[tuple[str, str], ...]  # (expected tool, called tool) where they differ
+    share: float  # of the reference that the reply matches
+    cost: Mapping[str, Any]  # tokens, prompt_tokens, seconds, if they were counted
 
 
 @dataclass(frozen=True)
@@ -63,28 +63,28 @@ class Replies:
 
 
 def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Replies]:
-    """The files `CHECKPOINT/**/replies.MODE.jsonl` below `folder`, by phase and mode.
+    """Read the files `CHECKPOINT/**/replies.MODE.jsonl` below `folder`, by phase and mode.
 
     phases: checkpoint id -> phase, in the order of the phases; others are left out.
     """
-    found = []
+    evaluations = []
     for checkpoint, phase in phases.items():
         paths = sorted((folder / checkpoint).rglob("replies.*.jsonl"))
         modes = [path.name.removeprefix("replies.").removesuffix(".jsonl") for path in paths]
         for mode in sorted(dict.fromkeys(modes), key=lambda mode: (mode != "none", mode)):
             files = [p for p, m in zip(paths, modes, strict=True) if m == mode]
             rows = tuple(row for path in files for row in _rows(path))
-            found.append(Replies(phase, mode, rows))
-    return found
+            evaluations.append(Replies(phase, mode, rows))
+    return evaluations
 
 
-def _scored(row: Mapping[str, Any]) -> bool:
-    """Whether the evaluation could judge it; what it could not is neither right nor wrong."""
+def _is_scored(row: Mapping[str, Any]) -> bool:
+    """Whether the evaluation could score it; an unscorable reply is neither right nor wrong."""
     return not row.get("unscorable")
 
 
 def _rows(path: Path) -> Iterator[Judged]:
-    """The lines of a replies file that were scored; BadInput at the first that is none."""
+    """The scored lines of a replies file; BadInput at the first invalid line."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
@@ -94,37 +94,39 @@ def _rows(path: Path) -> Iterator[Judged]:
             continue
         try:
             row = json.loads(line)
-            found = judged(row) if _scored(row) else None
+            reply = judged(row) if _is_scored(row) else None
         except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as error:
             raise BadInput(f"{path}:{number}: no reply ({error!r}); evaluate again") from error
-        if found is not None:
-            yield found
+        if reply is not None:
+            yield reply
 
 
-def _calls(given: Any) -> tuple[Call, ...]:
-    return tuple(Call(str(call["name"]), dict(call["arguments"])) for call in given or ())
+def _calls(items: Any) -> tuple[Call, ...]:
+    return tuple(Call(str(call["name"]), dict(call["arguments"])) for call in items or ())
 
 
 def judged(row: Mapping[str, Any]) -> Judged:
-    """A line of a replies file with the kind of its error and what is wrong in words."""
+    """Read a line of a replies file and add the kind of its error and its faults in words."""
     reply = str(row.get("reply") or "")
-    expected, given = _calls(row.get("calls")), parse_text(reply).calls
+    expected, calls = _calls(row.get("calls")), parse_text(reply).calls
     problems = tuple(dict.fromkeys(str(problem) for problem in row.get("problems") or ()))
-    accepted = [dict(at(one, "arguments") or {}) for one in row.get("accept") or ()]
-    pairs = confused(expected, given)
-    short = row.get("in_short")  # as they were compared, where a default is spelled out
-    compared = (
-        (_calls(at(short, "calls")), _calls(at(short, "called"))) if short else (expected, given)
+    accepted_arguments = [dict(at(call, "arguments") or {}) for call in row.get("accept") or ()]
+    pairs = confused(expected, calls)
+    short_calls = row.get("in_short")  # as they were compared, where a default is spelled out
+    compared_calls = (
+        (_calls(at(short_calls, "calls")), _calls(at(short_calls, "called")))
+        if short_calls
+        else (expected, calls)
     )
-    faults = faults_of(*compared, accepted)
-    kind = _kind(row.get("outcome"), expected, given, pairs, faults, problems)
-    lenient = "; counts as the same leniently" if kind in ("wrong answer", "format") else ""
-    said = [_pair_in_words(pair) for pair in pairs]
-    said += [f"{words}{lenient}" for _, words in faults]
+    faults = faults_of(*compared_calls, accepted_arguments)
+    kind = _kind(row.get("outcome"), expected, calls, pairs, faults, problems)
+    suffix = "; counts as the same leniently" if kind in ("wrong answer", "format") else ""
+    phrases = [_pair_in_words(pair) for pair in pairs]
+    phrases += [f"{words}{suffix}" for _, words in faults]
     if kind == "false call" and not pairs:
-        said.append("a tool is named without need")
+        phrases.append("a tool is named without need")
     if kind == "wrong answer":
-        said.append(f"the answer is not {row.get('answer')!r}")
+        phrases.append(f"the answer is not {row.get('answer')!r}")
     share = at(row.get("outcome"), "param_acc")
     return Judged(
         id=str(row.get("id", "")),
@@ -135,9 +137,9 @@ def judged(row: Mapping[str, Any]) -> Judged:
         ),
         reply=reply,
         expected=expected,
-        given=given,
+        given=calls,
         kind=kind,
-        words=() if kind == RIGHT else (*said, *(f"form: {problem}" for problem in problems)),
+        words=() if kind == RIGHT else (*phrases, *(f"form: {problem}" for problem in problems)),
         problems=problems,
         pairs=pairs,
         share=float(share or 0.0),
@@ -148,94 +150,104 @@ def judged(row: Mapping[str, Any]) -> Judged:
 def _kind(
     outcome: Any,
     expected: Sequence[Call],
-    given: Sequence[Call],
+    calls: Sequence[Call],
     pairs: Sequence[tuple[str, str]],
     faults: Sequence[tuple[str, str]],
     problems: Sequence[str],
 ) -> str:
-    """RIGHT, or the first of KINDS that fits; the outcome's verdict stands above our own."""
+    """RIGHT, or the first of KINDS that fits; the outcome's verdict overrides our own."""
     verdicts = [v for name in VERDICTS if (v := at(outcome, name)) is not None]
     if any(verdicts) or not (verdicts or pairs or faults):
         if at(outcome, "format_ok") is False:
             return "format"
         return "wrong answer" if at(outcome, "answer_acc") is False else RIGHT
-    if expected and not given and any(form in problem for problem in problems for form in FORM):
+    if expected and not calls and any(form in problem for problem in problems for form in FORM):
         return "format"
     if any(NOTHING not in pair for pair in pairs):
         return "wrong name"
-    if pairs or not expected:  # names without calls are judged as a call as well
+    if pairs or not expected:  # names without calls count as a call too
         return "false call" if not expected or pairs[0][0] == NOTHING else "missed call"
-    kinds = [kind for kind in KINDS if any(kind == found for found, _ in faults)]
+    kinds = [kind for kind in KINDS if any(kind == fault_kind for fault_kind, _ in faults)]
     return kinds[0] if kinds else "other"
 
 
-def confused(expected: Sequence[Call], given: Sequence[Call]) -> tuple[tuple[str, str], ...]:
-    """(expected tool, called tool) for every one that differs; NOTHING on a side that lacks one.
+def confused(expected: Sequence[Call], calls: Sequence[Call]) -> tuple[tuple[str, str], ...]:
+    """(expected tool, called tool) for every difference; NOTHING if a side has no tool left.
 
-    What was expected and called as well is set aside; the rest is paired in order.
+    Tools that are both expected and called are removed; the others are paired in order.
     """
-    missing, extra = [call.name for call in expected], []
-    for call in given:
-        if call.name in missing:
-            missing.remove(call.name)
+    missing_names, extra_names = [call.name for call in expected], []
+    for call in calls:
+        if call.name in missing_names:
+            missing_names.remove(call.name)
         else:
-            extra.append(call.name)
-    length = max(len(missing), len(extra))
-    pad = [NOTHING] * length
-    return tuple(zip((missing + pad)[:length], (extra + pad)[:length], strict=True))
+            extra_names.append(call.name)
+    length = max(len(missing_names), len(extra_names))
+    padding = [NOTHING] * length
+    return tuple(
+        zip((missing_names + padding)[:length], (extra_names + padding)[:length], strict=True)
+    )
 
 
 def _pair_in_words(pair: tuple[str, str]) -> str:
-    expected, called = pair
-    if called == NOTHING:
-        return f"{expected} is not called"
-    if expected == NOTHING:
-        return f"{called} is called without need"
-    return f"{called} is called, expected is {expected}"
+    expected_name, called_name = pair
+    if called_name == NOTHING:
+        return f"{expected_name} is not called"
+    if expected_name == NOTHING:
+        return f"{called_name} is called without need"
+    return f"{called_name} is called, expected is {expected_name}"
 
 
 def faults_of(
-    expected: Sequence[Call], given: Sequence[Call], accepted: Sequence[Mapping[str, Any]] = ()
+    expected: Sequence[Call], calls: Sequence[Call], accepted: Sequence[Mapping[str, Any]] = ()
 ) -> list[tuple[str, str]]:
     """(kind, words) of every argument that is wrong in a call of the right tool.
 
-    accepted: of each expected call the values that count as well; "" among them: it may lack.
+    accepted: the values accepted for each expected call; "" means that it may be left out.
     """
     faults = []
-    for number, call in _matched(expected, given):
-        want = expected[number]
-        also = accepted[number] if number < len(accepted) else {}
-        for key in dict.fromkeys([*want.arguments, *call.arguments]):
-            faults += _argument_fault(key, want, call, also.get(key) or ())
+    for number, call in _matches(expected, calls):
+        reference = expected[number]
+        alternatives = accepted[number] if number < len(accepted) else {}
+        for key in dict.fromkeys([*reference.arguments, *call.arguments]):
+            faults += _argument_fault(key, reference, call, alternatives.get(key) or ())
     return faults
 
 
-def _matched(expected: Sequence[Call], given: Sequence[Call]) -> Iterator[tuple[int, Call]]:
-    """Index of an expected call and the call of the same tool that stands for it.
+def _matches(expected: Sequence[Call], calls: Sequence[Call]) -> Iterator[tuple[int, Call]]:
+    """Yield the index of an expected call and the matched call of the same tool.
 
-    One-to-one; of all ways to pair them that under which they are most alike.
+    The matching is one-to-one and has the largest total similarity.
     """
-    if not expected or not given:
+    if not expected or not calls:
         return
-    alike = [[(1 + call_similarity(g, e)) * (g.name == e.name) for g in given] for e in expected]
-    for number, other in zip(*linear_sum_assignment(alike, maximize=True), strict=True):
-        if alike[number][other]:
-            yield int(number), given[other]
+    similarity = [
+        [(1 + call_similarity(g, e)) * (g.name == e.name) for g in calls] for e in expected
+    ]
+    for number, column in zip(*linear_sum_assignment(similarity, maximize=True), strict=True):
+        if similarity[number][column]:
+            yield int(number), calls[column]
 
 
-def _argument_fault(key: str, want: Call, call: Call, also: Sequence[Any]) -> list[tuple[str, str]]:
+def _argument_fault(
+    key: str, reference: Call, call: Call, alternatives: Sequence[Any]
+) -> list[tuple[str, str]]:
     if key not in call.arguments:
-        lacking = (f"{want.name}: {key} is missing, expected is {_json(want.arguments[key])}",)
-        return [] if "" in also else [("missing parameter", *lacking)]
+        lack = (
+            f"{reference.name}: {key} is missing, expected is {_json(reference.arguments[key])}",
+        )
+        return [] if "" in alternatives else [("missing parameter", *lack)]
     value = call.arguments[key]
-    if any(same_value(value, one) for one in also):
+    if any(same_value(value, alternative) for alternative in alternatives):
         return []
-    if key not in want.arguments:
-        return [("extra parameter", f"{want.name}: {key} = {_json(value)} is not expected")]
-    if same_value(value, want.arguments[key]):
+    if key not in reference.arguments:
+        return [("extra parameter", f"{reference.name}: {key} = {_json(value)} is not expected")]
+    if same_value(value, reference.arguments[key]):
         return []
-    said = f"{want.name}: {key} is {_json(value)}, expected is {_json(want.arguments[key])}"
-    return [("wrong value", said)]
+    message = (
+        f"{reference.name}: {key} is {_json(value)}, expected is {_json(reference.arguments[key])}"
+    )
+    return [("wrong value", message)]
 
 
 def _json(value: Any) -> str:

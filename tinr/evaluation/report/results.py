@@ -9,17 +9,17 @@ from tinr.evaluation.report.summary import at, phases_of
 
 
 def markdown_table(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table, a measure a row and a phase a column, percent.
+    """A Markdown table in percent: one row per measure, one column per phase.
 
-    One run: each cell with its 95 % interval. Several: their median, and behind it every
-    run's value in the order given, "-" where a run lacks it.
+    One run: each cell has its 95 % interval. Several runs: the median, then the value of every
+    run in the given order, "-" if a run lacks it.
     """
     head = phase_table(summaries[0])[0]
     tables = [{row[0]: row for row in phase_table(summary)[1:]} for summary in summaries]
-    shown = [phase for phase in dict.fromkeys(p for t in tables for p in t) if phase != "base"]
-    lines = ["| | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    phases = [phase for phase in dict.fromkeys(p for t in tables for p in t) if phase != "base"]
+    lines = ["| | " + " | ".join(phases) + " |", "|---" * (len(phases) + 1) + "|"]
     for column, title in enumerate(head[1:], 1):
-        rows = ([t[phase][column] if phase in t else "-" for t in tables] for phase in shown)
+        rows = ([t[phase][column] if phase in t else "-" for t in tables] for phase in phases)
         lines.append(f"| {title} | " + " | ".join(map(_cell, rows)) + " |")
     return "\n".join([*lines, "", *(_run_line(summary) for summary in summaries)])
 
@@ -28,24 +28,24 @@ def _cell(texts: Sequence[str]) -> str:
     if len(texts) == 1:
         return texts[0]
     values = [None if text == "-" else float(text.split()[0]) for text in texts]
-    measured = [value for value in values if value is not None]
-    if not measured:
+    measurements = [value for value in values if value is not None]
+    if not measurements:
         return "-"
-    each = ", ".join("-" if value is None else f"{value:.1f}" for value in values)
-    return f"**{median(measured):.1f}** ({each})"
+    listing = ", ".join("-" if value is None else f"{value:.1f}" for value in values)
+    return f"**{median(measurements):.1f}** ({listing})"
 
 
 def _run_line(summary: Mapping[str, Any]) -> str:
-    """What one run cost and gained, as far as its summary says."""
+    """The cost and the gain of one run, as far as its summary has them."""
     seconds = {p: at(summary, "phases", p, "seconds") for p in phases_of(summary)}
-    each = ", ".join(f"{phase} {value:.0f}" for phase, value in seconds.items() if value)
-    whole, peak = at(summary, "seconds"), at(summary, "peak_rss_gib")
-    said = [f"{whole:.0f} s in all ({each})"] if whole is not None else []
-    said += [f"peak {peak:.1f} GiB"] if peak is not None else []
-    gained, lost, p, n = (at(summary, "comparison", key) for key in ("gained", "lost", "p", "n"))
-    against = (
-        f"; calls after grpo against sft on {n} queries: {gained} gained, {lost} lost, p = {p:.3f}"
-        if None not in (gained, lost, p, n)
+    phase_times = ", ".join(f"{phase} {value:.0f}" for phase, value in seconds.items() if value)
+    total, peak_gib = at(summary, "seconds"), at(summary, "peak_rss_gib")
+    costs = [f"{total:.0f} s in all ({phase_times})"] if total is not None else []
+    costs += [f"peak {peak_gib:.1f} GiB"] if peak_gib is not None else []
+    gains, losses, p, n = (at(summary, "comparison", key) for key in ("gained", "lost", "p", "n"))
+    comparison = (
+        f"; calls after grpo against sft on {n} queries: {gains} gained, {losses} lost, p = {p:.3f}"
+        if None not in (gains, losses, p, n)
         else ""
     )
-    return f"- seed {at(summary, 'seed')}: {', '.join(said)}{against}"
+    return f"- seed {at(summary, 'seed')}: {', '.join(costs)}{comparison}"

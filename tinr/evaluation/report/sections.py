@@ -1,4 +1,4 @@
-"""A run's folder in, the sections of its report out: the order and the words between tables."""
+"""Read a run's folder and make the sections of its report: their order and the text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ from tinr.evaluation.report.replies import Replies, read_evaluations
 from tinr.evaluation.report.summary import at, in_order, phases_of, read_summary
 from tinr.evaluation.report.tables import Rate, Table, as_text
 
-FOLDED = ("gradient", "rate", "tokens")  # charts shown when asked for
+FOLDED = ("gradient", "rate", "tokens")  # charts that are collapsed at first
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with its words: the series in the order of their colours, each with its last value."""
+    """A plot with its text; `key` has each series with its last value, in the order of colours."""
 
     title: str
     note: str
@@ -58,14 +58,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the report; `said` is a result in words, `note` how to read it."""
+    """One part of the report; `said` is the result in words, `note` says how to read it."""
 
     key: str
     title: str
     note: str = ""
     said: str = ""
     charts: tuple[Chart, ...] = ()
-    more: tuple[Chart, ...] = ()  # shown when asked for
+    more: tuple[Chart, ...] = ()  # collapsed at first
     tables: tuple[Table, ...] = ()
     cases: tuple[Kind, ...] = ()
     moments: tuple[Moment, ...] = ()
@@ -73,13 +73,13 @@ class Section:
 
     @property
     def filled(self) -> bool:
-        """Whether there is anything in it."""
+        """Whether the section has content."""
         return bool(self.said or self.charts or self.tables or self.cases or self.moments)
 
 
 @dataclass(frozen=True)
 class Report:
-    """All of it: what the three files show."""
+    """The whole report: the content of the three files."""
 
     name: str
     headline: str
@@ -89,14 +89,16 @@ class Report:
 
 
 def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
-    """The report of a run's folder; BadInput where a file of it is broken.
+    """Read the report of a run's folder; BadInput if a file is broken.
 
-    defaults: phase -> its configuration with nothing set, to mark what differs.
+    defaults: phase -> its default configuration, to mark differences.
     """
     summary = read_summary(run / "summary.json")
     cards = read_cards(run / "registry", summary)
-    others = of_other_runs(run / "logs", cards)
-    logs = {phase: log for phase, log in read_logs(run / "logs").items() if phase not in others}
+    other_phases = of_other_runs(run / "logs", cards)
+    logs = {
+        phase: log for phase, log in read_logs(run / "logs").items() if phase not in other_phases
+    }
     names = {at(summary, "phases", phase, "checkpoint"): phase for phase in phases_of(summary)}
     evaluations = read_evaluations(run / "eval", {k: v for k, v in names.items() if k})
     sections = (
@@ -122,7 +124,9 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
             "conversations",
             "Sampled conversations",
             "What the policy wrote while it was trained, and what it earned, drawn at random.",
-            moments=tuple(m for m in read_conversations(run / "logs") if m.phase not in others),
+            moments=tuple(
+                m for m in read_conversations(run / "logs") if m.phase not in other_phases
+            ),
         ),
         _cost(summary, logs, cards, evaluations),
         Section(
@@ -145,7 +149,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         sections=tuple(section for section in sections if section.filled),
         missing=(
             *(section.title for section in sections if not section.filled),
-            *(f"the log of {phase}, which is of another run" for phase in in_order(others)),
+            *(f"the log of {phase}, which is of another run" for phase in in_order(other_phases)),
         ),
     )
 
@@ -160,9 +164,9 @@ def _calls(summary: Mapping[str, Any]) -> Section:
             for row in rows[:SERIES]
         }
         if table and len(table.columns) > 1 and rates:
-            last = tuple((name, as_text(row[-1]).split()[0]) for name, row in rates.items())
+            last_values = tuple((name, as_text(row[-1]).split()[0]) for name, row in rates.items())
             svg = phase_plot(f"calls-{number}", group, table.columns, rates)
-            charts.append(Chart(group, "percent, 95 % intervals", last, svg))
+            charts.append(Chart(group, "percent, 95 % intervals", last_values, svg))
     return Section(
         "calls",
         "Calls by phase",
@@ -188,34 +192,41 @@ def _change(summary: Mapping[str, Any]) -> Section:
 
 
 def _errors(evaluations: Sequence[Replies]) -> Iterable[Section]:
-    """What goes wrong, the tools confused, and the worst cases, of the last checkpoint."""
-    last = [one for one in evaluations if one.phase == evaluations[-1].phase]
-    tables = [*(kind_table(one, one is not last[0]) for one in last), problem_table(evaluations)]
-    first = f"{last[0].phase}, {mode_title(last[0].mode)}" if last else ""
+    """Kinds of error, confused tools and worst cases of the last checkpoint."""
+    evaluations_shown = [e for e in evaluations if e.phase == evaluations[-1].phase]
+    tables = [
+        *(kind_table(e, e is not evaluations_shown[0]) for e in evaluations_shown),
+        problem_table(evaluations),
+    ]
+    first_title = (
+        f"{evaluations_shown[0].phase}, {mode_title(evaluations_shown[0].mode)}"
+        if evaluations_shown
+        else ""
+    )
     yield Section(
         "errors",
         "What goes wrong",
         "Every reply of the last checkpoint counts once, under the first kind that fits.",
         tables=tuple(table for table in tables if table),
     )
-    table = confusion_table(last[0]) if last else None
+    table = confusion_table(evaluations_shown[0]) if evaluations_shown else None
     yield Section(
         "confusion",
         "Confusion between tools",
-        f"Which tool is called where another is expected ({first}).",
-        charts=_heat(last[0]) if last else (),
+        f"Which tool is called where another is expected ({first_title}).",
+        charts=_heat(evaluations_shown[0]) if evaluations_shown else (),
         tables=(table,) if table else (),
     )
     yield Section(
         "cases",
         "Worst cases",
-        f"Of every kind of error those that met least of the reference ({first}).",
-        cases=tuple(worst_cases(last[0])) if last else (),
+        f"Of every kind of error those that met least of the reference ({first_title}).",
+        cases=tuple(worst_cases(evaluations_shown[0])) if evaluations_shown else (),
     )
 
 
 def _calibration(registry: Path) -> Iterable[Section]:
-    """Nothing where no checkpoint was calibrated: it is an optional phase."""
+    """Yield the section of calibration, an optional phase; nothing if no checkpoint has it."""
     cards = read_calibrated(registry)
     if cards:
         yield Section(
@@ -238,23 +249,23 @@ def _heat(evaluated: Replies) -> tuple[Chart, ...]:
 
 
 def _training(logs: Mapping[str, Sequence[Any]]) -> Section:
-    drawn = curves(logs)
+    charts = curves(logs)
     return Section(
         "training",
         "Training",
         "By step; a moving mean over the faint measured line, with its last value beside the "
         "title. A group is flat when all its tries earn the same, and then teaches nothing.",
-        charts=tuple(_curve(curve) for curve in drawn if curve.drawn.key not in FOLDED),
-        more=tuple(_curve(curve) for curve in drawn if curve.drawn.key in FOLDED),
+        charts=tuple(_curve(curve) for curve in charts if curve.drawn.key not in FOLDED),
+        more=tuple(_curve(curve) for curve in charts if curve.drawn.key in FOLDED),
     )
 
 
 def _curve(curve: Curve) -> Chart:
-    ends = {name: smoothed(points)[-1][1] for name, points in curve.series.items()}
+    last_values = {name: smoothed(points)[-1][1] for name, points in curve.series.items()}
     return Chart(
         f"{curve.phase}, {curve.drawn.title}",
         curve.drawn.unit + (", log scale" if curve.log else ""),
-        tuple((name, f"{value:.3g}") for name, value in ends.items()),
+        tuple((name, f"{value:.3g}") for name, value in last_values.items()),
         curve_plot(curve),
         curve_table(curve),
     )
@@ -266,7 +277,7 @@ def _cost(
     cards: Sequence[Card],
     evaluations: Sequence[Replies],
 ) -> Section:
-    # a log that counted nothing says 0 in every row: that is missing, not 0
+    # a log without counts has 0 in every row: the value is missing, not 0
     tokens: dict[str, float | None] = {
         phase: max((y for _, y in series_of(rows, "train/tokens")), default=0) or None
         for phase, rows in logs.items()

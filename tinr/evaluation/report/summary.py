@@ -1,4 +1,4 @@
-"""`summary.json`, read and checked: any part may be absent, none may be wrong."""
+"""Read and check `summary.json`: parts may be absent, but not wrong."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from tinr.records import BadInput
 
 CHAIN = ("base", "align", "sft", "grpo")
-KINDS = {  # what a value of the summary must be, and the test for it
+KINDS = {  # type of a value of the summary -> its test
     "text": lambda v: isinstance(v, str),
     "a whole number": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "a finite number from 0 up": lambda v: is_finite(v) and v >= 0,
@@ -38,7 +38,7 @@ SHAPE = {
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """The summary of a run; any part may be absent, none may be wrong, else BadInput."""
+    """Read the summary of a run; parts may be absent; BadInput if one is wrong."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -52,24 +52,24 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def _check(value: Any, shape: Any, path: Path, pointer: str) -> None:
-    """Raise BadInput at the first place where `value` is not of `shape`; null is missing."""
+    """Raise BadInput at the first value that does not have its `shape`; null counts as absent."""
     kind = shape if isinstance(shape, str) else "an object"
     if not KINDS[kind](value):
-        place = (pointer or "/").encode("unicode_escape").decode()
-        raise BadInput(f"{path}: {place} is {repr(value)[:60]}, not {kind}; correct it there")
+        location = (pointer or "/").encode("unicode_escape").decode()
+        raise BadInput(f"{path}: {location} is {repr(value)[:60]}, not {kind}; correct it there")
     if isinstance(shape, Mapping):
         for key in (key for key in value if value[key] is not None):
-            if inner := shape.get(key, shape.get("*")):
-                _check(value[key], inner, path, f"{pointer}/{key}")
+            if inner_shape := shape.get(key, shape.get("*")):
+                _check(value[key], inner_shape, path, f"{pointer}/{key}")
 
 
 def is_finite(value: Any) -> bool:
-    """A number one can draw: no truth value, nan, infinity or 400-digit integer."""
+    """Whether a value is a number that can be drawn: no bool, nan, infinity or huge integer."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def at(data: Any, *keys: str) -> Any:
-    """The value below a chain of keys, None where a link of it is missing."""
+    """The value below a chain of keys; None if a key is missing."""
     for key in keys:
         if not isinstance(data, Mapping):
             return None
@@ -78,12 +78,12 @@ def at(data: Any, *keys: str) -> Any:
 
 
 def phases_of(summary: Mapping[str, Any]) -> list[str]:
-    """The phases of the run in their order, unknown ones last."""
-    parts = ("phases", "history", "knowledge", "tax")
-    return in_order(phase for part in parts for phase in at(summary, part) or {})
+    """The phases of the run in the order of CHAIN, unknown phases last."""
+    keys = ("phases", "history", "knowledge", "tax")
+    return in_order(phase for key in keys for phase in at(summary, key) or {})
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Phases in the order of the method, each once, unknown ones last."""
-    given = dict.fromkeys(names)
-    return [p for p in CHAIN if p in given] + [p for p in given if p not in CHAIN]
+    """Phases in the order of CHAIN without repeats, unknown phases last."""
+    phases = dict.fromkeys(names)
+    return [p for p in CHAIN if p in phases] + [p for p in phases if p not in CHAIN]

@@ -1,7 +1,7 @@
-"""Tables as data: the one source of what the page, report.json and report.md show.
+"""Tables as data: the only source of the page, report.json and report.md.
 
-A cell is None (not measured), text, a number, or one of the cells below. What was not
-measured stays None in every form, never 0.
+A cell is None (not measured), text, a number, or one of the classes below. A value that was not
+measured is None in every format, never 0.
 """
 
 import re
@@ -14,7 +14,7 @@ from tinr.evaluation.metrics import Rate
 
 @dataclass(frozen=True)
 class Figure:
-    """A value that is no share, with its interval where there is one."""
+    """A value that is not a share, with its interval if it has one."""
 
     value: float
     low: float | None = None
@@ -25,7 +25,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Count:
-    """So many of so many."""
+    """`count` of `of`."""
 
     count: int
     of: int
@@ -33,7 +33,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Code:
-    """Text of a machine: an id, a hash, a value of a configuration; `full` where shortened."""
+    """An id, a hash or a configuration value; `full` is the text if `text` is shortened."""
 
     text: str
     full: str = ""
@@ -51,7 +51,7 @@ Cell = None | str | int | float | Rate | Figure | Count | Code | Seconds
 
 @dataclass(frozen=True)
 class Row:
-    """A row under its label; rows of one group stand together under the group's name."""
+    """A labelled row; rows of one group are shown together under the group's name."""
 
     label: str
     cells: tuple[Cell, ...]
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of as many cells as there are columns; `head` is the word over the labels."""
+    """Rows with a cell for each column; `head` is the head of the label column."""
 
     key: str
     title: str
@@ -68,38 +68,42 @@ class Table:
     rows: tuple[Row, ...]
     head: str = ""
     note: str = ""
-    folded: bool = False  # shown when asked for
+    folded: bool = False  # collapsed at first
 
 
 def filled(table: Table) -> Table | None:
-    """The table without rows and columns that hold nothing; None where nothing is left."""
+    """The table without empty rows and columns; None if nothing is left."""
     rows = [row for row in table.rows if any(cell is not None for cell in row.cells)]
-    kept = [n for n in range(len(table.columns)) if any(r.cells[n] is not None for r in rows)]
+    column_numbers = [
+        n for n in range(len(table.columns)) if any(r.cells[n] is not None for r in rows)
+    ]
     if not rows:
         return None
-    cut = tuple(Row(r.label, tuple(r.cells[n] for n in kept), r.group) for r in rows)
-    columns = tuple(table.columns[n] for n in kept)
-    return Table(table.key, table.title, columns, cut, table.head, table.note, table.folded)
+    filled_rows = tuple(
+        Row(r.label, tuple(r.cells[n] for n in column_numbers), r.group) for r in rows
+    )
+    columns = tuple(table.columns[n] for n in column_numbers)
+    return Table(table.key, table.title, columns, filled_rows, table.head, table.note, table.folded)
 
 
 def sizes(row: Row) -> str:
     """The sample sizes behind the rates of a row, in words: "250" or "250, 125"."""
-    given = [c.n for c in row.cells if isinstance(c, Rate | Figure) and c.n]
-    return ", ".join(f"{n:,}" for n in dict.fromkeys(given))
+    counts = [c.n for c in row.cells if isinstance(c, Rate | Figure) and c.n]
+    return ", ".join(f"{n:,}" for n in dict.fromkeys(counts))
 
 
 def as_text(cell: Cell) -> str:
-    """A cell in words: "93.2 (90.1-95.4, n=300)", percent where it is a rate; "-" is missing."""
+    """A cell as text: "93.2 (90.1-95.4, n=300)", a rate in percent; "-" is missing."""
     match cell:
         case None:
             return "-"
         case Rate(value=float() | int() as value):
-            return _measured(f"{100 * value:.1f}", cell.low, cell.high, cell.n, 100, ".1f")
+            return _with_interval(f"{100 * value:.1f}", cell.low, cell.high, cell.n, 100, ".1f")
         case Rate():
             return "-"
         case Figure(value=value):
             unit = f" {cell.unit}" if cell.unit else ""
-            return _measured(f"{value:.4g}{unit}", cell.low, cell.high, cell.n, 1, ".4g")
+            return _with_interval(f"{value:.4g}{unit}", cell.low, cell.high, cell.n, 1, ".4g")
         case Count(count=count, of=of):
             return f"{count:,}" + (f" ({100 * count / of:.1f} %)" if of else "")
         case Code(text=text):
@@ -111,12 +115,12 @@ def as_text(cell: Cell) -> str:
     return cell
 
 
-def _measured(
+def _with_interval(
     value: str, low: float | None, high: float | None, n: int, scale: int, form: str
 ) -> str:
-    beside = [] if low is None or high is None else [f"{scale * low:{form}}-{scale * high:{form}}"]
-    beside += [f"n={n}"] if n else []
-    return value + (f" ({', '.join(beside)})" if beside else "")
+    details = [] if low is None or high is None else [f"{scale * low:{form}}-{scale * high:{form}}"]
+    details += [f"n={n}"] if n else []
+    return value + (f" ({', '.join(details)})" if details else "")
 
 
 def number(value: int | float) -> str:
@@ -128,34 +132,38 @@ def number(value: int | float) -> str:
 
 def duration(seconds: float) -> str:
     """9.5 s, 43 s, 3 min 20 s, 1 h 05 min."""
-    whole = round(seconds)
+    rounded = round(seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02} min"
 
 
 def as_data(table: Table) -> dict[str, Any]:
     """A table as plain JSON; rates in [0, 1], times in seconds, null is missing."""
     columns = list(table.columns)
     rows = [
-        {"label": row.label, "group": row.group, "cells": [_plain(cell) for cell in row.cells]}
+        {
+            "label": row.label,
+            "group": row.group,
+            "cells": [_plain_value(cell) for cell in row.cells],
+        }
         for row in table.rows
     ]
-    said = {"key": table.key, "title": table.title, "note": table.note}
-    return said | {"head": table.head, "columns": columns, "rows": rows}
+    header = {"key": table.key, "title": table.title, "note": table.note}
+    return header | {"head": table.head, "columns": columns, "rows": rows}
 
 
-def _plain(cell: Cell) -> Any:
+def _plain_value(cell: Cell) -> Any:
     match cell:
         case Rate(value=None):
             return None
         case Rate() | Figure() | Count():
-            given = asdict(cell)
-            return given | ({"n": given["n"] or None} if "n" in given else {})
+            data = asdict(cell)
+            return data | ({"n": data["n"] or None} if "n" in data else {})
         case Code(text=text, full=full):
             return full or text
         case Seconds(seconds=seconds):
@@ -164,9 +172,9 @@ def _plain(cell: Cell) -> Any:
 
 
 def as_markdown(table: Table) -> str:
-    """A table in Markdown; what could be read as markup is escaped."""
-    grouped = any(row.group for row in table.rows)
-    labels = [f"{row.group}: {row.label}" if grouped and row.group else row.label for row in
+    """A table in Markdown; text that could be markup is escaped."""
+    has_groups = any(row.group for row in table.rows)
+    labels = [f"{row.group}: {row.label}" if has_groups and row.group else row.label for row in
               table.rows]  # fmt: skip
     lines = [_line([table.head, *table.columns]), "|---" * (len(table.columns) + 1) + "|"]
     lines += [
@@ -181,5 +189,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text in one line of Markdown, none of it markup."""
+    """Text as one line of Markdown without markup."""
     return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", " ".join(text.split()))

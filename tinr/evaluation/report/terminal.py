@@ -1,4 +1,4 @@
-"""Conversations on a terminal: the query, then the reply with every part in its colour."""
+"""Print conversations on a terminal: the query, then the reply with a colour for each part."""
 
 import json
 from collections.abc import Sequence
@@ -19,59 +19,59 @@ COLOURS = {
     "response": "bold green",
 }
 TOOL = "magenta"
-SHOWN = 3  # conversations of a run
+SHOWN = 3  # conversations of a run that are printed
 
 
 def print_conversation(query: str, pieces: Sequence[Piece], console: Console) -> None:
-    """One conversation; a copied call stays one line."""
+    """Print one conversation; calls are not wrapped, so that they can be copied."""
     console.print(Text(query, style="bold"))
     console.print(coloured(pieces), soft_wrap=True)
 
 
 def coloured(pieces: Sequence[Piece]) -> Text:
-    """The pieces of a reply, a line after each closed part."""
+    """The pieces of a reply, with a line break after each closed part."""
     text, style = Text(), ""
     for piece in pieces:
         tag = piece.text.strip("<>/") if piece.token else ""
-        closes = piece.token and piece.text.startswith("</")
-        if tag in COLOURS and not closes:
+        is_end = piece.token and piece.text.startswith("</")
+        if tag in COLOURS and not is_end:
             style = COLOURS[tag]
         is_tool = piece.token and name_of(piece.text) is not None
         text.append(piece.text, style=TOOL if is_tool else style)
-        if closes:
+        if is_end:
             text.append("\n")
     return text
 
 
 def print_replies(path: Path, console: Console, count: int = SHOWN) -> None:
-    """Some conversations of a file of replies: one of each split, as far as `count` goes."""
+    """Print up to `count` conversations of a file of replies, from different splits first."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    for row in _one_of_each(rows)[:count]:
+    for row in _by_split_in_turn(rows)[:count]:
         console.print()
         console.rule(f"{row.get('split') or 'a query'}: {_verdict(row)}", align="left")
-        print_conversation(_asked(row), split_text(row["reply"]), console)
+        print_conversation(_query_text(row), split_text(row["reply"]), console)
 
 
-def _one_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of every split, then the second ones: what a reader sees first differs most."""
-    places: dict[str, int] = {}
-    ranked = []
+def _by_split_in_turn(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first row of every split, then the second rows, so that the first rows differ most."""
+    counts: dict[str, int] = {}
+    ranks = []
     for row in rows:
         split = row.get("split") or ""
-        places[split] = places.get(split, -1) + 1
-        ranked.append((places[split], len(ranked), row))
-    return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
+        counts[split] = counts.get(split, -1) + 1
+        ranks.append((counts[split], len(ranks), row))
+    return [row for _, _, row in sorted(ranks, key=lambda item: item[:2])]
 
 
-def _asked(row: dict[str, Any]) -> str:
+def _query_text(row: dict[str, Any]) -> str:
     messages = row.get("messages") or [{"content": row.get("query", "")}]
     return str(messages[-1]["content"])
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    judged = row.get("outcome") or {}
-    if judged.get("abstain_acc") is not None:
-        return "rightly without a tool" if judged["abstain_acc"] else "a tool, though none fits"
-    if judged.get("call_em"):
+    outcome = row.get("outcome") or {}
+    if outcome.get("abstain_acc") is not None:
+        return "rightly without a tool" if outcome["abstain_acc"] else "a tool, though none fits"
+    if outcome.get("call_em"):
         return "called right"
-    return "named right, called otherwise" if judged.get("name_em") else "another tool, or none"
+    return "named right, called otherwise" if outcome.get("name_em") else "another tool, or none"

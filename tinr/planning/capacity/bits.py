@@ -1,10 +1,10 @@
-"""What must come out of the weights, in bits: what a base does not know yet of its tools.
+"""Count the bits that training must store in the weights: what a base does not know of its tools.
 
-documents  the smaller of two bounds: the base's own negative log-likelihood of each document
-           after its tool's name, and what one compressor packs all of them into together.
-           The first knows the base's language; the second counts once what documents share,
-           which a small base does not know. Documents that say the same count once.
-tokens     log2 of the number of tools for each: which of them a document belongs to
+documents  the smaller of two bounds: the base's negative log-likelihood of each document after its
+           tool's name, and the compressed size of all documents together. The first uses what the
+           base knows of the language. The second counts common text once, which a small base
+           does not. Equal documents count once.
+tokens     log2 of the number of tools for each tool: which of them a document belongs to
 """
 
 import lzma
@@ -25,20 +25,20 @@ from tinr.records import BadInput, ToolDoc
 
 DOCUMENT_CHARACTERS = 3000  # characters of a document that the base reads at once
 STREAM = [{"id": lzma.FILTER_LZMA1, "preset": 9}]
-READ = 128  # documents that a base reads where all would take long
+READ = 128  # documents that a base reads if all would take too long
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits that a catalogue's tools take; `likelihood` None: no base has read them."""
+    """Bits of a catalogue's tools. `likelihood` None: no base has read them."""
 
     tools: int
-    same: int  # documents that say what another one says: counted once
+    same: int  # documents equal to another one: counted once
     read: int  # documents that the base read
-    likelihood: float | None  # all documents, by the base; from those that it read
-    likelihood_low: float | None  # 95 % interval; without width where it read all
+    likelihood: float | None  # of all documents, by the base; estimated from those that it read
+    likelihood_low: float | None  # 95 % interval; of width 0 if it read all
     likelihood_high: float | None
-    packed: float  # all documents, by the compressor
+    packed: float  # of all documents, by the compressor
     tokens: float
 
     @property
@@ -53,14 +53,14 @@ class Bits:
     @property
     def low(self) -> float:
         """The lower end of the total."""
-        given = self.packed if self.likelihood_low is None else self.likelihood_low
-        return min(given, self.packed) + self.tokens
+        bound = self.packed if self.likelihood_low is None else self.likelihood_low
+        return min(bound, self.packed) + self.tokens
 
     @property
     def high(self) -> float:
         """The upper end of the total."""
-        given = self.packed if self.likelihood_high is None else self.likelihood_high
-        return min(given, self.packed) + self.tokens
+        bound = self.packed if self.likelihood_high is None else self.likelihood_high
+        return min(bound, self.packed) + self.tokens
 
 
 def count_bits(
@@ -70,11 +70,11 @@ def count_bits(
     read: int = 0,
     seed: int = 0,
 ) -> Bits:
-    """The bits of a catalogue for a base, which must not be grown yet; without one the packed ones.
+    """Count the bits of a catalogue for a base before growth; without a base the packed bits.
 
-    read: documents that the base reads, drawn by the seed; 0: all. BadInput for a catalogue of
-    one tool: there is nothing to tell apart, and a load of it would mean nothing; and for one
-    document read of several, which says nothing of the others.
+    read: number of documents that the base reads, a random sample; 0: all. BadInput for a
+    catalogue of one tool: there is nothing to tell apart, so its load has no meaning. BadInput for
+    a sample of one document, which gives no interval.
     """
     if len(catalogue.tools) < 2:
         raise BadInput(
@@ -83,59 +83,59 @@ def count_bits(
         )
     if read < 0:
         raise BadInput(f"documents to read: {read} is below 0; give 0 for all of them")
-    first: dict[str, ToolDoc] = {}
+    docs_by_text: dict[str, ToolDoc] = {}
     for doc in catalogue.tools:
-        first.setdefault(describe(doc), doc)
-    different = list(first.values())
-    if read == 1 < len(different):
+        docs_by_text.setdefault(describe(doc), doc)
+    documents = list(docs_by_text.values())
+    if read == 1 < len(documents):
         raise BadInput("one document says nothing of the others; let the base read two, or 0: all")
-    read = min(read or len(different), len(different))
+    read = min(read or len(documents), len(documents))
     value = low = high = None
     if model is not None and codec is not None:
-        drawn = different
-        if read < len(different):
-            drawn = Random(f"{seed}/capacity").sample(different, read)
-        each = ratio(nats(model, codec, drawn), [1.0] * read, seed)
-        drawn_few = read < len(different)
-        ends = (each.value, each.low, each.high) if drawn_few else (each.value,) * 3
+        sample = documents
+        if read < len(documents):
+            sample = Random(f"{seed}/capacity").sample(documents, read)
+        rate = ratio(nats(model, codec, sample), [1.0] * read, seed)
+        is_sampled = read < len(documents)
+        ends = (rate.value, rate.low, rate.high) if is_sampled else (rate.value,) * 3
         value, low, high = (
-            None if one is None else one * len(different) / math.log(2) for one in ends
+            None if end is None else end * len(documents) / math.log(2) for end in ends
         )
     return Bits(
         tools=len(catalogue.tools),
-        same=len(catalogue.tools) - len(different),
+        same=len(catalogue.tools) - len(documents),
         read=0 if model is None else read,
         likelihood=value,
         likelihood_low=low,
         likelihood_high=high,
-        packed=packed_bits(different),
+        packed=packed_bits(documents),
         tokens=len(catalogue.tools) * math.log2(len(catalogue.tools)),
     )
 
 
 def packed_bits(docs: Sequence[ToolDoc]) -> float:
-    """Bits of all documents as one LZMA stream, without the container around it."""
+    """Bits of all documents as one raw LZMA stream, without container."""
     text = "\n".join(map(describe, docs)).encode()
     return 8.0 * len(lzma.compress(text, format=lzma.FORMAT_RAW, filters=STREAM))
 
 
 def nats(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[float]:
-    """Each document's negative log-likelihood after its tool's name, by this model.
+    """Compute each document's negative log-likelihood after its tool's name, by this model.
 
-    The name is given because a new tool's row starts from it. What is beyond DOCUMENT_CHARACTERS
-    is read after the name again.
+    The name comes first because a new tool's row is initialised from it. Each further chunk of
+    DOCUMENT_CHARACTERS follows the name again.
     """
     choices, owner = [], []
-    for place, doc in enumerate(docs):
+    for index, doc in enumerate(docs):
         text, name = describe(doc), doc.name.replace("_", " ")
         for start in range(0, len(text), DOCUMENT_CHARACTERS):
-            part = (Piece(text[start : start + DOCUMENT_CHARACTERS]),)
-            choices.append(Choice((*codec.frame.start_pieces(), Piece(f"{name}: ")), (part,)))
-            owner.append(place)
-    was = model.training
+            chunk = (Piece(text[start : start + DOCUMENT_CHARACTERS]),)
+            choices.append(Choice((*codec.frame.start_pieces(), Piece(f"{name}: ")), (chunk,)))
+            owner.append(index)
+    was_training = model.training
     model.eval()
-    found = [0.0] * len(docs)
-    for place, [one] in zip(owner, likelihoods(model, codec, choices), strict=True):
-        found[place] -= one.total
-    model.train(was)
-    return found
+    totals = [0.0] * len(docs)
+    for index, [likelihood] in zip(owner, likelihoods(model, codec, choices), strict=True):
+        totals[index] -= likelihood.total
+    model.train(was_training)
+    return totals

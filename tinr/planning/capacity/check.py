@@ -1,4 +1,4 @@
-"""What align does with a plan: a line in any case, a refusal where the load is hopeless."""
+"""The capacity check of align: a warning if the load is not safe, an error far over capacity."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from tinr.records import GateFailed
 from tinr.training.adapters import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
-TARGET = 0.95  # the recall that is wanted where no gate asks for one
+TARGET = 0.95  # the target recall if no gate has one
 
 
 class Alignment(Protocol):
-    """What the check needs to know of an align run."""
+    """The settings of an align run that the check needs."""
 
     trainable: TrainableConfig
     mix: PairMix
@@ -38,9 +38,9 @@ class Alignment(Protocol):
 def within_capacity(
     model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue, config: Alignment
 ) -> Iterator[None]:
-    """Within, the base grows: its bits are weighed before, and held against its room after it.
+    """Grow the base within. The bits are counted before, and compared with the weights after.
 
-    GateFailed far over capacity, unless the switch says otherwise.
+    GateFailed far over capacity, unless the switch is warn or ignore.
     """
     bits = weigh(model, tokenizer, catalogue, config.capacity, config.seed)
     yield
@@ -53,9 +53,9 @@ def within_capacity(
 def weigh(
     model: PreTrainedModel, tokenizer: object, catalogue: Catalogue, switch: Switch, seed: int
 ) -> Bits | None:
-    """The bits that a base, not grown yet, has to learn; None where nobody asks for them.
+    """Count the bits that a base before growth has to learn. None if the switch is ignore.
 
-    At most 128 documents are read, once, by the first process. A single tool has no load.
+    The first process reads at most 128 documents, once. A single tool has no load.
     """
     if switch == "ignore" or len(catalogue.tools) < 2:
         return None
@@ -63,16 +63,16 @@ def weigh(
 
 
 def _read(model: PreTrainedModel, codec: Codec, catalogue: Catalogue, seed: int) -> Bits:
-    """On an accelerator where the model fits beside what may be there; it comes back from it."""
-    place = model.device
+    """Count on an accelerator if the model fits there, then move the model back."""
+    device = model.device
     try:
         return count_bits(catalogue, to_accelerator(model), codec, READ, seed)
     finally:
-        model.to(place)  # type: ignore[arg-type]
+        model.to(device)  # type: ignore[arg-type]
 
 
 def words_of(trainable: TrainableConfig) -> str:
-    """What moves, in words."""
+    """Describe the trained weights in words."""
     return {
         "all": "all weights",
         "top": f"the last {trainable.layers} layers and the new rows",
@@ -82,27 +82,27 @@ def words_of(trainable: TrainableConfig) -> str:
 
 
 def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:
-    """What a training of this grown model moves; rows: those of its own tokens."""
+    """The parameters that a training of this grown model moves; rows: of its own tokens."""
     parameters = count_moving(model, trainable, rows)
     words = words_of(trainable)
     if trainable.what == "all":
         tables = {id(t.weight): t.weight for t in vocabulary_rows(model) if t is not None}
-        known = sum((len(table) - len(rows)) * table.shape[1] for table in tables.values())
-        return Moving(parameters - known, words)
+        known_count = sum((len(table) - len(rows)) * table.shape[1] for table in tables.values())
+        return Moving(parameters - known_count, words)
     if trainable.what in ("rows", "top"):
         return Moving(parameters, words)
-    fixed = count_moving(model, TrainableConfig("rows"), rows)
-    return Moving(parameters, words, trainable.rank, (parameters - fixed) // trainable.rank)
+    row_count = count_moving(model, TrainableConfig("rows"), rows)
+    return Moving(parameters, words, trainable.rank, (parameters - row_count) // trainable.rank)
 
 
 def foresee(
     bits: Bits, moving: Moving, mix: PairMix, epochs: int, min_recall: Mapping[str, float]
 ) -> CapacityPlan:
-    """The plan of an align run, by the shipped calibration."""
-    measured = [name for name, count in vars(TAUGHT).items() if count]
-    exposures = epochs * min(getattr(mix, name) for name in measured) * len(measured)
-    asked = max(min_recall.values(), default=0.0)
-    target = asked if 0 < asked <= 1 else TARGET
+    """Make the plan of an align run, by the shipped calibration."""
+    kinds = [name for name, count in vars(TAUGHT).items() if count]
+    exposures = epochs * min(getattr(mix, name) for name in kinds) * len(kinds)
+    threshold = max(min_recall.values(), default=0.0)
+    target = threshold if 0 < threshold <= 1 else TARGET
     return make_plan(bits, moving, read_calibration(), target, Practice(exposures))
 
 
@@ -114,10 +114,10 @@ def check(
     min_recall: Mapping[str, float],
     switch: Switch,
 ) -> CapacityPlan:
-    """Say what to expect where it is not safe; GateFailed far over capacity.
+    """Warn if the load is not safe; raise GateFailed far over capacity.
 
-    Refused is only what could pass no gate: the switch is on `refuse` and some recall is asked
-    for.
+    It raises only if the run could not pass a gate: the switch is `refuse` and a gate has a minimum
+    recall.
     """
     plan = foresee(bits, moving, mix, epochs, min_recall)
     if switch == "refuse" and plan.verdict == "refuse" and any(min_recall.values()):

@@ -1,4 +1,4 @@
-"""Which recall to expect at which load. The figures are data with their source. No torch.
+"""The expected recall at a load. The calibration is data with its source. No torch.
 
 `calibration.json` in this folder is what every command uses: `tinr study capacity --preset cpu`
 wrote it. `published.json` has the figures of arXiv 2508.20755 in the same form.
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tinr.data.alignment_examples import PairMix
 from tinr.records import BadInput
 
-# What counts as practice: the examples that were measured. Usage teaches too, but was not.
+# The examples that count as practice: the calibrated kinds. Usage teaches too, but is not one.
 TAUGHT = PairMix.only(memorise=1, recall=1, schema=1)
 SHIPPED = Path(__file__).with_name("calibration.json")
 PUBLISHED = Path(__file__).with_name("published.json")
@@ -26,7 +26,7 @@ Point = tuple[float, float, float, float]  # load, recall, and the ends of its 9
 
 @dataclass(frozen=True)
 class Expected:
-    """Recall that a load lets expect, with its uncertainty, all in [0, 1]."""
+    """Expected recall at a load, with its uncertainty, all in [0, 1]."""
 
     value: float
     low: float
@@ -35,43 +35,43 @@ class Expected:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Recall against load, bits a trainable parameter, and where the figures come from.
+    """Recall as a function of load (bits per trainable parameter), and the source of the data.
 
-    Between points the curve is straight in the logarithm of the load; beyond the first and the
-    last one nothing is known.
+    Between points the curve is linear in the logarithm of the load. Beyond the first and the last
+    point it is unknown.
     """
 
     kind: str  # published or measured
-    about: str  # on what, in words
-    source: Mapping[str, Any]  # cells, and where and when they were made
-    safe: float | None  # up to this load recall is what a gate asks for; None: no model's was
-    marginal: float | None  # up to this one most of it
-    refuse: float | None  # above this one most is lost; None: no model was so overloaded
-    exposures: float | None  # examples of a tool that were enough at a safe load
+    about: str  # description of the models
+    source: Mapping[str, Any]  # cells, and where and when they were run
+    safe: float | None  # up to this load recall passes a gate; None: no model's did
+    marginal: float | None  # up to this load most of it
+    refuse: float | None  # above this load most is lost; None: no model had such a load
+    exposures: float | None  # examples per tool that were enough at a safe load
     parameters: tuple[int, int]  # the smallest and the largest model
-    documents: tuple[int, int] | None  # the smallest and the largest catalogue, where it was one
-    recall: Mapping[str, tuple[Point, ...]]  # what was asked -> the curve, by rising load
+    documents: tuple[int, int] | None  # the smallest and the largest catalogue, if there was one
+    recall: Mapping[str, tuple[Point, ...]]  # kind of question -> curve, by increasing load
 
     def expected(self, load: float) -> dict[str, Expected]:
-        """Recall of each kind at this load; at the nearest end where it is beyond the curve."""
-        at = np.log(max(load, 1e-9))
-        found = {}
+        """Interpolate each kind's recall at this load; beyond the curve, take its nearest end."""
+        log_load = np.log(max(load, 1e-9))
+        recall = {}
         for name, points in self.recall.items():
             columns = np.asarray(points)
             loads = np.log(columns[:, 0])
             value, low, high = (
-                round(float(np.interp(at, loads, columns[:, n])), 4) for n in (1, 2, 3)
+                round(float(np.interp(log_load, loads, columns[:, n])), 4) for n in (1, 2, 3)
             )
-            found[name] = Expected(value, low, high)
-        return found
+            recall[name] = Expected(value, low, high)
+        return recall
 
     def reaches(self, recall: float) -> float | None:
-        """The largest load on the curve at which every kind's recall is at least this.
+        """Find the largest load on the curve at which every kind's recall is at least this.
 
-        None where no point of some kind's curve is that high: nothing is extrapolated.
+        None if some kind's curve never reaches it: there is no extrapolation.
         """
         loads = [_crossing(points, recall) for points in self.recall.values()]
-        return None if None in loads else min(one for one in loads if one is not None)
+        return None if None in loads else min(load for load in loads if load is not None)
 
     @property
     def best(self) -> float:
@@ -80,13 +80,13 @@ class Calibration:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The loads between which all curves are known."""
+        """The range of loads that all curves cover."""
         curves = self.recall.values()
         return max(points[0][0] for points in curves), min(points[-1][0] for points in curves)
 
     @property
     def words(self) -> str:
-        """On what it was calibrated, in one line."""
+        """The source of the calibration, in one line."""
         small, large = self.parameters
         sizes = f"models of {small:,} to {large:,} parameters"
         if self.documents:
@@ -99,49 +99,49 @@ class Calibration:
 
 
 def _crossing(points: Sequence[Point], recall: float) -> float | None:
-    """The last load at which a curve is still this high, straight between its points."""
-    above = [n for n, point in enumerate(points) if point[1] >= recall]
-    if not above:
+    """Find the last load at which a curve has this recall, by interpolation between points."""
+    indices = [n for n, point in enumerate(points) if point[1] >= recall]
+    if not indices:
         return None
-    n = above[-1]
+    n = indices[-1]
     if n == len(points) - 1:
         return points[n][0]
-    (load, high, *_), (beyond, low, *_) = points[n], points[n + 1]
+    (load, high, *_), (next_load, low, *_) = points[n], points[n + 1]
     share = (high - recall) / (high - low)
-    return float(np.exp(np.log(load) + share * (np.log(beyond) - np.log(load))))
+    return float(np.exp(np.log(load) + share * (np.log(next_load) - np.log(load))))
 
 
 def read_calibration(path: Path = SHIPPED) -> Calibration:
-    """A calibration file; BadInput names the file and what is wrong in it."""
+    """Read a calibration file. BadInput names the file and its fault."""
     try:
-        found = TypeAdapter(Calibration).validate_json(path.read_bytes())
+        calibration = TypeAdapter(Calibration).validate_json(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        detail = error.errors()[0]
+        location = ".".join(map(str, detail["loc"]))
         raise BadInput(
-            f"{path}: not a calibration ({place}: {first['msg']}); give one that "
+            f"{path}: not a calibration ({location}: {detail['msg']}); give one that "
             "tinr study capacity wrote"
         ) from error
-    if fault := _fault(found):
+    if fault := _fault(calibration):
         raise BadInput(
             f"{path}: not a calibration ({fault}); give one that tinr study capacity wrote"
         )
-    return found
+    return calibration
 
 
 def calibration_text(calibration: Calibration) -> str:
-    """The file's content."""
+    """Format a calibration as the content of its file."""
     return json.dumps(asdict(calibration), indent=1) + "\n"
 
 
-def _fault(found: Calibration) -> str:
-    if found.kind not in KINDS:
-        return f"kind {found.kind!r} is none of {', '.join(KINDS)}"
-    if not found.recall or not all(found.recall.values()):
+def _fault(calibration: Calibration) -> str:
+    if calibration.kind not in KINDS:
+        return f"kind {calibration.kind!r} is none of {', '.join(KINDS)}"
+    if not calibration.recall or not all(calibration.recall.values()):
         return "there is no curve"
-    for name, points in found.recall.items():
+    for name, points in calibration.recall.items():
         loads = [point[0] for point in points]
         if loads != sorted(set(loads)) or loads[0] <= 0:
             return f"the loads of {name} do not rise from above 0"

@@ -1,4 +1,4 @@
-"""`tinr capacity`: a catalogue and a base by their names in, a plan out."""
+"""`tinr capacity`: make a plan for a catalogue and a base, both by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from tinr.planning.capacity.curve import SHIPPED, TAUGHT, read_calibration
 from tinr.planning.capacity.plan import CapacityPlan, Practice, make_plan
 from tinr.records import BadInput
 
-MEASURED = 32  # tools whose examples are made to know how long one is
+MEASURED = 32  # tools whose examples are made to estimate their length
 
 
 def inquire(
@@ -31,9 +31,9 @@ def inquire(
     seed: int = 0,
     registry: Path | str = "runs/registry",
 ) -> CapacityPlan:
-    """A plan for these tools in this base; BadInput for whatever is wrong in what was given."""
+    """Make a plan for these tools in this base. BadInput for invalid arguments."""
     trainable = _trainable(lora, rows_only)
-    known = read_calibration(calibration or SHIPPED)
+    curve = read_calibration(calibration or SHIPPED)
     tools = load_catalogue(catalogue)
     model, tokenizer = load(_place(base, registry))
     bits = count_bits(tools, to_accelerator(model), Codec(tokenizer), read, seed)
@@ -42,15 +42,15 @@ def inquire(
     moving = moving_of(model, trainable, list(codec.markup.values()))
     batch = training.batch_tokens * training.accumulate
     practice = Practice(None, example_tokens(codec, tools, TAUGHT, seed), batch)
-    return make_plan(bits, moving, known, recall, practice)
+    return make_plan(bits, moving, curve, recall, practice)
 
 
 def example_tokens(codec: Codec, catalogue: Catalogue, mix: PairMix, seed: int) -> float:
-    """Tokens of one example on the average, over an epoch of some tools."""
+    """Average tokens of an example, over an epoch of some tools."""
     rng = Random(f"{seed}/capacity/examples")
-    some = set(rng.sample(catalogue.names, min(MEASURED, len(catalogue.names))))
-    made = aligned_examples(codec, catalogue, mix, rng, only=some)
-    return tokens_in(made) / len(made)
+    names = set(rng.sample(catalogue.names, min(MEASURED, len(catalogue.names))))
+    examples = aligned_examples(codec, catalogue, mix, rng, only=names)
+    return tokens_in(examples) / len(examples)
 
 
 def _trainable(lora: int | None, rows_only: bool) -> TrainableConfig:
@@ -64,7 +64,7 @@ def _trainable(lora: int | None, rows_only: bool) -> TrainableConfig:
 
 
 def _place(base: str, registry: Path | str) -> str | Path:
-    """A folder as it is, a published checkpoint's folder, or else a hub name."""
+    """Find the base: a folder, the folder of a published checkpoint, or else a hub name."""
     if Path(base).is_dir():
         return base
     shelf = Registry(registry)

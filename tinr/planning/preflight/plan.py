@@ -1,4 +1,4 @@
-"""A phase's configuration in, a report out: what it costs, whether it fits, what would fit."""
+"""Report for a phase's configuration: its cost, whether it fits, and which change would fit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ from tinr.planning.preflight.zero import zero_of
 from tinr.records import BadInput
 from tinr.training.cpu_attention import use_bf16
 
-TIGHT = 0.9  # share of the memory from which a run is said to be close
+TIGHT = 0.9  # share of the memory from which a run is reported as close
 
 
 def preflight(
@@ -40,10 +40,10 @@ def preflight(
     host_gib: float | None = None,
     tera_flops: float | None = None,
 ) -> Report:
-    """What a run of a phase would cost on so many ranks; BadInput for what cannot be read.
+    """Compute the cost of a run of a phase on `ranks` ranks. BadInput for unreadable input.
 
-    recipe: the phase's module, which is asked for its parents and its examples.
-    nodes: machines like this one, or like the one described, with as many ranks each.
+    recipe: the phase's module, which has its parents and makes its examples.
+    nodes: machines like this one, or like the described one, with equal numbers of ranks.
     """
     if ranks < 1:
         raise BadInput(f"--ranks {ranks}: give 1 or more")
@@ -54,7 +54,7 @@ def preflight(
     loop = config.policy if phase == "grpo" else config.training
     zero = zero_of(loop.deepspeed)
     run = open_run(phase, recipe, config)
-    run.shape.adapted(config.trainable)  # what is cheap to refuse is refused first
+    run.shape.adapted(config.trainable)  # the cheap checks first
     work = work_of(run, ranks)
     bf16 = use_bf16(loop.bf16, accelerator=memory_gib is not None)
     machine = look_at(memory_gib, host_gib, tera_flops, bf16, ranks // nodes)
@@ -91,7 +91,7 @@ def preflight(
 
 
 def _capacity(run: Opened) -> CapacityPlan | None:
-    """Of an align run over two tools or more, unless its configuration says ignore."""
+    """The capacity plan of an align run over two or more tools, unless capacity is ignore."""
     config = run.config
     if run.phase != "align" or config.capacity == "ignore" or len(run.catalogue.tools) < 2:
         return None
@@ -101,7 +101,7 @@ def _capacity(run: Opened) -> CapacityPlan | None:
 
 
 def _capacity_warnings(plan: CapacityPlan | None) -> Iterator[str]:
-    """No refusal: the base may know much of what a compressor does not."""
+    """A warning, no refusal: the base may know much that a compressor does not."""
     if plan is not None and plan.verdict != "safe":
         yield (
             f"{plan.line} (an upper bound; tinr capacity lets the base read the documents, and so "
@@ -112,16 +112,16 @@ def _capacity_warnings(plan: CapacityPlan | None) -> Iterator[str]:
 def _memory_refusal(
     run: Opened, setup: Setup, work: Work, machine: Machine, memory: Memory
 ) -> Iterator[Refusal]:
-    """Too much for a rank's device or for the host, and the nearest change that fits both."""
+    """Refuse too much memory on a rank's device or the host; name the nearest change that fits."""
 
-    def shortage(one: Memory) -> str:
-        found = []
-        needed, host = on_device(one, work, machine), one.host + work.held
-        if needed > machine.memory:
-            found.append(f"a rank needs {gib(needed)} and has {gib(machine.memory)}")
+    def shortage(need: Memory) -> str:
+        shortages = []
+        device_bytes, host = on_device(need, work, machine), need.host + work.held
+        if device_bytes > machine.memory:
+            shortages.append(f"a rank needs {gib(device_bytes)} and has {gib(machine.memory)}")
         if machine.accelerator and host > machine.host:
-            found.append(f"the host needs {gib(host)} and has {gib(machine.host)}")
-        return ", ".join(found)
+            shortages.append(f"the host needs {gib(host)} and has {gib(machine.host)}")
+        return ", ".join(shortages)
 
     if shortage(memory):
         group = "policy" if run.phase == "grpo" else "training"
@@ -131,51 +131,51 @@ def _memory_refusal(
 
 
 def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
-    """Examples that are kept, or conversations, beyond the model's context."""
+    """Refuse kept examples, or conversations, that exceed the model's context."""
     limit = run.shape.positions
     if limit is None:
         return
     if run.phase == "grpo":
-        shortest = min(work.lengths)
-        room = run.config.policy.max_tokens - (shortest - work.allowed)
-        if shortest > work.allowed:
+        min_length = min(work.lengths)
+        room = run.config.policy.max_tokens - (min_length - work.allowed)
+        if min_length > work.allowed:
             change = (f"policy.max_tokens={room}",) if room > 0 else ()
             yield Refusal(
-                f"every prompt takes with its reply {shortest:,} tokens or more of a context of "
+                f"every prompt takes with its reply {min_length:,} tokens or more of a context of "
                 f"{limit:,}",
                 change,
             )
         return
-    beyond = sum(limit < length <= work.allowed for length in work.lengths)
-    if beyond:
+    count = sum(limit < length <= work.allowed for length in work.lengths)
+    if count:
         yield Refusal(
-            f"{beyond:,} examples are longer than the context of {limit:,} tokens",
+            f"{count:,} examples are longer than the context of {limit:,} tokens",
             (f"training.max_tokens={limit}",),
         )
 
 
 def _disk_refusal(disk: tuple[Line, ...], phase: str) -> Iterator[Refusal]:
-    """Too little disk; without step checkpoints it may be enough."""
-    kept, *_, needed, free = (line.value for line in disk)
-    if needed > free:
+    """Refuse too little disk; without step checkpoints it may be enough."""
+    step_bytes, *_, needed_bytes, free_bytes = (line.value for line in disk)
+    if needed_bytes > free_bytes:
         group = "policy" if phase == "grpo" else "training"
-        enough = kept and needed - kept <= free
-        change = (f"{group}.checkpoint_steps=0",) if enough else ()
-        yield Refusal(f"the disk needs {gib(needed)} and has {gib(free)}", change)
+        is_enough = step_bytes and needed_bytes - step_bytes <= free_bytes
+        change = (f"{group}.checkpoint_steps=0",) if is_enough else ()
+        yield Refusal(f"the disk needs {gib(needed_bytes)} and has {gib(free_bytes)}", change)
 
 
 def _warnings(memory: Memory, work: Work, machine: Machine) -> Iterator[str]:
-    dropped = sum(length > work.allowed for length in work.lengths)
-    if dropped:
-        what = "prompts" if work.generated else "examples"
-        yield f"{dropped:,} of {len(work.lengths):,} {what} are dropped: too long"
-    needed = on_device(memory, work, machine)
-    if TIGHT * machine.memory < needed <= machine.memory:
-        yield f"close: {needed / machine.memory:.0%} of the memory, which other tensors share"
+    dropped_count = sum(length > work.allowed for length in work.lengths)
+    if dropped_count:
+        kind = "prompts" if work.generated else "examples"
+        yield f"{dropped_count:,} of {len(work.lengths):,} {kind} are dropped: too long"
+    needed_bytes = on_device(memory, work, machine)
+    if TIGHT * machine.memory < needed_bytes <= machine.memory:
+        yield f"close: {needed_bytes / machine.memory:.0%} of the memory, which other tensors share"
 
 
 def gib(size: float) -> str:
-    """Bytes for reading: GiB, or MiB where they are few."""
+    """Format bytes as GiB, or as MiB below one GiB."""
     if not size:
         return "0"
     return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.2f} MiB"

@@ -1,9 +1,9 @@
-"""The nearest change that fits, found by the same formulas that refuse.
+"""Find the nearest change of the settings that fits, by the formulas of the memory report.
 
-Changes in order of harm: smaller batches (as many more of them in a step), gradient
-checkpointing, a higher ZeRO stage on the ranks there are, offloading to the host, adapters
-instead of all weights, new rows only, more ranks. Of the combinations whose worst change is
-the least harmful, the one with the fewest changes.
+Changes in order of harm: smaller batches (with more of them in a step), gradient checkpointing, a
+higher ZeRO stage on the same ranks, offloading to the host, adapters instead of all weights, new
+rows only, more ranks. Of the combinations whose worst change is the least harmful, it takes the
+one with the fewest changes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ Trainable = Literal["all", "top", "lora", "rows"]
 
 @dataclass(frozen=True)
 class Change:
-    """One setting changed: how harmful, how far, in which words; harm 0: as it is."""
+    """A change of one setting: its harm, degree, and overrides; harm 0: unchanged."""
 
     harm: int = 0
     degree: int = 0
@@ -40,12 +40,12 @@ def nearest(
     group: str,
     zero: str | None,
 ) -> tuple[str, ...] | None:
-    """The overrides of the nearest change that fits; None where none does.
+    """Find the overrides of the nearest change that fits. None if none does.
 
     group: the part of the configuration that holds `gradient_checkpointing` and `deepspeed`.
     """
-    for changed, cut, words in sorted_changes(setup, cuts, group, zero):
-        if fits(memory_of(shape, changed, cut.load)):
+    for new_setup, cut, words in sorted_changes(setup, cuts, group, zero):
+        if fits(memory_of(shape, new_setup, cut.load)):
             return words
     return None
 
@@ -53,27 +53,28 @@ def nearest(
 def sorted_changes(
     setup: Setup, cuts: Sequence[Cut], group: str, zero: str | None
 ) -> list[tuple[Setup, Cut, tuple[str, ...]]]:
-    """Every combination of changes, the least harmful first."""
-    found = []
-    everything = product(
+    """List every combination of changes, the least harmful first."""
+    options = []
+    choices = product(
         _cuts(cuts), _checkpointing(setup, group), _zeros(setup, zero, group),
         _trainable(setup), _ranks(setup),
     )  # fmt: skip
-    for (cut, small), (twice, held), (named, sharded), (what, fewer), (times, more) in everything:
-        settled = NAMED.get(named or "") or (setup.zero if named == zero else None)
-        if (setup.ranks * times == 1 and sharded.harm == STAGE) or (times > 1 and settled is None):
-            continue  # nothing to share, or nothing shared
-        changed = replace(
-            setup, accumulate=cut.accumulate, checkpointing=twice, zero=settled,
+    for (cut, batch), (flag, recompute), (name, shard), (what, adapter), (times, rank) in choices:
+        new_zero = NAMED.get(name or "") or (setup.zero if name == zero else None)
+        if (setup.ranks * times == 1 and shard.harm == STAGE) or (times > 1 and new_zero is None):
+            continue  # nothing to shard, or no sharding
+        new_setup = replace(
+            setup, accumulate=cut.accumulate, checkpointing=flag, zero=new_zero,
             trainable=replace(setup.trainable, what=what), ranks=setup.ranks * times,
             nodes=setup.nodes * times if setup.nodes > 1 else 1,
         )  # fmt: skip
-        changes = [c for c in (small, held, sharded, fewer, more) if c.harm]
+        changes = [c for c in (batch, recompute, shard, adapter, rank) if c.harm]
         key = (max((c.harm for c in changes), default=0), len(changes), [c.degree for c in changes])
         words = tuple(word for c in changes for word in c.words)
-        found.append((key, len(found), changed, cut, words))
+        options.append((key, len(options), new_setup, cut, words))
     return [
-        (changed, cut, words) for _, _, changed, cut, words in sorted(found, key=lambda f: f[:2])
+        (new_setup, cut, words)
+        for _, _, new_setup, cut, words in sorted(options, key=lambda f: f[:2])
     ]
 
 
@@ -89,11 +90,11 @@ def _checkpointing(setup: Setup, group: str) -> Iterator[tuple[bool, Change]]:
 
 
 def _zeros(setup: Setup, now: str | None, group: str) -> Iterator[tuple[str | None, Change]]:
-    """Higher stages, then offloading; DeepSpeed is for accelerators."""
+    """Yield higher ZeRO stages, then offloading. DeepSpeed needs accelerators."""
     yield now, Change()
-    at = list(ZEROS).index(now) if now in ZEROS else 3
+    index = list(ZEROS).index(now) if now in ZEROS else 3
     for degree, name in enumerate(ZEROS):
-        if degree > at and setup.accelerator:
+        if degree > index and setup.accelerator:
             yield name, Change(ZEROS[name], degree, (f"{group}.deepspeed={name}",))
 
 
@@ -107,7 +108,7 @@ def _trainable(setup: Setup) -> Iterator[tuple[Trainable, Change]]:
 
 
 def _ranks(setup: Setup) -> Iterator[tuple[int, Change]]:
-    """Times as many; on as many times the nodes, where there are several."""
+    """Yield multiples of the ranks; with several nodes, multiply these too."""
     yield 1, Change()
     times = 2
     while setup.ranks * times <= MOST_RANKS and setup.accelerator:

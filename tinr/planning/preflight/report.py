@@ -1,4 +1,4 @@
-"""The figures of a preflight as data: value, unit, and how each was worked out."""
+"""The figures of a preflight as data: value, unit, and derivation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from tinr.planning.preflight.memory import Memory, Setup, optimiser_bytes
 from tinr.planning.preflight.shape import Shape
 from tinr.planning.preflight.work import Opened, Work
 
-USED = (0.15, 0.6)  # share of a matrix product's rate that training reaches; tiny models least
-STEPS_KEPT = 3  # step checkpoints at once: the last two, and the one that is being written
+USED = (0.15, 0.6)  # share of a matrix product's rate that training reaches; tiny models the least
+STEPS_KEPT = 3  # step checkpoints at once: the last two, and one being written
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure and how it was worked out; unit bytes, seconds, tokens, ... or none."""
+    """One figure and its derivation; unit: bytes, seconds, tokens, ... or none."""
 
     part: str
     name: str
@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What does not fit, and the overrides that would mend it; none: no change would."""
+    """What does not fit, and the overrides that would fit; empty: there are none."""
 
     what: str
     change: tuple[str, ...]
@@ -50,61 +50,61 @@ class Report:
 
 def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     """Parameters and vocabulary, before and after growth."""
-    growth, what = shape.growth, setup.trainable.what
-    tied = "one table for input and output" if shape.tied else "tables for input and output apart"
+    growth, mode = shape.growth, setup.trainable.what
+    tables = "one table for input and output" if shape.tied else "tables for input and output apart"
     kinds = f"{growth.tags} tags, {growth.frame} of the frame, {growth.tools} tools"
-    moving = {
+    trainable_note = {
         "all": "all of them",
         "top": f"the last {setup.trainable.layers} layers and the output head",
         "lora": f"adapters of rank {setup.trainable.rank} and {growth.own} rows of our entries",
         "rows": f"{growth.own} rows of our entries",
-    }[what]
-    for name, value, how in (
-        ("parameters before", shape.before, f"the model's configuration; {tied}"),
+    }[mode]
+    for name, value, note in (
+        ("parameters before", shape.before, f"the model's configuration; {tables}"),
         ("parameters", shape.parameters, f"with {growth.rows:,} rows"),
-        ("trainable", shape.moving(setup.trainable), moving),
+        ("trainable", shape.moving(setup.trainable), trainable_note),
     ):
-        yield Line("parameters", name, value, "", how)
+        yield Line("parameters", name, value, "", note)
     yield Line("vocabulary", "new entries", growth.tags + growth.frame + growth.tools, "", kinds)
     rows = f"{growth.rows_before:,} before; rows that stand empty are used first"
     yield Line("vocabulary", "rows", growth.rows, "", rows)
 
 
 def capacity_lines(plan: CapacityPlan) -> Iterator[Line]:
-    """How much is to be learned for each parameter that moves, without a base to ask."""
-    bits, how = plan.bits, "documents as a compressor packs them together, and tokens; at most"
-    yield Line("capacity", "to learn", bits.total, "bits", how)
-    said = f"at most: {plan.verdict}; calibrated on {plan.calibration.partition(';')[0]}"
-    yield Line("capacity", "load", plan.load, "bits a parameter", said)
+    """Bits to learn and load per trained parameter, without reading by a base."""
+    bits, note = plan.bits, "documents as a compressor packs them together, and tokens; at most"
+    yield Line("capacity", "to learn", bits.total, "bits", note)
+    verdict = f"at most: {plan.verdict}; calibrated on {plan.calibration.partition(';')[0]}"
+    yield Line("capacity", "load", plan.load, "bits a parameter", verdict)
 
 
 def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> Iterator[Line]:
-    """Memory of a rank part by part, its peak, and what there is."""
-    stored = "2 bytes each" if setup.half else "4 bytes each"
-    twice = ", gradient checkpointing" if setup.checkpointing else ""
+    """Memory of a rank part by part, its peak, and the available memory."""
+    width = "2 bytes each" if setup.half else "4 bytes each"
+    suffix = ", gradient checkpointing" if setup.checkpointing else ""
     moments = "float32 moments" + (", one for matrices" if setup.muon else "")
     moments += " and float32 weights" if setup.half else ""
-    for name, value, how in (
-        ("weights", memory.weights, stored + _placed(setup, 3)),
-        ("gradients", memory.gradients, stored + _placed(setup, 2)),
-        ("optimiser", memory.optimiser, moments + _placed(setup, 1)),
+    for name, value, note in (
+        ("weights", memory.weights, width + _placement(setup, 3)),
+        ("gradients", memory.gradients, width + _placement(setup, 2)),
+        ("optimiser", memory.optimiser, moments + _placement(setup, 1)),
         ("copies", memory.copies, "bfloat16 copies, gathered weights, tables with new rows"),
         ("buckets", memory.buckets, "exchange between ranks"),
-        ("activations", memory.activations, f"what the heaviest batch keeps{twice}"),
+        ("activations", memory.activations, f"what the heaviest batch keeps{suffix}"),
         ("logits", memory.logits, "12 bytes x labelled positions x rows, or GRPO's tile"),
         ("cache", memory.cache, "keys and values of the rollouts, and what is sampled from"),
         ("optimiser's step", memory.step, "for a moment"),
         ("peak", on_device(memory, work, machine), f"in {memory.moment}"),
         ("available", machine.memory, machine.name),
     ):
-        yield Line("memory of a rank", name, value, "bytes", how)
+        yield Line("memory of a rank", name, value, "bytes", note)
     host = memory.host + work.held
-    how = "the model once a rank as it is read, offloaded parts, an epoch as it is made"
-    yield Line("memory of the host", "needed", host, "bytes", how)
+    note = "the model once a rank as it is read, offloaded parts, an epoch as it is made"
+    yield Line("memory of the host", "needed", host, "bytes", note)
     yield Line("memory of the host", "available", machine.host, "bytes", "now")
 
 
-def _placed(setup: Setup, stage: int) -> str:
+def _placement(setup: Setup, stage: int) -> str:
     """Where DeepSpeed puts what it shards from this ZeRO stage on."""
     zero = setup.zero
     if zero and ((stage == 1 and zero.offload_optimiser) or (stage == 3 and zero.offload_weights)):
@@ -113,23 +113,25 @@ def _placed(setup: Setup, stage: int) -> str:
 
 
 def on_device(memory: Memory, work: Work, machine: Machine) -> int:
-    """The peak on a rank's device; without an accelerator the host's part lies there too."""
+    """The peak on a rank's device. Without accelerator it includes the host's memory."""
     return memory.peak + (0 if machine.accelerator else memory.host + work.held)
 
 
 def data_lines(run: Opened, work: Work) -> Iterator[Line]:
-    """How long and how many the examples are, and the tokens of the whole run."""
+    """Number and length of the examples, and the tokens of the whole run."""
     grpo = run.phase == "grpo"
-    dropped = 0 if grpo else sum(length > work.allowed for length in work.lengths)
-    what = "conversations: prompt and longest reply" if grpo else "examples of the first epoch"
-    once = "a step, at most" if grpo else "an epoch, the first one's"
+    dropped_count = 0 if grpo else sum(length > work.allowed for length in work.lengths)
+    note = "conversations: prompt and longest reply" if grpo else "examples of the first epoch"
+    period = "a step, at most" if grpo else "an epoch, the first one's"
     times = work.steps if grpo else work.epochs
-    yield Line("data", "examples", len(work.lengths), "", what)
+    yield Line("data", "examples", len(work.lengths), "", note)
     yield Line("data", "longest", max(work.lengths), "tokens", f"mean {mean(work.lengths):,.0f}")
     limit = "training.max_tokens" if not grpo else "nothing is dropped in grpo"
-    yield Line("data", "dropped", dropped, "", f"{limit}={work.allowed:,}" if not grpo else limit)
+    yield Line(
+        "data", "dropped", dropped_count, "", f"{limit}={work.allowed:,}" if not grpo else limit
+    )
     yield Line("data", "positions", run.shape.positions or 0, "tokens", "the model's context")
-    yield Line("data", "tokens", work.tokens, "tokens", once)
+    yield Line("data", "tokens", work.tokens, "tokens", period)
     yield Line("data", "tokens in all", work.tokens * times, "tokens", f"{times} times")
     yield Line("data", "steps", work.steps, "", "of the optimiser")
 
@@ -137,26 +139,33 @@ def data_lines(run: Opened, work: Work) -> Iterator[Line]:
 def time_lines(
     shape: Shape, setup: Setup, work: Work, machine: Machine, times: int
 ) -> Iterator[Line]:
-    """Seconds, as a range: the products' rate is known, how much of it is reached is not."""
+    """Seconds, as a range: the products' rate is known, the share that training reaches is not."""
     factor = _arithmetic(shape, setup)
     head = shape.growth.rows * shape.hidden
-    ranks = 1 if work.generated else setup.ranks  # a GRPO step's work is already a rank's
-    trained = times * factor * (shape.matrices * work.positions + head * work.labelled) / ranks
-    written = times * 2 * (shape.matrices + head) * work.generated
-    read = times * work.rounds * 4 * shape.parameters / machine.bandwidth
-    how = (
+    ranks = 1 if work.generated else setup.ranks  # a GRPO step's work is already per rank
+    training_operations = (
+        times * factor * (shape.matrices * work.positions + head * work.labelled) / ranks
+    )
+    rollout_operations = times * 2 * (shape.matrices + head) * work.generated
+    read_seconds = times * work.rounds * 4 * shape.parameters / machine.bandwidth
+    note = (
         f"{factor:.3g} x weights x tokens at {{}} of {machine.rate / 1e12:.3g} TFLOP/s; an estimate"
     )
     low, high = USED
-    fast = trained / machine.rate / high + max(written / machine.rate / high, read) / 2
-    slow = trained / machine.rate / low + max(written / machine.rate / low, read / low)
-    yield Line("time", "at least about", fast, "seconds", how.format(f"{high:.0%}"))
-    yield Line("time", "at most about", slow, "seconds", how.format(f"{low:.0%}"))
+    least_seconds = (
+        training_operations / machine.rate / high
+        + max(rollout_operations / machine.rate / high, read_seconds) / 2
+    )
+    most_seconds = training_operations / machine.rate / low + max(
+        rollout_operations / machine.rate / low, read_seconds / low
+    )
+    yield Line("time", "at least about", least_seconds, "seconds", note.format(f"{high:.0%}"))
+    yield Line("time", "at most about", most_seconds, "seconds", note.format(f"{low:.0%}"))
 
 
 def _arithmetic(shape: Shape, setup: Setup) -> float:
-    """Operations a weight and token: 2 forward, 2 for the gradients of inputs and 2 for those of
-    weights, where they are needed; 2 more where activations are computed again."""
+    """Operations per weight and token: 2 forward, 2 for the gradients of inputs and 2 for those of
+    weights, where needed; 2 more with gradient checkpointing."""
     share = shape.trained_layers(setup.trainable) / shape.layers
     backward = 2 if setup.trainable.adapts else 4
     return 2 + share * (backward + (2 if setup.checkpointing else 0))
@@ -165,23 +174,24 @@ def _arithmetic(shape: Shape, setup: Setup) -> float:
 def disk_lines(
     run: Opened, setup: Setup, work: Work, checkpoint_steps: int, free: int
 ) -> tuple[Line, Line, Line, Line, Line, Line]:
-    """Checkpoints of steps, batches, what is published, the sum, and what is free; a base taken
-    in too."""
+    """Disk for step checkpoints, batches, the published checkpoint and an imported base; the sum,
+    and the free space."""
     shape = run.shape
     weights = (2 if setup.half else 4) * (shape.parameters + shape.added(setup.trainable))
     if setup.zero is None and setup.trainable.what != "all":
-        weights = 4 * shape.moving(setup.trainable)  # the rest lies in the parent
+        weights = 4 * shape.moving(setup.trainable)  # the parent has the rest
     if setup.zero and setup.zero.stage < 3:
-        weights *= 2  # the engine keeps the module, and so does the trainer
+        weights *= 2  # both the engine and the trainer save the module
     step = weights + optimiser_bytes(shape, setup)
-    kept = STEPS_KEPT * step if checkpoint_steps else 0
-    published, base = 4 * shape.parameters, 0 if run.stage else 4 * shape.before
+    step_bytes = STEPS_KEPT * step if checkpoint_steps else 0
+    published_bytes, base_bytes = 4 * shape.parameters, 0 if run.stage else 4 * shape.before
     return (
-        Line("disk", "step checkpoints", kept, "bytes",
+        Line("disk", "step checkpoints", step_bytes, "bytes",
              f"{STEPS_KEPT} of weights and optimiser: two kept, one written"),
         Line("disk", "batches", work.prepared, "bytes", "of all epochs, until it is published"),
-        Line("disk", "published", published, "bytes", "float32 weights"),
-        Line("disk", "base taken in", base, "bytes", "float32 weights, before growth"),
-        Line("disk", "needed", kept + work.prepared + published + base, "bytes", "together"),
+        Line("disk", "published", published_bytes, "bytes", "float32 weights"),
+        Line("disk", "base taken in", base_bytes, "bytes", "float32 weights, before growth"),
+        Line("disk", "needed",
+             step_bytes + work.prepared + published_bytes + base_bytes, "bytes", "together"),
         Line("disk", "free", free, "bytes", f"at {run.config.registry}"),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A model's dimensions and parameters from its configuration alone; no weights are read."""
+"""Derive a model's dimensions and parameters from its configuration, without its weights."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from tinr.records import BadInput
 
 @dataclass(frozen=True)
 class Linear:
-    """The linear layers of one name inside the blocks."""
+    """The linear layers with the same name and size inside the blocks."""
 
     name: str
     count: int
@@ -28,19 +28,19 @@ class Linear:
 
 @dataclass(frozen=True)
 class Growth:
-    """Vocabulary entries that are new, by kind, and rows of the tables before and after."""
+    """New vocabulary entries by kind, and rows of the tables before and after growth."""
 
     tags: int
     frame: int
     tools: int
     rows_before: int
     rows: int
-    own: int  # entries that are ours, those of earlier phases too: the rows that "rows" moves
+    own: int  # our entries, with those of earlier phases: the rows that "rows" trains
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the formulas of `memory` need of a grown model."""
+    """The dimensions of a grown model that the formulas of `memory` need."""
 
     hidden: int
     layers: int
@@ -51,7 +51,7 @@ class Shape:
     positions: int | None  # longest context, tokens
     tied: bool  # one table for input and output
     growth: Growth
-    parameters: int  # after growth, a tied table once
+    parameters: int  # after growth; a tied table counts once
     normed: bool  # queries and keys are normalised
     linears: tuple[Linear, ...]  # inside the blocks
 
@@ -63,65 +63,69 @@ class Shape:
     @property
     def before(self) -> int:
         """Parameters before growth."""
-        added = self.growth.rows - self.growth.rows_before
-        return self.parameters - added * self.hidden * self.tables
+        row_count = self.growth.rows - self.growth.rows_before
+        return self.parameters - row_count * self.hidden * self.tables
 
     @property
     def matrices(self) -> int:
         """Weights of the linear layers inside the blocks."""
-        return sum(one.count * one.inputs * one.outputs for one in self.linears)
+        return sum(linear.count * linear.inputs * linear.outputs for linear in self.linears)
 
     def adapted(self, trainable: TrainableConfig) -> list[Linear]:
-        """The linear layers that get an adapter; BadInput for a name that there is not."""
+        """The linear layers that get an adapter. BadInput for an unknown name."""
         if trainable.what != "lora":
             return []
-        known = {one.name for one in self.linears}
-        unknown = [name for name in trainable.targets if name not in known]
-        if unknown:
+        names = {linear.name for linear in self.linears}
+        unknown_names = [name for name in trainable.targets if name not in names]
+        if unknown_names:
             raise BadInput(
-                f"trainable.targets: no linear layer {unknown[0]!r} inside the blocks; "
-                f"there are {', '.join(sorted(known))}"
+                f"trainable.targets: no linear layer {unknown_names[0]!r} inside the blocks; "
+                f"there are {', '.join(sorted(names))}"
             )
         return [
-            one for one in self.linears if not trainable.targets or one.name in trainable.targets
+            linear
+            for linear in self.linears
+            if not trainable.targets or linear.name in trainable.targets
         ]
 
     def added(self, trainable: TrainableConfig) -> int:
-        """Parameters that training adds: adapters and a copy of the new rows; 0 where all move."""
+        """Parameters that training adds: adapters and a copy of new rows; 0 without adapters."""
         if not trainable.adapts:
             return 0
         rows = self.growth.own * self.hidden * self.tables
-        pairs = sum(one.count * (one.inputs + one.outputs) for one in self.adapted(trainable))
+        pairs = sum(
+            linear.count * (linear.inputs + linear.outputs) for linear in self.adapted(trainable)
+        )
         return rows + trainable.rank * pairs
 
     def moving(self, trainable: TrainableConfig) -> int:
-        """Parameters that get a gradient: of the last layers' head every row, though few move."""
+        """Parameters with a gradient. With "top" every row of the head counts, though few train."""
         if trainable.what == "top":
             share = self.trained_layers(trainable) / self.layers
             return round(share * self.matrices) + self.growth.rows * self.hidden
         return self.parameters if trainable.what == "all" else self.added(trainable)
 
     def trained_layers(self, trainable: TrainableConfig) -> int:
-        """Layers through which the backward pass goes."""
+        """Layers that the backward pass traverses."""
         return min(trainable.layers, self.layers) if trainable.what == "top" else self.layers
 
     def holding(self, trainable: TrainableConfig) -> int:
-        """Of these, what can hold something new, as `capacity.plan.Moving` counts it."""
+        """Trained parameters that can store something new, counted as in `capacity.plan.Moving`."""
         tables = 1 if trainable.what == "top" else self.tables
-        known = (self.growth.rows - self.growth.own) * self.hidden * tables
-        return self.moving(trainable) - (0 if trainable.adapts else known)
+        known_count = (self.growth.rows - self.growth.own) * self.hidden * tables
+        return self.moving(trainable) - (0 if trainable.adapts else known_count)
 
 
 def open_source(source: str | Path) -> tuple[Any, Any]:
-    """Configuration and fast tokenizer of a local folder or hub name; BadInput as `model.load`."""
-    found = find_source(str(source))
-    place, kind = found.place, {}
-    if found.gguf:
-        read_gguf(found.file)
-        place, kind = str(found.file.parent), {"gguf_file": found.file.name}
+    """Load configuration and fast tokenizer of a folder or hub name. BadInput as `model.load`."""
+    origin = find_source(str(source))
+    address, kind = origin.place, {}
+    if origin.gguf:
+        read_gguf(origin.file)
+        address, kind = str(origin.file.parent), {"gguf_file": origin.file.name}
     try:
-        config = AutoConfig.from_pretrained(place, **kind)
-        tokenizer = AutoTokenizer.from_pretrained(place, **kind)
+        config = AutoConfig.from_pretrained(address, **kind)
+        tokenizer = AutoTokenizer.from_pretrained(address, **kind)
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(
@@ -132,22 +136,29 @@ def open_source(source: str | Path) -> tuple[Any, Any]:
 
 
 def grow_vocabulary(tokenizer: Any, names: Sequence[str], rows: int) -> Growth:
-    """Add tags, frame and tools to the tokenizer, in place; `rows`: those the model has."""
-    known = set(tokenizer.get_vocab())
+    """Add tags, frame and tools to the tokenizer, in place; `rows`: rows of the model's table."""
+    entries = set(tokenizer.get_vocab())
     frame = frame_of(tokenizer).tokens()
     grow_tokenizer(tokenizer, names)
 
-    def new(tokens: Iterable[str]) -> int:
-        return sum(token not in known for token in tokens)
+    def count_new(tokens: Iterable[str]) -> int:
+        return sum(token not in entries for token in tokens)
 
-    own = sum(t in TAG_TOKENS or name_of(t) is not None for t in tokenizer.get_vocab())
-    tools = new(map(token_of, names))
+    own_count = sum(t in TAG_TOKENS or name_of(t) is not None for t in tokenizer.get_vocab())
+    tools = count_new(map(token_of, names))
     rows_after = max(rows, len(tokenizer))
-    return Growth(new(TAG_TOKENS), new(frame), tools, rows, rows_after, own + new(frame))
+    return Growth(
+        count_new(TAG_TOKENS),
+        count_new(frame),
+        tools,
+        rows,
+        rows_after,
+        own_count + count_new(frame),
+    )
 
 
 def shape_of(config: Any, growth: Growth, source: str | Path) -> Shape:
-    """The shape of a model of this configuration with a grown vocabulary."""
+    """Compute the shape of a model of this configuration with a grown vocabulary."""
     config.vocab_size = growth.rows
     try:
         with torch.device("meta"):
@@ -177,11 +188,11 @@ def shape_of(config: Any, growth: Growth, source: str | Path) -> Shape:
 
 
 def _linears(model: PreTrainedModel) -> tuple[Linear, ...]:
-    """The linear layers but for the output head, those of one name and size together."""
-    found: dict[tuple[str, int, int], int] = {}
+    """Collect the linear layers without the output head, grouped by name and size."""
+    counts: dict[tuple[str, int, int], int] = {}
     head = model.get_output_embeddings()
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and module is not head:
             key = (name.rsplit(".", 1)[-1], module.in_features, module.out_features)
-            found[key] = found.get(key, 0) + 1
-    return tuple(Linear(n, count, i, o) for (n, i, o), count in found.items())
+            counts[key] = counts.get(key, 0) + 1
+    return tuple(Linear(n, count, i, o) for (n, i, o), count in counts.items())

@@ -1,4 +1,4 @@
-"""What a phase would read and compute: its own examples, tokenised, without a model."""
+"""The work of a phase: it makes and tokenises the phase's examples, without a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ from tinr.rollout.conversation import ROWS, make_prompts
 from tinr.rollout.generate import ROOM
 from tinr.training.phase_run import Stage, begin
 
-EPOCH_BYTES = 36  # a position of the epoch that is being made; measured, docs/benchmarks.md
+EPOCH_BYTES = 36  # bytes per position while an epoch is made; measured, docs/benchmarks.md
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A phase's configuration with what it starts from."""
+    """A phase's configuration with its base and catalogue."""
 
     phase: str
-    recipe: Any  # the phase's module: what it teaches is asked of it
+    recipe: Any  # the phase's module, which makes the examples
     config: Any
     shape: Shape
     codec: Codec
@@ -37,7 +37,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Cut:
-    """The work in batches of some size: what is held at once, and the settings that ask for it."""
+    """The work in batches of some size: the load, and the settings for it."""
 
     load: Load
     accumulate: int
@@ -47,24 +47,24 @@ class Cut:
 
 @dataclass(frozen=True)
 class Work:
-    """One run's work; tokens and batches are those of the first epoch, or of one GRPO step."""
+    """The work of a run; tokens and batches of the first epoch, or of one GRPO step."""
 
-    lengths: Sequence[int]  # tokens of each example, or of each prompt and a whole reply
-    allowed: int  # longest example that is kept
+    lengths: Sequence[int]  # tokens of each example, or of each prompt with a whole reply
+    allowed: int  # length of the longest kept example
     epochs: int
     steps: int
-    tokens: int  # labelled or not, padding left out
+    tokens: int  # labelled or not, without padding
     positions: int  # with padding
     labelled: int
     generated: int  # tokens that rollouts write, at most
-    rounds: int  # passes of the rollouts, one after another
+    rounds: int  # sequential passes of the rollouts
     held: int  # bytes of an epoch on the host while it is made
     prepared: int  # bytes of all epochs' batches on the disk
-    cuts: tuple[Cut, ...]  # the first as configured, each next one half as large
+    cuts: tuple[Cut, ...]  # the first as configured, each further one half as large
 
 
 def open_run(phase: str, recipe: Any, config: Any) -> Opened:
-    """What a phase would start from; BadInput as the phase itself, but no weights are read."""
+    """Open what a phase starts from, without weights. BadInput as the phase itself."""
     catalogue = None
     if phase == "align":
         catalogue = recipe.catalogue_of(config)
@@ -83,7 +83,7 @@ def open_run(phase: str, recipe: Any, config: Any) -> Opened:
 
 
 def work_of(run: Opened, ranks: int) -> Work:
-    """The work of a run on so many ranks; BadInput where there is none or batches are too small."""
+    """Compute the work of a run on `ranks` ranks. BadInput if none, or if batches are too small."""
     if run.phase == "grpo":
         return _conversations(run, ranks)
     config, codec = run.config, run.codec
@@ -94,15 +94,15 @@ def work_of(run: Opened, ranks: int) -> Work:
     else:
         assert run.stage is not None
         library = Library(run.catalogue, config.prompt, config.seed)
-        _, asked = run.recipe.draw_queries(config, run.stage)
+        _, queries = run.recipe.draw_queries(config, run.stage)
         examples = run.recipe.epoch_examples(
-            config, codec, library, asked, placeholder_completions(), 0
+            config, codec, library, queries, placeholder_completions(), 0
         )
     if config.epochs < 1:
         raise BadInput(f"epochs={config.epochs}: nothing to train on; give at least one epoch")
     passes, tokens = _passes(examples, config.training, codec.pad, "training")
-    cuts = tuple(_halved(examples, config.training, codec.pad))
-    positions = sum(one.rows * one.width for one in passes)
+    cuts = tuple(_half_batches(examples, config.training, codec.pad))
+    positions = sum(batch_pass.rows * batch_pass.width for batch_pass in passes)
     return Work(
         lengths=[example.width for example in examples],
         allowed=config.training.max_tokens,
@@ -110,7 +110,7 @@ def work_of(run: Opened, ranks: int) -> Work:
         steps=-(-len(passes) * config.epochs // (ranks * config.training.accumulate)),
         tokens=tokens,
         positions=positions,
-        labelled=sum(one.labelled for one in passes),
+        labelled=sum(batch_pass.labelled for batch_pass in passes),
         generated=0,
         rounds=0,
         held=EPOCH_BYTES * positions,
@@ -120,16 +120,16 @@ def work_of(run: Opened, ranks: int) -> Work:
 
 
 def _passes(
-    examples: Sequence[Example], config: TrainingConfig, pad: int, where: str
+    examples: Sequence[Example], config: TrainingConfig, pad: int, group: str
 ) -> tuple[list[Pass], int]:
-    """The passes of one epoch and its tokens, padding left out."""
-    kept = [e.width for e in examples if e.width <= config.max_tokens]
-    if not kept:
-        raise BadInput(f"{where}.max_tokens={config.max_tokens}: every example is longer; raise it")
-    if config.batch_tokens < max(kept):
+    """Compute the passes of one epoch, and its tokens without padding."""
+    widths = [e.width for e in examples if e.width <= config.max_tokens]
+    if not widths:
+        raise BadInput(f"{group}.max_tokens={config.max_tokens}: every example is longer; raise it")
+    if config.batch_tokens < max(widths):
         raise BadInput(
-            f"{where}.batch_tokens={config.batch_tokens}: the longest example has {max(kept):,} "
-            f"tokens; give at least that, or lower {where}.max_tokens"
+            f"{group}.batch_tokens={config.batch_tokens}: the longest example has {max(widths):,} "
+            f"tokens; give at least that, or lower {group}.max_tokens"
         )
     passes = [
         Pass(
@@ -139,18 +139,18 @@ def _passes(
         )
         for batch in make_batches(examples, config, 0, pad)
     ]
-    return passes, sum(kept)
+    return passes, sum(widths)
 
 
-def _halved(examples: Sequence[Example], config: TrainingConfig, pad: int) -> Iterator[Cut]:
-    """The same examples in batches of half the tokens, as often as the widest row allows."""
+def _half_batches(examples: Sequence[Example], config: TrainingConfig, pad: int) -> Iterator[Cut]:
+    """Yield cuts into batches of half the tokens, as often as the widest row permits."""
     overrides: tuple[str, ...] = ()
     while True:
         passes, _ = _passes(examples, config, pad, "training")
-        widest = max(one.width for one in passes)
-        load = Load(heaviest_only([(one,) for one in passes]))
-        yield Cut(load, config.accumulate, overrides, widest)
-        if config.batch_tokens // 2 < widest:
+        width = max(batch_pass.width for batch_pass in passes)
+        load = Load(heaviest_only([(batch_pass,) for batch_pass in passes]))
+        yield Cut(load, config.accumulate, overrides, width)
+        if config.batch_tokens // 2 < width:
             return
         config = replace(
             config, batch_tokens=config.batch_tokens // 2, accumulate=2 * config.accumulate
@@ -162,35 +162,40 @@ def _halved(examples: Sequence[Example], config: TrainingConfig, pad: int) -> It
 
 
 def _conversations(run: Opened, ranks: int) -> Work:
-    """GRPO: rollouts, then passes over conversations, each with a replayed batch beside it."""
+    """Compute the work of GRPO: rollouts, then passes over conversations with replayed batches."""
     config, policy = run.config, run.config.policy
     assert run.stage is not None
     library = Library(run.catalogue, config.prompt, config.seed)
-    queries, asked = run.recipe.draw_queries(config, run.stage)
-    all_prompts = _prompt_lengths(run.codec, library, asked, policy.documents)
+    queries, rollout_queries = run.recipe.draw_queries(config, run.stage)
+    all_prompts = _prompt_lengths(run.codec, library, rollout_queries, policy.documents)
     context = run.shape.positions or max(all_prompts) + policy.max_tokens + 1
-    prompts = [one for one in all_prompts if one + policy.max_tokens < context] or all_prompts
+    prompts = [width for width in all_prompts if width + policy.max_tokens < context] or all_prompts
     examples = run.recipe.epoch_examples(config, run.codec, library, queries, 0)
-    size, drawn = policy.prompts * policy.group, round(policy.prompts * max(1, policy.oversample))
-    drawn = min(drawn, len(asked))
-    rows = min(drawn, max(1, ROWS // policy.group)) * policy.group
+    size, query_count = (
+        policy.prompts * policy.group,
+        round(policy.prompts * max(1, policy.oversample)),
+    )
+    query_count = min(query_count, len(rollout_queries))
+    rows = min(query_count, max(1, ROWS // policy.group)) * policy.group
     passes, _ = _passes(examples, config.replay, run.codec.pad, "replay")
-    each = size // min(policy.rows, size) if policy.replay_weight > 0 else 0
-    replayed = each * mean(one.rows * one.width for one in passes)
-    labelled = each * mean(one.labelled for one in passes)
+    batch_count = size // min(policy.rows, size) if policy.replay_weight > 0 else 0
+    replay_positions = batch_count * mean(
+        batch_pass.rows * batch_pass.width for batch_pass in passes
+    )
+    replay_labels = batch_count * mean(batch_pass.labelled for batch_pass in passes)
     length = max(prompts) + policy.max_tokens
-    batches = -(-drawn * policy.group // rows)
+    batches = -(-query_count * policy.group // rows)
     return Work(
         lengths=[prompt + policy.max_tokens for prompt in all_prompts],
         allowed=context - 1,
         epochs=1,
         steps=policy.steps,
         tokens=round(size * (mean(prompts) + policy.max_tokens)),
-        positions=round(size * length + replayed),
-        labelled=round(size * policy.max_tokens + labelled),
-        generated=drawn * policy.group * policy.max_tokens,
+        positions=round(size * length + replay_positions),
+        labelled=round(size * policy.max_tokens + replay_labels),
+        generated=query_count * policy.group * policy.max_tokens,
         rounds=batches * policy.max_tokens,
-        held=EPOCH_BYTES * sum(one.rows * one.width for one in passes),
+        held=EPOCH_BYTES * sum(batch_pass.rows * batch_pass.width for batch_pass in passes),
         prepared=0,
         cuts=tuple(_policy_cuts(config, examples, run.codec.pad, size, length, rows)),
     )
@@ -210,27 +215,27 @@ def _prompt_lengths(
 def _policy_cuts(
     config: Any, examples: Sequence[Example], pad: int, size: int, length: int, rollout_rows: int
 ) -> Iterator[Cut]:
-    """Half the conversations in a pass and half the replayed tokens, as often as both allow.
+    """Yield cuts with half the conversations in a pass and half the replayed tokens, repeatedly.
 
-    Packed rows (`scored_rows`) keep no more than so many conversations of the longest prompt by
-    themselves; the policy's head works some positions at a time, the replayed batch has logits.
+    Packed rows (`scored_rows`) save no more than as many separate conversations of the longest
+    prompt. The policy's head works in chunks of positions; the replayed batch has its logits.
     """
     rows, replay, overrides = min(config.policy.rows, size), config.replay, ()
     while True:
         passes, _ = _passes(examples, replay, pad, "replay")
-        widest = max(one.width for one in passes)
-        beside = heaviest_only([(one,) for one in passes])
+        width = max(batch_pass.width for batch_pass in passes)
+        replay_groups = heaviest_only([(batch_pass,) for batch_pass in passes])
         if config.policy.replay_weight <= 0:
-            beside = ((),)
-        written = rows * config.policy.max_tokens
-        policy = Pass(rows, length, 0, scored=written)
-        groups = tuple((policy, *one) for one in beside)
+            replay_groups = ((),)
+        scored_count = rows * config.policy.max_tokens
+        policy = Pass(rows, length, 0, scored=scored_count)
+        groups = tuple((policy, *group) for group in replay_groups)
         load = Load(groups, rollout_rows, length + ROOM, reference=config.policy.beta > 0)
-        yield Cut(load, size // rows, overrides, max(length, widest))
-        smaller = rows // 2 if rows > 1 and size % (rows // 2) == 0 else rows
-        if replay.batch_tokens // 2 >= widest:
+        yield Cut(load, size // rows, overrides, max(length, width))
+        half_rows = rows // 2 if rows > 1 and size % (rows // 2) == 0 else rows
+        if replay.batch_tokens // 2 >= width:
             replay = replace(replay, batch_tokens=replay.batch_tokens // 2)
-        elif smaller == rows:
+        elif half_rows == rows:
             return
-        rows = smaller
+        rows = half_rows
         overrides = (f"policy.rows={rows}", f"replay.batch_tokens={replay.batch_tokens}")

@@ -1,4 +1,4 @@
-"""What a DeepSpeed configuration shards and moves, by name or read from its file."""
+"""What a DeepSpeed configuration shards and offloads, by name or from its file."""
 
 import json
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 
 from tinr.records import BadInput
 
-LIVE = 10**9  # parameters ZeRO-3 keeps gathered at once, DeepSpeed's default
+LIVE = 10**9  # parameters that ZeRO-3 keeps gathered, DeepSpeed's default
 
 
 @dataclass(frozen=True)
 class Zero:
-    """What DeepSpeed shards and moves to the host."""
+    """What DeepSpeed shards, and what it offloads to the host."""
 
     stage: int = 0  # 1: optimiser; 2: gradients too; 3: weights too
     offload_optimiser: bool = False
@@ -32,29 +32,29 @@ NAMED = {
 
 
 def zero_of(name: str | None) -> Zero | None:
-    """A named DeepSpeed configuration, or a file's; BadInput where there is none."""
+    """Read a DeepSpeed configuration by name or from a file. BadInput if there is none."""
     if name is None or name in NAMED:
         return NAMED.get(name or "")
     path = Path(name)
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        part = said.get("zero_optimization", {})
-        stage, bucket = part.get("stage", 0), part.get("reduce_bucket_size", 5 * 10**8)
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        section = settings.get("zero_optimization", {})
+        stage, bucket = section.get("stage", 0), section.get("reduce_bucket_size", 5 * 10**8)
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput(
             f"deepspeed={name}: no DeepSpeed configuration ({error}); give a JSON file or one of "
             f"{', '.join(NAMED)}"
         ) from error
-    live = part.get("stage3_max_live_parameters", LIVE)
+    live = section.get("stage3_max_live_parameters", LIVE)
     return Zero(
         stage=stage if stage in (0, 1, 2, 3) else 0,
-        offload_optimiser=_offloads(part, "offload_optimizer"),
-        offload_weights=_offloads(part, "offload_param"),
-        bf16=said.get("bf16", {}).get("enabled") in (True, "auto"),
+        offload_optimiser=_offloads(section, "offload_optimizer"),
+        offload_weights=_offloads(section, "offload_param"),
+        bf16=settings.get("bf16", {}).get("enabled") in (True, "auto"),
         bucket=None if bucket == "auto" else int(bucket),
         live=LIVE if live == "auto" else int(live),
     )
 
 
-def _offloads(part: dict[str, Any], key: str) -> bool:
-    return (part.get(key) or {}).get("device", "none") != "none"
+def _offloads(section: dict[str, Any], key: str) -> bool:
+    return (section.get(key) or {}).get("device", "none") != "none"

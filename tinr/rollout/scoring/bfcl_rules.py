@@ -1,9 +1,9 @@
-"""Whether the arguments of a call are among the accepted ones, as BFCL's checker decides.
+"""Decide whether the arguments of a call are accepted, as BFCL's checker does.
 
-`accept` holds a list of accepted values for each parameter; "" among them says that it may
-be left out. The document gives each parameter's type. What the official checker does is
-done here as well, also where one would do otherwise; where it would fail with an exception,
-the call is wrong. Source: bfcl-eval 2026.3.23, eval_checker/ast_eval/ast_checker.py.
+`accept` holds a list of accepted values for each parameter; "" in the list means that it may be
+omitted. The document has each parameter's type. This module follows the official checker, even
+where its rules are debatable; where that would fail with an exception, the call is wrong.
+Source: bfcl-eval 2026.3.23, eval_checker/ast_eval/ast_checker.py.
 """
 
 import re
@@ -29,7 +29,7 @@ def accepts(
     parameters: Mapping[str, Any],
     language: Language = "python",
 ) -> bool:
-    """Whether all arguments are accepted, none is missing and none is too many.
+    """Whether all arguments are accepted, and none is missing or superfluous.
 
     parameters: the document's JSON Schema of type object.
     """
@@ -47,12 +47,12 @@ def accepts(
 
 
 def standard(text: str) -> str:
-    """A string without what BFCL looks past: case, blanks, ,./-_*^ and the kind of quotes."""
+    """Normalise what BFCL ignores in a string: case, blanks, ,./-_*^ and the kind of quotes."""
     return re.sub(r"[ \,\.\/\-\_\*\^]", "", text).lower().replace("'", '"')
 
 
 def kind_of(schema: Any) -> str:
-    """The JSON type of a schema, the first one where there are several; "" for any."""
+    """The JSON type of a schema, the first of several; "" for any."""
     kind = schema.get("type", "") if isinstance(schema, Mapping) else ""
     kinds = kind if isinstance(kind, list) else [kind]
     return next((k for k in kinds if k != "null"), "")
@@ -61,17 +61,22 @@ def kind_of(schema: Any) -> str:
 def _accepts(value: Any, options: Sequence[Any], schema: Any, language: Language) -> bool:
     kind = kind_of(schema)
     items = kind_of(schema.get("items", {})) if kind == "array" else ""
-    expected = KINDS.get(kind, str)  # BFCL writes "any" where text is meant
-    nested = KINDS.get(items)
+    value_type = KINDS.get(kind, str)  # BFCL writes "any" where text is meant
+    item_type = KINDS.get(items)
     if language == "python":
-        if expected is float and type(value) is int:
+        if value_type is float and type(value) is int:
             value = _as_float(value)
-        return _fits(value, options, expected, nested)
+        return _fits(value, options, value_type, item_type)
     words = WORDS[language]
     return any(
-        _fits(value_of(text_of(value, language, w, i), language, w, i), options, expected, nested)
-        for w in words.get(kind, ("any",))
-        for i in words.get(items, ("any",))
+        _fits(
+            value_of(text_of(value, language, word, item_word), language, word, item_word),
+            options,
+            value_type,
+            item_type,
+        )
+        for word in words.get(kind, ("any",))
+        for item_word in words.get(items, ("any",))
     )
 
 
@@ -82,61 +87,65 @@ def _as_float(value: int) -> Any:
         return value
 
 
-def _fits(value: Any, options: Sequence[Any], expected: type, nested: type | None) -> bool:
-    """A value against its accepted ones; another type is right where they have it, too."""
-    valid, variable = _typed(value, options, expected, nested)
-    if not valid:
+def _fits(value: Any, options: Sequence[Any], value_type: type, item_type: type | None) -> bool:
+    """Whether a value is accepted. Another type is right if the accepted values have it."""
+    is_typed, is_variable = _type_match(value, options, value_type, item_type)
+    if not is_typed:
         return False
-    if variable:  # the name of a variable stands for the value: nothing is looked past
+    if is_variable:  # the value is the name of a variable: compare it exactly
         return value in options
-    if expected is dict:
-        return any(_same_object(value, one) for one in options if one != "")
-    if expected is list and nested is dict:
-        return any(_same_objects(value, one) for one in options)
-    if expected is str:
-        return standard(value) in [standard(one) for one in options if isinstance(one, str)]
-    if expected is list:
-        return any(_plain(value) == _plain(one) for one in options)
+    if value_type is dict:
+        return any(_same_object(value, option) for option in options if option != "")
+    if value_type is list and item_type is dict:
+        return any(_same_objects(value, option) for option in options)
+    if value_type is str:
+        return standard(value) in [
+            standard(option) for option in options if isinstance(option, str)
+        ]
+    if value_type is list:
+        return any(_plain_list(value) == _plain_list(option) for option in options)
     return value in options
 
 
-def _typed(
-    value: Any, options: Sequence[Any], expected: type, nested: type | None
+def _type_match(
+    value: Any, options: Sequence[Any], value_type: type, item_type: type | None
 ) -> tuple[bool, bool]:
     """Whether the type is right, and whether the accepted values are of another type."""
-    stated = next((type(one) for one in options if one != ""), None)
-    if type(value) is expected:
-        variable = stated is not None and stated is not expected
-        if nested is None:
-            return True, variable
-        for one in options:
-            if type(one) is not list or all(_typed(v, one, nested, None)[0] for v in value):
-                return True, variable
-        return False, variable
-    return stated is not None and type(value) is stated, True
+    stated_type = next((type(option) for option in options if option != ""), None)
+    if type(value) is value_type:
+        is_variable = stated_type is not None and stated_type is not value_type
+        if item_type is None:
+            return True, is_variable
+        for option in options:
+            if type(option) is not list or all(
+                _type_match(v, option, item_type, None)[0] for v in value
+            ):
+                return True, is_variable
+        return False, is_variable
+    return stated_type is not None and type(value) is stated_type, True
 
 
-def _plain(value: Any) -> Any:
-    """A list with its strings made standard; "" among accepted lists stands for an empty one."""
+def _plain_list(value: Any) -> Any:
+    """Normalise the strings of a list. "" among accepted lists stands for an empty list."""
     if not isinstance(value, list):
         return [] if value == "" else value
     return [standard(v) if isinstance(v, str) else v for v in value]
 
 
 def _same_object(value: Any, accept: Any) -> bool:
-    """An object against its accepted values, key by key, one level deep."""
+    """Compare an object with its accepted values, key by key, one level deep."""
     if not isinstance(value, dict) or not isinstance(accept, dict):
         return False
     if not all(isinstance(options, list) for options in accept.values()):
         return False
     if any(key not in value and "" not in options for key, options in accept.items()):
         return False
-    return all(key in accept and _listed(value[key], accept[key]) for key in value)
+    return all(key in accept and _is_listed(value[key], accept[key]) for key in value)
 
 
-def _listed(value: Any, options: Sequence[Any]) -> bool:
+def _is_listed(value: Any, options: Sequence[Any]) -> bool:
     value = standard(value) if isinstance(value, str) else value
-    return value in [standard(one) if isinstance(one, str) else one for one in options]
+    return value in [standard(option) if isinstance(option, str) else option for option in options]
 
 
 def _same_objects(value: Any, accept: Any) -> bool:

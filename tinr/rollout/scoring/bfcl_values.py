@@ -1,8 +1,8 @@
 """Values of Java and JavaScript calls: JSON to source text, and source text to plain values.
 
-BFCL states the arguments of its Java and JavaScript categories as source text and reads
-them with regular expressions. `text_of` writes a JSON value as such text, `value_of` reads
-text as the official scorer does, faults included: text that it does not know stays text.
+BFCL writes the arguments of its Java and JavaScript categories as source text and reads them with
+regular expressions. `text_of` converts a JSON value to such text. `value_of` reads text as the
+official scorer does, with its faults: text that it cannot parse stays text.
 Source: bfcl-eval 2026.3.23, eval_checker/ast_eval/type_convertor.
 """
 
@@ -11,10 +11,10 @@ import re
 from typing import Any, Literal
 
 Language = Literal["python", "java", "javascript"]
-VALUE_CHARACTERS = 4000  # characters of a text that is read; a longer one stays text
+VALUE_CHARACTERS = 4000  # characters of a text that is parsed; a longer one stays text
 INTEGER, LONG = r"-?\d+", r"-?\d+[lL]"
 DECIMAL = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
-# JSON Schema's type -> what the source may have called it, the likeliest first
+# JSON Schema's type -> possible names in the source, the likeliest first
 WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
     "java": {
         "boolean": ("boolean",),
@@ -37,31 +37,31 @@ WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
 
 def language_of(category: str) -> Language:
     """The language of a BFCL category: simple_java, simple_javascript; all others are Python."""
-    last = category.rsplit("_", 1)[-1]
-    return last if last in WORDS else "python"  # type: ignore[return-value]
+    word = category.rsplit("_", 1)[-1]
+    return word if word in WORDS else "python"  # type: ignore[return-value]
 
 
 def text_of(value: Any, language: Language, word: str, items: str = "any") -> str:
-    """A JSON value as source text of a parameter that the source calls `word` (of `items`).
+    """Convert a JSON value to source text of a parameter of type `word` (of `items`).
 
-    A text is source text already.
+    A string is source text already.
     """
     if isinstance(value, str):
         return value
     try:
         return _java(value, word, items) if language == "java" else _script(value, word, items)
-    except RecursionError:  # no such depth can be right
+    except RecursionError:  # no value of such depth can be right
         return ""
 
 
 def _java(value: Any, word: str, items: str) -> str:
     if isinstance(value, list):
-        quoted = word == "ArrayList" and items == "String"
-        inside = ", ".join(_element(_java(v, items, "any"), v, quoted) for v in value)
+        is_quoted = word == "ArrayList" and items == "String"
+        content = ", ".join(_element(_java(v, items, "any"), v, is_quoted) for v in value)
         kind = {"integer": "int", "any": "Object"}.get(items, items)
         if word != "ArrayList":
-            return f"new {kind}[]{{{inside}}}"
-        return f"new ArrayList<>(Arrays.asList({inside}))" if value else "new ArrayList<>()"
+            return f"new {kind}[]{{{content}}}"
+        return f"new ArrayList<>(Arrays.asList({content}))" if value else "new ArrayList<>()"
     if isinstance(value, dict):
         puts = (
             f"put({json.dumps(k)}, {_element(_java(v, 'any', 'any'), v, True)});"
@@ -71,33 +71,33 @@ def _java(value: Any, word: str, items: str) -> str:
     if isinstance(value, str):
         return value
     text = json.dumps(value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and word == "long":
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if is_integer and word == "long":
         return f"{text}L"
     return f"{text}f" if word == "float" and isinstance(value, int | float) else text
 
 
 def _script(value: Any, word: str, items: str) -> str:
     if isinstance(value, list):
-        quoted = items not in ("any", "integer", "float", "Bigint", "Boolean")
-        return f"[{', '.join(_element(_script(v, items, 'any'), v, quoted) for v in value)}]"
+        is_quoted = items not in ("any", "integer", "float", "Bigint", "Boolean")
+        return f"[{', '.join(_element(_script(v, items, 'any'), v, is_quoted) for v in value)}]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"{text}n" if word == "Bigint" and type(value) is int else text
 
 
-def _element(text: str, value: Any, quoted: bool) -> str:
-    return f'"{text}"' if quoted and isinstance(value, str) else text
+def _element(text: str, value: Any, is_quoted: bool) -> str:
+    return f'"{text}"' if is_quoted and isinstance(value, str) else text
 
 
 def value_of(text: str, language: Language, word: str, items: str | None = None) -> Any:
-    """The plain value of source text, as BFCL reads it for a parameter called `word`."""
+    """Convert source text to a plain value, as BFCL does for a parameter of type `word`."""
     if len(text) > VALUE_CHARACTERS:
         return text
     try:
         if language == "java":
             return _java_value(text, word, items)
         return _script_value(text, word, items)
-    except (ValueError, OverflowError):  # digits without end
+    except (ValueError, OverflowError):  # too many digits
         return text
 
 
@@ -113,9 +113,9 @@ def _java_value(text: str, word: str, items: str | None) -> Any:
     if word == "boolean" and text in ("true", "false"):
         return text == "true"
     if word == "Array":
-        found = re.search(r"new\s+\w+\[\]\s*\{(.*?)\}", text)
-        parts = [p.strip() for p in found[1].split(",") if p.strip()] if found else []
-        return [_java_item(p, items) for p in parts] if found else text
+        match = re.search(r"new\s+\w+\[\]\s*\{(.*?)\}", text)
+        texts = [p.strip() for p in match[1].split(",") if p.strip()] if match else []
+        return [_java_item(p, items) for p in texts] if match else text
     if word == "ArrayList":
         return _array_list(text, items)
     return _hash_map(text) if word == "HashMap" else text
@@ -126,26 +126,26 @@ def _java_item(text: str, items: str | None) -> Any:
 
 
 def _array_list(text: str, items: str | None) -> Any:
-    found = re.search(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)", text)
-    added = re.search(r"new\s+ArrayList<\w*>\(\)\s*\{\{", text)
-    end = text.rfind("}}") if added else -1
-    if found:
-        parts = found[1].split(",")
-    elif added and end > added.end():
-        parts = re.findall(r"add\((.+?)\)", text[added.end() : text.find("}}", added.end() + 1)])
+    match = re.search(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)", text)
+    head = re.search(r"new\s+ArrayList<\w*>\(\)\s*\{\{", text)
+    end = text.rfind("}}") if head else -1
+    if match:
+        texts = match[1].split(",")
+    elif head and end > head.end():
+        texts = re.findall(r"add\((.+?)\)", text[head.end() : text.find("}}", head.end() + 1)])
     else:
         return [] if re.search(r"new\s+ArrayList<\w*>\(\)", text) else text
-    quoted = items in ("char", "String")
-    return [p.strip()[1:-1] if quoted else _java_item(p.strip(), items) for p in parts]
+    is_quoted = items in ("char", "String")
+    return [p.strip()[1:-1] if is_quoted else _java_item(p.strip(), items) for p in texts]
 
 
 def _hash_map(text: str) -> Any:
-    # one pattern for head and body, as the official one, can take for ever on blanks
-    found = re.search(r"new\s+HashMap<.*?>\s*\(\)\s*\{", text, re.DOTALL)
-    end = text.find("}", found.end()) if found else -1
-    if found and end >= 0:
-        inside = text[found.end() : end].strip()
-        pairs = re.findall(r"put\(\"(.*?)\",\s*(.*?)\)", inside[: inside.rfind(")") + 1])
+    # the official pattern, for head and body together, can backtrack for ever on blanks
+    match = re.search(r"new\s+HashMap<.*?>\s*\(\)\s*\{", text, re.DOTALL)
+    end = text.find("}", match.end()) if match else -1
+    if match and end >= 0:
+        content = text[match.end() : end].strip()
+        pairs = re.findall(r"put\(\"(.*?)\",\s*(.*?)\)", content[: content.rfind(")") + 1])
         return {key: _java_literal(value.strip()) for key, value in pairs}
     return {} if re.search(r"new\s+HashMap<.*?>\s*\(\)", text) else text
 
@@ -192,25 +192,25 @@ def _is_quoted(text: str) -> bool:
 
 
 def _script_array(text: str, items: str | None) -> Any:
-    # the official pattern repeats an inner group and can take for ever; this one cannot
-    nested = re.match(r"\[\s*\[.*?\]\s*\]|new\s+Array\(\s*\[.*?\]\s*\)", text)
-    if nested:
-        inner = [part.strip() for part in re.findall(r"\[(.*?)\]", nested[0])]
-        inner[:1] = [part.removeprefix("[") for part in inner[:1]]
-        return [[_script_literal(e) for e in part.split(",")] for part in inner]
-    found = re.match(r"\[(.*?)\]|new\s+Array\((.*?)\)", text)
-    if not found:
+    # the official pattern repeats an inner group and can backtrack for ever; this one cannot
+    nested_match = re.match(r"\[\s*\[.*?\]\s*\]|new\s+Array\(\s*\[.*?\]\s*\)", text)
+    if nested_match:
+        rows = [row.strip() for row in re.findall(r"\[(.*?)\]", nested_match[0])]
+        rows[:1] = [row.removeprefix("[") for row in rows[:1]]
+        return [[_script_literal(e) for e in row.split(",")] for row in rows]
+    match = re.match(r"\[(.*?)\]|new\s+Array\((.*?)\)", text)
+    if not match:
         return text
-    inside = (found[1] if found[1] is not None else found[2]).strip()
-    parts = [part.strip() for part in inside.split(",")] if inside else []
-    return [_script_value(p, items, None) if items else _script_literal(p) for p in parts]
+    content = (match[1] if match[1] is not None else match[2]).strip()
+    texts = [item.strip() for item in content.split(",")] if content else []
+    return [_script_value(p, items, None) if items else _script_literal(p) for p in texts]
 
 
 def _script_object(text: str) -> Any:
-    found = re.match(r"\{(.*?)\}", text)
-    if not found:
+    match = re.match(r"\{(.*?)\}", text)
+    if not match:
         return text
-    pairs = re.findall(r"([^:]+):\s*(.*?)(?:,\s*(?=[^,]+:)|$)", found[1])
+    pairs = re.findall(r"([^:]+):\s*(.*?)(?:,\s*(?=[^,]+:)|$)", match[1])
     return {key.strip().strip("'\""): _script_member(value.strip()) for key, value in pairs}
 
 

@@ -1,9 +1,9 @@
 """Pure scoring of parsed replies: format, tool and answer rewards, each in [0, 1].
 
-Exactly right is the only way to the maximum of any of them. What is exactly right is decided
-here, for rewards and metrics alike: numbers by their value, and a call that spells out a default
-is the call that leaves it out (`without_defaults`). Rewards see parsed replies, never tokenizers;
-training, evaluation and `tinr score` all come through `score` or the same comparison.
+Only an exactly right reply gets the maximum of a reward. This module defines exactly right for
+rewards and metrics alike: numbers are compared by value, and a call with a default written out
+equals the call without it (`without_defaults`). Rewards see parsed replies, never tokenizers.
+Training, evaluation and `tinr score` all use `score` or the same comparison.
 """
 
 import json
@@ -20,14 +20,21 @@ from scipy.optimize import linear_sum_assignment
 from tinr.records import Call, Query, Reply, Score, ToolDoc
 
 OPPOSITE = {"true": "false", "false": "true"}
-OTHERWISE = {"or", "not", "nor", "neither", "never", "cannot"}  # words beside no plain statement
+OTHERWISE = {
+    "or",
+    "not",
+    "nor",
+    "neither",
+    "never",
+    "cannot",
+}  # words that do not occur in a plain statement
 MAGNITUDES = "dozen|hundred|thousand|million|billion|trillion"  # words that change a number
-NAMES_SHARE = 0.25  # of the tool reward; the rest is for the calls
+NAMES_SHARE = 0.25  # share of the tool reward; the rest is for the calls
 
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """Shares of the rewards in the total; a reward that is None takes no share."""
+    """Weights of the rewards in the total; a reward that is None has no weight."""
 
     format: float = 1.0
     tool: float = 1.0
@@ -40,29 +47,28 @@ def score(
     weights: RewardWeights | None = None,
     documents: Mapping[str, ToolDoc] | None = None,
 ) -> Score:
-    """All rewards of one reply; `total` is the weighted mean of those that can be scored.
+    """Compute all rewards of a reply; `total` is the weighted mean of those that are not None.
 
-    documents: name -> document, for the defaults; without them a default that is spelled out
+    documents: name -> document, for the defaults; without them a default that is written out
     counts as an argument.
     """
     weights = weights or RewardWeights()
     reply, query = in_short(reply, query, documents)
-    form, why = format_reward(reply, query)
+    form, reasons = format_reward(reply, query)
     tool = tool_reward(reply, query)
     answer = answer_reward(reply, query)
-    parts = [(form, weights.format), (tool, weights.tool), (answer, weights.answer)]
-    scored = [(value, weight) for value, weight in parts if value is not None]
-    shares = sum(weight for _, weight in scored)
-    total = sum(value * weight for value, weight in scored) / shares if shares else 0.0
-    return Score(form, tool, answer, total, (*why, *_tool_reasons(reply, query, tool, answer)))
+    weighted_scores = [(form, weights.format), (tool, weights.tool), (answer, weights.answer)]
+    pairs = [(value, weight) for value, weight in weighted_scores if value is not None]
+    shares = sum(weight for _, weight in pairs)
+    total = sum(value * weight for value, weight in pairs) / shares if shares else 0.0
+    return Score(form, tool, answer, total, (*reasons, *_tool_reasons(reply, query, tool, answer)))
 
 
 def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
-    """1.0 when the reply has the parts this conversation needs, in order, once; else 0.0.
+    """Return 1.0 if the reply has the parts this conversation needs, in order, once; else 0.0.
 
-    Returns the reward and the reasons of a 0. A query that expects calls needs names and
-    calls; one that expects none needs a response alone; after an observation a response
-    is needed.
+    Returns the reward and the reasons of a 0. A query that expects calls needs names and calls.
+    A query that expects none needs a response alone. After an observation a response is needed.
     """
     problems = list(reply.problems)
     if query.expects_call and not reply.calls:
@@ -75,29 +81,29 @@ def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
 
 
 def tool_reward(reply: Reply, query: Query) -> float:
-    """How well the named tools and the calls match the reference.
+    """Score how well the named tools and the calls match the reference.
 
-    NAMES_SHARE of it is the Jaccard index of the named tools, the rest that of the calls
-    under the best one-to-one matching, where two calls of one tool are as alike as the
-    Jaccard index of their arguments. Extra and repeated names and calls cost. Where the
-    reference states no arguments, calls are as alike as their names; where any call will do,
-    1.0 for one, else 0.0; where none is expected, 1.0 for a reply that does not try one.
-    Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the
-    defects of its code mended.
+    NAMES_SHARE of it is the Jaccard index of the named tools. The rest is that of the calls under
+    the best one-to-one matching, where the similarity of two calls of one tool is the Jaccard
+    index of their arguments. Extra and repeated names and calls lower it. If the reference has no
+    arguments, only names are compared. If any call is right, it is 1.0 for a call, else 0.0. If
+    none is expected, it is 1.0 for a reply without a call.
+    Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the defects
+    of its code fixed.
     """
     if query.any_call:
         return float(bool(reply.calls))
     if not query.calls:
         return 0.0 if reply.calls_tools else 1.0
-    expected = {call.name for call in query.calls}
-    names = _jaccard(len(expected & set(reply.named)), len(expected), len(reply.named))
-    alike = matched_similarity(*_comparable(reply, query))
-    calls = _jaccard(alike, len(query.calls), len(reply.calls))
+    expected_names = {call.name for call in query.calls}
+    names = _jaccard(len(expected_names & set(reply.named)), len(expected_names), len(reply.named))
+    similarity = matched_similarity(*_comparable_calls(reply, query))
+    calls = _jaccard(similarity, len(query.calls), len(reply.calls))
     return NAMES_SHARE * names + (1 - NAMES_SHARE) * calls
 
 
-def _comparable(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Call]]:
-    """The calls of both, as far as the reference states them."""
+def _comparable_calls(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Call]]:
+    """The calls of both, without arguments if the reference has none."""
     if query.states_arguments:
         return reply.calls, query.calls
     return [Call(c.name, {}) for c in reply.calls], [Call(c.name, {}) for c in query.calls]
@@ -106,105 +112,113 @@ def _comparable(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Ca
 def in_short(
     reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None
 ) -> tuple[Reply, Query]:
-    """Both with calls that spell no default out, so that they can be compared."""
+    """Remove written-out defaults from the calls of both, so that they can be compared."""
     if not documents:
         return reply, query
-    turns = tuple(_shortened(turn, documents) for turn in query.turns)
-    return replace(reply, calls=_shortened(reply.calls, documents)), replace(query, turns=turns)
+    turns = tuple(_short_calls(turn, documents) for turn in query.turns)
+    return replace(reply, calls=_short_calls(reply.calls, documents)), replace(query, turns=turns)
 
 
-def _shortened(calls: Sequence[Call], documents: Mapping[str, ToolDoc] | None) -> tuple[Call, ...]:
+def _short_calls(
+    calls: Sequence[Call], documents: Mapping[str, ToolDoc] | None
+) -> tuple[Call, ...]:
     return tuple(without_defaults(call, (documents or {}).get(call.name)) for call in calls)
 
 
 def without_defaults(call: Call, document: ToolDoc | None) -> Call:
-    """The call with every argument left out that repeats its default; as it is without document.
+    """Remove every argument that equals its default. Without document the call stays as it is.
 
-    Objects within are shortened first, and so is a default that is one; values are equal as in
-    `same_value`. What the schema requires stays: no call is right without it.
+    Nested objects, also in a default, are shortened first; `same_value` compares values. Arguments
+    that the schema requires stay: no call is right without them.
     """
     return (
-        replace(call, arguments=_short(call.arguments, document.parameters)) if document else call
+        replace(call, arguments=_short_value(call.arguments, document.parameters))
+        if document
+        else call
     )
 
 
-def _short(value: Any, schema: Any) -> Any:
+def _short_value(value: Any, schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return value
     if isinstance(value, list):
-        return [_short(item, schema.get("items")) for item in value]
+        return [_short_value(item, schema.get("items")) for item in value]
     if not isinstance(value, Mapping):
         return value
-    specs, required = schema.get("properties") or {}, schema.get("required") or ()
-    short = {key: _short(inner, specs.get(key)) for key, inner in value.items()}
+    specs, required_names = schema.get("properties") or {}, schema.get("required") or ()
+    items = {key: _short_value(member, specs.get(key)) for key, member in value.items()}
     return {
-        key: inner
-        for key, inner in short.items()
-        if key in required or not _is_default(inner, specs.get(key))
+        key: member
+        for key, member in items.items()
+        if key in required_names or not _is_default(member, specs.get(key))
     }
 
 
-def _is_default(short: Any, spec: Any) -> bool:
+def _is_default(value: Any, spec: Any) -> bool:
     if not isinstance(spec, Mapping) or "default" not in spec:
         return False
-    return same_value(short, _short(spec["default"], spec))
+    return same_value(value, _short_value(spec["default"], spec))
 
 
-def matched_similarity(given: Sequence[Call], expected: Sequence[Call]) -> float:
-    """The largest sum of call similarities over one-to-one matchings of the two lists."""
-    if not given or not expected:
+def matched_similarity(calls: Sequence[Call], references: Sequence[Call]) -> float:
+    """Compute the largest sum of call similarities over one-to-one matchings of the lists."""
+    if not calls or not references:
         return 0.0
-    alike = np.array([[call_similarity(g, e) for e in expected] for g in given])
-    rows, columns = linear_sum_assignment(alike, maximize=True)
-    return float(alike[rows, columns].sum())
+    similarities = np.array(
+        [[call_similarity(call, reference) for reference in references] for call in calls]
+    )
+    rows, columns = linear_sum_assignment(similarities, maximize=True)
+    return float(similarities[rows, columns].sum())
 
 
-def call_similarity(given: Call, expected: Call) -> float:
-    """0 for another tool; else shared (key, value) pairs over the union of keys."""
-    if given.name != expected.name:
+def call_similarity(call: Call, reference: Call) -> float:
+    """Return 0 for another tool, else equal (key, value) pairs over the union of keys."""
+    if call.name != reference.name:
         return 0.0
-    keys = set(given.arguments) | set(expected.arguments)
+    keys = set(call.arguments) | set(reference.arguments)
     if not keys:
         return 1.0
-    shared = set(given.arguments) & set(expected.arguments)
-    same = sum(same_value(given.arguments[key], expected.arguments[key]) for key in shared)
-    return same / len(keys)
+    shared_keys = set(call.arguments) & set(reference.arguments)
+    equal_count = sum(
+        same_value(call.arguments[key], reference.arguments[key]) for key in shared_keys
+    )
+    return equal_count / len(keys)
 
 
 def same_calls(
-    given: Sequence[Call],
-    expected: Sequence[Call],
+    calls: Sequence[Call],
+    references: Sequence[Call],
     documents: Mapping[str, ToolDoc] | None = None,
 ) -> bool:
-    """Exact match of two lists of calls, in any order.
+    """Whether two lists of calls match exactly, in any order.
 
     documents: name -> document, for the defaults.
     """
-    given, expected = _shortened(given, documents), _shortened(expected, documents)
-    return len(given) == len(expected) == matched_similarity(given, expected)
+    calls, references = _short_calls(calls, documents), _short_calls(references, documents)
+    return len(calls) == len(references) == matched_similarity(calls, references)
 
 
-def same_value(given: Any, expected: Any) -> bool:
-    """Equality of JSON values: 1 equals 1.0, but true is not 1 and "1" is not 1."""
-    if isinstance(given, bool) or isinstance(expected, bool):
-        return given is expected
-    if isinstance(given, int | float) and isinstance(expected, int | float):
-        return given == expected
-    if isinstance(given, list) and isinstance(expected, list):
-        return len(given) == len(expected) and all(map(same_value, given, expected))
-    if isinstance(given, Mapping) and isinstance(expected, Mapping):
-        return given.keys() == expected.keys() and all(
-            same_value(given[key], expected[key]) for key in given
+def same_value(value: Any, reference: Any) -> bool:
+    """Compare JSON values: 1 equals 1.0, but true is not 1 and "1" is not 1."""
+    if isinstance(value, bool) or isinstance(reference, bool):
+        return value is reference
+    if isinstance(value, int | float) and isinstance(reference, int | float):
+        return value == reference
+    if isinstance(value, list) and isinstance(reference, list):
+        return len(value) == len(reference) and all(map(same_value, value, reference))
+    if isinstance(value, Mapping) and isinstance(reference, Mapping):
+        return value.keys() == reference.keys() and all(
+            same_value(value[key], reference[key]) for key in value
         )
-    return type(given) is type(expected) and given == expected
+    return type(value) is type(reference) and value == reference
 
 
 def answer_reward(reply: Reply, query: Query) -> float | None:
-    """1.0 when the response agrees with the reference answer, else 0.0; None without one.
+    """Return 1.0 if the response agrees with the reference answer, else 0.0; None without answer.
 
-    It agrees when the reference stands in it as whole words and the rest of the response
-    brings no number of its own, that is none more often than the query has it, and neither
-    denies nor offers a choice: a response that lists many values agrees with nothing.
+    It agrees if it contains the reference as whole words, and the rest has no number more often
+    than the query has it, no negation, and no alternative. A response that lists many values
+    agrees with nothing.
     """
     if query.answer is None:
         return None
@@ -215,53 +229,53 @@ def answer_reward(reply: Reply, query: Query) -> float | None:
 
 def agrees(response: str, answer: str, query: str = "") -> bool:
     """Whether a free-text response states the answer (see `answer_reward`)."""
-    given, expected = _plain(response), _plain(answer)
-    if given == expected:
+    text, reference = _folded_text(response), _folded_text(answer)
+    if text == reference:
         return True
-    if not expected:
+    if not reference:
         return False
-    bounded = rf"(?<![\w.-]){re.escape(expected)}(?!\w)(?!\.\w)"
-    rest, found = re.subn(bounded, " ", given, count=1)
-    if not found or len(rest) > 200 + 2 * len(expected):
+    pattern = rf"(?<![\w.-]){re.escape(reference)}(?!\w)(?!\.\w)"
+    remainder, count = re.subn(pattern, " ", text, count=1)
+    if not count or len(remainder) > 200 + 2 * len(reference):
         return False
-    words = set(re.findall(r"[^\W\d_]+", rest))
-    if (_numbers(rest) and not words) or words & {OPPOSITE.get(expected), *OTHERWISE}:
+    words = set(re.findall(r"[^\W\d_]+", remainder))
+    if (_numbers(remainder) and not words) or words & {OPPOSITE.get(reference), *OTHERWISE}:
         return False  # a list of candidates is no answer
-    if re.search(r"n['\u2019]t\b", rest) or re.search(rf"{bounded} (?:{MAGNITUDES})\b", given):
+    if re.search(r"n['\u2019]t\b", remainder) or re.search(rf"{pattern} (?:{MAGNITUDES})\b", text):
         return False
-    return _numbers(rest) <= _numbers(_plain(query)) + _numbers(expected)
+    return _numbers(remainder) <= _numbers(_folded_text(query)) + _numbers(reference)
 
 
-def _plain(text: str) -> str:
-    """Folded for comparison: case, blanks, end stops, and JSON's quotes do not matter."""
+def _folded_text(text: str) -> str:
+    """Normalise text for comparison: case, blanks, final stops, and JSON's quotes."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, str):
         text = value
-    folded = re.sub(r"\s+", " ", text.replace('"', "")).strip().casefold()
-    return folded.rstrip(".!")
+    words = re.sub(r"\s+", " ", text.replace('"', "")).strip().casefold()
+    return words.rstrip(".!")
 
 
 def _numbers(text: str) -> Counter[float]:
-    found = (float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text))
-    return Counter(number for number in found if math.isfinite(number))
+    numbers = (float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text))
+    return Counter(number for number in numbers if math.isfinite(number))
 
 
-def _jaccard(shared: float, left: int, right: int) -> float:
-    return shared / (left + right - shared)
+def _jaccard(overlap: float, first_size: int, second_size: int) -> float:
+    return overlap / (first_size + second_size - overlap)
 
 
 def _tool_reasons(reply: Reply, query: Query, tool: float, answer: float | None) -> list[str]:
     reasons: list[str] = []
     if tool < 1.0 and query.calls:
-        expected = {call.name for call in query.calls}
-        reasons += [f"not named: {name}" for name in sorted(expected - set(reply.named))]
-        reasons += [f"named without need: {name}" for name in sorted(set(reply.named) - expected)]
+        names = {call.name for call in query.calls}
+        reasons += [f"not named: {name}" for name in sorted(names - set(reply.named))]
+        reasons += [f"named without need: {name}" for name in sorted(set(reply.named) - names)]
         if len(reply.named) != len(set(reply.named)):
             reasons.append("a tool is named twice")
-        if not same_calls(*_comparable(reply, query)):
+        if not same_calls(*_comparable_calls(reply, query)):
             reasons.append("the calls differ from the reference")
     if answer == 0.0:
         reasons.append("the response does not agree with the answer")

@@ -1,4 +1,4 @@
-"""Run a call: checked against its document, its failure an observation, never an exception."""
+"""Check a call against its document and run it. A failure is an observation, no exception."""
 
 import json
 import math
@@ -20,40 +20,40 @@ from tinr.rollout.tools.process import ExecutorConfig, Fault, ToolFault, Worker
 
 @dataclass(frozen=True)
 class Executor:
-    """The tools of a catalogue that can run, in this process and without bounds: trusted code.
+    """Runs the tools of a catalogue in this process without bounds: for trusted code.
 
-    functions: name -> its code. Where a model calls, BoundedExecutor stands in its place.
+    functions: name -> its code. For calls by a model use BoundedExecutor.
     """
 
     catalogue: Catalogue
     functions: Mapping[str, Any]
 
     def runs(self, call: Call) -> bool:
-        """False for a tool of the catalogue that has no code here; its call ends a conversation."""
+        """Return False for a tool of the catalogue without code; its call ends a conversation."""
         return call.name in self.functions or call.name not in self.catalogue.by_name
 
     def run(self, call: Call) -> str:
-        """What the environment shows for a call: the result's JSON, or `{"error": ...}`.
+        """Run a call. Returns what the environment shows: the result's JSON, or `{"error": ...}`.
 
-        An unknown tool, arguments that do not fit the document, and a tool that refuses
-        them are all answers, not exceptions: what a model writes is data.
+        An unknown tool, arguments that do not fit the document, and a tool that raises give an
+        answer, no exception: what a model writes is data.
         """
         doc = self.catalogue.by_name.get(call.name)
         if doc is None or call.name not in self.functions:
             return refusal(f"no tool {call.name}")
         try:
-            wrong = _misfit(call.arguments, doc.parameters)
-        except Exception as error:  # the checker's own: too deep, too large a number
-            wrong = _words(error)
-        return refusal(wrong) if wrong else self._observe(call)
+            reason = _misfit(call.arguments, doc.parameters)
+        except Exception as error:  # of the checker itself: too deep, or too large a number
+            reason = _words(error)
+        return refusal(reason) if reason else self._observe(call)
 
     @property
     def faults(self) -> int:
-        """How many calls broke a bound so far; here there is none to break."""
+        """Number of calls that broke a bound: 0, as there are no bounds here."""
         return 0
 
     def close(self) -> None:
-        """Let go of what running tools took."""
+        """Free the resources of the tools."""
 
     def __enter__(self) -> Self:
         return self
@@ -65,28 +65,28 @@ class Executor:
         try:
             result = self.functions[call.name](**call.arguments)
             return cut(json.dumps(result, ensure_ascii=False, allow_nan=False))
-        except Exception as error:  # whatever a tool raises is its answer
+        except Exception as error:  # the answer is whatever the tool raises
             return refusal(_words(error))
 
 
 @dataclass(frozen=True)
 class BoundedExecutor(Executor):
-    """The same in a process of its own, with bounds; close it, or use it in a `with`.
+    """Runs the tools in a process of their own, with bounds. Close it, or use it in a `with`.
 
     functions: name -> `module:attribute`, where the worker finds the code. A call that breaks a
-    bound is answered by an error like any other; ToolFault where `config.on_fault` is stop.
+    bound gets an error as answer, or raises ToolFault if `config.on_fault` is stop.
     """
 
     config: ExecutorConfig = field(default_factory=ExecutorConfig)
 
     @cached_property
     def worker(self) -> Worker:
-        """The process, which starts with the first call."""
+        """The process. It starts at the first call."""
         return Worker(self.functions, self.config)
 
     @property
     def faults(self) -> int:
-        """How many calls broke a bound so far."""
+        """Number of calls that broke a bound."""
         return self.worker.faults
 
     def close(self) -> None:
@@ -95,23 +95,23 @@ class BoundedExecutor(Executor):
 
     def _observe(self, call: Call) -> str:
         try:
-            returned, text = self.worker.ask(call.name, call.arguments)
+            has_returned, text = self.worker.ask(call.name, call.arguments)
         except (ValueError, RecursionError) as error:  # no JSON for the arguments
             return refusal(_words(error))
         except Fault as fault:
-            said = f"tool {call.name} {fault}"
+            event = f"tool {call.name} {fault}"
             if self.config.on_fault == "stop":
                 raise ToolFault(
-                    f"{said}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
+                    f"{event}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
                     "the bound in executor, or set executor.on_fault=continue"
                 ) from fault
-            warnings.warn(f"{said}; its call was answered by an error", stacklevel=3)
+            warnings.warn(f"{event}; its call was answered by an error", stacklevel=3)
             return refusal(f"the tool {fault}")
-        return cut(text) if returned else refusal(text)
+        return cut(text) if has_returned else refusal(text)
 
 
 def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
-    """The shipped corpora's tools that the catalogue holds, in their own process.
+    """Make an executor of the shipped corpora's tools in the catalogue, in their own process.
 
     A tool that only shares its name with one of them is another tool: it does not run.
     """
@@ -125,7 +125,7 @@ def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) 
 
 
 def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
-    """Whether a catalogue's document is that of a shipped tool's line."""
+    """Whether a catalogue's document equals the line of a shipped tool."""
     return (
         doc is not None
         and doc.description == line["description"]
@@ -134,12 +134,13 @@ def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
 
 
 def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """Why arguments do not fit a document's parameters; None where they do."""
-    closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
-    validator = jsonschema.Draft202012Validator(closed, registry=Registry())  # fetches nothing
+    """The reason why arguments do not fit a document's parameters; None if they fit."""
+    closed_schema = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
+    # an empty registry fetches no remote schemas
+    validator = jsonschema.Draft202012Validator(closed_schema, registry=Registry())
     for error in validator.iter_errors(dict(arguments)):
-        where = "/".join(map(str, error.absolute_path))
-        return f"{where}: {error.message}" if where else str(error.message)
+        path = "/".join(map(str, error.absolute_path))
+        return f"{path}: {error.message}" if path else str(error.message)
     if any(isinstance(v, float) and not math.isfinite(v) for v in arguments.values()):
         return "a number is not finite"
     return None
@@ -150,5 +151,5 @@ def _words(error: Exception) -> str:
 
 
 def refusal(message: str) -> str:
-    """What the environment shows for a call that came to nothing."""
+    """What the environment shows for a failed call."""
     return json.dumps({"error": message[:200]}, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""Tools in a process of their own: bounds of time, memory and output, and what breaks them.
+"""Run tools in a process of their own, with bounds of time, memory and output.
 
-`Worker` starts the process (`tinr.rollout.tools.worker`) at the first call and keeps it; what
-breaks a bound or ends the process is a `Fault`, the process is killed, and the next call finds a
-new one.
+`Worker` starts the process (`tinr.rollout.tools.worker`) at the first call and keeps it. A call
+that breaks a bound or ends the process raises `Fault`. Then the process is killed, and the next
+call starts a new one.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")  # of the environ
 
 @dataclass(frozen=True)
 class ExecutorConfig:
-    """What a tool may use in one call, and what happens where it takes more."""
+    """Bounds of a tool in one call, and what happens if it exceeds them."""
 
     seconds: Annotated[float, Doc("a call, by the clock")] = 2.0
     memory: Annotated[int, Doc("MiB above what the worker has when it starts")] = 256
@@ -52,11 +52,11 @@ class ExecutorConfig:
 
 
 class Fault(Exception):
-    """A tool broke a bound or ended its process; in words."""
+    """A tool broke a bound or ended its process; the message says how."""
 
 
 class ToolFault(GateFailed):
-    """A tool broke a bound and the run is to stop then."""
+    """A tool broke a bound, and the settings stop the run then."""
 
 
 class Worker:
@@ -65,16 +65,16 @@ class Worker:
     def __init__(self, functions: Mapping[str, str], config: ExecutorConfig) -> None:
         self.functions, self.config = functions, config
         self._process: subprocess.Popen[bytes] | None = None
-        self._end = weakref.finalize(self, _nothing)
+        self._end = weakref.finalize(self, _no_process)
         self._number = 0  # of the last call
         self.faults = 0  # calls that broke a bound
         self._lock = threading.Lock()
 
     def ask(self, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str]:
-        """Whether the tool returned, and its result's JSON or the words of what it raised.
+        """Run a call. Returns whether the tool returned, and its result's JSON or error message.
 
-        Raises Fault where it broke a bound, BadInput where the worker cannot start, and
-        ValueError or RecursionError where the arguments have no JSON.
+        Raises Fault if it broke a bound, BadInput if the worker cannot start, and ValueError or
+        RecursionError if the arguments have no JSON.
         """
         content = json.dumps([name, arguments]).encode()
         with self._lock:
@@ -82,14 +82,16 @@ class Worker:
                 answer = self._exchange(self._running(), content, self.config.seconds)
                 if answer[:1] == TOO_LONG:
                     raise Fault(f"gave more than {self.config.output:,} characters")
-            except BaseException as error:  # an interrupt too: else its answer meets the next call
+            except (
+                BaseException
+            ) as error:  # an interrupt too: else the next call would get its answer
                 self.faults += isinstance(error, Fault)
                 self._stop()
                 raise
         return answer[:1] == RESULT, answer[1:].decode("utf-8", "surrogatepass")
 
     def close(self) -> None:
-        """End the process, if there is one; a later call starts another."""
+        """End the process, if it runs. A later call starts a new one."""
         with self._lock:
             self._stop()
 
@@ -115,9 +117,11 @@ class Worker:
         os.set_blocking(process.stdin.fileno(), False)  # type: ignore[union-attr]
         self._process, self._number = process, -1
         self._end = weakref.finalize(self, _kill, process, os.getpid())
-        told = {"functions": dict(self.functions), "readable": _libraries()} | asdict(self.config)
+        settings = {"functions": dict(self.functions), "readable": _libraries()} | asdict(
+            self.config
+        )
         try:
-            answer = self._exchange(process, json.dumps(told).encode(), START)
+            answer = self._exchange(process, json.dumps(settings).encode(), START)
         except Fault as fault:
             raise BadInput(f"the worker of the tools {fault} before its first call") from fault
         if answer[:1] != READY:
@@ -126,7 +130,7 @@ class Worker:
         return process
 
     def _exchange(self, process: subprocess.Popen[bytes], content: bytes, seconds: float) -> bytes:
-        """The answer to a frame within some seconds; Fault says why there is none."""
+        """Send a frame and wait some seconds for its answer. Fault says why there is none."""
         assert process.stdin and process.stdout
         self._number += 1
         deadline = time.monotonic() + seconds
@@ -144,7 +148,7 @@ class Worker:
             raise Fault(self._epitaph(process)) from None
 
     def _epitaph(self, process: subprocess.Popen[bytes]) -> str:
-        """How the process ended."""
+        """Describe how the process ended."""
         try:
             code = process.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -153,41 +157,41 @@ class Worker:
             return f"needed more than {self.config.memory:,} MiB"
         if code in (-signal.SIGALRM, -signal.SIGXCPU):
             return f"took longer than {self.config.seconds:g} s"
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"ended its process ({how})"
+        status = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"ended its process ({status})"
 
 
 def _send(pipe: int, content: bytes, deadline: float) -> None:
-    """All of it; TimeoutError or BrokenPipeError where it is not taken."""
-    rest = memoryview(content)
-    while rest:
+    """Write all of the content. TimeoutError or BrokenPipeError if nobody reads it."""
+    remainder = memoryview(content)
+    while remainder:
         _await(pipe, select.POLLOUT, deadline)
-        rest = rest[os.write(pipe, rest) :]
+        remainder = remainder[os.write(pipe, remainder) :]
 
 
 def _receive(pipe: int, length: int, deadline: float) -> bytes:
-    """So many bytes; TimeoutError or EOFError where they do not come."""
-    parts = []
+    """Read `length` bytes. TimeoutError or EOFError if they do not come."""
+    chunks = []
     while length:
         _await(pipe, select.POLLIN, deadline)
-        part = os.read(pipe, length)
-        if not part:
+        chunk = os.read(pipe, length)
+        if not chunk:
             raise EOFError
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+        chunks.append(chunk)
+        length -= len(chunk)
+    return b"".join(chunks)
 
 
 def _await(pipe: int, event: int, deadline: float) -> None:
-    waiting = select.poll()
-    waiting.register(pipe, event)
-    left = deadline - time.monotonic()
-    if left <= 0 or not waiting.poll(math.ceil(left * 1000)):
+    poller = select.poll()
+    poller.register(pipe, event)
+    seconds = deadline - time.monotonic()
+    if seconds <= 0 or not poller.poll(math.ceil(seconds * 1000)):
         raise TimeoutError
 
 
 def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
-    """End a worker and whatever it started, and leave no zombie."""
+    """End a worker and its children, and leave no zombie."""
     if os.getpid() != owner:
         return
     with contextlib.suppress(ProcessLookupError):
@@ -198,18 +202,18 @@ def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
             pipe.close()
 
 
-def _nothing() -> None:
-    """There is no process to end."""
+def _no_process() -> None:
+    """Do nothing: there is no process to end."""
 
 
 def _environment() -> dict[str, str]:
-    """No secrets: where modules lie, the language, and sets in the same order every time."""
+    """Environment variables without secrets: module path, language, and a fixed hash seed."""
     path = [str(Path(tinr.__file__).parents[1]), *map(os.path.abspath, sys.path)]
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return kept | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
+    variables = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return variables | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
 
 
 def _libraries() -> list[str]:
-    """Folders of Python's own library and of what is installed beside it."""
-    own = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return sorted({*own, *site.getsitepackages(), site.getusersitepackages()})
+    """Folders of the standard library and of installed packages."""
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})

@@ -1,9 +1,9 @@
-"""What the process of the tools may not do: limits of the kernel, no network, an audit hook.
+"""Restrict the process of the tools: kernel limits, no network, an audit hook.
 
-The kernel takes the network away where it lets us (a namespace of its own). Everywhere a hook
-over Python's audit events refuses sockets, processes, ctypes, writing, and reading outside the
-places it is given. It cannot be taken off again, but it is a guard against what a call can
-bring about, not a prison for whoever writes a tool in C. Imports no more than Python's own.
+Where the kernel permits, a network namespace of its own removes the network. Everywhere a hook on
+Python's audit events refuses sockets, processes, ctypes, writing, and reading outside the allowed
+paths. The hook cannot be removed. It guards against the effects of a call; it does not confine a
+tool written in C. The module imports only the standard library.
 """
 
 import contextlib
@@ -31,28 +31,28 @@ REFUSED = (
 )
 READING = ("open", "os.listdir", "os.scandir")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-READABLE = (os.devnull, "/usr/share/zoneinfo")  # beside the places that are given
+READABLE = (os.devnull, "/usr/share/zoneinfo")  # beside the allowed paths
 Roots = tuple[str, ...]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of Linux
 
 
 def keep_databases_apart() -> None:
-    """Before tools are loaded: a database takes in no other file (ATTACH, VACUUM INTO), which
-    sqlite would do without Python."""
+    """Forbid ATTACH and VACUUM INTO, with which sqlite opens files without Python. Call it before
+    tools are loaded."""
     connect = sqlite3.connect
 
-    def alone(*given: Any, **named: Any) -> sqlite3.Connection:
-        connection = connect(*given, **named)
+    def connect_alone(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         return connection
 
-    sqlite3.connect = sqlite3.dbapi2.connect = alone
+    sqlite3.connect = sqlite3.dbapi2.connect = connect_alone
 
 
 def shut_in(readable: Sequence[str], memory: int, network: bool) -> None:
-    """Bound this process for good: to `memory` MiB more than it has, and as said above.
+    """Restrict this process permanently: to `memory` MiB more than it has, and as above.
 
-    Its folder is an empty one that is gone already: nothing can be made in it, nothing is left.
+    Its working folder is an empty one that is already deleted: nothing can be made in it.
     """
     folder = tempfile.mkdtemp()
     os.chdir(folder)
@@ -60,26 +60,26 @@ def shut_in(readable: Sequence[str], memory: int, network: bool) -> None:
     if not network:
         _leave_network()
     roots = tuple(os.path.realpath(root) for root in (*readable, *READABLE))
-    refused = REFUSED if network else (*REFUSED, "socket.")
-    # multiprocessing starts processes through it without an audit event
+    refusals = REFUSED if network else (*REFUSED, "socket.")
+    # multiprocessing starts processes with it without an audit event
     sys.modules["_posixsubprocess"] = SimpleNamespace(fork_exec=_no_process)  # type: ignore
     _set_limits(memory)
-    sys.addaudithook(lambda event, values: _judge(event, values, refused, roots))
+    sys.addaudithook(lambda event, values: _judge(event, values, refusals, roots))
 
 
 def arm(seconds: float) -> None:
-    """Let the kernel end this process a second after the parent should have: it may be gone."""
+    """Have the kernel end this process a second after the parent should: it may be gone."""
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
     _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1, for_good=False)
 
 
 def disarm() -> None:
-    """The call is over."""
+    """Stop the timer after a call."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _judge(event: str, values: tuple[Any, ...], refused: tuple[str, ...], roots: Roots) -> None:
-    """The hook: raise PermissionError for what is refused."""
+def _judge(event: str, values: tuple[Any, ...], refusals: tuple[str, ...], roots: Roots) -> None:
+    """The hook: raise PermissionError for a refused event."""
     if event in READING:
         _judge_path(event, values, roots)
     elif event == "sqlite3.connect":
@@ -87,7 +87,7 @@ def _judge(event: str, values: tuple[Any, ...], refused: tuple[str, ...], roots:
             raise PermissionError("a tool may not use a database in a file")
     elif event == "resource.setrlimit" and values[0] == resource.RLIMIT_CPU:
         return  # ours, before every call
-    elif event.startswith(refused):
+    elif event.startswith(refusals):
         raise PermissionError(f"a tool may not use {event}")
 
 
@@ -99,11 +99,11 @@ def _judge_path(event: str, values: tuple[Any, ...], roots: Roots) -> None:
         mode, flags = values[1:3]
         if (flags or 0) & WRITING or set(mode or "") & set("wax+"):
             raise PermissionError("a tool may not write files")
-    place = os.fsdecode("." if path is None else path)
-    # not joined to our folder: it is gone, but ".." still leads out of it
-    full = os.path.realpath(place) if os.path.isabs(place) else ""
-    if not any(full == root or full.startswith(root + os.sep) for root in roots):
-        raise PermissionError(f"a tool may not read {place}")
+    name = os.fsdecode("." if path is None else path)
+    # not joined to our deleted folder, because ".." still leads out of it
+    real_path = os.path.realpath(name) if os.path.isabs(name) else ""
+    if not any(real_path == root or real_path.startswith(root + os.sep) for root in roots):
+        raise PermissionError(f"a tool may not read {name}")
 
 
 def _no_process(*_: Any) -> None:
@@ -111,9 +111,9 @@ def _no_process(*_: Any) -> None:
 
 
 def _leave_network() -> None:
-    """Into a network namespace that holds nothing, where the kernel lets us; else the hook alone.
+    """Enter an empty network namespace, if the kernel permits; else only the hook applies.
 
-    Without privileges that takes a user namespace of our own as well.
+    Without privileges this needs a user namespace of our own as well.
     """
     try:
         if _unshare(NEW_NETWORK) != 0:
@@ -131,14 +131,14 @@ def _unshare(flags: int) -> int:
 def _set_limits(memory: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
-    with contextlib.suppress(FileNotFoundError):  # only Linux says how much we have
+    with contextlib.suppress(FileNotFoundError):  # only Linux reports our memory
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory * 2**20)
 
 
-def _limit(kind: int, most: int, for_good: bool = True) -> None:
-    """Set a limit of the kernel, never above the one that is there."""
-    hard = resource.getrlimit(kind)[1]
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(kind, (most, most if for_good else hard))
+def _limit(kind: int, limit: int, for_good: bool = True) -> None:
+    """Set a kernel limit, never above the present one."""
+    hard_limit = resource.getrlimit(kind)[1]
+    if hard_limit != resource.RLIM_INFINITY:
+        limit = min(limit, hard_limit)
+    resource.setrlimit(kind, (limit, limit if for_good else hard_limit))

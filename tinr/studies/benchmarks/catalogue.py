@@ -20,46 +20,48 @@ from tinr.records import ToolDoc
 
 OPENAPI_BYTES = 5 * 2**20
 TOKENS = 46_985  # as many tool tokens as ToolGen (arXiv 2410.03439)
-TWINS = 0.02  # share of the made documents that repeat another one in other words
+TWINS = 0.02  # share of the synthetic documents that copy another one under a new name
 
 
 def bench_catalogue(tools: int = 50_000, seed: int = 0) -> dict[str, Any]:
     """Seconds of import, near-duplicates, hash, a 5 MB OpenAPI file and 46,985 tool tokens.
 
-    The documents are made: 8 to 40 words each, half of them common, half of an invented
+    The documents are synthetic: 8 to 40 words each, half of them common, half of an invented
     vocabulary in which few words are frequent, as in real catalogues.
     """
     rng = Random(seed)
-    found: dict[str, Any] = {"tools": tools}
+    figures: dict[str, Any] = {"tools": tools}
 
-    def timed(name: str, work: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+    def run_timed(name: str, work: Callable[[], Any]) -> Any:
+        start_time = time.perf_counter()
         result = work()
-        found[name] = round(time.perf_counter() - began, 2)
+        figures[name] = round(time.perf_counter() - start_time, 2)
         return result
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "tools.json").write_text(json.dumps(_tools(tools, rng)))
-        imported = timed("import_seconds", lambda: import_tools([str(root / "tools.json")]))
-        timed("write_seconds", lambda: write_catalogue(imported, root / "out"))
-        catalogue = timed("load_and_check_seconds", lambda: load_catalogue(root / "out"))
-        timed("hash_seconds", lambda: catalogue.hash)
-        pairs = timed("near_duplicate_seconds", lambda: near_duplicates(catalogue.tools))
-        found["near_duplicates"] = len(pairs)
-        found["arrived"] = len(catalogue.tools)
-        found["peak_gib"] = peak_rss_gib()
+        tools_import = run_timed("import_seconds", lambda: import_tools([str(root / "tools.json")]))
+        run_timed("write_seconds", lambda: write_catalogue(tools_import, root / "out"))
+        catalogue = run_timed("load_and_check_seconds", lambda: load_catalogue(root / "out"))
+        run_timed("hash_seconds", lambda: catalogue.hash)
+        pairs = run_timed("near_duplicate_seconds", lambda: near_duplicates(catalogue.tools))
+        figures["near_duplicates"] = len(pairs)
+        figures["arrived"] = len(catalogue.tools)
+        figures["peak_gib"] = peak_rss_gib()
         (root / "api.json").write_text(_openapi(rng))
-        api = timed("openapi_json_5mb_seconds", lambda: import_tools([str(root / "api.json")]))
-        found["openapi_operations"] = len(api.lines)
+        api = run_timed("openapi_json_5mb_seconds", lambda: import_tools([str(root / "api.json")]))
+        figures["openapi_operations"] = len(api.lines)
     names = list(dict.fromkeys(f"{_word(rng)}.{_word(rng)}_{n}" for n in range(TOKENS)))
     tokenizer = train_tokenizer(1024, seed)
-    timed("tokens_seconds", lambda: grow_tokenizer(tokenizer, names))
+    run_timed("tokens_seconds", lambda: grow_tokenizer(tokenizer, names))
     codec = Codec(tokenizer)
-    pieces = [[Piece("x "), Piece(token_of(name), token=True), Piece(" y")] for name in names]
-    wrong = sum(codec.decode(codec.encode(one)[0])[1] != one[1] for one in pieces)
-    found |= {"tokens": len(names), "tokens_not_round_tripping": wrong}
-    return found
+    messages = [[Piece("x "), Piece(token_of(name), token=True), Piece(" y")] for name in names]
+    mismatches = sum(
+        codec.decode(codec.encode(message)[0])[1] != message[1] for message in messages
+    )
+    figures |= {"tokens": len(names), "tokens_not_round_tripping": mismatches}
+    return figures
 
 
 def _word(rng: Random) -> str:
@@ -67,35 +69,35 @@ def _word(rng: Random) -> str:
 
 
 def made_documents(count: int, rng: Random) -> list[ToolDoc]:
-    """So many made documents, each with a name of its own."""
+    """Generate `count` synthetic documents, each with its own name."""
     kinds = {"int": "integer", "float": "number", "string": "string"}
-    made: list[ToolDoc] = []
+    docs: list[ToolDoc] = []
     for tool in _tools(count, rng):
         properties = {
             name: spec | {"type": kinds[spec["type"]]}
             for name, spec in tool["parameters"]["properties"].items()
         }
         parameters = {"type": "object", "properties": properties, "required": [*properties]}
-        made.append(ToolDoc(tool["name"], tool["description"], parameters, source="made"))
-    return made
+        docs.append(ToolDoc(tool["name"], tool["description"], parameters, source="made"))
+    return docs
 
 
 def _tools(count: int, rng: Random) -> list[dict[str, Any]]:
-    rare = [_word(rng) for _ in range(20_000)]
+    rare_words = [_word(rng) for _ in range(20_000)]
 
     def text(words: int) -> str:
-        picked = (
+        text_words = (
             rng.choice(common_words())
             if rng.random() < 0.5
-            else rare[int(rng.paretovariate(0.5)) % 20_000]
+            else rare_words[int(rng.paretovariate(0.5)) % 20_000]
             for _ in range(words)
         )
-        return " ".join(picked)
+        return " ".join(text_words)
 
-    made: list[dict[str, Any]] = []
+    tools: list[dict[str, Any]] = []
     for number in range(count):
-        if made and rng.random() < TWINS:
-            made.append({**rng.choice(made), "name": f"{_word(rng)}_{number}"})
+        if tools and rng.random() < TWINS:
+            tools.append({**rng.choice(tools), "name": f"{_word(rng)}_{number}"})
             continue
         properties = {
             f"{_word(rng)}": {
@@ -104,18 +106,18 @@ def _tools(count: int, rng: Random) -> list[dict[str, Any]]:
             }
             for _ in range(rng.randint(0, 5))
         }
-        made.append(
+        tools.append(
             {
-                "name": f"{rng.choice(rare)}_{_word(rng)}_{number}",
+                "name": f"{rng.choice(rare_words)}_{_word(rng)}_{number}",
                 "description": text(rng.randint(8, 40)),
                 "parameters": {"type": "dict", "properties": properties},
             }
         )
-    return made
+    return tools
 
 
 def _openapi(rng: Random) -> str:
-    """A document of about 5 MB whose operations share schemas by reference."""
+    """An OpenAPI document of about 5 MB whose operations share schemas by reference."""
     schemas = {
         f"S{n}": {
             "type": "object",

@@ -1,10 +1,10 @@
-"""A drill: phases are killed at random moments, and what is left is counted.
+"""A drill: kills phases at random moments and counts the faults that remain.
 
-Children are forked from a process that has imported everything and computed nothing, so a
-start costs little. Each works on the whole chain of a tiny model, from wherever the ones
-before it got, and is ended by SIGKILL after a random time, every other one inside a
-publication. After each kill the registry is read as any reader would; when a chain is done,
-its weights must be those of a chain that was never disturbed, bit by bit.
+Children are forked from a process that has imported everything and computed nothing, so a start is
+cheap. Each child runs the whole chain of a tiny model, from where the earlier ones got to. SIGKILL
+ends it after a random time, every other child inside a publication. After each kill the registry
+is read as any reader would read it. The weights of a finished chain must equal those of an
+undisturbed chain bit by bit.
 """
 
 import itertools
@@ -51,23 +51,23 @@ RECIPES: dict[str, tuple[Callable[[Any], Card], type]] = {
     "sft": (sft.run, sft.SftConfig),
     "grpo": (grpo.run, grpo.GrpoConfig),
 }
-MEAN = 1.5  # seconds that a child lives when it is not killed inside a publication
-UNDISTURBED = 10  # one child in so many is let be: on a slow machine no chain would end else
-PUBLISHING = 0.03  # seconds after which such a kill comes at most
-CHAIN_SECONDS = 600.0  # seconds in which a chain that nobody disturbs must be done
+MEAN = 1.5  # mean seconds that a child lives when it is not killed inside a publication
+UNDISTURBED = 10  # one child in so many is not killed, so that chains end on a slow machine too
+PUBLISHING = 0.03  # seconds from the start of a publication to the kill, at most
+CHAIN_SECONDS = 600.0  # time limit of an undisturbed chain
 
 
 @dataclass
 class Count:
-    """What was seen; the last four must be 0."""
+    """Counts of a drill; corrupt, lost, half_visible and different must be 0."""
 
     kills: int = 0
     inside_a_publication: int = 0
-    chains: int = 0  # that were brought to their end
-    corrupt: int = 0  # visible, but not what its card says
-    lost: int = 0  # published, and gone
-    half_visible: int = 0  # listed, but without a readable card
-    different: int = 0  # weights that an undisturbed chain does not have
+    chains: int = 0  # that ended
+    corrupt: int = 0  # visible checkpoints that differ from their card
+    lost: int = 0  # published checkpoints that vanished
+    half_visible: int = 0  # listed checkpoints without a readable card
+    different: int = 0  # chains whose weights differ from the undisturbed chain
     seconds: float = 0.0
 
     @property
@@ -82,7 +82,7 @@ class Count:
 
 @dataclass
 class Chain:
-    """One registry that children bring to its end, and what was ever published in it."""
+    """One registry that children work on, and the ids that were ever published in it."""
 
     out: Path
     published: set[str] = field(default_factory=set)
@@ -93,27 +93,28 @@ class Chain:
 
 
 def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambda _: None) -> Count:
-    """Kill `kills` times below `out`; `each` is told the count after every kill.
+    """Kill children `kills` times, below `out`; calls `each(count)` after every child.
 
-    The count so far is in OUT/count.json.
-    BadInput where even an undisturbed chain does not end.
+    The count so far is in OUT/count.json. BadInput where the undisturbed chain does not end.
     """
-    rng, count, began = Random(seed), Count(), time.monotonic()
+    rng, count, start_time = Random(seed), Count(), time.monotonic()
     _write_data(out)
-    whole = Chain(out / "undisturbed")
-    if not _ends(_start(whole), CHAIN_SECONDS, whole):
-        raise BadInput(f"{whole.out}: the undisturbed chain did not end; see {whole.out}/said.txt")
-    expected = _weights(whole.registry.cards())
+    reference = Chain(out / "undisturbed")
+    if not _ends(_start(reference), CHAIN_SECONDS, reference):
+        raise BadInput(
+            f"{reference.out}: the undisturbed chain did not end; see {reference.out}/said.txt"
+        )
+    expected = _weights(reference.registry.cards())
     chain = Chain(out / "chain")
     for start in itertools.count():
         if count.kills >= kills:
             break
         child = _start(chain)
         if start % UNDISTURBED == UNDISTURBED - 1:
-            ended = _ends(child, CHAIN_SECONDS, chain) or _kill(child)
+            has_ended = _ends(child, CHAIN_SECONDS, chain) or _kill(child)
         else:
-            ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
-        if not ended:
+            has_ended = _live_a_while(child, chain, rng, inside=start % 2 == 0)
+        if not has_ended:
             count.kills += 1
             look(chain, count)
         else:
@@ -121,24 +122,26 @@ def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambd
             count.different += _weights(chain.registry.cards()) != expected
             shutil.rmtree(chain.out)
             chain = Chain(out / "chain")
-        count.seconds = round(time.monotonic() - began, 1)
+        count.seconds = round(time.monotonic() - start_time, 1)
         write_text(out / "count.json", json.dumps(count.as_dict()) + "\n")
         each(count)
     return count
 
 
 def _start(chain: Chain) -> int:
-    """Fork a child that works on the chain; its process id."""
+    """Fork a child that works on the chain; returns its process id."""
     child = os.fork()
     if child:
         return child
     status = 1
     try:
         chain.out.mkdir(parents=True, exist_ok=True)
-        said = os.open(chain.out / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        tqdm.set_lock(RLock())  # its own is shared with the parent: a killed child would keep it
+        output = os.open(chain.out / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        tqdm.set_lock(
+            RLock()
+        )  # the default lock is shared with the parent: a killed child would keep it
         _work(chain)
         status = 0
     except BaseException:
@@ -148,7 +151,7 @@ def _start(chain: Chain) -> int:
 
 
 def _work(chain: Chain) -> None:
-    """All phases, or what is left of them."""
+    """Run all phases that are not published yet."""
     places = (override("registry", chain.registry.root), override("run", chain.out / "logs"))
     tools, queries = chain.out.parent / "tools", chain.out.parent / "queries.jsonl"
     build_base(load_config(BaseConfig, None, [*places, *TINY["base"]]))
@@ -160,74 +163,76 @@ def _work(chain: Chain) -> None:
 
 
 def _write_data(out: Path) -> None:
-    """A few of the shipped tools and their queries."""
+    """Write a few of the shipped tools and their queries."""
     tools = load_catalogue("toolbox").tools[:TOOLS]
     names = {doc.name for doc in tools}
     write_jsonl(out / "tools" / "tools.jsonl", (asdict(doc) for doc in tools))
-    asked = [
+    query_rows = [
         {"id": query.id, "query": query.text,
          "calls": [{"name": call.name, "arguments": call.arguments} for call in query.calls]}
         for query in training_queries(1500, 0, "sft")
         if query.calls and names >= {call.name for call in query.calls}
     ]  # fmt: skip
-    write_jsonl(out / "queries.jsonl", asked[:12])
+    write_jsonl(out / "queries.jsonl", query_rows[:12])
 
 
 def _ends(child: int, patience: float, chain: Chain) -> bool:
     """Whether the child ends by itself in time; BadInput where it does not end well."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        if _ended(child, chain):
+        if _has_ended(child, chain):
             return True
         time.sleep(0.002)
     return False
 
 
-def _ended(child: int, chain: Chain) -> bool:
-    """Whether the child is at its end by now, which may be asked once; BadInput where it failed."""
-    done, status = os.waitpid(child, os.WNOHANG)
-    if done and status:
-        said = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
-        raise BadInput(f"{chain.out}: a child ended by itself: {said[-1] if said else 'no word'}")
-    return bool(done)
+def _has_ended(child: int, chain: Chain) -> bool:
+    """Whether the child has ended; not to be called again after True. BadInput where it failed."""
+    process_id, status = os.waitpid(child, os.WNOHANG)
+    if process_id and status:
+        lines = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
+        raise BadInput(f"{chain.out}: a child ended by itself: {lines[-1] if lines else 'no word'}")
+    return bool(process_id)
 
 
 def _kill(child: int) -> bool:
-    """Kill the child; it did not end."""
+    """Kill the child; returns False, since it did not end by itself."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
 
 
 def _live_a_while(child: int, chain: Chain, rng: Random, inside: bool) -> bool:
-    """Let the child work, then kill it; True where it ended before."""
+    """Let the child work, then kill it; True where it ended by itself before."""
     if inside:
         staging = chain.out / "registry" / "staging"
         end = time.monotonic() + CHAIN_SECONDS
         while not any(staging.glob("*")) and time.monotonic() < end:
-            if _ended(child, chain):
+            if _has_ended(child, chain):
                 return True
             time.sleep(0.001)
         time.sleep(rng.uniform(0, PUBLISHING))
     elif _ends(child, rng.expovariate(1 / MEAN), chain):
         return True
-    return _ended(child, chain) or _kill(child)
+    return _has_ended(child, chain) or _kill(child)
 
 
 def look(chain: Chain, count: Count) -> None:
-    """What a reader sees after a kill."""
+    """Read the registry after a kill and add the faults to the count."""
     registry = chain.registry
-    staged = list((registry.root / "staging").glob("*"))
-    known = set(registry.ids())
-    unfinished = [p for p in (registry.root / "checkpoints").glob("*") if p.name not in known]
-    count.inside_a_publication += bool(staged or unfinished)
-    for path in [*staged, *unfinished]:
-        shutil.rmtree(path, ignore_errors=True)  # else the next kill would count it again
-    seen = set(registry.ids())
-    count.lost += len(chain.published - seen)
-    count.half_visible += len(seen - {card.id for card in registry.cards()})
-    count.corrupt += sum(bool(registry.verify(name)) for name in seen)
-    chain.published |= seen
+    staged_paths = list((registry.root / "staging").glob("*"))
+    known_ids = set(registry.ids())
+    unfinished_paths = [
+        p for p in (registry.root / "checkpoints").glob("*") if p.name not in known_ids
+    ]
+    count.inside_a_publication += bool(staged_paths or unfinished_paths)
+    for path in [*staged_paths, *unfinished_paths]:
+        shutil.rmtree(path, ignore_errors=True)  # otherwise the next kill would count it again
+    visible_ids = set(registry.ids())
+    count.lost += len(chain.published - visible_ids)
+    count.half_visible += len(visible_ids - {card.id for card in registry.cards()})
+    count.corrupt += sum(bool(registry.verify(name)) for name in visible_ids)
+    chain.published |= visible_ids
 
 
 def _weights(cards: list[Card]) -> dict[str, str]:

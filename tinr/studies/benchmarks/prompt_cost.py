@@ -1,8 +1,8 @@
-"""What a prompt costs by the number of tools, in the four documents modes.
+"""The cost of a prompt by the number of tools, in the four documents modes.
 
-A model of the shipped base's shape with random weights answers one query with a fixed number
-of tokens, so only the cost is measured, not what is said. Vocabulary and head really have one
-entry a tool in the modes that use tokens.
+A model of the shipped base's shape with random weights answers one query with a fixed number of
+tokens: this measures the cost alone, not the reply. Vocabulary and head have one entry a tool in
+the modes that use tokens.
 """
 
 import copy
@@ -30,7 +30,7 @@ from tinr.studies.plots import as_svg
 
 TOOLS = (10, 100, 1_000, 10_000, 46_985)
 WRITTEN = 64  # tokens of a reply
-PROMPT_TOKENS = 4_096  # tokens of a prompt that is really run; longer ones are only counted
+PROMPT_TOKENS = 4_096  # longest prompt that is run; of longer ones the tokens are only counted
 REPEATS = 3  # the median is reported
 
 
@@ -40,28 +40,28 @@ class Cost:
 
     mode: DocumentsMode
     tools: int
-    prompt_tokens: int  # on_select: with the document shown in the middle
+    prompt_tokens: int  # on_select: including the document inserted after selection
     prefill_seconds: float | None
     end_to_end_seconds: float | None  # retrieval, prefill and 64 tokens written
 
 
 def measure_costs(tools: Sequence[int] = TOOLS, seed: int = 0) -> list[Cost]:
-    """Costs of all modes at each number of tools, one core or more as the machine is set."""
+    """Costs of all modes at each number of tools, on the cores that the machine offers."""
     docs = made_documents(max(tools), Random(seed))
     base = train_tokenizer(2048, seed)
-    found: list[Cost] = []
+    costs: list[Cost] = []
     for count in sorted(tools):
         catalogue = Catalogue(tuple(docs[:count]))
         for mode in get_args(DocumentsMode):
-            found.append(_cost(mode, catalogue, copy.deepcopy(base), seed))
-    return found
+            costs.append(_cost(mode, catalogue, copy.deepcopy(base), seed))
+    return costs
 
 
 def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) -> Cost:
-    """Modes with documents in the prompt write names, the others tokens."""
+    """Cost of one mode; modes with documents in the prompt write names, the others tokens."""
     model: Any = new_model(BaseConfig(positions=2**24), tokenizer)
-    named = mode in ("in_prompt", "retrieved")
-    grow(model, tokenizer, catalogue, "random", seed, "names" if named else "tokens")
+    writes_names = mode in ("in_prompt", "retrieved")
+    grow(model, tokenizer, catalogue, "random", seed, "names" if writes_names else "tokens")
     model.eval()
     codec = Codec(tokenizer)
     doc = catalogue.tools[len(catalogue.tools) // 2]
@@ -72,19 +72,19 @@ def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) 
     def prompt() -> list[int]:
         return make_prompts(codec, [query], library.shown([query], mode))[0]
 
-    shown = _shown(codec, [doc]) if mode == "on_select" else []
+    document_ids = _document_ids(codec, [doc]) if mode == "on_select" else []
     ids = prompt()  # also makes the retriever's index, once
-    size = len(ids) + len(shown)
+    size = len(ids) + len(document_ids)
     if size > PROMPT_TOKENS:
         return Cost(mode, len(catalogue.tools), size, None, None)
 
-    def run(given: Callable[[], list[int]], longest: int) -> None:
+    def run(make_ids: Callable[[], list[int]], max_tokens: int) -> None:
         generate(
             model,
-            [[*given(), *shown]],
+            [[*make_ids(), *document_ids]],
             lambda row, ids: [],
             frozenset(),
-            max_tokens=longest,
+            max_tokens=max_tokens,
             pad=codec.pad,
         )
 
@@ -97,18 +97,18 @@ def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) 
     )
 
 
-def _shown(codec: Codec, docs: Sequence[ToolDoc]) -> list[int]:
+def _document_ids(codec: Codec, docs: Sequence[ToolDoc]) -> list[int]:
     return codec.encode(render_environment(render_documents(docs), codec.frame))[0]
 
 
 def _median_seconds(work: Callable[[], None]) -> float:
     work()
-    taken = []
+    durations = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - began)
-    return round(median(taken), 5)
+        durations.append(time.perf_counter() - start_time)
+    return round(median(durations), 5)
 
 
 def plot_costs(costs: Sequence[Cost], path: Path) -> None:
@@ -117,10 +117,10 @@ def plot_costs(costs: Sequence[Cost], path: Path) -> None:
     def paint(axes: Sequence[Any]) -> None:
         for mode in get_args(DocumentsMode):
             rows = [cost for cost in costs if cost.mode == mode]
-            run = [cost for cost in rows if cost.end_to_end_seconds is not None]
+            run_costs = [cost for cost in rows if cost.end_to_end_seconds is not None]
             axes[0].plot([c.tools for c in rows], [c.prompt_tokens for c in rows], "o-", label=mode)
-            seconds = [1000 * (c.end_to_end_seconds or 0) for c in run]
-            axes[1].plot([c.tools for c in run], seconds, "o-", label=mode)
+            seconds = [1000 * (c.end_to_end_seconds or 0) for c in run_costs]
+            axes[1].plot([c.tools for c in run_costs], seconds, "o-", label=mode)
         for axis, title in zip(axes, ("tokens of the prompt", "end to end, ms"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="tools", title=title)
         axes[0].legend(frameon=False)

@@ -1,7 +1,7 @@
-"""Token in, token out: random conversations, compared id by id with what is trained.
+"""Token in, token out: compares random conversations id by id with the training tensors.
 
-What the model was fed and what the environment said are written down beside the sampler; the
-tensors are those that TRL's trainer makes of the rollout, padded, shuffled and split.
+A witness beside the sampler records the inputs of the model and the answers of the environment.
+The tensors are those that TRL's trainer makes of the rollout: padded, shuffled and split.
 """
 
 import tempfile
@@ -30,21 +30,21 @@ from tinr.training.grpo import make_trainer
 from tinr.training.grpo_config import PolicyConfig
 from tinr.training.grpo_rollout import RolloutSource
 
-WIDTH = 16  # of the random model; what it says does not matter
+WIDTH = 16  # hidden size of the random model; its replies do not matter
 PROMPTS, GROUP = 16, 8
-STOPS = 0.1  # share of the vocabulary at which the environment is asked
-ENDS = 0.1  # how often it ends the conversation then
-SAYS = 24  # the most ids that it says at once, any ids
-TURNS = 6  # how often it speaks in a conversation
+STOPS = 0.1  # share of the vocabulary that calls the environment
+ENDS = 0.1  # probability that it then ends the conversation
+SAYS = 24  # ids of one answer, at most; any ids
+TURNS = 6  # answers in a conversation, at most
 
 
-# Prompt, ids, mask; where less than the vocabulary was drawn from, and what: packed bytes.
+# Prompt, ids, mask; positions drawn from less than the vocabulary, and their sets as packed bytes.
 Trained = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], bytes]
 
 
 @dataclass
 class Count:
-    """What was compared, and how many ids, masks or sets were not the same."""
+    """What was compared, and the number of ids, masks or sets that differ."""
 
     conversations: int = 0
     tokens: int = 0
@@ -54,13 +54,13 @@ class Count:
     errors: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """For printing."""
+        """Plain data, for printing."""
         return asdict(self)
 
 
 @dataclass
 class Witness:
-    """Stands in the sampler's place, lets a random environment speak and writes down the truth."""
+    """Wraps the sampler: a random environment answers, and the expected rows are recorded."""
 
     rng: Random
     count: Count
@@ -78,77 +78,89 @@ class Witness:
         max_tokens: int,
         **settings: Any,
     ) -> list[Row]:
-        """The sampler's rows, each compared with what was fed and said."""
-        said: dict[int, list[tuple[int, list[int]]]] = {}
-        seen: dict[int, list[list[int]]] = {}
+        """Sample rows; compare each with the model's inputs and the environment's answers."""
+        insertions: dict[int, list[tuple[int, list[int]]]] = {}
+        prefixes: dict[int, list[list[int]]] = {}
 
         def answer(row: int, ids: Sequence[int]) -> Sequence[int] | None:
-            seen.setdefault(row, []).append(list(ids))
+            prefixes.setdefault(row, []).append(list(ids))
             if self.rng.random() < ENDS:
                 return None
-            if len(said.setdefault(row, [])) == TURNS:
+            if len(insertions.setdefault(row, [])) == TURNS:
                 return []
             size = self.rng.randint(0, SAYS)
-            new = [self.rng.randrange(self.vocabulary) for _ in range(size)]
-            said[row].append((len(ids), new))
-            return new
+            answer_ids = [self.rng.randrange(self.vocabulary) for _ in range(size)]
+            insertions[row].append((len(ids), answer_ids))
+            return answer_ids
 
-        asked = frozenset(self.rng.sample(range(self.vocabulary), int(STOPS * self.vocabulary)))
-        fed: list[list[int]] = []
+        answer_stops = frozenset(
+            self.rng.sample(range(self.vocabulary), int(STOPS * self.vocabulary))
+        )
+        inputs: list[list[int]] = []
         hook = model.register_forward_pre_hook(
-            lambda _, args, kwargs: fed.append(kwargs["input_ids"][:, -1].tolist()),
+            lambda _, args, kwargs: inputs.append(kwargs["input_ids"][:, -1].tolist()),
             with_kwargs=True,
         )
         rows = generate(
-            model, prompts, answer, stops | asked, group=group, max_tokens=max_tokens, **settings
+            model,
+            prompts,
+            answer,
+            stops | answer_stops,
+            group=group,
+            max_tokens=max_tokens,
+            **settings,
         )
         hook.remove()
         for number, row in enumerate(rows):
-            expected = [1] * len(row.ids)
-            for at, new in said.get(number, []):
-                room = new[: len(row.ids) - at]
-                expected[at : at + len(room)] = [0] * len(room)
-                self._same(row.ids[at : at + len(room)], room)
-            self._same(row.mask, expected)
-            for ids in seen.get(number, []):
-                self._same(row.ids[: len(ids)], ids)
-            self.count.turns += len(said.get(number, []))
+            expected_mask = [1] * len(row.ids)
+            for position, answer_ids in insertions.get(number, []):
+                visible_ids = answer_ids[: len(row.ids) - position]
+                expected_mask[position : position + len(visible_ids)] = [0] * len(visible_ids)
+                self._count_errors(row.ids[position : position + len(visible_ids)], visible_ids)
+            self._count_errors(row.mask, expected_mask)
+            for ids in prefixes.get(number, []):
+                self._count_errors(row.ids[: len(ids)], ids)
+            self.count.turns += len(insertions.get(number, []))
             prompt = tuple(prompts[number // group])
-            self.rows.append((prompt, tuple(row.ids), tuple(expected), *_sets(row.support)))
-        self._fed(fed[1:], rows)
+            self.rows.append((prompt, tuple(row.ids), tuple(expected_mask), *_sets(row.support)))
+        self._check_inputs(inputs[1:], rows)
         return rows
 
-    def _fed(self, fed: Sequence[Sequence[int]], rows: Sequence[Row]) -> None:
-        """Every id but a row's last was the model's input at the next step."""
-        alive = list(range(len(rows)))
-        for step, column in enumerate(fed):
-            if len(column) < len(alive):  # the finished ones were dropped
-                alive = [r for r in alive if len(rows[r].ids) + rows[r].stuck > step + 1]
-            pairs = zip(alive, column, strict=True)
-            going = [(r, index) for r, index in pairs if len(rows[r].ids) > step + 1]
-            self._same([rows[r].ids[step] for r, _ in going], [index for _, index in going])
+    def _check_inputs(self, inputs: Sequence[Sequence[int]], rows: Sequence[Row]) -> None:
+        """Check that every id but a row's last was the model's input at the next step."""
+        alive_rows = list(range(len(rows)))
+        for step, column in enumerate(inputs):
+            if len(column) < len(alive_rows):  # finished rows were dropped
+                alive_rows = [r for r in alive_rows if len(rows[r].ids) + rows[r].stuck > step + 1]
+            pairs = zip(alive_rows, column, strict=True)
+            continuations = [(r, index) for r, index in pairs if len(rows[r].ids) > step + 1]
+            self._count_errors(
+                [rows[r].ids[step] for r, _ in continuations], [index for _, index in continuations]
+            )
 
-    def _same(self, got: Sequence[int], expected: Sequence[int]) -> None:
-        wrong = sum(a != b for a, b in zip(got, expected, strict=False))
-        self.count.errors += wrong + abs(len(got) - len(expected))
+    def _count_errors(self, ids: Sequence[int], expected_ids: Sequence[int]) -> None:
+        differences = sum(a != b for a, b in zip(ids, expected_ids, strict=False))
+        self.count.errors += differences + abs(len(ids) - len(expected_ids))
 
 
 def roundtrip(tokens: int, seed: int = 0) -> Count:
-    """Random conversations of at least so many tokens, half of them constrained and cut to a
-    nucleus; every difference between what was said and what is trained is counted."""
+    """Compare random conversations of at least `tokens` tokens; counts every difference.
+
+    Half of them are constrained and sampled from a nucleus.
+    """
     count, catalogue = Count(), load_catalogue("toolbox")
     tokenizer = train_tokenizer(512, seed)
     grow_tokenizer(tokenizer, catalogue.names)
-    for number, narrowed in enumerate((False, True)):
-        until = (number + 1) * tokens // 2
-        _compare(count, until, Codec(tokenizer), catalogue, narrowed, seed)
+    for number, is_narrowed in enumerate((False, True)):
+        token_target = (number + 1) * tokens // 2
+        _compare(count, token_target, Codec(tokenizer), catalogue, is_narrowed, seed)
     return count
 
 
 def _compare(
     count: Count, tokens: int, codec: Codec, catalogue: Catalogue, narrowed: bool, seed: int
 ) -> None:
-    """Rollouts through the trainer until `tokens` are compared."""
+    """Run rollouts through the trainer until `tokens` tokens are compared."""
     torch.manual_seed(seed)
     vocabulary = len(codec.tokenizer)
     model = LlamaForCausalLM(
@@ -181,10 +193,10 @@ def _compare(
 
 
 def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
-    """The tensors of a rollout's batches against the truth, whatever their order.
+    """Compare the tensors of a rollout's batches with the recorded rows, in any order.
 
-    A row that differs in anything, its sets included, counts with all its ids, and so does one
-    that is missing.
+    A row that differs in anything, including its sets, counts with all its ids. So does a missing
+    row.
     """
     count, truth = witness.count, Counter(witness.rows)
     witness.rows.clear()
@@ -192,26 +204,28 @@ def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
         supports = batch.get("support") or [None] * len(batch["prompt_ids"])
         for row, support in enumerate(supports):
             prompt = batch["prompt_ids"][row][batch["prompt_mask"][row] == 1]
-            here = batch["completion_mask"][row] == 1
-            ids, mask = (batch[key][row][here].cpu() for key in ("completion_ids", "tool_mask"))
-            trained = tuple(map(tuple, (prompt.tolist(), ids.tolist(), mask.tolist())))
-            said: Any = (*trained, *_sets(support))
-            count.errors += 0 if truth[said] > 0 else len(ids)
-            truth[said] -= 1
+            is_completion = batch["completion_mask"][row] == 1
+            ids, mask = (
+                batch[key][row][is_completion].cpu() for key in ("completion_ids", "tool_mask")
+            )
+            row_parts = tuple(map(tuple, (prompt.tolist(), ids.tolist(), mask.tolist())))
+            trained_row: Any = (*row_parts, *_sets(support))
+            count.errors += 0 if truth[trained_row] > 0 else len(ids)
+            truth[trained_row] -= 1
             count.conversations += 1
             count.tokens += len(ids)
             count.given += int((mask == 0).sum())
             if support is not None:
                 sets = support.sets(witness.vocabulary)
-                at = torch.from_numpy(support.positions)
-                fits = sets[torch.arange(len(sets)), ids[at]] & (mask[at] == 1)
-                count.errors += int((~fits).sum())
+                positions = torch.from_numpy(support.positions)
+                is_allowed = sets[torch.arange(len(sets)), ids[positions]] & (mask[positions] == 1)
+                count.errors += int((~is_allowed).sum())
                 count.narrowed += len(sets)
-    count.errors += sum(left * len(row[1]) for row, left in truth.items() if left > 0)
+    count.errors += sum(copies * len(row[1]) for row, copies in truth.items() if copies > 0)
 
 
 def _sets(support: Support | None) -> tuple[tuple[int, ...], bytes]:
-    """What a row was drawn from, in a form that can be compared."""
+    """The sets that a row was drawn from, in comparable form."""
     if support is None:
         return (), b""
     return tuple(support.positions.tolist()), support.packed.tobytes()

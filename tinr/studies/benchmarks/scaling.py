@@ -5,8 +5,8 @@ model    seconds of a million useful tokens of supervised training, by the model
 group    seconds of a step of GRPO, rollouts and update, by the conversations of a prompt
 
 Models have random weights, so every conversation runs to its limit; speeds are those of the
-phases' own trainers. A law is fitted by least squares of logarithms; what does not follow one
-shows in the exponent's interval and in the plot.
+phases' own trainers. A law is fitted by least squares of logarithms; deviations from it show in
+the exponent's interval and in the plot.
 """
 
 import copy
@@ -41,7 +41,7 @@ HIDDEN = (64, 128, 192, 256, 384)
 GROUPS = (2, 4, 8, 16, 32)
 PROMPTS = 4  # of a step of GRPO
 WRITTEN = 64  # tokens of each conversation
-STEPS = 4  # of GRPO, after one that is not counted
+STEPS = 4  # of GRPO, after one warm-up step
 LEAST = 3  # points of a law
 
 
@@ -50,7 +50,7 @@ class Law:
     """seconds = factor * size ** exponent, with the exponent's 95 % interval."""
 
     what: str
-    of: str  # what is counted in sizes
+    of: str  # unit of the sizes
     sizes: tuple[int, ...]
     seconds: tuple[float, ...]
     exponent: float
@@ -60,68 +60,79 @@ class Law:
 
 
 def fit_law(what: str, of: str, sizes: Sequence[int], seconds: Sequence[float]) -> Law:
-    """The power law through at least three points; BadInput for fewer."""
+    """Fit a power law to at least three sizes; BadInput for fewer."""
     if len(set(sizes)) < LEAST:
         raise BadInput(f"{what}: {len(set(sizes))} sizes; a law needs {LEAST} or more")
     line: Any = linregress([math.log(x) for x in sizes], [math.log(y) for y in seconds])
-    reach = float(t.ppf(0.975, len(sizes) - 2)) * line.stderr
+    half_width = float(t.ppf(0.975, len(sizes) - 2)) * line.stderr
     return Law(
         what, of, tuple(sizes), tuple(round(y, 4) for y in seconds), round(line.slope, 3),
-        round(line.slope - reach, 3), round(line.slope + reach, 3), math.exp(line.intercept),
+        round(line.slope - half_width, 3), round(line.slope + half_width, 3),
+        math.exp(line.intercept),
     )  # fmt: skip
 
 
 def measure_scaling(catalogue: Catalogue, steps: int = 10, repeats: int = 3) -> list[Law]:
-    """The three laws; numbers of tools above the catalogue's are left out. BadInput where too few
-    are left. steps: of supervised training at each size, the median of `repeats` runs."""
+    """Measure the three laws; each point is the median of `repeats` runs.
+
+    steps: of supervised training at each size. Leaves out numbers of tools above the catalogue's;
+    BadInput where too few remain.
+    """
     counts = [n for n in TOOLS if n <= len(catalogue.tools)]
     if len(counts) < LEAST:
         raise BadInput(
             f"--tools: {len(catalogue.tools)} tools; {TOOLS[LEAST - 1]:,} are needed, give more"
         )
-    mixed = Random(0).sample(list(catalogue.tools), len(catalogue.tools))
-    few = Catalogue(tuple(mixed[: TOOLS[0]]))
+    tools = Random(0).sample(list(catalogue.tools), len(catalogue.tools))
+    small_catalogue = Catalogue(tuple(tools[: TOOLS[0]]))
 
-    def usual(runs: Callable[[], float]) -> float:
-        return median(runs() for _ in range(repeats))
+    def median_of(measure: Callable[[], float]) -> float:
+        return median(measure() for _ in range(repeats))
 
     return [
-        _by_tools([Catalogue(tuple(mixed[:n])) for n in counts], steps, usual),
-        _by_model(few, steps, usual),
-        _by_group(few, usual),
+        _by_tools([Catalogue(tuple(tools[:n])) for n in counts], steps, median_of),
+        _by_model(small_catalogue, steps, median_of),
+        _by_group(small_catalogue, median_of),
     ]
 
 
-def _by_tools(some: Sequence[Catalogue], steps: int, usual: Callable[..., float]) -> Law:
-    """An epoch of each catalogue's pairs, at the speed of some steps on them."""
-    taken = []
-    for catalogue in some:
-        given = make_set(catalogue, steps)
-        epoch = tokens_in(aligned_examples(given.codec, catalogue, PairMix(), Random(0)))
-        speed = usual(lambda g=given: our_speed(g, steps, "muon").tokens_a_second)
-        taken.append(epoch / speed)
-    return fit_law("an epoch of alignment", "tools", [len(c.tools) for c in some], taken)
+def _by_tools(catalogues: Sequence[Catalogue], steps: int, median_of: Callable[..., float]) -> Law:
+    """Seconds of an epoch of each catalogue's pairs, from the speed of `steps` steps."""
+    seconds = []
+    for catalogue in catalogues:
+        training_set = make_set(catalogue, steps)
+        epoch = tokens_in(aligned_examples(training_set.codec, catalogue, PairMix(), Random(0)))
+        speed = median_of(lambda g=training_set: our_speed(g, steps, "muon").tokens_a_second)
+        seconds.append(epoch / speed)
+    return fit_law("an epoch of alignment", "tools", [len(c.tools) for c in catalogues], seconds)
 
 
-def _by_model(catalogue: Catalogue, steps: int, usual: Callable[..., float]) -> Law:
-    given = [make_set(catalogue, steps, hidden) for hidden in HIDDEN]
+def _by_model(catalogue: Catalogue, steps: int, median_of: Callable[..., float]) -> Law:
+    training_sets = [make_set(catalogue, steps, hidden) for hidden in HIDDEN]
     return fit_law(
         "a million tokens of training",
         "parameters",
-        [one.model.num_parameters() for one in given],
-        [usual(lambda o=one: 1e6 / our_speed(o, steps, "muon").tokens_a_second) for one in given],
+        [training_set.model.num_parameters() for training_set in training_sets],
+        [
+            median_of(lambda o=training_set: 1e6 / our_speed(o, steps, "muon").tokens_a_second)
+            for training_set in training_sets
+        ],
     )
 
 
-def _by_group(catalogue: Catalogue, usual: Callable[..., float]) -> Law:
-    given = make_set(catalogue, 0)
-    taken = [usual(lambda g=group: group_seconds(given, catalogue, g)) for group in GROUPS]
-    return fit_law("a step of GRPO", "conversations of a prompt", GROUPS, taken)
+def _by_group(catalogue: Catalogue, median_of: Callable[..., float]) -> Law:
+    training_set = make_set(catalogue, 0)
+    seconds = [
+        median_of(lambda g=group: group_seconds(training_set, catalogue, g)) for group in GROUPS
+    ]
+    return fit_law("a step of GRPO", "conversations of a prompt", GROUPS, seconds)
 
 
-def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
-    """Seconds of one step of GRPO with so many conversations of each prompt, none cut short, and
-    nothing replayed."""
+def group_seconds(training_set: Set, catalogue: Catalogue, group: int) -> float:
+    """Seconds of one step of GRPO with `group` conversations of each prompt.
+
+    No conversation is cut short and nothing is replayed.
+    """
     config = PolicyConfig(
         steps=STEPS + 1, prompts=PROMPTS, group=group, oversample=1.0, max_tokens=WRITTEN,
         replay_weight=0.0, checkpoint_steps=0,
@@ -132,25 +143,27 @@ def group_seconds(given: Set, catalogue: Catalogue, group: int) -> float:
     ]
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "grpo", {}) as log:
         source = RolloutSource(
-            given.codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}), queries,
-            config, RewardWeights(), 0, log,
+            training_set.codec, Library(catalogue, DocumentsConfig()), Executor(catalogue, {}),
+            queries, config, RewardWeights(), 0, log,
         )  # fmt: skip
-        train_policy(copy.deepcopy(given.model), source, iter(()), title=f"groups of {group}")
-        at = step_ends(log)
-    return (at[max(at)] - at[1]) / (max(at) - 1)
+        train_policy(
+            copy.deepcopy(training_set.model), source, iter(()), title=f"groups of {group}"
+        )
+        end_seconds = step_ends(log)
+    return (end_seconds[max(end_seconds)] - end_seconds[1]) / (max(end_seconds) - 1)
 
 
 def plot_laws(laws: Sequence[Law], path: Path) -> None:
-    """The points and their laws, all axes logarithmic, as SVG."""
+    """Write the points and their laws as SVG, all axes logarithmic."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     def paint(axes: Sequence[Any]) -> None:
         for axis, law in zip(axes, laws, strict=True):
             axis.plot(law.sizes, law.seconds, "o")
-            fitted = [law.factor * size**law.exponent for size in law.sizes]
-            axis.plot(law.sizes, fitted, "-", label=f"exponent {law.exponent:.2f}")
+            fitted_seconds = [law.factor * size**law.exponent for size in law.sizes]
+            axis.plot(law.sizes, fitted_seconds, "-", label=f"exponent {law.exponent:.2f}")
             axis.set(xscale="log", yscale="log", xlabel=law.of, title=f"{law.what}, s")
-            axis.set_xticks(law.sizes, [_short(size) for size in law.sizes])
+            axis.set_xticks(law.sizes, [_short_number(size) for size in law.sizes])
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.xaxis.set_minor_locator(NullLocator())
@@ -160,5 +173,5 @@ def plot_laws(laws: Sequence[Law], path: Path) -> None:
     write_text(path, as_svg(paint, panels=len(laws), size=(10, 3.2)))
 
 
-def _short(size: int) -> str:
+def _short_number(size: int) -> str:
     return f"{size / 1e6:.1f}M" if size >= 100_000 else f"{size:,}"

@@ -1,4 +1,4 @@
-"""How much faster all trees together are than one at a time, at the same budget."""
+"""The speed-up of searching all trees together over one tree at a time, at the same budget."""
 
 import time
 from pathlib import Path
@@ -14,32 +14,31 @@ from tool_corpora.suites import training_queries
 
 
 def bench_search(registry: Path, ref: str, trees: int) -> dict[str, float]:
-    """Nodes a second of both ways, and their ratio.
+    """Nodes a second of both ways, and their ratio, with the same settings and queries.
 
-    One at a time: each expansion from the whole prompt, its samples sharing that prefill and
-    completed from it. Same settings and queries.
+    One at a time: each expansion prefills the whole prompt, and its samples share that prefill.
     """
     _, model, codec, catalogue = open_checkpoint(Registry(registry), ref)
     queries = training_queries(trees, 0, "sft")
     prompts = make_prompts(codec, queries, [()] * len(queries))
     config = SearchConfig()
-    found: dict[str, float] = {"trees": trees}
+    figures: dict[str, float] = {"trees": trees}
     with corpus_executor(catalogue) as executor:
         executor.run(queries[0].calls[0] if queries[0].calls else next(q.calls[0] for q in queries))
-        began = time.perf_counter()
-        _, spent = search(model, codec, queries, prompts, catalogue, executor, config)
-        together = spent.nodes / (time.perf_counter() - began)
-        began, nodes = time.perf_counter(), 0
+        start_time = time.perf_counter()
+        _, cost = search(model, codec, queries, prompts, catalogue, executor, config)
+        speed_together = cost.nodes / (time.perf_counter() - start_time)
+        start_time, nodes = time.perf_counter(), 0
         for number, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
-            _, one = search(
+            _, tree_cost = search(
                 model, codec, [query], [prompt], catalogue, executor, config, number,
                 rows=config.samples,
             )  # fmt: skip
-            nodes += one.nodes
-        alone = nodes / (time.perf_counter() - began)
-    return found | {
-        "nodes_a_second_together": round(together, 1),
-        "nodes_a_second_one_at_a_time": round(alone, 1),
-        "ratio": round(together / alone, 2),
+            nodes += tree_cost.nodes
+        speed_alone = nodes / (time.perf_counter() - start_time)
+    return figures | {
+        "nodes_a_second_together": round(speed_together, 1),
+        "nodes_a_second_one_at_a_time": round(speed_alone, 1),
+        "ratio": round(speed_together / speed_alone, 2),
         "peak_gib": peak_rss_gib(),
     }

@@ -1,8 +1,8 @@
-"""Supervised steps against the padded loop of the usual kind, and what each of our means gives.
+"""Speed of supervised training against the usual padded loop, and the gain of each optimisation.
 
-Both ends are real trainers over the same examples: transformers' own, batches padded to their
-longest example and the usual loss over all positions, and `tinr.training.supervised`. Between them
-stand bare loops, each with one more of our means than the one before it.
+Both ends are real trainers over the same examples: transformers' Trainer, with batches padded to
+their longest example and the loss over all positions, and `tinr.training.supervised`. Between them
+are bare loops, each with one more optimisation than the one before it.
 """
 
 import copy
@@ -50,14 +50,14 @@ PADDED_BATCH = 16  # examples in a batch of the padded loop
 CONFIG = TrainingConfig(
     optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=4096, row_tokens=320, compile=True
 )
-WARM = 5  # steps that are not counted: kernels are compiled and memory is taken in them
+WARM = 5  # warm-up steps, not counted: they compile kernels and allocate memory
 
 Loss = Callable[[Batch], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class LoopSpeed:
-    """Useful tokens a second: padding does not count."""
+    """Useful tokens a second, without padding."""
 
     name: str
     tokens_a_second: float
@@ -67,7 +67,7 @@ class LoopSpeed:
 
 @dataclass(frozen=True)
 class Steps:
-    """What was measured, and on what."""
+    """The measured speeds and the data and model they were measured on."""
 
     tools: int
     examples: int
@@ -75,13 +75,13 @@ class Steps:
     vocabulary: int
     parameters: int
     bf16: bool
-    matrix_rate: float  # operations a second of the model's own products, measured beside
+    matrix_rate: float  # operations a second of bare products of the model's shapes
     speeds: tuple[LoopSpeed, ...]
 
 
 @dataclass(frozen=True)
 class Set:
-    """Examples of one catalogue and the model that learns them."""
+    """Examples of one catalogue and the model that trains on them."""
 
     model: PreTrainedModel
     codec: Codec
@@ -90,8 +90,8 @@ class Set:
     @property
     def padded(self) -> list[list[Example]]:
         """Batches of the usual loop, in random order."""
-        mixed = Random(0).sample(list(self.examples), len(self.examples))
-        return [mixed[n : n + PADDED_BATCH] for n in range(0, len(mixed), PADDED_BATCH)]
+        examples = Random(0).sample(list(self.examples), len(self.examples))
+        return [examples[n : n + PADDED_BATCH] for n in range(0, len(examples), PADDED_BATCH)]
 
     def packed(self, count: int) -> list[Batch]:
         """The first batches of packed rows."""
@@ -101,34 +101,38 @@ class Set:
 def measure_training(
     catalogue: Catalogue, steps: int = 20, repeats: int = 3, hidden: int = 192, seed: int = 0
 ) -> Steps:
-    """All speeds, interleaved: each is the median of `repeats` runs of `steps` steps."""
-    given = make_set(catalogue, steps, hidden, seed)
+    """Measure all speeds in turn: each is the median of `repeats` runs of `steps` steps."""
+    training_set = make_set(catalogue, steps, hidden, seed)
     runs: dict[str, list[LoopSpeed]] = {}
     for _ in range(repeats):
-        for speed in (_usual(given, steps), *_ladder(given, steps), *_ours(given, steps)):
+        for speed in (
+            _transformers_speed(training_set, steps),
+            *_ladder(training_set, steps),
+            *_our_speeds(training_set, steps),
+        ):
             runs.setdefault(speed.name, []).append(speed)
-    sizes = sorted(len(example.ids) for example in given.examples)
+    sizes = sorted(len(example.ids) for example in training_set.examples)
     return Steps(
         len(catalogue.tools),
         len(sizes),
         (sizes[len(sizes) // 2], sizes[len(sizes) * 9 // 10], sizes[-1]),
-        given.model.config.vocab_size,
-        given.model.num_parameters(),
+        training_set.model.config.vocab_size,
+        training_set.model.num_parameters(),
         use_bf16(None),
-        _matrix_rate(given.model, repeats),
+        _matrix_rate(training_set.model, repeats),
         tuple(
             replace(
-                found[0],
-                tokens_a_second=median(s.tokens_a_second for s in found),
-                operations_a_second=median(s.operations_a_second for s in found),
+                speeds[0],
+                tokens_a_second=median(s.tokens_a_second for s in speeds),
+                operations_a_second=median(s.operations_a_second for s in speeds),
             )
-            for found in runs.values()
+            for speeds in runs.values()
         ),
     )
 
 
 def catalogue_of(sources: Sequence[str]) -> Catalogue:
-    """Shipped corpora and catalogue folders, or files of tools of any kind that is read."""
+    """Load shipped corpora and catalogue folders, or files of tools in any format."""
     files = [source for source in sources if Path(source).is_file()]
     if not files:
         return load_catalogue(sources)
@@ -137,7 +141,7 @@ def catalogue_of(sources: Sequence[str]) -> Catalogue:
 
 
 def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0) -> Set:
-    """Alignment pairs of a catalogue, enough for so many steps, and a model of random weights."""
+    """Alignment pairs of a catalogue, enough for `steps` steps, and a model of random weights."""
     if hidden % 64:
         raise BadInput(f"--hidden {hidden}: heads are 64 wide; give a multiple of 64")
     tokenizer = train_tokenizer(2048, seed)
@@ -148,25 +152,25 @@ def make_set(catalogue: Catalogue, steps: int, hidden: int = 192, seed: int = 0)
     codec = Codec(tokenizer)
     rng = Random(seed)
     examples: list[Example] = []
-    wanted = 2 * (steps + WARM) * CONFIG.batch_tokens
-    while sum(len(e.ids) for e in examples) < wanted:
-        one = aligned_examples(codec, catalogue, PairMix(), rng)
-        examples += [e for e in rng.sample(one, len(one)) if len(e.ids) <= CONFIG.max_tokens]
+    token_budget = 2 * (steps + WARM) * CONFIG.batch_tokens
+    while sum(len(e.ids) for e in examples) < token_budget:
+        pairs = aligned_examples(codec, catalogue, PairMix(), rng)
+        examples += [e for e in rng.sample(pairs, len(pairs)) if len(e.ids) <= CONFIG.max_tokens]
     return Set(model, codec, examples)
 
 
-def _usual(given: Set, steps: int) -> LoopSpeed:
-    """transformers' Trainer: padded to the longest, the loss over every position."""
+def _transformers_speed(training_set: Set, steps: int) -> LoopSpeed:
+    """Speed of transformers' Trainer: padded to the longest, the loss over every position."""
     keep_stdout_clean()
-    batches = given.padded[: steps + WARM]
+    batches = training_set.padded[: steps + WARM]
     clock = _Clock()
     columns = [
         {"input_ids": list(e.ids), "labels": [IGNORE, *e.labels[1:]]} for b in batches for e in b
     ]
-    given.codec.tokenizer.padding_side = "right"
+    training_set.codec.tokenizer.padding_side = "right"
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            model=copy.deepcopy(given.model),
+            model=copy.deepcopy(training_set.model),
             args=TrainingArguments(
                 output_dir=folder,
                 per_device_train_batch_size=PADDED_BATCH,
@@ -181,22 +185,24 @@ def _usual(given: Set, steps: int) -> LoopSpeed:
                 disable_tqdm=True,
             ),
             train_dataset=columns,  # type: ignore[arg-type]
-            data_collator=DataCollatorForSeq2Seq(given.codec.tokenizer, label_pad_token_id=IGNORE),
+            data_collator=DataCollatorForSeq2Seq(
+                training_set.codec.tokenizer, label_pad_token_id=IGNORE
+            ),
             callbacks=[clock],
         )
         trainer.remove_callback(PrinterCallback)  # it would print its figures among ours
         trainer.train()
-    return _speed("transformers Trainer, padded", given.model, batches[WARM:], clock.seconds)
+    return _speed("transformers Trainer, padded", training_set.model, batches[WARM:], clock.seconds)
 
 
 class _Clock(TrainerCallback):
-    """Seconds between the end of the last warming step and the end of the last step."""
+    """Seconds between the end of the last warm-up step and the end of the last step."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_step_end(self, args, state, control, **kwargs):
-        """One more step is done."""
+        """Record the time at the end of a step."""
         self.ends.append(time.perf_counter())
 
     @property
@@ -204,39 +210,42 @@ class _Clock(TrainerCallback):
         return self.ends[-1] - self.ends[WARM - 1]
 
 
-def _ladder(given: Set, steps: int) -> list[LoopSpeed]:
-    """Bare loops, forward, backward and AdamW, each with one more of our means."""
-    padded = [_pad(batch, given.codec.pad) for batch in given.padded[: steps + WARM]]
-    packed = given.packed(steps + WARM)
-    model = copy.deepcopy(given.model)
-    plain = nullcontext()
+def _ladder(training_set: Set, steps: int) -> list[LoopSpeed]:
+    """Speeds of bare loops (forward, backward, AdamW), each with one more optimisation."""
+    padded_batches = [
+        _pad(batch, training_set.codec.pad) for batch in training_set.padded[: steps + WARM]
+    ]
+    packed_batches = training_set.packed(steps + WARM)
+    model = copy.deepcopy(training_set.model)
+    no_context = nullcontext()
 
-    def usual(batch: Batch) -> torch.Tensor:
+    def full_loss(batch: Batch) -> torch.Tensor:
         return model(
             **{n: batch[n] for n in ("input_ids", "position_ids", "attention_mask", "labels")
                if n in batch},
             use_cache=False,
         ).loss  # fmt: skip
 
-    def labels(batch: Batch) -> torch.Tensor:
+    def label_loss(batch: Batch) -> torch.Tensor:
         return labelled_loss(model, batch)
 
-    found = [
-        _loop("a bare loop over the same batches", model, usual, padded, plain),
-        _loop("+ packed rows", model, usual, packed, plain),
-        _loop("+ loss at labels only", model, labels, packed, plain),
-        _loop("+ attention as products", model, labels, packed, products(model)),
+    speeds = [
+        _loop("a bare loop over the same batches", model, full_loss, padded_batches, no_context),
+        _loop("+ packed rows", model, full_loss, packed_batches, no_context),
+        _loop("+ loss at labels only", model, label_loss, packed_batches, no_context),
+        _loop("+ attention as products", model, label_loss, packed_batches, products(model)),
     ]
     with products(model):
         encode = compiled(model) if CONFIG.compile else None
         if encode is not None:
-            found.append(
+            speeds.append(
                 _loop(
                     "+ compiled layers", model,
-                    lambda batch: labelled_loss(model, batch, None, encode), packed, plain,
+                    lambda batch: labelled_loss(model, batch, None, encode),
+                    packed_batches, no_context,
                 )
             )  # fmt: skip
-    return found
+    return speeds
 
 
 def _loop(
@@ -244,13 +253,13 @@ def _loop(
     model: PreTrainedModel,
     loss: Loss,
     batches: Sequence[Batch],
-    within: AbstractContextManager[Any],
+    context: AbstractContextManager[Any],
 ) -> LoopSpeed:
     optimiser = make_optimiser(model, CONFIG.optimiser)
-    with within:
+    with context:
         for number, batch in enumerate(batches):
             if number == WARM:
-                began = _now(model)
+                start_time = _now(model)
             batch = {name: value.to(model.device) for name, value in batch.items()}
             with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16(None)):
                 value = loss(batch)
@@ -258,70 +267,72 @@ def _loop(
             clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad()
-        seconds = _now(model) - began
+        seconds = _now(model) - start_time
     return _speed(name, model, batches[WARM:], seconds)
 
 
 def _now(model: PreTrainedModel) -> float:
-    """The time at which all that was asked of the model's device is done."""
+    """The time after all work queued on the model's device is done."""
     if model.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def _pad(examples: Sequence[Example], pad: int) -> Batch:
-    """Examples (B) to input_ids, attention_mask and labels (B, T), padded right."""
+    """Pad examples (B) on the right to input_ids, attention_mask and labels (B, T)."""
     width = max(len(e.ids) for e in examples)
-    out: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}
+    columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}
     for e in examples:
         gap = width - len(e.ids)
-        out["input_ids"].append([*e.ids, *[pad] * gap])
-        out["attention_mask"].append([1] * len(e.ids) + [0] * gap)
-        out["labels"].append([IGNORE, *e.labels[1:], *[IGNORE] * gap])
-    return {name: torch.tensor(rows) for name, rows in out.items()}
+        columns["input_ids"].append([*e.ids, *[pad] * gap])
+        columns["attention_mask"].append([1] * len(e.ids) + [0] * gap)
+        columns["labels"].append([IGNORE, *e.labels[1:], *[IGNORE] * gap])
+    return {name: torch.tensor(rows) for name, rows in columns.items()}
 
 
-def _ours(given: Set, steps: int) -> list[LoopSpeed]:
-    """`tinr.training.supervised` as the phases call it, with AdamW as the padded loop has, and with
-    Muon."""
-    return [our_speed(given, steps, name) for name in ("adamw", "muon")]
+def _our_speeds(training_set: Set, steps: int) -> list[LoopSpeed]:
+    """Speeds of `tinr.training.supervised` as the phases call it, with AdamW and with Muon.
+
+    The padded loop uses AdamW.
+    """
+    return [our_speed(training_set, steps, name) for name in ("adamw", "muon")]
 
 
-def our_speed(given: Set, steps: int, optimiser: str) -> LoopSpeed:
-    """Our trainer over so many steps, after those that are not counted."""
-    batches = given.packed(steps + WARM)
+def our_speed(training_set: Set, steps: int, optimiser: str) -> LoopSpeed:
+    """Speed of our trainer over `steps` steps, after the warm-up steps."""
+    batches = training_set.packed(steps + WARM)
     config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, name=optimiser))
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder), "bench", {}) as log:
-        model = copy.deepcopy(given.model)
-        train(model, given.codec.tokenizer, batches, config, 0, log, f"tinr, {optimiser}")
-        at = step_ends(log)
-    counted = batches[WARM : max(at)]
-    seconds = at[max(at)] - at[WARM]
-    return _speed(f"tinr's trainer, {optimiser}", given.model, counted, seconds)
+        model = copy.deepcopy(training_set.model)
+        train(model, training_set.codec.tokenizer, batches, config, 0, log, f"tinr, {optimiser}")
+        end_seconds = step_ends(log)
+    counted_batches = batches[WARM : max(end_seconds)]
+    seconds = end_seconds[max(end_seconds)] - end_seconds[WARM]
+    return _speed(f"tinr's trainer, {optimiser}", training_set.model, counted_batches, seconds)
 
 
 def step_ends(log: RunLog) -> dict[int, float]:
-    """The second of the run at which each step was logged."""
+    """Step -> second of the run at which it was logged."""
     rows = (row for row in read_log(log.path) if "train/loss" in row)
     return {int(row["step"]): row["seconds"] for row in rows}
 
 
 def _speed(name: str, model: PreTrainedModel, batches: Sequence[Any], seconds: float) -> LoopSpeed:
-    """batches: lists of examples, padded tensors or packed ones."""
-    real = scored = room = squares = 0
+    """Speed over batches: lists of examples, padded tensors or packed tensors."""
+    tokens = label_count = positions = squares = 0
     for batch in batches:
         if isinstance(batch, list):
             sizes = [len(e.ids) for e in batch]
-            scored += sum(label != IGNORE for e in batch for label in e.labels[1:])
-            room += max(sizes) * len(sizes)
+            label_count += sum(label != IGNORE for e in batch for label in e.labels[1:])
+            positions += max(sizes) * len(sizes)
         else:
             sizes = _sizes(batch)
-            scored += int((batch["labels"] != IGNORE).sum())
-            room += batch["labels"].numel()
-        real += sum(sizes)
+            label_count += int((batch["labels"] != IGNORE).sum())
+            positions += batch["labels"].numel()
+        tokens += sum(sizes)
         squares += sum(size**2 for size in sizes)
-    work = operations(model, real, scored, squares)
-    return LoopSpeed(name, real / seconds, 1 - real / room, work / seconds)
+    work = operations(model, tokens, label_count, squares)
+    return LoopSpeed(name, tokens / seconds, 1 - tokens / positions, work / seconds)
 
 
 def _sizes(batch: Batch) -> list[int]:
@@ -336,30 +347,39 @@ def _sizes(batch: Batch) -> list[int]:
     return sizes
 
 
-def operations(model: PreTrainedModel, tokens: int, scored: int, squares: int) -> float:
-    """Forward and backward: 6 a weight and token, the head where a label is, attention over what
-    a token may see of its own example (half of the square); squares: sum of lengths squared."""
+def operations(model: PreTrainedModel, tokens: int, labels: int, squares: int) -> float:
+    """Floating-point operations of forward and backward: 6 for each weight and token.
+
+    The head counts at labels only. Attention counts over the causal half of each example's square.
+    squares: sum of the squared lengths.
+    """
     shape: Any = model.config
     table = shape.vocab_size * shape.hidden_size
-    inner = model.num_parameters() - table * (1 if shape.tie_word_embeddings else 2)
+    inner_weights = model.num_parameters() - table * (1 if shape.tie_word_embeddings else 2)
     width = shape.num_attention_heads * shape.head_dim
-    return 6.0 * (inner * tokens + table * scored + shape.num_hidden_layers * width * squares)
+    return 6.0 * (
+        inner_weights * tokens + table * labels + shape.num_hidden_layers * width * squares
+    )
 
 
 def _matrix_rate(model: PreTrainedModel, repeats: int) -> float:
-    """Operations a second of bare products in the shapes of the model's blocks and head."""
+    """Operations a second of bare matrix products in the shapes of the model's blocks and head."""
     shape: Any = model.config
-    hidden, inner = shape.hidden_size, shape.intermediate_size
+    hidden_size, inner_size = shape.hidden_size, shape.intermediate_size
     rows, kind = CONFIG.batch_tokens, torch.bfloat16 if use_bf16(None) else torch.float32
     work = seconds = 0.0
-    for count, a, b in ((4, hidden, hidden), (3, hidden, inner), (1, hidden, shape.vocab_size)):
-        left = torch.randn(rows, a, device=model.device, dtype=kind)
-        right = torch.randn(b, a, device=model.device, dtype=kind)
-        taken = []
+    for count, a, b in (
+        (4, hidden_size, hidden_size),
+        (3, hidden_size, inner_size),
+        (1, hidden_size, shape.vocab_size),
+    ):
+        inputs = torch.randn(rows, a, device=model.device, dtype=kind)
+        weights = torch.randn(b, a, device=model.device, dtype=kind)
+        durations = []
         for _ in range(WARM + 3 * repeats):
-            began = _now(model)
-            torch.nn.functional.linear(left, right)
-            taken.append(_now(model) - began)
+            start_time = _now(model)
+            torch.nn.functional.linear(inputs, weights)
+            durations.append(_now(model) - start_time)
         work += count * 2.0 * rows * a * b
-        seconds += count * median(taken[WARM:])
+        seconds += count * median(durations[WARM:])
     return work / seconds

@@ -1,7 +1,8 @@
 """Seconds of GRPO's update against supervised training of the same conversations, side by side.
 
-Both go forward and backward over the same ids, prompts included: the update through the trainer's
-own loss, the other through the packed loop. Beside them stands what a rollout writes a second.
+Both run forward and backward over the same ids, prompts included: the update through the trainer's
+own loss, supervised training through the packed loop. Also measures the tokens a second of a
+rollout.
 """
 
 import tempfile
@@ -43,7 +44,7 @@ class Update:
 
     @property
     def ratio(self) -> float:
-        """What the update takes, as a multiple of supervised training."""
+        """Time of the update as a multiple of that of supervised training."""
         return self.update_seconds / self.supervised_seconds
 
 
@@ -57,80 +58,86 @@ def measure_update(
     repeats: int = 3,
     seed: int = 0,
 ) -> Update:
-    """Both ways in turn, `repeats` times each, over drawn ids of these lengths."""
+    """Run both ways in turn, `repeats` times each, over random ids of these lengths."""
     rng = Random(seed)
-    drawn = _drawn(rng, len(codec.vocabulary), prompts, group, prompt, completion)
+    conversations = _draw_conversations(
+        rng, len(codec.vocabulary), prompts, group, prompt, completion
+    )
     with tempfile.TemporaryDirectory() as folder, products(model), with_loss(model):
-        update = _update(model, codec, drawn, prompts, group, Path(folder))
-        ways = {"update": update, "supervised": _supervised(model, codec, drawn)}
+        update = _update_pass(model, codec, conversations, prompts, group, Path(folder))
+        ways = {"update": update, "supervised": _supervised_pass(model, codec, conversations)}
         model.train()
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(repeats):
             for name, way in ways.items():
-                seconds[name].append(_timed(way))
+                seconds[name].append(_seconds_of(way))
                 model.zero_grad()
     model.eval()
     return Update(
-        len(drawn),
-        sum(len(p) + len(c) for p, c in drawn),
+        len(conversations),
+        sum(len(p) + len(c) for p, c in conversations),
         median(seconds["update"]),
         median(seconds["supervised"]),
-        _rollout_speed(model, codec, drawn, group, completion[1], seed),
+        _rollout_speed(model, codec, conversations, group, completion[1], seed),
     )
 
 
-def _drawn(
+def _draw_conversations(
     rng: Random, entries: int, prompts: int, group: int, prompt: int, completion: tuple[int, int]
 ) -> Conversations:
     def ids(count: int) -> list[int]:
         return [rng.randrange(entries) for _ in range(count)]
 
-    asked = [ids(prompt) for _ in range(prompts)]
-    return [(one, ids(rng.randint(*completion))) for one in asked for _ in range(group)]
+    prompt_rows = [ids(prompt) for _ in range(prompts)]
+    return [
+        (prompt_ids, ids(rng.randint(*completion)))
+        for prompt_ids in prompt_rows
+        for _ in range(group)
+    ]
 
 
-def _update(
+def _update_pass(
     model: PreTrainedModel,
     codec: Codec,
-    drawn: Conversations,
+    conversations: Conversations,
     prompts: int,
     group: int,
     folder: Path,
 ) -> Callable[[], None]:
     """Forward and backward of the GRPO trainer over one batch of all conversations."""
-    config = PolicyConfig(prompts=prompts, group=group, rows=len(drawn), replay_weight=0.0)
-    silent: Any = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
-    nothing: Any = None  # of an source in which nobody converses
-    source = RolloutSource(codec, nothing, nothing, [], config, nothing, 0, silent)
+    config = PolicyConfig(prompts=prompts, group=group, rows=len(conversations), replay_weight=0.0)
+    silent_log: Any = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
+    stub: Any = None  # parts of the source that no conversation uses
+    source = RolloutSource(codec, stub, stub, [], config, stub, 0, silent_log)
     trainer = make_trainer(model, source, Steps(folder))
     trainer.current_gradient_accumulation_steps = 1
-    batch = _padded(drawn, codec.pad)
+    batch = _padded_batch(conversations, codec.pad)
     return lambda: trainer.compute_loss(model, dict(batch)).backward()
 
 
-def _padded(drawn: Conversations, pad: int) -> dict[str, torch.Tensor]:
-    """A batch as TRL hands it to its loss: prompts padded left, completions right."""
-    left = max(len(prompt) for prompt, _ in drawn)
-    right = max(len(completion) for _, completion in drawn)
-    masks = [[1] * len(c) + [0] * (right - len(c)) for _, c in drawn]
-    parts = {
-        "prompt_ids": [[pad] * (left - len(p)) + p for p, _ in drawn],
-        "prompt_mask": [[0] * (left - len(p)) + [1] * len(p) for p, _ in drawn],
-        "completion_ids": [c + [pad] * (right - len(c)) for _, c in drawn],
+def _padded_batch(conversations: Conversations, pad: int) -> dict[str, torch.Tensor]:
+    """A batch in the layout of TRL's loss: prompts padded left, completions right."""
+    prompt_width = max(len(prompt) for prompt, _ in conversations)
+    completion_width = max(len(completion) for _, completion in conversations)
+    masks = [[1] * len(c) + [0] * (completion_width - len(c)) for _, c in conversations]
+    columns = {
+        "prompt_ids": [[pad] * (prompt_width - len(p)) + p for p, _ in conversations],
+        "prompt_mask": [[0] * (prompt_width - len(p)) + [1] * len(p) for p, _ in conversations],
+        "completion_ids": [c + [pad] * (completion_width - len(c)) for _, c in conversations],
         "completion_mask": masks,
         "tool_mask": masks,
     }
-    written = float(sum(len(c) for _, c in drawn))
-    advantages = torch.linspace(-1.0, 1.0, len(drawn))
-    return {name: torch.tensor(part) for name, part in parts.items()} | {
+    token_count = float(sum(len(c) for _, c in conversations))
+    advantages = torch.linspace(-1.0, 1.0, len(conversations))
+    return {name: torch.tensor(rows) for name, rows in columns.items()} | {
         "advantages": advantages,
-        "num_items_in_batch": torch.tensor(written),
+        "num_items_in_batch": torch.tensor(token_count),
     }
 
 
-def _supervised(model: Any, codec: Codec, drawn: Conversations) -> Callable[[], None]:
+def _supervised_pass(model: Any, codec: Codec, conversations: Conversations) -> Callable[[], None]:
     """Forward and backward of the packed loop over the same conversations."""
-    examples = [Example([*p, *c], [IGNORE] * len(p) + list(c)) for p, c in drawn]
+    examples = [Example([*p, *c], [IGNORE] * len(p) + list(c)) for p, c in conversations]
     batches = list(make_batches(examples, TrainingConfig(), 0, codec.pad))
 
     def train() -> None:
@@ -143,22 +150,22 @@ def _supervised(model: Any, codec: Codec, drawn: Conversations) -> Callable[[], 
 def _rollout_speed(
     model: PreTrainedModel,
     codec: Codec,
-    drawn: Conversations,
+    conversations: Conversations,
     group: int,
     max_tokens: int,
     seed: int,
 ) -> float:
-    """Tokens a second that groups of rows write which nothing ends."""
-    began = time.perf_counter()
-    prompts = [prompt for prompt, _ in drawn[::group]]
+    """Tokens a second of groups of rows that run to their limit."""
+    start_time = time.perf_counter()
+    prompts = [prompt for prompt, _ in conversations[::group]]
     rows = generate(
         model, prompts, lambda row, ids: None, frozenset(), max_tokens=max_tokens, pad=codec.pad,
         group=group, temperature=1.0, seed=seed,
     )  # fmt: skip
-    return sum(len(row.ids) for row in rows) / (time.perf_counter() - began)
+    return sum(len(row.ids) for row in rows) / (time.perf_counter() - start_time)
 
 
-def _timed(act: Callable[[], None]) -> float:
-    began = time.perf_counter()
+def _seconds_of(act: Callable[[], None]) -> float:
+    start_time = time.perf_counter()
     act()
-    return time.perf_counter() - began
+    return time.perf_counter() - start_time

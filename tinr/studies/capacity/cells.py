@@ -1,4 +1,4 @@
-"""What one alignment of the study came to. No torch."""
+"""The result of one alignment of the study. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,55 +8,55 @@ from typing import Any
 from tinr.studies.cells import need_numbers, read_lines
 
 ASKED = ("document_to_token", "token_to_document", "token_to_schema")  # as `probe` names them
-GATED = ("document_to_token", "token_to_schema")  # what align's gate asks for
+GATED = ("document_to_token", "token_to_schema")  # the recalls that align's gate tests
 Key = tuple[int, int, int, int, int, str]
 
 
 @dataclass(frozen=True)
 class AlignmentCell:
-    """One model aligned with so many documents: its load, its practice and its recall."""
+    """One model aligned with `documents` documents: its load, its exposures and its recall."""
 
     documents: int
     hidden: int
     layers: int
     epochs: int
     seed: int
-    settings: str  # hash of everything else that decides the result
+    settings: str  # hash of all other inputs of the result
     made: str  # where and when: machine, date, commit
-    parameters: int  # all of them move
+    parameters: int  # all of them are trained
     holding: int  # without the rows of tokens that the base knew
-    likelihood: float  # bits of the documents for its base
-    packed: float  # ... for a compressor
-    bits: float  # to be learned: the smaller one, and the tokens
+    likelihood: float  # bits of the documents under its base
+    packed: float  # bits of the documents for a compressor
+    bits: float  # to learn: the smaller of the two, plus those of the tokens
     exposures: float  # examples of each tool in the whole training, as many of each in TAUGHT
     steps: int
     tokens: int
     loss: float
     asked: int
-    document_to_token: int  # right ones of those asked
+    document_to_token: int  # correct answers out of `asked`
     token_to_document: int
     token_to_schema: int
-    seconds: float  # of the training and the asking
+    seconds: float  # of training and evaluation
 
     @property
     def key(self) -> Key:
-        """What it was, apart from how it ended."""
+        """The configuration, without the result."""
         return (
             self.documents, self.hidden, self.layers, self.epochs, self.seed, self.settings,
         )  # fmt: skip
 
     @property
     def load(self) -> float:
-        """Bits a parameter that can hold something new."""
+        """Bits for each parameter that can hold new information."""
         return self.bits / self.holding
 
     def recall(self, name: str) -> float:
-        """The share of one of ASKED."""
+        """The recall of one kind of ASKED."""
         return getattr(self, name) / self.asked
 
 
 def read_cells(path: Path) -> list[AlignmentCell]:
-    """All cells of a file, none where it is missing; BadInput with the line that is no cell."""
+    """All cells of a file, none where it is missing; BadInput names a line that is not a cell."""
     return read_lines(path, AlignmentCell, _check)
 
 

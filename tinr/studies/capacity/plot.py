@@ -1,4 +1,4 @@
-"""The plot of the capacity study: recall against load, and foreseen against measured."""
+"""The plot of the capacity study: recall against load, and measured against predicted recall."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ PUBLISHED = ((0.8, "safe"), (1.25, "refuse"))  # arXiv 2508.20755
 def draw(study: Mapping[str, Any]) -> str:
     """Both panels as SVG; the same study gives the same bytes.
 
-    Cells of another number of exposures than the usual one stand hollow and are not fitted.
+    Cells without the usual number of exposures are hollow and not fitted.
     """
 
     def paint(axes: Sequence[Any]) -> None:
@@ -55,12 +55,12 @@ def _against_foreseen(axis: Any, study: Mapping[str, Any]) -> None:
     axis.plot([0, 1], [0, 1], color="#777777", linewidth=0.8)
     rows = [row for row in study["cells"] if row["foreseen"]]
     for name in ASKED:
-        ends = [row["foreseen"][name] for row in rows]
-        values = [one["value"] for one in ends]
-        spread = [[one["value"] - one["low"] for one in ends],
-                  [one["high"] - one["value"] for one in ends]]  # fmt: skip
-        measured = [row[name] / row["asked"] for row in rows]
-        axis.errorbar(values, measured, xerr=spread, fmt=MARKS[name], color=COLOURS[name],
+        intervals = [row["foreseen"][name] for row in rows]
+        values = [interval["value"] for interval in intervals]
+        spread = [[interval["value"] - interval["low"] for interval in intervals],
+                  [interval["high"] - interval["value"] for interval in intervals]]  # fmt: skip
+        measured_recalls = [row[name] / row["asked"] for row in rows]
+        axis.errorbar(values, measured_recalls, xerr=spread, fmt=MARKS[name], color=COLOURS[name],
                       markersize=5, linewidth=0.6, capsize=2, label=NAMES[name])  # fmt: skip
     if rows:
         axis.legend(frameon=False, loc="upper left")

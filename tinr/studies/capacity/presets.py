@@ -1,4 +1,4 @@
-"""How large the capacity study is: catalogues, models, and how long each learns. No torch."""
+"""The sizes of the capacity study: catalogues, models and epochs. No torch."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from tinr.records import BadInput
 
 @dataclass(frozen=True)
 class Point:
-    """One model to be aligned: documents drawn by the seed, and its size."""
+    """One model to align: its size, and the number of documents, which the seed draws."""
 
     documents: int
     hidden: int
-    epochs: int  # each has three examples of a tool: memorise, recall, schema
+    epochs: int  # three examples of a tool in each: memorise, recall, schema
     layers: int = 2
     seed: int = 0
 
@@ -22,16 +22,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Preset:
-    """The points, and what all of them share."""
+    """The points and their shared settings."""
 
     points: tuple[Point, ...]
-    longest: int  # characters of a document that takes part, at most
+    longest: int  # characters of a document, at most
     asked: int  # tools of each model that are asked, at most
     base_tokens: int  # that each base is trained on
     vocabulary: int  # pieces before tags, role markers and tools
     batch_tokens: int
-    rate: float  # of Muon, at its highest
-    minutes: float  # of one run; what is not done then is done by the next
+    rate: float  # of Muon, peak
+    minutes: float  # of one run; the next run does the rest
 
     def __post_init__(self) -> None:
         if any(point.documents < 2 or point.epochs < 1 for point in self.points):
@@ -50,8 +50,8 @@ PRESETS = {
         minutes=2,
     ),
     # One core, about three quarters of an hour. With 72 exposures 50 documents in 56 thousand
-    # parameters were not learned at all, with 288 wholly: fewer than these would measure patience,
-    # not room. So would models narrower than 32 (docs/notebook.md).
+    # parameters were not learned at all, with 288 wholly: fewer would measure training time, not
+    # capacity. So would models narrower than 32 (docs/notebook.md).
     "cpu": Preset(
         (
             *_grid({32: (50, 100, 150, 200, 400), 40: (200,), 48: (100, 200, 300, 400),

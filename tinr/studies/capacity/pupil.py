@@ -1,7 +1,7 @@
 """One alignment of the study: a base from scratch, documents drawn from a catalogue, and recall.
 
-Pairs, growth, the loop and the probe are align's own. Left out are usage, which needs no more
-bits than the documents hold, and replay; all weights move.
+Uses the pairs, the growth, the loop and the probe of align. Leaves out replay, and usage, which
+needs no more bits than the documents hold. Trains all weights.
 """
 
 import time
@@ -33,30 +33,31 @@ from tinr.studies.capacity.cells import ASKED, AlignmentCell
 from tinr.studies.capacity.presets import Point, Preset
 from tinr.training.supervised import train
 
-ROW = 192  # tokens of a packed row: attention over short documents in long rows is waste
+ROW = (
+    192  # tokens of a packed row: short, since attention in long rows of short documents is wasted
+)
 
 
 def draw_documents(docs: Sequence[ToolDoc], point: Point, longest: int) -> Catalogue:
-    """Documents that all say something else, at most `longest` characters each; BadInput where
-    there are too few."""
-    short = {describe(doc): doc for doc in docs if len(describe(doc)) <= longest}
-    if len(short) < point.documents:
+    """Draw documents with distinct texts of at most `longest` characters; BadInput for too few."""
+    texts = {describe(doc): doc for doc in docs if len(describe(doc)) <= longest}
+    if len(texts) < point.documents:
         raise BadInput(
-            f"--catalogue: {len(short):,} different documents of at most {longest} characters, "
+            f"--catalogue: {len(texts):,} different documents of at most {longest} characters, "
             f"and the preset wants {point.documents:,}; give more --catalogue, or a smaller preset"
         )
-    drawn = Random(f"{point.seed}/capacity/study").sample(list(short.values()), point.documents)
-    return Catalogue(tuple(drawn))
+    sample = Random(f"{point.seed}/capacity/study").sample(list(texts.values()), point.documents)
+    return Catalogue(tuple(sample))
 
 
 def align_one(
     point: Point, preset: Preset, catalogue: Catalogue, settings: str, out: Path
 ) -> AlignmentCell:
-    """Align one model and ask it; its base is trained once for each width, in OUT/registry."""
+    """Align and probe one model; its base is trained once for each width, in OUT/registry."""
     training = training_of(preset)
     registry, logs = Registry(out / "registry"), out / "logs"
     base = build_base(base_config(point, preset, registry.root, logs))
-    began = time.monotonic()
+    start_time = time.monotonic()
     model, tokenizer = load(registry.path(base))
     bits = count_bits(catalogue, model, Codec(tokenizer), READ, point.seed)
     grow(model, tokenizer, catalogue, seed=point.seed)
@@ -64,13 +65,13 @@ def align_one(
     batches = _batches(point, catalogue, codec, training)
     name = f"{point.documents}-{point.hidden}-{point.layers}-{point.epochs}-{point.seed}"
     with RunLog(logs / name, "align", asdict(point)) as log:
-        done = train(model, tokenizer, batches, training, point.seed, log, name)
-    done.model.eval()
-    asked = Random(f"{point.seed}/capacity/asked").sample(
+        result = train(model, tokenizer, batches, training, point.seed, log, name)
+    result.model.eval()
+    asked_tools = Random(f"{point.seed}/capacity/asked").sample(
         catalogue.tools, min(preset.asked, len(catalogue.tools))
     )
-    hits = probe_hits(done.model, codec, Catalogue(tuple(asked)), "probe")
-    right: dict[str, Any] = {kind: sum(hits[kind]) for kind in ASKED}
+    hits = probe_hits(result.model, codec, Catalogue(tuple(asked_tools)), "probe")
+    hit_counts: dict[str, Any] = {kind: sum(hits[kind]) for kind in ASKED}
     return AlignmentCell(
         documents=point.documents,
         hidden=point.hidden,
@@ -78,24 +79,24 @@ def align_one(
         epochs=point.epochs,
         seed=point.seed,
         settings=settings,
-        made=_made(),
-        parameters=done.model.num_parameters(),
-        holding=moving_of(done.model, TrainableConfig(), list(codec.markup.values())).parameters,
+        made=_origin(),
+        parameters=result.model.num_parameters(),
+        holding=moving_of(result.model, TrainableConfig(), list(codec.markup.values())).parameters,
         likelihood=round(bits.likelihood or 0.0, 1),
         packed=round(bits.packed, 1),
         bits=round(bits.total, 1),
         exposures=point.epochs * sum(vars(TAUGHT).values()),
-        steps=done.steps,
-        tokens=done.tokens,
-        loss=round(done.loss, 5),
-        asked=len(asked),
-        **right,
-        seconds=round(time.monotonic() - began, 1),
+        steps=result.steps,
+        tokens=result.tokens,
+        loss=round(result.loss, 5),
+        asked=len(asked_tools),
+        **hit_counts,
+        seconds=round(time.monotonic() - start_time, 1),
     )
 
 
-def _made() -> str:
-    """Where, when and by which code."""
+def _origin() -> str:
+    """The device, the date and the commit of a training."""
     facts = environment()
     chip = facts["hardware"].get("cpu")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else chip
@@ -104,7 +105,7 @@ def _made() -> str:
 
 
 def training_of(preset: Preset) -> TrainingConfig:
-    """The loop of bases and of alignments alike."""
+    """The training settings of bases and of alignments."""
     return TrainingConfig(
         OptimiserConfig(name="muon", learning_rate=preset.rate),
         batch_tokens=preset.batch_tokens,
@@ -115,7 +116,7 @@ def training_of(preset: Preset) -> TrainingConfig:
 
 
 def base_config(point: Point, preset: Preset, registry: Path, logs: Path) -> BaseConfig:
-    """The base that a point starts from."""
+    """The config of the base that a point starts from."""
     return BaseConfig(
         registry=str(registry),
         run=str(logs / f"base-{point.hidden}-{point.layers}"),
@@ -131,9 +132,9 @@ def base_config(point: Point, preset: Preset, registry: Path, logs: Path) -> Bas
 def _batches(
     point: Point, catalogue: Catalogue, codec: Codec, training: TrainingConfig
 ) -> list[Batch]:
-    made: list[Batch] = []
+    batches: list[Batch] = []
     for epoch in range(point.epochs):
         rng = Random(f"{point.seed}/align/{epoch}")
         examples = aligned_examples(codec, catalogue, TAUGHT, rng)
-        made += make_batches(examples, training, point.seed + epoch, codec.pad)
-    return made
+        batches += make_batches(examples, training, point.seed + epoch, codec.pad)
+    return batches

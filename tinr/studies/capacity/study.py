@@ -1,7 +1,7 @@
 """`tinr study capacity`: align at several loads, fit recall against load, validate the fit.
 
-Every finished alignment is a line of OUT/cells.jsonl at once; the same command goes on from
-there. OUT/calibration.json is what `tinr capacity` takes in the place of the shipped figures.
+Every finished alignment is written to OUT/cells.jsonl at once; the same command resumes from
+there. `tinr capacity` takes OUT/calibration.json in place of the shipped figures.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from tinr.studies.cells import held, write_lines
 
 
 class Study:
-    """A preset over documents, with its cells so far."""
+    """A preset over a catalogue, with its cells so far."""
 
     def __init__(self, preset: Preset, sources: Sequence[str], out: Path):
         self.preset, self.out, self.path = preset, out, out / "cells.jsonl"
@@ -41,15 +41,24 @@ class Study:
         self.read()
 
     def read(self) -> None:
-        """Take the cells from the file, those of other studies too."""
+        """Read the cells from the file, including those of other studies."""
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def settings(self, point: Point) -> str:
-        """A hash of what decides a cell's result beside what its key says."""
-        shared = {k: v for k, v in asdict(self.preset).items() if k not in ("points", "minutes")}
-        drawn = self.drawn[point].hash
-        rest = (tinr.__version__, shared, asdict(TAUGHT), ROW, point.heads, drawn)
-        return hashlib.sha256(json.dumps(rest).encode()).hexdigest()[:12]
+        """A hash of everything that decides a cell's result and is not in its key."""
+        shared_settings = {
+            k: v for k, v in asdict(self.preset).items() if k not in ("points", "minutes")
+        }
+        catalogue_hash = self.drawn[point].hash
+        inputs = (
+            tinr.__version__,
+            shared_settings,
+            asdict(TAUGHT),
+            ROW,
+            point.heads,
+            catalogue_hash,
+        )
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
     def key(self, point: Point) -> tuple[Any, ...]:
         """The key that this point's cell has."""
@@ -64,12 +73,12 @@ class Study:
         return [self.cells[key] for key in keys if key in self.cells]  # type: ignore[index]
 
     def missing(self) -> list[Point]:
-        """What is still to be trained, the quickest first."""
-        left = [p for p in self.preset.points if self.key(p) not in self.cells]
-        return sorted(left, key=lambda p: p.documents * p.epochs * p.hidden)
+        """The points that are still to train, the quickest first."""
+        missing_points = [p for p in self.preset.points if self.key(p) not in self.cells]
+        return sorted(missing_points, key=lambda p: p.documents * p.epochs * p.hidden)
 
     def align(self, point: Point) -> AlignmentCell:
-        """Train and ask one; it is in the file before anything else happens."""
+        """Train and probe one point; write its cell to the file at once."""
         catalogue: Catalogue = self.drawn[point]
         cell = align_one(point, self.preset, catalogue, self.settings(point), self.out)
         self.cells[cell.key] = cell
@@ -80,49 +89,49 @@ class Study:
 def run_study(
     preset: str, sources: Sequence[str], out: Path, minutes: float | None = None
 ) -> dict[str, Any]:
-    """Align what is missing, then write OUT/study.json, table.md, study.svg and, where there are
-    cells enough, calibration.json; the summary.
+    """Align the missing points, then write OUT/study.json, table.md and study.svg.
 
-    BadInput for an unknown preset, too few documents, or minutes that are none. What is not
-    begun after `minutes` is left to the next run.
+    Also writes calibration.json where there are enough cells. Returns the summary. BadInput for an
+    unknown preset, too few documents, or minutes that are not above 0. Points that are not begun
+    after `minutes` are left to the next run.
     """
     if preset not in PRESETS:
         raise BadInput(f"--preset: no {preset!r}; give one of {', '.join(PRESETS)}")
     if minutes is not None and not minutes > 0:
         raise BadInput(f"--minutes: {minutes} is not above 0")
     study = Study(PRESETS[preset], sources, out)
-    with held(study.path):  # a wrong place is known before anything is trained
+    with held(study.path):  # a bad path fails before any training
         study.read()
         return _run(study, preset, sources, minutes or study.preset.minutes)
 
 
 def _run(study: Study, preset: str, sources: Sequence[str], minutes: float) -> dict[str, Any]:
-    """Align what is missing within the time, and write what came out."""
-    began = time.monotonic()
-    deadline = began + 60 * minutes
+    """Align the missing points within the time limit, and write the results."""
+    start_time = time.monotonic()
+    deadline = start_time + 60 * minutes
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if study.faults:
         console.print(f"{len(study.faults)} documents are not valid and left out", markup=False)
-    missing = study.missing()
-    while missing and time.monotonic() < deadline:
-        console.print(_words(study.align(missing.pop(0))), markup=False)
-    found = summary(study, preset, sources, complete=not missing)
-    found["seconds"] = round(time.monotonic() - began, 1)  # of this run
-    write_together(_files(study, preset, found, study.out))
-    if found["calibration"] is None:  # one of other documents is not this study's
+    missing_points = study.missing()
+    while missing_points and time.monotonic() < deadline:
+        console.print(_words(study.align(missing_points.pop(0))), markup=False)
+    results = summary(study, preset, sources, complete=not missing_points)
+    results["seconds"] = round(time.monotonic() - start_time, 1)  # of this run
+    write_together(_files(study, preset, results, study.out))
+    if results["calibration"] is None:  # one of other documents is not this study's
         (study.out / "calibration.json").unlink(missing_ok=True)
-    return found
+    return results
 
 
 def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -> dict[str, Any]:
-    """The cells with what was foreseen of each, and how well, as plain data."""
+    """The cells, the predicted recall of each and the errors, as plain data."""
     cells = study.own()
-    usual = practised(cells)
-    foreseen = held_out(usual) or {}
+    usual_cells = practised(cells)
+    expectations = held_out(usual_cells) or {}
     rows = [
         asdict(cell)
-        | {"load": round(cell.load, 4), "usual": cell in usual}
-        | {"foreseen": {k: asdict(v) for k, v in foreseen.get(cell.key, {}).items()} or None}
+        | {"load": round(cell.load, 4), "usual": cell in usual_cells}
+        | {"foreseen": {k: asdict(v) for k, v in expectations.get(cell.key, {}).items()} or None}
         for cell in cells
     ]
     return {
@@ -131,53 +140,60 @@ def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -
         "settings": {k: v for k, v in asdict(study.preset).items() if k != "points"},
         "complete": complete,
         "points": len(study.preset.points),
-        "made": _made(cells),
+        "made": _origins(cells),
         "seconds_trained": round(sum(cell.seconds for cell in cells), 1),
         "cells": rows,
-        "errors": {name: _errors(rows, name) for name in ASKED} if foreseen else None,
-        "crossings": [asdict(one) | {"apart": round(one.apart, 4)} for one in crossings(usual)],
+        "errors": {name: _errors(rows, name) for name in ASKED} if expectations else None,
+        "crossings": [
+            asdict(crossing) | {"apart": round(crossing.apart, 4)}
+            for crossing in crossings(usual_cells)
+        ],
     }
 
 
 def _errors(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float | int]:
-    """How far measured recall was from what the other catalogue sizes foretold."""
-    kept = [row for row in rows if row["foreseen"]]
-    gaps, inside = [], 0
-    for row in kept:
-        measured, one = row[name] / row["asked"], row["foreseen"][name]
-        gaps.append(abs(measured - one["value"]))
-        inside += one["low"] <= measured <= one["high"]
-    return {"mean": round(sum(gaps) / len(gaps), 4), "inside": inside, "cells": len(kept)}
+    """Mean error of the recall predicted from other catalogue sizes, and hits of its interval."""
+    foreseen_rows = [row for row in rows if row["foreseen"]]
+    gaps, inside_count = [], 0
+    for row in foreseen_rows:
+        measured_recall, expectation = row[name] / row["asked"], row["foreseen"][name]
+        gaps.append(abs(measured_recall - expectation["value"]))
+        inside_count += expectation["low"] <= measured_recall <= expectation["high"]
+    return {
+        "mean": round(sum(gaps) / len(gaps), 4),
+        "inside": inside_count,
+        "cells": len(foreseen_rows),
+    }
 
 
-def _files(study: Study, preset: str, found: dict[str, Any], out: Path) -> dict[Path, str]:
+def _files(study: Study, preset: str, results: dict[str, Any], out: Path) -> dict[Path, str]:
     longest = study.preset.longest
     about = (
         f"alignments of real documents of at most {longest} characters "
-        f"({', '.join(found['sources'])}) in models from scratch, preset {preset}, all weights "
+        f"({', '.join(results['sources'])}) in models from scratch, preset {preset}, all weights "
         "moving"
     )
-    used = practised(study.own())
+    usual_cells = practised(study.own())
     source = {
-        "cells": ", ".join(f"{c.documents}x{c.holding}" for c in used),
-        "made": _made(used),
+        "cells": ", ".join(f"{c.documents}x{c.holding}" for c in usual_cells),
+        "made": _origins(usual_cells),
     }
     calibration = calibrate(study.own(), about, source)
-    found["calibration"] = None if calibration is None else asdict(calibration)
+    results["calibration"] = None if calibration is None else asdict(calibration)
     if calibration is None:
-        found["left_out"] = f"fewer than {LEAST} cells of one practice: nothing was fitted"
+        results["left_out"] = f"fewer than {LEAST} cells of one practice: nothing was fitted"
     files = {
-        out / "study.json": json.dumps(found, indent=1) + "\n",
-        out / "table.md": markdown(found),
-        out / "study.svg": draw(found),
+        out / "study.json": json.dumps(results, indent=1) + "\n",
+        out / "table.md": markdown(results),
+        out / "study.svg": draw(results),
     }
     if calibration is not None:
         files[out / "calibration.json"] = calibration_text(calibration)
     return files
 
 
-def _made(cells: Sequence[AlignmentCell]) -> str:
-    """Where and when they were trained, as they say themselves."""
+def _origins(cells: Sequence[AlignmentCell]) -> str:
+    """Where and when the cells were trained, from their own records."""
     return "; ".join(dict.fromkeys(cell.made for cell in cells))
 
 

@@ -1,4 +1,4 @@
-"""The capacity study as Markdown: every cell, what was foreseen of it, and what was left out."""
+"""The capacity study as Markdown: every cell with its predicted recall, and notes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +37,17 @@ def _row(row: Mapping[str, Any]) -> str:
              f"{row['load']:.2f}", f"{row['exposures']:g}", f"{row['steps']:,}"]  # fmt: skip
     for name in ASKED:
         cells.append(f"{row[name] / row['asked']:.3f}")
-        one = (row["foreseen"] or {}).get(name)
-        cells.append(f"{one['value']:.2f} ({one['low']:.2f} to {one['high']:.2f})" if one else "-")
+        expectation = (row["foreseen"] or {}).get(name)
+        cells.append(
+            f"{expectation['value']:.2f} ({expectation['low']:.2f} to {expectation['high']:.2f})"
+            if expectation
+            else "-"
+        )
     return f"| {' | '.join(cells)} |"
 
 
 def _notes(study: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the figures."""
+    """Notes that a reader needs beside the figures."""
     settings, calibration = study["settings"], study["calibration"]
     notes = [
         f"- {len(study['cells'])} of {study['points']} cells; sources: "
@@ -60,11 +64,11 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
             f"- {NAMES[name]}: foreseen within {error['mean']:.3f} on the average; "
             f"{error['inside']} of {error['cells']} cells within their interval."
         )
-    for one in study["crossings"]:
+    for row in study["crossings"]:
         notes.append(
-            f"- {one['documents']:,} documents: recall of document -> token and token -> schema "
-            f"crosses 0.95 between {one['below']:,} and {one['above']:,} parameters, at about "
-            f"{one['measured']:,.0f}; foreseen {one['foreseen']:,.0f}, {100 * one['apart']:.1f} % "
+            f"- {row['documents']:,} documents: recall of document -> token and token -> schema "
+            f"crosses 0.95 between {row['below']:,} and {row['above']:,} parameters, at about "
+            f"{row['measured']:,.0f}; foreseen {row['foreseen']:,.0f}, {100 * row['apart']:.1f} % "
             "of its logarithm off."
         )
     if study["errors"] is None:
@@ -79,20 +83,20 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
 
 
 def _loads(calibration: Mapping[str, Any]) -> list[str]:
-    """The three loads and the exposures; what no model showed is said."""
-    known = {
+    """Notes on the three loads and the exposures; also names the loads that no model showed."""
+    meanings = {
         "safe": "recall of at least 0.95 of document -> token and token -> schema",
         "marginal": "of at least 0.8",
         "refuse": "of less than 0.5 above it",
     }
-    said = [
-        f"{key} {calibration[key]:.2f} ({what})" if calibration[key] is not None
+    texts = [
+        f"{key} {calibration[key]:.2f} ({meaning})" if calibration[key] is not None
         else f"{key}: no model showed it"
-        for key, what in known.items()
+        for key, meaning in meanings.items()
     ]  # fmt: skip
-    enough = calibration["exposures"]
+    number = calibration["exposures"]
     practice = (
-        "no number of exposures was enough at a safe load" if enough is None
-        else f"{enough:g} exposures and more were enough at a safe load, its cells taken together"
+        "no number of exposures was enough at a safe load" if number is None
+        else f"{number:g} exposures and more were enough at a safe load, its cells taken together"
     )  # fmt: skip
-    return [f"- Loads, bits a parameter: {'; '.join(said)}.", f"- Practice: {practice}."]
+    return [f"- Loads, bits a parameter: {'; '.join(texts)}.", f"- Practice: {practice}."]

@@ -1,4 +1,4 @@
-"""What a stack of models says: greedy replies, the real database asked in the middle."""
+"""Greedy replies of a stack of models; in-tool replies query the real database midway."""
 
 from collections.abc import Sequence
 
@@ -11,35 +11,35 @@ from tinr.studies.in_tool.people import PHRASINGS, Fact, Form, ask
 from tinr.studies.in_tool.stack import ASSISTANT, BYTES, END, USER, Shape, forward
 from tinr.studies.in_tool.texts import SymbolTable, prompt, returned
 
-QUERY_LENGTH, ANSWER_LENGTH = 48, 40  # symbols; a longer one is cut and so wrong
-ROWS = 256  # of each model at once
+QUERY_LENGTH, ANSWER_LENGTH = 48, 40  # symbols; a longer one is cut, hence wrong
+ROWS = 256  # rows of each model in one batch
 Rows = list[list[list[int]]]  # model, row, symbols
 
 
 def said_right(
     shape: Shape, weights_MN: Tensor, table: SymbolTable, rows_MR: np.ndarray
 ) -> list[float]:
-    """The share of rows whose every label is the likeliest symbol, its predecessors given.
+    """The share of rows whose every label is the argmax under teacher forcing.
 
-    A model that says all labels of a conversation says it in greedy decoding as well, so this
-    is quick and never above the greedy figure for the same rows.
+    A model that predicts all labels of a conversation also writes them in greedy decoding, so this
+    share is quick to compute and never above the greedy share of the same rows.
     """
     hits = []
     for start in range(0, rows_MR.shape[1], ROWS):
-        ids, at, targets = pick(table, torch.from_numpy(rows_MR[:, start : start + ROWS]))
+        ids, positions, targets = pick(table, torch.from_numpy(rows_MR[:, start : start + ROWS]))
         with torch.no_grad():
-            said = forward(shape, weights_MN, ids, at).argmax(-1)
-        hits.append(((said == targets) | (targets < 0)).all(-1).float())
+            predictions = forward(shape, weights_MN, ids, positions).argmax(-1)
+        hits.append(((predictions == targets) | (targets < 0)).all(-1).float())
     return torch.cat(hits, 1).mean(1).tolist()
 
 
 def pick(table: SymbolTable, rows_MB: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """ids, at and targets of each model's rows (M, B), as int64."""
     rows_MB = rows_MB.to(table.ids_RT.device, non_blocking=True)
-    parts = (table.ids_RT, table.at_RK, table.targets_RK)
+    tensors = (table.ids_RT, table.at_RK, table.targets_RK)
     models = torch.arange(len(rows_MB), device=rows_MB.device)[:, None]
-    ids, at, targets = (part[models, rows_MB].long() for part in parts)
-    return ids, at, targets
+    ids, positions, targets = (tensor[models, rows_MB].long() for tensor in tensors)
+    return ids, positions, targets
 
 
 def recalls(
@@ -50,71 +50,80 @@ def recalls(
     databases: Sequence[Executor],
     seeds: Sequence[int],
 ) -> list[list[bool]]:
-    """For each model and each of its facts, asked in a drawn phrasing: is the value right?
+    """For each model and each of its facts, asked in a random phrasing: is the reply right?
 
-    Right is a reply that ends with the value, whatever stands before it.
+    A reply is right when it ends with the value, whatever precedes it.
     """
-    right: list[list[bool]] = [[] for _ in facts]
+    hits: list[list[bool]] = [[] for _ in facts]
     phrasings = [
-        np.random.default_rng((seed, len(asked))).integers(PHRASINGS, size=len(asked))
-        for seed, asked in zip(seeds, facts, strict=True)
+        np.random.default_rng((seed, len(model_facts))).integers(PHRASINGS, size=len(model_facts))
+        for seed, model_facts in zip(seeds, facts, strict=True)
     ]
     for start in range(0, max(map(len, facts)), ROWS):
-        part = [list(asked[start : start + ROWS]) for asked in facts]
+        chunk = [list(model_facts[start : start + ROWS]) for model_facts in facts]
         rows = [
-            [prompt(fact, int(p)) for fact, p in zip(asked, drawn[start:], strict=False)]
-            for asked, drawn in zip(part, phrasings, strict=True)
+            [
+                prompt(fact, int(p))
+                for fact, p in zip(model_facts, model_phrasings[start:], strict=False)
+            ]
+            for model_facts, model_phrasings in zip(chunk, phrasings, strict=True)
         ]
         if form == "in_tool":
             queries = write(shape, weights_MN, rows, QUERY_LENGTH)
             rows = [
                 [
-                    [*row, *query, END, *returned(ask(base, text_of(query)))]
-                    for row, query in zip(given, written, strict=True)
+                    [*row, *query, END, *returned(ask(database, text_of(query)))]
+                    for row, query in zip(model_rows, model_queries, strict=True)
                 ]
-                for given, written, base in zip(rows, queries, databases, strict=True)
+                for model_rows, model_queries, database in zip(
+                    rows, queries, databases, strict=True
+                )
             ]
         answers = write(shape, weights_MN, rows, ANSWER_LENGTH)
-        for found, asked, said in zip(right, part, answers, strict=True):
-            found += [text_of(a).endswith(f.value) for f, a in zip(asked, said, strict=True)]
-    return right
+        for model_hits, model_facts, replies in zip(hits, chunk, answers, strict=True):
+            model_hits += [
+                text_of(a).endswith(f.value) for f, a in zip(model_facts, replies, strict=True)
+            ]
+    return hits
 
 
-def write(shape: Shape, weights_MN: Tensor, given: Rows, longest: int) -> Rows:
-    """Greedy continuations up to END, without it; what is not finished at `longest` is cut."""
-    device, most = weights_MN.device, max(1, *map(len, given))
-    filler = [USER, ASSISTANT]  # models with fewer rows answer nothing
-    flat = [row for rows in given for row in [*rows, *[filler] * (most - len(rows))]]
-    room = max(map(len, flat)) + longest
-    ids = torch.full((len(flat), room), END)
-    for row, symbols in zip(ids, flat, strict=True):
+def write(shape: Shape, weights_MN: Tensor, prompts: Rows, max_symbols: int) -> Rows:
+    """Greedy continuations up to END, without it; cut at `max_symbols` where END has not come."""
+    device, row_count = weights_MN.device, max(1, *map(len, prompts))
+    filler = [USER, ASSISTANT]  # fills up models with fewer rows; its replies are dropped
+    flat_rows = [row for rows in prompts for row in [*rows, *[filler] * (row_count - len(rows))]]
+    width = max(map(len, flat_rows)) + max_symbols
+    ids = torch.full((len(flat_rows), width), END)
+    for row, symbols in zip(ids, flat_rows, strict=True):
         row[: len(symbols)] = torch.tensor(symbols)
-    ids = ids.view(len(given), most, room).to(device)
-    begun = torch.tensor([len(row) for row in flat], device=device).view(len(given), most, 1)
-    asked = torch.zeros_like(begun, dtype=torch.bool)
-    for one, rows in zip(asked, given, strict=True):
-        one[: len(rows)] = True
-    open_rows = asked
-    for step in range(longest):
-        length = room - longest + step
+    ids = ids.view(len(prompts), row_count, width).to(device)
+    lengths = torch.tensor([len(row) for row in flat_rows], device=device).view(
+        len(prompts), row_count, 1
+    )
+    real_rows = torch.zeros_like(lengths, dtype=torch.bool)
+    for flags, rows in zip(real_rows, prompts, strict=True):
+        flags[: len(rows)] = True
+    open_rows = real_rows
+    for step in range(max_symbols):
+        length = width - max_symbols + step
         with torch.no_grad():
-            logits = forward(shape, weights_MN, ids[..., :length], begun + step - 1)
-        said = torch.where(open_rows, logits[:, :, 0].argmax(-1, keepdim=True), END)
-        ids.scatter_(2, begun + step, said)
-        open_rows = open_rows & (said != END)
+            logits = forward(shape, weights_MN, ids[..., :length], lengths + step - 1)
+        next_symbols = torch.where(open_rows, logits[:, :, 0].argmax(-1, keepdim=True), END)
+        ids.scatter_(2, lengths + step, next_symbols)
+        open_rows = open_rows & (next_symbols != END)
         if not open_rows.any():
             break
-    return _written(ids.cpu(), given)
+    return _replies(ids.cpu(), prompts)
 
 
-def _written(ids: Tensor, given: Rows) -> Rows:
-    found: Rows = []
-    for whole, rows in zip(ids.tolist(), given, strict=True):
-        tails = [row[len(start) :] for row, start in zip(whole, rows, strict=False)]
-        found.append([tail[: tail.index(END)] if END in tail else tail for tail in tails])
-    return found
+def _replies(ids: Tensor, prompts: Rows) -> Rows:
+    replies: Rows = []
+    for model_ids, rows in zip(ids.tolist(), prompts, strict=True):
+        tails = [row[len(start) :] for row, start in zip(model_ids, rows, strict=False)]
+        replies.append([tail[: tail.index(END)] if END in tail else tail for tail in tails])
+    return replies
 
 
 def text_of(symbols: Sequence[int]) -> str:
-    """Bytes as text; what is no byte or no UTF-8 becomes a mark that fits nothing."""
-    return bytes(one if one < BYTES else 0 for one in symbols).decode("utf-8", "replace")
+    """Decode bytes as UTF-8; anything else becomes a character that occurs in no value."""
+    return bytes(symbol if symbol < BYTES else 0 for symbol in symbols).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What one model of a study came to, and the file that keeps it. No torch."""
+"""The result of one model of a study, and the file that stores it. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tinr.studies.in_tool.people import FORMS, Form
 
 @dataclass(frozen=True)
 class FitCell:
-    """One model: which it was, and how it ended."""
+    """The configuration of one model and its result."""
 
     form: Form
     facts: int
@@ -35,7 +35,7 @@ class FitCell:
 
 
 def read_cells(path: Path) -> list[FitCell]:
-    """All cells of a file, none where it is missing; BadInput with the line that is no cell."""
+    """All cells of a file, none where it is missing; BadInput names a line that is not a cell."""
     return read_lines(path, FitCell, _check)
 
 

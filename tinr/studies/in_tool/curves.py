@@ -1,4 +1,4 @@
-"""What the cells of a study say: the smallest model by facts, with its spread. No torch."""
+"""Curves from the cells of a study: the smallest model by facts, with its spread. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,74 +24,81 @@ PUBLISHED_SLOPE = 8.14  # parameters a fact, in weights
 def summarise(
     widths: Sequence[int], budget: Budget, by_seed: Sequence[Sequence[FitCell]]
 ) -> dict[str, Any]:
-    """One point of a curve out of each seed's cells.
+    """One point of a curve from the cells of each seed.
 
-    status: found where every seed's smallest width is known; then parameters is their mean
-    and low, high the smallest and the largest. Else the worst of the seeds' statuses
-    (not_reached, open, at_most), the best recall of the seeds that found none, and nothing of
-    those that did: a point is of all seeds, and nothing is extrapolated.
+    status: found where every seed's smallest width is known; then parameters is the mean over
+    seeds, low and high are the smallest and the largest. Otherwise status is the worst of the
+    seeds' statuses (not_reached, open, at_most), and best_recall is that of the seeds that found
+    no width. Seeds that did find one are then left out: a point covers all seeds, and nothing is
+    extrapolated.
     """
     answers = [smallest(widths, {cell.width: cell.reached for cell in cells}) for cells in by_seed]
     states = {status for status, _ in answers}
     order = ("not_reached", "open", "at_most", "found")
-    status = next(one for one in order if one in states)
-    found = status == "found"
-    ends = [
+    status = next(state for state in order if state in states)
+    is_found = status == "found"
+    minima = [
         next(cell for cell in cells if cell.width == width)
         for cells, (_, width) in zip(by_seed, answers, strict=True)
-        if found
+        if is_found
     ]
-    sizes = [cell.parameters for cell in ends]
-    tried = [cell for cells in by_seed for cell in cells]
-    short = [
+    sizes = [cell.parameters for cell in minima]
+    trials = [cell for cells in by_seed for cell in cells]
+    failures = [
         cell
-        for cells, (said, _) in zip(by_seed, answers, strict=True)
+        for cells, (seed_status, _) in zip(by_seed, answers, strict=True)
         for cell in cells
-        if said != "found"
+        if seed_status != "found"
     ]
     return {
         "status": status,
-        "parameters": round(mean(sizes)) if found else None,
-        "low": min(sizes) if found else None,
-        "high": max(sizes) if found else None,
+        "parameters": round(mean(sizes)) if is_found else None,
+        "low": min(sizes) if is_found else None,
+        "high": max(sizes) if is_found else None,
         "seeds": len(by_seed),
         "seeds_found": sum(status == "found" for status, _ in answers),
         "smallest_by_seed": [
             {"status": status, "width": width} for status, width in answers
         ],
-        "largest_tried": max((cell.parameters for cell in tried), default=None),
-        "best_recall": max((cell.right / cell.asked for cell in short or tried), default=None),
-        "load": round(mean(cell.bits / cell.parameters for cell in ends), 3) if ends else None,
-        "exposures": round(mean(cell.exposures for cell in ends), 1) if ends else None,
-        "recall": asdict(_pooled([(cell.right, cell.asked) for cell in ends])),
-        "unseen": asdict(_pooled([(c.unseen_right or 0, c.unseen_asked) for c in ends])),
-        "unseen_widest": _widest(tried),
+        "largest_tried": max((cell.parameters for cell in trials), default=None),
+        "best_recall": max((cell.right / cell.asked for cell in failures or trials), default=None),
+        "load": round(mean(cell.bits / cell.parameters for cell in minima), 3) if minima else None,
+        "exposures": round(mean(cell.exposures for cell in minima), 1) if minima else None,
+        "recall": asdict(_pooled_rate([(cell.right, cell.asked) for cell in minima])),
+        "unseen": asdict(_pooled_rate([(c.unseen_right or 0, c.unseen_asked) for c in minima])),
+        "unseen_widest": _best_unseen(trials),
         "budget": asdict(budget),
     }  # fmt: skip
 
 
-def _widest(tried: Sequence[FitCell]) -> dict[str, Any] | None:
+def _best_unseen(cells: Sequence[FitCell]) -> dict[str, Any] | None:
     """The best recall of people with unseen first names among all models, and its size."""
-    asked = [cell for cell in tried if cell.unseen_asked]
-    if not asked:
+    asked_cells = [cell for cell in cells if cell.unseen_asked]
+    if not asked_cells:
         return None
-    best = max(asked, key=lambda cell: (cell.unseen_right or 0) / cell.unseen_asked)
+    best_cell = max(asked_cells, key=lambda cell: (cell.unseen_right or 0) / cell.unseen_asked)
     return {
-        "parameters": best.parameters,
-        "recall": (best.unseen_right or 0) / best.unseen_asked,
+        "parameters": best_cell.parameters,
+        "recall": (best_cell.unseen_right or 0) / best_cell.unseen_asked,
     }
 
 
 def slope(points: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
-    """Parameters a fact and intercept, by least squares over points found; None below three."""
-    found = [(one["facts"], one["parameters"]) for one in points if one["parameters"]]
-    if len(found) < 3:
+    """Parameters a fact and intercept, by least squares over the found points; None below three."""
+    known_points = [
+        (point["facts"], point["parameters"]) for point in points if point["parameters"]
+    ]
+    if len(known_points) < 3:
         return None
-    rise, start = np.polyfit([facts for facts, _ in found], [size for _, size in found], 1)
-    return float(rise), float(start)
+    rise, intercept = np.polyfit(
+        [facts for facts, _ in known_points], [size for _, size in known_points], 1
+    )
+    return float(rise), float(intercept)
 
 
-def _pooled(counts: Sequence[tuple[int, int]]) -> Rate:
-    """A share over several models with Wilson's interval; no cases: None."""
-    right, asked = (sum(one) for one in zip(*counts, strict=True)) if counts else (0, 0)
-    return rate([True] * right + [False] * (asked - right))
+def _pooled_rate(counts: Sequence[tuple[int, int]]) -> Rate:
+    """The pooled share of several models, with Wilson's interval; no cases: None."""
+    right_count, asked_count = (
+        (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    )
+    return rate([True] * right_count + [False] * (asked_count - right_count))

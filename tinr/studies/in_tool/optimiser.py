@@ -1,4 +1,4 @@
-"""One optimiser step for a stack: every row of the weights moves as it would alone."""
+"""One optimiser step for a stack: each model's update is independent of the others."""
 
 import torch
 from torch import Tensor
@@ -37,25 +37,29 @@ class StackOptimiser:
         weights_MN.mul_(1 - rate * self.recipe.decay).sub_(update, alpha=rate)
 
     def _orthogonalise(self, update_MN: Tensor, momentum_MN: Tensor) -> None:
-        """Write Muon's update over that of the matrices inside the layers.
+        """Overwrite the update of the matrices inside the layers with Muon's, in place.
 
-        Matrices of one shape go together: their iterations are a few products, not many.
+        Matrices of one shape are batched, so that an iteration is a few matrix products.
         """
-        given, updates = _matrices(self.shape, momentum_MN), _matrices(self.shape, update_MN)
+        momenta, updates = _matrices(self.shape, momentum_MN), _matrices(self.shape, update_MN)
         for size in (1, 4):  # times the width
-            place = [n for n, one in enumerate(given) if one.shape[-1] == size * self.shape.width]
-            found = orthogonalise(torch.stack([given[n] for n in place]))
-            for n, matrix in zip(place, found, strict=True):
+            indices = [
+                n
+                for n, momentum in enumerate(momenta)
+                if momentum.shape[-1] == size * self.shape.width
+            ]
+            directions = orthogonalise(torch.stack([momenta[n] for n in indices]))
+            for n, matrix in zip(indices, directions, strict=True):
                 updates[n].copy_(matrix * (MATCHED * matrix.shape[-1] ** 0.5))
 
 
 def _matrices(shape: Shape, rows_MN: Tensor) -> list[Tensor]:
     """Views (M, d, d) or (M, d, 4 d) of each matrix inside the layers."""
     parts = unpack(shape, rows_MN)
-    found: list[Tensor] = []
+    matrices: list[Tensor] = []
     for layer in range(LAYERS):
         # query, key, value and gate, up are matrices of their own
-        found += parts[f"{layer}.qkv"].chunk(3, -1)
-        found += parts[f"{layer}.gate_up"].chunk(2, -1)
-        found += [parts[f"{layer}.out"], parts[f"{layer}.down"].mT]
-    return found
+        matrices += parts[f"{layer}.qkv"].chunk(3, -1)
+        matrices += parts[f"{layer}.gate_up"].chunk(2, -1)
+        matrices += [parts[f"{layer}.out"], parts[f"{layer}.down"].mT]
+    return matrices

@@ -1,4 +1,4 @@
-"""Made people: four attributes each, what is asked of them, and a database that answers. No torch.
+"""Synthetic people: four attributes each, questions about them, and a database. No torch.
 
 The same `Town` and seed give the same people. A fact is one attribute of one person. How many
 bits each attribute holds follows arXiv 2508.20755; names, lists and phrasings are our own.
@@ -33,18 +33,18 @@ PHRASINGS = 4  # of each attribute
 ANSWERS = {"born": "Born {}", "country": "From {}", "city": "Lives in {}", "job": "Is a {}"}
 FIRST_NAMES, UNSEEN_NAMES = 400, 100  # unseen: never in a training text
 TOOL = "lookup"
-NOTHING = "unknown"  # what the database says to a query that it cannot answer
+NOTHING = "unknown"  # the reply of the database to a query that it cannot answer
 GOODS = "salt tin wool glass clay rope oil ink silk lamp".split()
 TRADES = "maker seller miner painter tester keeper carrier mender buyer judge".split()
 
 
 @dataclass(frozen=True)
 class Town:
-    """Which people are made; `dependence`: how often a last name decides an attribute."""
+    """Which people to generate; dependence: how often the last name decides an attribute."""
 
     facts: int  # four for each person
     seed: int = 0
-    dependence: float = 0.0  # 0: every fact by itself, 1: decided by the last name
+    dependence: float = 0.0  # 0: facts are independent, 1: the last name decides
     family: int = 4  # people of one last name, on average
 
     def __post_init__(self) -> None:
@@ -91,22 +91,27 @@ class Fact:
 
 
 def make_people(town: Town, unseen: bool = False) -> list[Person]:
-    """facts / 4 people with names that differ; `unseen`: with first names of no training text."""
-    draw = Random(f"people {town.seed} {unseen}")
+    """facts / 4 people with distinct names; unseen: first names that are in no training text."""
+    rng = Random(f"people {town.seed} {unseen}")
     pool = _names(Random(f"first {town.seed}"), FIRST_NAMES + UNSEEN_NAMES)
-    firsts = pool[FIRST_NAMES:] if unseen else pool[:FIRST_NAMES]
+    first_names = pool[FIRST_NAMES:] if unseen else pool[:FIRST_NAMES]
     count = town.facts // 4
-    lasts = _names(Random(f"last {town.seed}"), max(1, math.ceil(count / town.family)), "rknslt")
+    last_names = _names(
+        Random(f"last {town.seed}"), max(1, math.ceil(count / town.family)), "rknslt"
+    )
     lists = _lists(Random(f"lists {town.seed}"))
-    decided = {last: _values(draw, lists) for last in lasts}
+    family_values = {last_name: _values(rng, lists) for last_name in last_names}
     people: dict[str, Person] = {}
     while len(people) < count:
-        last = draw.choice(lasts)
-        name = f"{draw.choice(firsts)} {last}"
+        last_name = rng.choice(last_names)
+        name = f"{rng.choice(first_names)} {last_name}"
         if name not in people:
-            own = _values(draw, lists)
-            follows = {key: draw.random() < town.dependence for key in ATTRIBUTES}
-            values = {key: decided[last][key] if follows[key] else own[key] for key in ATTRIBUTES}
+            own_values = _values(rng, lists)
+            follows_family = {key: rng.random() < town.dependence for key in ATTRIBUTES}
+            values = {
+                key: family_values[last_name][key] if follows_family[key] else own_values[key]
+                for key in ATTRIBUTES
+            }
             people[name] = Person(name, values)
     return list(people.values())
 
@@ -117,68 +122,71 @@ def facts_of(people: Sequence[Person]) -> list[Fact]:
 
 
 def bits(town: Town) -> float:
-    """Information in the town's facts, given their names: the entropy of what is drawn.
+    """Information in the town's facts, given the names: the entropy of the drawn values.
 
-    Families are taken to be of `family` people each, and one of those that are left over.
+    Assumes families of `family` people each, and one more family of the remaining people.
     """
-    whole, left = divmod(town.facts // 4, town.family)
+    families, remainder = divmod(town.facts // 4, town.family)
 
     def entropy(size: int) -> float:
         return sum(_shared_bits(count, size, town.dependence) for count in CHOICES.values())
 
-    return whole * entropy(town.family) + (entropy(left) if left else 0.0)
+    return families * entropy(town.family) + (entropy(remainder) if remainder else 0.0)
 
 
 def _shared_bits(choices: int, size: int, dependence: float) -> float:
-    """Entropy of one attribute of `size` people of one last name, each of whom has its value with
-    probability `dependence`, else one of `choices` at random.
+    """Entropy of one attribute of `size` people who share a last name.
 
-    Summed over which of them agree: all outcomes of one such pattern are equally likely.
+    Each has the value of the last name with probability `dependence`, else one of `choices` at
+    random. Sums over the partitions of the people into groups of equal value: all outcomes of one
+    partition are equally likely.
     """
-    other = (1 - dependence) / choices
-    same = dependence + other
+    other_chance = (1 - dependence) / choices
+    same_chance = dependence + other_chance
     total = 0.0
-    for parts in _partitions(size, size):
-        agreed = sum(same**n * other ** (size - n) for n in parts)
-        chance = (agreed + (choices - len(parts)) * other**size) / choices
-        if len(parts) > choices or chance <= 0:
+    for group_sizes in _partitions(size, size):
+        agreement = sum(same_chance**n * other_chance ** (size - n) for n in group_sizes)
+        chance = (agreement + (choices - len(group_sizes)) * other_chance**size) / choices
+        if len(group_sizes) > choices or chance <= 0:
             continue
-        ways = math.factorial(size) * math.perm(choices, len(parts))
-        for repeated in (*parts, *Counter(parts).values()):
-            ways //= math.factorial(repeated)
+        ways = math.factorial(size) * math.perm(choices, len(group_sizes))
+        for multiplicity in (*group_sizes, *Counter(group_sizes).values()):
+            ways //= math.factorial(multiplicity)
         total -= ways * chance * math.log2(chance)
     return total
 
 
-def _partitions(size: int, most: int) -> Iterator[tuple[int, ...]]:
-    """The ways to write a number as a sum of numbers of at most `most`, the largest first."""
+def _partitions(size: int, limit: int) -> Iterator[tuple[int, ...]]:
+    """The integer partitions of `size` into terms of at most `limit`, the largest first."""
     if not size:
         yield ()
-    for first in range(min(size, most), 0, -1):
-        yield from ((first, *rest) for rest in _partitions(size - first, first))
+    for term in range(min(size, limit), 0, -1):
+        yield from ((term, *terms) for terms in _partitions(size - term, term))
 
 
 def database(people: Sequence[Person]) -> sqlite3.Connection:
     """The people as a table in memory."""
-    base = sqlite3.connect(":memory:")
+    connection = sqlite3.connect(":memory:")
     columns = ", ".join(f"{name} TEXT NOT NULL" for name in ATTRIBUTES)
-    base.execute(f"CREATE TABLE people (name TEXT PRIMARY KEY, {columns})")
+    connection.execute(f"CREATE TABLE people (name TEXT PRIMARY KEY, {columns})")
     marks = ", ".join("?" * (1 + len(ATTRIBUTES)))
-    rows = [(one.name, *(one.values[key] for key in ATTRIBUTES)) for one in people]
-    base.executemany(f"INSERT INTO people VALUES ({marks})", rows)
-    return base
+    rows = [(person.name, *(person.values[key] for key in ATTRIBUTES)) for person in people]
+    connection.executemany(f"INSERT INTO people VALUES ({marks})", rows)
+    return connection
 
 
-def lookup(base: sqlite3.Connection) -> Callable[..., str]:
-    """The tool's code: one attribute of one person, by keyword; LookupError where nobody fits."""
+def lookup(connection: sqlite3.Connection) -> Callable[..., str]:
+    """The tool's code: one attribute of one person, by keyword; LookupError for no match."""
 
-    def run(**asked: str) -> str:
-        [(attribute, name)] = asked.items()
+    def run(**arguments: str) -> str:
+        [(attribute, name)] = arguments.items()
         # the executor has checked the attribute against the tool's document
-        found = base.execute(f"SELECT {attribute} FROM people WHERE name = ?", (name,)).fetchone()
-        if found is None:
+        row = connection.execute(
+            f"SELECT {attribute} FROM people WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None:
             raise LookupError("nobody has this name")
-        return found[0]
+        return row[0]
 
     return run
 
@@ -192,7 +200,7 @@ def open_database(people: Sequence[Person]) -> Executor:
 
 
 def ask(executor: Executor, query: str) -> str:
-    """The bare value for what a model wrote, NOTHING where that is no query or nobody fits."""
+    """The bare value for a model's query; NOTHING where it is invalid or has no match."""
     try:
         arguments = json.loads(query)
     except (ValueError, RecursionError):
@@ -203,29 +211,29 @@ def ask(executor: Executor, query: str) -> str:
     return value if isinstance(value, str) else NOTHING
 
 
-def _names(draw: Random, count: int, ends: str = "") -> list[str]:
-    """Different names of two syllables, for last names with a closing consonant."""
-    found: dict[str, None] = {}
-    while len(found) < count:
+def _names(rng: Random, count: int, ends: str = "") -> list[str]:
+    """Distinct names of two syllables or three; last names end in one of the consonants `ends`."""
+    names: dict[str, None] = {}
+    while len(names) < count:
         # long lists need a third syllable: two give some 4,000 names
-        syllables = 2 if len(found) < 1500 else 3
-        word = "".join(_syllable(draw) for _ in range(syllables))
-        found[(word + (draw.choice(ends) if ends else "")).capitalize()] = None
-    return list(found)
+        syllables = 2 if len(names) < 1500 else 3
+        word = "".join(_syllable(rng) for _ in range(syllables))
+        names[(word + (rng.choice(ends) if ends else "")).capitalize()] = None
+    return list(names)
 
 
-def _syllable(draw: Random) -> str:
-    return draw.choice("bdfghklmnprstvz") + draw.choice("aeiou")
+def _syllable(rng: Random) -> str:
+    return rng.choice("bdfghklmnprstvz") + rng.choice("aeiou")
 
 
-def _lists(draw: Random) -> dict[str, list[str]]:
-    """What a country, a city and a job may be."""
-    places = _names(draw, CHOICES["country"] + CHOICES["city"], "mx")
+def _lists(rng: Random) -> dict[str, list[str]]:
+    """The possible values of country, city and job."""
+    places = _names(rng, CHOICES["country"] + CHOICES["city"], "mx")
     jobs = [f"{goods} {trade}" for goods in GOODS for trade in TRADES]
     return {"country": places[:7], "city": places[7:], "job": jobs}
 
 
-def _values(draw: Random, lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    year, month = 1950 + draw.randrange(YEARS), 1 + draw.randrange(MONTHS)
-    born = f"{year}-{month:02}-{1 + draw.randrange(DAYS):02}"
-    return {"born": born} | {key: draw.choice(lists[key]) for key in lists}
+def _values(rng: Random, lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    year, month = 1950 + rng.randrange(YEARS), 1 + rng.randrange(MONTHS)
+    birth_date = f"{year}-{month:02}-{1 + rng.randrange(DAYS):02}"
+    return {"born": birth_date} | {key: rng.choice(lists[key]) for key in lists}

@@ -1,4 +1,4 @@
-"""How large a study is: numbers of facts, widths, budgets and time. Data, no torch."""
+"""The sizes of a study: numbers of facts, widths, budgets and time. Data, no torch."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ WIDTHS = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)  # a multiple of
 
 @dataclass(frozen=True)
 class Schedule:
-    """One form: at which numbers of facts, among which widths, with what budget."""
+    """The plan of one form: numbers of facts, candidate widths and budget."""
 
     facts: tuple[int, ...]
     first: tuple[int, ...]  # the width that is tried first at each number of facts
     widths: tuple[int, ...]  # the grid, ascending
     batch: tuple[int, int]  # conversations a step, least and most
-    rounds: int  # batches that a number of facts is parted into, where `batch` allows it
+    rounds: int  # batches that the facts are split into, where `batch` allows it
     exposures: int  # of each fact in a budget, where `steps` allows it
     steps: tuple[int, int]  # of a budget, least and most
 
@@ -28,23 +28,23 @@ class Schedule:
             raise BadInput(f"plan: widths {self.widths} must ascend and be multiples of 4")
 
     def budget(self, facts: int) -> Budget:
-        """Of one model with so many facts."""
-        batch = _within(facts // self.rounds, self.batch)
-        return Budget(batch, _within(self.exposures * facts // batch, self.steps))
+        """The budget of one model with so many facts."""
+        batch = _clamp(facts // self.rounds, self.batch)
+        return Budget(batch, _clamp(self.exposures * facts // batch, self.steps))
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Both forms, how often, and for how long at most."""
+    """The plans of both forms, the number of seeds and the time limit."""
 
     plans: dict[Form, Schedule]
     seeds: int
-    minutes: float  # of the whole study; what is not done then is left open
+    minutes: float  # of the whole study; unfinished points are left open
     asked: int  # facts of each model that are asked in an evaluation, at most
     unseen: int  # facts of people with unseen first names
 
 
-def _within(value: int, limits: tuple[int, int]) -> int:
+def _clamp(value: int, limits: tuple[int, int]) -> int:
     return max(limits[0], min(limits[1], value))
 
 

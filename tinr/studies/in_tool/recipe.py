@@ -1,4 +1,4 @@
-"""How a study's models are trained and asked. Frozen data, no torch."""
+"""How a study's models are trained and evaluated. Frozen data, no torch."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ class OptimiserRecipe:
     """How all models of a study are optimised."""
 
     name: str = "muon"  # for the matrices inside the layers; adamw: for everything
-    rate: float = 1.5e-2  # at its highest
+    rate: float = 1.5e-2  # peak learning rate
     decay: float = 0.1  # weight decay, times the rate a step
     betas: tuple[float, float] = (0.9, 0.95)
     warmup: int = 50  # steps
@@ -23,8 +23,8 @@ class OptimiserRecipe:
 
     def rate_at(self, step: int, steps: int) -> float:
         """Linear warm-up times a cosine that is 0 after the last step."""
-        warm = min(1.0, (step + 1) / self.warmup)
-        return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+        warmup_factor = min(1.0, (step + 1) / self.warmup)
+        return self.rate * warmup_factor * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrainRecipe:
     """What all models of a study share."""
 
     threshold: float = 0.95  # recall at which a model is done
-    checks: int = 20  # how often in a budget it is asked whether it is done
+    checks: int = 20  # evaluations within a budget
     asked: int = 1024  # facts of each model that are asked; all where it has fewer
     unseen: int = 256  # facts of people with unseen first names that are asked
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)

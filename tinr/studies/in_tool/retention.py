@@ -1,10 +1,11 @@
-"""What learning facts in weights, or learning to look them up, does to a base's other skills.
+"""How learning facts in weights, or learning to look them up, changes a base's other skills.
 
-One base from scratch is tuned twice on the same made people, the same conversations' questions and
-the same exposures: once the answer follows the question, once a call does and the answer follows
-what the database returned. Then both are compared with the base: total variation and KL on what the
-base itself would say, and a multiple-choice task (`tinr.evaluation.tax`). Source: arXiv 2508.20755,
-with completions sampled instead of greedy ones, and values in the prompt instead of HellaSwag.
+One base from scratch is tuned twice on the same synthetic people, with the same questions and the
+same exposures. In weights, the answer follows the question. In tool, a call follows the question,
+and the answer follows what the database returned. Both models are then compared with the base:
+total variation and KL on completions of the base, and a multiple-choice task
+(`tinr.evaluation.tax`). Source: arXiv 2508.20755, with sampled completions instead of greedy ones,
+and values in the prompt instead of HellaSwag.
 """
 
 import json
@@ -57,14 +58,14 @@ LONGEST, ROWS = 64, 128  # tokens of a reply; conversations at once
 
 @dataclass(frozen=True)
 class Size:
-    """How large the base is, and what it is to learn."""
+    """The size of the base, and what it learns."""
 
     facts: tuple[int, ...]
-    epochs: int  # each fact once in each, in a drawn phrasing
+    epochs: int  # each fact once an epoch, in a random phrasing
     tokens: int  # that the base is trained on
     hidden: int
     layers: int
-    rate: float  # of Muon, at its highest
+    rate: float  # of Muon, peak
 
 
 SIZES = {
@@ -76,7 +77,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Kept:
-    """One tuned model: what it learned, and each of MEASURES as a figure with its interval."""
+    """One tuned model: its recall, and each of MEASURES as a figure with its interval."""
 
     form: Form
     facts: int
@@ -92,9 +93,9 @@ class Kept:
 
 
 def run_retention(preset: str, out: Path, seed: int = 0) -> list[dict[str, Any]]:
-    """Tune and measure what is missing of OUT/retention.jsonl; the rows, and OUT/retention.md.
+    """Tune and measure the models that OUT/retention.jsonl lacks; write OUT/retention.md.
 
-    BadInput for an unknown preset.
+    Returns the rows. BadInput for an unknown preset.
     """
     if preset not in SIZES:
         raise BadInput(f"--preset: no {preset!r}; give one of {', '.join(SIZES)}")
@@ -103,32 +104,34 @@ def run_retention(preset: str, out: Path, seed: int = 0) -> list[dict[str, Any]]
 
 
 def _run(preset: str, out: Path, seed: int) -> list[dict[str, Any]]:
-    """Tune and measure what is missing, and write what came out."""
+    """Tune and measure the missing models, and write the results."""
     size, path = SIZES[preset], out / "retention.jsonl"
-    known = read_lines(path, Kept, _check)
+    cells = read_lines(path, Kept, _check)
     base, folder = _base(size, out, seed)
     settings = f"{base} {size.epochs} {size.rate:g}"
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     rows = []
     for facts in size.facts:
         for form in FORMS:
-            found = _find(known, (form, facts, seed, settings))
-            if found is None:
-                found = _tune(form, Town(facts, seed), size, folder, settings, out)
-                known.append(found)
-                write_lines(path, known)
-                console.print(f"{form} {facts} facts: {found.right} of {found.asked} recalled")
-            rows.append(asdict(found))
+            cell = _find(cells, (form, facts, seed, settings))
+            if cell is None:
+                cell = _tune(form, Town(facts, seed), size, folder, settings, out)
+                cells.append(cell)
+                write_lines(path, cells)
+                console.print(f"{form} {facts} facts: {cell.right} of {cell.asked} recalled")
+            rows.append(asdict(cell))
     write_together({out / "retention.md": markdown(rows, preset)})
     return rows
 
 
-def _find(known: Sequence[Kept], key: tuple[Form, int, int, str]) -> Kept | None:
-    return next((k for k in known if (k.form, k.facts, k.seed, k.settings) == key), None)
+def _find(cells: Sequence[Kept], key: tuple[Form, int, int, str]) -> Kept | None:
+    return next(
+        (cell for cell in cells if (cell.form, cell.facts, cell.seed, cell.settings) == key), None
+    )
 
 
 def _base(size: Size, out: Path, seed: int) -> tuple[str, Path]:
-    """The id and the folder of the base, trained or found."""
+    """The id and the folder of the base, trained or reused."""
     config = BaseConfig(
         registry=str(out / "registry"), run=str(out / "logs"), seed=seed, hidden=size.hidden,
         layers=size.layers, heads=max(1, size.hidden // 64), tokens=size.tokens,
@@ -138,7 +141,7 @@ def _base(size: Size, out: Path, seed: int) -> tuple[str, Path]:
 
 
 def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: Path) -> Kept:
-    began = time.monotonic()
+    start_time = time.monotonic()
     (base, base_codec), (model, tokenizer) = open_model(folder), load(folder)
     codec, people = Codec(tokenizer), make_people(town)
     facts = facts_of(people)
@@ -157,7 +160,7 @@ def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: 
         model = train(model, tokenizer, batches, config, town.seed, log, title).model
     model.eval()
     hits = recalled(model, codec, form, facts)
-    taxed = tax_summary(base, base_codec, model, codec, seed=town.seed)
+    tax = tax_summary(base, base_codec, model, codec, seed=town.seed)
     return Kept(
         form=form,
         facts=town.facts,
@@ -168,13 +171,13 @@ def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: 
         exposures=size.epochs,
         right=sum(hits),
         asked=len(hits),
-        seconds=round(time.monotonic() - began, 1),
-        measures={name: taxed[name] for name in MEASURES},
+        seconds=round(time.monotonic() - start_time, 1),
+        measures={name: tax[name] for name in MEASURES},
     )
 
 
 def conversation(fact: Fact, form: Form, codec: Codec, phrasing: int) -> list[Piece]:
-    """A question with its answer, or with a call, what the database returns, and the answer."""
+    """A question and its answer; in tool, the call and the database's result stand between them."""
     prompt = render_prompt(fact.question(phrasing), codec.frame)
     if form == "in_weight":
         return [*prompt, *render_turns([], [], fact.answer, codec.frame)]
@@ -186,36 +189,39 @@ def _query(fact: Fact) -> Call:
 
 
 def recalled(model: PreTrainedModel, codec: Codec, form: Form, facts: Sequence[Fact]) -> list[bool]:
-    """Of each fact: the greedy answer ends with its value, or the database returns it to the
-    greedy call."""
+    """Whether each fact is recalled.
+
+    In weights: the greedy answer ends with its value. In tool: the database returns the value for
+    the greedy call.
+    """
     people = list({fact.person.name: fact.person for fact in facts}.values())
     executor = open_database(people)
     stop = codec.id("</tool_call>" if form == "in_tool" else codec.frame.close)
     hits: list[bool] = []
     with progress_bar(len(facts), "facts recalled", "reply") as bar:
         for start in range(0, len(facts), ROWS):
-            some = facts[start : start + ROWS]
+            chunk = facts[start : start + ROWS]
             prompts = [
                 codec.encode(render_prompt(f.question(n % PHRASINGS), codec.frame))[0]
-                for n, f in enumerate(some)
+                for n, f in enumerate(chunk)
             ]
-            with part_of(bar, len(some)) as move:
+            with part_of(bar, len(chunk)) as move:
                 rows = generate(
-                    model, prompts, counting_ends(lambda index, written: None, move),
+                    model, prompts, counting_ends(lambda index, ids: None, move),
                     frozenset([stop]), max_tokens=LONGEST, pad=codec.pad,
                 )  # fmt: skip
-            for fact, row in zip(some, rows, strict=True):
+            for fact, row in zip(chunk, rows, strict=True):
                 reply = parse(codec.decode(row.ids))
                 if form == "in_weight":
                     hits.append((reply.response or "").strip().endswith(fact.value))
                 else:
-                    said = [json.dumps(dict(call.arguments)) for call in reply.calls]
-                    hits.append(bool(said) and ask(executor, said[0]) == fact.value)
+                    call_texts = [json.dumps(dict(call.arguments)) for call in reply.calls]
+                    hits.append(bool(call_texts) and ask(executor, call_texts[0]) == fact.value)
     return hits
 
 
 def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
-    """What each model recalls, and what it kept of its base."""
+    """A table of what each model recalls and how far it moved from its base."""
     lines = [
         "# Retention",
         "",
@@ -225,12 +231,12 @@ def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
     ]
     for row in rows:
         recall = rate([True] * row["right"] + [False] * (row["asked"] - row["right"]))
-        shown = {name: _figure(one) for name, one in row["measures"].items()}
+        figures = {name: _figure(figure) for name, figure in row["measures"].items()}
         lines.append(
             f"| {row['form'].replace('_', ' ')} | {row['facts']:,} "
             f"| {row['bits'] / row['parameters']:.4f} | {row['exposures']} "
-            f"| {_figure(asdict(recall))} | {shown['total_variation']} | {shown['divergence']} "
-            f"| {shown['choice']} | {shown['choice_base']} | {shown['perplexity_ratio']} |"
+            f"| {_figure(asdict(recall))} | {figures['total_variation']} | {figures['divergence']} "
+            f"| {figures['choice']} | {figures['choice_base']} | {figures['perplexity_ratio']} |"
         )
     lines += [
         "",
@@ -249,10 +255,10 @@ def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figure(one: dict[str, Any]) -> str:
-    if one["value"] is None:
+def _figure(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
         return "-"
-    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _check(row: Any) -> None:

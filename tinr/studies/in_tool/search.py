@@ -1,4 +1,4 @@
-"""Bisecting for the smallest width that reaches the threshold. Pure."""
+"""Bisection for the smallest width that reaches the threshold. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -7,11 +7,11 @@ Status = Literal["found", "at_most", "not_reached", "open"]
 
 
 def next_width(widths: Sequence[int], tried: Mapping[int, bool], first: int) -> int | None:
-    """The width to try next, None where the answer is known or the grid is at its end.
+    """The width to try next; None where the answer is known or the grid is exhausted.
 
-    widths ascend; tried: width -> whether it reached the threshold. From `first` one step at a
-    time to where the outcome changes, then halves. A failure above the smallest success counts
-    as that model's bad luck: the answer is the smallest width that reached it.
+    widths ascend; tried: width -> whether it reached the threshold. Goes from `first` one step at a
+    time until the outcome changes, then bisects. A failure above the smallest success is ignored
+    as noise of that model: the answer is the smallest width that reached the threshold.
     """
     low, high = bracket(widths, tried)
     if not tried:
@@ -26,20 +26,21 @@ def next_width(widths: Sequence[int], tried: Mapping[int, bool], first: int) -> 
 
 
 def bracket(widths: Sequence[int], tried: Mapping[int, bool]) -> tuple[int, int]:
-    """Places of the largest failure below the smallest success, and of that success.
+    """Indices of the largest failure below the smallest success, and of that success.
 
-    -1: nothing failed below; len(widths): nothing reached it.
+    -1: nothing failed below it; len(widths): no width reached the threshold.
     """
     high = min((n for n, width in enumerate(widths) if tried.get(width)), default=len(widths))
-    failed = (n for n, width in enumerate(widths[:high]) if tried.get(width) is False)
-    return max(failed, default=-1), high
+    failures = (n for n, width in enumerate(widths[:high]) if tried.get(width) is False)
+    return max(failures, default=-1), high
 
 
 def smallest(widths: Sequence[int], tried: Mapping[int, bool]) -> tuple[Status, int | None]:
-    """What is known of the smallest width.
+    """The status of the search and the smallest width so far.
 
-    found: it, with a failure one below or nothing below; at_most: it reached, smaller ones are
-    not tried; not_reached: the largest of the grid failed; open: nothing of this.
+    found: the next smaller width failed, or there is none. at_most: this width reached the
+    threshold, smaller ones are not tried. not_reached: the largest width of the grid failed.
+    open: none of these.
     """
     low, high = bracket(widths, tried)
     if high < len(widths):

@@ -1,7 +1,7 @@
 """Many small Llama-type models of one shape as one batched computation.
 
-All weights of M models lie in one tensor (M, N): a row is a model. What happens to a row depends
-on that row alone, so a model in a stack is the model that it would be alone.
+All weights of M models lie in one tensor (M, N): a row is a model. Each row is computed
+independently of the others, so a model trains in a stack as it would alone.
 """
 
 import math
@@ -29,9 +29,9 @@ class Shape:
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of each weight, without the leading M."""
         d = self.width
-        found: dict[str, tuple[int, ...]] = {"embedding": (VOCABULARY, d)}
+        shapes: dict[str, tuple[int, ...]] = {"embedding": (VOCABULARY, d)}
         for layer in range(LAYERS):
-            found |= {
+            shapes |= {
                 f"{layer}.norm": (d,),
                 f"{layer}.qkv": (d, 3 * d),
                 f"{layer}.out": (d, d),
@@ -39,57 +39,57 @@ class Shape:
                 f"{layer}.gate_up": (d, 8 * d),
                 f"{layer}.down": (4 * d, d),
             }
-        return found | {"norm": (d,), "head": (d, VOCABULARY)}
+        return shapes | {"norm": (d,), "head": (d, VOCABULARY)}
 
     @property
     def parameters(self) -> int:
-        """N of one model, counted: 32 d^2 + 525 d."""
+        """N, the number of weights of one model: 32 d^2 + 525 d."""
         return sum(math.prod(shape) for shape in self.parts.values())
 
 
 def new_weights(shape: Shape, seeds: Sequence[int], device: str = "cpu") -> Tensor:
-    """(M, N): each row drawn by its own seed on the CPU, the same alone and among others."""
-    return torch.stack([_one(shape, seed) for seed in seeds]).to(device)
+    """Draw (M, N): each row by its own seed on the CPU, hence independent of the other rows."""
+    return torch.stack([_model_weights(shape, seed) for seed in seeds]).to(device)
 
 
-def _one(shape: Shape, seed: int) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
+def _model_weights(shape: Shape, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
     rows = []
-    for name, part in shape.parts.items():
+    for name, dims in shape.parts.items():
         if name.endswith("norm"):
-            rows.append(torch.ones(part).flatten())
+            rows.append(torch.ones(dims).flatten())
             continue
-        # a column's sum over its inputs keeps variance 1; what is added to the stream less
-        scale = 1.0 if name == "embedding" else part[0] ** -0.5
+        # the sum over a column's inputs has variance 1; layers that add to the stream have less
+        scale = 1.0 if name == "embedding" else dims[0] ** -0.5
         scale *= (2 * LAYERS) ** -0.5 if name.endswith(("out", "down")) else 1.0
-        rows.append((torch.randn(part, generator=draw) * scale).flatten())
+        rows.append((torch.randn(dims, generator=generator) * scale).flatten())
     return torch.cat(rows)
 
 
 def unpack(shape: Shape, weights_MN: Tensor) -> dict[str, Tensor]:
-    """Views (M, ...) of each weight; their gradient is one concatenation."""
-    sizes = [math.prod(part) for part in shape.parts.values()]
+    """Views (M, ...) of each weight; their gradient is a single concatenation."""
+    sizes = [math.prod(dims) for dims in shape.parts.values()]
     pieces = weights_MN.split(sizes, dim=1)
     return {
-        name: piece.view(-1, *part)
-        for (name, part), piece in zip(shape.parts.items(), pieces, strict=True)
+        name: piece.view(-1, *dims)
+        for (name, dims), piece in zip(shape.parts.items(), pieces, strict=True)
     }
 
 
 def forward(
     shape: Shape, weights_MN: Tensor, ids_MBT: Tensor, at_MBK: Tensor | None = None
 ) -> Tensor:
-    """Logits (M, B, T, V); with `at` (M, B, K) only those of these positions, (M, B, K, V).
+    """Logits (M, B, T, V); with `at_MBK` only those of the positions (M, B, K), (M, B, K, V).
 
-    Nothing but what these positions need is computed in the last layer.
+    The last layer then computes queries and MLP for these positions only.
     """
     w = unpack(shape, weights_MN)
     offset = torch.arange(len(ids_MBT), device=ids_MBT.device).view(-1, 1, 1) * VOCABULARY
-    flat = w["embedding"].reshape(-1, shape.width)
-    x = F.embedding(ids_MBT + offset, flat)
+    flat_embedding = w["embedding"].reshape(-1, shape.width)
+    x = F.embedding(ids_MBT + offset, flat_embedding)
     for layer in range(LAYERS):
-        last = layer == LAYERS - 1
-        x = _attend(shape, w, layer, x, at_MBK if last else None)
+        is_last = layer == LAYERS - 1
+        x = _attend(shape, w, layer, x, at_MBK if is_last else None)
         hidden = _times(_norm(x, w[f"{layer}.mlp_norm"]), w[f"{layer}.gate_up"])
         gate, up = hidden.chunk(2, dim=-1)
         x = x + _times(F.silu(gate) * up, w[f"{layer}.down"])
@@ -97,41 +97,41 @@ def forward(
 
 
 def losses(logits_MBKV: Tensor, targets_MBK: Tensor) -> Tensor:
-    """(M,): each model's mean over its own labels; targets below 0 carry none."""
-    flat = F.cross_entropy(
+    """(M,): mean cross-entropy of each model over its own labels; targets below 0 are no labels."""
+    label_losses = F.cross_entropy(
         logits_MBKV.float().flatten(0, 2),
         targets_MBK.flatten(),
         ignore_index=-1,
         reduction="none",
     ).view(len(targets_MBK), -1)
-    return flat.sum(1) / (targets_MBK >= 0).flatten(1).sum(1)
+    return label_losses.sum(1) / (targets_MBK >= 0).flatten(1).sum(1)
 
 
 def _attend(
     shape: Shape, w: dict[str, Tensor], layer: int, x: Tensor, at_MBK: Tensor | None
 ) -> Tensor:
-    """The stream after causal attention, at all positions or at the given ones."""
+    """The residual stream after causal attention, at all positions or at those of `at_MBK`."""
     models, rows, length, width = x.shape
-    head = width // HEADS
-    mixed = _times(_norm(x, w[f"{layer}.norm"]), w[f"{layer}.qkv"])
-    mixed = mixed.view(models * rows, length, 3, HEADS, head).transpose(1, 3)
-    q, k, v = mixed.unbind(2)  # each (M B, heads, T, head)
-    cos, sin = _angles(length, head, str(x.device))
+    head_size = width // HEADS
+    projections = _times(_norm(x, w[f"{layer}.norm"]), w[f"{layer}.qkv"])
+    projections = projections.view(models * rows, length, 3, HEADS, head_size).transpose(1, 3)
+    q, k, v = projections.unbind(2)  # each (M B, heads, T, head)
+    cos, sin = _angles(length, head_size, str(x.device))
     q, k = _turn(q, cos, sin), _turn(k, cos, sin)
     if at_MBK is None:
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended_values = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     else:
-        at = at_MBK.flatten(0, 1)  # (M B, K)
-        q = q.gather(2, at[:, None, :, None].expand(-1, HEADS, -1, head))
-        mask = torch.arange(length, device=x.device) <= at[:, None, :, None]
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        positions = at_MBK.flatten(0, 1)  # (M B, K)
+        q = q.gather(2, positions[:, None, :, None].expand(-1, HEADS, -1, head_size))
+        mask = torch.arange(length, device=x.device) <= positions[:, None, :, None]
+        attended_values = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x.gather(2, at_MBK[..., None].expand(-1, -1, -1, width))
-    seen = seen.transpose(1, 2).reshape(models, rows, -1, width)
-    return x + _times(seen, w[f"{layer}.out"])
+    attended_values = attended_values.transpose(1, 2).reshape(models, rows, -1, width)
+    return x + _times(attended_values, w[f"{layer}.out"])
 
 
 def _times(x: Tensor, weight: Tensor) -> Tensor:
-    """(M, B, T, i) times (M, i, o): one batched product."""
+    """Multiply (M, B, T, i) by (M, i, o) in one batched product."""
     models, rows, length, size = x.shape
     return torch.bmm(x.reshape(models, rows * length, size), weight).view(models, rows, length, -1)
 
@@ -141,11 +141,11 @@ def _norm(x: Tensor, gain: Tensor) -> Tensor:
 
 
 @cache
-def _angles(length: int, head: int, device: str) -> tuple[Tensor, Tensor]:
-    """cos and sin (T, head) of RoPE, both halves alike."""
-    speed = 10_000.0 ** (-torch.arange(0, head, 2, device=device) / head)
-    angle = torch.arange(length, device=device)[:, None] * speed.repeat(2)
-    return angle.cos(), angle.sin()
+def _angles(length: int, head_size: int, device: str) -> tuple[Tensor, Tensor]:
+    """cos and sin (T, head) of RoPE; both halves are equal."""
+    frequencies = 10_000.0 ** (-torch.arange(0, head_size, 2, device=device) / head_size)
+    angles = torch.arange(length, device=device)[:, None] * frequencies.repeat(2)
+    return angles.cos(), angles.sin()
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """`tinr study in-tool`: for each number of facts the smallest model that knows or looks them up.
 
-Every finished model is a line of OUT/cells.jsonl at once; the same command goes on from there.
+Every finished model is written to OUT/cells.jsonl at once; the same command resumes from there.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ from tinr.studies.in_tool.stack import Shape
 from tinr.studies.in_tool.table import markdown
 from tinr.studies.in_tool.train import TrainedStack, train_stack
 
-EDITION = 1  # of names, phrasings and lists; another one makes old cells unusable
+EDITION = 1  # version of names, phrasings and lists; a new one invalidates old cells
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One model to be trained next."""
+    """One model to train next."""
 
     form: Form
     width: int
@@ -47,16 +47,16 @@ class Study:
     def __init__(self, preset: Preset, dependence: float, threshold: float, out: Path):
         self.preset, self.dependence = preset, dependence
         self.recipe = TrainRecipe(threshold, asked=preset.asked, unseen=preset.unseen)
-        list(self.questions())  # a town that cannot be is refused before anything else
+        list(self.questions())  # an invalid town is refused before anything else
         self.path = out / "cells.jsonl"
         self.read()
 
     def read(self) -> None:
-        """Take the cells from the file, those of other studies too."""
+        """Read the cells from the file, including those of other studies."""
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def questions(self) -> Iterator[tuple[Form, Schedule, Town]]:
-        """Each smallest width that is looked for."""
+        """The questions of the study: each form, plan and town whose smallest width is sought."""
         for form, plan in self.preset.plans.items():
             for facts in plan.facts:
                 for seed in range(self.preset.seeds):
@@ -64,8 +64,8 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Of training, of all the cells that answer this study's questions."""
-        return sum(cell.seconds for asked in self.questions() for cell in self.own(*asked))
+        """Training time of all the cells that answer this study's questions."""
+        return sum(cell.seconds for question in self.questions() for cell in self.own(*question))
 
     def own(self, form: Form, plan: Schedule, town: Town) -> list[FitCell]:
         """The cells that answer one question, under this study's settings."""
@@ -78,38 +78,38 @@ class Study:
         ]
 
     def wanted(self) -> list[list[Wanted]]:
-        """The models to be trained next, those of one stack together, the quickest first."""
+        """The models to train next, grouped by stack, the quickest stack first."""
         groups: dict[tuple[Form, int, Budget], list[Wanted]] = {}
         for form, plan, town in self.questions():
-            tried = {cell.width: cell.reached for cell in self.own(form, plan, town)}
-            width = next_width(plan.widths, tried, plan.first[plan.facts.index(town.facts)])
+            outcomes = {cell.width: cell.reached for cell in self.own(form, plan, town)}
+            width = next_width(plan.widths, outcomes, plan.first[plan.facts.index(town.facts)])
             if width is not None:
                 budget = plan.budget(town.facts)
-                one = Wanted(form, width, budget, town)
-                groups.setdefault((form, width, budget), []).append(one)
+                request = Wanted(form, width, budget, town)
+                groups.setdefault((form, width, budget), []).append(request)
         return sorted(groups.values(), key=_cost)
 
-    def add(self, group: Sequence[Wanted], trained: Sequence[TrainedStack | None]) -> None:
-        """Keep what was finished, in the file before anything else happens."""
-        for one, ended in zip(group, trained, strict=True):
-            if ended is not None:
+    def add(self, group: Sequence[Wanted], results: Sequence[TrainedStack | None]) -> None:
+        """Add the finished models to the cells and write the file at once."""
+        for request, result in zip(group, results, strict=True):
+            if result is not None:
                 cell = FitCell(
-                    form=one.form,
-                    facts=one.town.facts,
-                    width=one.width,
-                    seed=one.town.seed,
-                    settings=self.settings(one.budget, one.town),
-                    parameters=Shape(one.width).parameters,
-                    bits=round(bits(one.town), 1),
-                    **asdict(ended),
+                    form=request.form,
+                    facts=request.town.facts,
+                    width=request.width,
+                    seed=request.town.seed,
+                    settings=self.settings(request.budget, request.town),
+                    parameters=Shape(request.width).parameters,
+                    bits=round(bits(request.town), 1),
+                    **asdict(result),
                 )
                 self.cells[cell.key] = cell
         write_lines(self.path, list(self.cells.values()))
 
     def settings(self, budget: Budget, town: Town) -> str:
-        """A hash of what decides a cell's result beside form, facts, width and seed."""
-        rest = (EDITION, asdict(budget), asdict(self.recipe), town.dependence, town.family)
-        return hashlib.sha256(json.dumps(rest).encode()).hexdigest()[:12]
+        """A hash of everything but form, facts, width and seed that decides a cell's result."""
+        inputs = (EDITION, asdict(budget), asdict(self.recipe), town.dependence, town.family)
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
 
 def run_study(
@@ -120,46 +120,46 @@ def run_study(
     dependence: float = 0.0,
     minutes: float | None = None,
 ) -> dict[str, Any]:
-    """Train what is missing, then write OUT/study.json, table.md and study.svg; the summary.
+    """Train the missing models, then write OUT/study.json, table.md and study.svg.
 
-    BadInput for an unknown preset or a figure out of range. What is not done after `minutes`
-    is left open in the results, and the next run goes on with it.
+    Returns the summary. BadInput for an unknown preset or a number out of range. Points that are
+    unfinished after `minutes` are left open in the results, and the next run resumes them.
     """
     study = Study(_preset(preset, seeds, minutes), dependence, threshold, out)
-    with held(study.path):  # a wrong place is known before anything is trained
+    with held(study.path):  # a bad path fails before any training
         study.read()
         return _run(study, preset, out)
 
 
 def _run(study: Study, preset: str, out: Path) -> dict[str, Any]:
-    """Train what is missing within the time, and write what came out."""
-    began = time.monotonic()
+    """Train the missing models within the time limit, and write the results."""
+    start_time = time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32: widths this small gain nothing by bf16
-    deadline = began + 60 * study.preset.minutes
-    in_time = _train(study, device, deadline)
-    found = {
+        torch.set_float32_matmul_precision("high")  # TF32: bf16 gains nothing at such widths
+    deadline = start_time + 60 * study.preset.minutes
+    is_complete = _train(study, device, deadline)
+    results = {
         "preset": preset,
         "seeds": study.preset.seeds,
         "threshold": study.recipe.threshold,
         "dependence": study.dependence,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "complete": in_time,
-        "seconds": round(time.monotonic() - began, 1),  # of this run
+        "complete": is_complete,
+        "seconds": round(time.monotonic() - start_time, 1),  # of this run
         "seconds_trained": round(study.seconds, 1),
         "recipe": asdict(study.recipe),
         "curves": {form: _curve(study, form) for form in study.preset.plans},
     }
     write_together(
         {
-            out / "study.json": json.dumps(found, indent=1) + "\n",
-            out / "table.md": markdown(found),
-            out / "study.svg": draw(found),
+            out / "study.json": json.dumps(results, indent=1) + "\n",
+            out / "table.md": markdown(results),
+            out / "study.svg": draw(results),
         }
     )
-    return found
+    return results
 
 
 def _curve(study: Study, form: Form) -> list[dict[str, Any]]:
@@ -175,39 +175,39 @@ def _curve(study: Study, form: Form) -> list[dict[str, Any]]:
 
 
 def _train(study: Study, device: str, deadline: float) -> bool:
-    """Train round after round; False where time ended before the work."""
+    """Train round after round; False where time ran out before all was done."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     while groups := study.wanted():
         for group in groups:
             if time.monotonic() > deadline:
                 return False
             form, width, budget = group[0].form, group[0].width, group[0].budget
-            towns = [one.town for one in group]
-            trained = train_stack(form, width, towns, budget, study.recipe, device, deadline)
-            study.add(group, trained)
-            for town, ended in zip(towns, trained, strict=True):
+            towns = [request.town for request in group]
+            results = train_stack(form, width, towns, budget, study.recipe, device, deadline)
+            study.add(group, results)
+            for town, result in zip(towns, results, strict=True):
                 console.print(f"{form} {town.facts} facts, width {width}, seed {town.seed}: "
-                              f"{_words(ended)}")  # fmt: skip
-            if None in trained:
+                              f"{_words(result)}")  # fmt: skip
+            if None in results:
                 return False
     return True
 
 
-def _words(ended: TrainedStack | None) -> str:
-    if ended is None:
+def _words(result: TrainedStack | None) -> str:
+    if result is None:
         return "time ended; not recorded"
-    verdict = "reached" if ended.reached else "not reached"
+    verdict = "reached" if result.reached else "not reached"
     return (
-        f"{verdict}, recall {ended.right / ended.asked:.3f} after {ended.steps} steps, "
-        f"{ended.exposures:.0f} exposures, {ended.seconds:.0f} s"
+        f"{verdict}, recall {result.right / result.asked:.3f} after {result.steps} steps, "
+        f"{result.exposures:.0f} exposures, {result.seconds:.0f} s"
     )
 
 
 def _cost(group: Sequence[Wanted]) -> float:
-    """Symbols times parameters of a stack, roughly; queries double a conversation."""
-    one = group[0]
-    size = one.budget.batch * one.budget.steps * one.width * len(group)
-    return size * (2 if one.form == "in_tool" else 1)
+    """Rough cost of a stack: conversations times width; queries double a conversation."""
+    request = group[0]
+    size = request.budget.batch * request.budget.steps * request.width * len(group)
+    return size * (2 if request.form == "in_tool" else 1)
 
 
 def _preset(name: str, seeds: int | None, minutes: float | None) -> Preset:

@@ -1,4 +1,4 @@
-"""The results of a study as Markdown, with what differs from the published work."""
+"""The results of a study as Markdown, with the differences from the published work."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ STATES = {
 
 
 def markdown(study: Mapping[str, Any]) -> str:
-    """Both curves beside the published ones, and the account of differences."""
+    """A table of both curves beside the published ones, and notes on the differences."""
     lines = [
         "# In-tool against in-weight learning",
         "",
@@ -32,21 +32,21 @@ def markdown(study: Mapping[str, Any]) -> str:
 
 
 def _row(form: str, point: Mapping[str, Any]) -> str:
-    published = PUBLISHED[form].get(point["facts"])
+    published_size = PUBLISHED[form].get(point["facts"])
     if point["status"] == "found":
         size = f"{point['parameters']:,} ({point['low']:,} to {point['high']:,})"
     else:
-        best, most = point["best_recall"], point["largest_tried"]
+        best_recall, largest_size = point["best_recall"], point["largest_tried"]
         size = STATES[point["status"]]
-        if best is not None:
-            size += f" (largest tried {most:,}, best recall {best:.3f}"
+        if best_recall is not None:
+            size += f" (largest tried {largest_size:,}, best recall {best_recall:.3f}"
             size += f"; {point['seeds_found']} of {point['seeds']} seeds found one)"
     cells = [
         NAMES[form],
         f"{point['facts']:,}",
         f"{point['bits']:,.0f}",
         size,
-        "-" if published is None else f"{published:,}",
+        "-" if published_size is None else f"{published_size:,}",
         "-" if point["load"] is None else f"{point['load']:.2f}",
         "-" if point["exposures"] is None else f"{point['exposures']:.0f}",
         _share(point["recall"]),
@@ -62,10 +62,10 @@ def _share(rate: Mapping[str, Any]) -> str:
 
 
 def _notes(study: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the figures."""
+    """Notes that a reader needs beside the figures."""
     recipe, optimiser = study["recipe"], study["recipe"]["optimiser"]
     budgets = [point["budget"] for points in study["curves"].values() for point in points]
-    steps, batch = ([one[key] for one in budgets] for key in ("steps", "batch"))
+    steps, batch = ([budget[key] for budget in budgets] for key in ("steps", "batch"))
     line = slope(study["curves"].get("in_weight", []))
     fit = (
         "fewer than three points are known, so no slope"

@@ -1,4 +1,4 @@
-"""Facts as rows of bytes: what is shown, where loss is taken, on the device once."""
+"""Facts as rows of bytes: inputs and loss positions, copied to the device once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from tinr.studies.in_tool.stack import ASSISTANT, END, TOOL, USER
 class SymbolTable:
     """Rows of conversations: the fact f in phrasing p is row f * PHRASINGS + p.
 
-    ids_RT: what the model reads; at_RK: positions whose next symbol it must say; targets_RK:
-    that symbol, -1 where a row has fewer labels than others.
+    ids_RT: input symbols; at_RK: positions whose next symbol is a label; targets_RK: that label,
+    -1 where a row has fewer labels than others.
     """
 
     ids_RT: Tensor
@@ -25,66 +25,66 @@ class SymbolTable:
 
 
 def prompt(fact: Fact, phrasing: int) -> list[int]:
-    """The user's question, and that it is the assistant's turn."""
+    """The user's question, then the marker of the assistant's turn."""
     return [USER, *fact.question(phrasing).encode(), ASSISTANT]
 
 
 def returned(value: str) -> list[int]:
-    """What the database said, and that it is the assistant's turn again."""
+    """The database's result, then the marker of the assistant's turn."""
     return [TOOL, *value.encode(), ASSISTANT]
 
 
 def conversation(fact: Fact, phrasing: int, form: Form) -> tuple[list[int], list[bool]]:
-    """Symbols, and which of them the assistant says and so carry loss."""
-    parts = [(prompt(fact, phrasing), False)]
+    """Symbols of a conversation, and which of them carry loss: those of the assistant."""
+    spans = [(prompt(fact, phrasing), False)]
     if form == "in_tool":
-        parts += [([*fact.query.encode(), END], True), (returned(fact.value), False)]
-    parts.append(([*fact.answer.encode(), END], True))
-    ids = [one for part, _ in parts for one in part]
-    return ids, [said for part, said in parts for _ in part]
+        spans += [([*fact.query.encode(), END], True), (returned(fact.value), False)]
+    spans.append(([*fact.answer.encode(), END], True))
+    ids = [symbol for symbols, _ in spans for symbol in symbols]
+    return ids, [carries_loss for symbols, carries_loss in spans for _ in symbols]
 
 
 def tabulate(facts: Sequence[Fact], form: Form) -> SymbolTable:
     """All facts in all phrasings, padded with END."""
     rows = [conversation(fact, p, form) for fact in facts for p in range(PHRASINGS)]
-    length, labels = max(len(ids) for ids, _ in rows), max(sum(said) for _, said in rows)
+    length, labels = max(len(ids) for ids, _ in rows), max(sum(loss_mask) for _, loss_mask in rows)
     ids_RT = np.full((len(rows), length - 1), END, np.int16)
     at_RK = np.zeros((len(rows), labels), np.int16)
     targets_RK = np.full((len(rows), labels), -1, np.int16)
-    for row, (ids, said) in enumerate(rows):
+    for row, (ids, loss_mask) in enumerate(rows):
         ids_RT[row, : len(ids) - 1] = ids[:-1]
-        places = [place for place, is_said in enumerate(said) if is_said]
-        at_RK[row, : len(places)] = [place - 1 for place in places]
-        targets_RK[row, : len(places)] = [ids[place] for place in places]
-    return SymbolTable(*(torch.from_numpy(one) for one in (ids_RT, at_RK, targets_RK)))
+        positions = [position for position, has_loss in enumerate(loss_mask) if has_loss]
+        at_RK[row, : len(positions)] = [position - 1 for position in positions]
+        targets_RK[row, : len(positions)] = [ids[position] for position in positions]
+    return SymbolTable(*(torch.from_numpy(array) for array in (ids_RT, at_RK, targets_RK)))
 
 
 def stacked(tables: Sequence[SymbolTable], device: str) -> SymbolTable:
-    """Tables of several models as (M, R, ...), filled up to the largest; nobody reads the fill."""
+    """Tables of several models as (M, R, ...), padded to the largest; the padding is never read."""
 
-    def join(parts: Sequence[Tensor], fill: int) -> Tensor:
-        rows, columns = (max(part.shape[axis] for part in parts) for axis in (0, 1))
-        whole = torch.full((len(parts), rows, columns), fill, dtype=torch.int16)
-        for one, part in zip(whole, parts, strict=True):
-            one[: part.shape[0], : part.shape[1]] = part
-        return whole.to(device)
+    def join(tensors: Sequence[Tensor], fill: int) -> Tensor:
+        rows, columns = (max(tensor.shape[axis] for tensor in tensors) for axis in (0, 1))
+        stack = torch.full((len(tensors), rows, columns), fill, dtype=torch.int16)
+        for target, tensor in zip(stack, tensors, strict=True):
+            target[: tensor.shape[0], : tensor.shape[1]] = tensor
+        return stack.to(device)
 
     return SymbolTable(
-        join([one.ids_RT for one in tables], END),
-        join([one.at_RK for one in tables], 0),
-        join([one.targets_RK for one in tables], -1),
+        join([table.ids_RT for table in tables], END),
+        join([table.at_RK for table in tables], 0),
+        join([table.targets_RK for table in tables], -1),
     )
 
 
 def draws(facts: int, batch: int, seed: int) -> Iterator[np.ndarray]:
-    """Rows of a batch (B,), for ever: all facts in a new order each round, in any phrasing.
+    """Yield rows of a batch (B,) without end: all facts reshuffled each round, random phrasings.
 
-    After k rounds each fact was shown k times. Depends on its arguments alone.
+    After k rounds each fact has been seen k times. Deterministic in the arguments.
     """
-    draw = np.random.default_rng((seed, facts))
-    waiting = np.empty(0, np.int64)
+    rng = np.random.default_rng((seed, facts))
+    queue = np.empty(0, np.int64)
     while True:
-        while len(waiting) < batch:
-            waiting = np.concatenate([waiting, draw.permutation(facts)])
-        now, waiting = waiting[:batch], waiting[batch:]
-        yield now * PHRASINGS + draw.integers(PHRASINGS, size=batch)
+        while len(queue) < batch:
+            queue = np.concatenate([queue, rng.permutation(facts)])
+        batch_facts, queue = queue[:batch], queue[batch:]
+        yield batch_facts * PHRASINGS + rng.integers(PHRASINGS, size=batch)

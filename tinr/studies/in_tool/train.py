@@ -25,13 +25,13 @@ from tinr.studies.in_tool.recipe import Budget, TrainRecipe
 from tinr.studies.in_tool.stack import Shape, forward, losses, new_weights
 from tinr.studies.in_tool.texts import SymbolTable, draws, stacked, tabulate
 
-CHUNK = 64  # steps whose rows are put on the device at once
-STRANGERS = 4096  # facts of people with unseen first names that are made
+CHUNK = 64  # steps whose rows are copied to the device at once
+STRANGERS = 4096  # facts of people with unseen first names, at most
 
 
 @dataclass(frozen=True)
 class TrainedStack:
-    """How one model ended."""
+    """The result of one model."""
 
     right: int
     asked: int
@@ -44,7 +44,7 @@ class TrainedStack:
 
 
 class Pupil:
-    """What one model of a stack learns from and is asked."""
+    """The training data and the questions of one model of a stack."""
 
     def __init__(self, town: Town, form: Form, recipe: TrainRecipe, budget: Budget):
         people, strangers = make_people(town), make_people(_strangers(town), unseen=True)
@@ -54,8 +54,8 @@ class Pupil:
         self.facts = len(facts)
         self.table = tabulate(facts, form)
         self.draws = draws(len(facts), budget.batch, town.seed)
-        self.asked = _some(facts, recipe.asked, town.seed)
-        self.unseen = _some(facts_of(strangers), recipe.unseen, town.seed)
+        self.asked = _sample(facts, recipe.asked, town.seed)
+        self.unseen = _sample(facts_of(strangers), recipe.unseen, town.seed)
         self.database, self.strangers = open_database(people), open_database(strangers)
         order = {fact.query: row for row, fact in enumerate(facts)}
         self.rows = np.array([order[fact.query] * PHRASINGS for fact in self.asked])
@@ -63,7 +63,7 @@ class Pupil:
 
 
 class Stack:
-    """The models that still learn, their weights, their moments and their data on the device."""
+    """The models in training: weights, optimiser moments and data on the device."""
 
     def __init__(self, shape: Shape, pupils: Sequence[Pupil], recipe: TrainRecipe, device: str):
         self.shape, self.recipe, self.pupils = shape, recipe, list(pupils)
@@ -73,16 +73,16 @@ class Stack:
         self.table = stacked([pupil.table for pupil in pupils], device)
 
     def step(self, rows_MB: Tensor, rate: float) -> None:
-        """One step of all models on these rows of theirs."""
-        ids, at, targets = pick(self.table, rows_MB)
-        loss = losses(forward(self.shape, self.weights, ids, at), targets).sum()
+        """One step of all models, each on its own rows."""
+        ids, positions, targets = pick(self.table, rows_MB)
+        loss = losses(forward(self.shape, self.weights, ids, positions), targets).sum()
         (gradient,) = torch.autograd.grad(loss, self.weights)
         self.optimiser.step(self.weights, gradient, rate)
 
     def ready(self) -> list[int]:
-        """Models that seem to recall enough; the greedy replies decide."""
-        most = max(len(pupil.rows) for pupil in self.pupils)
-        rows = np.stack([np.resize(pupil.rows, most) for pupil in self.pupils])
+        """Models that pass the threshold under teacher forcing; the greedy replies decide."""
+        row_count = max(len(pupil.rows) for pupil in self.pupils)
+        rows = np.stack([np.resize(pupil.rows, row_count) for pupil in self.pupils])
         shares = said_right(self.shape, self.weights, self.table, rows)
         return [row for row, share in enumerate(shares) if share >= self.recipe.threshold]
 
@@ -92,18 +92,19 @@ class Stack:
         return self._recalls(rows, [p.asked for p in pupils], [p.database for p in pupils])
 
     def ask_unseen(self, rows: Sequence[int]) -> list[list[bool]]:
-        """The same for people with unseen first names, whom the database knows."""
+        """The same for people with unseen first names, who are in the database."""
         pupils = [self.pupils[row] for row in rows]
         return self._recalls(rows, [p.unseen for p in pupils], [p.strangers for p in pupils])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these models alone."""
-        kept = torch.tensor(rows, device=self.weights.device)
-        self.weights = self.weights.detach()[kept].requires_grad_()
-        self.optimiser.keep(kept)
+        """Drop all models but these."""
+        indices = torch.tensor(rows, device=self.weights.device)
+        self.weights = self.weights.detach()[indices].requires_grad_()
+        self.optimiser.keep(indices)
         self.pupils = [self.pupils[row] for row in rows]
-        self.table = SymbolTable(*(part[kept] for part in (self.table.ids_RT, self.table.at_RK,
-                                                     self.table.targets_RK)))  # fmt: skip
+        self.table = SymbolTable(*(tensor[indices] for tensor in (
+            self.table.ids_RT, self.table.at_RK, self.table.targets_RK,
+        )))  # fmt: skip
 
     def _recalls(
         self, rows: Sequence[int], facts: list[list[Fact]], databases: list[Executor]
@@ -122,77 +123,79 @@ def train_stack(
     device: str = "cpu",
     deadline: float = float("inf"),
 ) -> list[TrainedStack | None]:
-    """Train one model for each town, all of one width; None for what the deadline cut off.
+    """Train one model for each town, all of one width; None for models that the deadline cut off.
 
-    A model leaves the stack when its greedy replies reach the threshold. `deadline` is a time
-    of `time.monotonic`; what it cuts off has no result, since it had less than its budget.
+    A model leaves the stack when its greedy replies reach the threshold. `deadline` is a time of
+    `time.monotonic`; a model that it cuts off has no result, since it had less than its budget.
     """
     pupils = [Pupil(town, form, recipe, budget) for town in towns]
     stack = Stack(Shape(width), pupils, recipe, device)
-    found: dict[int, TrainedStack] = {}
-    every = max(1, budget.steps // recipe.checks)
-    began, spent = time.monotonic(), 0.0  # seconds of each model that is still there
+    results: dict[int, TrainedStack] = {}
+    check_interval = max(1, budget.steps // recipe.checks)
+    start_time, model_seconds = time.monotonic(), 0.0  # seconds of each remaining model
     for step in range(budget.steps):
         if step % CHUNK == 0:
             rows = _rows(stack.pupils, min(CHUNK, budget.steps - step), device)
         stack.step(rows[step % CHUNK], recipe.optimiser.rate_at(step, budget.steps))
-        last = step + 1 == budget.steps
-        if not last and time.monotonic() > deadline:
+        is_last = step + 1 == budget.steps
+        if not is_last and time.monotonic() > deadline:
             break
-        if not last and (step + 1) % every:
+        if not is_last and (step + 1) % check_interval:
             continue
-        ended = _ended(stack, budget, step + 1)
+        new_results = _new_results(stack, budget, step + 1)
         now = time.monotonic()
-        spent, began = spent + (now - began) / len(stack.pupils), now
-        for row, trained in ended.items():
-            found[pupils.index(stack.pupils[row])] = replace(trained, seconds=round(spent, 2))
-        left = [row for row in range(len(stack.pupils)) if row not in ended]
-        if not left:
+        model_seconds, start_time = model_seconds + (now - start_time) / len(stack.pupils), now
+        for row, result in new_results.items():
+            results[pupils.index(stack.pupils[row])] = replace(
+                result, seconds=round(model_seconds, 2)
+            )
+        open_rows = [row for row in range(len(stack.pupils)) if row not in new_results]
+        if not open_rows:
             break
-        if ended:
-            stack.keep(left)
-            rows = rows[:, torch.tensor(left, device=device)]
-    return [found.get(row) for row in range(len(pupils))]
+        if new_results:
+            stack.keep(open_rows)
+            rows = rows[:, torch.tensor(open_rows, device=device)]
+    return [results.get(row) for row in range(len(pupils))]
 
 
-def _ended(stack: Stack, budget: Budget, steps: int) -> dict[int, TrainedStack]:
-    """The models that are done after so many steps, by row: all of them where no step is left."""
-    last, threshold = steps == budget.steps, stack.recipe.threshold
-    candidates = list(range(len(stack.pupils))) if last else stack.ready()
+def _new_results(stack: Stack, budget: Budget, steps: int) -> dict[int, TrainedStack]:
+    """Row -> result of the models that finish after `steps` steps; all of them at the last step."""
+    is_last, threshold = steps == budget.steps, stack.recipe.threshold
+    candidates = list(range(len(stack.pupils))) if is_last else stack.ready()
     if not candidates:
         return {}
-    asked = dict(zip(candidates, stack.ask(candidates), strict=True))
-    done = [row for row, hits in asked.items() if last or np.mean(hits) >= threshold]
-    if not done:
+    hits_by_row = dict(zip(candidates, stack.ask(candidates), strict=True))
+    done_rows = [row for row, hits in hits_by_row.items() if is_last or np.mean(hits) >= threshold]
+    if not done_rows:
         return {}
     in_tool = stack.pupils[0].form == "in_tool"
-    unseen = stack.ask_unseen(done) if in_tool else [[] for _ in done]
+    all_unseen_hits = stack.ask_unseen(done_rows) if in_tool else [[] for _ in done_rows]
     return {
         row: TrainedStack(
-            right=sum(asked[row]),
-            asked=len(asked[row]),
-            unseen_right=sum(others) if in_tool else None,
-            unseen_asked=len(others),
-            reached=bool(np.mean(asked[row]) >= threshold),
+            right=sum(hits_by_row[row]),
+            asked=len(hits_by_row[row]),
+            unseen_right=sum(unseen_hits) if in_tool else None,
+            unseen_asked=len(unseen_hits),
+            reached=bool(np.mean(hits_by_row[row]) >= threshold),
             steps=steps,
             exposures=round(steps * budget.batch / stack.pupils[row].facts, 1),
             seconds=0.0,
         )
-        for row, others in zip(done, unseen, strict=True)
+        for row, unseen_hits in zip(done_rows, all_unseen_hits, strict=True)
     }
 
 
 def _rows(pupils: Sequence[Pupil], steps: int, device: str) -> Tensor:
-    """Rows of the next steps (S, M, B), put on the device at once."""
-    drawn = [[next(pupil.draws) for pupil in pupils] for _ in range(steps)]
-    return torch.from_numpy(np.array(drawn)).to(device)
+    """Rows of the next steps (S, M, B), copied to the device at once."""
+    batches = [[next(pupil.draws) for pupil in pupils] for _ in range(steps)]
+    return torch.from_numpy(np.array(batches)).to(device)
 
 
 def _strangers(town: Town) -> Town:
-    """People of a town beside this one: the same last names as far as they go."""
+    """A town of at most STRANGERS facts with this town's seed, so its first last names agree."""
     return Town(min(town.facts, STRANGERS), town.seed, town.dependence, town.family)
 
 
-def _some(facts: list[Fact], most: int, seed: int) -> list[Fact]:
-    """At most so many of the facts, drawn by the seed."""
-    return facts if len(facts) <= most else Random(f"asked {seed}").sample(facts, most)
+def _sample(facts: list[Fact], limit: int, seed: int) -> list[Fact]:
+    """At most `limit` of the facts, drawn by the seed."""
+    return facts if len(facts) <= limit else Random(f"asked {seed}").sample(facts, limit)

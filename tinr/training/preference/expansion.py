@@ -1,7 +1,7 @@
-"""The samples of one leaf while they are written: what they have alike, and where they part.
+"""The samples of one leaf during generation: their common prefix, and where they diverge.
 
-At first they are one, the trunk: it decides nothing. At the first border after they have parted
-each is cut, which makes it a child, and from there on its row is its greedy completion.
+At first all samples are equal: this trunk decides nothing. At the first border after they diverge
+each sample is cut, which makes it a child. From there on its row is its greedy completion.
 """
 
 import math
@@ -17,21 +17,21 @@ from tinr.rollout.generate import Row
 from tinr.training.preference.fragments import Border, Borders
 from tinr.training.preference.tree import Node
 
-Step = Mapping[int, tuple[int, bool]]  # row -> the id that it has got, and whether it wrote it
+Step = Mapping[int, tuple[int, bool]]  # row -> its next id, and whether the model wrote it
 
 
 @dataclass
 class _Sample:
-    """One row: its environment, and where its fragment ends."""
+    """A row: its environment, and the end of its fragment."""
 
     reader: Borders
     room: Environment
     ids: list[int] = field(default_factory=list)
-    known: bool = True  # that its ids are those of the leaf's greedy completion
-    end: int | None = None  # ids at which it was cut
+    known: bool = True  # whether its ids equal the leaf's greedy completion
+    end: int | None = None  # number of ids at its cut
     border: Border | None = None
     cut: Environment | None = None  # its environment at the cut
-    answer: Sequence[int] | None = ()  # of the environment to a cut at a stop; None: the end
+    answer: Sequence[int] | None = ()  # of the environment after a cut at a stop; None: the end
 
 
 @dataclass
@@ -42,14 +42,14 @@ class Fan:
     config: SearchConfig
     stops: frozenset[int]
     samples: list[_Sample]
-    trunk: int = 0  # ids that all have alike, up to a border
+    trunk: int = 0  # length of the common prefix, up to a border
     parted: bool = False
     seen: dict[tuple[int, ...], int] = field(default_factory=dict)  # fragment -> its first row
     said: tuple[int, Sequence[int] | None, Environment] | None = None  # last answer to the trunk
 
     @classmethod
     def of(cls, codec: Codec, leaf: Node, config: SearchConfig) -> Self:
-        """What nothing is written of yet."""
+        """Make the samples of a leaf before generation."""
         assert leaf.room is not None
         rows = [
             _Sample(Borders.after(codec, leaf.ids), copied(leaf.room))
@@ -59,97 +59,108 @@ class Fan:
 
     @property
     def longest(self) -> int:
-        """Ids that each sample may have at most: what is left of a whole reply."""
+        """Maximum number of ids of a sample: the rest of a whole reply."""
         return max(1, self.config.completion - len(self.leaf.ids))
 
     def feed(self, step: Step) -> tuple[list[int], list[int]]:
-        """Take an id of every row that runs: the rows that end here, and those now greedy."""
+        """Take an id of every running row. Returns rows that end, and rows greedy from now on."""
         borders: dict[int, Border | None] = {
-            place: self._read(place, index) for place, (index, _) in step.items()
+            row: self._read(row, index) for row, (index, _) in step.items()
         }
-        over = [place for place in step if len(self.samples[place].ids) >= self.max_tokens]
+        ended_rows = [row for row in step if len(self.samples[row].ids) >= self.longest]
         if not self.parted and len({index for index, _ in step.values()}) == 1:
-            place, (_, own) = next(iter(step.items()))
-            length = len(self.samples[place].ids)
-            if borders[place] or not own or length - self.trunk >= self.config.fragment:
+            row, (_, is_own) = next(iter(step.items()))
+            length = len(self.samples[row].ids)
+            if borders[row] or not is_own or length - self.trunk >= self.config.fragment:
                 self.trunk = length
-            return over, []
+            return ended_rows, []
         self.parted = True
-        greedy: list[int] = []
-        for place, border in borders.items():
-            one = self.samples[place]
-            long = len(one.ids) - self.trunk >= self.config.fragment
-            if one.end is None and (border or long or place in over):
-                one.end, one.border, one.cut = len(one.ids), border, copied(one.room)
-                first = self.seen.setdefault(tuple(one.ids[self.trunk :]), place)
-                one.known &= one.ids[-1] not in self.stops  # else an answer is to come
-                (over if first != place or one.known else greedy).append(place)
-        return over, greedy
+        greedy_rows: list[int] = []
+        for row, border in borders.items():
+            sample = self.samples[row]
+            is_long = len(sample.ids) - self.trunk >= self.config.fragment
+            if sample.end is None and (border or is_long or row in ended_rows):
+                sample.end, sample.border, sample.cut = len(sample.ids), border, copied(sample.room)
+                first_row = self.seen.setdefault(tuple(sample.ids[self.trunk :]), row)
+                sample.known &= (
+                    sample.ids[-1] not in self.stops
+                )  # after a stop, the environment answers next
+                (ended_rows if first_row != row or sample.known else greedy_rows).append(row)
+        return ended_rows, greedy_rows
 
-    def _read(self, place: int, index: int) -> Border | None:
-        """The border at which a row that is not cut yet now stands; a key goes with its value."""
-        one = self.samples[place]
-        one.ids.append(index)
-        if one.end is not None:
+    def _read(self, row: int, index: int) -> Border | None:
+        """Add an id to a row. Returns the border that an uncut row reached, but no key."""
+        sample = self.samples[row]
+        sample.ids.append(index)
+        if sample.end is not None:
             return None
-        at, said = len(self.leaf.ids) + len(one.ids), self.leaf.greedy
-        one.known &= at <= len(said) and said[at - 1] == index
-        border = one.reader.feed(index)
+        length, greedy_ids = len(self.leaf.ids) + len(sample.ids), self.leaf.greedy
+        sample.known &= length <= len(greedy_ids) and greedy_ids[length - 1] == index
+        border = sample.reader.feed(index)
         return None if border == "key" else border
 
-    def respond(self, place: int, ids: Sequence[int]) -> Sequence[int] | None:
-        """The environment's answer to a row that has written a stop.
+    def respond(self, row: int, ids: Sequence[int]) -> Sequence[int] | None:
+        """Answer a row that has written a stop, by the environment.
 
-        The trunk is answered once for all: a tool runs once, and what it says parts no samples.
+        The trunk is answered once for all samples: a tool runs once, so its answer cannot make
+        samples diverge.
         """
-        one = self.samples[place]
+        sample = self.samples[row]
         if not self.parted and self.said and self.said[0] == len(ids):
-            one.room = copied(self.said[2])
+            sample.room = copied(self.said[2])
             return self.said[1]
-        answer = one.room.respond([*self.leaf.ids, *ids])
+        answer = sample.room.respond([*self.leaf.ids, *ids])
         if not self.parted:
-            self.said = len(ids), answer, copied(one.room)
-        if one.end == len(ids):
-            one.cut, one.answer = copied(one.room), answer
+            self.said = len(ids), answer, copied(sample.room)
+        if sample.end == len(ids):
+            sample.cut, sample.answer = copied(sample.room), answer
         return answer
 
     def children(self, rows: Sequence[Row]) -> list[Node]:
-        """The leaf's new children, with their replies; a verdict has who repeats the leaf's own.
+        """Make the leaf's new children with their replies. A child that repeats the leaf's greedy
+        reply takes its verdict.
 
-        All alike to the end are one child, at which nothing can follow.
+        Samples that are equal to the end are one child, which nothing can follow.
         """
         if not self.parted:
             return [self._child(self.leaf, 0, rows[0], 0)]
         parent = self.leaf
         if self.trunk:
-            wrote = tuple(rows[0].ids[: self.trunk])
+            fragment = tuple(rows[0].ids[: self.trunk])
             parent = Node(
-                self.leaf.ids + wrote, None, depth=parent.depth, parent=parent, wrote=wrote
+                self.leaf.ids + fragment, None, depth=parent.depth, parent=parent, wrote=fragment
             )
             self.leaf.children.append(parent)
-        return [self._child(parent, place, rows[place], self.trunk) for place in self.seen.values()]
+        return [self._child(parent, row, rows[row], self.trunk) for row in self.seen.values()]
 
-    def _child(self, parent: Node, place: int, row: Row, start: int) -> Node:
-        one, leaf = self.samples[place], self.leaf
-        end = len(row.ids) if one.end is None else one.end
-        wrote = tuple(row.ids[start:end])
+    def _child(self, parent: Node, row: int, completion: Row, start: int) -> Node:
+        sample, leaf = self.samples[row], self.leaf
+        end = len(completion.ids) if sample.end is None else sample.end
+        fragment = tuple(completion.ids[start:end])
         child = Node(
-            leaf.ids + tuple(row.ids[:end]) + tuple(one.answer or ()), one.cut, one.border,
-            math.exp(sum(row.logprobs[start:end]) / len(wrote)), leaf.depth + 1, parent, wrote,
-        )  # fmt: skip
-        full = len(child.ids) >= self.config.completion
-        child.ended = one.end is None or one.answer is None or full
+            leaf.ids + tuple(completion.ids[:end]) + tuple(sample.answer or ()),
+            sample.cut,
+            sample.border,
+            math.exp(sum(completion.logprobs[start:end]) / len(fragment)),
+            leaf.depth + 1,
+            parent,
+            fragment,
+        )
+        is_full = len(child.ids) >= self.config.completion
+        child.ended = sample.end is None or sample.answer is None or is_full
         parent.children.append(child)
-        if one.known and one.end is not None:
+        if sample.known and sample.end is not None:
             child.reply, child.verdict, child.greedy = leaf.reply, leaf.verdict, leaf.greedy
             return child
-        whole = leaf.ids + tuple(row.ids)
-        one.room.finish(whole)
-        child.reply = parse(one.room.spoken)
-        child.greedy = whole if row.finished and len(row.ids) < self.max_tokens else ()
+        reply_ids = leaf.ids + tuple(completion.ids)
+        sample.room.finish(reply_ids)
+        child.reply = parse(sample.room.spoken)
+        child.greedy = (
+            reply_ids if completion.finished and len(completion.ids) < self.longest else ()
+        )
         return child
 
 
 def copied(room: Environment) -> Environment:
-    """An environment that goes on from here without the other knowing."""
+    """Copy an environment, so that the two continue independently."""
     return replace(room, spoken=list(room.spoken))

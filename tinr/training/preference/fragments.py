@@ -1,10 +1,10 @@
-"""Where a reply may be cut: a fragment is the ids up to the next structural border.
+"""Cut a reply into fragments: a fragment is the ids up to the next structural border.
 
-A border stands after a thought (`</think>`) and each of its lines, a tool's name (in the thought
-too, where it is chosen), a key (its colon), a value (the comma or closing bracket behind it) and
-every other closing tag. Cutting loses nothing and never re-tokenises: the fragments of a reply,
-joined, are its ids. Whatever a model writes can be cut. Source of the idea: iTool, arXiv
-2501.09766, which splits on `, `, `=` and `(`.
+A border follows a thought (`</think>`) and each of its lines, a tool's name (also in the thought,
+where it is chosen), a key (its colon), a value (the next comma or closing bracket) and every other
+closing tag. Cutting loses nothing and never re-tokenises: the fragments of a reply, joined, are its
+ids. Any text can be cut. Source of the idea: iTool, arXiv 2501.09766, which splits on `, `, `=`
+and `(`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ from tinr.chat.codec import TAG_TOKENS, Codec, Piece
 from tinr.chat.render import as_text
 
 Border = Literal["thought", "name", "key", "value", "end"]
-NAME_KEYS = ("token", "name")  # under which a call says its tool
+NAME_KEYS = ("token", "name")  # keys of a call's tool name
 Feed = Callable[[str], Border | None]
 LONGEST_KEY = max(map(len, NAME_KEYS))
 _PIECES: WeakKeyDictionary[Codec, dict[int, Piece]] = WeakKeyDictionary()
@@ -24,7 +24,7 @@ _PIECES: WeakKeyDictionary[Codec, dict[int, Piece]] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Fragment:
-    """The ids [start, end) of a reply; `kind` of the border at its end, None: it has none."""
+    """The ids [start, end) of a reply. `kind`: of the border at its end; None: no border."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Fragment:
 
 
 def cut(codec: Codec, ids: Sequence[int]) -> list[Fragment]:
-    """All fragments of a reply in order; only the last may end without a border."""
+    """Cut a reply into its fragments, in order. Only the last may end without a border."""
     borders, fragments, start = Borders(codec), [], 0
     for end, index in enumerate(ids, 1):
         kind = borders.feed(index)
@@ -43,7 +43,7 @@ def cut(codec: Codec, ids: Sequence[int]) -> list[Fragment]:
 
 
 class Borders:
-    """Reads a reply id by id and says where a fragment ends; constant work per character.
+    """Reads a reply id by id and finds where a fragment ends, with constant work per character.
 
     An id whose text holds several borders is one border, of the last kind.
     """
@@ -54,20 +54,20 @@ class Borders:
         if self._pieces is None:
             self._pieces = {i: Piece(text, token=True) for text, i in codec.markup.items()}
             _PIECES[codec] = self._pieces
-        self._tag = ""  # whose content is read
+        self._tag = ""  # the open tag
         self._spelling = _Spelling()
         self._json = _Json()
 
     @classmethod
     def after(cls, codec: Codec, ids: Iterable[int]) -> Self:
-        """The state after ids that are already written."""
+        """Make the state after ids that are already written."""
         borders = cls(codec)
         for index in ids:
             borders.feed(index)
         return borders
 
     def feed(self, index: int) -> Border | None:
-        """Take the next id; the border that it completes, None inside a fragment."""
+        """Take the next id. Returns the border that it completes, None inside a fragment."""
         piece = self._piece(index)
         if piece.token and piece.text in TAG_TOKENS:
             return self._feed_tag(piece.text)
@@ -82,14 +82,14 @@ class Borders:
         return None
 
     def _piece(self, index: int) -> Piece:
-        """What an id stands for; half a character is some character without meaning here."""
+        """The piece of an id. Part of a character counts as a character without meaning here."""
         assert self._pieces is not None
         if index not in self._pieces:
             self._pieces[index] = Piece(as_text(self._codec.decode([index])))
         return self._pieces[index]
 
     def _feed_tag(self, mark: str) -> Border | None:
-        """As `transcript.parse` has it: any opening tag opens, only its own closing tag closes."""
+        """As `tinr.chat.parse` does: any opening tag opens, only its own closing tag closes."""
         if not mark.startswith("</"):
             self._tag = mark[1:-1]
             self._spelling, self._json = _Spelling(), _Json()
@@ -99,11 +99,11 @@ class Borders:
         return "thought" if mark == "</think>" else "end"
 
     def _feed_text(self, text: str, feed: Feed) -> Border | None:
-        """The last border within a text."""
-        last: Border | None = None
+        """Feed a text. Returns the last border in it."""
+        border: Border | None = None
         for character in text:
-            last = feed(character) or last
-        return last
+            border = feed(character) or border
+        return border
 
     def _name(self, character: str) -> Border | None:
         return "name" if self._spelling.feed(character) else None
@@ -132,7 +132,7 @@ class _Spelling:
 
 
 class _Json:
-    """Finds the borders in the JSON of calls, character by character; any text is taken."""
+    """Finds the borders in the JSON of calls, character by character. It accepts any text."""
 
     def __init__(self) -> None:
         self._open: list[str] = []  # brackets
@@ -172,14 +172,14 @@ class _Json:
             self._quoted = False
         if self._quoted and len(self._string) <= LONGEST_KEY:
             self._string += character
-        spelled = self._spelling.feed(character)
-        if spelled and self._member == "name" and self._in_call:
+        ends_name = self._spelling.feed(character)
+        if ends_name and self._member == "name" and self._in_call:
             self._member = "named"
             return "name"
         return None
 
     def _end_member(self, character: str) -> Border | None:
-        """After a comma or closing bracket: a name that was spelled has had its border."""
+        """Handle a comma or closing bracket. A spelled name already had its border."""
         member = self._member if self._in_call else "value"
         if self._in_call:
             self._member = ""

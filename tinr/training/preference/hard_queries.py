@@ -1,6 +1,6 @@
-"""Which queries the policy is bad at: its own perplexity on the reference answer.
+"""Find the queries that are hard for the policy, by its perplexity on the reference answer.
 
-Source: iTool, arXiv 2501.09766: the hardest share, of queries with and without a tool apart.
+Source: iTool, arXiv 2501.09766: the hardest share, separately with and without a tool.
 """
 
 import json
@@ -29,40 +29,40 @@ def hard_queries(
     library: Library,
     queries: Sequence[Query],
     share: float,
-    kept: Path,
+    path: Path,
 ) -> list[Query]:
-    """The share of the queries whose reference traces perplex the model most.
+    """Choose the share of the queries whose reference traces have the highest perplexity.
 
-    Which they are is written to `kept` and read from there again. The model is put into eval
-    mode.
+    Their ids are written to the file `path`; a later call reads them from there. It puts the model
+    into eval mode.
     """
     model.eval()
-    if not kept.is_file():
+    if not path.is_file():
         traces = trace_examples(codec, library, queries, {"none": 1.0}, Random(0))  # one mode
         scores = perplexities(model, traces, codec.pad, "how hard the queries are")
-        found = hardest(queries, scores, share)
-        write_text(kept, json.dumps([query.id for query in found]))
-    chosen = set(json.loads(kept.read_text()))
-    return [query for query in queries if query.id in chosen]
+        hard = hardest(queries, scores, share)
+        write_text(path, json.dumps([query.id for query in hard]))
+    ids = set(json.loads(path.read_text()))
+    return [query for query in queries if query.id in ids]
 
 
 @torch.inference_mode()
 def perplexities(
     model: PreTrainedModel, examples: Sequence[Example], pad: int, title: str = ""
 ) -> list[float]:
-    """exp of the mean negative log-likelihood of each example's labelled tokens (prompt masked).
+    """Compute exp of the mean negative log-likelihood of each example's labelled tokens.
 
-    A title shows progress.
+    The prompt is masked. A title shows progress.
     """
-    with progress_bar(sum(len(one.ids) for one in examples), title, "token") as bar:
-        found = dict(_perplexities(model, examples, pad, bar.update))
-    return [found[i] for i in range(len(examples))]
+    with progress_bar(sum(len(example.ids) for example in examples), title, "token") as bar:
+        values = dict(_perplexities(model, examples, pad, bar.update))
+    return [values[i] for i in range(len(examples))]
 
 
 def _perplexities(
     model: PreTrainedModel, examples: Sequence[Example], pad: int, move: Move
 ) -> Iterator[tuple[int, float]]:
-    """Number and perplexity of each example, long ones first; `move` is told the tokens read."""
+    """Yield number and perplexity of each example, long ones first; `move` counts the tokens."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     while order:
         size = max(1, BATCH_TOKENS // len(examples[order[-1]].ids))
@@ -72,22 +72,24 @@ def _perplexities(
         hidden = model.base_model(
             input_ids=ids, position_ids=positions, use_cache=False
         ).last_hidden_state[:, :-1]
-        labelled, here = losses_at_labels(model, hidden, batch["labels"][:, 1:].to(model.device))
-        losses = torch.zeros(here.shape, device=model.device)
-        losses[here] = labelled
-        means = losses.sum(1) / here.sum(1).clamp(min=1)
+        label_losses, label_mask = losses_at_labels(
+            model, hidden, batch["labels"][:, 1:].to(model.device)
+        )
+        losses = torch.zeros(label_mask.shape, device=model.device)
+        losses[label_mask] = label_losses
+        means = losses.sum(1) / label_mask.sum(1).clamp(min=1)
         yield from zip(chunk, means.exp().tolist(), strict=True)
         move(sum(len(examples[i].ids) for i in chunk))
 
 
 def hardest(queries: Sequence[Query], scores: Sequence[float], share: float) -> list[Query]:
-    """The queries with the highest scores: `share` of those with calls, and of those without.
+    """Choose the queries with the highest scores: `share` of those with calls, and without.
 
-    In the order given; at least one of a kind that is there at all.
+    It keeps their order, and takes at least one of each kind that occurs.
     """
-    kept: set[int] = set()
+    indices: set[int] = set()
     for calls in (True, False):
-        mine = [i for i, query in enumerate(queries) if bool(query.calls) == calls]
-        count = max(1, round(share * len(mine))) if mine else 0
-        kept |= set(sorted(mine, key=lambda i: -scores[i])[:count])
-    return [query for i, query in enumerate(queries) if i in kept]
+        candidates = [i for i, query in enumerate(queries) if bool(query.calls) == calls]
+        count = max(1, round(share * len(candidates))) if candidates else 0
+        indices |= set(sorted(candidates, key=lambda i: -scores[i])[:count])
+    return [query for i, query in enumerate(queries) if i in indices]

@@ -1,10 +1,10 @@
-"""A model that grades replies in the place of the rules, behind an OpenAI-compatible endpoint.
+"""A model that grades replies instead of the rules, behind an OpenAI-compatible endpoint.
 
-It is shown the conversation, the tools' documents, the reference and the reply, is given the five
-criteria and the four grades, and its grade takes the place of the rule's; the criteria stay the
-rule's. What the rules are sure of is not asked: a reply that is exactly right, one that is
-malformed, and queries that expect no call. Nothing that the endpoint does ends a search: a reply
-without a readable grade keeps the rule's, which is said once and counted.
+Its prompt has the conversation, the tools' documents, the reference, the reply, the five criteria
+and the four grades. Its grade replaces the rules' grade; the criteria stay the rules'. Where the
+rules are certain, it is not called: a reply that is exactly right, a malformed reply, and queries
+that expect no call. No failure of the endpoint ends a search: without a readable answer the
+rules' grade stays, which is counted and warned of once.
 """
 
 import json
@@ -35,12 +35,12 @@ poor: less than that
 Answer with one JSON object and nothing else: {"reason": "one sentence", "grade": "fair"}"""
 
 
-UNANSWERED_BATCHES = 3  # batches in a row without an answer, after which it is not asked again
+UNANSWERED_BATCHES = 3  # consecutive batches without an answer, after which the judge is off
 
 
 @dataclass(frozen=True)
 class JudgeConfig(EndpointConfig):
-    """Whom to ask; off without an endpoint."""
+    """Settings of the judge; off without an endpoint."""
 
     attempts: Annotated[Count, Doc("at one request, with growing pauses")] = 3
     timeout: Annotated[Positive, Doc("seconds for one request")] = 60.0
@@ -53,40 +53,40 @@ class JudgeConfig(EndpointConfig):
 
 
 class ModelJudge:
-    """Verdicts whose grades are a model's. BadInput where the openai package is missing."""
+    """Gives verdicts with a model's grades. BadInput if the openai package is missing."""
 
     def __init__(self, catalogue: Catalogue, config: JudgeConfig):
         check_client()
         self._catalogue = catalogue
         self._config = config
-        self._known: dict[str, str] = {}  # what was asked -> its grade
+        self._known: dict[str, str] = {}  # request -> grade
         self._off = self._warned = False
         self._asked = self._unanswered = self._silent = 0
-        self._spent = TokenUse()  # over all batches: what was answered before is no fault of it now
+        self._spent = TokenUse()  # over all batches: shows whether the endpoint ever answered
 
     def __call__(self, replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
-        """The verdict on each reply to its query."""
+        """Judge each reply to its query."""
         verdicts = [judge(reply, query, self._catalogue) for reply, query in replies]
-        open_ = {
-            place: json.dumps(messages(reply, query, self._catalogue))
-            for place, (reply, query) in enumerate(replies)
-            if query.calls and verdicts[place].grade != "excellent" and not is_malformed(reply)
+        requests = {
+            index: json.dumps(messages(reply, query, self._catalogue))
+            for index, (reply, query) in enumerate(replies)
+            if query.calls and verdicts[index].grade != "excellent" and not is_malformed(reply)
         }
-        self._ask([text for text in dict.fromkeys(open_.values()) if text not in self._known])
-        self._asked += len(open_)
-        for place, text in open_.items():
+        self._ask([text for text in dict.fromkeys(requests.values()) if text not in self._known])
+        self._asked += len(requests)
+        for index, text in requests.items():
             grade: Any = self._known.get(text)
             if grade is None:
                 self._unanswered += 1
             else:
-                verdicts[place] = replace(verdicts[place], grade=grade)
+                verdicts[index] = replace(verdicts[index], grade=grade)
         return verdicts
 
     def counts(self) -> tuple[int, int]:
-        """Replies that were to be graded since the last time, and how many kept the rule's."""
-        found = self._asked, self._unanswered
+        """Count the requests since the last call, and those that kept the rules' grade."""
+        totals = self._asked, self._unanswered
         self._asked = self._unanswered = 0
-        return found
+        return totals
 
     def _ask(self, texts: Sequence[str]) -> None:
         if not texts or self._off:
@@ -101,7 +101,7 @@ class ModelJudge:
         self._known |= {t: g for t, g in zip(texts, grades, strict=True) if g is not None}
         self._silent = 0 if any(answers) else self._silent + 1
         if None in grades:
-            # never there, or gone: do not wait for it at every reply
+            # the endpoint is absent or gone: do not wait for it at every reply
             self._off = self._silent >= (UNANSWERED_BATCHES if self._spent.answered else 1)
             self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
 
@@ -115,12 +115,12 @@ class ModelJudge:
 
 
 def read_grade(answer: str | None) -> str | None:
-    """The grade that an answer states in its JSON object; None where it states none."""
-    begin = (answer or "").find("{")
-    if answer is None or begin < 0:
+    """Read the grade from the JSON object of an answer; None if there is none."""
+    start = (answer or "").find("{")
+    if answer is None or start < 0:
         return None
     try:
-        value, _ = json.JSONDecoder().raw_decode(answer, begin)
+        value, _ = json.JSONDecoder().raw_decode(answer, start)
     except (ValueError, RecursionError):
         return None
     grade = value.get("grade") if isinstance(value, dict) else None
@@ -128,22 +128,24 @@ def read_grade(answer: str | None) -> str | None:
 
 
 def messages(reply: Reply, query: Query, catalogue: Catalogue) -> list[dict[str, str]]:
-    """What the model is asked."""
+    """Make the chat messages of a request to the judge."""
     names = dict.fromkeys(call.name for call in (*query.calls, *reply.calls))
-    shown = [describe(catalogue.by_name[n]) for n in names if n in catalogue.by_name]
-    said = {
+    documents = [describe(catalogue.by_name[n]) for n in names if n in catalogue.by_name]
+    request = {
         "conversation": [
             *({"role": m.role, "content": m.content} for m in query.history),
             {"role": "user", "content": query.text},
         ],
-        "documents": dict(zip((n for n in names if n in catalogue.by_name), shown, strict=True)),
-        "reference_calls": [_plain(call) for call in query.calls],
-        "assistant_calls": [_plain(call) for call in reply.calls],
+        "documents": dict(
+            zip((n for n in names if n in catalogue.by_name), documents, strict=True)
+        ),
+        "reference_calls": [_call_json(call) for call in query.calls],
+        "assistant_calls": [_call_json(call) for call in reply.calls],
         "assistant_answer": reply.response,
     }
-    content = json.dumps(said, ensure_ascii=False, default=str)
+    content = json.dumps(request, ensure_ascii=False, default=str)
     return [{"role": "system", "content": PROMPT}, {"role": "user", "content": content}]
 
 
-def _plain(call: Call) -> dict[str, Any]:
+def _call_json(call: Call) -> dict[str, Any]:
     return {"name": call.name, "arguments": dict(call.arguments)}

@@ -1,8 +1,8 @@
-"""The policy's own right replies, sampled within a budget of tokens: what a search is held against.
+"""Sample the policy's own right replies within a budget of tokens: a baseline for the search.
 
-Rejection sampling spends what the policy writes as plainly as can be: whole replies to the same
-hard queries, of which the right ones are kept. The budget counts every token that the model
-wrote, those of wrong replies too, as `search.Spent.tokens` does.
+Rejection sampling is the simplest use of the policy's tokens: it samples whole replies to the same
+hard queries and keeps the right ones. The budget counts every token that the model wrote, also of
+wrong replies, as `search.SearchCost.tokens` does.
 Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 """
 
@@ -29,12 +29,12 @@ from tinr.records import Query
 from tinr.rollout.conversation import converse
 from tinr.rollout.tools.executor import Executor
 
-CHUNK = 64  # queries that are asked together, and kept together
+CHUNK = 64  # queries that are sampled and saved together
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How replies are drawn, and which are kept."""
+    """Settings of the sampling and of the selection of replies."""
 
     budget: Annotated[Count, Doc("tokens that the model writes, in all")] = 400_000
     samples: Annotated[Count, Doc("replies to a query at a time")] = 4
@@ -52,15 +52,15 @@ class Sampled:
     replies: int = 0
     right: int = 0  # repetitions and those beyond `most` included
     tokens: int = 0  # that the model wrote
-    seconds: float = 0.0  # where they were drawn
-    queries: set[str] = field(default_factory=set)  # with a reply that is kept
+    seconds: float = 0.0  # of sampling
+    queries: set[str] = field(default_factory=set)  # with at least one kept reply
 
     @property
     def spent(self) -> dict[str, float]:
         """The figures of a card."""
-        kept = {"kept": len(self.examples), "queries": len(self.queries)}
-        drawn = {"replies": self.replies, "right": self.right, "tokens": self.tokens}
-        return drawn | kept | {"seconds": round(self.seconds, 1)}
+        kept_counts = {"kept": len(self.examples), "queries": len(self.queries)}
+        drawn_counts = {"replies": self.replies, "right": self.right, "tokens": self.tokens}
+        return drawn_counts | kept_counts | {"seconds": round(self.seconds, 1)}
 
 
 def sample_right(
@@ -73,44 +73,44 @@ def sample_right(
     folder: Path,
     seed: int,
 ) -> Sampled:
-    """Draw replies, pass after pass over the queries, until the budget is spent.
+    """Sample replies, pass after pass over the queries, until the budget is spent.
 
-    The last reply may pass the budget by what is left of it. Every chunk is written to `folder`;
-    a killed run reads it there again. The model is put into eval mode.
+    The last reply may exceed the budget. Every chunk is written to `folder`; a restarted run reads
+    it from there. It puts the model into eval mode.
     """
     model.eval()
-    found = Sampled()
-    seen: set[tuple[int, ...]] = set()
-    kept: Counter[str] = Counter()
+    sample = Sampled()
+    seen_ids: set[tuple[int, ...]] = set()
+    counts: Counter[str] = Counter()
     with progress_bar(config.budget, "sample", "token") as bar:
-        for number, some in _chunks(queries):
+        for number, chunk in _chunks(queries):
             path = folder / f"replies-{number:06}.json"
             if not path.is_file():
                 rows = _draw(
-                    model, codec, some, catalogue, executor, config, seed + number * 1_000_003
+                    model, codec, chunk, catalogue, executor, config, seed + number * 1_000_003
                 )
                 write_text(path, json.dumps(rows))
-            read = json.loads(path.read_text())
-            found.seconds += read["seconds"]
-            for row in read["replies"]:
-                if found.tokens >= config.budget:
-                    return found
+            content = json.loads(path.read_text())
+            sample.seconds += content["seconds"]
+            for row in content["replies"]:
+                if sample.tokens >= config.budget:
+                    return sample
                 bar.update(row["tokens"])
-                found.tokens += row["tokens"]
-                found.replies += 1
-                found.right += row["ids"] is not None
-                if row["ids"] is None or kept[row["query"]] == config.most:
+                sample.tokens += row["tokens"]
+                sample.replies += 1
+                sample.right += row["ids"] is not None
+                if row["ids"] is None or counts[row["query"]] == config.most:
                     continue
-                if tuple(row["ids"]) not in seen:
-                    seen.add(tuple(row["ids"]))
-                    kept[row["query"]] += 1
-                    found.queries.add(row["query"])
-                    found.examples.append(Example(row["ids"], row["labels"]))
-    return found
+                if tuple(row["ids"]) not in seen_ids:
+                    seen_ids.add(tuple(row["ids"]))
+                    counts[row["query"]] += 1
+                    sample.queries.add(row["query"])
+                    sample.examples.append(Example(row["ids"], row["labels"]))
+    return sample
 
 
 def _chunks(queries: Sequence[Query]) -> Iterator[tuple[int, Sequence[Query]]]:
-    """Numbered parts of the queries, over and over."""
+    """Yield numbered chunks of the queries, without end."""
     starts = range(0, len(queries), CHUNK)
     for number in count():
         start = starts[number % len(starts)]
@@ -126,18 +126,24 @@ def _draw(
     config: SamplingConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """A chunk's replies: query, tokens written, and ids with labels where it is right."""
-    began = time.monotonic()
-    done = converse(
+    """Sample a chunk's replies: query, tokens written, and for right ones ids and labels."""
+    start_time = time.monotonic()
+    conversations = converse(
         model, codec, queries, catalogue, executor, group=config.samples,
         temperature=config.temperature, max_tokens=config.max_tokens, seed=seed,
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for one in done:
-        row: dict[str, Any] = {"query": one.query.id, "tokens": sum(one.row.mask), "ids": None}
-        if judge(one.reply, one.query, catalogue).grade in config.grades:
-            wrote = zip(one.row.ids, one.row.mask, strict=True)
-            row["ids"] = [*one.prompt, *one.row.ids]
-            row["labels"] = [IGNORE] * len(one.prompt) + [i if m else IGNORE for i, m in wrote]
+    for conversation in conversations:
+        row: dict[str, Any] = {
+            "query": conversation.query.id,
+            "tokens": sum(conversation.row.mask),
+            "ids": None,
+        }
+        if judge(conversation.reply, conversation.query, catalogue).grade in config.grades:
+            tokens = zip(conversation.row.ids, conversation.row.mask, strict=True)
+            row["ids"] = [*conversation.prompt, *conversation.row.ids]
+            row["labels"] = [IGNORE] * len(conversation.prompt) + [
+                i if m else IGNORE for i, m in tokens
+            ]
         rows.append(row)
-    return {"seconds": round(time.monotonic() - began, 1), "replies": rows}
+    return {"seconds": round(time.monotonic() - start_time, 1), "replies": rows}

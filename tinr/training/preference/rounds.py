@@ -1,4 +1,4 @@
-"""A round's pairs, kept as they come; and what a policy gets wrong, before and after."""
+"""Gather the pairs of a round, chunk by chunk, and count a policy's faults before and after."""
 
 import json
 import time
@@ -25,7 +25,7 @@ from tinr.training.preference.model_judge import ModelJudge
 from tinr.training.preference.search import SearchCost, search
 from tinr.training.preference.sibling_pairs import sibling_pairs
 
-CHUNK = 64  # trees that are searched together, and kept together
+CHUNK = 64  # trees that are searched and saved together
 
 
 @dataclass(frozen=True)
@@ -52,44 +52,44 @@ def gather_pairs(
 ) -> Gathered:
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
-    Each chunk's pairs are written to `folder`; a killed round reads them there again, and so does
-    a round that trains on the same search by another loss. A chunk of which the judge graded
-    nothing is searched again by whoever comes next, who may reach it: unless `begun`, when steps
-    were made with its pairs. graded: who judges replies (None: the rules). The model is put into
-    eval mode.
+    It writes each chunk's pairs to `folder`. A restarted round reads them from there, and so does
+    a round that trains on the same search with another loss. If the judge graded nothing of a
+    chunk, the next start searches it again, because the judge may answer then. With `begun` it
+    does not: steps were made with the pairs. graded: judges replies (None: the rules). It puts the
+    model into eval mode.
     """
     model.eval()
     pairs: list[PreferencePair] = []
     total = SearchCost()
     with progress_bar(len(queries), "search", "tree") as bar:
         for start in range(0, len(queries), CHUNK):
-            some = queries[start : start + CHUNK]
-            kept = folder / f"pairs-{start:06}.json"
-            read = json.loads(kept.read_text()) if kept.is_file() else None
-            if read is None or (not begun and _ungraded(read["spent"])):
-                prompts = make_prompts(codec, some, [()] * len(some))
-                began = time.monotonic()
-                trees, spent = search(
-                    model, codec, some, prompts, catalogue, executor, search_config, seed + start,
+            chunk = queries[start : start + CHUNK]
+            path = folder / f"pairs-{start:06}.json"
+            content = json.loads(path.read_text()) if path.is_file() else None
+            if content is None or (not begun and _is_ungraded(content["spent"])):
+                prompts = make_prompts(codec, chunk, [()] * len(chunk))
+                start_time = time.monotonic()
+                trees, cost = search(
+                    model, codec, chunk, prompts, catalogue, executor, search_config, seed + start,
                     graded=graded,
                 )  # fmt: skip
                 if graded is not None:
-                    spent.asked, spent.unanswered = graded.counts()
-                spent.seconds = round(time.monotonic() - began, 1)
+                    cost.asked, cost.unanswered = graded.counts()
+                cost.seconds = round(time.monotonic() - start_time, 1)
                 rows = [vars(pair) for pair in sibling_pairs(trees, catalogue, pairs_config)]
-                text = json.dumps({"spent": vars(spent), "pairs": rows})
-                write_text(kept, text)
-                read = json.loads(text)
-            pairs += [PreferencePair(**row) for row in read["pairs"]]
-            total.add(SearchCost(**read["spent"]))
-            bar.update(len(some))
+                text = json.dumps({"spent": vars(cost), "pairs": rows})
+                write_text(path, text)
+                content = json.loads(text)
+            pairs += [PreferencePair(**row) for row in content["pairs"]]
+            total.add(SearchCost(**content["spent"]))
+            bar.update(len(chunk))
             bar.set_postfix_str(f"{total.nodes} nodes, {len(pairs)} pairs", refresh=False)
     return Gathered(pairs[: pairs_config.most], total, len(queries))
 
 
-def _ungraded(spent: Mapping[str, Any]) -> bool:
-    """Whether all that a judge was to grade was left to the rules."""
-    return 0 < spent["asked"] == spent["unanswered"]
+def _is_ungraded(cost: Mapping[str, Any]) -> bool:
+    """Whether the judge answered none of its requests."""
+    return 0 < cost["asked"] == cost["unanswered"]
 
 
 def measure(
@@ -100,23 +100,25 @@ def measure(
     executor: Executor,
     title: str = "",
 ) -> Faults:
-    """What is wrong with the greedy reply to each query.
+    """Find the faults of the greedy reply to each query.
 
-    The model is put into eval mode, and on an accelerator with room for it.
+    It puts the model into eval mode, and on an accelerator with enough memory.
     """
     model = to_accelerator(model).eval()
-    done = converse(model, codec, queries, catalogue, executor, title=title)
-    return {c.query.id: faults_of(c.reply, c.query, catalogue) for c in done}
+    conversations = converse(model, codec, queries, catalogue, executor, title=title)
+    return {c.query.id: faults_of(c.reply, c.query, catalogue) for c in conversations}
 
 
 def changes(before: Faults, after: Faults) -> dict[str, dict[str, Any]]:
-    """Grade or kind -> how its share changed, paired by query: exact McNemar tests, with Holm.
+    """Compare the share of each grade or kind, paired by query: exact McNemar tests, with Holm.
 
-    Kinds that occur on neither side are left out, and out of the correction.
+    Kinds that occur on neither side are omitted, also from the correction.
     """
-    first, other = ({"held": fault_values(faults)} for faults in (before, after))
-    met = {name for faults in (before, after) for one in faults.values() for name in one}
-    names = [name for name in FAULTS if name in met]
-    found = differences({"before": [first], "after": [other]}, names)
-    wanted = ("difference", "low", "high", "p", "p_holm")
-    return {one.metric: {key: asdict(one)[key] for key in wanted} for one in found}
+    before_values, after_values = ({"held": fault_values(faults)} for faults in (before, after))
+    names_seen = {
+        name for faults in (before, after) for values in faults.values() for name in values
+    }
+    names = [name for name in FAULTS if name in names_seen]
+    rows = differences({"before": [before_values], "after": [after_values]}, names)
+    keys = ("difference", "low", "high", "p", "p_holm")
+    return {row.metric: {key: asdict(row)[key] for key in keys} for row in rows}

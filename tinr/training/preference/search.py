@@ -1,11 +1,11 @@
-"""Tree search over fragments of a reply: which continuation, from the same beginning, ends well.
+"""Tree search over fragments of a reply: find the continuations of a prefix that end well.
 
-A node is the reply up to a structural border. Expanding it samples a few continuations. What they
-all say alike decides nothing; where they part, each is a child up to its next border, goes on
-greedily from there, tools really running, and a rule judges the whole reply. All trees advance
-together: one batch samples and completes the leaves of all of them, with one prefill of each leaf
-and a cache that is kept along the path. A child that says what the greedy reply through its parent
-says needs none of its own. Ids are never re-tokenised.
+A node is the reply up to a structural border. Expanding it samples a few continuations. Their
+common prefix decides nothing. Where they differ, each becomes a child up to its next border and
+continues greedily from there, with tools really running; a rule judges the whole reply. All trees
+advance together: one batch samples and completes the leaves of all trees, with one prefill of each
+leaf and a cache that is kept along the path. A child that repeats the greedy reply through its
+parent needs no completion of its own. Ids are never re-tokenised.
 Source: iTool, arXiv 2501.09766.
 """
 
@@ -37,12 +37,12 @@ class SearchCost:
 
     nodes: int = 0
     tokens: int = 0  # that the model wrote, completions included
-    seconds: float = 0.0  # where they were taken
-    asked: int = 0  # replies that a model was to grade
-    unanswered: int = 0  # of them, whose grade is the rules' all the same
+    seconds: float = 0.0  # of the search
+    asked: int = 0  # requests to a model judge
+    unanswered: int = 0  # those that kept the grade of the rules
 
     def add(self, other: "SearchCost") -> None:
-        """Count what another search cost as well."""
+        """Add the cost of another search."""
         self.nodes += other.nodes
         self.tokens += other.tokens
         self.seconds += other.seconds
@@ -62,10 +62,9 @@ def search(
     rows: int = ROWS,
     graded: Judge | None = None,
 ) -> tuple[list[Tree], SearchCost]:
-    """A tree for each query after `config.iterations` expansions, documents mode none.
+    """Grow a tree for each query by `config.iterations` expansions, in documents mode none.
 
-    rows: samples that are written together, of all trees. graded: who judges replies (None: the
-    rules).
+    rows: samples of all trees in one batch. graded: judges replies (None: the rules).
     """
 
     def by_rule(replies: Sequence[tuple[Reply, Query]]) -> list[Verdict]:
@@ -88,7 +87,7 @@ def search(
 
 @dataclass
 class _Forest:
-    """All trees' shared machinery."""
+    """The model and settings that all trees share."""
 
     model: PreTrainedModel
     codec: Codec
@@ -100,8 +99,8 @@ class _Forest:
     spent: SearchCost = field(default_factory=SearchCost)
 
     def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
-        """Children of each leaf, judged and backed up; leaves of like length in one batch."""
-        order = sorted(leaves, key=lambda at: len(at[0].prompt) + len(at[1].ids))
+        """Add judged children to each leaf and back their values up. Sorts leaves by length."""
+        order = sorted(leaves, key=lambda leaf: len(leaf[0].prompt) + len(leaf[1].ids))
         size = max(1, self.rows // self.config.samples)
         for number, start in enumerate(range(0, len(order), size)):
             self._expand(order[start : start + size], seed + number)
@@ -114,17 +113,21 @@ class _Forest:
             return fans[row // samples].respond(row % samples, ids)
 
         def steer(
-            rows: NDArray[np.int64], ids: NDArray[np.int64], own: NDArray[np.bool_]
+            rows: NDArray[np.int64], ids: NDArray[np.int64], is_own_array: NDArray[np.bool_]
         ) -> tuple[list[int], list[int]]:
             steps: dict[int, dict[int, tuple[int, bool]]] = {}
-            for row, index, mine in zip(rows.tolist(), ids.tolist(), own.tolist(), strict=True):
-                steps.setdefault(row // samples, {})[row % samples] = index, mine
-            over: list[int] = []
-            greedy: list[int] = []
+            for row, index, is_own in zip(
+                rows.tolist(), ids.tolist(), is_own_array.tolist(), strict=True
+            ):
+                steps.setdefault(row // samples, {})[row % samples] = index, is_own
+            ended_rows: list[int] = []
+            greedy_rows: list[int] = []
             for number, step in steps.items():
-                for found, some in zip((over, greedy), fans[number].feed(step), strict=True):
-                    found += [number * samples + place for place in some]
-            return over, greedy
+                for row_list, offsets in zip(
+                    (ended_rows, greedy_rows), fans[number].feed(step), strict=True
+                ):
+                    row_list += [number * samples + offset for offset in offsets]
+            return ended_rows, greedy_rows
 
         rows = generate(
             self.model, [[*tree.prompt, *leaf.ids] for tree, leaf in leaves], respond,
@@ -133,16 +136,16 @@ class _Forest:
             steer=steer,
         )  # fmt: skip
         self.spent.tokens += sum(sum(row.mask) for row in rows)
-        born = [
+        children = [
             (tree, child)
             for number, ((tree, _), fan) in enumerate(zip(leaves, fans, strict=True))
             for child in fan.children(rows[number * samples : (number + 1) * samples])
         ]
-        self.spent.nodes += len(born)
-        new = [(tree, child) for tree, child in born if child.verdict is None]
-        verdicts = self.graded([(n.reply, t.query) for t, n in new if n.reply is not None])
-        for (_, node), verdict in zip(new, verdicts, strict=True):
+        self.spent.nodes += len(children)
+        unjudged = [(tree, child) for tree, child in children if child.verdict is None]
+        verdicts = self.graded([(n.reply, t.query) for t, n in unjudged if n.reply is not None])
+        for (_, node), verdict in zip(unjudged, verdicts, strict=True):
             node.verdict = verdict
-        for _, node in born:
+        for _, node in children:
             assert node.verdict is not None
             back_up(node, node.verdict.worth)

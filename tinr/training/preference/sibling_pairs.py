@@ -1,7 +1,7 @@
-"""Preference pairs from siblings: one beginning, two fragments, one of which ends better.
+"""Make preference pairs of siblings: a common prefix and two fragments of different value.
 
-Both sides share the conversation up to the node and differ in one fragment; no end of turn is
-put behind it. Means are compared, not sums: a sum favours what was visited often.
+Both sides share the conversation up to the node and differ in one fragment, which no end of turn
+follows. Means are compared, not sums: a sum favours nodes with many visits.
 Source: iTool, arXiv 2501.09766.
 """
 
@@ -14,37 +14,37 @@ from tinr.data.packing import PreferencePair
 from tinr.evaluation.errors.grades import Deficiency, difference
 from tinr.training.preference.tree import Node, Tree
 
-NO_KIND = "worse"  # where the rule sees no single thing that sets two replies apart
+NO_KIND = "worse"  # if the rules see no single difference between two replies
 
 
 def sibling_pairs(
     trees: Iterable[Tree], catalogue: Catalogue, config: PairsConfig
 ) -> list[PreferencePair]:
-    """At most one pair of each node with two children, the widest gaps first if too many."""
-    found = [
+    """Make at most one pair of each node with two children, widest gaps first."""
+    gaps = [
         (best.mean - worst.mean, _pair(tree, node, best, worst, catalogue))
         for tree in trees
         for node in tree.nodes()
         for best, worst in _best_and_worst(node, config)
     ]
-    found.sort(key=lambda one: -one[0])
-    return [pair for _, pair in found[: config.most]]
+    gaps.sort(key=lambda gap_and_pair: -gap_and_pair[0])
+    return [pair for _, pair in gaps[: config.most]]
 
 
 def _best_and_worst(node: Node, config: PairsConfig) -> list[tuple[Node, Node]]:
-    """The two children that make a pair, or nothing."""
+    """The two children that make a pair, or an empty list."""
     if len(node.children) < 2:
         return []
     best = max(node.children, key=lambda child: child.mean)
     worst = min((c for c in node.children if c is not best), key=lambda child: child.mean)
-    good = best.mean - worst.mean >= config.gap and best.mean >= config.min_recall
-    return [(best, worst)] if good and overlap(best.wrote, worst.wrote) <= config.overlap else []
+    is_pair = best.mean - worst.mean >= config.gap and best.mean >= config.least
+    return [(best, worst)] if is_pair and overlap(best.wrote, worst.wrote) <= config.overlap else []
 
 
-def overlap(one: Sequence[int], other: Sequence[int]) -> float:
-    """Share of the tokens of both that both have, counted with repetitions; in [0, 1]."""
-    shared = (Counter(one) & Counter(other)).total()
-    return 2 * shared / (len(one) + len(other))
+def overlap(first: Sequence[int], second: Sequence[int]) -> float:
+    """Share of common tokens among the tokens of both, counted with repetitions; in [0, 1]."""
+    count = (Counter(first) & Counter(second)).total()
+    return 2 * count / (len(first) + len(second))
 
 
 def _pair(tree: Tree, node: Node, best: Node, worst: Node, catalogue: Catalogue) -> PreferencePair:

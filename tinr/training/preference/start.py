@@ -1,7 +1,7 @@
-"""What the phases that work on hard queries begin with: calibrate, and reject beside it.
+"""The common start of the phases on hard queries, calibrate and reject.
 
-The same queries, some of them kept apart; what the parent gets wrong on these, measured once; and
-a folder for what every run from one parent can share.
+They take the same queries and hold some of them out. They measure the parent's faults on these
+once, and share a folder among all runs from one parent.
 """
 
 import json
@@ -30,12 +30,18 @@ from tinr.rollout.tools.executor import Executor, ExecutorConfig
 from tinr.training.phase_run import PhaseConfig, Stage
 from tinr.training.preference.rounds import measure
 
-QUERIES = ("queries", "size", "holdout", "hard_fraction", "seed")  # settings that say what is asked
+QUERIES = (
+    "queries",
+    "size",
+    "holdout",
+    "hard_fraction",
+    "seed",
+)  # settings that determine the queries
 
 
 @dataclass(frozen=True)
 class HardConfig(PhaseConfig):
-    """Which queries are asked, how many of them are hard, and what is replayed."""
+    """Settings of the queries, the share of hard ones, and the replay."""
 
     parent: str = "sft@latest"
     queries: Annotated[str, Doc("corpus: those of the shipped corpora; else a queries.jsonl")] = (
@@ -68,19 +74,19 @@ def fitting(
     queries: Sequence[Query],
     max_tokens: int,
 ) -> list[Query]:
-    """The queries whose prompts leave room for a reply when they are measured and, of up to
-    `max_tokens` tokens, when they are sampled."""
+    """Keep the queries whose prompts leave room for a reply, both when they are measured and, with
+    up to `max_tokens` tokens, when they are sampled."""
     return fitting_queries(model, codec, library, queries, ("none",), max(REPLY_TOKENS, max_tokens))
 
 
-def part(queries: Sequence[Query], held: int) -> tuple[list[Query], list[Query]]:
-    """The queries that are kept apart, and the others; BadInput where none are left."""
-    if len(queries) <= held:
+def part(queries: Sequence[Query], count: int) -> tuple[list[Query], list[Query]]:
+    """Split the queries into held-out ones and the others. BadInput if no others remain."""
+    if len(queries) <= count:
         raise BadInput(
-            f"holdout={held}: all of the {len(queries)} queries would be kept apart; give more "
+            f"holdout={count}: all of the {len(queries)} queries would be kept apart; give more "
             "queries or keep fewer apart"
         )
-    return list(queries[:held]), list(queries[held:])
+    return list(queries[:count]), list(queries[count:])
 
 
 def measure_start(
@@ -88,33 +94,33 @@ def measure_start(
     stage: Stage,
     model: PreTrainedModel,
     codec: Codec,
-    held: list[Query],
+    queries: list[Query],
     executor: Executor,
 ) -> Faults:
-    """What the parent gets wrong, measured once for all that starts from it."""
-    kept = shared_folder(config, stage, held, (*QUERIES, "executor")) / "before.json"
+    """Find the parent's faults, measured once for all runs from it."""
+    path = shared_folder(config, stage, queries, (*QUERIES, "executor")) / "before.json"
 
     def look() -> Faults:
-        if not kept.is_file():
-            found = measure(model, codec, held, stage.catalogue, executor, "before")
-            write_text(kept, json.dumps(found))
-        return json.loads(kept.read_text())
+        if not path.is_file():
+            faults = measure(model, codec, queries, stage.catalogue, executor, "before")
+            write_text(path, json.dumps(faults))
+        return json.loads(path.read_text())
 
     return distributed.shared(look)
 
 
 def shared_folder(
-    config: PhaseConfig, stage: Stage, asked: Sequence[Query], keys: Sequence[str] = QUERIES
+    config: PhaseConfig, stage: Stage, queries: Sequence[Query], keys: Sequence[str] = QUERIES
 ) -> Path:
-    """A folder that is the same for every run from this parent whose settings `keys` agree, and
-    the queries that are asked: which of them fit the context depends on other settings too.
+    """Make a folder that all runs from this parent share if their settings `keys` and their
+    queries agree. Which queries fit the context depends on other settings too.
 
-    Beside the step checkpoints, but not removed by a publication: `tinr registry gc` does it.
+    It lies beside the step checkpoints. Publication leaves it; `tinr registry gc` removes it.
     """
-    given = settings(config)
+    values = settings(config)
     mark = fingerprint(
-        {key: given[key] for key in keys},
-        [query.id for query in asked],
+        {key: values[key] for key in keys},
+        [query.id for query in queries],
         stage.parent.id,
         stage.catalogue.hash,
         *contents(config),
@@ -130,7 +136,7 @@ def replayed(
     mark: str,
     epoch: int,
 ) -> list[Example]:
-    """An epoch of alignment pairs and reference traces; `mark` says of which run or round."""
+    """Make an epoch of alignment pairs and reference traces; `mark` names the run or round."""
     rng = Random(f"{config.seed}/{mark}/{epoch}")
     return kept_examples(
         codec, library, queries, {"none": 1.0}, config.mix, config.unqueried, config.traces, rng

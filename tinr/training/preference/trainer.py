@@ -1,10 +1,10 @@
 """The loop over preference pairs: SimPO, DPO, IPO or ORPO, on TRL's trainers.
 
-Ids are trained as given: nothing is tokenised, cut, or ended by a token of ours, and only what
-follows the shared prompt carries loss. TRL has the losses; these subclasses hand it ids in
-place of text, and log-probabilities for which the head was applied at labelled positions alone.
-DPO and IPO compare with the parent, whose log-probabilities are taken once, before the first
-step, from the very model that is then trained: no second model is held.
+The ids of the pairs train unchanged: they are not tokenised, truncated, or ended by a token of
+ours. Only the part after the shared prompt has loss. TRL computes the losses. These subclasses
+pass it ids instead of text, and log-probabilities with the head applied at labelled positions
+alone. DPO and IPO compare with the parent. Its log-probabilities are computed once before the
+first step, by the same model that then trains: there is no second model in memory.
 Sources: SimPO, arXiv 2405.14734; DPO, 2305.18290; IPO, 2310.12036; ORPO, 2403.07691.
 """
 
@@ -51,50 +51,50 @@ with warnings.catch_warnings():
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 FIGURES = ("preference/margin", "preference/accuracy")
-Note = Callable[[torch.Tensor], None]  # given the mean log-probability of each side (2B,)
+Note = Callable[[torch.Tensor], None]  # takes the mean log-probability of each side (2B,)
 
 
 class PairLoop(Loop):
-    """A replayed batch beside each batch of pairs, and how far apart the sides are."""
+    """Adds a replayed batch to each batch of pairs, and logs margin and accuracy."""
 
     replay_weight = 0.0
     noted: list[torch.Tensor]  # of the batches since the last row of the log: FIGURES
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """TRL's loss of the pairs, plus that of a batch of earlier phases' examples."""
+        """Compute TRL's loss of the pairs, plus the loss of a batch of earlier phases' examples."""
         loss: Any = super().compute_loss(model, inputs, False, num_items_in_batch)
         if self.replay is not None:
             loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
         return (loss, None) if return_outputs else loss
 
     def note(self, means: torch.Tensor) -> None:
-        """Keep margin and accuracy of a batch's sides (2B,), chosen ones first."""
+        """Record margin and accuracy of a batch's sides (2B,), chosen ones first."""
         chosen, rejected = means.detach().float().chunk(2)
         gap = chosen - rejected
         self.noted.append(torch.stack([gap.mean(), (gap > 0).float().mean()]))
 
     def log(self, logs, start_time=None):
-        """With margin and accuracy, over all ranks."""
+        """Log margin and accuracy as well, averaged over all ranks."""
         if "loss" in logs:
-            here = torch.stack(self.noted).mean(0)
-            everywhere: Any = self.accelerator.gather(here)
-            logs |= dict(zip(FIGURES, everywhere.view(-1, 2).mean(0).tolist(), strict=True))
+            figures = torch.stack(self.noted).mean(0)
+            gathered_figures: Any = self.accelerator.gather(figures)
+            logs |= dict(zip(FIGURES, gathered_figures.view(-1, 2).mean(0).tolist(), strict=True))
             self.noted.clear()
         super().log(logs, start_time)
 
 
 class WithoutReference(PairLoop):
-    """What the two experimental trainers lack: ready ids, and a head for labels alone."""
+    """Adds ready ids and a head at labels alone to the two experimental trainers."""
 
     @staticmethod
     def tokenize_row(feature, model=None):
-        """The ids are there already."""
+        """Return the feature: it has ids already."""
         return feature
 
     def concatenated_forward(self, model, batch):
-        """Mean log-probability a token of each side, and the chosen ones' likelihood loss.
+        """Compute the mean log-probability per token of each side, and the chosen ones' NLL loss.
 
-        TRL's own builds every logit, and its ORPO counts the prompt in the likelihood loss.
+        TRL's method computes every logit, and its ORPO counts the prompt in the NLL loss.
         """
         labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORE)
         log_probs = model(
@@ -104,7 +104,7 @@ class WithoutReference(PairLoop):
             fused_lm_head=True,
         ).log_probs
         chosen, rejected = _means(log_probs, labels).chunk(2)
-        # in place of logits, of which TRL only logs the mean, the same again
+        # TRL only logs the mean of the logits: the log-probabilities stand in for them
         return chosen, rejected, chosen, rejected, -chosen.mean()
 
 
@@ -123,38 +123,38 @@ class ReferenceTrainer(PairLoop, DPOTrainer):
         return dataset
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
-        """The parent's log-probabilities beside each pair.
+        """Add the parent's log-probabilities to each pair.
 
-        TRL's own passes them to the other ranks by a file that data in memory has not.
+        TRL's method passes them to the other ranks in a file, which a dataset in memory lacks.
         """
-        own: Any = self.model
-        model = own
-        if self.is_deepspeed_enabled:  # which has cut or moved nothing so far
+        own_model: Any = self.model
+        model = own_model
+        if self.is_deepspeed_enabled:  # DeepSpeed has not sharded or moved anything yet
             model = prepare_deepspeed(model, self.accelerator)
-        rows: Any = dataset  # a map of whole numbers to pairs, as loaders want it
+        rows: Any = dataset  # maps integers to pairs, as the loader needs
         loader = self.accelerator.prepare(
             DataLoader(rows, batch_size, collate_fn=self.data_collator)
         )
-        with with_log_probs(own):
-            found = [
+        with with_log_probs(own_model):
+            batch_logps = [
                 self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch))
                 for batch in loader
             ]
-        for side, sums in zip(("chosen", "rejected"), zip(*found, strict=True), strict=True):
+        for side, sums in zip(("chosen", "rejected"), zip(*batch_logps, strict=True), strict=True):
             dataset = dataset.add_column(f"ref_{side}_logps", torch.cat(sums).tolist())
         return dataset
 
 
 class PairProgress(Progress):
-    """Margin, accuracy and tokens in the run's log as well."""
+    """Writes margin, accuracy and tokens to the run's log as well."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """Log what the trainer found."""
+        """Log the metrics of the trainer."""
         super().on_log(args, state, control, logs, **kwargs)
         if logs and "loss" in logs:
-            found = {name: logs[name] for name in FIGURES}
+            figures = {name: logs[name] for name in FIGURES}
             self.log.log(
-                state.global_step, {**found, "train/tokens": float(state.num_input_tokens_seen)}
+                state.global_step, {**figures, "train/tokens": float(state.num_input_tokens_seen)}
             )
 
 
@@ -170,17 +170,17 @@ def train_preference(
     replay: Iterator[Batch] | None = None,
     title: str = "calibrate",
 ) -> TrainedModel:
-    """Train on the pairs; the model is changed in place, and whole in what is returned.
+    """Train on the pairs. It changes the model in place and returns it with whole weights.
 
-    With `steps` a killed run goes on from its newest whole step checkpoint. BadInput where
-    there is no pair, or one that teaches nothing. Raises GateFailed when the loss is no number.
+    With `steps` a killed run resumes from its newest complete step checkpoint. BadInput if there
+    is no pair, or an invalid one. GateFailed if the loss is not finite.
     """
-    kept = teaching(pairs, config.max_tokens)
-    passes = -(-len(kept) // (config.pairs * distributed.world()))  # an epoch and rank
+    fitting_pairs = teaching(pairs, config.max_tokens)
+    passes = -(-len(fitting_pairs) // (config.pairs * distributed.world()))  # an epoch and rank
     progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
     weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
     with step_folder(steps) as folder, products(model), with_loss(model):
-        trainer = _make_trainer(model, codec, kept, config, folder, seed)
+        trainer = _make_trainer(model, codec, fitting_pairs, config, folder, seed)
         trainer.noted, trainer.aux_loss_enabled = [], False
         if replay is not None and config.replay_weight > 0:
             trainer.replay_weight = config.replay_weight
@@ -188,15 +188,17 @@ def train_preference(
         with with_log_probs(model, trainer.note):
             run_loop(trainer, progress, config.optimiser, folder)
     tokens = int(trainer.state.num_input_tokens_seen)
-    whole, adapter = weights.whole(trainer)
-    return TrainedModel(whole, trainer.state.global_step, tokens, mean_loss(trainer), adapter)
+    trained_model, adapter = weights.whole(trainer)
+    return TrainedModel(
+        trained_model, trainer.state.global_step, tokens, mean_loss(trainer), adapter
+    )
 
 
 def teaching(pairs: Sequence[PreferencePair], max_tokens: int) -> list[PreferencePair]:
-    """The pairs that fit (see `packing.fitting`).
+    """Keep the pairs that fit (see `packing.fitting`).
 
-    BadInput for none at all, and for a pair without a prompt, without a side, or with two
-    equal ones; pairs are counted from 1.
+    BadInput if there is no pair, or a pair without a prompt, without a side, or with equal sides.
+    Messages count pairs from 1.
     """
     if not pairs:
         raise BadInput("preference: no pairs to train on; give some")
@@ -209,33 +211,33 @@ def teaching(pairs: Sequence[PreferencePair], max_tokens: int) -> list[Preferenc
 
 
 def passes_of(steps: int, passes: int, accumulate: int) -> int:
-    """Batches that `steps` steps took; the last step of an epoch may have fewer than others."""
-    epochs, rest = divmod(steps, -(-passes // accumulate))
-    return epochs * passes + rest * accumulate
+    """Count the batches of `steps` steps. The last step of an epoch may have fewer batches."""
+    epochs, extra_steps = divmod(steps, -(-passes // accumulate))
+    return epochs * passes + extra_steps * accumulate
 
 
 @contextmanager
 def with_log_probs(model: PreTrainedModel, note: Note | None = None) -> Iterator[None]:
-    """Within, TRL's `model(..., labels=, fused_lm_head=True)` is answered by `label_log_probs`.
+    """Within, `label_log_probs` handles TRL's `model(..., labels=, fused_lm_head=True)`.
 
-    TRL's own applies the head at every position on a CPU, and passes by what PEFT put there.
+    TRL's function applies the head at every position on a CPU, and ignores PEFT's layers there.
     """
     forward = model.forward
 
-    def either(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+    def forward_or_log_probs(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
         if not fused_lm_head:
             return forward(*args, **kwargs)
-        found = label_log_probs(
+        log_probs = label_log_probs(
             model, kwargs["input_ids"], kwargs["attention_mask"], kwargs["labels"]
         )
         if note is not None:
-            note(_means(found, kwargs["labels"]))
-        unused = torch.zeros_like(found)  # figures of TRL's own log
+            note(_means(log_probs, kwargs["labels"]))
+        zeros = torch.zeros_like(log_probs)  # for metrics that TRL logs
         return FusedCausalLMOutput(
-            log_probs=found, entropy=unused, mean_logits=unused, is_top1=unused > 0
+            log_probs=log_probs, entropy=zeros, mean_logits=zeros, is_top1=zeros > 0
         )
 
-    model.forward = either  # type: ignore[method-assign]
+    model.forward = forward_or_log_probs  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -245,16 +247,16 @@ def with_log_probs(model: PreTrainedModel, note: Note | None = None) -> Iterator
 def label_log_probs(
     model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Log-probability of each label from the one before it: (R, T) -> (R, T - 1), 0 without one."""
+    """Log-probability of each label at the position before it: (R, T) -> (R, T - 1), 0 without."""
     hidden = model.base_model(
         input_ids=ids, attention_mask=mask, use_cache=False
     ).last_hidden_state[:, :-1]
-    losses, here = losses_at_labels(model, hidden, labels[:, 1:])
-    return losses.new_zeros(here.shape).masked_scatter(here, -losses)
+    losses, label_mask = losses_at_labels(model, hidden, labels[:, 1:])
+    return losses.new_zeros(label_mask.shape).masked_scatter(label_mask, -losses)
 
 
 def _means(log_probs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(R, T - 1) -> (R,) over the labelled positions."""
+    """Average over the labelled positions, (R, T - 1) -> (R,)."""
     return log_probs.sum(1) / (labels[:, 1:] != IGNORE).sum(1)
 
 
@@ -266,16 +268,16 @@ def _make_trainer(
     folder: Steps,
     seed: int,
 ) -> Any:
-    """The trainer of the loss."""
-    shared = _arguments(folder, config, seed)
+    """Make the trainer for the configured loss."""
+    arguments = _arguments(folder, config, seed)
     kind: Any = {"simpo": SimpoTrainer, "orpo": OrpoTrainer}.get(config.loss, ReferenceTrainer)
     if config.loss == "simpo":
-        args = CPOConfig(loss_type="simpo", simpo_gamma=config.gamma, cpo_alpha=0.0, **shared)
+        args = CPOConfig(loss_type="simpo", simpo_gamma=config.gamma, cpo_alpha=0.0, **arguments)
     elif config.loss == "orpo":
-        args = ORPOConfig(**shared)
+        args = ORPOConfig(**arguments)
     else:
         loss = "sigmoid" if config.loss == "dpo" else "ipo"
-        args = DPOConfig(loss_type=[loss], precompute_ref_log_probs=True, **shared)
+        args = DPOConfig(loss_type=[loss], precompute_ref_log_probs=True, **arguments)
     columns = {
         f"{side}_ids": [list(getattr(pair, side)) for pair in pairs]
         for side in ("prompt", "chosen", "rejected")
@@ -309,11 +311,11 @@ def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Within, datasets that TRL maps draw no bars of their own."""
-    shown = datasets.is_progress_bar_enabled()
+    """Within, datasets that TRL maps show no progress bars."""
+    was_enabled = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if was_enabled:
             datasets.enable_progress_bars()

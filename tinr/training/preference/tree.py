@@ -1,4 +1,4 @@
-"""A tree of replies: nodes, which leaf to expand next, and what a reply was worth.
+"""A tree of replies: its nodes, the choice of the next leaf, and the backup of values.
 
 Source: iTool, arXiv 2501.09766; selection as in PUCT, with mean values.
 """
@@ -16,10 +16,12 @@ from tinr.training.preference.fragments import Border
 
 @dataclass(eq=False)
 class Node:
-    """A reply up to a border; `ids` of all of it, what the environment said included."""
+    """A reply up to a border. `ids`: all of it, with the environment's tokens."""
 
     ids: tuple[int, ...]
-    room: Environment | None  # as it stands after these ids; None: of what has parted, a beginning
+    room: (
+        Environment | None
+    )  # its state after these ids; None: the common prefix of samples that differ later
     border: Border | None = None
     prior: float = 1.0  # exp of the mean log-probability of its fragment
     depth: int = 0  # decisions from the root
@@ -35,7 +37,7 @@ class Node:
 
     @property
     def mean(self) -> float:
-        """Mean worth of the replies that went through here."""
+        """Mean value of the replies that pass through this node."""
         return self.total / self.visits if self.visits else 0.0
 
 
@@ -49,37 +51,39 @@ class Tree:
 
     def nodes(self) -> Iterator[Node]:
         """All nodes, parents first."""
-        waiting = [self.root]
-        while waiting:
-            node = waiting.pop()
+        queue = [self.root]
+        while queue:
+            node = queue.pop()
             yield node
-            waiting += node.children
+            queue += node.children
 
 
 def select(root: Node, config: SearchConfig) -> Node | None:
-    """The leaf to expand next: down the best-scored children; None where nothing is open."""
+    """Choose the leaf to expand next, down the best-scored children. None if nothing is open."""
     node = root
     while node.children:
         open_children = [child for child in node.children if _is_open(child, config)]
         if not open_children:
             return None
-        seen = math.log(max(1, node.visits))
+        log_visits = math.log(max(1, node.visits))
         node = max(
             open_children,
-            key=lambda c: c.mean + config.exploration * c.prior * math.sqrt(seen / (c.visits + 1)),
+            key=lambda c: (
+                c.mean + config.exploration * c.prior * math.sqrt(log_visits / (c.visits + 1))
+            ),
         )
     return node if _is_open(node, config) else None
 
 
 def _is_open(node: Node, config: SearchConfig) -> bool:
-    """Whether anything below can still be expanded."""
+    """Whether a leaf below can still be expanded."""
     if node.children:
         return any(_is_open(child, config) for child in node.children)
     return not node.ended and node.depth < config.depth
 
 
 def back_up(node: Node | None, worth: float) -> None:
-    """Add a reply's worth to every node that it went through."""
+    """Add a reply's value to every node that it passes through."""
     while node is not None:
         node.visits += 1
         node.total += worth

@@ -1,7 +1,7 @@
-"""Rows of the forms that benchmarks publish query sets in -> what each of them asks.
+"""Readers for the formats in which benchmarks publish query sets.
 
-BFCL, ACEBench, API-Bank, NESTFUL, ToolAlpaca, ToolBench, RestBench, chat logs, and our own lines;
-which form a row has is seen from its keys.
+BFCL, ACEBench, API-Bank, NESTFUL, ToolAlpaca, ToolBench, RestBench, chat logs, and our own lines.
+The keys of a row decide which format it has.
 """
 
 import ast
@@ -27,7 +27,7 @@ def has(row: Any, *keys: str) -> bool:
 
 
 def read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
-    """What a row of any known form asks; a row of another form is a problem."""
+    """Yield the queries of a row in any known format; a row in another format is a problem."""
     for keys, reader in READERS:
         if has(row, *keys):
             try:
@@ -54,9 +54,10 @@ def _user(text: str) -> list[dict[str, str]]:
 
 
 def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Our own lines, as a suite reads them; what was said last is the reply of one without calls.
+    """Read one of our own lines, as a suite reads it.
 
-    A line that goes on after the user's last message is flagged: its reference may depend on that.
+    In a line without calls the assistant's last message is the reply. A line that goes on after
+    the user's last message is flagged: its reference may depend on what follows.
     """
     line = common(row, str(row["id"]))
     messages = line.get("messages")
@@ -66,8 +67,8 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
             for m in messages
             if m["role"] != "system"  # it stands before the question now
         ]
-        spoken = not line["calls"] and not row["messages"][-1].get("calls")
-        if spoken and [m["role"] for m in messages[-2:]] == ["user", "assistant"]:
+        is_reply = not line["calls"] and not row["messages"][-1].get("calls")
+        if is_reply and [m["role"] for m in messages[-2:]] == ["user", "assistant"]:
             line = {"reply": messages.pop()["content"]} | line
             line["flags"] = [flag for flag in line["flags"] if flag != HISTORY_CUT]
         while messages and messages[-1]["role"] != "user":
@@ -77,8 +78,8 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     else:
         messages = _user(line["query"])
     calls = [call(c["name"], c["arguments"], c["turn"]) for c in line["calls"]]
-    kept = ("answer", "split", "kind", "reply", "observations", "category")
-    kept += ("thought", "tools", "group")
+    keys = ("answer", "split", "kind", "reply", "observations", "category")
+    keys += ("thought", "tools", "group")
     yield Asked(
         place.file,
         place.pointer,
@@ -87,13 +88,13 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         calls,
         accept=line.get("accept") or (),
         flags=line["flags"],
-        extra={key: line[key] for key in kept if key in line},
+        extra={key: line[key] for key in keys if key in line},
         stated=True,
     )
 
 
 def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """BFCL and ACEBench: a question, candidate functions, answers in another file."""
+    """Read a row of BFCL or ACEBench: question, candidate functions; answers in another file."""
     identifier, question = str(row["id"]), row["question"]
     if isinstance(question, str):
         messages = _dialogue(question)
@@ -104,20 +105,26 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     if truth is None and not any(word in category for word in NO_CALL):
         yield Problem(place.file, place.pointer, f"query {identifier!r} has no reference answer")
         return
-    plain = isinstance(truth, Mapping) or _is_plain(truth)
+    is_plain = isinstance(truth, Mapping) or _is_plain(truth)
     if isinstance(truth, Mapping):  # ACEBench: calls by name, a suffix where one is repeated
-        names = {str(f.get("name")) for f in row["function"]}
-        truth = [{_unsuffixed(n, names): arguments} for n, arguments in truth.items()]
+        names = {str(function.get("name")) for function in row["function"]}
+        truth = [{_unsuffixed(name, names): arguments} for name, arguments in truth.items()]
     accept: list[dict[str, Any]] = []
-    if plain:
-        calls = [call(n, a) for one in truth or [] for n, a in one.items()]
+    if is_plain:
+        calls = [
+            call(name, arguments)
+            for reference in truth or []
+            for name, arguments in reference.items()
+        ]
     else:
         accept = [
             {"name": name, "arguments": values}
-            for one in truth or []
-            for name, values in one.items()
+            for reference in truth or []
+            for name, values in reference.items()
         ]
-        calls = [call(one["name"], _first_accepted(one["arguments"])) for one in accept]
+        calls = [
+            call(reference["name"], _first_accepted(reference["arguments"])) for reference in accept
+        ]
     yield Asked(
         place.file,
         place.pointer,
@@ -132,9 +139,9 @@ def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
 
 
 def _is_plain(truth: Any) -> bool:
-    """Whether reference calls state their arguments, not lists of accepted values (ACEBench)."""
-    arguments = [a for one in truth or [] for a in one.values()]
-    return not all(isinstance(v, list) for a in arguments for v in a.values())
+    """Whether reference calls have plain arguments (ACEBench), not lists of accepted values."""
+    arguments = [a for reference in truth or [] for a in reference.values()]
+    return not all(isinstance(values, list) for a in arguments for values in a.values())
 
 
 def _unsuffixed(name: str, names: set[str]) -> str:
@@ -142,10 +149,10 @@ def _unsuffixed(name: str, names: set[str]) -> str:
 
 
 def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for each parameter of BFCL's lists of accepted ones; "" first: left out."""
-    out = {}
-    for name, accepted in values.items():
-        options = accepted if isinstance(accepted, list) else [accepted]
+    """Take one of BFCL's accepted values for each parameter; skip a parameter with "" first."""
+    arguments = {}
+    for name, accepted_values in values.items():
+        options = accepted_values if isinstance(accepted_values, list) else [accepted_values]
         if "" in options and (not options or options[0] == ""):
             continue
         value = options[0] if options else None
@@ -153,30 +160,30 @@ def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
             value = _first_accepted(value)
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
             value = [_first_accepted(v) for v in value]
-        out[name] = value
-    return out
+        arguments[name] = value
+    return arguments
 
 
 def _dialogue(text: str) -> list[dict[str, str]]:
-    """`user: ... system: ...` in one text; "system" is the assistant there."""
+    """Split a text `user: ... system: ...` into messages; "system" is the assistant there."""
     parts = re.split(r"(?m)^(user|system|assistant):\s*", text)
     roles = {"user": "user", "system": "assistant", "assistant": "assistant"}
     pairs = zip(parts[1::2], parts[2::2], strict=True)
-    found = [{"role": roles[role], "content": said.strip()} for role, said in pairs]
-    return found or _user(text)
+    messages = [{"role": roles[role], "content": text.strip()} for role, text in pairs]
+    return messages or _user(text)
 
 
 def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    said = re.findall(r"<(user|response|obs)>(.*?)</\1>", row["user"], re.DOTALL)
+    passages = re.findall(r"<(user|response|obs)>(.*?)</\1>", row["user"], re.DOTALL)
     roles = {"user": "user", "response": "assistant", "obs": "tool"}
-    messages = [{"role": roles[tag], "content": text.strip()} for tag, text in said]
+    messages = [{"role": roles[tag], "content": text.strip()} for tag, text in passages]
     answer = row["answer"]
     calls = [
-        call(one["name"], one.get("parameters", one.get("arguments")))
-        for one in (answer if isinstance(answer, list) else [answer])
+        call(reference["name"], reference.get("parameters", reference.get("arguments")))
+        for reference in (answer if isinstance(answer, list) else [answer])
     ]
     while messages and messages[-1]["content"].startswith("Based on our conversation above"):
-        messages.pop()  # a line its processing added
+        messages.pop()  # API-Bank's processing added this line
     while messages and messages[-1]["role"] != "user":
         messages.pop()
     candidates = {"system": row["system"]}
@@ -184,19 +191,22 @@ def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
 
 
 def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Calls whose arguments may be an earlier one's result ("$var1.x$"): turn after turn."""
+    """Read calls in turns; an argument may be the result of an earlier call ("$var1.x$")."""
     turns: dict[str, int] = {}
-    calls, nested = [], False
+    calls, has_references = [], False
     output = row["output"]
-    for one in json.loads(output) if isinstance(output, str) else output:
-        if not str(one.get("label", "")).startswith("var") or one["name"] == "var_result":
+    for step_call in json.loads(output) if isinstance(output, str) else output:
+        if (
+            not str(step_call.get("label", "")).startswith("var")
+            or step_call["name"] == "var_result"
+        ):
             continue
-        used = re.findall(r"\$(var\d+)", json.dumps(one["arguments"]))
-        nested |= bool(used)
-        turn = max((turns.get(label, -1) + 1 for label in used), default=0)
-        turns[one["label"]] = turn
-        calls.append(call(one["name"], one["arguments"], turn))
-    flags = ["nested_reference"] if nested else []
+        labels = re.findall(r"\$(var\d+)", json.dumps(step_call["arguments"]))
+        has_references |= bool(labels)
+        turn = max((turns.get(label, -1) + 1 for label in labels), default=0)
+        turns[step_call["label"]] = turn
+        calls.append(call(step_call["name"], step_call["arguments"], turn))
+    flags = ["nested_reference"] if has_references else []
     yield Asked(place.file, place.pointer, place.name, _user(row["input"]), calls, flags=flags)
 
 
@@ -204,12 +214,12 @@ def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Proble
     instructions, answers = _data(row["Instructions"]), _data(row["Golden_Answers"])
     for number, (text, golden) in enumerate(zip(instructions, answers, strict=True)):
         calls, flags = [], []
-        for one in golden:
+        for action in golden:
             try:
-                arguments = json.loads(one["Action_Input"])
+                arguments = json.loads(action["Action_Input"])
             except ValueError:
                 arguments, flags = None, ["gold_arguments_unparsed"]
-            calls.append(call(one["Action"], arguments, len(calls)))
+            calls.append(call(action["Action"], arguments, len(calls)))
         name = f"toolalpaca-{row.get('Name', '')}-{number}"
         pointer = step(place.pointer, "Instructions", number)
         candidates = [row.get("Documentation", "")]
@@ -231,9 +241,9 @@ def _toolbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
 
 def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     calls = []
-    for turn, one in enumerate(row["solution"]):
-        method, _, path = one.strip().partition(" ")
-        calls.append(call(one.strip(), None, turn) | {"also": operation_name(method, path)})
+    for turn, request in enumerate(row["solution"]):
+        method, _, path = request.strip().partition(" ")
+        calls.append(call(request.strip(), None, turn) | {"also": operation_name(method, path)})
     yield Asked(place.file, place.pointer, place.name, _user(row["query"]), calls)
 
 

@@ -1,4 +1,4 @@
-"""A query as its source states it, and where it stands."""
+"""A query as its source states it, and its place in the source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ class Asked:
     messages: Sequence[Mapping[str, str]]  # the last one is the user's
     calls: Sequence[Mapping[str, Any]]  # name, arguments, turn
     accept: Sequence[Mapping[str, Any]] = ()  # accepted values for each parameter, per call
-    candidates: Sequence[Any] = ()  # documents that stand beside the query
+    candidates: Sequence[Any] = ()  # tool documents that come with the query
     flags: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
-    stated: bool = False  # whether the source gives the id; else it is made of the place
+    stated: bool = False  # whether the id is the source's own; else it is made from the place
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row stands, and the reference answers that its file has elsewhere."""
+    """The place of a row, and the reference answers that another file has for it."""
 
     file: str
     pointer: str
@@ -32,10 +32,10 @@ class Place:
 
     @property
     def name(self) -> str:
-        """An id for a query whose source gives none."""
+        """Return an id for a query whose source has no id."""
         return f"{Path(self.file).stem}{self.pointer}".replace("/", "-")
 
 
 def call(name: str, arguments: Any, turn: int = 0) -> dict[str, Any]:
-    """A reference call; arguments None: not stated."""
+    """Return a reference call; arguments are None if the source does not state them."""
     return {"name": name, "arguments": arguments, "turn": turn}

@@ -1,8 +1,8 @@
-"""Query sets with reference calls, in one form.
+"""Import query sets with reference calls into one format.
 
-Each query becomes a line of `queries.jsonl`: messages, calls, and what else is accepted.
-Names are those of the catalogue, found by the candidate documents a query carries, or else
-by the tools' original names; a query whose tools are not in the catalogue is reported.
+Each query becomes a line of `queries.jsonl`: messages, calls, and the other accepted values.
+Calls get the catalogue's tool names: looked up by the candidate documents of the query, or else
+by the tools' original names. A query whose tools are not in the catalogue is reported.
 """
 
 import hashlib
@@ -23,27 +23,27 @@ from tinr.records import NO_ARGUMENTS, BadInput
 
 
 def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict], list[Problem]]:
-    """Lines of queries, and each query that could not be one, with its reason.
+    """Return the lines of queries, and a problem for each query that has no line.
 
-    Raises BadInput for a missing source or catalogue and where no query arrives.
+    Raises BadInput for a missing source or catalogue, and if no query can be imported.
     """
     index = _Index(catalogue / "tools.jsonl" if catalogue.is_dir() else catalogue)
     lines: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
-    for asked in _asked(sources):
-        if isinstance(asked, Problem):
-            problems.append(asked)
+    for question in _questions(sources):
+        if isinstance(question, Problem):
+            problems.append(question)
             continue
-        line = _line(index, asked)
+        line = _line(index, question)
         if isinstance(line, Problem):
             problems.append(line)
             continue
-        if line["id"] in lines and not asked.stated:  # files of one name in several folders
-            place = f"{asked.file}#{asked.pointer}"
+        if line["id"] in lines and not question.stated:  # files of one name in several folders
+            place = f"{question.file}#{question.pointer}"
             line["id"] += "-" + hashlib.sha256(place.encode()).hexdigest()[:8]
         if line["id"] in lines:
             reason = f"the id {line['id']!r} stands twice; the first one is kept"
-            problems.append(Problem(asked.file, asked.pointer, reason))
+            problems.append(Problem(question.file, question.pointer, reason))
         else:
             lines[line["id"]] = line
     if not lines:
@@ -52,20 +52,20 @@ def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict],
     return list(lines.values()), problems
 
 
-def _line(index: "_Index", asked: Asked) -> dict[str, Any] | Problem:
-    """A query's line, as `read_queries` will read it back; else the reason."""
+def _line(index: "_Index", question: Asked) -> dict[str, Any] | Problem:
+    """Return a query's line, checked as `read_queries` will read it, or the reason for none."""
     try:
-        line = index.line(asked)
+        line = index.line(question)
         if not isinstance(line, Problem):
             json.dumps(line, allow_nan=False, ensure_ascii=False).encode()
             query_from(line, "the line")
     except (BadInput, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        reason = f"query {asked.id[:80]!r} cannot be kept ({type(error).__name__}: {error})"
-        return Problem(asked.file, asked.pointer, reason[:240])
+        reason = f"query {question.id[:80]!r} cannot be kept ({type(error).__name__}: {error})"
+        return Problem(question.file, question.pointer, reason[:240])
     return line
 
 
-def _asked(sources: Sequence[str]) -> Iterator[Asked | Problem]:
+def _questions(sources: Sequence[str]) -> Iterator[Asked | Problem]:
     for source in sources:
         for path in files_of(source):
             if path.parent.name == "possible_answer":
@@ -82,13 +82,13 @@ def _asked(sources: Sequence[str]) -> Iterator[Asked | Problem]:
 
 
 def _answers(questions: Path) -> dict[str, Any]:
-    """id -> reference answer, of the file that BFCL and ACEBench keep beside the questions."""
+    """Return id -> reference answer, from BFCL's or ACEBench's file next to the questions."""
     folder, name = questions.parent / "possible_answer", questions.name.removesuffix(".gz")
-    files = [folder / spelled for spelled in (name, f"{name}.gz")]
-    found = [data for path in files if path.is_file() for data in read(path)]
-    values = [data.value for data in found if isinstance(data, Data)]
+    files = [folder / spelling for spelling in (name, f"{name}.gz")]
+    documents = [data for path in files if path.is_file() for data in read(path)]
+    values = [data.value for data in documents if isinstance(data, Data)]
     rows = [row for value in values for row in (value if isinstance(value, list) else [value])]
-    return {str(r["id"]): r["ground_truth"] for r in rows if has(r, "id", "ground_truth")}
+    return {str(row["id"]): row["ground_truth"] for row in rows if has(row, "id", "ground_truth")}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -96,95 +96,102 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 class _Index:
-    """Finds the catalogue's name of a tool that a query speaks of."""
+    """Finds the catalogue's name of a tool that a query calls."""
 
     def __init__(self, path: Path):
         self.by_hash: dict[str, str] = {}
         self.by_name: dict[str, set[str]] = defaultdict(set)
         self.names: set[str] = set()
-        # candidates' JSON -> their own names and those here
+        # candidates' JSON -> their original names and the catalogue's names
         self.known: dict[str, list[tuple[str, str]]] = {}
-        self.spaces: dict[str, str] = {}  # name here -> the namespace of its source
+        self.spaces: dict[str, str] = {}  # catalogue's name -> the namespace of its source
         for _, line in read_jsonl(path):
             name, source = str(line.get("name")), _mapping(line.get("original"))
             original = str(source.get("name", ""))
             self.names.add(name)
             self.by_hash[str(line.get("hash"))] = name
             self.spaces[name] = str(source.get("namespace", ""))
-            said = str(line.get("orig_name") or "")
-            for spelled in {original, clean_name(original), said} - {""}:
-                self.by_name[spelled].add(name)
+            original_name = str(line.get("orig_name") or "")
+            for spelling in {original, clean_name(original), original_name} - {""}:
+                self.by_name[spelling].add(name)
             extra = _mapping(line.get("extra"))
             if "path" in extra:
                 self.by_name[f"{extra.get('method', '')} {extra['path']}"].add(name)
 
-    def line(self, asked: Asked) -> dict[str, Any] | Problem:
-        """The query's line with the catalogue's names, or why there is none."""
-        beside = self._beside(asked.candidates)
+    def line(self, question: Asked) -> dict[str, Any] | Problem:
+        """Return the query's line with the catalogue's names, or a problem."""
+        candidates = self._candidate_names(question.candidates)
         names: list[str] = []
-        for call in asked.calls:
-            found = self._find(call, beside)
-            if len(found) != 1:
-                known = f"{len(found)} tools have that name" if found else "no such tool"
-                reason = f"query {asked.id!r}: {call['name']!r}: {known} in the catalogue"
-                return Problem(asked.file, asked.pointer, reason)
-            names += found
-        spelled = {call["name"]: name for call, name in zip(asked.calls, names, strict=True)}
-        if not asked.messages or not str(asked.messages[-1].get("content", "")).strip():
-            return Problem(asked.file, asked.pointer, f"query {asked.id!r} has no text of a user")
-        flags = list(asked.flags)
-        if any(call["arguments"] is None for call in asked.calls):
+        for call in question.calls:
+            matches = self._find(call, candidates)
+            if len(matches) != 1:
+                fault = f"{len(matches)} tools have that name" if matches else "no such tool"
+                reason = f"query {question.id!r}: {call['name']!r}: {fault} in the catalogue"
+                return Problem(question.file, question.pointer, reason)
+            names += matches
+        catalogue_names = {
+            call["name"]: name for call, name in zip(question.calls, names, strict=True)
+        }
+        if not question.messages or not str(question.messages[-1].get("content", "")).strip():
+            return Problem(
+                question.file, question.pointer, f"query {question.id!r} has no text of a user"
+            )
+        flags = list(question.flags)
+        if any(call["arguments"] is None for call in question.calls):
             flags.append(NO_ARGUMENTS)
-        line: dict[str, Any] = {"id": asked.id, "query": asked.messages[-1]["content"]}
-        if len(asked.messages) > 1:
-            line["messages"] = list(asked.messages)
+        line: dict[str, Any] = {"id": question.id, "query": question.messages[-1]["content"]}
+        if len(question.messages) > 1:
+            line["messages"] = list(question.messages)
         line["calls"] = [
             {
                 "name": name,
                 "arguments": {} if call["arguments"] is None else call["arguments"],
                 "turn": call.get("turn", 0),
             }
-            for call, name in zip(asked.calls, names, strict=True)
+            for call, name in zip(question.calls, names, strict=True)
         ]
-        if asked.accept:
+        if question.accept:
             line["accept"] = [
-                {**a, "name": spelled.get(a["name"], a["name"])} for a in asked.accept
+                {**accepted, "name": catalogue_names.get(accepted["name"], accepted["name"])}
+                for accepted in question.accept
             ]
-        if beside:
-            line["tools"] = sorted({name for some in beside.values() for name in some})
-        extra = dict(asked.extra)
+        if candidates:
+            line["tools"] = sorted({name for tools in candidates.values() for name in tools})
+        extra = dict(question.extra)
         if isinstance(extra.get("thought"), list):
             extra["thought"] = [
-                {**part, "tool": spelled.get(part.get("tool"), part.get("tool"))}
-                if isinstance(part, Mapping)
-                else part
-                for part in extra["thought"]
+                {**segment, "tool": catalogue_names.get(segment.get("tool"), segment.get("tool"))}
+                if isinstance(segment, Mapping)
+                else segment
+                for segment in extra["thought"]
             ]
         return line | extra | ({"flags": flags} if flags else {})
 
-    def _beside(self, candidates: Sequence[Any]) -> dict[str, set[str]]:
-        """Original name -> catalogue's names, of the documents that stand beside a query."""
-        found: dict[str, set[str]] = defaultdict(set)
+    def _candidate_names(self, candidates: Sequence[Any]) -> dict[str, set[str]]:
+        """Return original name -> catalogue's names, for a query's candidate documents."""
+        names: dict[str, set[str]] = defaultdict(set)
         for candidate in candidates:
             if not candidate:
                 continue
             key = json.dumps(candidate, sort_keys=True)
             if key not in self.known:
-                items = (i for i in auto(Data("", "", candidate)) if isinstance(i, Found))
-                named = ((item.name, self.by_hash.get(content_hash(item))) for item in items)
-                self.known[key] = [(said, name) for said, name in named if name is not None]
-            for said, name in self.known[key]:
-                found[said].add(name)
-        return found
+                tools = (item for item in auto(Data("", "", candidate)) if isinstance(item, Found))
+                pairs = ((item.name, self.by_hash.get(content_hash(item))) for item in tools)
+                self.known[key] = [(original, name) for original, name in pairs if name is not None]
+            for original, name in self.known[key]:
+                names[original].add(name)
+        return names
 
-    def _find(self, call: Mapping[str, Any], beside: Mapping[str, set[str]]) -> set[str]:
-        """The catalogue's names that a call may mean; the call's namespace decides between them."""
-        name, space = call["name"], call.get("namespace")
-        found: set[str] = beside.get(name) or set()
-        for spelled in (name, call.get("also", ""), clean_name(name)):
-            found = found or ({spelled} & self.names) or self.by_name.get(spelled, set())
-        if space:
-            inside = {n for n in found if self.spaces.get(n) == space}
-            inside |= {n for n in (f"{space}/{name}", f"{space}.{name}") if n in self.names}
-            return inside or found
-        return found
+    def _find(self, call: Mapping[str, Any], candidates: Mapping[str, set[str]]) -> set[str]:
+        """Return the catalogue's names that a call may mean; its namespace decides between them."""
+        name, namespace = call["name"], call.get("namespace")
+        matches: set[str] = candidates.get(name) or set()
+        for spelling in (name, call.get("also", ""), clean_name(name)):
+            matches = matches or ({spelling} & self.names) or self.by_name.get(spelling, set())
+        if namespace:
+            in_namespace = {n for n in matches if self.spaces.get(n) == namespace}
+            in_namespace |= {
+                n for n in (f"{namespace}/{name}", f"{namespace}.{name}") if n in self.names
+            }
+            return in_namespace or matches
+        return matches

@@ -1,0 +1,96 @@
+"""What phase 1 teaches of a catalogue: forms, what carries loss, chains."""
+
+import json
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import jsonschema
+
+from tinr.catalogue.load import (
+    Catalogue,
+)
+from tinr.catalogue.render import describe, signature
+from tinr.chat.codec import FRAMES, Piece, token_of
+from tinr.chat.parse import parse
+from tinr.chat.render import as_text
+from tinr.data.alignment_examples import LINKS, PairMix, make_pairs
+from tinr.data.pseudo_queries import Wording
+from tool_corpora import generate
+
+MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2, lacking=1)
+
+
+def test_pairs_are_as_many_as_the_mix_says_and_the_seeds_alone(catalogue: Catalogue) -> None:
+    pairs = list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1)))
+    counts = {(p.form, p.tool): 0 for p in pairs}
+    for pair in pairs:
+        counts[pair.form, pair.tool] += 1
+    assert counts == {(f, n): c for n in catalogue.names for f, c in vars(MIX).items()}
+    assert pairs == list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1)))
+    assert pairs != list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(2)))
+
+
+def test_what_carries_loss_in_a_pair(catalogue: Catalogue) -> None:
+    for pair in make_pairs(catalogue, FRAMES["tinr"], MIX, Random(3)):
+        doc = catalogue.by_name[pair.tool]
+        learned = [piece for piece in pair.pieces if piece.learn]
+        token = Piece(token_of(doc.name), token=True, learn=True)
+        end = Piece("<|end|>", token=True, learn=True)
+        if pair.form == "memorise":
+            assert learned == [token, end]
+        elif pair.form == "recall":
+            assert learned == [Piece(describe(doc), learn=True), end]
+        elif pair.form == "schema":
+            assert learned == [Piece(signature(doc), learn=True), end]
+        elif pair.form == "blind":  # the token in the thought is given, what follows is recalled
+            assert Piece(token.text, token=True) in pair.pieces
+            assert as_text(learned).startswith(f" {doc.description} ({signature(doc)})")
+            assert parse(learned).named == (pair.tool,)
+        elif pair.form == "lacking":  # every tool here needs a value, so it is asked for
+            said = parse([piece for piece in learned if piece.text != "<|end|>"])
+            assert said.calls == said.named == () and said.problems == ()
+            assert said.response.split()[-1].rstrip(".") in doc.parameters["required"]
+        else:
+            assert pair.tool in parse(learned).named
+            calls = parse(learned).calls
+            assert bool(calls) == (pair.form == "pseudo")
+            for call in calls:
+                jsonschema.validate(call.arguments, catalogue.by_name[call.name].parameters)
+
+
+def test_a_pseudo_query_says_every_value_of_its_call(catalogue: Catalogue) -> None:
+    wording = Wording(catalogue)
+    for seed in range(60):
+        for doc in catalogue.tools:
+            asked, call = wording.write(doc, Random(seed))
+            required: Mapping[str, Any] = doc.parameters["required"]
+            assert set(required) <= set(call.arguments)
+            for value in call.arguments.values():
+                for said in value if isinstance(value, list) else [value]:
+                    assert str(said) in asked
+
+
+def test_a_chain_hands_the_result_on_and_never_says_it_before(catalogue: Catalogue) -> None:
+    """The later call's value stands in the observation alone, which carries no loss."""
+    mix = PairMix.only(pseudo=200)
+    chains = 0
+    for example in make_pairs(catalogue, FRAMES["tinr"], mix, Random(5)):
+        turns = [n for n, piece in enumerate(example.pieces) if piece.text == "<tool_call>"]
+        if len(turns) < 2:
+            continue
+        chains += 1
+        before, between = example.pieces[: turns[0]], example.pieces[turns[0] : turns[1]]
+        prompt = as_text([piece for piece in before if not piece.learn])
+        assert any(link in prompt for link in LINKS)
+        observed = as_text([piece for piece in between if not piece.learn])
+        result = json.loads(observed.partition("<obs>")[2].partition("</obs>")[0])
+        _, second = parse([piece for piece in example.pieces if piece.learn]).calls
+        assert second.name == example.tool
+        assert any(value == result for value in second.arguments.values())
+        assert not any("<obs>" in piece.text for piece in example.pieces if piece.learn)
+    assert 30 < chains < 150  # of 600: a share of SEVERAL times CHAINED
+
+
+def test_no_link_of_practice_is_one_of_the_suites() -> None:
+    assert not set(LINKS) & {link for side in ("dev", "test") for link in generate.LINKS[side]}
