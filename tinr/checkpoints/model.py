@@ -215,3 +215,14 @@ def _initialise(
         else:  # a little noise keeps rows of the same words apart
             row = trained_rows[codec.encode_plain(text)].mean(0) + 0.1 * noise
         table[index] = row.to(table.dtype)
+
+
+def layer_list(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """The model's layers: its longest list of modules. BadInput where it has none."""
+    lists = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
+    if not lists:
+        raise BadInput(
+            f"{model.config.model_type}: the model has no list of layers; set trainable.what=lora "
+            "and training.compile=false"
+        )
+    return max(lists, key=len)

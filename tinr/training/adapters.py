@@ -24,6 +24,7 @@ from peft import (
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from tinr.checkpoints.model import layer_list
 from tinr.config import TrainableConfig
 from tinr.records import BadInput
 
@@ -65,7 +66,7 @@ def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) 
 
 def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
     """Train the last `layers` blocks, what follows them, and `rows` of the output head."""
-    blocks = _blocks(model)
+    blocks = layer_list(model)
     if layers > len(blocks):
         raise BadInput(
             f"trainable.layers={layers}: this model has {len(blocks)}; give at most that many"
@@ -95,16 +96,6 @@ def release_top(model: PreTrainedModel) -> None:
         hook.remove()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-
-
-def _blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
-    """The model's layers: its longest list of modules."""
-    lists = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
-    if not lists:
-        raise BadInput(
-            f"trainable.what=top: {model.config.model_type} has no list of layers; use lora"
-        )
-    return max(lists, key=len)
 
 
 def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> int:

@@ -22,6 +22,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
+from tinr.checkpoints.model import layer_list
 from tinr.training.machine_speed import faster_type
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
@@ -106,15 +107,22 @@ def compiled(model: PreTrainedModel) -> Encode | None:
     if missing_part:
         warnings.warn(f"layers are not compiled: {missing_part}", stacklevel=2)
         return None
-    layers = torch.compile(model.base_model, dynamic=True)
+    layers = layer_list(model)
+    forwards = [torch.compile(layer.forward, dynamic=True) for layer in layers]
 
     def encode(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return layers(
-            inputs_embeds=model.get_input_embeddings()(ids),
-            position_ids=positions,
-            attention_mask=packed_mask(positions, mask_type(model)),
-            use_cache=False,
-        ).last_hidden_state
+        for layer, forward in zip(layers, forwards, strict=True):
+            layer.forward = forward
+        try:
+            return model.base_model(
+                input_ids=ids,
+                position_ids=positions,
+                attention_mask=packed_mask(positions, mask_type(model)),
+                use_cache=False,
+            ).last_hidden_state
+        finally:
+            for layer in layers:
+                del layer.forward
 
     return encode
 
