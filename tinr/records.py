@@ -86,9 +86,6 @@ class Query:
     reply: str = ""  # a suitable final answer in words, where none can be scored
     observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
     thought: tuple[str | Mention, ...] = ()  # of a reasoning trace; empty: composed
-    lacks: tuple[
-        str, ...
-    ] = ()  # without calls: the tool asked for, and its parameter without value
     history: tuple[Message, ...] = ()  # the messages before the query
     tools: tuple[str, ...] = ()  # candidates that come with the query; empty: not stated
     accept: tuple[Accepted, ...] = ()  # accepted values, one mapping for each reference call

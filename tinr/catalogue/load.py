@@ -198,7 +198,6 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         thought=thought,
         history=_history(line.get("messages"), place),
         tools=_texts(line, "tools", place),
-        lacks=_lacks(line, place),
         accept=tuple(accept[index] for index in order) if accept else (),
         flags=_texts(line, "flags", place),
     )
@@ -296,13 +295,6 @@ def _call_from(call: Any, place: str) -> tuple[Call, int]:
     return Call(call["name"], arguments), turn
 
 
-def _lacks(line: Mapping[str, Any], place: str) -> tuple[str, ...]:
-    lacks = _texts(line, "lacks", place)
-    if len(lacks) not in (0, 2):
-        raise BadInput(f'{place}: "lacks" must be a tool and one of its parameters; correct it')
-    return lacks
-
-
 def _as_text(answer: Any) -> str:
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
@@ -338,8 +330,6 @@ def query_line(query: Query) -> dict[str, Any]:
         line["observations"] = list(query.observations)
     if query.tools:
         line["tools"] = list(query.tools)
-    if query.lacks:
-        line["lacks"] = list(query.lacks)
     if query.accept:
         line["accept"] = [
             {"name": call.name, "arguments": dict(values)}

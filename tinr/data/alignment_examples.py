@@ -207,7 +207,7 @@ def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed_names)
     text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE_VALUES)})
-    return [*render_prompt(text, frame), *learned(ask_back(doc, name, frame))]
+    return [*render_prompt(text, frame), *learned(ask_back(name, frame))]
 
 
 def open_parameters(doc: ToolDoc) -> list[str]:

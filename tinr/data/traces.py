@@ -91,7 +91,7 @@ def render_trace(
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
         response = query.reply or query.answer or UNANSWERED
-        thought = query.thought or abstain(query, catalogue)
+        thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *learned(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
     turns = query.turns if has_observations else query.turns[:1]
@@ -113,25 +113,9 @@ def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) 
     return [*render_thought([*map(_piece, thought)]), *render_response(response), *frame.end()]
 
 
-def ask_back(doc: ToolDoc, parameter: str, frame: Frame) -> list[Piece]:
-    """Render the reply to a query of a tool that lacks a required value."""
-    return without_tool(notice_missing(doc, parameter), f"Please give the {parameter}.", frame)
-
-
-def abstain(query: Query, catalogue: Catalogue) -> list[str | Mention]:
-    """Compose the thought of a query without calls."""
-    tool, parameter = query.lacks or ("", "")
-    if tool in catalogue.by_name:
-        return notice_missing(catalogue.by_name[tool], parameter)
-    return [NO_TOOL.get(query.kind, NO_TOOL["chat"])]
-
-
-def notice_missing(doc: ToolDoc, parameter: str) -> list[str | Mention]:
-    """Compose a thought that recalls the tool first, then says which value is missing.
-
-    The signature stands before the decision: what is missing can be read off it.
-    """
-    return [*compose([doc]), f"\nThe {parameter} is missing."]
+def ask_back(parameter: str, frame: Frame) -> list[Piece]:
+    """Render the reply to a query that lacks a required value."""
+    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:
