@@ -15,7 +15,7 @@ from tinr.chat.codec import FRAMES, Piece, token_of
 from tinr.chat.parse import parse
 from tinr.chat.render import as_text
 from tinr.data.alignment_examples import LINKS, PairMix, make_pairs
-from tinr.data.pseudo_queries import Wording
+from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tool_corpora import generate
 
 MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2, lacking=1)
@@ -94,3 +94,13 @@ def test_a_chain_hands_the_result_on_and_never_says_it_before(catalogue: Catalog
 
 def test_no_link_of_practice_is_one_of_the_suites() -> None:
     assert not set(LINKS) & {link for side in ("dev", "test") for link in generate.LINKS[side]}
+
+
+def test_no_vague_value_of_practice_is_one_of_the_suites() -> None:
+    suites = {
+        words
+        for side in ("dev", "test")
+        for kinds in generate.VAGUE[side].values()
+        for words in kinds
+    }
+    assert not set(VAGUE_VALUES) & suites

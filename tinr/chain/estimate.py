@@ -33,6 +33,8 @@ from tool_corpora.suites import training_queries
 
 FIXED_SECONDS = 60.0  # seconds: imports, a base taken in, four checkpoints written, the report
 SAMPLE = 12  # tools whose examples are counted
+COMPILE_SECONDS = 40.0  # once, if layers are compiled
+COMPILED_SHARE = 0.87  # seconds of a step with compiled layers as a share of one without
 STEPS = 3  # of training that are timed, after one that warms up
 ROWS = (16, 64)  # rows of the two decoding steps that are timed
 PROMPT, REPLY = 60, 170  # tokens of a query's prompt, and of the longest replies of a batch
@@ -63,11 +65,13 @@ class ChainWork:
 
     trained: float
     written: tuple[tuple[float, float], ...]  # steps, rows
+    compiled: bool = False
 
     def seconds(self, speed: MachineSpeed) -> float:
         """Return the seconds of the work at a speed."""
         return (
             FIXED_SECONDS
+            + (COMPILE_SECONDS if self.compiled else 0.0)
             + self.trained * speed.trained
             + sum(speed.written(steps, rows) for steps, rows in self.written)
         )
@@ -124,7 +128,8 @@ def _training_seconds(
         optimiser.zero_grad()
 
     with products(model):
-        return _median_seconds(step, STEPS) / int((batch["weights"] > 0).sum())
+        seconds = _median_seconds(step, STEPS) / int((batch["weights"] > 0).sum())
+    return seconds * (COMPILED_SHARE if config.training.compile else 1.0)
 
 
 @torch.inference_mode()
@@ -207,7 +212,7 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
         (policy.steps * REPLY, REPLY_SHARE * rollouts),
         (batches * REPLY, REPLY_SHARE * size.evaluated / batches),
     ]
-    return ChainWork(training_tokens, tuple(decoding))
+    return ChainWork(training_tokens, tuple(decoding), configs.align.training.compile)
 
 
 def foresee(folder: Path, configs: Configs, sizes: Sequence[Size]) -> list[float]:

@@ -55,15 +55,16 @@ VALUE_FORMS = (
     "and {value}",
     "with {value}",
 )
-VAGUE_VALUES = (
-    "some",
-    "a",
-    "something",
-    "some thing",
-    "a number",
-    "several values",
-    "it",
-)  # no value
+VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of the suites'
+    *(
+        f"{which} {what}"
+        for which in ("some", "a certain", "one", "my", "that", "the usual", "another")
+        for what in ("value", "figure", "entry", "thing", "word", "list", "one", "amount")
+        if (which, what) != ("some", "thing")
+    ),
+    *("something", "it", "this", "that", "whatever", "anything", "so much", "so many", "a bit"),
+    *("a few", "several", "a couple", "plenty", "somewhere", "some day or other", "whichever"),
+)
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
