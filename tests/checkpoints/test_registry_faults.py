@@ -21,6 +21,7 @@ from registry_parts import (
     write_model,
 )
 
+from tinr.checkpoints import registry as registry_module
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.registry import PARENT, Registry
 from tinr.files import write_text
@@ -250,7 +251,7 @@ def test_gc_gives_back_what_is_tagged_at_the_last_moment(
             registry.tag("late", old.id)
         rename(source, target)
 
-    monkeypatch.setattr(registry.os, "rename", tag_then_rename)
+    monkeypatch.setattr(registry_module.os, "rename", tag_then_rename)
     assert registry.gc(dry_run=False).checkpoints == []
     assert registry.resolve("late") == old and registry.verify() == []
 
@@ -269,7 +270,7 @@ def test_gc_gives_back_what_a_phase_begins_with_at_the_last_moment(
             place.write_text(old.id)
         rename(source, target)
 
-    monkeypatch.setattr(registry.os, "rename", begin_then_rename)
+    monkeypatch.setattr(registry_module.os, "rename", begin_then_rename)
     assert registry.gc(dry_run=False).checkpoints == []
     assert registry.resolve(old.id) == old and registry.verify() == []
 

@@ -258,7 +258,7 @@ def test_the_worker_ends_with_its_parent(last: str, how: int) -> None:
     """While it waits for a call, in one that never ends, and where a fork holds its pipe."""
     program = textwrap.dedent(f"""
         import os, sys, time
-        sys.path.insert(0, {str(Path(HERE).parent)!r})
+        sys.path[:0] = [{str(Path(HERE).parent)!r}, {str(Path(HERE).parents[1])!r}]
         from test_process import SMALL, Call, bounded
         executor = bounded()
         print(executor.run(Call("process", {{}})), flush=True)

@@ -100,10 +100,10 @@ def test_a_user_without_a_home_is_no_error(machine, monkeypatch):
 
 
 def test_the_first_process_decides_for_all(machine, monkeypatch):
-    """What `ranks.shared` hands on counts, not what this process would have measured."""
+    """What `distributed.shared` hands on counts, not what this process would have measured."""
     _, asked, _ = machine
     monkeypatch.setattr(
-        machine_speed.ranks, "shared", lambda make: {"float32": 3.0, "bfloat16": 1.0}
+        machine_speed.distributed, "shared", lambda make: {"float32": 3.0, "bfloat16": 1.0}
     )
     assert faster_type() is HALF and not asked
 
