@@ -19,7 +19,7 @@ STATUS = {"type": "string", "enum": ["open", "shut"]}
 ADDRESS = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-def learned(tool: dict[str, Any]) -> tuple[str, list[str]]:
+def mark_loss(tool: dict[str, Any]) -> tuple[str, list[str]]:
     """The signature of the one tool that is read, and what was noted."""
     items = list(auto(Data("f.json", "", tool)))
     notes = [item.reason for item in items if isinstance(item, Problem)]
@@ -77,7 +77,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("case", FUNCTIONS)
 def test_what_a_function_takes_is_spelled_out(case):
     tool, words = FUNCTIONS[case]
-    assert learned(tool)[0] == words
+    assert mark_loss(tool)[0] == words
 
 
 CARD, IBAN = (
@@ -136,14 +136,14 @@ OPERATIONS = {
 @pytest.mark.parametrize("case", OPERATIONS)
 def test_what_an_operation_takes_is_spelled_out(case):
     api, words, said = OPERATIONS[case]
-    found, notes = learned(api)
+    found, notes = mark_loss(api)
     assert found == words
     assert all(any(one in note for note in notes) for one in said), notes
 
 
 def test_references_out_of_a_schema_are_cut_and_said():
     refs = {"u": {"$ref": "http://127.0.0.1:1/x"}, "v": {"$ref": "#/$defs/Gone"}}
-    words, notes = learned(function(refs))
+    words, notes = mark_loss(function(refs))
     assert words == "u: any, v: any"
     assert sum("leads out of the schema or nowhere" in note for note in notes) == 2
 
@@ -170,7 +170,7 @@ def test_words_of_yaml_are_those_of_version_1_2(tmp_path):
     """As the same document in JSON: no Norway that is false, no time that is a number."""
     (tmp_path / "f.yaml").write_text(YAML)
     (data,) = [one for one in read(tmp_path / "f.yaml") if isinstance(one, Data)]
-    assert learned(data.value)[0] == (
+    assert mark_loss(data.value)[0] == (
         "country?: DK|NO|SE, on: string = 12:30, zip?: string = 01234, n?: number = 1000.0, "
         "m?: integer = -7, b?: boolean = true, d?: string = 2024-01-02, "
         "z?: string|null = null"

@@ -27,7 +27,7 @@ from tinr.chat.codec import (
 from tinr.chat.parse import parse
 from tinr.chat.render import (
     as_text,
-    learned,
+    mark_loss,
     render_calls,
     render_environment,
     render_names,
@@ -237,7 +237,7 @@ def test_without_tool_tokens_tools_are_written_out_and_read_back(names_codec: Co
     """The same conversation in names: nothing else about it changes."""
     call = Call("city.find", {"name": "<<circle_area>> Rome"})
     thought = render_thought([Piece("<<city.find>>", token=True), " finds"])
-    pieces = learned([*thought, *render_names(["city.find"]), *render_calls([call])])
+    pieces = mark_loss([*thought, *render_names(["city.find"]), *render_calls([call])])
     ids, labels = names_codec.encode(pieces)
     assert names_codec.writes_names and ids == labels
     decoded = names_codec.decode(ids)

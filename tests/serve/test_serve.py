@@ -30,7 +30,7 @@ from tinr.data.traces import plan
 from tinr.records import BadInput, Call, Message
 from tinr.rollout.generate import Row
 from tinr.serve.app import Counter, bind, make_app
-from tinr.serve.batcher import Busy, Desk, Job
+from tinr.serve.batcher import Batcher, Busy, Job
 from tinr.serve.conversation import (
     KEPT,
     Memory,
@@ -89,22 +89,22 @@ class Script:
 @pytest.fixture
 def served(codec, catalogue):
     """`served(writes, documents)`: a client, and the script behind it."""
-    desks: list[Desk] = []
+    batchers: list[Batcher] = []
 
     def make(
         writes: Writes = circle, documents="none", prompt: DocumentsConfig | None = None, **more
     ) -> tuple[TestClient, Script]:
         script = Script(codec, writes)
         model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
-        desks.append(Desk(model, codec, catalogue, documents, engine=script, **more))
+        batchers.append(Batcher(model, codec, catalogue, documents, engine=script, **more))
         library = with_candidates_of_requests(Library(catalogue, prompt or DocumentsConfig()))
         reader = Reader(codec, library, documents)
-        app = make_app(Counter(["grpo-1", "grpo@latest"], reader, desks[-1]))
+        app = make_app(Counter(["grpo-1", "grpo@latest"], reader, batchers[-1]))
         return TestClient(app, raise_server_exceptions=False), script
 
     yield make
-    for desk in desks:
-        desk.close()
+    for batcher in batchers:
+        batcher.close()
 
 
 def ask(client: TestClient, *messages: dict, **more: Any) -> dict[str, Any]:
@@ -499,8 +499,10 @@ def job(codec: Codec, **more: Any) -> Job:
     return Job(Query("q", "hi"), tuple(prompt), 64, **more)
 
 
-def held_desk(codec: Codec, catalogue: Any, **more: Any) -> tuple[Desk, Script, threading.Event]:
-    """A desk whose first batch waits for the event."""
+def held_batcher(
+    codec: Codec, catalogue: Any, **more: Any
+) -> tuple[Batcher, Script, threading.Event]:
+    """A batcher whose first batch waits for the event."""
     go, started = threading.Event(), threading.Event()
 
     def writes(prompt: str) -> Sequence[Piece]:
@@ -510,43 +512,43 @@ def held_desk(codec: Codec, catalogue: Any, **more: Any) -> tuple[Desk, Script, 
 
     model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
     script = Script(codec, writes)
-    desk = Desk(model, codec, catalogue, engine=script, **more)
-    desk.first = desk.ask(job(codec))  # type: ignore[attr-defined]
+    batcher = Batcher(model, codec, catalogue, engine=script, **more)
+    batcher.first = batcher.ask(job(codec))  # type: ignore[attr-defined]
     assert started.wait(10)
-    return desk, script, go
+    return batcher, script, go
 
 
 def test_what_waits_is_answered_in_one_batch(codec, catalogue):
     """Alike in settings, up to `rows`; a request with a seed is alone, its draw its own."""
-    desk, script, go = held_desk(codec, catalogue, rows=3)
-    asked = [desk.ask(job(codec)) for _ in range(4)]
-    asked += [desk.ask(job(codec, temperature=1.0, seed=1)) for _ in range(2)]
+    batcher, script, go = held_batcher(codec, catalogue, rows=3)
+    asked = [batcher.ask(job(codec)) for _ in range(4)]
+    asked += [batcher.ask(job(codec, temperature=1.0, seed=1)) for _ in range(2)]
     go.set()
     assert all(one.result(10).reply.response == "It is 12.57." for one in asked)
-    desk.close()
+    batcher.close()
     assert script.batches == [1, 3, 1, 1, 1]
 
 
 def test_too_many_who_wait_are_told_so(codec, catalogue):
-    """However many of them the desk has taken up already."""
-    desk, script, go = held_desk(codec, catalogue, most=4, rows=1)
-    waiting = [desk.ask(job(codec)) for _ in range(3)]
+    """However many of them the batcher has taken up already."""
+    batcher, script, go = held_batcher(codec, catalogue, most=4, rows=1)
+    waiting = [batcher.ask(job(codec)) for _ in range(3)]
     with pytest.raises(Busy, match="4 requests are open already"):
-        desk.ask(job(codec))
+        batcher.ask(job(codec))
     assert waiting[0].cancel()  # nobody waits for it any more: another may come
-    waiting.append(desk.ask(job(codec)))
+    waiting.append(batcher.ask(job(codec)))
     go.set()
     assert all(one.result(10) for one in waiting[1:])
-    assert all(desk.ask(job(codec)).result(10) for _ in range(5))  # one after the other
-    desk.close()
+    assert all(batcher.ask(job(codec)).result(10) for _ in range(5))  # one after the other
+    batcher.close()
     assert script.batches == [1] * (1 + 3 + 5)  # the cancelled one was not written
 
 
 def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     """The first batch is held; the second request's client leaves before its turn."""
-    desk, script, go = held_desk(codec, catalogue)
+    batcher, script, go = held_batcher(codec, catalogue)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
-    app = make_app(Counter(["grpo-1"], reader, desk))
+    app = make_app(Counter(["grpo-1"], reader, batcher))
     body = json.dumps({"messages": [ASKED]}).encode()
     events = iter([{"type": "http.request", "body": body}])
     sent: list[dict[str, Any]] = []
@@ -554,7 +556,7 @@ def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     async def receive():
         for event in events:
             return event
-        while not desk._came.qsize():  # it waits there, and then its client is gone
+        while not batcher._came.qsize():  # it waits there, and then its client is gone
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
@@ -565,7 +567,7 @@ def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     asyncio.run(app(scope, receive, send))
     assert sent[0]["status"] == 499
     go.set()
-    desk.close()
+    batcher.close()
     assert script.batches == [1]
 
 
@@ -578,23 +580,23 @@ def test_a_fault_of_any_kind_is_told_and_a_desk_that_has_ended_says_so(codec, ca
         raise Panic
 
     model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
-    desk = Desk(model, codec, catalogue, engine=Script(codec, writes))
+    batcher = Batcher(model, codec, catalogue, engine=Script(codec, writes))
     for _ in range(2):
         with pytest.raises(Panic):
-            desk.ask(job(codec)).result(10)
+            batcher.ask(job(codec)).result(10)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
-    client = TestClient(make_app(Counter(["m"], reader, desk)), raise_server_exceptions=False)
+    client = TestClient(make_app(Counter(["m"], reader, batcher)), raise_server_exceptions=False)
     assert client.get("/health").status_code == 200
-    desk.close()
+    batcher.close()
     assert client.get("/health").json()["status"] == "ended"
     assert "its log says why" in refused(client, {"messages": [ASKED]}, 500)
 
 
 def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
-    desk, _, go = held_desk(codec, catalogue)
-    waiting = desk.ask(job(codec))
+    batcher, _, go = held_batcher(codec, catalogue)
+    waiting = batcher.ask(job(codec))
     go.set()
-    desk.close()
+    batcher.close()
     assert waiting.done() and waiting.result().reply.response == "It is 12.57."
 
 

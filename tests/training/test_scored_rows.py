@@ -126,12 +126,12 @@ def with_reference(trainer, batch) -> dict[str, Any]:
     """With what the reference makes of it, as TRL asks for it after a rollout."""
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-    trainer.written = batch["tool_mask"]
+    trainer.written_mask = batch["tool_mask"]
     with torch.no_grad():
         found, *_ = trainer._get_per_token_logps_and_entropies(
             trainer.ref_model, ids, mask, batch["completion_ids"].shape[1], batch_size=4
         )
-    trainer.written = None
+    trainer.written_mask = None
     return batch | {"ref_per_token_logps": found}
 
 

@@ -123,7 +123,7 @@ def render_documents(docs: Sequence[ToolDoc]) -> list[Piece]:
     return pieces
 
 
-def learned(pieces: Iterable[Piece]) -> list[Piece]:
+def mark_loss(pieces: Iterable[Piece]) -> list[Piece]:
     """Return the same pieces with loss."""
     return [Piece(piece.text, piece.token, learn=True) for piece in pieces]
 

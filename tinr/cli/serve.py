@@ -28,7 +28,7 @@ def serve(
     """
     try:
         from tinr.serve.app import Counter, bind, make_app, run_server
-        from tinr.serve.batcher import Desk
+        from tinr.serve.batcher import Batcher
         from tinr.serve.conversation import Reader, with_candidates_of_requests
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
@@ -46,11 +46,11 @@ def serve(
     library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
     reader = Reader(codec, library, mode)
     reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
-    desk = Desk(model, codec, catalogue, mode, constrained, rows)
+    batcher = Batcher(model, codec, catalogue, mode, constrained, rows)
     names = list(dict.fromkeys([card.id, checkpoint]))
     url = f"http://{host}:{socket.getsockname()[1]}/v1"
     print(f"{card.id}, {len(catalogue.tools)} tools, at {url} (interrupt to end)", flush=True)
     try:
-        run_server(make_app(Counter(names, reader, desk)), socket)
+        run_server(make_app(Counter(names, reader, batcher)), socket)
     finally:
-        desk.close()
+        batcher.close()

@@ -20,7 +20,7 @@ from typing_extensions import Doc
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import Frame, Piece, token_of
-from tinr.chat.render import learned, render_prompt, render_question
+from tinr.chat.render import mark_loss, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.sample_words import invented_result, random_word
@@ -104,17 +104,17 @@ def _memorise(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list
     template = rng.choice(TO_TOKEN)
     text = describe(doc) if rng.random() < 0.6 else doc.description
     prompt = render_question([Piece(template.format(text))], frame)
-    return [*prompt, *learned([Piece(token_of(doc.name), token=True), *frame.end()])]
+    return [*prompt, *mark_loss([Piece(token_of(doc.name), token=True), *frame.end()])]
 
 
 def _recall(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     prompt = ask_about(doc, frame, rng.choice(TO_DOCUMENT))
-    return [*prompt, *learned([Piece(describe(doc)), *frame.end()])]
+    return [*prompt, *mark_loss([Piece(describe(doc)), *frame.end()])]
 
 
 def _schema(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     prompt = ask_about(doc, frame, rng.choice(TO_SIGNATURE))
-    return [*prompt, *learned([Piece(signature(doc)), *frame.end()])]
+    return [*prompt, *mark_loss([Piece(signature(doc)), *frame.end()])]
 
 
 def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
@@ -129,7 +129,7 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     else:
         text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
-    start = [*render_prompt(text, frame), *learned(plan(docs))]
+    start = [*render_prompt(text, frame), *mark_loss(plan(docs))]
     observations = [json.dumps(result) for result in results]
     if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
@@ -168,7 +168,7 @@ def _chain(
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
     text, docs, _ = _requests(doc, wording, rng)
-    return [*render_prompt(text, frame), *learned(plan(docs))]
+    return [*render_prompt(text, frame), *mark_loss(plan(docs))]
 
 
 def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
@@ -195,7 +195,7 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
     prompt = render_prompt(text, frame)
     thought = plan([doc])
     token_index = next(i for i, piece in enumerate(thought) if piece.text == token_of(doc.name))
-    return [*prompt, *thought[: token_index + 1], *learned(thought[token_index + 1 :])]
+    return [*prompt, *thought[: token_index + 1], *mark_loss(thought[token_index + 1 :])]
 
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
@@ -207,7 +207,7 @@ def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed_names)
     text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE_VALUES)})
-    return [*render_prompt(text, frame), *learned(ask_back(name, frame))]
+    return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 
 
 def open_parameters(doc: ToolDoc) -> list[str]:

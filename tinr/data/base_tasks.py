@@ -15,7 +15,7 @@ from typing import Any
 from tinr.catalogue.english import common_words, train_sentences
 from tinr.chat.codec import Frame, Piece
 from tinr.chat.render import (
-    learned,
+    mark_loss,
     render_environment,
     render_observations,
     render_prompt,
@@ -223,7 +223,7 @@ def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     steps = [slice(0, 1), slice(1, 2)] if is_chain else [slice(None)]
     for step in steps:
         call = calls[step][0] if len(calls[step]) == 1 else f"[{', '.join(calls[step])}]"
-        pieces += learned(
+        pieces += mark_loss(
             [Piece("<tool_call>", token=True), Piece(call), Piece("</tool_call>", token=True)]
         )
         pieces += render_environment(
@@ -233,8 +233,8 @@ def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     answer_text = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in answer)
     return [
         *pieces,
-        *learned(render_response(f"The answer is {answer_text}.")),
-        *learned(frame.end()),
+        *mark_loss(render_response(f"The answer is {answer_text}.")),
+        *mark_loss(frame.end()),
     ]
 
 
@@ -249,8 +249,8 @@ def _link(rng: Random) -> str:
 def _question_and_answer(query: str, response: str, frame: Frame) -> list[Piece]:
     return [
         *render_prompt(query, frame),
-        *learned(render_response(response)),
-        *learned(frame.end()),
+        *mark_loss(render_response(response)),
+        *mark_loss(frame.end()),
     ]
 
 
@@ -286,7 +286,7 @@ def _pick(rng: Random, frame: Frame, level: Level) -> list[Piece]:
 
 def _english(rng: Random, frame: Frame, level: Level) -> list[Piece]:
     """Draw one sentence of plain text."""
-    return learned([Piece(rng.choice(train_sentences()))])
+    return mark_loss([Piece(rng.choice(train_sentences()))])
 
 
 _TASKS: dict[str, Callable[[Random, Frame, Level], list[Piece]]] = {

@@ -13,7 +13,7 @@ from tinr.catalogue.render import sentences, signature
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import (
     cut,
-    learned,
+    mark_loss,
     render_calls,
     render_documents,
     render_environment,
@@ -68,12 +68,12 @@ def render_turns(
     pieces: list[Piece] = []
     rest = list(observations)
     for number, turn in enumerate(turns):
-        pieces += learned(render_calls(turn))
+        pieces += mark_loss(render_calls(turn))
         if response is None and number == len(turns) - 1:
             return pieces
         turn_observations, rest = rest[: len(turn)], rest[len(turn) :]
         pieces += render_environment(render_observations(turn_observations), frame)
-    return [*pieces, *learned([*render_response(response or ""), *frame.end()])]
+    return [*pieces, *mark_loss([*render_response(response or ""), *frame.end()])]
 
 
 def render_trace(
@@ -92,7 +92,7 @@ def render_trace(
     if not query.turns:
         response = query.reply or query.answer or UNANSWERED
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
-        return [*prompt, *learned(without_tool(thought, response, frame))]
+        return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
     turns = query.turns if has_observations else query.turns[:1]
     docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
@@ -102,7 +102,7 @@ def render_trace(
     observations = [cut(text) for text in query.observations]
     return [
         *prompt,
-        *learned(plan(docs, query.thought)),
+        *mark_loss(plan(docs, query.thought)),
         *(document_pieces if on_select else []),
         *render_turns(turns, observations, response, frame),
     ]

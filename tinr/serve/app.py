@@ -25,7 +25,7 @@ from tinr.chat.render import as_text
 from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.records import BadInput
 from tinr.rollout.conversation import Conversation
-from tinr.serve.batcher import Busy, Desk, Job
+from tinr.serve.batcher import Batcher, Busy, Job
 from tinr.serve.conversation import Exchange, Reader, last_calls, turn_of
 from tinr.serve.schema import Finish, Request, called, chunks, completion, failure, read_request
 
@@ -39,27 +39,27 @@ class Counter:
 
     names: Sequence[str]  # of the model; the first one is in the answers
     reader: Reader
-    desk: Desk
+    batcher: Batcher
     # reads messages outside of the event loop, one request at a time
     _reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     async def answer(self, request: Request) -> dict[str, Any]:
-        """The whole completion; `Reader` and `Desk` raise BadInput and Busy.
+        """The whole completion; `Reader` and `Batcher` raise BadInput and Busy.
 
-        If it is cancelled, the desk does not write a reply that still waits.
+        If it is cancelled, the batcher does not write a reply that still waits.
         """
         loop = asyncio.get_running_loop()
         exchange = await loop.run_in_executor(self._reading, self.reader.read, request)
         job = Job(
             exchange.query,
             exchange.prompt,
-            request.reply_tokens or REPLY_TOKENS[self.desk.documents],
+            request.reply_tokens or REPLY_TOKENS[self.batcher.documents],
             request.temperature or 0.0,
             1.0 if request.top_p is None else request.top_p,
             request.seed,
             exchange.spoken.named,
         )
-        return self._completion(exchange, await asyncio.wrap_future(self.desk.ask(job)))
+        return self._completion(exchange, await asyncio.wrap_future(self.batcher.ask(job)))
 
     def _completion(self, exchange: Exchange, conversation: Conversation) -> dict[str, Any]:
         """The completion of any reply that the model wrote."""
@@ -121,7 +121,7 @@ def make_app(counter: Counter) -> Starlette:
         return JSONResponse({"object": "list", "data": models_listed})
 
     async def health(http_request: HttpRequest) -> Response:
-        works = counter.desk.works
+        works = counter.batcher.works
         state = {"status": "ok" if works else "ended", "version": tinr.__version__}
         return JSONResponse(state, 200 if works else 503)
 

@@ -50,7 +50,7 @@ Waiting = tuple[Job, "Future[Conversation]"]
 
 
 @dataclass
-class Desk:
+class Batcher:
     """Answers jobs in order of arrival, up to `rows` with one key at once; close it after use."""
 
     model: PreTrainedModel
@@ -68,7 +68,7 @@ class Desk:
     _grammars: dict[tuple[str, ...], Grammars] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
     @property
@@ -86,7 +86,7 @@ class Desk:
         if reason is not None:
             raise BadInput(reason.partition(";")[0])
         if not self.works:
-            raise RuntimeError("the desk has ended")
+            raise RuntimeError("the batcher has ended")
         with self._lock:
             if self._open >= self.most:
                 raise Busy(f"{self.most} requests are open already; try again later")

@@ -28,7 +28,7 @@ from tinr.data.traces import plan
 from tinr.files import whole_text
 from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.rollout.tools.executor import refusal
-from tinr.serve.schema import Called, Request, Said
+from tinr.serve.schema import Called, Request, RequestMessage
 
 KEPT = 4096  # calls whose turn is remembered
 LIBRARIES = 16  # most cached retrievers, one for each set of offered tools
@@ -176,7 +176,7 @@ class Reader:
             library = self._libraries[query.tools]
         return library.shown([query], self.documents)[0]
 
-    def _spoken(self, turns: Sequence[tuple[Said, Sequence[str]]]) -> Spoken:
+    def _spoken(self, turns: Sequence[tuple[RequestMessage, Sequence[str]]]) -> Spoken:
         """The calls and results of every turn: from memory, else composed."""
         spoken = Spoken()
         calls_by_turn = [tuple(map(self._call, message.tool_calls or ())) for message, _ in turns]
@@ -256,7 +256,7 @@ def with_candidates_of_requests(library: Library) -> Library:
     return Library(library.catalogue, replace(library.config, candidates=0), library.seed)
 
 
-def _plain(messages: Sequence[Said]) -> Iterator[Message]:
+def _plain(messages: Sequence[RequestMessage]) -> Iterator[Message]:
     """Earlier messages as text; messages without text are left out."""
     for message in messages:
         text = whole_text(message.text)
@@ -264,7 +264,7 @@ def _plain(messages: Sequence[Said]) -> Iterator[Message]:
             yield Message(message.role, text)
 
 
-def _turns(messages: Sequence[Said]) -> Iterator[tuple[Said, list[str]]]:
+def _turns(messages: Sequence[RequestMessage]) -> Iterator[tuple[RequestMessage, list[str]]]:
     """Yield each message with calls, with the results in the order of its calls."""
     index = 0
     while index < len(messages):

@@ -55,7 +55,7 @@ class Called(_Payload):
     function: Function
 
 
-class Said(_Payload):
+class RequestMessage(_Payload):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -89,7 +89,7 @@ class StreamOptions(_Payload):
 class Request(_Payload):
     """A request for a completion; clients may send null for a default."""
 
-    messages: list[Said] = Field(min_length=1)
+    messages: list[RequestMessage] = Field(min_length=1)
     model: str | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)

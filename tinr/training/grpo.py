@@ -43,21 +43,21 @@ from tinr.training.scored_rows import answer_scored, lay_out, longest_shared
 class PolicyTrainer(Loop, GRPOTrainer):
     """TRL's trainer with our optimiser and a replayed batch beside each step's loss.
 
-    support: for each row of the batch, the sets that it was sampled from. written: mask of the
+    support: for each row of the batch, the sets that it was sampled from. written_mask: mask of the
     tokens that the model wrote. Both belong to the current batch. shared_up_to: longest
     conversation, in tokens, whose prompt may be read once for a group.
     """
 
     replay_weight: float
     support: list[Support | None] | None = None
-    written: torch.Tensor | None = None  # (B, K) of completions
+    written_mask: torch.Tensor | None = None  # (B, K) of completions
     shared_up_to = 0.0
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Compute GRPO's loss, plus the loss of a batch of earlier phases' examples."""
-        self.support, self.written = inputs.get("support"), inputs.get("tool_mask")
+        self.support, self.written_mask = inputs.get("support"), inputs.get("tool_mask")
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        self.support = self.written = None
+        self.support = self.written_mask = None
         if self.replay_weight > 0 and self.accelerator.sync_gradients:  # the step's last pass
             loss = loss + self.replay_weight * self.replayed_loss(model, loss.device)
         return loss
@@ -66,7 +66,7 @@ class PolicyTrainer(Loop, GRPOTrainer):
         batch = super()._generate_and_score_completions(inputs)
         if self.support is not None:  # the rollout set it
             batch["support"] = self.support
-        self.support = self.written = None
+        self.support = self.written_mask = None
         return batch
 
     def _get_per_token_logps_and_entropies(
@@ -85,8 +85,8 @@ class PolicyTrainer(Loop, GRPOTrainer):
         Both are 0 where the model did not write. TRL masks these positions.
         """
         completion_mask = attention_mask[:, -logits_to_keep:].bool()
-        if self.written is not None:
-            completion_mask = completion_mask & self.written.to(completion_mask.device).bool()
+        if self.written_mask is not None:
+            completion_mask = completion_mask & self.written_mask.to(completion_mask.device).bool()
         size = batch_size or len(input_ids)
         scores = [
             self._scores(model, input_ids[rows], attention_mask[rows], completion_mask[rows],

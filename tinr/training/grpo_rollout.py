@@ -92,7 +92,7 @@ class RolloutSource:
         if self.config.narrowed:
             trainer.support = [conversations[i].row.support for i in indices]
         masks = [torch.tensor(conversations[i].row.mask, dtype=torch.long) for i in indices]
-        trainer.written = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+        trainer.written_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
         return self._as_trl([(conversations[i], scores[i]) for i in indices])
 
     def _score(self, conversations: Sequence[Conversation], step: int) -> list[Score]:

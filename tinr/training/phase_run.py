@@ -63,7 +63,7 @@ class Stage:
     folder: Path
     fingerprint: str
     steps: Steps
-    written: RunLog | None = None  # the log, open until the checkpoint is published
+    run_log: RunLog | None = None  # the log, open until the checkpoint is published
 
     @property
     def published(self) -> Card | None:
@@ -106,8 +106,8 @@ class Stage:
                 write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
                 self.registry.resolve(self.parent.id)  # raises if gc removed the parent meanwhile
             done = self.steps.done if done is None else done
-            with open_log(self.phase, self.config, done) as self.written:
-                yield self.written
+            with open_log(self.phase, self.config, done) as self.run_log:
+                yield self.run_log
 
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
@@ -149,8 +149,8 @@ class Stage:
         model = to_accelerator(model).eval()
         rates = probe(model, codec, self.catalogue)
         gates = {name: _gate(rate, min_recall.get(name)) for name, rate in rates.items()}
-        if self.written:
-            self.written.gates(gates)
+        if self.run_log:
+            self.run_log.gates(gates)
         missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
         self._refuse(missed_gates, gates, "nothing was published. Train longer, replay more, or")
         return gates
@@ -223,8 +223,8 @@ class Stage:
 
         card = self.registry.publish(card, write)
         self.steps.clear()
-        if self.written:
-            self.written.published(self.registry.lineage(card.id))
+        if self.run_log:
+            self.run_log.published(self.registry.lineage(card.id))
         return card
 
 
