@@ -3,7 +3,7 @@
 Only an exactly right reply gets the maximum of a reward. This module defines exactly right for
 rewards and metrics alike: numbers are compared by value, and a call with a default written out
 equals the call without it (`without_defaults`). Rewards see parsed replies, never tokenizers.
-Training, evaluation and `tinr score` all use `score` or the same comparison.
+Training and `tinr score` use `score`; evaluation (`tinr.evaluation.metrics`) uses the same comparisons.
 """
 
 import json
