@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 from transformers.utils import logging
 
-from tinr.chain.quickstart import SETTINGS, Paths, _measured
+from tinr.chain.quickstart import PRESETS, Paths, _measured
 from tinr.checkpoints.registry import Registry
 from tinr.cli.main import app
 from tinr.command import guarded
@@ -22,7 +22,7 @@ from tinr.evaluation.report.summary import read_summary
 from tinr.run_log import read_log
 
 pytestmark = pytest.mark.slow
-SMOKE = SETTINGS["smoke"]
+SMOKE = PRESETS["smoke"]
 PHASES = ("base", "align", "sft", "grpo")
 
 
@@ -136,7 +136,7 @@ def test_figures_of_other_checkpoints_or_queries_are_not_reused(work, tmp_path):
     cards = {card.phase: card for card in registry_of(work).lineage("grpo@latest")}
     summary = _measured(paths, cards, SMOKE)
     assert summary == read_summary(paths.summary)
-    assert _measured(paths, cards, SETTINGS["quickstart"]) is None
+    assert _measured(paths, cards, PRESETS["quickstart"]) is None
     assert _measured(paths, cards | {"grpo": cards["sft"]}, SMOKE) is None
     shutil.copy(paths.summary, tmp_path)
     assert _measured(Paths(tmp_path), cards, SMOKE) is None, "its replies are not there"

@@ -10,7 +10,7 @@ import phases.grpo
 import phases.reject
 import phases.sft
 from phases.base import BaseConfig
-from tinr.chain.quickstart import PRESETS
+from tinr.chain.quickstart import PRESETS_FOLDER
 from tinr.config_files import load_config
 from tinr.records import BadInput
 from tinr.studies.arms import ARMS, overrides
@@ -24,7 +24,7 @@ KINDS = {
     "calibrate": phases.calibrate.CalibrateConfig,
     "reject": phases.reject.RejectConfig,
 }
-FILES = sorted(PRESETS.glob("*/*.yaml"))
+FILES = sorted(PRESETS_FOLDER.glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -51,7 +51,7 @@ def test_an_arm_changes_what_it_says_and_nothing_by_mistake(name):
     """Every override is a known key; an arm answers in the documents mode it was trained in."""
     arm = ARMS[name]
     loaded = {
-        phase: load_config(KINDS[phase], PRESETS / "quickstart" / f"{phase}.yaml", changes)
+        phase: load_config(KINDS[phase], PRESETS_FOLDER / "quickstart" / f"{phase}.yaml", changes)
         for phase, changes in arm.changes.items()
     }
     assert loaded["grpo"].policy.documents == (arm.documents,)
@@ -70,7 +70,7 @@ def test_a_change_of_all_arms_leaves_what_an_arm_itself_says():
     given = ["sft.size=5000", "sft.replay_pairs=1", "align.epochs=4", "grpo.policy.steps=12"]
     prompted = overrides(ARMS["in_prompt"], given)
     assert list(prompted) == ["sft", "grpo"]
-    sft = load_config(KINDS["sft"], PRESETS / "quickstart" / "sft.yaml", prompted["sft"])
+    sft = load_config(KINDS["sft"], PRESETS_FOLDER / "quickstart" / "sft.yaml", prompted["sft"])
     assert (sft.size, sft.replay_pairs, sft.documents) == (5000, 0, {"in_prompt": 1})
     assert overrides(ARMS["internalized"], given) == {
         "align": ("epochs=4",),
@@ -88,9 +88,9 @@ def test_a_change_that_names_no_setting_of_a_phase_is_refused(change):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_of_the_calibration_study_changes_known_keys(name):
     """The losses differ in nothing that the search depends on."""
-    loaded = load_config(KINDS["calibrate"], PRESETS / "quickstart" / "calibrate.yaml")
+    loaded = load_config(KINDS["calibrate"], PRESETS_FOLDER / "quickstart" / "calibrate.yaml")
     changed = load_config(
-        KINDS["calibrate"], PRESETS / "quickstart" / "calibrate.yaml", VARIANTS[name].loss
+        KINDS["calibrate"], PRESETS_FOLDER / "quickstart" / "calibrate.yaml", VARIANTS[name].loss
     )
     assert all(getattr(loaded, key) == getattr(changed, key) for key in phases.calibrate.SEARCH)
     assert set(VARIANTS[name].steps) <= {"calibrate", "grpo", "reject"}

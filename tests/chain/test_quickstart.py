@@ -9,7 +9,7 @@ from rich.console import Console
 from phases import align
 from phases.align import AlignConfig, catalogue_of
 from tinr.chain.estimate import Amounts, ChainWork, Configs, MachineSpeed, Size, work_of
-from tinr.chain.quickstart import CHAIN, PRESETS, SETTINGS, known_preset
+from tinr.chain.quickstart import CHAIN, PRESETS, PRESETS_FOLDER, known_preset
 from tinr.chat.codec import Piece
 from tinr.cli.main import tool_count
 from tinr.config_files import load_config
@@ -18,13 +18,13 @@ from tinr.records import BadInput
 
 
 def test_the_quickstart_teaches_a_part_of_the_tools_and_queries_in_proportion():
-    quick = SETTINGS["quickstart"]
+    quick = PRESETS["quickstart"]
     assert quick.overrides("align") == ("tools=64",)
     assert quick.overrides("sft") == ("size=1216",)  # 19 for each of 64
     assert quick.overrides("grpo") == ()
     assert quick.size(228) == Size(228, 2400, 105)  # at most so many; 30 a split, half without
     assert quick.size(3).queries == 400
-    assert SETTINGS["smoke"].overrides("align") == () == SETTINGS["smoke"].overrides("sft")
+    assert PRESETS["smoke"].overrides("align") == () == PRESETS["smoke"].overrides("sft")
 
 
 @pytest.mark.parametrize(("text", "count"), [("", None), ("all", 0), ("3", 3), ("228", 228)])
@@ -74,7 +74,10 @@ def test_a_job_takes_what_its_tokens_and_its_steps_take():
 
 def configs() -> Configs:
     return Configs(
-        *(load_config(kind, PRESETS / "quickstart" / f"{name}.yaml") for name, _, kind in CHAIN)
+        *(
+            load_config(kind, PRESETS_FOLDER / "quickstart" / f"{name}.yaml")
+            for name, _, kind in CHAIN
+        )
     )
 
 

@@ -46,7 +46,7 @@ from tinr.checkpoints.import_model import import_base
 from tinr.checkpoints.model import grow
 from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
-from tinr.data.traces import compose, plan, render_turns
+from tinr.data.traces import compose, render_plan, render_turns
 from tinr.records import Call, Message
 from tinr.serve.conversation import Reader
 from tinr.serve.schema import read_request
@@ -178,7 +178,7 @@ def test_a_reply_in_openais_form_is_the_trace_that_was_taught(known, catalogue, 
     docs = [catalogue.by_name[call.name] for call in (AREA, CITY)]
     trace = [
         *render_prompt(QUERY, known.frame),
-        *plan(docs),
+        *render_plan(docs),
         *render_turns([(AREA,), (CITY, AREA)], ["19.63", cut(LONG), "[]"], "Done.", known.frame),
     ]
     sent = [
@@ -193,13 +193,13 @@ def test_a_reply_in_openais_form_is_the_trace_that_was_taught(known, catalogue, 
     ]  # fmt: skip
     assert rendered(known, sent, begin=False) == ids_of(known, trace)
     ended = render_turns([(AREA,), (CITY, AREA)], ["19.63"], None, known.frame)
-    begun = [*render_prompt(QUERY, known.frame), *plan(docs), *ended]
+    begun = [*render_prompt(QUERY, known.frame), *render_plan(docs), *ended]
     assert rendered(known, sent[:4], begin=False) == ids_of(known, begun)
 
 
 def test_a_reply_goes_back_as_it_was_written(known, catalogue):
     """Its text in content, whether or not who served it left the stop in it."""
-    calling = [*plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])]
+    calling = [*render_plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])]
     heard = render_environment(render_observations(["19.63"]), known.frame)
     expected = ids_of(known, [*render_prompt(QUERY, known.frame), *calling, *heard])
     for text in (as_text(calling), as_text(calling).removesuffix("</tool_call>")):
@@ -256,7 +256,7 @@ def test_a_call_without_its_thought_gets_one_that_names_its_tools(known):
 
 def test_of_an_earlier_turn_the_answer_is_shown(known, catalogue):
     """However it was sent: as the model wrote it, or bare."""
-    calling = as_text([*plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])])
+    calling = as_text([*render_plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])])
     written = [{"role": "assistant", "content": calling}, {"role": "tool", "content": "19"},
                {"role": "assistant", "content": as_text(render_response("It is 12."))}]  # fmt: skip
     history = (Message("user", "Hi"), Message("tool", "19"), Message("assistant", "It is 12."))
@@ -304,7 +304,7 @@ def test_text_of_a_message_stays_text(every, catalogue, asked, heard, rule, valu
         }, {"role": "tool", "content": heard}]  # fmt: skip
         pieces = [
             *render_prompt(asked, codec.frame, system=f"{SYSTEM}\n{rule}"),
-            *plan([catalogue.by_name[CITY.name]]), *render_calls([call]),
+            *render_plan([catalogue.by_name[CITY.name]]), *render_calls([call]),
             *render_environment(render_observations([heard]), codec.frame),
         ]  # fmt: skip
         marks = set(codec.markup.values()) | set(tokenizer.all_special_ids)
@@ -371,7 +371,7 @@ def exported(plain, catalogue, tmp_path_factory) -> dict[str, tuple[Path, Codec,
         heard = [json.dumps(dict(AREA.arguments))]
         pieces = [
             *render_prompt(QUERY, codec.frame),
-            *plan([catalogue.by_name[AREA.name]]),
+            *render_plan([catalogue.by_name[AREA.name]]),
             *render_turns([(AREA,)], heard, "It is 19.63.", codec.frame),
         ]
         overfit(model, ids_of(codec, pieces))
@@ -392,7 +392,7 @@ def test_generate_calls_stops_and_answers_with_nothing_of_ours(exported, catalog
         check=True, cwd="/", capture_output=True, text=True,
     )  # fmt: skip
     used = json.loads(ran.stdout.splitlines()[-1])
-    calling = as_text([*plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])])
+    calling = as_text([*render_plan([catalogue.by_name[AREA.name]]), *render_calls([AREA])])
     for frame, (_, codec, pieces) in exported.items():
         done = used[out[frame]]
         _, call, heard, said = done["messages"]

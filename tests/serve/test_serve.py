@@ -26,10 +26,10 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
-from tinr.data.traces import plan
+from tinr.data.traces import render_plan
 from tinr.records import BadInput, Call, Message
 from tinr.rollout.generate import Row
-from tinr.serve.app import Counter, bind, make_app
+from tinr.serve.app import CompletionService, bind, make_app
 from tinr.serve.batcher import Batcher, Busy, Job
 from tinr.serve.conversation import (
     KEPT,
@@ -99,7 +99,7 @@ def served(codec, catalogue):
         batchers.append(Batcher(model, codec, catalogue, documents, engine=script, **more))
         library = with_candidates_of_requests(Library(catalogue, prompt or DocumentsConfig()))
         reader = Reader(codec, library, documents)
-        app = make_app(Counter(["grpo-1", "grpo@latest"], reader, batchers[-1]))
+        app = make_app(CompletionService(["grpo-1", "grpo@latest"], reader, batchers[-1]))
         return TestClient(app, raise_server_exceptions=False), script
 
     yield make
@@ -180,7 +180,7 @@ def test_what_another_server_called_is_composed_as_it_is_taught(served, codec, c
     heard = render_environment(render_observations(["12.57"]), codec.frame)
     expected = [
         *render_prompt(ASKED["content"], codec.frame),
-        *plan([catalogue.by_name["circle_area"]]),
+        *render_plan([catalogue.by_name["circle_area"]]),
         *render_calls([AREA]),
         *heard,
     ]
@@ -548,7 +548,7 @@ def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     """The first batch is held; the second request's client leaves before its turn."""
     batcher, script, go = held_batcher(codec, catalogue)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
-    app = make_app(Counter(["grpo-1"], reader, batcher))
+    app = make_app(CompletionService(["grpo-1"], reader, batcher))
     body = json.dumps({"messages": [ASKED]}).encode()
     events = iter([{"type": "http.request", "body": body}])
     sent: list[dict[str, Any]] = []
@@ -585,7 +585,9 @@ def test_a_fault_of_any_kind_is_told_and_a_desk_that_has_ended_says_so(codec, ca
         with pytest.raises(Panic):
             batcher.ask(job(codec)).result(10)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
-    client = TestClient(make_app(Counter(["m"], reader, batcher)), raise_server_exceptions=False)
+    client = TestClient(
+        make_app(CompletionService(["m"], reader, batcher)), raise_server_exceptions=False
+    )
     assert client.get("/health").status_code == 200
     batcher.close()
     assert client.get("/health").json()["status"] == "ended"

@@ -19,7 +19,7 @@ from tinr.checkpoints.import_model import named_base
 from tinr.checkpoints.open import open_checkpoint, open_model
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
-from tinr.evaluation.contenders import JUDGED
+from tinr.evaluation.contenders import SCORING_VERSION
 from tinr.evaluation.evaluate import (
     SuiteResult,
     by_split,
@@ -42,7 +42,7 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.suites import SUITES, splits
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS_FOLDER = Path(__file__).parent / "presets"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Preset:
 
 QUERIES = (400, 2400)  # minimum and maximum of sft's training queries, where the tools decide them
 MAX_SECONDS = 600  # the largest number of tools that takes no more is printed as well
-SETTINGS: dict[str, Preset] = {
+PRESETS: dict[str, Preset] = {
     "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 19),
     "smoke": Preset(
         "", 0, 24, {"align": ("none",), "sft": ("none",), "grpo": ("none", "on_select")}, True
@@ -109,9 +109,9 @@ class Paths:
 
 def known_preset(name: str) -> Preset:
     """Return a preset by its name; BadInput for an unknown name."""
-    if name not in SETTINGS:
-        raise BadInput(f"--preset {name}: unknown; one of {', '.join(SETTINGS)}")
-    return SETTINGS[name]
+    if name not in PRESETS:
+        raise BadInput(f"--preset {name}: unknown; one of {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def run_quickstart(
@@ -150,7 +150,8 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
     console.print("measuring this machine")
     folder = registry.path(named_base(name, registry))
     phase_configs: dict[str, Any] = {
-        phase: load_config(kind, PRESETS / preset / f"{phase}.yaml") for phase, _, kind in CHAIN
+        phase: load_config(kind, PRESETS_FOLDER / preset / f"{phase}.yaml")
+        for phase, _, kind in CHAIN
     }
     configs = Configs(**phase_configs)
     tools = settings.tools or len(splits())
@@ -195,7 +196,7 @@ def train_chain(
 
     def settings(phase: str, kind: type, *overrides: str) -> Any:
         return load_config(
-            kind, PRESETS / preset / f"{phase}.yaml", [*common_overrides, *overrides]
+            kind, PRESETS_FOLDER / preset / f"{phase}.yaml", [*common_overrides, *overrides]
         )
 
     def note(card: Card) -> Card:
@@ -259,7 +260,7 @@ def _measurement(settings: Preset) -> dict[str, Any]:
     """Return the settings that decide the figures of a checkpoint."""
     modes = {phase: list(modes) for phase, modes in settings.modes.items()}
     facts = {"size": settings.queries_per_split, "modes": modes, "probes": settings.probes}
-    return {"version": tinr.__version__, "judged": JUDGED} | facts
+    return {"version": tinr.__version__, "judged": SCORING_VERSION} | facts
 
 
 Evaluations = dict[str, dict[str, SuiteResult]]  # phase -> documents mode -> result

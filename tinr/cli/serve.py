@@ -27,7 +27,7 @@ def serve(
     Example: tinr serve --checkpoint grpo@latest --port 8000
     """
     try:
-        from tinr.serve.app import Counter, bind, make_app, run_server
+        from tinr.serve.app import CompletionService, bind, make_app, run_server
         from tinr.serve.batcher import Batcher
         from tinr.serve.conversation import Reader, with_candidates_of_requests
     except ModuleNotFoundError as error:
@@ -51,6 +51,6 @@ def serve(
     url = f"http://{host}:{socket.getsockname()[1]}/v1"
     print(f"{card.id}, {len(catalogue.tools)} tools, at {url} (interrupt to end)", flush=True)
     try:
-        run_server(make_app(Counter(names, reader, batcher)), socket)
+        run_server(make_app(CompletionService(names, reader, batcher)), socket)
     finally:
         batcher.close()

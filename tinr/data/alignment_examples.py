@@ -24,7 +24,7 @@ from tinr.chat.render import mark_loss, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.sample_words import invented_result, random_word
-from tinr.data.traces import ask_back, plan, render_turns
+from tinr.data.traces import ask_back, render_plan, render_turns
 from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
@@ -129,7 +129,7 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     else:
         text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
-    start = [*render_prompt(text, frame), *mark_loss(plan(docs))]
+    start = [*render_prompt(text, frame), *mark_loss(render_plan(docs))]
     observations = [json.dumps(result) for result in results]
     if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
@@ -168,7 +168,7 @@ def _chain(
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
     text, docs, _ = _requests(doc, wording, rng)
-    return [*render_prompt(text, frame), *mark_loss(plan(docs))]
+    return [*render_prompt(text, frame), *mark_loss(render_plan(docs))]
 
 
 def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
@@ -193,7 +193,7 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
         else " ".join(random_word(rng) for _ in range(rng.randint(0, 8)))
     )
     prompt = render_prompt(text, frame)
-    thought = plan([doc])
+    thought = render_plan([doc])
     token_index = next(i for i, piece in enumerate(thought) if piece.text == token_of(doc.name))
     return [*prompt, *thought[: token_index + 1], *mark_loss(thought[token_index + 1 :])]
 

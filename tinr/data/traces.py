@@ -33,7 +33,7 @@ NO_TOOL = {
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
-def plan(docs: Sequence[ToolDoc], thought: Sequence[str | Mention] = ()) -> list[Piece]:
+def render_plan(docs: Sequence[ToolDoc], thought: Sequence[str | Mention] = ()) -> list[Piece]:
     """Render the thought and the names of the tools; compose the thought where it is empty."""
     parts = [_piece(part) for part in thought or compose(docs)]
     names = dict.fromkeys(doc.name for doc in docs)
@@ -102,7 +102,7 @@ def render_trace(
     observations = [cut(text) for text in query.observations]
     return [
         *prompt,
-        *mark_loss(plan(docs, query.thought)),
+        *mark_loss(render_plan(docs, query.thought)),
         *(document_pieces if on_select else []),
         *render_turns(turns, observations, response, frame),
     ]

@@ -31,7 +31,7 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 
 ALL = ""  # not a split: the key of the faults of all queries together
-JUDGED = 4  # version of the scoring rules; a new one invalidates cached rows
+SCORING_VERSION = 4  # version of the scoring rules; a new one invalidates cached rows
 CALLS = "calls"  # key of all queries that expect calls, if these are of several splits
 
 
@@ -171,7 +171,8 @@ def _mark(
     """A short hash of all that determines an evaluation of one checkpoint."""
     lines = [query_line(query) for query in queries]
     text = json.dumps(
-        [tinr.__version__, JUDGED, lines, asdict(prompt), catalogue.hash, same], sort_keys=True
+        [tinr.__version__, SCORING_VERSION, lines, asdict(prompt), catalogue.hash, same],
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -22,7 +22,7 @@ from tinr.records import BadInput, DocumentsMode, Query, Reply, ToolDoc
 from tinr.rollout.conversation import Conversation, converse, make_prompts, reachable, too_long
 from tinr.rollout.generate import Row
 from tinr.rollout.grammar import Grammars
-from tinr.rollout.scoring.rewards import in_short
+from tinr.rollout.scoring.rewards import without_written_defaults
 from tinr.rollout.tools.executor import Executor
 from tool_corpora.suites import DEV_SUITES, SUITES, test_suite
 
@@ -315,8 +315,8 @@ def write_replies(
 ) -> None:
     """Write a line per query: what the model wrote, how it was scored and what it cost.
 
-    documents: name -> document, for `in_short`: the calls of both sides as they were compared, if
-    a default was spelled out.
+    documents: name -> document, for `without_written_defaults`: the calls of both sides as they
+    were compared, if a default was spelled out.
     """
     rows = [
         query_line(c.query)
@@ -343,7 +343,7 @@ def write_replies(
 def _in_short(
     conversation: Conversation, documents: Mapping[str, ToolDoc] | None
 ) -> dict[str, Any]:
-    reply, query = in_short(conversation.reply, conversation.query, documents)
+    reply, query = without_written_defaults(conversation.reply, conversation.query, documents)
     if (reply.calls, query.calls) == (conversation.reply.calls, conversation.query.calls):
         return {}
     sides = {"calls": query.calls, "called": reply.calls}

@@ -22,7 +22,7 @@ from tinr.chat.parse import parse
 from tinr.chat.render import render_prompt
 from tinr.data.alignment_examples import ask_token
 from tinr.data.pseudo_queries import DEGREES, Wording
-from tinr.data.traces import plan
+from tinr.data.traces import render_plan
 from tinr.evaluation.choices import MINIMAL, Choice, blind, chance, make_choices
 from tinr.evaluation.intervals import Figure, plain, share
 from tinr.evaluation.likelihood import decode_among, hits
@@ -146,7 +146,7 @@ def _recalled_among(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) 
 def _lead(catalogue: Catalogue) -> list[Piece]:
     """The beginning of a composed thought, before the tool's token; the same for every tool."""
     doc = catalogue.tools[0]
-    return list(takewhile(lambda piece: piece.text != token_of(doc.name), plan([doc])))
+    return list(takewhile(lambda piece: piece.text != token_of(doc.name), render_plan([doc])))
 
 
 def _tokens(catalogue: Catalogue) -> dict[str, list[Piece]]:

@@ -10,9 +10,9 @@ from tinr.rollout.scoring.matching import lenient_calls, strict_calls
 from tinr.rollout.scoring.rewards import (
     answer_reward,
     format_reward,
-    in_short,
     matched_similarity,
     same_calls,
+    without_written_defaults,
 )
 
 
@@ -88,7 +88,7 @@ def outcome(
         lenient_calls(reply.calls, query, documents or {}, same) if has_arguments else None
     )
     # by each call's own document, before tools are renamed
-    short_reply, short_query = in_short(reply, query, documents)
+    short_reply, short_query = without_written_defaults(reply, query, documents)
     if same:
         reply, query = as_one(reply, query, same)
         short_reply, short_query = as_one(short_reply, short_query, same)

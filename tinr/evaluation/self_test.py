@@ -10,7 +10,7 @@ from dataclasses import replace
 from tinr.chat.codec import Piece
 from tinr.chat.parse import parse
 from tinr.chat.render import render_calls, render_observations, render_response, render_thought
-from tinr.data.traces import NO_TOOL, plan, spoken_answer
+from tinr.data.traces import NO_TOOL, render_plan, spoken_answer
 from tinr.evaluation.metrics import Outcome, outcome
 from tinr.records import Call, GateFailed, Query, Reply, ToolDoc
 
@@ -43,7 +43,7 @@ def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
         any_tool = next((n for n in (*query.tools, *documents) if n in documents), None)
         turns = ((Call(any_tool, {}),),) if any_tool else ()
         query = replace(query, turns=turns)
-    pieces: list[Piece] = plan([documents[call.name] for call in query.calls])
+    pieces: list[Piece] = render_plan([documents[call.name] for call in query.calls])
     if not query.calls:
         answer_text = query.reply or query.answer or "Nothing to call."
         return parse([*render_thought([NO_TOOL["chat"]]), *render_response(answer_text)])

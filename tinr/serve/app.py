@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Counter:
+class CompletionService:
     """Turns requests into jobs, and replies into completions."""
 
     names: Sequence[str]  # of the model; the first one is in the answers
@@ -87,7 +87,7 @@ class Counter:
         return completion(self.names[0], message, finish, usage, details)
 
 
-def make_app(counter: Counter) -> Starlette:
+def make_app(counter: CompletionService) -> Starlette:
     """The ASGI application."""
 
     async def complete(http_request: HttpRequest) -> Response:

@@ -24,7 +24,7 @@ from tinr.chat.render import (
     render_observations,
     render_prompt,
 )
-from tinr.data.traces import plan
+from tinr.data.traces import render_plan
 from tinr.files import whole_text
 from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.rollout.tools.executor import refusal
@@ -210,7 +210,7 @@ class Reader:
         """Compose a thought and names before the calls of a conversation, as in training."""
         docs = [self.catalogue.by_name[call.name] for turn in turns for call in turn]
         tools = list({doc.name: doc for doc in docs}.values())
-        spoken = Spoken().add(self.codec, plan(tools))
+        spoken = Spoken().add(self.codec, render_plan(tools))
         if self.documents != "on_select":
             return spoken
         documents = render_environment(render_documents(tools), self.codec.frame)

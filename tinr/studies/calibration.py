@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from phases import calibrate, grpo, reject
-from tinr.chain.quickstart import PRESETS, Paths, known_preset, train_chain
+from tinr.chain.quickstart import PRESETS_FOLDER, Paths, known_preset, train_chain
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
@@ -151,7 +151,7 @@ class _Study:
     def _settings(self, phase: str, kind: type, *settings: str) -> Any:
         run_settings = (override("registry", self.paths.registry), f"seed={self.seed}", ACCEPT)
         return load_config(
-            kind, PRESETS / self.preset / f"{phase}.yaml", [*run_settings, *settings]
+            kind, PRESETS_FOLDER / self.preset / f"{phase}.yaml", [*run_settings, *settings]
         )
 
 

@@ -3,7 +3,8 @@
 Only an exactly right reply gets the maximum of a reward. This module defines exactly right for
 rewards and metrics alike: numbers are compared by value, and a call with a default written out
 equals the call without it (`without_defaults`). Rewards see parsed replies, never tokenizers.
-Training and `tinr score` use `score`; evaluation (`tinr.evaluation.metrics`) uses the same comparisons.
+Training and `tinr score` use `score`; evaluation (`tinr.evaluation.metrics`) compares in the same
+way.
 """
 
 import json
@@ -53,7 +54,7 @@ def score(
     counts as an argument.
     """
     weights = weights or RewardWeights()
-    reply, query = in_short(reply, query, documents)
+    reply, query = without_written_defaults(reply, query, documents)
     form, reasons = format_reward(reply, query)
     tool = tool_reward(reply, query)
     answer = answer_reward(reply, query)
@@ -109,7 +110,7 @@ def _comparable_calls(reply: Reply, query: Query) -> tuple[Sequence[Call], Seque
     return [Call(c.name, {}) for c in reply.calls], [Call(c.name, {}) for c in query.calls]
 
 
-def in_short(
+def without_written_defaults(
     reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None
 ) -> tuple[Reply, Query]:
     """Remove written-out defaults from the calls of both, so that they can be compared."""
