@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tinr.records import BadInput, GateFailed
 
 COLLECTIVE_TIMEOUT = timedelta(hours=6)  # the others wait while the first measures a gate
-Result = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 def rank() -> int:

@@ -66,13 +66,16 @@ ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", 
 
 
 class PublishedCard(Protocol):
-    """The attributes of a checkpoint's card that wandb gets."""
+    """What wandb is told of a checkpoint's card."""
 
-    id: str
-    parent: str | None
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def parent(self) -> str | None: ...
 
     def to_json(self) -> str:
-        """Return the whole card."""
+        """The whole card."""
         ...
 
 

@@ -24,14 +24,25 @@ TARGET = 0.95  # the target recall if no gate has one
 
 
 class Alignment(Protocol):
-    """The settings of an align run that the check needs."""
+    """What the check needs to know of an align run."""
 
-    trainable: TrainableConfig
-    mix: PairMix
-    epochs: int
-    min_recall: dict[str, float]
-    capacity: Switch
-    seed: int
+    @property
+    def trainable(self) -> TrainableConfig: ...
+
+    @property
+    def mix(self) -> PairMix: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def min_recall(self) -> Mapping[str, float]: ...
+
+    @property
+    def capacity(self) -> Switch: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 @contextmanager
