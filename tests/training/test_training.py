@@ -216,7 +216,7 @@ def test_a_gate_asks_a_model_that_is_done_learning(grown, catalogue, monkeypatch
         "tinr.training.phase_run.probe",
         lambda model, *_: said.append(model.training) or {"document_to_token": rate([True])},
     )
-    stage: Any = SimpleNamespace(catalogue=catalogue, written=None, _refuse=lambda *_: None)
+    stage: Any = SimpleNamespace(catalogue=catalogue, run_log=None, _refuse=lambda *_: None)
     assert Stage.gate(stage, learning, codec, {})["document_to_token"]["value"] == 1.0
     assert said == [False]
 
