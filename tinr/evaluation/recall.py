@@ -17,7 +17,6 @@ from tinr.evaluation.metrics import Rate, rate
 from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.rollout.generate import Row, generate
 
-GATES = ("document_to_token", "token_to_document", "token_to_schema")
 ROWS, CPU_ROWS = 256, 32  # rows of a batch; on a CPU few are as fast, and the bar moves more often
 MARGIN = 8  # tokens beyond the expected answer: another tokenization, and the end
 

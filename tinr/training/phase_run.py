@@ -26,10 +26,10 @@ from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import TrainableConfig, TrainingConfig, as_dict
 from tinr.data.packing import Batch
 from tinr.evaluation.metrics import Rate
-from tinr.evaluation.recall import GATES, probe
+from tinr.evaluation.recall import probe
 from tinr.files import write_text
 from tinr.records import BadInput, GateFailed, Query
-from tinr.run_log import RunLog
+from tinr.run_log import GATES, RunLog
 from tinr.training.loop import TrainedModel, deepspeed_file
 from tinr.training.supervised import train
 
