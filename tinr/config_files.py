@@ -45,9 +45,10 @@ def load_config(
         key, separator, text = override.partition("=")
         if not separator or not key:
             raise BadInput(f"{override!r}: not an override; write key=value or part.key=value")
-        keys = _renamed_path(kind, key.split("."), override)
+        value = _scalar(text, override)
+        keys, value = _renamed_override(kind, key.split("."), value, override)
         overridden.add(".".join(keys))
-        _assign(values, keys, _scalar(text, override), override, default)
+        _assign(values, keys, value, override, default)
     places = ", ".join([*map(str, files), *(["command line"] if overrides else [])])
     return build(kind, values, places or "defaults", overridden)
 
@@ -180,14 +181,17 @@ def _renamed(kind: Any, values: Any, place: str) -> Any:
     return values_by_name
 
 
-def _renamed_path(kind: Any, keys: Sequence[str], place: str) -> list[str]:
-    """Return a dotted key with old names replaced by current ones."""
-    path: list[str] = []
-    for key in keys:
-        hints = get_type_hints(kind, include_extras=True) if dataclasses.is_dataclass(kind) else {}
-        path.append(_name_of_today(hints, key, place))
-        kind = _annotated_type(hints.get(path[-1]))
-    return path
+def _renamed_override(
+    kind: Any, keys: Sequence[str], value: Any, place: str
+) -> tuple[list[str], Any]:
+    """Return a dotted key and its value with old names replaced by current ones."""
+    for key in reversed(keys):
+        value = {key: value}
+    value, path = _renamed(kind, value, place), []
+    for _ in keys:
+        ((key, value),) = value.items()
+        path.append(key)
+    return path, value
 
 
 def _name_of_today(hints: Mapping[str, Any], key: Any, place: str) -> Any:

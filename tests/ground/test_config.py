@@ -268,3 +268,8 @@ def test_every_renamed_setting_is_read_by_its_old_name(kind, old, new):
     for part in new.split("."):
         found = getattr(found, part)
     assert found == float(old.partition("=")[2])
+
+
+def test_an_old_name_inside_a_group_that_is_given_whole_is_read():
+    with pytest.warns(UserWarning, match="longest is called max_tokens"):
+        assert load_config(GrpoConfig, None, ["replay={longest: 70}"]).replay.max_tokens == 70

@@ -146,9 +146,7 @@ def _chain(
     Return None for a tool that takes no open value. The first result is invented: a value that
     fits the parameter of the second call.
     """
-    required_names = [
-        name for name in open_parameters(doc) if name in doc.parameters.get("required", ())
-    ]
+    required_names = needed_parameters(doc)
     if not required_names or len(wording.catalogue.tools) < 2:
         return None
     first_tool = rng.choice(wording.catalogue.tools)
@@ -200,9 +198,7 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Leave out a required value and ask back; without such a value make a whole pseudo-query."""
-    needed_names = [
-        name for name in open_parameters(doc) if name in doc.parameters.get("required", ())
-    ]
+    needed_names = needed_parameters(doc)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed_names)
@@ -210,12 +206,16 @@ def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[
     return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 
 
-def open_parameters(doc: ToolDoc) -> list[str]:
-    """Return the parameters whose values are neither an enumeration nor a boolean."""
+def needed_parameters(doc: ToolDoc) -> list[str]:
+    """Return the required parameters whose values are neither an enumeration nor a boolean."""
+    required = doc.parameters.get("required", ())
     return [
         name
         for name, spec in doc.parameters.get("properties", {}).items()
-        if isinstance(spec, Mapping) and "enum" not in spec and spec.get("type") != "boolean"
+        if name in required
+        and isinstance(spec, Mapping)
+        and "enum" not in spec
+        and spec.get("type") != "boolean"
     ]
 
 
