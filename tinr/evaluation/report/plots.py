@@ -80,9 +80,7 @@ def curve_plot(curve: Curve) -> str:
             if lowest >= 0:  # a policy's loss may be negative
                 axes.set_ylim(bottom=0, top=1 if curve.drawn.share else None)
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
-        )
+        axes.yaxis.set_major_formatter(FuncFormatter(_tick))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         return _svg(figure, curve.key, f"{curve.phase}, {curve.drawn.title}", curve.said)
