@@ -18,6 +18,7 @@ ROOMS = (  # from the ground up; a module of tinr/ itself is a room of its own
     "tinr.config",
     "tinr.files",
     "tinr.distributed",
+    "tinr.machine_speed",
     "tinr.progress",
     "tinr.run_log",
     "tinr.config_files",

@@ -271,6 +271,9 @@ class Scripted:
     def __init__(self, ids: list[int], entries: int):
         self.ids, self.entries = [*ids, 0], entries
 
+    def parameters(self):
+        return ()
+
     def __call__(self, position_ids, **_):
         at = min(int(position_ids[0, -1]), len(self.ids) - 1)
         logits = F.one_hot(torch.tensor([[self.ids[at]]]), self.entries).float()

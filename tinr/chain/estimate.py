@@ -24,6 +24,7 @@ from tinr.checkpoints.model import grow, load
 from tinr.data.own_completions import placeholder_completions
 from tinr.data.packing import make_batches
 from tinr.data.replay import aligned_examples, tokens_in, trace_examples, unqueried_examples
+from tinr.rollout.decoding_weights import decoding_weights
 from tinr.rollout.generate import forward, prefill
 from tinr.training.adapters import adapt
 from tinr.training.cpu_attention import products, use_bf16
@@ -104,7 +105,8 @@ def measure(
     """
     grow(model, tokenizer, catalogue)
     codec = Codec(tokenizer)
-    small_step, large_step = (_step_seconds(model, codec, rows) for rows in ROWS)
+    with decoding_weights(model):
+        small_step, large_step = (_step_seconds(model, codec, rows) for rows in ROWS)
     row_seconds = max(0.0, (large_step - small_step) / (ROWS[1] - ROWS[0]))
     token_seconds = _training_seconds(model, codec, catalogue, configs.align)
     return MachineSpeed(token_seconds, max(0.0, small_step - row_seconds * ROWS[0]), row_seconds)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from tinr.rollout.decoding_weights import decoding_weights
 from tinr.rollout.grammar import Constraint
 from tinr.rollout.sampling_support import Support, logp_of, logp_over, nucleus, pack, unpack
 
@@ -120,41 +121,44 @@ def generate(
     random = torch.Generator(device="cpu").manual_seed(seed)
     table = DraftTable(len(prompts) * group, max_tokens)
     row_numbers = np.arange(len(table.over))
-    cache = DynamicCache()
-    cache.layer_class_to_replicate = RoomyLayer
-    logits, mask = prefill(model, prompts, pad, cache)
-    if group > 1:
-        cache.batch_repeat_interleave(group)
-        mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
-    for _ in range(max_tokens):
-        allowed = None if constraint is None else _allowed_entries(constraint, row_numbers, logits)
-        if allowed is not None:
-            table.end_stuck(row_numbers, allowed)
-        next_ids, logprobs, draw_mask = _choose(
-            logits, temperature, random, top_p, allowed, table.greedy[row_numbers]
-        )
-        running_rows = table.write(
-            row_numbers, next_ids.cpu().numpy(), logprobs.cpu().numpy(), draw_mask
-        )
-        if constraint is not None:
-            constraint.feed(running_rows, table.last(running_rows))
-        if steer is not None:
-            running_rows = table.steer(running_rows, steer)
-        table.answer(running_rows, respond, stops)
-        last_ids = torch.from_numpy(table.last(row_numbers)).to(device)
-        is_running = ~table.over[row_numbers]
-        if not is_running.any() or table.step == max_tokens:
-            break
-        if is_running.mean() < COMPACT_BELOW:
-            row_numbers, places = (
-                row_numbers[is_running],
-                torch.from_numpy(is_running.nonzero()[0]).to(device),
+    with decoding_weights(model):
+        cache = DynamicCache()
+        cache.layer_class_to_replicate = RoomyLayer
+        logits, mask = prefill(model, prompts, pad, cache)
+        if group > 1:
+            cache.batch_repeat_interleave(group)
+            mask, logits = (t.repeat_interleave(group, 0) for t in (mask, logits))
+        for _ in range(max_tokens):
+            allowed = (
+                None if constraint is None else _allowed_entries(constraint, row_numbers, logits)
             )
-            last_ids, mask = last_ids[places], mask[places]
-            cache.batch_select_indices(places)
-            mask = _trim(mask, cache)
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        logits = forward(model, last_ids[:, None], mask, cache, keep=1)[:, -1].float()
+            if allowed is not None:
+                table.end_stuck(row_numbers, allowed)
+            next_ids, logprobs, draw_mask = _choose(
+                logits, temperature, random, top_p, allowed, table.greedy[row_numbers]
+            )
+            running_rows = table.write(
+                row_numbers, next_ids.cpu().numpy(), logprobs.cpu().numpy(), draw_mask
+            )
+            if constraint is not None:
+                constraint.feed(running_rows, table.last(running_rows))
+            if steer is not None:
+                running_rows = table.steer(running_rows, steer)
+            table.answer(running_rows, respond, stops)
+            last_ids = torch.from_numpy(table.last(row_numbers)).to(device)
+            is_running = ~table.over[row_numbers]
+            if not is_running.any() or table.step == max_tokens:
+                break
+            if is_running.mean() < COMPACT_BELOW:
+                row_numbers, places = (
+                    row_numbers[is_running],
+                    torch.from_numpy(is_running.nonzero()[0]).to(device),
+                )
+                last_ids, mask = last_ids[places], mask[places]
+                cache.batch_select_indices(places)
+                mask = _trim(mask, cache)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+            logits = forward(model, last_ids[:, None], mask, cache, keep=1)[:, -1].float()
     return table.rows()
 
 

@@ -23,7 +23,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
 from tinr.checkpoints.model import layer_list
-from tinr.training.machine_speed import faster_type
+from tinr.machine_speed import faster_type
 
 PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
 PRODUCTS_ROW_TOKENS = 1024  # tokens of a row

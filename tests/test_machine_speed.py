@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from tinr.training import machine_speed
-from tinr.training.machine_speed import faster_type, product_seconds
+from tinr import machine_speed
+from tinr.machine_speed import faster_type, product_seconds
 
 FLOAT, HALF = torch.float32, torch.bfloat16
 
