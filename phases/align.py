@@ -76,24 +76,24 @@ def run(config: AlignConfig) -> Card:
     if config.base:
         base_card = distributed.shared(lambda: named_base(config.base, Registry(config.registry)))
         config = replace(config, parent=base_card.id)
-    stage = begin("align", config, parents=PARENTS, catalogue=catalogue)
-    if stage.published:
-        return stage.published
-    model, tokenizer = stage.load()
+    phase = begin("align", config, parents=PARENTS, catalogue=catalogue)
+    if phase.published:
+        return phase.published
+    model, tokenizer = phase.load()
     with within_capacity(model, tokenizer, catalogue, config):
         grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)
     codec = Codec(tokenizer)
     if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
-    own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
+    own = own_completions(phase.registry, phase.parent.id, config.seed) if config.replay else []
     batches = (
         batch
         for epoch in range(config.epochs)
         for batch in _epoch(config, codec, catalogue, own, epoch)
     )
-    with stage.log() as log:
-        result = stage.train(model, codec, batches, config.training, log)
-        return stage.conclude(result, codec, config.min_recall)
+    with phase.log() as log:
+        result = phase.train(model, codec, batches, config.training, log)
+        return phase.conclude(result, codec, config.min_recall)
 
 
 def catalogue_of(config: AlignConfig) -> Catalogue:

@@ -27,10 +27,10 @@ from tinr.config import Count, PairsConfig, PreferenceConfig, SearchConfig, Trai
 from tinr.data.query_sets import load_queries
 from tinr.data.replay import endless
 from tinr.evaluation.errors.faults import counted
-from tinr.records import BadInput, GateFailed, Query
+from tinr.records import BadInput, Query, RunFailed
 from tinr.rollout.tools.executor import Executor, corpus_executor
 from tinr.training.loop import TrainedModel
-from tinr.training.phase_run import Stage, begin
+from tinr.training.phase_run import Phase, begin
 from tinr.training.preference.hard_queries import hard_queries
 from tinr.training.preference.model_judge import JudgeConfig, ModelJudge
 from tinr.training.preference.rounds import Gathered, changes, gather_pairs, measure
@@ -72,30 +72,30 @@ class CalibrateConfig(HardConfig):
 
 def run(config: CalibrateConfig) -> Card:
     """Calibrate a warmed-up checkpoint. Returns the published card, or an existing one."""
-    stage = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
-    if stage.published:
-        return stage.published
+    phase = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
+    if phase.published:
+        return phase.published
     if config.rounds > 1 and distributed.world() > 1:
         raise BadInput("rounds: on several ranks run one round a command: rounds=1")
-    model, tokenizer = stage.load()
+    model, tokenizer = phase.load()
     to_accelerator(model)  # it generates before it trains
     codec = Codec(tokenizer)
-    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
-    library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
+    library = Library(phase.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.search.completion)
     holdout_queries, search_queries = part(queries, config.holdout)
-    rounds = [Steps(stage.steps.folder / f"round{number}") for number in range(config.rounds)]
-    stage.steps.add(sum(steps.seconds for steps in rounds))  # of earlier starts
+    rounds = [Steps(phase.steps.folder / f"round{number}") for number in range(config.rounds)]
+    phase.steps.add(sum(steps.seconds for steps in rounds))  # of earlier starts
     with (
-        stage.log(sum(steps.done for steps in rounds)) as log,
-        corpus_executor(stage.catalogue, config.executor) as executor,
+        phase.log(sum(steps.done for steps in rounds)) as log,
+        corpus_executor(phase.catalogue, config.executor) as executor,
     ):
-        start_faults = measure_start(config, stage, model, codec, holdout_queries, executor)
+        start_faults = measure_start(config, phase, model, codec, holdout_queries, executor)
         trained_models: list[TrainedModel] = []
         costs: list[dict[str, Any]] = []  # with a last round without pairs
         for number, steps in enumerate(rounds):
             look = partial(
-                _search, config, stage, library, model, codec, search_queries, executor, number,
+                _search, config, phase, library, model, codec, search_queries, executor, number,
                 begun=steps.done > 0,
             )  # fmt: skip
             round_pairs = distributed.shared(look)
@@ -115,13 +115,13 @@ def run(config: CalibrateConfig) -> Card:
             trained_models.append(result)
             costs[-1]["steps"] = result.steps
         if not trained_models:
-            raise GateFailed(
+            raise RunFailed(
                 f"calibrate: {costs[0]['nodes']} nodes of {costs[0]['queries']} queries gave no "
                 "pair of which one side ends better; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
         end_faults = distributed.shared(
-            lambda: measure(model, codec, holdout_queries, stage.catalogue, executor, "after")
+            lambda: measure(model, codec, holdout_queries, phase.catalogue, executor, "after")
         )
         metrics = {
             "before": counted(start_faults),
@@ -134,12 +134,12 @@ def run(config: CalibrateConfig) -> Card:
             len(trained_models) > 1
         ):  # the last round's adapter alone leads from no checkpoint to this one
             last_model = replace(last_model, adapter=None)
-        return stage.conclude(last_model, codec, stage.floor(config.tolerance), queries, metrics)
+        return phase.conclude(last_model, codec, phase.floor(config.tolerance), queries, metrics)
 
 
 def _search(
     config: CalibrateConfig,
-    stage: Stage,
+    phase: Phase,
     library: Library,
     model: PreTrainedModel,
     codec: Codec,
@@ -152,15 +152,15 @@ def _search(
 
     begun: steps were made with the pairs already, so they must not change.
     """
-    folder = stage.steps.folder / f"search{number}"
+    folder = phase.steps.folder / f"search{number}"
     path = folder / "hard.json"
     if number == 0:  # round 0 searches with the parent: its results can be shared
-        folder = shared_folder(config, stage, queries, SEARCH)
-        path = shared_folder(config, stage, queries) / "hard.json"
+        folder = shared_folder(config, phase, queries, SEARCH)
+        path = shared_folder(config, phase, queries) / "hard.json"
     hard = hard_queries(model, codec, library, queries, config.hard_fraction, path)
-    graded = ModelJudge(stage.catalogue, config.judge) if config.judge.endpoint else None
+    graded = ModelJudge(phase.catalogue, config.judge) if config.judge.endpoint else None
     return gather_pairs(
-        model, codec, hard, stage.catalogue, executor, config.search, config.pairs, folder,
+        model, codec, hard, phase.catalogue, executor, config.search, config.pairs, folder,
         config.seed + 1000 * number, graded, begun,
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ from tinr.rollout.tools.process import ExecutorConfig
 from tinr.training.grpo import train_policy
 from tinr.training.grpo_config import PolicyConfig
 from tinr.training.grpo_rollout import RolloutSource
-from tinr.training.phase_run import PhaseConfig, Stage, begin
+from tinr.training.phase_run import Phase, PhaseConfig, begin
 
 PARENTS = ("sft", "grpo", "calibrate")
 
@@ -84,16 +84,16 @@ class GrpoConfig(PhaseConfig):
 
 def run(config: GrpoConfig) -> Card:
     """Reinforce a warmed-up checkpoint. Returns the published card, or an existing one."""
-    stage = begin("grpo", config, parents=PARENTS)
-    if stage.published:
-        return stage.published
-    model, tokenizer = stage.load()
+    phase = begin("grpo", config, parents=PARENTS)
+    if phase.published:
+        return phase.published
+    model, tokenizer = phase.load()
     codec = Codec(tokenizer)
-    queries, rollout_queries = draw_queries(config, stage)
-    library = Library(stage.catalogue, config.prompt, config.seed)
+    queries, rollout_queries = draw_queries(config, phase)
+    library = Library(phase.catalogue, config.prompt, config.seed)
     modes, max_tokens = config.policy.documents, config.policy.max_tokens
     rollout_queries = fitting_queries(model, codec, library, rollout_queries, modes, max_tokens)
-    with stage.log() as log, corpus_executor(stage.catalogue, config.executor) as executor:
+    with phase.log() as log, corpus_executor(phase.catalogue, config.executor) as executor:
         source = RolloutSource(
             codec,
             library,
@@ -106,18 +106,18 @@ def run(config: GrpoConfig) -> Card:
         )
         epoch = partial(epoch_examples, config, codec, library, queries)
         replay = endless(epoch, config.replay, codec.pad)
-        result = train_policy(model, source, replay, stage.steps, config.trainable)
-        return stage.conclude(result, codec, stage.floor(config.tolerance), queries)
+        result = train_policy(model, source, replay, phase.steps, config.trainable)
+        return phase.conclude(result, codec, phase.floor(config.tolerance), queries)
 
 
-def draw_queries(config: GrpoConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
+def draw_queries(config: GrpoConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
     """Load the training queries. Returns them, and them with the pseudo-queries."""
-    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
+    queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
     no_call_queries = [query for query in queries if not query.calls][:: config.no_tool_every]
     ids = {query.id for query in no_call_queries}
     queries = [query for query in queries if query.calls or query.id in ids]
     rng = Random(f"{config.seed}/grpo/pseudo")
-    return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
+    return queries, [*queries, *pseudo_queries(phase.catalogue, queries, config.pseudo, rng)]
 
 
 def epoch_examples(

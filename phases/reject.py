@@ -22,7 +22,7 @@ from tinr.config import Count, TrainingConfig
 from tinr.data.packing import Batch, make_batches
 from tinr.data.query_sets import load_queries
 from tinr.evaluation.errors.faults import counted
-from tinr.records import GateFailed, Query
+from tinr.records import Query, RunFailed
 from tinr.rollout.tools.executor import corpus_executor
 from tinr.training.phase_run import begin
 from tinr.training.preference.hard_queries import hard_queries
@@ -49,33 +49,33 @@ class RejectConfig(HardConfig):
 
 def run(config: RejectConfig) -> Card:
     """Train on right replies of a checkpoint. Returns the published card, or an existing one."""
-    stage = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject"))
-    if stage.published:
-        return stage.published
-    model, tokenizer = stage.load()
+    phase = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject"))
+    if phase.published:
+        return phase.published
+    model, tokenizer = phase.load()
     to_accelerator(model)  # it generates before it trains
     codec = Codec(tokenizer)
-    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, "calibrate")
-    library = Library(stage.catalogue, DocumentsConfig(), config.seed)
+    queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, "calibrate")
+    library = Library(phase.catalogue, DocumentsConfig(), config.seed)
     queries = fitting(model, codec, library, queries, config.sampling.max_tokens)
     holdout_queries, sample_queries = part(queries, config.holdout)
     with (
-        stage.log() as log,
-        corpus_executor(stage.catalogue, config.executor) as executor,
+        phase.log() as log,
+        corpus_executor(phase.catalogue, config.executor) as executor,
     ):
-        start_faults = measure_start(config, stage, model, codec, holdout_queries, executor)
+        start_faults = measure_start(config, phase, model, codec, holdout_queries, executor)
 
         def look() -> Sampled:
-            path = shared_folder(config, stage, sample_queries) / "hard.json"
+            path = shared_folder(config, phase, sample_queries) / "hard.json"
             hard = hard_queries(model, codec, library, sample_queries, config.hard_fraction, path)
             return sample_right(
-                model, codec, hard, stage.catalogue, executor, config.sampling,
-                stage.steps.folder, config.seed,
+                model, codec, hard, phase.catalogue, executor, config.sampling,
+                phase.steps.folder, config.seed,
             )  # fmt: skip
 
         sample = distributed.shared(look)
         if not sample.examples:
-            raise GateFailed(
+            raise RunFailed(
                 f"reject: none of {sample.replies} replies was right; nothing was published. "
                 "Sample more (sampling.budget), raise hard_fraction, or train sft longer"
             )
@@ -84,10 +84,10 @@ def run(config: RejectConfig) -> Card:
             for epoch in range(config.epochs)
             for batch in _epoch(config, codec, library, queries, sample, epoch)
         )
-        result = stage.train(model, codec, batches, config.training, log)
+        result = phase.train(model, codec, batches, config.training, log)
         end_faults = distributed.shared(
             lambda: measure(
-                result.model, codec, holdout_queries, stage.catalogue, executor, "after"
+                result.model, codec, holdout_queries, phase.catalogue, executor, "after"
             )
         )
         metrics = {
@@ -96,7 +96,7 @@ def run(config: RejectConfig) -> Card:
             "changes": changes(start_faults, end_faults),
             "sampled": sample.spent,
         }
-        return stage.conclude(result, codec, stage.floor(config.tolerance), queries, metrics)
+        return phase.conclude(result, codec, phase.floor(config.tolerance), queries, metrics)
 
 
 def _epoch(

@@ -39,7 +39,7 @@ from tinr.data.replay import (
     unqueried_examples,
 )
 from tinr.records import BadInput, DocumentsMode, Query
-from tinr.training.phase_run import PhaseConfig, Stage, begin
+from tinr.training.phase_run import Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "base")
 
@@ -84,37 +84,37 @@ class SftConfig(PhaseConfig):
 def run(config: SftConfig) -> Card:
     """Warm up an aligned checkpoint. Returns the published card, or an existing one."""
     catalogue = load_catalogue(config.catalogue) if config.catalogue else None
-    stage = begin("sft", config, parents=PARENTS, catalogue=catalogue)
-    if stage.published:
-        return stage.published
-    model, tokenizer = stage.load()
-    if stage.parent.phase == "base":
-        grow(model, tokenizer, stage.catalogue, tools_as="names")
+    phase = begin("sft", config, parents=PARENTS, catalogue=catalogue)
+    if phase.published:
+        return phase.published
+    model, tokenizer = phase.load()
+    if phase.parent.phase == "base":
+        grow(model, tokenizer, phase.catalogue, tools_as="names")
     codec = Codec(tokenizer)
-    library = Library(stage.catalogue, config.prompt, config.seed)
-    queries, trace_queries = draw_queries(config, stage)
-    own = own_completions(stage.registry, stage.parent.id, config.seed) if config.replay else []
+    library = Library(phase.catalogue, config.prompt, config.seed)
+    queries, trace_queries = draw_queries(config, phase)
+    own = own_completions(phase.registry, phase.parent.id, config.seed) if config.replay else []
     schedule = paced_batches(
         lambda order, epoch: bucket_examples(config, codec, library, order, own, epoch),
-        buckets(trace_queries, stage.catalogue, config.curriculum, config.seed),
+        buckets(trace_queries, phase.catalogue, config.curriculum, config.seed),
         config.epochs,
         config.curriculum.epochs,
         config.training,
         config.seed,
         codec.pad,
     )
-    with stage.log() as log:
+    with phase.log() as log:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
-        result = stage.train(model, codec, schedule.batches, config.training, log)
-        floor = stage.floor(config.tolerance)
-        return stage.conclude(result, codec, floor, queries, schedule.taught)
+        result = phase.train(model, codec, schedule.batches, config.training, log)
+        floor = phase.floor(config.tolerance)
+        return phase.conclude(result, codec, floor, queries, schedule.taught)
 
 
-def draw_queries(config: SftConfig, stage: Stage) -> tuple[list[Query], list[Query]]:
+def draw_queries(config: SftConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
     """Load the training queries. Returns them, and them with the pseudo-queries."""
-    queries = load_queries(config.queries, config.size, config.seed, stage.catalogue, stage.phase)
+    queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
     rng = Random(f"{config.seed}/sft/pseudo")
-    return queries, [*queries, *pseudo_queries(stage.catalogue, queries, config.pseudo, rng)]
+    return queries, [*queries, *pseudo_queries(phase.catalogue, queries, config.pseudo, rng)]
 
 
 def epoch_examples(

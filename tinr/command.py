@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 
 # Defaults of environment variables. Our own progress bars and errors say what a user needs;
 # the libraries' output would hide them.
@@ -139,7 +139,7 @@ def guarded(program: Callable[[], Any]) -> int:
             f"error: {prefix}{message}; check the path, the rights and the disk", markup=False
         )
         return 2
-    except GateFailed as error:
+    except RunFailed as error:
         errors.print(f"failed: {error}", markup=False)
         return 1
     except (KeyboardInterrupt, typer.Abort):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 
 COLLECTIVE_TIMEOUT = timedelta(hours=6)  # the others wait while the first measures a gate
 Result = TypeVar("Result")
@@ -61,7 +61,7 @@ def shared(make: Callable[[], Result]) -> Result:
     if rank() == 0:
         try:
             outcome[0] = make()
-        except (BadInput, GateFailed) as error:
+        except (BadInput, RunFailed) as error:
             outcome[1] = error
     dist.broadcast_object_list(outcome, src=0)
     if outcome[1] is not None:

@@ -16,8 +16,12 @@ class BadInput(Exception):
     """
 
 
-class GateFailed(Exception):
-    """A phase ended below its gate or a check did not pass. Commands exit with code 1."""
+class RunFailed(Exception):
+    """Something ran and failed: a diverging loss, a fault, a check. Commands exit with code 1."""
+
+
+class GateFailed(RunFailed):
+    """A phase ended below a gate that its configuration does not accept."""
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ def test_what_calibration_gains_is_trained_and_compared(work):
     words = ("study", "calibration", "sft", "simpo", "dpo", "rejection",
              "--preset", "smoke", "--out", "gained", "--json")  # fmt: skip
     found = json.loads(tinr(*words, cwd=work).stdout)
-    assert list(found["variants"]) == ["sft", "simpo", "dpo", "rejection"] and not found["failed"]
+    assert list(found["arms"]) == ["sft", "simpo", "dpo", "rejection"] and not found["failed"]
     registry = Registry(work / "gained" / "registry")
     simpo, dpo, rejected = (
         registry.resolve(f"calibration-{name}") for name in ("simpo", "dpo", "rejection")

@@ -14,7 +14,7 @@ from tinr.chain.quickstart import PRESETS_FOLDER
 from tinr.config_files import load_config
 from tinr.records import BadInput
 from tinr.studies.arms import ARMS, overrides
-from tinr.studies.calibration import VARIANTS, train_variants
+from tinr.studies.calibration import CALIBRATION_ARMS, train_arms
 
 KINDS = {
     "base": BaseConfig,
@@ -85,17 +85,19 @@ def test_a_change_that_names_no_setting_of_a_phase_is_refused(change):
         overrides(ARMS["internalized"], [change])
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_of_the_calibration_study_changes_known_keys(name):
+@pytest.mark.parametrize("name", CALIBRATION_ARMS)
+def test_an_arm_of_the_calibration_study_changes_known_keys(name):
     """The losses differ in nothing that the search depends on."""
     loaded = load_config(KINDS["calibrate"], PRESETS_FOLDER / "quickstart" / "calibrate.yaml")
     changed = load_config(
-        KINDS["calibrate"], PRESETS_FOLDER / "quickstart" / "calibrate.yaml", VARIANTS[name].loss
+        KINDS["calibrate"],
+        PRESETS_FOLDER / "quickstart" / "calibrate.yaml",
+        CALIBRATION_ARMS[name].loss,
     )
     assert all(getattr(loaded, key) == getattr(changed, key) for key in phases.calibrate.SEARCH)
-    assert set(VARIANTS[name].steps) <= {"calibrate", "grpo", "reject"}
+    assert set(CALIBRATION_ARMS[name].steps) <= {"calibrate", "grpo", "reject"}
 
 
-def test_an_unknown_variant_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="the variants are sft, grpo, simpo"):
-        train_variants(["nosuch"], "smoke", 0, tmp_path)
+def test_an_unknown_arm_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="the arms are sft, grpo, simpo"):
+        train_arms(["nosuch"], "smoke", 0, tmp_path)

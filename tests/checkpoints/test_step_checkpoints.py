@@ -17,7 +17,7 @@ from tinr.data.packing import Example, collate
 from tinr.records import BadInput
 from tinr.run_log import RunLog, read_log
 from tinr.training.loop import Progress
-from tinr.training.phase_run import PhaseConfig, Stage
+from tinr.training.phase_run import Phase, PhaseConfig
 from tinr.training.supervised import train
 
 
@@ -176,7 +176,7 @@ def test_a_second_start_of_a_running_phase_leaves_its_log_alone(tmp_path, catalo
     config, registry = PhaseConfig(run=str(tmp_path / "run")), Registry(tmp_path)
     parent = registry.publish(make_card(), lambda at: (at / "weights").write_text("x"))
     stages = [
-        Stage("align", config, catalogue, registry, parent, tmp_path, "f", steps)
+        Phase("align", config, catalogue, registry, parent, tmp_path, "f", steps)
         for steps in (Steps(tmp_path / "steps"), Steps(tmp_path / "steps"))
     ]
     with stages[0].log() as log:

@@ -8,7 +8,7 @@ from tinr.catalogue.load import load_catalogue
 from tinr.evaluation import self_test as self_test_module
 from tinr.evaluation.metrics import Outcome, outcome
 from tinr.evaluation.self_test import reference_reply, self_test
-from tinr.records import SOME_CALL, Call, GateFailed, Query, Reply
+from tinr.records import SOME_CALL, Call, Query, Reply, RunFailed
 from tool_corpora import suites
 
 AREA = Query("q1", "area?", ((Call("circle_area", {"radius": 3}),),))
@@ -56,5 +56,5 @@ def test_an_empty_reply_wins_nothing(catalogue):
 def test_a_metric_that_rewards_silence_stops_the_evaluation(catalogue, monkeypatch):
     real: Outcome = outcome(Reply(), AREA, catalogue.by_name)
     monkeypatch.setattr(self_test_module, "outcome", lambda *given: replace(real, call_em=True))
-    with pytest.raises(GateFailed, match="empty reply"):
+    with pytest.raises(RunFailed, match="empty reply"):
         self_test([AREA], catalogue.by_name)

@@ -22,7 +22,7 @@ from tinr.config_files import load_config
 from tinr.data.packing import Example
 from tinr.evaluation.errors.faults import counted
 from tinr.evaluation.errors.grades import judge
-from tinr.records import Call, GateFailed, Query
+from tinr.records import Call, Query, RunFailed
 from tinr.rollout.conversation import Environment, make_prompts
 from tinr.rollout.generate import DraftTable, Row, generate
 from tinr.rollout.tools.executor import Executor
@@ -397,7 +397,7 @@ def test_the_phase_publishes_what_it_calibrated(warmed, tmp_path):
 
 def test_a_round_without_a_pair_ends_in_one_line(warmed, tmp_path):
     words = [*warmed, "pairs.gap=9"]
-    with pytest.raises(GateFailed, match="gave no pair of which one side ends better"):
+    with pytest.raises(RunFailed, match="gave no pair of which one side ends better"):
         calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
     assert not [c for c in Registry(tmp_path / "registry").cards() if c.phase == "calibrate"]
 
@@ -427,7 +427,7 @@ def test_another_loss_trains_on_the_pairs_of_the_same_search(warmed, tmp_path, m
 def test_rejection_sampling_is_asked_the_same_hard_queries(warmed, tmp_path, monkeypatch):
     words = [word for word in warmed if word.split(".")[0] not in ("search", "preference")]
     sampled = ["sampling.budget=200", "sampling.max_tokens=16", "training.bf16=false"]
-    with pytest.raises(GateFailed, match=r"none of .* replies was right"):
+    with pytest.raises(RunFailed, match=r"none of .* replies was right"):
         reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))
     sampled += ["sampling.grades=[excellent, acceptable, fair, poor]", "hard_fraction=0.5"]
     card = reject.run(load_config(reject.RejectConfig, None, [*words, *sampled]))

@@ -23,7 +23,7 @@ import tool_corpora
 from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.chat.render import OBSERVATION_CHARACTERS
 from tinr.config_files import build
-from tinr.records import BadInput, Call, GateFailed, ToolDoc
+from tinr.records import BadInput, Call, RunFailed, ToolDoc
 from tinr.rollout.tools.executor import BoundedExecutor, Executor, corpus_executor
 from tinr.rollout.tools.process import ExecutorConfig, ToolFault
 from tool_corpora.suites import SUITES
@@ -207,7 +207,7 @@ def test_stop_ends_the_run_and_names_tool_and_bound() -> None:
         assert ask(executor, "fail").startswith('{"error"')  # what a tool raises stops nothing
         with pytest.raises(ToolFault, match=r"tool hang took .* 0\.3 s; arguments: \{\}; mend"):
             executor.run(Call("hang", {}))
-    assert issubclass(ToolFault, GateFailed)  # exit code 1
+    assert issubclass(ToolFault, RunFailed)  # exit code 1
 
 
 @pytest.mark.parametrize("key", ["seconds", "memory", "output"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.rollout.generate import generate
 from tinr.rollout.vllm import PROBED, STALE_ROLLOUTS, Served, connect
 
@@ -75,7 +75,7 @@ def test_a_server_that_keeps_old_weights_is_found_out(model):
     served = Served(Fake(model))
     for _ in range(STALE_ROLLOUTS):
         served.check(PROMPTS[0])
-    with pytest.raises(GateFailed, match="do not reach it"):
+    with pytest.raises(RunFailed, match="do not reach it"):
         served.check(PROMPTS[0])
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_writes_nothing_ends_the_run(model):
         def generate(self, prompts, **settings):
             return {"completion_ids": [[] for _ in prompts], "logprobs": [[] for _ in prompts]}
 
-    with pytest.raises(GateFailed, match="wrote nothing"):
+    with pytest.raises(RunFailed, match="wrote nothing"):
         Served(Silent(model))(model, PROMPTS, respond, STOPS, max_tokens=24, pad=0)
 
 

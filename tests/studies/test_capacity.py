@@ -32,7 +32,7 @@ from tinr.planning.capacity.curve import (
 )
 from tinr.planning.capacity.inquiry import inquire
 from tinr.planning.capacity.plan import Moving, Practice, make_plan
-from tinr.records import BadInput, GateFailed, ToolDoc
+from tinr.records import BadInput, RunFailed, ToolDoc
 from tinr.studies.capacity import study as study_module
 from tinr.studies.capacity.cells import ASKED, AlignmentCell, read_cells
 from tinr.studies.capacity.fit import calibrate, crossings, curves_of, held_out, practised
@@ -348,7 +348,7 @@ def long_tools(tmp_path) -> str:
 
 
 def test_align_refuses_what_is_hopeless_before_it_trains(base, long_tools, tmp_path):
-    with pytest.raises(GateFailed, match=r"load .*refuse.*Nothing was trained.*capacity=warn"):
+    with pytest.raises(RunFailed, match=r"load .*refuse.*Nothing was trained.*capacity=warn"):
         align(overloaded(base, long_tools, tmp_path, min_recall={"document_to_token": 0.9}))
 
 

@@ -15,11 +15,11 @@ from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.data.packing import Example, collate, make_batches, pack
 from tinr.data.replay import endless
 from tinr.evaluation.metrics import rate
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.run_log import RunLog, read_log
 from tinr.training.loop import labelled_loss
 from tinr.training.optimiser import Muon, MuonAdamW, make_optimiser
-from tinr.training.phase_run import Stage
+from tinr.training.phase_run import Phase
 from tinr.training.supervised import train
 
 
@@ -155,7 +155,7 @@ def test_a_gradient_that_is_no_number_stops_the_run(model, tiny_tokenizer, tmp_p
         optimiser=OptimiserConfig(learning_rate=1e30, warmup=0.0), batch_tokens=64, bf16=False
     )
     batches = [collate([[example(30, 5)]], 0)] * 20
-    with RunLog(tmp_path, "align", {}) as log, pytest.raises(GateFailed, match="norm is nan"):
+    with RunLog(tmp_path, "align", {}) as log, pytest.raises(RunFailed, match="norm is nan"):
         train(copy, tiny_tokenizer, batches, config, 0, log, "test")
 
 
@@ -180,7 +180,7 @@ def test_ten_bad_steps_in_a_row_stop_even_a_run_that_skips(model, tiny_tokenizer
     copy, batch = LlamaForCausalLM(model.config), collate([[example(30, 5)]], 0)
     optimiser = OptimiserConfig(bad_step="skip", gradient_limit=1e-9)
     config = TrainingConfig(optimiser=optimiser, bf16=False)
-    with RunLog(tmp_path, "align", {}) as log, pytest.raises(GateFailed, match="step 10: "):
+    with RunLog(tmp_path, "align", {}) as log, pytest.raises(RunFailed, match="step 10: "):
         train(copy, tiny_tokenizer, [batch] * 12, config, 0, log, "test")
 
 
@@ -216,8 +216,8 @@ def test_a_gate_asks_a_model_that_is_done_learning(grown, catalogue, monkeypatch
         "tinr.training.phase_run.probe",
         lambda model, *_: said.append(model.training) or {"document_to_token": rate([True])},
     )
-    stage: Any = SimpleNamespace(catalogue=catalogue, run_log=None, _refuse=lambda *_: None)
-    assert Stage.gate(stage, learning, codec, {})["document_to_token"]["value"] == 1.0
+    phase: Any = SimpleNamespace(catalogue=catalogue, run_log=None, _refuse=lambda *_: None)
+    assert Phase.gate(phase, learning, codec, {})["document_to_token"]["value"] == 1.0
     assert said == [False]
 
 

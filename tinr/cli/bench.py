@@ -9,7 +9,7 @@ import typer
 
 from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
 from tinr.files import make_folder
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
 
@@ -252,7 +252,7 @@ def kills(
         for name, value in count.as_dict().items():
             print(f"{name.replace('_', ' '):22} {value:,}")
     if not count.clean:
-        raise GateFailed(f"--out {out}: not everything survived; what is left lies there")
+        raise RunFailed(f"--out {out}: not everything survived; what is left lies there")
 
 
 @app.command()
@@ -299,4 +299,4 @@ def roundtrip(
         for name, value in result.as_dict().items():
             print(f"{name:22} {value:,}")
     if result.errors:
-        raise GateFailed(f"{result.errors:,} ids, masks or sets were not trained as sampled")
+        raise RunFailed(f"{result.errors:,} ids, masks or sets were not trained as sampled")

@@ -11,7 +11,7 @@ import typer
 from tinr.cli.options import AsJson, table_console
 from tinr.cli.phases import recipe_of
 from tinr.command import Overrides
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 
 FORESEEN = ("align", "sft", "grpo")  # what calibrate takes depends on what its search finds
 
@@ -59,7 +59,7 @@ def preflight(
     else:
         show(report)
     if report.refusals:
-        raise GateFailed(f"{name} cannot fit: {'; '.join(map(str, report.refusals))}")
+        raise RunFailed(f"{name} cannot fit: {'; '.join(map(str, report.refusals))}")
 
 
 def show(report: Any) -> None:

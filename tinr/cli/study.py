@@ -64,7 +64,7 @@ def calibration(
     Example: tinr study calibration --seed 0 --out runs/quickstart
     """
 
-    from tinr.records import GateFailed
+    from tinr.records import RunFailed
     from tinr.studies.calibration import run_study, show_study
 
     result = run_study(names or [], preset, seed, out, base)
@@ -74,9 +74,7 @@ def calibration(
         show_study(result, table_console())
         print(out / "study.md")
     if result["failed"]:
-        raise GateFailed(
-            f"{len(result['failed'])} variants: {'; '.join(result['failed'].values())}"
-        )
+        raise RunFailed(f"{len(result['failed'])} arms: {'; '.join(result['failed'].values())}")
 
 
 @app.command("in-tool")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tinr.cli.options import AsJson, show_problems
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 
 app = typer.Typer(help="Import queries; build and check reasoning traces.", no_args_is_help=True)
 Catalogues = Annotated[
@@ -173,7 +173,7 @@ def check(
         for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
             print(f"{count} thoughts would not pass: {reason}")
     if report.leaks:
-        raise GateFailed(
+        raise RunFailed(
             f"{file}: {len(report.leaks)} unseen tools are called, such as {report.leaks[0]!r}; "
             "take these traces out"
         )

@@ -114,7 +114,7 @@ def evaluate(
 ) -> SuiteResult:
     """Hold and score a greedy conversation for every query; the model stays in eval mode.
 
-    The self-test runs first: GateFailed if it fails, BadInput if no query can be scored or no
+    The self-test runs first: RunFailed if it fails, BadInput if no query can be scored or no
     prompt fits. max_tokens: tokens after the prompt, including those of the environment (None:
     REPLY_TOKENS). same: tools that count as one. constrained: decode only tools, and calls that
     fit their documents, inside the tags. A title shows progress.

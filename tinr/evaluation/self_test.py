@@ -12,13 +12,13 @@ from tinr.chat.parse import parse
 from tinr.chat.render import render_calls, render_observations, render_response, render_thought
 from tinr.data.traces import NO_TOOL, render_plan, spoken_answer
 from tinr.evaluation.metrics import Outcome, outcome
-from tinr.records import Call, GateFailed, Query, Reply, ToolDoc
+from tinr.records import Call, Query, Reply, RunFailed, ToolDoc
 
 RIGHT = ("name_em", "call_em", "call_em_strict", "call_em_lenient", "answer_acc", "abstain_acc")
 
 
 def self_test(queries: Sequence[Query], documents: Mapping[str, ToolDoc]) -> dict[str, str]:
-    """Id -> why a query cannot be scored; GateFailed if an empty reply counts as right."""
+    """Id -> why a query cannot be scored; RunFailed if an empty reply counts as right."""
     unscorable: dict[str, str] = {}
     for query in queries:
         unknown_tools = [call.name for call in query.calls if call.name not in documents]
@@ -62,7 +62,7 @@ def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
 def _check_empty(verdict: Outcome, query: Query) -> None:
     won_metrics = [name for name in RIGHT if getattr(verdict, name)]
     if won_metrics or verdict.format_ok:
-        raise GateFailed(
+        raise RunFailed(
             f"self-test: an empty reply to query {query.id!r} counts as right in "
             f"{(won_metrics or ['format_ok'])[0]}; no figure of this evaluation can be trusted"
         )

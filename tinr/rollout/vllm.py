@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.rollout.generate import Respond, Row
 
 STALE_ROLLOUTS = 3  # consecutive rollouts that may give the same probabilities to the last bit
@@ -85,7 +85,7 @@ class Served:
                     batch, response["completion_ids"], response["logprobs"], strict=True
                 ):
                     if not ids:
-                        raise GateFailed("policy.vllm: the server wrote nothing; look at its log")
+                        raise RunFailed("policy.vllm: the server wrote nothing; look at its log")
                     _take(
                         rows[r],
                         r,
@@ -101,7 +101,7 @@ class Served:
     def check(self, prompt: Sequence[int]) -> None:
         """Request, once a rollout, the server's probabilities after half of the first prompt.
 
-        Raises GateFailed if they never change: then the policy's weights do not arrive.
+        Raises RunFailed if they never change: then the policy's weights do not arrive.
         It takes half of the prompt, because a trained model is certain of the start of a reply, and
         its probabilities would not show new weights.
         """
@@ -114,7 +114,7 @@ class Served:
             return
         self._seen = [*self._seen[-STALE_ROLLOUTS:], logprobs]
         if len(self._seen) > STALE_ROLLOUTS and len(set(self._seen)) == 1:
-            raise GateFailed(
+            raise RunFailed(
                 f"policy.vllm: the server gave the same probabilities in {STALE_ROLLOUTS + 1} "
                 "rollouts running: the policy's weights do not reach it; restart the server"
             )

@@ -24,7 +24,7 @@ from tinr.evaluation.contenders import Contender, values_of
 from tinr.evaluation.report.tables import Cell, Code, Row, Seconds, Table, as_markdown, filled
 from tinr.evaluation.standing import TESTED, sentences, show, standing, standing_tables
 from tinr.files import write_together
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.run_log import GATES
 from tool_corpora.suites import SUITES
 
@@ -34,7 +34,7 @@ ACCEPT = f"accept=[{', '.join(GATES)}]"
 
 
 @dataclass(frozen=True)
-class Variant:
+class CalibrationArm:
     """One arm: the phases after sft and the preference loss; `about` describes it in words."""
 
     about: str
@@ -43,57 +43,57 @@ class Variant:
 
 
 _PAIRS = ("calibrate",)
-VARIANTS: Mapping[str, Variant] = {
-    "sft": Variant("the policy that all others start from"),
-    "grpo": Variant("reinforced, not calibrated", steps=("grpo",)),
-    "simpo": Variant("calibrated by SimPO", ("preference.loss=simpo",), _PAIRS),
-    "dpo": Variant("by DPO", ("preference.loss=dpo", "preference.beta=0.1"), _PAIRS),
-    "ipo": Variant("by IPO", ("preference.loss=ipo", "preference.beta=0.1"), _PAIRS),
-    "orpo": Variant("by ORPO", ("preference.loss=orpo", "preference.beta=0.1"), _PAIRS),
-    "simpo_grpo": Variant(
+CALIBRATION_ARMS: Mapping[str, CalibrationArm] = {
+    "sft": CalibrationArm("the policy that all others start from"),
+    "grpo": CalibrationArm("reinforced, not calibrated", steps=("grpo",)),
+    "simpo": CalibrationArm("calibrated by SimPO", ("preference.loss=simpo",), _PAIRS),
+    "dpo": CalibrationArm("by DPO", ("preference.loss=dpo", "preference.beta=0.1"), _PAIRS),
+    "ipo": CalibrationArm("by IPO", ("preference.loss=ipo", "preference.beta=0.1"), _PAIRS),
+    "orpo": CalibrationArm("by ORPO", ("preference.loss=orpo", "preference.beta=0.1"), _PAIRS),
+    "simpo_grpo": CalibrationArm(
         "calibrated by SimPO, then reinforced", ("preference.loss=simpo",), ("calibrate", "grpo")
     ),
-    "rejection": Variant(
+    "rejection": CalibrationArm(
         "sft on its own right replies, for as many written tokens as the search", steps=("reject",)
     ),
 }
 
 
 @dataclass
-class TrainedVariant:
+class TrainedArms:
     """The last checkpoint of each arm that succeeded, and why the other arms have none."""
 
     cards: dict[str, Card] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def train_variants(
+def train_arms(
     names: Sequence[str],
     preset: str,
     seed: int,
     out: Path,
     changes: Sequence[str] = (),
     base: str = "",
-) -> TrainedVariant:
+) -> TrainedArms:
     """Train the arms that are not trained yet, in one registry; each is tagged `calibration-NAME`.
 
     changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
     BadInput for an unknown arm or preset. An arm without a pair or a right reply is reported as
     failed, and the others go on.
     """
-    unknown_names = [name for name in names if name not in VARIANTS]
+    unknown_names = [name for name in names if name not in CALIBRATION_ARMS]
     if unknown_names:
-        raise BadInput(f"no variant {unknown_names[0]!r}; the variants are {', '.join(VARIANTS)}")
+        raise BadInput(f"no arm {unknown_names[0]!r}; the arms are {', '.join(CALIBRATION_ARMS)}")
     known_preset(preset)
     console, paths = Console(stderr=True), Paths(out)
     cards = train_chain(preset, seed, paths, console, {"align": (), "sft": ()}, base)
     study = _Study(preset, seed, paths, cards["sft"], tuple(changes))
-    results = TrainedVariant()
-    for name in [arm for arm in VARIANTS if arm in names or not names]:
-        console.rule(f"{name}: {VARIANTS[name].about}", align="left")
+    results = TrainedArms()
+    for name in [arm for arm in CALIBRATION_ARMS if arm in names or not names]:
+        console.rule(f"{name}: {CALIBRATION_ARMS[name].about}", align="left")
         try:
-            card = study.train(VARIANTS[name], paths.logs / name)
-        except GateFailed as error:
+            card = study.train(CALIBRATION_ARMS[name], paths.logs / name)
+        except RunFailed as error:
             results.failed[name] = str(error)
             console.print(f"failed: {error}", markup=False)
             continue
@@ -113,7 +113,7 @@ class _Study:
     start: Card
     changes: tuple[str, ...]
 
-    def train(self, arm: Variant, logs: Path) -> Card:
+    def train(self, arm: CalibrationArm, logs: Path) -> Card:
         """Run the phases of an arm; returns its last checkpoint."""
         card = self.start
         for phase in arm.steps:
@@ -135,7 +135,7 @@ class _Study:
         simpo = self._calibrate(
             f"parent={self.start.id}",
             override("run", self.paths.logs / "simpo"),
-            *VARIANTS["simpo"].loss,
+            *CALIBRATION_ARMS["simpo"].loss,
         )
         config, search = simpo.config, simpo.config["search"]
         shared_settings = [
@@ -166,10 +166,10 @@ def run_study(
     All arms decode greedily, at the same lengths, on both shipped suites: on all queries, and on
     only those that expect several calls. The first arm is the baseline.
     """
-    results = train_variants(names, preset, seed, out, base=base)
+    results = train_arms(names, preset, seed, out, base=base)
     registry = Registry(Paths(out).registry)
     study: dict[str, Any] = {
-        "variants": {name: _facts(registry, card) for name, card in results.cards.items()},
+        "arms": {name: _facts(registry, card) for name, card in results.cards.items()},
         "failed": results.failed,
     }
     for subset, several_calls in (
@@ -229,7 +229,7 @@ def _facts(registry: Registry, card: Card) -> dict[str, Any]:
 
 def _page(study: Mapping[str, Any]) -> str:
     """The study in Markdown."""
-    paragraphs = ["# Variants", as_markdown(_costs(study["variants"]))]
+    paragraphs = ["# Arms", as_markdown(_costs(study["arms"]))]
     paragraphs += [f"{name}: {reason}" for name, reason in study["failed"].items()]
     for subset, title in (("all", "All queries"), ("several", "Queries that expect several calls")):
         if subset not in study:
@@ -257,14 +257,14 @@ def _costs(arms: Mapping[str, Mapping[str, Any]]) -> Table:
         )
         rows.append(Row(name, cells))
     columns = ("checkpoint", "tokens written", "pairs or replies", "search", "time", "notes")
-    note = "A search that an earlier variant made is counted with each that used it."
-    table = Table("variants", "What they cost", columns, tuple(rows), "variant", note)
+    note = "A search that an earlier arm made is counted with each that used it."
+    table = Table("arms", "What they cost", columns, tuple(rows), "arm", note)
     return filled(table) or table
 
 
 def show_study(study: Mapping[str, Any], console: Console) -> None:
     """Print the study."""
-    console.print(as_markdown(_costs(study["variants"])), markup=False, highlight=False)
+    console.print(as_markdown(_costs(study["arms"])), markup=False, highlight=False)
     for subset, title in (("all", "all queries"), ("several", "several calls")):
         if subset in study:
             console.rule(title, align="left")

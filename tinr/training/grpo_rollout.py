@@ -15,7 +15,7 @@ from trl.models import unwrap_model_for_generation
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
 from tinr.chat.render import as_text
-from tinr.records import GateFailed, Query, Score
+from tinr.records import Query, RunFailed, Score
 from tinr.rollout.conversation import Conversation, converse, make_prompts
 from tinr.rollout.generate import Row, generate
 from tinr.rollout.grammar import Grammars
@@ -110,7 +110,7 @@ class RolloutSource:
                 )
             except Exception as error:
                 if self.config.on_fault == "stop":
-                    raise GateFailed(
+                    raise RunFailed(
                         f"step {step}: the reward of query {conversation.query.id} raised "
                         f"{type(error).__name__}: {error}; nothing was published. Mend it, or go "
                         "on without: policy.on_fault=continue"

@@ -31,7 +31,7 @@ from tinr.config import OptimiserConfig, TrainableConfig
 from tinr.data.packing import Batch
 from tinr.distributed import keep_stdout_clean
 from tinr.progress import progress_bar
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.run_log import RunLog
 from tinr.training.adapters import Adapter, adapt, merge, release_top
 from tinr.training.cpu_attention import Encode
@@ -90,7 +90,7 @@ class Loop(Trainer):
             config.bad_step == "skip" and not self.is_deepspeed_enabled
         )  # DeepSpeed has already stepped
         if not skips or self.bad_steps >= BAD_STEPS:
-            raise GateFailed(
+            raise RunFailed(
                 f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
                 "was published. Lower the optimiser's learning_rate, or skip such steps: its "
                 "bad_step=skip"
@@ -320,7 +320,7 @@ class Progress(TrainerCallback):
             if logs.get(name) is not None
         }
         if not math.isfinite(row["train/loss"]):
-            raise GateFailed(
+            raise RunFailed(
                 f"step {state.global_step}: the loss is {row['train/loss']}; nothing was "
                 "published. Lower the optimiser's learning_rate"
             )

@@ -52,10 +52,10 @@ class PhaseConfig:
 
 
 @dataclass
-class Stage:
+class Phase:
     """One run of one phase, from its parent to its card."""
 
-    phase: str
+    name: str
     config: PhaseConfig
     catalogue: Catalogue
     registry: Registry
@@ -71,7 +71,7 @@ class Stage:
 
         GateFailed if it missed a gate that the configuration does not accept by name.
         """
-        card = self.registry.find(self.phase, self.fingerprint)
+        card = self.registry.find(self.name, self.fingerprint)
         if card is not None:
             missed_gates = [name for name, gate in card.gates.items() if not gate["passed"]]
             self._refuse(missed_gates, card.gates, f"{card.id} had been accepted;")
@@ -89,24 +89,24 @@ class Stage:
         """Within, the phase's log is open, and no other process runs this very phase.
 
         It saves the resolved configuration before the first step. done: steps that earlier starts
-        have made, if the stage's own step checkpoints do not say it. Gate and publish inside, so
+        have made, if the phase's own step checkpoints do not say it. Gate and publish inside, so
         that their results are logged too. BadInput if the phase is running already, or was
         published since this process looked.
         """
         with self.steps.held():
             if (
-                distributed.shared(lambda: self.registry.find(self.phase, self.fingerprint))
+                distributed.shared(lambda: self.registry.find(self.name, self.fingerprint))
                 is not None
             ):
                 raise BadInput(
-                    f"{self.phase}: another process has just published this very phase; the same "
+                    f"{self.name}: another process has just published this very phase; the same "
                     "command again takes what it made"
                 )
             if distributed.rank() == 0:
                 write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
                 self.registry.resolve(self.parent.id)  # raises if gc removed the parent meanwhile
             done = self.steps.done if done is None else done
-            with open_log(self.phase, self.config, done) as self.run_log:
+            with open_log(self.name, self.config, done) as self.run_log:
                 yield self.run_log
 
     def train(
@@ -115,7 +115,7 @@ class Stage:
     ) -> TrainedModel:  # fmt: skip
         """Run the supervised loop with the settings that all phases share."""
         return train(
-            model, codec.tokenizer, batches, config, self.config.seed, log, self.phase,
+            model, codec.tokenizer, batches, config, self.config.seed, log, self.name,
             self.steps, self.config.trainable, list(codec.markup.values()),
         )  # fmt: skip
 
@@ -164,7 +164,7 @@ class Stage:
                 for name in failures
             )
             raise GateFailed(
-                f"{self.phase}: {text}; {outcome} accept it by name: accept=[{','.join(failures)}]"
+                f"{self.name}: {text}; {outcome} accept it by name: accept=[{','.join(failures)}]"
             )
 
     def conclude(
@@ -198,7 +198,7 @@ class Stage:
         """Write model, tokenizer and catalogue as a new checkpoint."""
         missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
         card = Card(
-            phase=self.phase,
+            phase=self.name,
             base_model=self.parent.base_model,
             base_hash=self.parent.base_hash,
             tokenizer_hash=tokenizer_hash(tokenizer),
@@ -234,7 +234,7 @@ def begin(
     parents: tuple[str, ...],
     catalogue: Catalogue | None = None,
     verify: bool = True,
-) -> Stage:
+) -> Phase:
     """Open the parent and determine catalogue, fingerprint and steps of the checkpoint.
 
     Without a catalogue it takes the parent's. Only an align phase may replace the catalogue of an
@@ -261,7 +261,7 @@ def begin(
         catalogue = load_catalogue(folder)
     mark = fingerprint(phase, settings(config), parent.id, catalogue.hash, *contents(config))
     steps = registry.steps(phase, mark)
-    return Stage(phase, config, catalogue, registry, parent, folder, mark, steps)
+    return Phase(phase, config, catalogue, registry, parent, folder, mark, steps)
 
 
 def open_log(phase: str, config: Any, done: int) -> RunLog:

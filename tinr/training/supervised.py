@@ -64,7 +64,7 @@ def train(
 
     It changes the model in place; go on with the one that it returns. With `steps` a killed run
     resumes from its newest complete step checkpoint. trainable, rows: see
-    `tinr.training.adapters`. BadInput if there is no batch. GateFailed if the loss is not finite:
+    `tinr.training.adapters`. BadInput if there is no batch. RunFailed if the loss is not finite:
     such a run publishes nothing.
     """
     share = config.accumulate * distributed.world()

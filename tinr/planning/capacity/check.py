@@ -16,7 +16,7 @@ from tinr.data.alignment_examples import PairMix
 from tinr.planning.capacity.bits import READ, Bits, count_bits
 from tinr.planning.capacity.curve import TAUGHT, read_calibration
 from tinr.planning.capacity.plan import CapacityPlan, Moving, Practice, make_plan
-from tinr.records import GateFailed
+from tinr.records import RunFailed
 from tinr.training.adapters import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
@@ -51,7 +51,7 @@ def within_capacity(
 ) -> Iterator[None]:
     """Grow the base within. The bits are counted before, and compared with the weights after.
 
-    GateFailed far over capacity, unless the switch is warn or ignore.
+    RunFailed far over capacity, unless the switch is warn or ignore.
     """
     bits = weigh(model, tokenizer, catalogue, config.capacity, config.seed)
     yield
@@ -125,14 +125,14 @@ def check(
     min_recall: Mapping[str, float],
     switch: Switch,
 ) -> CapacityPlan:
-    """Warn if the load is not safe; raise GateFailed far over capacity.
+    """Warn if the load is not safe; raise RunFailed far over capacity.
 
     It raises only if the run could not pass a gate: the switch is `refuse` and a gate has a minimum
     recall.
     """
     plan = foresee(bits, moving, mix, epochs, min_recall)
     if switch == "refuse" and plan.verdict == "refuse" and any(min_recall.values()):
-        raise GateFailed(
+        raise RunFailed(
             f"{plan.line}; calibrated on {plan.calibration}. Nothing was trained; to train it all "
             "the same: capacity=warn"
         )

@@ -184,7 +184,7 @@ def disk_lines(
         weights *= 2  # both the engine and the trainer save the module
     step = weights + optimiser_bytes(shape, setup)
     step_bytes = STEPS_KEPT * step if checkpoint_steps else 0
-    published_bytes, base_bytes = 4 * shape.parameters, 0 if run.stage else 4 * shape.before
+    published_bytes, base_bytes = 4 * shape.parameters, 0 if run.begun else 4 * shape.before
     return (
         Line("disk", "step checkpoints", step_bytes, "bytes",
              f"{STEPS_KEPT} of weights and optimiser: two kept, one written"),

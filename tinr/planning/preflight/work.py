@@ -17,7 +17,7 @@ from tinr.planning.preflight.shape import Shape, grow_vocabulary, open_source, s
 from tinr.records import BadInput, Query
 from tinr.rollout.conversation import ROWS, make_prompts
 from tinr.rollout.generate import ROOM
-from tinr.training.phase_run import Stage, begin
+from tinr.training.phase_run import Phase, begin
 
 EPOCH_BYTES = 36  # bytes per position while an epoch is made; measured, docs/benchmarks.md
 
@@ -32,7 +32,7 @@ class Opened:
     shape: Shape
     codec: Codec
     catalogue: Catalogue
-    stage: Stage | None  # None: a base that no registry holds yet
+    begun: Phase | None  # None: a base that no registry holds yet
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ def open_run(phase: str, recipe: Any, config: Any) -> Opened:
         catalogue = recipe.catalogue_of(config)
     elif getattr(config, "catalogue", ()):
         catalogue = load_catalogue(config.catalogue)
-    stage, source = None, getattr(config, "base", "")
+    begun, source = None, getattr(config, "base", "")
     if not source:
-        stage = begin(phase, config, recipe.PARENTS, catalogue, verify=False)
-        source, catalogue = str(stage.folder), stage.catalogue
+        begun = begin(phase, config, recipe.PARENTS, catalogue, verify=False)
+        source, catalogue = str(begun.folder), begun.catalogue
     assert catalogue is not None
     model, tokenizer = open_source(source)
     tokens = phase == "align" and config.tools_as == "tokens"
     growth = grow_vocabulary(tokenizer, catalogue.names if tokens else [], model.vocab_size)
     shape = shape_of(model, growth, source)
-    return Opened(phase, recipe, config, shape, Codec(tokenizer), catalogue, stage)
+    return Opened(phase, recipe, config, shape, Codec(tokenizer), catalogue, begun)
 
 
 def work_of(run: Opened, ranks: int) -> Work:
@@ -92,9 +92,9 @@ def work_of(run: Opened, ranks: int) -> Work:
             config, codec, run.catalogue, placeholder_completions(), 0
         )
     else:
-        assert run.stage is not None
+        assert run.begun is not None
         library = Library(run.catalogue, config.prompt, config.seed)
-        _, queries = run.recipe.draw_queries(config, run.stage)
+        _, queries = run.recipe.draw_queries(config, run.begun)
         examples = run.recipe.epoch_examples(
             config, codec, library, queries, placeholder_completions(), 0
         )
@@ -164,9 +164,9 @@ def _half_batches(examples: Sequence[Example], config: TrainingConfig, pad: int)
 def _conversations(run: Opened, ranks: int) -> Work:
     """Compute the work of GRPO: rollouts, then passes over conversations with replayed batches."""
     config, policy = run.config, run.config.policy
-    assert run.stage is not None
+    assert run.begun is not None
     library = Library(run.catalogue, config.prompt, config.seed)
-    queries, rollout_queries = run.recipe.draw_queries(config, run.stage)
+    queries, rollout_queries = run.recipe.draw_queries(config, run.begun)
     all_prompts = _prompt_lengths(run.codec, library, rollout_queries, policy.documents)
     context = run.shape.positions or max(all_prompts) + policy.max_tokens + 1
     prompts = [width for width in all_prompts if width + policy.max_tokens < context] or all_prompts

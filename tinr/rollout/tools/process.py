@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 from typing_extensions import Doc
 
 import tinr
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, RunFailed
 from tinr.rollout.tools.worker import HEAD, NO_MEMORY, READY, RESULT, TOO_LONG
 
 START = 60  # seconds for the worker to start and import the tools
@@ -55,7 +55,7 @@ class Fault(Exception):
     """A tool broke a bound or ended its process; the message says how."""
 
 
-class ToolFault(GateFailed):
+class ToolFault(RunFailed):
     """A tool broke a bound, and the settings stop the run then."""
 
 

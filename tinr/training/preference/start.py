@@ -27,7 +27,7 @@ from tinr.files import write_text
 from tinr.records import BadInput, Query
 from tinr.rollout.conversation import REPLY_TOKENS, fitting_queries
 from tinr.rollout.tools.executor import Executor, ExecutorConfig
-from tinr.training.phase_run import PhaseConfig, Stage
+from tinr.training.phase_run import Phase, PhaseConfig
 from tinr.training.preference.rounds import measure
 
 QUERIES = (
@@ -91,18 +91,18 @@ def part(queries: Sequence[Query], count: int) -> tuple[list[Query], list[Query]
 
 def measure_start(
     config: PhaseConfig,
-    stage: Stage,
+    phase: Phase,
     model: PreTrainedModel,
     codec: Codec,
     queries: list[Query],
     executor: Executor,
 ) -> Faults:
     """Find the parent's faults, measured once for all runs from it."""
-    path = shared_folder(config, stage, queries, (*QUERIES, "executor")) / "before.json"
+    path = shared_folder(config, phase, queries, (*QUERIES, "executor")) / "before.json"
 
     def look() -> Faults:
         if not path.is_file():
-            faults = measure(model, codec, queries, stage.catalogue, executor, "before")
+            faults = measure(model, codec, queries, phase.catalogue, executor, "before")
             write_text(path, json.dumps(faults))
         return json.loads(path.read_text())
 
@@ -110,7 +110,7 @@ def measure_start(
 
 
 def shared_folder(
-    config: PhaseConfig, stage: Stage, queries: Sequence[Query], keys: Sequence[str] = QUERIES
+    config: PhaseConfig, phase: Phase, queries: Sequence[Query], keys: Sequence[str] = QUERIES
 ) -> Path:
     """Make a folder that all runs from this parent share if their settings `keys` and their
     queries agree. Which queries fit the context depends on other settings too.
@@ -121,11 +121,11 @@ def shared_folder(
     mark = fingerprint(
         {key: values[key] for key in keys},
         [query.id for query in queries],
-        stage.parent.id,
-        stage.catalogue.hash,
+        phase.parent.id,
+        phase.catalogue.hash,
         *contents(config),
     )
-    return stage.registry.steps("search", mark).folder
+    return phase.registry.steps("search", mark).folder
 
 
 def replayed(

@@ -173,7 +173,7 @@ def train_preference(
     """Train on the pairs. It changes the model in place and returns it with whole weights.
 
     With `steps` a killed run resumes from its newest complete step checkpoint. BadInput if there
-    is no pair, or an invalid one. GateFailed if the loss is not finite.
+    is no pair, or an invalid one. RunFailed if the loss is not finite.
     """
     fitting_pairs = teaching(pairs, config.max_tokens)
     passes = -(-len(fitting_pairs) // (config.pairs * distributed.world()))  # an epoch and rank
