@@ -253,10 +253,10 @@ def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     """No alignment; tools are written as names; a whole catalogue does not fit the context."""
     shutil.copytree(work / "run", work / "arms")
     words = ("study", "arms", "retrieved", "--preset", "smoke", "--out", "arms", "--json")
-    said = json.loads(tinr(*words, "--change", "sft.size=150", cwd=work).stdout)
+    said = json.loads(tinr(*words, "--change", "sft.size=60", cwd=work).stdout)
     registry = Registry(work / "arms" / "registry")
     assert said == {"retrieved": registry.resolve("arm-retrieved").id}
-    assert registry.resolve("sft@latest").config["size"] == 150
+    assert registry.resolve("sft@latest").config["size"] == 60
     card = registry.resolve("arm-retrieved")
     assert [c.phase for c in registry.lineage(card.id)] == ["base", "sft", "grpo"]
     assert card.gates == {} and card.config["policy"]["documents"] == ["retrieved"]
