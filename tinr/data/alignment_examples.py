@@ -22,6 +22,7 @@ from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import mark_loss, render_prompt, render_question
 from tinr.config import Whole
+from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.sample_words import invented_result, random_word
 from tinr.data.traces import ask_back, render_plan, render_turns
@@ -129,8 +130,9 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     else:
         text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
-    start = [*render_prompt(text, frame), *mark_loss(render_plan(docs))]
     observations = [json.dumps(result) for result in results]
+    lines = derivations(text, turns, observations)
+    start = [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
     if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
     returns = results[-1:] if len(turns) > 1 else results
@@ -154,10 +156,9 @@ def _chain(
     first_text, first_call = wording.write(first_tool, rng)
     second_text, second_call = wording.write(doc, rng, said={link: rng.choice(LINKS)})
     text = f"{first_text} {rng.choice(JOINTS)}{second_text}"
-    docs = list({tool.name: tool for tool in (first_tool, doc)}.values())
     return (
         text,
-        docs,
+        [first_tool, doc],
         [[first_call], [second_call]],
         [second_call.arguments[link], invented_result(rng)],
     )
@@ -165,8 +166,9 @@ def _chain(
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
-    text, docs, _ = _requests(doc, wording, rng)
-    return [*render_prompt(text, frame), *mark_loss(render_plan(docs))]
+    text, docs, calls = _requests(doc, wording, rng)
+    lines = derivations(text, [calls])
+    return [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
 
 
 def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:

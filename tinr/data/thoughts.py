@@ -17,7 +17,7 @@ from typing import Any
 from tinr.catalogue.importing.names import clean_name
 from tinr.catalogue.load import Catalogue, query_line, read_jsonl
 from tinr.chat.parse import parse_text
-from tinr.data.traces import NO_TOOL, compose
+from tinr.data.traces import NO_TOOL, compose, value_lines
 from tinr.records import Call, Mention, Query
 from tinr.rollout.scoring.rewards import same_calls
 
@@ -166,8 +166,9 @@ def _quantile(values: Sequence[int], share: float) -> int:
 def composed(query: Query, catalogue: Catalogue) -> Query:
     """Return the query with a thought composed from the documents of its calls."""
     docs = [catalogue.by_name[call.name] for call in query.calls]
-    thought = compose(docs) if docs else [NO_TOOL.get(query.kind, NO_TOOL["chat"])]
-    return replace(query, thought=tuple(thought))
+    if docs:
+        return replace(query, thought=tuple(compose(docs, value_lines(query, query.turns))))
+    return replace(query, thought=(NO_TOOL.get(query.kind, NO_TOOL["chat"]),))
 
 
 def judge_all(

@@ -1,9 +1,9 @@
 """Phase 2 examples: reasoning traces of reference conversations.
 
-A thought names the tool that the query needs and recalls from memory its purpose and its
-parameters; the calls follow. Only the assistant's tokens carry loss. The token comes before
-the description: a greedy reply then picks the likeliest tool, not the likeliest first word of
-a description (docs/notebook.md has the figures).
+A thought names the tool that the query needs, recalls from memory its purpose and its
+parameters, and says which words give them their values; the calls follow. Only the assistant's
+tokens carry loss. The token comes before the description: a greedy reply then picks the likeliest
+tool, not the likeliest first word of a description (docs/notebook.md has the figures).
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
+from tinr.data.bindings import derivations
 from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
 
 NO_TOOL = {
@@ -33,21 +34,38 @@ NO_TOOL = {
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
-def render_plan(docs: Sequence[ToolDoc], thought: Sequence[str | Mention] = ()) -> list[Piece]:
-    """Render the thought and the names of the tools; compose the thought where it is empty."""
-    parts = [_piece(part) for part in thought or compose(docs)]
+def render_plan(
+    docs: Sequence[ToolDoc],
+    thought: Sequence[str | Mention] = (),
+    lines: Sequence[str] = (),
+) -> list[Piece]:
+    """Render the thought and the names of the tools; compose the thought where it is empty.
+
+    lines: where the values of each call come from (`tinr.data.bindings`), for a composed thought.
+    """
+    parts = [_piece(part) for part in thought or compose(docs, lines)]
     names = dict.fromkeys(doc.name for doc in docs)
     return [*render_thought(parts), *render_names(list(names))]
 
 
-def compose(docs: Sequence[ToolDoc]) -> list[str | Mention]:
-    """Compose a thought from documents: for each tool its token, its purpose, its signature."""
+def compose(docs: Sequence[ToolDoc], lines: Sequence[str] = ()) -> list[str | Mention]:
+    """Compose a thought: for each tool its token, its purpose, its signature, its values.
+
+    lines: where the values of each tool's call come from; empty: not stated.
+    """
     thought: list[str | Mention] = []
     for number, doc in enumerate(docs):
         need = " ".join(sentences(doc)[0].split()[:NEED_WORDS])
         thought += ["\n"] if number else []
-        thought += [Mention(doc.name), f" {need} ({signature(doc)})"]
+        values = f": {line}" if (line := lines[number] if lines else "") else ""
+        thought += [Mention(doc.name), f" {need} ({signature(doc)}){values}"]
     return thought
+
+
+def value_lines(query: Query, turns: Sequence[Sequence[Call]]) -> list[str]:
+    """Derive the values of the calls of `turns` from what the user said."""
+    said = [message.content for message in query.history if message.role == "user"]
+    return derivations("\n".join([*said, query.text]), turns, query.observations)
 
 
 def _piece(part: str | Mention) -> Piece | str:
@@ -102,7 +120,7 @@ def render_trace(
     observations = [cut(text) for text in query.observations]
     return [
         *prompt,
-        *mark_loss(render_plan(docs, query.thought)),
+        *mark_loss(render_plan(docs, query.thought, value_lines(query, turns))),
         *(document_pieces if on_select else []),
         *render_turns(turns, observations, response, frame),
     ]

@@ -1,0 +1,89 @@
+"""Lines of a thought that say which words of a query give each argument its value."""
+
+import pytest
+
+from tinr.catalogue.load import load_catalogue
+from tinr.chat.render import as_text
+from tinr.data.bindings import MAX_CHARACTERS, derivations
+from tinr.data.traces import render_trace
+from tinr.records import Call, Message, Query
+from tool_corpora.suites import training_queries
+
+
+def line(text: str, /, **arguments) -> str:
+    return derivations(text, [[Call("t", arguments)]])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "expected"),
+    [
+        ("Subtract 3 from 10.", {"a": 10, "b": 3}, "Subtract 3 from = b; from 10 = a"),
+        ("10", {"a": 10}, "10 = a"),
+        ("Write 'ab c' backwards.", {"text": "ab c"}, "Write ab c backwards = text"),
+        ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4 = values"),
+        ("Which city is ULM near?", {"city": "Ulm"}, "is ULM near = city"),
+        ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: true"),
+        ("A radius of 2", {"r": 2.0}, "of 2 = r"),
+        ("Two of them", {"n": 2}, "n: 2"),
+        ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 and = n"),
+        ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 and = a; and 4 = b"),
+        ("Nothing", {}, ""),
+        ("Nothing", {"a": [], "b": None, "c": "", "d": {"e": 1}},
+         'a: []; b: null; c: ; d: {"e": 1}'),
+    ],
+)  # fmt: skip
+def test_a_value_stands_between_the_words_beside_it(text, arguments, expected):
+    assert line(text, **arguments) == expected
+
+
+def test_long_values_are_cut_between_words_and_lines_are_one_line():
+    long = "one two three four\nfive"
+    assert line(f'Reverse "{long}" please', text=long) == "Reverse one two three... please = text"
+    assert "\n" not in line("x", text=long)
+    assert line("x", word="a" * 50) == f"word: {'a' * MAX_CHARACTERS}..."
+
+
+def test_a_place_gives_one_value_also_over_two_calls():
+    turns = [[Call("t", {"a": 5}), Call("t", {"a": 5})]]
+    assert derivations("First 5 then 5", turns) == ["First 5 then = a", "then 5 = a"]
+
+
+def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
+    """The thought comes before the first call: it cannot know the result."""
+    turns = [[Call("t", {"a": 5})], [Call("u", {"of": 71, "times": 2, "exact": True, "by": "day"})]]
+    said = derivations("Double 5. Then 2 of that", turns, ["71"])
+    assert said == ["Double 5 = a", "Then 2 of = times; the result = of; exact: true; by: day"]
+    rounded = derivations("Double 5.", [turns[0], [Call("u", {"of": 71.3})]], ["71.29"])
+    assert rounded[1] == "the result = of"
+    words = derivations("Name it.", [[Call("t", {})], [Call("u", {"name": "Ulm"})]], ['"Ulm"'])
+    assert words == ["", "the result = name"]
+
+
+def test_the_first_calls_never_take_a_result():
+    assert derivations("How many?", [[Call("t", {"n": 7})]], ["7"]) == ["n: 7"]
+
+
+def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, codec):
+    call = Call("circle_area", {"radius": 3})
+    query = Query("q", "And the area?", ((call,),), history=(
+        Message("user", "A circle of radius 3."), Message("assistant", "Nice, radius 9."),
+    ))  # fmt: skip
+    text = as_text(render_trace(query, catalogue, codec.frame))
+    assert "): radius 3 = radius</think>" in text.replace("\n", "")
+    given = Query("q", query.text, query.turns, thought=("Because I say so.",))
+    assert "= radius" not in as_text(render_trace(given, catalogue, codec.frame))
+
+
+def test_nearly_every_value_of_the_shipped_queries_is_derived():
+    """Values of options and results are not said; of all others nearly every one is found."""
+    queries = training_queries(400, 0, "bindings", load_catalogue("toolbox").by_name)
+    lines = [
+        (call, text)
+        for query in queries
+        for call, text in zip(
+            query.calls, derivations(query.text, query.turns, query.observations), strict=True
+        )
+    ]
+    values = sum(len(call.arguments) for call, _ in lines)
+    stated = sum(text.count(" = ") for _, text in lines)
+    assert values > 500 and stated / values > 0.9
