@@ -212,10 +212,11 @@ def next_logits(
     """Compute logits (B, V) float32 after each prompt, in batches of prompts of similar length."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     logits_by_number: dict[int, torch.Tensor] = {}
-    for start in range(0, len(order), rows):
-        chunk = order[start : start + rows]
-        logits, _ = prefill(model, [prompts[i] for i in chunk], pad, DynamicCache())
-        logits_by_number |= dict(zip(chunk, logits.cpu(), strict=True))
+    with decoding_weights(model):
+        for start in range(0, len(order), rows):
+            chunk = order[start : start + rows]
+            logits, _ = prefill(model, [prompts[i] for i in chunk], pad, DynamicCache())
+            logits_by_number |= dict(zip(chunk, logits.cpu(), strict=True))
     return torch.stack([logits_by_number[i] for i in range(len(prompts))])
 
 
