@@ -9,6 +9,7 @@ Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query
 tool is used. What the base itself says to plain prompts is replayed, so that its skills stay.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -28,6 +29,7 @@ from tinr.config import Formerly, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.own_completions import Completion, own_completions, own_examples
 from tinr.data.packing import Batch, Example, make_batches
+from tinr.data.pseudo_queries import unpractised, unpractised_notice
 from tinr.data.replay import aligned_examples, tokens_in
 from tinr.planning.capacity.check import Switch, within_capacity
 from tinr.records import BadInput
@@ -79,6 +81,9 @@ def run(config: AlignConfig) -> Card:
     phase = begin("align", config, parents=PARENTS, catalogue=catalogue)
     if phase.published:
         return phase.published
+    left_out = unpractised(catalogue)
+    if left_out and distributed.rank() == 0:
+        warnings.warn(unpractised_notice(left_out), stacklevel=2)
     model, tokenizer = phase.load()
     with within_capacity(model, tokenizer, catalogue, config):
         grow(model, tokenizer, catalogue, config.initialisation, config.seed, config.tools_as)

@@ -173,3 +173,29 @@ def show(
             print(f"<<{doc.name}>>\n{describe(doc)}")
         else:
             print(f"{doc.name}({signature(doc)})")
+
+
+@app.command()
+def practice(
+    sources: Sources,
+    each: Annotated[int, typer.Option(min=1, help="Practice calls of each tool.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show the practice calls that align makes up from the documents; each fits its document.
+
+    Example: tinr catalogue practice tools/ --each 5 --json
+    """
+    from tinr.catalogue.load import load_catalogue
+    from tinr.data import pseudo_queries
+
+    catalogue = load_catalogue(sources)
+    for text, call in pseudo_queries.practice(catalogue, each, seed):
+        if as_json:
+            line = {"tool": call.name, "query": text, "arguments": call.arguments}
+            print(json.dumps(line, ensure_ascii=False))
+        else:
+            print(f"{text}\n    {call.name} {json.dumps(call.arguments, ensure_ascii=False)}")
+    left_out = pseudo_queries.unpractised(catalogue)
+    if left_out:
+        print(pseudo_queries.unpractised_notice(left_out), file=sys.stderr)

@@ -19,12 +19,12 @@ from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
+from tinr.catalogue.words import invented_result, random_word
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import mark_loss, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
-from tinr.data.sample_words import invented_result, random_word
 from tinr.data.traces import ask_back, render_plan, render_turns
 from tinr.records import Call, ToolDoc
 
@@ -39,6 +39,7 @@ LINKS = tuple(
     for tail in ("", "", " of that", " from before", " of the first one", " you found")
 )
 JOINTS = ("", "", "", "Then: ", "After that: ", "Next, ", "And then: ", "Finally: ", "With it: ")
+PRACTICE = ("pseudo", "naming", "blind", "lacking")  # forms that need made-up calls
 END_SHARE = 0.5  # share of the pseudo-queries' conversations that go on to a response
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
@@ -79,13 +80,17 @@ def make_pairs(
     rng: Random,
     only: Collection[str] | None = None,
 ) -> Iterator[AlignmentExample]:
-    """Make one epoch of examples for every tool of the catalogue, or for the names in `only`."""
+    """Make one epoch of examples for every tool of the catalogue, or for the names in `only`.
+
+    A tool whose calls cannot be made up (`pseudo_queries.unpractised`) gets no example with a call.
+    """
     wording = Wording(catalogue)
     return (
         AlignmentExample(form, doc.name, tuple(_FORMS[form](doc, wording, frame, rng)))
         for doc in catalogue.tools
         if only is None or doc.name in only
         for form, count in vars(mix).items()
+        if form not in PRACTICE or wording.practicable(doc)
         for _ in range(count)
     )
 
@@ -148,10 +153,10 @@ def _chain(
     Return None for a tool that takes no open value. The first result is invented: a value that
     fits the parameter of the second call.
     """
-    required_names = needed_parameters(doc)
+    required_names = needed_parameters(doc, wording)
     if not required_names or len(wording.catalogue.tools) < 2:
         return None
-    first_tool = rng.choice(wording.catalogue.tools)
+    first_tool = wording.another(rng)
     link = rng.choice(required_names)
     first_text, first_call = wording.write(first_tool, rng)
     second_text, second_call = wording.write(doc, rng, said={link: rng.choice(LINKS)})
@@ -174,8 +179,12 @@ def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
 def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
     docs, tools = [doc], wording.catalogue.tools
     if len(tools) > 3 and rng.random() < SEVERAL_SHARE:
-        sample = rng.sample(tools, rng.choice((1, 1, 1, 2)))
-        docs += [candidate for candidate in sample if candidate.name != doc.name]
+        sample = {
+            tool.name: tool
+            for _ in range(rng.choice((1, 1, 1, 2)))
+            for tool in [wording.another(rng)]
+        }
+        docs += [candidate for candidate in sample.values() if candidate.name != doc.name]
     requests = [wording.write(tool, rng) for tool in docs]
     return " ".join(text for text, _ in requests), docs, [call for _, call in requests]
 
@@ -186,9 +195,8 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
     The token carries no loss. What the model recalls about the tool and the name after it carry
     loss: they depend on the token, never on the query.
     """
-    other_tool = rng.choice(wording.catalogue.tools)
     text = (
-        wording.write(other_tool, rng)[0]
+        wording.write(wording.another(rng), rng)[0]
         if rng.random() < 0.5
         else " ".join(random_word(rng) for _ in range(rng.randint(0, 8)))
     )
@@ -200,7 +208,7 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Leave out a required value and ask back; without such a value make a whole pseudo-query."""
-    needed_names = needed_parameters(doc)
+    needed_names = needed_parameters(doc, wording)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed_names)
@@ -208,16 +216,18 @@ def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[
     return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 
 
-def needed_parameters(doc: ToolDoc) -> list[str]:
-    """Return the required parameters whose values are neither an enumeration nor a boolean."""
-    required = doc.parameters.get("required", ())
+def needed_parameters(doc: ToolDoc, wording: Wording) -> list[str]:
+    """Return the required parameters whose values are open: no enumeration and no boolean."""
+    drawer, required = wording.drawer(doc), doc.parameters.get("required", ())
+    schemas = {
+        name: drawer.resolved(name)
+        for name in doc.parameters.get("properties", {})
+        if name in required
+    }
     return [
         name
-        for name, spec in doc.parameters.get("properties", {}).items()
-        if name in required
-        and isinstance(spec, Mapping)
-        and "enum" not in spec
-        and spec.get("type") != "boolean"
+        for name, schema in schemas.items()
+        if not {"enum", "const"} & set(schema) and schema.get("type") != "boolean"
     ]
 
 

@@ -13,6 +13,13 @@ from string import ascii_lowercase
 from typing import Any
 
 from tinr.catalogue.english import common_words, train_sentences
+from tinr.catalogue.words import (
+    random_date,
+    random_decimal,
+    random_time,
+    random_whole,
+    random_word,
+)
 from tinr.chat.codec import Frame, Piece
 from tinr.chat.render import (
     mark_loss,
@@ -20,13 +27,6 @@ from tinr.chat.render import (
     render_observations,
     render_prompt,
     render_response,
-)
-from tinr.data.sample_words import (
-    random_date,
-    random_decimal,
-    random_time,
-    random_whole,
-    random_word,
 )
 
 

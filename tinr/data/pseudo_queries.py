@@ -6,9 +6,10 @@ from the rest of its catalogue, and some of its other words. Everyday and strang
 among them, word endings vary, and the values stand anywhere.
 """
 
+import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 from tinr.catalogue.english import common_words
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences
-from tinr.data.sample_words import random_word, schema_value
+from tinr.catalogue.values import ArgumentDrawer, NoValue
+from tinr.catalogue.words import random_word
 from tinr.records import Call, ToolDoc
 
 # Everyday words of requests that are about no tool.
@@ -65,6 +67,8 @@ VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of t
     *("something", "it", "this", "that", "whatever", "anything", "so much", "so many", "a bit"),
     *("a few", "several", "a couple", "plenty", "somewhere", "some day or other", "whichever"),
 )
+NOTICE_NAMES = 5  # tools that a notice names
+OTHER_TRIES = 100  # draws of another tool that can be practised
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
@@ -86,6 +90,33 @@ class Wording:
 
     def __init__(self, catalogue: Catalogue):
         self.catalogue = catalogue
+        self._drawers: dict[str, ArgumentDrawer] = {}
+        self._practicable: dict[str, bool] = {}
+
+    def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
+        """Return the drawer of a tool's arguments."""
+        if doc.name not in self._drawers:
+            self._drawers[doc.name] = ArgumentDrawer(doc.parameters)
+        return self._drawers[doc.name]
+
+    def practicable(self, doc: ToolDoc) -> bool:
+        """Whether calls of a tool can be made up that its own document accepts."""
+        if doc.name not in self._practicable:
+            try:
+                self.drawer(doc).draw(Random(doc.name))
+            except NoValue:
+                self._practicable[doc.name] = False
+            else:
+                self._practicable[doc.name] = True
+        return self._practicable[doc.name]
+
+    def another(self, rng: Random) -> ToolDoc:
+        """Draw a tool whose calls can be made up; NoValue if there is hardly one."""
+        for _ in range(OTHER_TRIES):
+            doc = rng.choice(self.catalogue.tools)
+            if self.practicable(doc):
+                return doc
+        raise NoValue("no tool of this catalogue can be practised")
 
     @cached_property
     def commonness(self) -> Counter[str]:
@@ -99,12 +130,12 @@ class Wording:
     ) -> tuple[str, Call]:
         """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
-        Required parameters always have a value, optional ones half of the time. said: parameter
-        name -> text that stands for its value. Values in another order than the document's stand
+        NoValue if the tool is not practicable. said: parameter name -> text that stands for its
+        value. Values in another order than the document's stand
         beside their names: without the names no reader could assign them.
         """
         said = said or {}
-        values = _values(doc, rng)
+        values = self.drawer(doc).draw(rng)
         in_order = rng.random() < 0.6
         phrases = [
             _value_phrase(
@@ -131,7 +162,7 @@ class Wording:
         then the rarest. The values, their wording and place, and the words around them are the
         same. A vaguer query has a subset of the less vague query's words.
         """
-        values = _values(doc, rng)
+        values = self.drawer(doc).draw(rng) if self.practicable(doc) else {}
         phrases = [
             _value_phrase(name, value, rng, named=rng.random() < NAMED_SHARE)
             for name, value in values.items()
@@ -187,14 +218,28 @@ class Wording:
         return self.commonness[_stem(word)] <= max(2, len(self.catalogue.tools) // 30)
 
 
-def _values(doc: ToolDoc, rng: Random) -> dict[str, Any]:
-    """Draw open values for required parameters, and for an optional one half of the time."""
-    required = set(doc.parameters.get("required", ()))
-    return {
-        name: schema_value(rng, spec)
-        for name, spec in doc.parameters.get("properties", {}).items()
-        if name in required or rng.random() < 0.5
-    }
+def practice(catalogue: Catalogue, each: int, seed: int) -> Iterator[tuple[str, Call]]:
+    """Write `each` pseudo-queries, with their calls, of every tool that can be practised."""
+    wording = Wording(catalogue)
+    for doc in catalogue.tools:
+        rng = Random(f"{seed}/practice/{doc.name}")
+        if wording.practicable(doc):
+            yield from (wording.write(doc, rng) for _ in range(each))
+
+
+def unpractised(catalogue: Catalogue) -> list[str]:
+    """Return the tools of which no call can be made up that its own document accepts."""
+    wording = Wording(catalogue)
+    return [doc.name for doc in catalogue.tools if not wording.practicable(doc)]
+
+
+def unpractised_notice(names: Sequence[str]) -> str:
+    """Say in one line which tools get no practice calls, and what to do."""
+    shown = ", ".join(names[:NOTICE_NAMES]) + (", ..." if len(names) > NOTICE_NAMES else "")
+    return (
+        f"{len(names)} tools get no practice calls, because no arguments were found that their "
+        f"schemas accept: {shown}; correct their parameters, or give queries of their own"
+    )
 
 
 def _description_words(doc: ToolDoc) -> list[str]:
@@ -250,8 +295,8 @@ def _value_phrase(name: str, value: Any, rng: Random, named: bool, shown: str | 
 
 
 def _value_text(value: Any, rng: Random) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_value_text(v, rng) for v in value)
     if isinstance(value, Mapping):

@@ -61,8 +61,9 @@ def pseudo_queries(
     wording = Wording(catalogue)
     new_queries: list[Query] = []
     for name in sorted(_tools_without_queries(catalogue, queries)):
-        for number in range(count):
-            text, call = wording.write(catalogue.by_name[name], rng)
+        doc = catalogue.by_name[name]
+        for number in range(count if wording.practicable(doc) else 0):
+            text, call = wording.write(doc, rng)
             new_queries.append(Query(f"pseudo-{name}-{number}", text, ((call,),), kind="pseudo"))
     return new_queries
 

@@ -13,7 +13,7 @@ from typing import Any
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import signature
 from tinr.catalogue.similar import nearest_neighbours
-from tinr.data.sample_words import like, random_word
+from tinr.catalogue.words import like, random_word
 from tinr.records import ToolDoc
 
 NEIGHBOURS = 24  # nearest neighbours of a tool

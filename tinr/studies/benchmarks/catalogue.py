@@ -12,10 +12,10 @@ from tinr.catalogue.english import common_words
 from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.load import load_catalogue
 from tinr.catalogue.similar import near_duplicates
+from tinr.catalogue.words import CONSONANTS, VOWELS
 from tinr.chat.codec import Codec, Piece, grow_tokenizer, token_of
 from tinr.checkpoints.card import peak_rss_gib
 from tinr.data.base_tokenizer import train_tokenizer
-from tinr.data.sample_words import CONSONANTS, VOWELS
 from tinr.records import ToolDoc
 
 OPENAPI_BYTES = 5 * 2**20

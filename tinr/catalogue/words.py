@@ -1,7 +1,6 @@
-"""Open random values: words, and values of a JSON Schema. No torch."""
+"""Open random values: words, numbers, dates, results. No torch."""
 
 import string
-from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -76,48 +75,3 @@ def like(rng: Random, example: str) -> str:
         return rng.choice(pool)
 
     return "".join(map(swap, example))
-
-
-def schema_value(rng: Random, schema: Any) -> Any:
-    """Draw a random value that fits a parameter's schema; open wherever the schema allows it."""
-    if not isinstance(schema, Mapping):
-        return random_word(rng)
-    if schema.get("enum"):
-        return rng.choice(list(schema["enum"]))
-    kind = schema.get("type", "string")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "boolean":
-        return rng.random() < 0.5
-    if kind == "integer":
-        return _bounded(rng, schema)
-    if kind == "number":
-        return random_decimal(rng) if rng.random() < 0.6 else _bounded(rng, schema)
-    if kind == "array":
-        items = schema.get("items", {})
-        return [schema_value(rng, items) for _ in range(rng.randint(2, 4))]
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {
-            name: schema_value(rng, property_schema) for name, property_schema in properties.items()
-        }
-    return _string(rng, schema)
-
-
-def _bounded(rng: Random, schema: Mapping[str, Any]) -> int:
-    minimum, maximum = schema.get("minimum"), schema.get("maximum")
-    if isinstance(minimum, int | float) and isinstance(maximum, int | float) and minimum <= maximum:
-        ceiling = min(int(maximum), int(minimum) + 10 ** rng.randint(1, 6))
-        return rng.randint(int(minimum), max(ceiling, int(minimum)))
-    return abs(random_whole(rng))
-
-
-def _string(rng: Random, schema: Mapping[str, Any]) -> str:
-    if schema.get("format") == "date":
-        return random_date(rng)
-    if schema.get("format") == "time":
-        return random_time(rng)
-    examples = [e for e in schema.get("examples", ()) if isinstance(e, str) and e]
-    if examples:
-        return like(rng, rng.choice(examples))
-    words = [random_word(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
-    return " ".join(words).capitalize() if rng.random() < 0.2 else " ".join(words)
