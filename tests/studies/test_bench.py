@@ -108,6 +108,7 @@ def test_a_power_law_is_found_and_its_interval_holds_it():
         scaling.fit_law("x", "things", [10, 10, 20], [1.0, 1.0, 2.0])
 
 
+@pytest.mark.slow
 def test_time_is_measured_by_tools_model_and_group(monkeypatch, tmp_path):
     few = replace(training.CONFIG, batch_tokens=256, row_tokens=256, compile=False)
     monkeypatch.setattr(training, "CONFIG", few)

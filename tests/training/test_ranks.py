@@ -26,6 +26,7 @@ pytest.importorskip("deepspeed", reason="needs deepspeed: pip install tinr[deeps
 if shutil.which(os.environ.get("CXX", "g++")) is None:
     pytest.skip("DeepSpeed compiles its CPU operators: needs a C++ compiler", True)
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 2e-5  # seen: 0 under DDP, 3e-7 under ZeRO after align
 FEW = "{memorise: 1, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}"

@@ -70,6 +70,7 @@ VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of t
 NOTICE_NAMES = 5  # tools that a notice names
 OTHER_TRIES = 100  # draws of another tool that can be practised
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
+DESCRIBED_SHARE = 0.5  # of these that stand beside words of the parameter's description
 ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
     "Please",
@@ -131,15 +132,15 @@ class Wording:
         """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
         NoValue if the tool is not practicable. said: parameter name -> text that stands for its
-        value. Values in another order than the document's stand
-        beside their names: without the names no reader could assign them.
+        value. Values in another order than the document's stand beside their parameter's name or
+        words of its description: without these no reader could assign them.
         """
         said = said or {}
         values = self.drawer(doc).draw(rng)
         in_order = rng.random() < 0.6
         phrases = [
             _value_phrase(
-                name,
+                _label(doc, name, rng),
                 value,
                 rng,
                 named=not in_order or rng.random() < NAMED_SHARE,
@@ -164,7 +165,7 @@ class Wording:
         """
         values = self.drawer(doc).draw(rng) if self.practicable(doc) else {}
         phrases = [
-            _value_phrase(name, value, rng, named=rng.random() < NAMED_SHARE)
+            _value_phrase(_label(doc, name, rng), value, rng, named=rng.random() < NAMED_SHARE)
             for name, value in values.items()
         ]
         words = list(dict.fromkeys(_description_words(doc)))
@@ -289,9 +290,34 @@ def _interleave(words: list[str], phrases: Sequence[str], rng: Random) -> list[s
     return sequence
 
 
-def _value_phrase(name: str, value: Any, rng: Random, named: bool, shown: str | None = None) -> str:
+def _label(doc: ToolDoc, name: str, rng: Random) -> str:
+    """Draw what a query calls a parameter: its name, or words of its own description.
+
+    Users seldom know a parameter's name; they say what the document says of it.
+    """
+    words = _parameter_words(doc, name)
+    if words and rng.random() < DESCRIBED_SHARE:
+        others = {word for other in doc.parameters["properties"] if other != name
+                  for word in _parameter_words(doc, other)}  # fmt: skip
+        count = min(len(words), rng.choice((1, 2, 2, 3)))
+        start = rng.randint(0, len(words) - count)
+        label = words[start : start + count]
+        if any(word not in others and word not in EVERYDAY_WORDS for word in label):
+            return " ".join(label)
+    return name.replace("_", " ")
+
+
+def _parameter_words(doc: ToolDoc, name: str) -> list[str]:
+    spec = doc.parameters.get("properties", {}).get(name)
+    text = spec.get("description") if isinstance(spec, Mapping) else None
+    return re.findall(r"[^\W\d_][\w'-]*", text.lower()) if isinstance(text, str) else []
+
+
+def _value_phrase(
+    label: str, value: Any, rng: Random, named: bool, shown: str | None = None
+) -> str:
     template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
-    return template.format(name=name.replace("_", " "), value=shown or _value_text(value, rng))
+    return template.format(name=label, value=shown or _value_text(value, rng))
 
 
 def _value_text(value: Any, rng: Random) -> str:

@@ -24,7 +24,7 @@ from tinr.chat.render import (
     render_observations,
     render_prompt,
 )
-from tinr.data.traces import render_plan, value_lines
+from tinr.data.traces import render_plan
 from tinr.files import whole_text
 from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.rollout.tools.executor import refusal
@@ -150,7 +150,7 @@ class Reader:
             history=query.history,
             documents=self.shown(query),
         )
-        spoken = self._spoken(query, turns)
+        spoken = self._spoken(turns)
         return Exchange(query, (*self.codec.encode(pieces)[0], *spoken.ids), spoken)
 
     def offered(self, request: Request) -> tuple[str, ...]:
@@ -176,9 +176,7 @@ class Reader:
             library = self._libraries[query.tools]
         return library.shown([query], self.documents)[0]
 
-    def _spoken(
-        self, query: Query, turns: Sequence[tuple[RequestMessage, Sequence[str]]]
-    ) -> Spoken:
+    def _spoken(self, turns: Sequence[tuple[RequestMessage, Sequence[str]]]) -> Spoken:
         """The calls and results of every turn: from memory, else composed."""
         spoken = Spoken()
         calls_by_turn = [tuple(map(self._call, message.tool_calls or ())) for message, _ in turns]
@@ -188,7 +186,7 @@ class Reader:
             if turn is not None:
                 spoken = Spoken((*spoken.ids, *turn.ids), (*spoken.pieces, *turn.pieces))
             else:
-                spoken = spoken if spoken.ids else self._composition(query, calls_by_turn)
+                spoken = spoken if spoken.ids else self._composition(calls_by_turn)
                 spoken = spoken.add(self.codec, render_calls(calls))
             observations = self._observations(calls if turn is None else turn.calls, results)
             spoken = spoken.add(
@@ -208,12 +206,11 @@ class Reader:
             ]
         )
 
-    def _composition(self, query: Query, turns: Sequence[Sequence[Call]]) -> Spoken:
+    def _composition(self, turns: Sequence[Sequence[Call]]) -> Spoken:
         """Compose a thought and names before the calls of a conversation, as in training."""
         docs = [self.catalogue.by_name[call.name] for turn in turns for call in turn]
         tools = list({doc.name: doc for doc in docs}.values())
-        plan = render_plan(docs, lines=value_lines(query, turns))
-        spoken = Spoken().add(self.codec, plan)
+        spoken = Spoken().add(self.codec, render_plan(tools))
         if self.documents != "on_select":
             return spoken
         documents = render_environment(render_documents(tools), self.codec.frame)
