@@ -15,7 +15,7 @@ RENT = ToolDoc(
             "days": {"type": "integer", "description": "How long the car is away."},
             "age": {"type": "integer", "description": "Years of the driver, at least 18."},
             "plain": {"type": "integer"},
-            "odd_one": {"type": "integer", "description": ["no", "text"]},
+            "odd_one": {"type": "integer", "description": "18, 25!"},
         },
         "required": ["days", "age"],
     },

@@ -31,10 +31,10 @@ def test_of_the_queries_without_a_tool_one_in_so_many_is_asked(catalogue, tmp_pa
     lines = [query_line(q if n % 3 else Query(f"n{n}", "Hi.")) for n, q in enumerate(QUERIES)]
     write_jsonl(tmp_path / "q.jsonl", lines)
     config = GrpoConfig(queries=str(tmp_path / "q.jsonl"), no_tool_every=3, pseudo=0)
-    stage: Any = SimpleNamespace(catalogue=catalogue, phase="grpo")
+    phase: Any = SimpleNamespace(catalogue=catalogue, name="grpo")
     for first in (lines, lines[1:], lines[2:]):
         write_jsonl(tmp_path / "q.jsonl", first)
-        kept, _ = draw_queries(config, stage)
+        kept, _ = draw_queries(config, phase)
         bare = [query.id for query in kept if not query.calls]
         assert len(bare) == 1 and len(kept) == 1 + sum(bool(one["calls"]) for one in first)
 
