@@ -21,9 +21,11 @@ from tinr.catalogue.importing.names import canonical, clean_name, words_of
 from tinr.catalogue.importing.problems import Found, Problem
 from tinr.catalogue.importing.read import Data, read
 from tinr.catalogue.load import load_catalogue
+from tinr.catalogue.render import signature
 from tinr.chat.codec import Codec, grow_tokenizer
 from tinr.cli.main import app
 from tinr.command import guarded
+from tinr.data.pseudo_queries import practice
 from tinr.records import BadInput
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -685,3 +687,74 @@ def test_the_command_writes_reports_and_refuses_to_overwrite(tmp_path, capsys, m
     assert tinr("catalogue", "diff", str(out), str(out)) == 0
     assert "no difference" in capsys.readouterr().out
     assert tinr("catalogue", "import") == 2
+
+
+ODD_SERVER = """
+    import json, sys
+    fine = {"name": "fine", "description": "Fine.", "inputSchema": {"type": "object",
+            "properties": {"of": {"type": "integer"}}}}
+    pages = {
+        "bad output": [fine, {"name": "b", "description": "B.", "inputSchema": {"type": "object"},
+                              "outputSchema": {"title": 3}}],
+        "no schema": [fine, {"name": "b", "description": "B."}],
+        "no name": [fine, {"description": "?", "inputSchema": {"type": "object"}}, 7],
+    }
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if asked.get("method") == "initialize":
+            result = {"protocolVersion": asked["params"]["protocolVersion"],
+                      "capabilities": {"tools": {}}, "serverInfo": {"name": "odd", "version": "1"}}
+        elif asked.get("method") == "tools/list":
+            result = {"tools": pages[sys.argv[1]]} if sys.argv[1] in pages else (
+                {"tools": [fine], "nextCursor": "again"})
+        elif "id" in asked:
+            error = {"code": -32601, "message": "no such method"}
+            print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}), flush=True)
+            continue
+        else:
+            continue
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+    """
+
+
+@pytest.mark.parametrize(
+    ("page", "names", "lost"),
+    [("bad output", {"fine", "b"}, 0), ("no schema", {"fine", "b"}, 0), ("no name", {"fine"}, 2),
+     ("one page for ever", {"fine"}, 1)],
+)  # fmt: skip
+def test_one_bad_tool_of_a_server_costs_that_tool_only(page, names, lost, tmp_path):
+    pytest.importorskip("mcp", reason="the mcp package is not installed")
+    script = tmp_path / "server.py"
+    script.write_text(textwrap.dedent(ODD_SERVER))
+    server = f"{sys.executable} {script} '{page}'"
+    imported = import_tools([], servers=[server], timeout=20.0)
+    assert {line["name"] for line in imported.lines} == names and len(imported.lost) == lost
+    assert len(imported.notes) <= 1
+
+
+def test_a_composed_root_shows_all_parameters_and_its_result_can_be_opened(tmp_path):
+    """The alternatives' parameters are shown; what every form requires is required."""
+    forms = [
+        {
+            "properties": {"do": {"const": "add"}, "title": {"type": "string"}},
+            "required": ["title"],
+        },
+        {"properties": {"do": {"const": "drop"}, "id": {"type": "integer"}}, "required": ["id"]},
+    ]  # fmt: skip
+    tools = [
+        {"name": "edit", "description": "Edits.", "inputSchema": {
+            "type": "object", "required": ["do"], "oneOf": forms}},
+        {"name": "both", "description": "Both.", "inputSchema": {"type": "object", "allOf": [
+            {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+            {"properties": {"b": {"type": "string"}}, "required": ["b"]}]}},
+        {"name": "unsaid", "description": "Requires what it does not declare.", "inputSchema": {
+            "type": "object", "required": ["q"], "properties": {}}},
+    ]  # fmt: skip
+    imported = import_tools([str(write(tmp_path, "t.json", {"tools": tools}))])
+    write_catalogue(imported, tmp_path / "out")
+    catalogue = load_catalogue(tmp_path / "out")
+    assert signature(catalogue.by_name["edit"]) == "do: add|drop, title?: string, id?: integer"
+    assert signature(catalogue.by_name["both"]) == "a: integer, b: string"
+    assert signature(catalogue.by_name["unsaid"]) == "q: any"
+    drawn = {tuple(call.arguments) for _, call in practice(catalogue, 20, 0) if call.name == "edit"}
+    assert drawn == {("do", "title"), ("do", "id")}

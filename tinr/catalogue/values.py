@@ -138,6 +138,13 @@ class ArgumentDrawer:
             if isinstance(options, list) and options:
                 rest = {name: value for name, value in flat.items() if name != key}
                 option = self._flat(_not_null(options, rng))
+                others = {
+                    name for o in options for name in _mapping(self._flat(o).get("properties"))
+                }
+                foreign = others - set(_mapping(option.get("properties")))
+                if foreign and "properties" in rest:  # of the other alternatives alone
+                    own = _mapping(rest["properties"])
+                    rest["properties"] = {n: own[n] for n in own if n not in foreign}
                 flat = self._chosen(merged(rest, option), rng)
         return flat
 
@@ -248,11 +255,10 @@ def merged(first: Schema, second: Schema) -> dict[str, Any]:
             result[key] = [member for member in mine if member in other]
         elif key == "type":
             kinds = [kind for kind in _types(mine) if kind in _types(other)]
-            if "number" in _types(mine) + _types(other) and "integer" in _types(mine) + _types(
-                other
-            ):
+            both = {*_types(mine), *_types(other)}
+            if {"number", "integer"} <= both and "number" not in kinds and "integer" not in kinds:
                 kinds.append("integer")
-            result[key] = kinds
+            result[key] = kinds[0] if len(kinds) == 1 else kinds
         elif key in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
             result[key] = max(mine, other) if _are_numbers(mine, other) else mine
         elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):

@@ -1,5 +1,6 @@
 """Import tool catalogues of any format into canonical ones: find, name, check, report, write."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from tinr.catalogue.importing.names import Namespaces, canonical, words_of
 from tinr.catalogue.importing.problems import Item, Problem, split
 from tinr.catalogue.importing.python_source import read_python
 from tinr.catalogue.importing.read import REPORT, Data, files_of, read
-from tinr.catalogue.load import write_jsonl
+from tinr.catalogue.load import document_from, write_jsonl
 from tinr.files import make_folder
 from tinr.records import BadInput
 
@@ -49,13 +50,26 @@ def import_tools(
         if isinstance(item, Problem):
             problems.append(item)
         elif isinstance(item, dict):
-            lines.append(item)
+            fault = _fault_of_line(item)
+            problems += [fault] if fault else []
+            lines += [] if fault else [item]
     lost = tuple(p for p in problems if p.kind == "lost")
     if not lines:
         reason = str([*lost, *problems, "no sources"][0])
         suffix = f" (and {len(lost) - 1} more problems)" if len(lost) > 1 else ""
         raise BadInput(f"no tool could be imported: {reason}{suffix}; give a source with tools")
     return Imported(tuple(lines), lost, tuple(p for p in problems if p.kind != "lost"))
+
+
+def _fault_of_line(line: dict[str, Any]) -> Problem | None:
+    """Read a line back as the loader will; return what the loader would refuse."""
+    place = f"{line['source']}#{line['original']['pointer']}"
+    try:
+        document_from(json.loads(json.dumps(line)), place)
+    except BadInput as error:
+        reason = str(error).removeprefix(f"{place}: ")
+        return Problem(line["source"], line["original"]["pointer"], reason)
+    return None
 
 
 def _items(

@@ -48,17 +48,39 @@ async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
     async with Client(server) as client:
         tools: list[Any] = []
         cursor: str | None = None
+        seen_cursors: set[str] = set()
         for _ in range(MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            tools += [
-                tool.model_dump(mode="json", by_alias=True, exclude_none=True)
-                for tool in page.tools
-            ]
-            cursor = page.next_cursor
-            if not cursor:
+            page, cursor = await _page(client, cursor)
+            tools += page
+            if not cursor or cursor in seen_cursors:  # some servers give one page again and again
                 break
+            seen_cursors.add(cursor)
         result = {"tools": tools, "nextCursor": cursor}
         return client.server_info.name if client.server_info else "", result
+
+
+async def _page(client: Any, cursor: str | None) -> tuple[list[Any], str | None]:
+    """Return a page's tools, as the server sent them if one of them is not as MCP asks.
+
+    The typed call refuses a whole page for one bad tool. The request beneath it is private in the
+    `mcp` package; our own reader then judges tool by tool.
+    """
+    from pydantic import ValidationError
+
+    try:
+        page = await client.list_tools(cursor=cursor)
+    except ValidationError:
+        request: dict[str, Any] = {"method": "tools/list", "params": {}}
+        request["params"] |= {"cursor": cursor} if cursor else {}
+        options: dict[str, Any] = {}
+        client.session._stamp(request, options)
+        raw = await client.session._dispatcher.send_raw_request(
+            request["method"], request["params"], options
+        )
+        tools = raw.get("tools")
+        return tools if isinstance(tools, list) else [], raw.get("nextCursor")
+    tools = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in page.tools]
+    return tools, page.next_cursor
 
 
 def _root(error: BaseException) -> str:

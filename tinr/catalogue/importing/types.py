@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinr.catalogue.render import referred
+from tinr.catalogue.values import merged
 
 LARGEST = 20_000  # values in one schema; references that multiply are cut there
 VALUES = ("default", "const", "enum", "required", "example", "examples")  # no schemas inside
@@ -295,12 +296,61 @@ def object_schema(raw: Any, note: Note) -> dict[str, Any]:
         note(f"parameters of type {type(raw).__name__} were left out")
         return {"type": "object", "properties": {}}
     if is_schema(raw):
-        parameters_schema = _inner(resolved(raw, note), note, 0)
-        if parameters_schema.get("type") != "object":
-            parameters_schema = {**parameters_schema, "type": "object"}
-        parameters_schema.setdefault("properties", {})
-        return parameters_schema
+        source = resolved(raw, note)
+        parameters_schema = _inner(source, note, 0)
+        required = source.get("required")
+        names = (
+            [name for name in required if isinstance(name, str)]
+            if isinstance(required, list)
+            else []
+        )
+        if names:  # `_composed` declares those that the schema requires without declaring them
+            parameters_schema["required"] = names
+        return _composed({**parameters_schema, "type": "object"})
     return _from_flat(raw, note)
+
+
+def _composed(root: dict[str, Any]) -> dict[str, Any]:
+    """Lift what the composition of a root says into the root, so that every parameter is shown.
+
+    `allOf` is merged. The properties of alternatives become properties, which are required if all
+    alternatives require them; `oneOf` and `anyOf` stay and say which belong together.
+    """
+    for part in root.pop("allOf", ()) if isinstance(root.get("allOf"), list) else ():
+        rest = {key: value for key, value in part.items() if key in ("if", "then", "else", "not")}
+        root = merged(root, {key: value for key, value in part.items() if key not in rest})
+        root |= {"allOf": [*root.get("allOf", ()), rest]} if rest else {}
+    properties = dict(root.get("properties") or {})
+    required = list(root.get("required") or ())
+    for key in ("oneOf", "anyOf"):
+        options = [option for option in root.get(key, ()) if isinstance(option, Mapping)]
+        for option in options:
+            for name, spec in (option.get("properties") or {}).items():
+                known = properties.setdefault(name, spec)
+                if known != spec and spec not in known.get("anyOf", ()):
+                    properties[name] = _either_of(known, spec)
+        for name in (options[0].get("required") or ()) if options else ():
+            if all(name in (option.get("required") or ()) for option in options):
+                required.append(name)
+    root["properties"] = properties
+    root.pop("required", None)
+    root["properties"] |= {name: {} for name in required if name not in properties}
+    return root | ({"required": list(dict.fromkeys(required))} if required else {})
+
+
+def _either_of(one: Any, other: Any) -> Any:
+    """A property that alternatives state in two ways; constants become one enumeration."""
+    values = [
+        [spec["const"]] if "const" in spec else list(spec.get("enum", ()))
+        for spec in (one, other)
+        if isinstance(spec, Mapping)
+    ]
+    if len(values) == 2 and all(values):
+        kinds = {spec.get("type") for spec in (one, other)} - {None}
+        kind = {"type": kinds.pop()} if len(kinds) == 1 else {}
+        return {**kind, "enum": [*values[0], *(v for v in values[1] if v not in values[0])]}
+    options = one["anyOf"] if isinstance(one, Mapping) and set(one) == {"anyOf"} else [one]
+    return {"anyOf": [*options, other]}
 
 
 def is_schema(raw: Mapping[str, Any]) -> bool:
