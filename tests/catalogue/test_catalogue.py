@@ -21,7 +21,7 @@ from tinr.catalogue.load import (
     read_queries,
     write_jsonl,
 )
-from tinr.catalogue.render import describe, signature
+from tinr.catalogue.render import describe, referred, signature
 from tinr.chat.parse import parse
 from tinr.chat.render import render_calls
 from tinr.records import BadInput, Call, Mention, Message, Query, ToolDoc
@@ -271,7 +271,7 @@ def test_signatures(catalogue: Catalogue) -> None:
         "name: string, tags?: string[]",
     ]
     assert signature(NESTED) == (
-        "points: number[][], style?: line|2|null = line, box?: {w: number, h: any}, "
+        "points: number[][], style?: line|2|null = line, box?: {w?: number, h?: any}, "
         "day?: date, size?: integer|null = null"
     )
     assert signature(ToolDoc("now", "Now.", {"type": "object"})) == ""
@@ -286,3 +286,59 @@ def test_descriptions(catalogue: Catalogue) -> None:
     )
     assert describe(NESTED).splitlines()[4] == "day?: date. When"
     assert describe(ToolDoc("now", "Now.", {"type": "object"})) == "Now."
+
+
+def test_a_document_says_what_a_caller_must_know_of_nested_values():
+    """Descriptions, required members, defaults, maps, tuples, texts that read as numbers."""
+    document = ToolDoc(
+        "order",
+        "Orders things.",
+        {
+            "type": "object",
+            "properties": {
+                "lines": {"type": "array", "description": "What.", "items": {
+                    "type": "object", "required": ["sku"], "properties": {
+                        "sku": {"type": "string", "description": "The article's number."},
+                        "count": {"type": "integer", "default": 1},
+                        "old": {"type": "string", "deprecated": True},
+                    }}},
+                "level": {"enum": ["1", "x", 1, "true", None]},
+                "point": {"type": "array", "prefixItems": [{"type": "number"}, {"type": "string"}],
+                          "items": False},
+                "path": {"type": "array", "prefixItems": [{"type": "number"}]},
+                "tags": {"type": "object", "additionalProperties": {"type": "integer"}},
+                "note": {"type": "string", "default": "10", "deprecated": True,
+                         "description": "Said to nobody."},
+                "to": {"$ref": "#/$defs/place"},
+            },
+            "required": ["lines"],
+            "$defs": {"place": {"type": "object", "required": ["city"], "properties": {
+                "city": {"type": "string", "description": "Its name."}}}},
+        },
+    )  # fmt: skip
+    assert signature(document) == (
+        "lines: {sku: string, count?: integer = 1, old?: string}[], "
+        'level?: "1"|x|1|"true"|null, point?: [number, string], path?: [number, any...], '
+        'tags?: {*: integer}, note?: string = "10", to?: {city: string}'
+    )
+    assert describe(document).splitlines()[1:] == [
+        "lines: {sku: string, count?: integer = 1, old?: string}[]. What",
+        "lines[].sku: string. The article's number",
+        "lines[].old?: string. Deprecated.",
+        'level?: "1"|x|1|"true"|null',
+        "point?: [number, string]",
+        "path?: [number, any...]",
+        "tags?: {*: integer}",
+        'note?: string = "10". Said to nobody. Deprecated.',
+        "to?: {city: string}",
+        "to.city: string. Its name",
+    ]
+
+
+def test_references_into_lists_of_the_document_itself_and_encoded_ones_are_followed():
+    root = {"properties": {"a": {"anyOf": [{"type": "integer"}]}}, "$defs": {"R<s,n>": {"x": 1}}}
+    assert referred("#/properties/a/anyOf/0", root) == {"type": "integer"}
+    assert referred("#/$defs/R%3Cs%2Cn%3E", root) == {"x": 1}
+    assert referred("#", root) is root
+    for nowhere in ("#/properties/a/anyOf/1", "#/properties/a/anyOf/x", "other.json#/a", ""):
+        assert referred(nowhere, root) is None

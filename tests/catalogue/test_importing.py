@@ -758,3 +758,126 @@ def test_a_composed_root_shows_all_parameters_and_its_result_can_be_opened(tmp_p
     assert signature(catalogue.by_name["unsaid"]) == "q: any"
     drawn = {tuple(call.arguments) for _, call in practice(catalogue, 20, 0) if call.name == "edit"}
     assert drawn == {("do", "title"), ("do", "id")}
+
+
+def imported_by_name(tmp_path, name: str, content) -> dict[str, dict]:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return {line["name"]: line for line in import_tools([str(path)]).lines}
+
+
+def test_an_operation_keeps_where_its_parameters_belong(tmp_path):
+    """For who calls it: places, addresses, the content's type; an undeclared part of its path."""
+    lines = imported_by_name(
+        tmp_path,
+        "api.yaml",
+        """
+        openapi: 3.1.0
+        servers: [{url: "https://{region}.shop.test/v1", variables: {region: {default: eu}}}]
+        paths:
+          /shops/{shop}/orders:
+            post:
+              operationId: order
+              deprecated: true
+              summary: Orders.
+              parameters:
+                - {name: dry, in: query, deprecated: true, schema: {type: string, default: 1.10,
+                   enum: [1.10, 2.0, 3]}}
+                - {name: id, in: header, schema: {type: integer}}
+              requestBody:
+                content:
+                  application/json:
+                    schema: {type: object, required: [id], properties: {id: {type: string}},
+                             additionalProperties: {type: number}}
+            get:
+              operationId: orders
+              servers: [{url: /other}]
+              requestBody: {content: {text/csv: {schema: {type: string}}}}
+        """,
+    )
+    order, orders = lines["order"], lines["orders"]
+    assert order["extra"]["servers"] == ["https://eu.shop.test/v1"]
+    assert orders["extra"]["servers"] == ["/other"]
+    assert order["extra"]["content_type"] == "application/json"
+    assert orders["extra"]["content_type"] == "text/csv"
+    assert order["extra"]["places"] == {
+        "dry": {"in": "query", "name": "dry"},
+        "id": {"in": "header", "name": "id"},
+        "shop": {"in": "path", "name": "shop"},
+        "body.id": {"in": "body", "name": "id"},
+    }
+    assert orders["extra"]["places"]["body"] == {"in": "body", "name": "body", "whole": True}
+    parameters = order["parameters"]
+    assert parameters["required"] == ["shop", "body.id"]
+    assert parameters["additionalProperties"] == {"type": "number"}
+    assert parameters["properties"]["dry"]["enum"] == ["1.10", "2.0", "3"]
+    assert parameters["properties"]["dry"]["default"] == "1.10"
+    assert parameters["properties"]["dry"]["deprecated"] is True
+    assert order["description"] == "Orders. Deprecated."
+
+
+SHAPES = {
+    "Gemini": {"tools": [{"functionDeclarations": [{"name": "t", "description": "T.",
+        "parameters": {"type": "OBJECT", "properties": {"x": {"type": "STRING"}}, "required": ["x"]}}]}]},
+    "Gemini, another key": [{"function_declarations": [{"name": "t", "parametersJsonSchema": {
+        "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]},
+        "description": "T."}]}],
+    "Cohere": [{"name": "t", "description": "T.", "parameter_definitions": {
+        "x": {"type": "str", "required": True}}}],
+    "smolagents": [{"name": "t", "description": "T.", "inputs": {
+        "x": {"type": "string", "description": "An x."}}, "output_type": "string"}],
+    "LangChain": [{"name": "t", "description": "T.", "args_schema": {
+        "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}}],
+    "the tool is the schema": [{"name": "t", "description": "T.", "required": ["x"],
+                                "properties": {"x": {"type": "string"}}}],
+    "a schema that is no object": [{"name": "t", "description": "T.", "inputSchema": {
+        "type": "string"}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_parameters_are_read_under_the_keys_that_others_use(name, tmp_path):
+    line = imported_by_name(tmp_path, "t.json", SHAPES[name])["t"]
+    (parameter,) = line["parameters"]["properties"]
+    assert parameter == ("value" if "no object" in name else "x")
+    assert line["parameters"]["required"] == [parameter]
+    assert line["parameters"]["properties"][parameter]["type"] == "string"
+
+
+@pytest.mark.parametrize(
+    "schema", [{"title": "None"}, {"additionalProperties": False}, {"description": "nothing"}, None,
+               {"type": ["object", "null"]}],
+)  # fmt: skip
+def test_keywords_of_a_schema_are_no_parameters(schema, tmp_path):
+    tool = {"name": "t", "description": "T.", "inputSchema": schema}
+    assert imported_by_name(tmp_path, "t.json", [tool])["t"]["parameters"]["properties"] == {}
+
+
+def test_an_unread_key_that_holds_an_object_is_a_note(tmp_path):
+    tool = {"name": "t", "description": "T.", "format": {"type": "grammar"}, "_meta": {"a": 1}}
+    notes = import_tools([str(write(tmp_path, "t.json", [tool]))]).notes
+    assert [note.reason for note in notes] == ["tool 't': the key 'format' was not read"]
+
+
+def test_an_annotation_of_the_wrong_kind_costs_the_annotation(tmp_path):
+    schema = {"type": "object", "properties": {
+        "x": {"type": "integer", "examples": {"a": 1}, "deprecated": "yes", "format": None},
+        "y": {"type": "array", "items": {"type": "string", "readOnly": "no"}}}}  # fmt: skip
+    tool = {"name": "t", "description": "T.", "parameters": schema}
+    imported = import_tools([str(write(tmp_path, "t.json", [tool]))])
+    (line,) = imported.lines
+    assert line["parameters"]["properties"] == {
+        "x": {"type": "integer"}, "y": {"type": "array", "items": {"type": "string"}},
+    }  # fmt: skip
+    assert len(imported.notes) == 4 and not imported.lost
+
+
+@pytest.mark.parametrize(
+    ("schema", "default"),
+    [({"type": "integer", "default": "5"}, 5), ({"type": "boolean", "default": "True"}, True),
+     ({"type": "number", "default": "1.5"}, 1.5), ({"type": "array", "default": "[]"}, []),
+     ({"type": "string", "default": "5"}, "5"), ({"type": "integer", "default": "five"}, "five"),
+     ({"type": "integer", "default": "true"}, "true")],
+)  # fmt: skip
+def test_a_default_that_is_written_as_text_is_a_value_of_its_type(schema, default):
+    assert types.schema(schema, print)["default"] == default

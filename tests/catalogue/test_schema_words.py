@@ -53,12 +53,12 @@ FUNCTIONS = {
         "s: open|shut = open",
     ),
     "a named object": (
-        function({"a": {"$ref": "#/$defs/A"}}, **{"$defs": {"A": ADDRESS}}), "a: {city: string}",
+        function({"a": {"$ref": "#/$defs/A"}}, **{"$defs": {"A": ADDRESS}}), "a: {city?: string}",
     ),
     "a list of named objects": (
         function({"a": {"type": "array", "items": {"$ref": "#/definitions/A"}}},
                  definitions={"A": ADDRESS}),
-        "a: {city: string}[]",
+        "a: {city?: string}[]",
     ),
     "types in a list": (
         function({"t": {"type": ["array", "null"], "items": {"type": "string"}}}),
@@ -69,7 +69,7 @@ FUNCTIONS = {
         function({"n": {"$ref": "#/$defs/N"}},
                  **{"$defs": {"N": {"type": "object",
                                     "properties": {"next": {"$ref": "#/$defs/N"}}}}}),
-        "n: {next: any}",
+        "n: {next?: any}",
     ),
 }  # fmt: skip
 
@@ -103,7 +103,7 @@ OPERATIONS = {
     "inheritance and a choice": (
         operation({"type": "object", "properties": {"note": {"type": "string"}},
                    "allOf": [BASE, {"oneOf": [CARD, IBAN]}]}),
-        "body: {amount: number, note: string} & {card: string}|{iban: string}", (),
+        "body: {amount: number, note?: string} & {card?: string}|{iban?: string}", (),
     ),
     "what the server fills in": (
         operation({"type": "object", "required": ["id", "name"],

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from tinr.records import ToolDoc
 
@@ -17,13 +18,7 @@ def signature(doc: ToolDoc) -> str:
     `length: number, source: metre|foot, digits?: integer = 2`: name, `?` if optional,
     type or alternatives, default.
     """
-    schema = doc.parameters
-    required = set(schema.get("required", []))
-    parameters = [
-        f"{name}{'' if name in required else '?'}: {_kind(spec, schema)}{_default(spec)}"
-        for name, spec in schema.get("properties", {}).items()
-    ]
-    return ", ".join(parameters)
+    return _fields(doc.parameters, doc.parameters, 0)
 
 
 def sentences(doc: ToolDoc) -> list[str]:
@@ -32,17 +27,85 @@ def sentences(doc: ToolDoc) -> list[str]:
 
 
 def describe(doc: ToolDoc) -> str:
-    """Return the whole document: description, each parameter with its description, returns."""
-    schema = doc.parameters
-    required = set(schema.get("required", []))
-    lines = [doc.description]
-    for name, spec in schema.get("properties", {}).items():
-        mark = "" if name in required else "?"
-        text = spec.get("description", "") if isinstance(spec, Mapping) else ""
-        lines.append(f"{name}{mark}: {_kind(spec, schema)}{_default(spec)}. {text}".rstrip(". "))
+    """Return the whole document: description, each parameter with its description, returns.
+
+    Described members of objects and lists have lines of their own: `body.unit`, `stops[].name`.
+    """
+    lines = [doc.description, *_lines(doc.parameters, doc.parameters, "", 0)]
     if doc.returns:
         lines.append(f"returns: {doc.returns}")
     return "\n".join(lines)
+
+
+def _lines(
+    schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str, depth: int
+) -> list[str]:
+    """Return a line for each property, and for each described one inside it."""
+    lines: list[str] = []
+    required = _names(schema.get("required"))
+    for name, spec in _properties(schema).items():
+        mark = "" if name in required else "?"
+        text = spec.get("description", "") if isinstance(spec, Mapping) else ""
+        if not depth or text or _is_deprecated(spec):
+            kind = f"{_kind(spec, root)}{_default(spec)}"
+            end = " Deprecated." if _is_deprecated(spec) else ""
+            line = f"{prefix}{name}{mark}: {kind}. {text}".rstrip(". ")
+            lines.append(f"{line}.{end}" if end else line)
+        for inner, step in _inside(spec, root) if depth < DEEPEST else ():
+            lines += _lines(inner, root, f"{prefix}{name}{step}.", depth + 1)
+    return lines
+
+
+def _inside(spec: Any, root: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """Return the objects directly inside a property's schema, with the step that leads there."""
+    step, schema = "", spec
+    for _ in range(DEEPEST):
+        if not isinstance(schema, Mapping):
+            return []
+        if isinstance(schema.get("$ref"), str):
+            schema = referred(schema["$ref"], root)
+        elif isinstance(schema.get("items"), Mapping):
+            step, schema = f"{step}[]", schema["items"]
+        else:
+            break
+    options = [schema] if isinstance(schema, Mapping) else []
+    for key in ("anyOf", "oneOf", "allOf"):
+        members = schema.get(key) if isinstance(schema, Mapping) else None
+        options += (
+            [o for o in members if isinstance(o, Mapping)] if isinstance(members, list) else []
+        )
+    return [(option, step) for option in options if _properties(option)]
+
+
+def _is_deprecated(spec: Any) -> bool:
+    return isinstance(spec, Mapping) and spec.get("deprecated") is True
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _names(required: Any) -> list[str]:
+    return required if isinstance(required, list) else []
+
+
+def _fields(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> str:
+    """Return an object's properties in one line; see `signature`."""
+    required = _names(schema.get("required"))
+    parts = [
+        f"{name}{'' if name in required else '?'}: {_kind(spec, root, depth)}{_default(spec)}"
+        for name, spec in _properties(schema).items()
+    ]
+    patterns = schema.get("patternProperties")
+    if isinstance(patterns, Mapping):
+        parts += [
+            f"/{pattern}/: {_kind(value, root, depth)}" for pattern, value in patterns.items()
+        ]
+    extra = schema.get("additionalProperties")
+    if isinstance(extra, Mapping) and extra:
+        parts.append(f"*: {_kind(extra, root, depth)}")
+    return ", ".join(parts)
 
 
 def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
@@ -70,25 +133,45 @@ def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
     if isinstance(kind, list):
         return "|".join(kind_of({**spec, "type": type_name}) for type_name in kind)
     if kind == "array":
+        prefix = spec.get("prefixItems")
+        if isinstance(prefix, list) and prefix:
+            rest = [] if spec.get("items") is False else [f"{kind_of(spec.get('items', {}))}..."]
+            return f"[{', '.join([*map(kind_of, prefix), *rest])}]"
         items = kind_of(spec.get("items", {}))
         return f"({items})[]" if "|" in items and "anyOf" in spec.get("items", {}) else f"{items}[]"
-    if kind == "object" and isinstance(spec.get("properties"), Mapping):
-        return "{" + ", ".join(f"{n}: {kind_of(s)}" for n, s in spec["properties"].items()) + "}"
+    if kind == "object":
+        fields = _fields(spec, root, depth + 1)
+        return "{" + fields + "}" if fields else "object"
     if kind == "string" and spec.get("format") in ("date", "time"):
         return str(spec["format"])
     return str(kind)
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """Return a value as it is said; a text that reads as a number or a constant keeps quotes."""
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def referred(reference: str, root: Mapping[str, Any]) -> Any:
-    """Return the target of a reference within a document; None if it is outside or missing."""
+    """Return the target of a reference within a document; None if it is outside or missing.
+
+    `#` is the document itself; pointers lead into lists too, and may be percent-encoded.
+    """
+    if reference == "#":
+        return root
     target: Any = root if reference.startswith("#/") else None
-    for key in reference.removeprefix("#/").split("/"):
+    for key in unquote(reference).removeprefix("#/").split("/"):
         key = key.replace("~1", "/").replace("~0", "~")
-        target = target.get(key) if isinstance(target, Mapping) else None
+        if isinstance(target, list):
+            target = target[int(key)] if key.isdigit() and int(key) < len(target) else None
+        else:
+            target = target.get(key) if isinstance(target, Mapping) else None
     return target
 
 

@@ -161,7 +161,7 @@ class ArgumentDrawer:
                 if required:
                     raise
         least, extra = _least(flat.get("minProperties")), flat.get("additionalProperties")
-        if not properties and extra is not False and depth:
+        if not properties and extra is not False and (depth or isinstance(extra, Mapping)):
             least = max(least, rng.randint(1, 2))
         patterns = _mapping(flat.get("patternProperties"))
         for _ in range(TRIES * least):

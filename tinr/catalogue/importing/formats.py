@@ -25,6 +25,21 @@ DESCRIPTIONS = (
 )
 # keys of parameters, in the order in which they are looked for
 PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments", "_arguments")
+SCHEMAS = ("inputSchema", "input_schema", "parametersJsonSchema")  # hold a JSON Schema, always
+# the same where nothing else holds them: too common elsewhere to tell a tool by
+MORE_PARAMETERS = (
+    "parametersJsonSchema",  # Gemini
+    "parameters_json_schema",
+    "parameter_definitions",  # Cohere
+    "inputs",  # smolagents
+    "args_schema",  # LangChain
+    "args",
+    "params",
+    "parameter",
+    "json_schema",
+    "schema",
+    "input",
+)
 FLAT = ("path_parameters", "query_parameters", "body_parameters", "api_arguments")
 RAPID = ("required_parameters", "optional_parameters")
 RETURNS = ("returns", "output_parameters", "outputSchema", "response_schema", "responses")
@@ -32,6 +47,8 @@ RETURNS = ("returns", "output_parameters", "outputSchema", "response_schema", "r
 HOLDERS = (
     "tools",
     "functions",
+    "functionDeclarations",
+    "function_declarations",
     "function",
     "function_list",
     "toolConfig",
@@ -45,6 +62,7 @@ DEEPEST = 16  # levels of holders
 LONGEST_PROMPT = 1_000_000  # characters
 MOST_TRIES = 1000  # braces in a prompt that begin no JSON
 EXTRA_KEYS = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
+UNREAD_KEYS = ("metadata", "_meta", "meta", "execution", "cache_control", "examples", "icons")
 
 Reader = Callable[[Data], Iterator[Item]]
 
@@ -211,7 +229,7 @@ def _has_description_or_schema(tool: Mapping[str, Any]) -> bool:
     """Whether it is a tool and not a call: it has a description or a schema as parameters."""
     schema = _first_value(tool, PARAMETERS)
     return _first(tool, DESCRIPTIONS) is not None or (
-        isinstance(schema, Mapping) and types.is_schema(schema)
+        isinstance(schema, Mapping) and types.describes_object(schema)
     )
 
 
@@ -221,14 +239,15 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
     if name is None:
         return Problem(file, pointer, "a tool without a name")
     notes: list[str] = []
-    source = _parameters(value)
-    parameters = types.object_schema(source, notes.append)
+    key, source = _parameters(value)
+    parameters = types.object_schema(source, notes.append, is_schema=key in SCHEMAS)
     required = value.get("required")
-    is_flat = not (isinstance(source, Mapping) and types.is_schema(source))
+    is_flat = not (isinstance(source, Mapping) and types.describes_object(source))
     if isinstance(required, list) and (is_flat or "required" not in parameters):
         names = [name for name in map(str, required) if name in parameters["properties"]]
         parameters.pop("required", None)
         parameters |= {"required": names} if names else {}
+    notes += [f"the key {unread!r} was not read" for unread in _unread(value, key)]
     return_value = _first_value(value, RETURNS)
     parent = _first(value, ("tool_name",)) if "api_name" in value else None
     return Found(
@@ -245,30 +264,46 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
     )
 
 
-def _parameters(value: Mapping[str, Any]) -> Any:
-    for key in PARAMETERS:
-        if key in value:
+def _parameters(value: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return a tool's parameters and the key that holds them; "" for those of several keys."""
+    more = () if any(key in value for key in (*FLAT, *RAPID)) else MORE_PARAMETERS
+    for key in (*PARAMETERS, *more):
+        if key in value and (key in PARAMETERS or isinstance(value[key], Mapping)):
             parameters = value[key]
             # Bedrock wraps the schema in {"json": ...}
             is_wrapped = isinstance(parameters, Mapping) and set(parameters) == {"json"}
-            return (
+            return key, (
                 parameters["json"]
                 if is_wrapped and isinstance(parameters["json"], Mapping)
                 else parameters
             )
     if any(key in value for key in RAPID):
-        return {
+        return "", {
             str(parameter.get("name", "")): {k: v for k, v in parameter.items() if k != "name"}
             | {"required": key == "required_parameters"}
             for key in RAPID
             for parameter in (value[key] if isinstance(value.get(key), list) else [])
             if isinstance(parameter, Mapping)
         }
+    if isinstance(value.get("properties"), Mapping):  # the schema is the tool itself
+        keys = ("properties", "required", "additionalProperties", "$defs", "definitions")
+        return "properties", {key: value[key] for key in keys if key in value}
     properties: dict[str, Any] = {}
     for key in FLAT:
         if isinstance(value.get(key), Mapping):
             properties |= value[key]
-    return properties
+    return "", properties
+
+
+def _unread(value: Mapping[str, Any], parameters_key: str) -> list[str]:
+    """Return the keys of a tool that hold an object and that nothing has read."""
+    known = {parameters_key, *FLAT, *RAPID, *RETURNS, *EXTRA_KEYS, *UNREAD_KEYS}
+    known |= {"required", "$defs", "definitions"} if parameters_key == "properties" else set()
+    return [
+        str(key)[:60]
+        for key, content in value.items()
+        if isinstance(content, Mapping) and content and key not in known
+    ]
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:

@@ -57,6 +57,23 @@ def read_openapi(data: Mapping[str, Any], file: str, pointer: str = "") -> Itera
 
 
 @dataclass
+class _Merged:
+    """The parameters of an operation as one object, and where each belongs in a request."""
+
+    properties: dict[str, Any] = field(default_factory=dict)
+    required: list[str] = field(default_factory=list)
+    places: dict[str, dict[str, Any]] = field(default_factory=dict)  # "in", "name", "whole" body
+    extra: Mapping[str, Any] | None = None  # the schema of what a body takes beside its properties
+    content_type: str = ""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The schema of type object."""
+        schema = {"type": "object", "properties": self.properties, "required": self.required}
+        return schema | ({"additionalProperties": self.extra} if self.extra else {})
+
+
+@dataclass
 class _Document:
     data: Mapping[str, Any]
     file: str
@@ -92,7 +109,8 @@ class _Document:
             "parameters": [*_list(item.get("parameters")), *_list(operation.get("parameters"))],
             "requestBody": operation.get("requestBody"),
         }
-        parameters_source = self._merged(sources, place)
+        merged = self._merged(sources, path, place)
+        parameters_source = merged.schema
         parameters = types.object_schema(
             parameters_source, lambda reason: self._note(place, reason)
         )
@@ -100,6 +118,7 @@ class _Document:
         texts = [" ".join(t.split()) for t in texts if isinstance(t, str) and t.strip()]
         if len(texts) == 2 and texts[1].startswith(texts[0].rstrip(".")):
             texts = texts[1:]
+        texts += ["Deprecated."] if operation.get("deprecated") is True else []
         yield Found(
             file=self.file,
             pointer=place,
@@ -110,7 +129,13 @@ class _Document:
             namespace=self.title,
             returns=self._returns(operation, place),
             domain=next((str(t) for t in _list(operation.get("tags"))), ""),
-            extra={"method": method.upper(), "path": path},
+            extra={
+                "method": method.upper(),
+                "path": path,
+                "places": merged.places,
+                "servers": self._servers(operation, item),
+            }
+            | ({"content_type": merged.content_type} if merged.content_type else {}),
         )
         for reason in self.notes:
             yield Problem(self.file, self.notes[reason], reason, "note")
@@ -144,7 +169,21 @@ class _Document:
             self._note(place, f"the reference {reference!r} leads nowhere")
             return None
 
-    def _merged(self, sources: Mapping[str, Any], place: str) -> dict[str, Any]:
+    def _servers(self, *holders: Mapping[str, Any]) -> list[str]:
+        """Return the addresses of an operation: its own, its path's, or the document's."""
+        for holder in (*holders, self.data):
+            servers = [s for s in _list(holder.get("servers")) if isinstance(s, Mapping)]
+            addresses = [_address(s) for s in servers if isinstance(s.get("url"), str)]
+            if addresses:
+                return addresses
+        host, base = self.data.get("host"), self.data.get("basePath")  # Swagger 2
+        if not isinstance(host, str):
+            return []
+        base = base if isinstance(base, str) else ""
+        schemes = [s for s in _list(self.data.get("schemes")) if isinstance(s, str)] or ["https"]
+        return [f"{scheme}://{host}{base}" for scheme in schemes]
+
+    def _merged(self, sources: Mapping[str, Any], path: str, place: str) -> "_Merged":
         """Merge the parameters of path, query, header, cookie and body into one object schema."""
         parameters: dict[tuple[str, str], dict[str, Any]] = {}
         for number, source in enumerate(sources["parameters"]):
@@ -160,35 +199,37 @@ class _Document:
             if location == "header" and name.lower() in NO_PARAMETERS:
                 self._note(place, f"the header {name} is no parameter and was left out")
                 continue
-            parameters[location, name] = dict(
-                parameter
-            )  # an operation's parameter overrides its path's
-        properties: dict[str, Any] = {}
-        required: list[str] = []
-        homes: dict[str, str] = {}
+            # an operation's parameter overrides its path's
+            parameters[location, name] = dict(parameter)
+        for name in re.findall(r"\{([^{}]+)\}", path):
+            if ("path", name) not in parameters:
+                self._note(place, f"the path's parameter {name!r} is not declared; read as a text")
+                parameters["path", name] = {"schema": {"type": "string"}}
+        merged = _Merged()
         for (location, name), parameter in parameters.items():
             if location == "body":
-                self._add_body(
-                    parameter.get("schema"), parameter, properties, required, homes, place
-                )
+                self._add_body(parameter.get("schema"), parameter, merged, place)
                 continue
             property_schema = self._parameter(parameter, place)
-            key = self._free(name, location, homes, place)
-            properties[key] = property_schema
+            key = self._free(name, location, merged, place)
+            merged.properties[key] = property_schema
             if parameter.get("required") is True or location == "path":
-                required.append(key)
+                merged.required.append(key)
         body = sources["requestBody"]
         body = self.follow(body, place) if isinstance(body, Mapping) else None
         if body is not None:
-            self._add_body(self._content(body, place), body, properties, required, homes, place)
-        return {"type": "object", "properties": properties, "required": required}
+            merged.content_type = self._media(body)
+            self._add_body(self._content(body, place), body, merged, place)
+        return merged
 
-    def _free(self, name: str, location: str, homes: dict[str, str], place: str) -> str:
+    def _free(self, name: str, location: str, merged: "_Merged", place: str) -> str:
         """Return the name, or `location.name` if another location has a parameter of that name."""
-        key = name if name not in homes else f"{location}.{name}"
+        places = merged.places
+        key = name if name not in places else f"{location}.{name}"
         if key != name:
-            self._note(place, f"{name!r} stands in {homes[name]} and in {location}: named {key!r}")
-        homes[key] = location
+            other = places[name]["in"]
+            self._note(place, f"{name!r} stands in {other} and in {location}: named {key!r}")
+        places[key] = {"in": location, "name": name}
         return key
 
     def _parameter(self, parameter: Mapping[str, Any], place: str) -> Any:
@@ -202,33 +243,40 @@ class _Document:
         schema = self._schema(source, place, ())
         if isinstance(schema, dict) and isinstance(parameter.get("description"), str):
             schema["description"] = parameter["description"]
+        if isinstance(schema, dict) and parameter.get("deprecated") is True:
+            schema["deprecated"] = True
         return schema
 
     def _add_body(
         self,
         source: Any,
         owner: Mapping[str, Any],
-        properties: dict[str, Any],
-        required: list[str],
-        homes: dict[str, str],
+        merged: "_Merged",
         place: str,
     ) -> None:
-        """Add a body: the properties of an object, or else one parameter `body`."""
+        """Add a body: the properties of an object, or else one parameter `body`.
+
+        What an object takes beside its declared properties, the whole tool takes.
+        """
         schema = self._schema(source, place, ()) if isinstance(source, Mapping) else {}
         body_properties = schema.get("properties") if isinstance(schema, dict) else None
         if isinstance(body_properties, Mapping) and body_properties and not set(schema) & COMPOSED:
             for name, property_schema in body_properties.items():
-                key = self._free(str(name), "body", homes, place)
-                properties[key] = property_schema
+                key = self._free(str(name), "body", merged, place)
+                merged.properties[key] = property_schema
                 if name in _list(schema.get("required")):
-                    required.append(key)
+                    merged.required.append(key)
+            extra = schema.get("additionalProperties")
+            if isinstance(extra, Mapping) and extra:
+                merged.extra = extra
             return
-        key = self._free("body", "body", homes, place)
+        key = self._free("body", "body", merged, place)
         if isinstance(owner.get("description"), str) and isinstance(schema, dict):
             schema.setdefault("description", owner["description"])
-        properties[key] = schema
+        merged.places[key]["whole"] = True
+        merged.properties[key] = schema
         if owner.get("required") is True:
-            required.append(key)
+            merged.required.append(key)
 
     def _schema(self, source: Any, place: str, ancestors: tuple[str, ...], depth: int = 0) -> Any:
         """Return a schema with its references resolved; circular and very large ones are cut."""
@@ -282,6 +330,12 @@ class _Document:
                 schema["required"] = [n for n in _list(schema.get("required")) if n != name]
                 self._note(place, f"the read-only property {name!r} was left out")
 
+    def _media(self, holder: Mapping[str, Any]) -> str:
+        """Return the media type whose schema `_content` returns; "" if there is none."""
+        content = holder.get("content")
+        media_types = [str(media) for media in content] if isinstance(content, Mapping) else []
+        return next((m for m in media_types if "json" in m), next(iter(media_types), ""))
+
     def _content(self, holder: Mapping[str, Any], place: str) -> Any:
         """Return the JSON schema of a "content" mapping, or its first schema if it has no JSON."""
         content = holder.get("content")
@@ -308,6 +362,16 @@ class _Document:
                 description = self.follow(answer, place).get("description")
                 return " ".join(description.split()) if isinstance(description, str) else ""
         return ""
+
+
+def _address(server: Mapping[str, Any]) -> str:
+    """Return a server's address with the defaults of its variables."""
+    variables = server.get("variables")
+    address = server["url"]
+    for name, variable in variables.items() if isinstance(variables, Mapping) else ():
+        if isinstance(variable, Mapping) and "default" in variable:
+            address = address.replace(f"{{{name}}}", str(variable["default"]))
+    return address
 
 
 def operation_name(method: str, path: str) -> str:

@@ -150,6 +150,28 @@ class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
             )
 
 
+class SpelledInt(int):
+    """A whole number of a YAML file, with its spelling: where a text is asked for, it is one."""
+
+    text: str
+
+
+class SpelledFloat(float):
+    """A decimal number of a YAML file, with its spelling (`1.10`)."""
+
+    text: str
+
+
+def _construct_number(loader: Any, node: Any) -> SpelledInt | SpelledFloat:
+    kind = SpelledInt if node.tag.endswith(":int") else SpelledFloat
+    number = kind(node.value)
+    number.text = node.value
+    return number
+
+
+for _tag in ("int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_number)
+
 WHOLE = r"-?(?:0|[1-9][0-9]*)"
 PLAIN = {  # words that YAML 1.2 does not read as text; it reads `no`, `on`, 12:30 and 0123 as text
     "merge": ("<<", "<"),

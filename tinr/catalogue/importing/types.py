@@ -2,11 +2,13 @@
 
 import ast
 import contextlib
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tinr.catalogue.checks import schema_error
 from tinr.catalogue.render import referred
 from tinr.catalogue.values import merged
 
@@ -28,11 +30,21 @@ KINDS = {
 JSON_TYPES = {kind for kind in KINDS if kind}
 WORDS = {word: kind for kind, words in KINDS.items() for word in words.split()}
 FORMATS = {"date": "date", "datetime": "date-time", "time": "time", "uuid": "uuid"}
+PYTHON_TYPES: Mapping[str, Any] = {
+    "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
+}  # fmt: skip
+CONSTANTS = {"true": "True", "false": "False"}
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 MAPS = ("properties", "patternProperties", "$defs", "definitions")
 NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
+
+ANNOTATIONS = (  # keywords that no value depends on
+    "title", "description", "examples", "deprecated", "readOnly", "writeOnly", "format", "$comment",
+    "contentEncoding", "contentMediaType",
+)  # fmt: skip
+MOST_ODD = 50  # annotations of the wrong kind in one schema
 
 Note = Callable[[str], None]
 
@@ -166,9 +178,21 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
                 target["prefixItems"], inner = [_inner(i, note, depth) for i in inner], {}
             target[key] = _inner(inner, note, depth)
     _required(target, marks)
+    if target.get("type") == "string":
+        for key in ("enum", "default", "const", "examples"):
+            if key in target:
+                target[key] = as_spelled(target[key])
     _enum(target, note)
     _bounds(target, note)
+    _default(target)
     return target
+
+
+def as_spelled(value: Any) -> Any:
+    """Return the numbers of a YAML file as they are spelled there; other values as they are."""
+    if isinstance(value, list):
+        return [as_spelled(member) for member in value]
+    return getattr(value, "text", value)
 
 
 def _inner(raw: Any, note: Note, depth: int) -> Any:
@@ -243,6 +267,18 @@ def _enum(target: dict[str, Any], note: Note) -> None:
         note("an enum without options was left out")
 
 
+def _default(target: dict[str, Any]) -> None:
+    """Read a default that is written as text, `"5"` of an integer, as a value of its type."""
+    text, kind = target.get("default"), target.get("type")
+    expected = PYTHON_TYPES.get(kind) if isinstance(kind, str) else None
+    if expected is None or not isinstance(text, str):
+        return
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        value = ast.literal_eval(CONSTANTS.get(text.strip().lower(), text.strip()))
+        if isinstance(value, expected) and (kind == "boolean") == isinstance(value, bool):
+            target["default"] = value
+
+
 def _bounds(target: dict[str, Any], note: Note) -> None:
     for key, high in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if target.get(high) is True and isinstance(target.get(key), int | float):  # draft 4
@@ -276,9 +312,10 @@ def _bounds(target: dict[str, Any], note: Note) -> None:
             del target[key]
 
 
-def object_schema(raw: Any, note: Note) -> dict[str, Any]:
+def object_schema(raw: Any, note: Note, is_schema: bool = False) -> dict[str, Any]:
     """Convert a tool's parameters, a schema or a flat mapping, into a schema of type object.
 
+    is_schema: it can be nothing else. A schema of another type becomes one parameter, `value`.
     A flat mapping has a parameter's name -> its schema, the word for its type, or prose. A
     parameter is required if it has no mark, no default and no word "optional".
     """
@@ -295,8 +332,14 @@ def object_schema(raw: Any, note: Note) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         note(f"parameters of type {type(raw).__name__} were left out")
         return {"type": "object", "properties": {}}
-    if is_schema(raw):
+    if is_schema or describes_object(raw):
         source = resolved(raw, note)
+        kinds = source.get("type", "object") if isinstance(source, Mapping) else "object"
+        if isinstance(kinds, str):
+            kinds = [(from_words(kinds) or {}).get("type", "object")]
+        if isinstance(kinds, list) and "object" not in kinds and "properties" not in source:
+            note(f"a schema of type {'|'.join(map(str, kinds))} was read as one parameter, value")
+            source = {"properties": {"value": source}, "required": ["value"]}
         parameters_schema = _inner(source, note, 0)
         required = source.get("required")
         names = (
@@ -306,8 +349,23 @@ def object_schema(raw: Any, note: Note) -> dict[str, Any]:
         )
         if names:  # `_composed` declares those that the schema requires without declaring them
             parameters_schema["required"] = names
-        return _composed({**parameters_schema, "type": "object"})
-    return _from_flat(raw, note)
+        return without_odd_notes(_composed({**parameters_schema, "type": "object"}), note)
+    return without_odd_notes(_from_flat(raw, note), note)
+
+
+def without_odd_notes(root: dict[str, Any], note: Note) -> dict[str, Any]:
+    """Leave out annotations of the wrong kind (`examples: {}`): they say nothing of a value."""
+    for _ in range(MOST_ODD):
+        error = schema_error(root)
+        path = list(error.absolute_path) if error else []
+        if not path or path[-1] not in ANNOTATIONS:
+            break
+        root = copy.deepcopy(root)
+        parent: Any = root
+        for key in path[:-1]:
+            parent = parent[key]
+        note(f"{'/'.join(map(str, path))} {str(parent.pop(path[-1]))[:60]!r} was left out")
+    return root
 
 
 def _composed(root: dict[str, Any]) -> dict[str, Any]:
@@ -353,7 +411,7 @@ def _either_of(one: Any, other: Any) -> Any:
     return {"anyOf": [*options, other]}
 
 
-def is_schema(raw: Mapping[str, Any]) -> bool:
+def describes_object(raw: Mapping[str, Any]) -> bool:
     """Whether a mapping is a schema of type object itself, not parameters by name."""
     if isinstance(raw.get("properties"), Mapping):
         return True
