@@ -817,8 +817,9 @@ def test_an_operation_keeps_where_its_parameters_belong(tmp_path):
 
 
 SHAPES = {
-    "Gemini": {"tools": [{"functionDeclarations": [{"name": "t", "description": "T.",
-        "parameters": {"type": "OBJECT", "properties": {"x": {"type": "STRING"}}, "required": ["x"]}}]}]},
+    "Gemini": {"tools": [{"functionDeclarations": [{
+        "name": "t", "description": "T.", "parameters": {
+            "type": "OBJECT", "properties": {"x": {"type": "STRING"}}, "required": ["x"]}}]}]},
     "Gemini, another key": [{"function_declarations": [{"name": "t", "parametersJsonSchema": {
         "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]},
         "description": "T."}]}],

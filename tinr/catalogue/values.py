@@ -264,13 +264,9 @@ def merged(first: Schema, second: Schema) -> dict[str, Any]:
         elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
             result[key] = min(mine, other) if _are_numbers(mine, other) else mine
         elif key in ("oneOf", "anyOf"):
-            result.setdefault("allOf", [])
-            result[key] = [merged(a, b) for a in mine for b in other if _both(a, b)]
+            pairs = [(a, b) for a in mine for b in other]
+            result[key] = [merged(a, b) for a, b in pairs if _mapping(a) and _mapping(b)]
     return result
-
-
-def _both(a: Any, b: Any) -> bool:
-    return isinstance(a, Mapping) and isinstance(b, Mapping)
 
 
 def _checker(spec: Any, root: Schema) -> Callable[[Any], bool]:
