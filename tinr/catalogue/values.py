@@ -330,24 +330,29 @@ def _are_numbers(*values: Any) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
+def _numeric(value: Any) -> float | None:
+    return value if _are_numbers(value) else None
+
+
 def _bounds(flat: Schema, step: float) -> tuple[float | None, float | None]:
     """Return the least and the largest number that the bounds allow; None: there is no bound."""
-    low, high = flat.get("minimum"), flat.get("maximum")
-    low, high = low if _are_numbers(low) else None, high if _are_numbers(high) else None
+    low, high = _numeric(flat.get("minimum")), _numeric(flat.get("maximum"))
     above, below = flat.get("exclusiveMinimum"), flat.get("exclusiveMaximum")
-    if above is True or below is True:  # as draft 4 wrote it
-        low = low + step if above is True and low is not None else low
-        high = high - step if below is True and high is not None else high
-    if _are_numbers(above):
+    if above is True and low is not None:  # as draft 4 wrote it
+        low += step
+    if below is True and high is not None:
+        high -= step
+    above, below = _numeric(above), _numeric(below)
+    if above is not None:
         low = above + step if low is None else max(low, above + step)
-    if _are_numbers(below):
+    if below is not None:
         high = below - step if high is None else min(high, below - step)
     return low, high
 
 
 def _integer(flat: Schema, rng: Random) -> int:
-    multiple = flat.get("multipleOf")
-    step = Fraction(str(multiple)) if _are_numbers(multiple) and multiple > 0 else Fraction(1)
+    multiple = _numeric(flat.get("multipleOf")) or 1
+    step = Fraction(str(multiple)) if multiple > 0 else Fraction(1)
     step = Fraction(step.numerator)  # the least whole multiple of a fraction
     low, high = _bounds(flat, 1)
     if flat.get("format") == "int32":
@@ -369,8 +374,8 @@ def _integer(flat: Schema, rng: Random) -> int:
 
 
 def _number(flat: Schema, rng: Random) -> float | int:
-    multiple = flat.get("multipleOf")
-    if _are_numbers(multiple) and multiple > 0:
+    multiple = _numeric(flat.get("multipleOf")) or 0
+    if multiple > 0:
         low, high = _bounds(flat, float(multiple))
         step = Fraction(str(multiple))
         first = -(-Fraction(str(low)) // step) if low is not None else Fraction(0)
