@@ -385,7 +385,8 @@ def _composed(root: dict[str, Any]) -> dict[str, Any]:
         for option in options:
             for name, spec in (option.get("properties") or {}).items():
                 known = properties.setdefault(name, spec)
-                if known != spec and spec not in known.get("anyOf", ()):
+                forms = known.get("anyOf", ()) if isinstance(known, Mapping) else ()
+                if known != spec and spec not in forms:
                     properties[name] = _either_of(known, spec)
         for name in (options[0].get("required") or ()) if options else ():
             if all(name in (option.get("required") or ()) for option in options):
