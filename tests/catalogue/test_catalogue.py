@@ -185,7 +185,10 @@ def test_a_query_may_come_as_messages_and_its_answer_as_a_value() -> None:
         {"role": "user", "content": "Add?"},
     ]
     query = query_from({"id": 7, "messages": messages, "calls": [], "answer": [1, True]}, "here")
-    assert query == Query("7", "Add?", (), "[1, true]")
+    brief = (Message("system", "Be brief."),)
+    assert query == Query("7", "Add?", (), "[1, true]", history=brief)
+    alone = query_from({"id": 7, "query": "Add?", "messages": messages[:1], "calls": []}, "here")
+    assert alone.history == brief
 
 
 names = st.from_regex(r"[a-z][a-z_.]{0,6}", fullmatch=True)

@@ -25,7 +25,11 @@ WEATHER = {
         "required": ["city"],
     },
 }
-TIME = {"name": "get_time", "description": "Time in a city.", "parameters": {"city": "str"}}
+TIME = {
+    "name": "get_time",
+    "description": "Time in a city.",
+    "parameters": {"city": "str, optional"},
+}
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_bfcl_with_its_accepted_alternatives(tmp_path, tools):
         {"name": "get_weather", "arguments": {"city": "Kiel"}, "turn": 0}
     ]
     assert by_id["simple_0"]["accept"][0]["arguments"]["unit"] == ["", "C"]
-    assert "messages" not in by_id["simple_0"], "the system prompt is our own"
+    assert [m["role"] for m in by_id["simple_0"]["messages"]] == ["system", "user"]
     assert by_id["irrelevance_0"]["calls"] == []
     assert ["no reference answer" in p.reason for p in problems] == [True]
 
@@ -88,6 +92,7 @@ def test_chat_logs_become_one_query_for_each_turn_of_a_user(tmp_path, tools):
     assert [len(q.calls) for q in queries] == [0, 1]
     assert queries[1].calls == (Call("get_time", {"city": "Rome"}),)
     assert queries[1].history == (
+        Message("system", "x"),
         Message("user", "Hello"),
         Message("assistant", "Hi, what can I do?"),
     )
@@ -286,13 +291,12 @@ UNREADABLE = {
     "brackets without end": ([called() | {"tool_calls": [
         {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}], "cannot be read"),
     "tags without end": ([{"role": "assistant", "content": "<tool_call>{"}], "without its end"),
-    "Glaive's form": (
-        [{"role": "assistant", "content": "<functioncall> {\"name\": \"get_time\"}"}, SAID],
-        "<functioncall> begins a form that is not known",
+    "a call cut short": (
+        [{"role": "assistant", "content": "<functioncall> {\"name\": \"get_time\""}, SAID],
+        "without its end",
     ),
-    "Llama's form": (
-        [{"role": "assistant", "content": "<|python_tag|>get_time(city='Kiel')"}, SAID],
-        "not known",
+    "a call in a form that is not known": (
+        [{"role": "assistant", "content": "I ask get_time('Kiel')."}, SAID], "looks like a call",
     ),
     "a role that nobody knows": ([{"role": "oracle", "content": "noon"}, SAID], "'oracle'"),
     "results of no call": ([returned("noon"), SAID], "no call that is known as one"),
@@ -348,7 +352,7 @@ def test_a_line_that_goes_on_after_its_user_is_flagged_and_not_trained_on(tmp_pa
     line = {"id": "on", "messages": GONE_ON, "calls": AGAIN}
     (query,), _, problems = imported(tmp_path, tools, [line])
     assert not problems and query.flags == (HISTORY_CUT,) and not query.teachable
-    assert query.text == "It is Monday.\n\nTime?" and query.history == ()
+    assert query.text == "Time?" and query.history == (Message("system", "It is Monday."),)
 
 
 def test_lines_are_read_as_suites_read_them(tmp_path, tools):
@@ -358,9 +362,9 @@ def test_lines_are_read_as_suites_read_them(tmp_path, tools):
     told |= {"messages": []}
     (one, two, three), lines, problems = imported(tmp_path, tools, [asked, some, told])
     assert not problems and one.flags == () and two.any_call
-    assert one.text == "It is Monday.\n\nAnd in Kiel?" and three.text == "It is May.\n\nx"
-    assert [m.role for m in one.history] == ["user", "assistant", "tool"]
-    assert "get_time" in one.history[1].content, "a past call, as JSON"
+    assert one.text == "And in Kiel?" and three.text == "It is May.\n\nx"
+    assert [m.role for m in one.history] == ["system", "user", "assistant", "tool"]
+    assert "get_time" in one.history[2].content, "a past call, as JSON"
     again, *_ = imported(tmp_path, tools, lines)
     assert again == [one, two, three]
 

@@ -95,22 +95,81 @@ def test_imported_catalogues_load_and_can_be_surveyed(tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "calls", "none"),
-    [("bfcl/raw", 1593, 669), ("acebench/raw", 200, 0), ("nestful/raw", 205, 0)],
+    [("bfcl/raw", 2814, 786), ("acebench/raw", 200, 0), ("nestful/raw", 205, 0)],
 )
 def test_queries_with_reference_calls_are_brought_into_one_form(source, calls, none, tmp_path):
     write_catalogue(arrived(source), tmp_path)
-    lines, _ = import_queries([str(DATA / source)], tmp_path)
+    lines, _ = import_queries([str(DATA / source)], tmp_path, keep_refused=True)
     write_jsonl(tmp_path / "queries.jsonl", lines)
     queries = read_queries(tmp_path / "queries.jsonl", load_catalogue(tmp_path))
     assert sum(bool(q.calls) for q in queries) == calls
     assert sum(not q.calls for q in queries) == none
     if source == "bfcl/raw":
-        assert all("accept" in line for line in lines if line["calls"])
+        calling = [line for line in lines if line["calls"]]
+        assert all("accept" in line or "multi_turn" in line["category"] for line in calling)
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "refused"),
+    [
+        ("bfcl", 1566, 27),
+        ("acebench/raw", 197, 3),
+        ("apibank/raw", 472, 120),
+        ("nestful/raw", 157, 48),
+        ("toolalpaca", 86, 5),
+        ("tinr", 1845, 28),
+        ("toolrl", 335, 80),
+        ("chat_formats/raw", 468, 10),
+    ],
+)
+def test_reference_calls_that_their_documents_refuse_are_not_taught(
+    source, kept, refused, tmp_path
+):
+    """The shares that docs/own_tools.md states."""
+    folder = DATA / source
+    tools, queries = folder / "tools.jsonl", folder / "queries.jsonl"
+    write_catalogue(import_tools([str(tools if tools.is_file() else folder)]), tmp_path)
+    lines, problems = import_queries([str(queries if queries.is_file() else folder)], tmp_path)
+    faults = Counter(problem.fault for problem in problems if problem.kind == "lost")
+    del faults[""]
+    assert (sum(bool(line["calls"]) for line in lines), faults.total()) == (kept, refused)
+    every, _ = import_queries(
+        [str(queries if queries.is_file() else folder)], tmp_path, keep_refused=True
+    )
+    assert len(every) == len(lines) + refused
+
+
+def test_of_1060_plain_turns_of_real_chats_at_least_99_in_100_are_taught(tmp_path):
+    """Chats with code, brackets and JSON, some beside tools; two have results but no call."""
+    write_catalogue(arrived("chat_formats/raw"), tmp_path)
+    lines, problems = import_queries([str(DATA / "chat_formats/raw")], tmp_path)
+    plain = sum(not line["calls"] for line in lines)
+    lost = [p for p in problems if p.kind == "lost" and not p.fault]
+    assert plain == 1058 and len(lost) == 2
+    assert all("no call that is known as one" in p.reason for p in lost)
+
+
+def test_bfcl_s_multi_turn_files_are_conversations(tmp_path):
+    write_catalogue(arrived("bfcl/raw"), tmp_path)
+    for name, queries, without in (
+        ("base", 409, 2),
+        ("miss_func", 409, 2),
+        ("miss_param", 520, 113),
+    ):
+        file = DATA / f"bfcl/raw/BFCL_v4_multi_turn_{name}.json"
+        lines, problems = import_queries([str(file)], tmp_path, keep_refused=True)
+        assert not problems and len(lines) == queries
+        assert sum(not line["calls"] for line in lines) == without
+    sort = next(line for line in lines if line["id"] == "multi_turn_miss_param_0-2")
+    assert sort["calls"] == [
+        {"name": "sort", "arguments": {"file_name": "final_report.pdf"}, "turn": 0}
+    ], "an argument by place gets its name"
+    assert [m["role"] for m in sort["messages"]] == ["user", "assistant"] * 2 + ["user"]
 
 
 def test_histories_come_with_their_queries(tmp_path):
     write_catalogue(arrived("apibank/raw"), tmp_path)
-    lines, problems = import_queries([str(DATA / "apibank/raw")], tmp_path)
+    lines, problems = import_queries([str(DATA / "apibank/raw")], tmp_path, keep_refused=True)
     assert len(lines) == 592
     ambiguous = [p for p in problems if "tools have that name" in p.reason]
     assert len(ambiguous) == 5
@@ -123,13 +182,14 @@ def test_histories_come_with_their_queries(tmp_path):
 def test_of_284_published_traces_22_pass_the_filter(tmp_path):
     """Most speak of a list of tools that an internalised model does not see."""
     write_catalogue(arrived("tinr/tools.jsonl"), tmp_path)
-    lines, _ = import_queries([str(DATA / "tinr/queries.jsonl")], tmp_path)
+    lines, _ = import_queries([str(DATA / "tinr/queries.jsonl")], tmp_path, keep_refused=True)
     write_jsonl(tmp_path / "q.jsonl", lines)
     catalogue = load_catalogue(tmp_path)
     queries = read_queries(tmp_path / "q.jsonl", catalogue)
     kept, reasons = judge_all(DATA / "tinr/sft_traces.jsonl", queries, catalogue)
     assert len(kept) == 22 and sum(reasons.values()) == 284
-    assert reasons["speaks of a list of tools"] == 198
+    assert reasons["speaks of a list of tools"] == 197
+    assert reasons["its calls are not the reference's"] == 1, "it calls with nulls"
     assert reasons["speaks of the reference"] == 53
 
 

@@ -303,7 +303,7 @@ def test_text_of_a_message_stays_text(every, catalogue, asked, heard, rule, valu
             "reasoning_content": thought_of(catalogue, CITY.name),
         }, {"role": "tool", "content": heard}]  # fmt: skip
         pieces = [
-            *render_prompt(asked, codec.frame, system=f"{SYSTEM}\n{rule}"),
+            *render_prompt(asked, codec.frame, history=[Message("system", rule)]),
             *render_plan([catalogue.by_name[CITY.name]]), *render_calls([call]),
             *render_environment(render_observations([heard]), codec.frame),
         ]  # fmt: skip

@@ -250,23 +250,22 @@ def _thought(segments: Any, place: str) -> tuple[str | Mention, ...]:
 
 
 def _history(messages: Any, place: str) -> tuple[Message, ...]:
-    """Return the messages before the user's last one; system prompts are dropped, ours is used."""
+    """Return the messages before the user's last one."""
     if not isinstance(messages, list):
         return ()
     history: list[Message] = []
     for message in messages:
         fields = message if isinstance(message, dict) else {}
         role, content = fields.get("role"), fields.get("content")
-        if role == "system":
-            continue
-        if role not in ("user", "assistant", "tool") or not isinstance(content, str):
+        if role not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
             raise BadInput(
-                f'{place}: a message has no "role" (user, assistant, tool) and "content"'
+                f'{place}: a message has no "role" (system, user, assistant, tool) and "content"'
             )
         history.append(Message(role, content))
-    while history and history[-1].role != "user":
-        history.pop()  # what follows the user's last message is the expected answer
-    return tuple(history[:-1])
+    users = [index for index, message in enumerate(history) if message.role == "user"]
+    if not users:
+        return tuple(message for message in history if message.role == "system")
+    return tuple(history[: users[-1]])  # what follows is the expected answer
 
 
 def _query_text(line: Mapping[str, Any], place: str) -> str:

@@ -24,16 +24,20 @@ OBSERVATION_CHARACTERS = 400  # of an observation at most; longer ones are cut
 def render_prompt(
     query: str,
     frame: Frame,
-    system: str = SYSTEM,
     history: Sequence[Message] = (),
     documents: Sequence[ToolDoc] = (),
 ) -> list[Piece]:
     """Render system message, history, query, and the opening of the assistant's turn.
 
-    The system message has the documents (modes in_prompt and retrieved).
+    The one system message has our own line, what the system messages of the history say, and
+    the documents (modes in_prompt and retrieved).
     """
+    rules = [message.content for message in history if message.role == "system"]
+    system = "\n".join([SYSTEM, *(rule for rule in rules if rule != SYSTEM)])
     past_messages = (
-        render_message(message.role, [Piece(message.content)], frame) for message in history
+        render_message(message.role, [Piece(message.content)], frame)
+        for message in history
+        if message.role != "system"
     )
     document_pieces = [Piece("\n"), *render_documents(documents)] if documents else []
     return [

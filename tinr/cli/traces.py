@@ -1,6 +1,7 @@
 """`tinr traces`: queries with reference calls, and the thoughts that lead to them."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,33 +22,48 @@ def import_(
     sources: Annotated[list[str], typer.Argument(help="Files or folders of queries with calls.")],
     catalogue: Annotated[Path, typer.Option(help="The imported catalogue they speak of.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("queries.jsonl"),
+    keep_refused: Annotated[
+        bool, typer.Option(help="Keep queries whose calls the documents of their tools refuse.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring queries with reference calls into one form: BFCL, ACEBench, API-Bank, chat logs, ...
 
-    What did not arrive is listed with its reason, in full beside OUT.
+    What did not arrive, and what was changed, is listed with its reason, in full beside OUT.
 
     Example: tinr traces import chats.json --catalogue tools/ --out tools/queries.jsonl
     """
     from tinr.catalogue.importing.queries.read_queries import import_queries
     from tinr.catalogue.importing.read import REPORT, files_of
-    from tinr.catalogue.load import write_jsonl
+    from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
     from tinr.files import not_over
 
     report_path = out.with_name(f"{out.stem}.{REPORT}")
     source_files = [file for source in sources for file in files_of(source)]
     for path in (out, report_path):
         not_over(path, [*sources, *source_files])
-    lines, problems = import_queries(sources, catalogue)
+    lines, problems = import_queries(sources, catalogue, keep_refused)
     write_jsonl(out, lines)
     write_jsonl(report_path, map(vars, problems))
+    read_queries(out, load_catalogue(catalogue))  # what is written can be read back
+    lost = [problem for problem in problems if problem.kind == "lost"]
+    faults = Counter(problem.fault for problem in problems if problem.fault)
+    refused = Counter(problem.fault for problem in lost if problem.fault)
+    called = sum(bool(line["calls"]) for line in lines)
     if as_json:
-        print(json.dumps({"queries": len(lines), "problems": list(map(str, problems))}))
+        summary = {"queries": len(lines), "with_calls": called, "faults": dict(faults)}
+        print(json.dumps({**summary, "problems": list(map(str, problems))}, ensure_ascii=False))
         return
-    show_problems("not imported", problems)
-    print(
-        f"{len(lines)} queries in {out}, {len(problems)} not imported; every one in {report_path}"
-    )
+    show_problems("not imported", lost)
+    show_problems("note", [problem for problem in problems if problem.kind != "lost"])
+    print(f"{len(lines)} queries in {out}, {len(lost)} not imported; every one in {report_path}")
+    if refused:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in refused.most_common())
+        share = called / (called + refused.total())
+        print(
+            f"kept {share:.1%} of the queries with calls; refused by the documents of their tools: "
+            f"{kinds} (--keep-refused teaches them as they are)"
+        )
 
 
 @app.command()

@@ -6,6 +6,7 @@ query whose reference calls a tool without a document is left out.
 """
 
 import hashlib
+import importlib.util
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ def read_suite(
     left out. Raise BadInput if there is no set, a line is bad, or no query is left.
     """
     path = data / which if which in NAMES else Path(which)
+    if which == "bfcl" and not path.exists():
+        path = _bfcl_package() or path
     if not path.exists():
         raise BadInput(f"{path}: no such suite; give {', '.join(NAMES)}, a folder or a file")
     is_common = path.is_dir() and all(file_of(path, name).is_file() for name in (TOOLS, QUERIES))
@@ -76,7 +79,11 @@ def read_suite(
     chosen_queries = tuple(sample(list(queries.values()), size))
     original_names = {names[name]: source for name, source in source_names.items() if name in names}
     return Suite(
-        path.name, catalogue or suite_catalogue, chosen_queries, tuple(left_out), original_names
+        which if which in NAMES else path.name,
+        catalogue or suite_catalogue,
+        chosen_queries,
+        tuple(left_out),
+        original_names,
     )
 
 
@@ -110,15 +117,32 @@ def _folder(path: Path) -> Read:
     return _catalogue(tools_import.lines), source_names, lines, []
 
 
+def _bfcl_package() -> Path | None:
+    """Return the data folder of the installed `bfcl-eval` package; it is not imported."""
+    found = importlib.util.find_spec("bfcl_eval")
+    places = list(found.submodule_search_locations or ()) if found else []
+    return Path(places[0]) / "data" if places else None
+
+
 def _source_files(path: Path) -> Read:
-    """Read files as their source published them, through the importers."""
-    tools_import = import_tools([str(path)])
+    """Read files as their source published them, through the importers.
+
+    A reference call that its document refuses is kept: the set is scored as it was published.
+    """
+    sources = [str(path)]
+    if (
+        path / "multi_turn_func_doc"
+    ).is_dir():  # BFCL's folder has data sets that it no longer uses
+        sources = [
+            str(p) for p in (*sorted(path.glob("BFCL_*.json*")), path / "multi_turn_func_doc")
+        ]
+    tools_import = import_tools(sources)
     with tempfile.TemporaryDirectory() as folder:
         write_catalogue(tools_import, Path(folder))
-        lines, problems = import_queries([str(path)], Path(folder))
+        lines, problems = import_queries(sources, Path(folder), keep_refused=True)
     source_names = {str(line["name"]): str(line["original"]["name"]) for line in tools_import.lines}
     places = [(f"{path}: query {line['id']!r}", _with_group(line)) for line in lines]
-    left_out = [(f"{p.file}#{p.pointer}", p.reason) for p in problems]
+    left_out = [(f"{p.file}#{p.pointer}", p.reason) for p in problems if p.kind == "lost"]
     return _catalogue(tools_import.lines), source_names, places, left_out
 
 

@@ -16,7 +16,6 @@ from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.parse import parse
 from tinr.chat.render import (
-    SYSTEM,
     cut,
     render_calls,
     render_documents,
@@ -127,7 +126,11 @@ class Reader:
         if last_user is None:
             raise BadInput("messages: none of the user's; send what is asked")
         earlier_messages, later_messages = messages[:last_user], messages[last_user + 1 :]
-        rules = [message.text for message in messages if message.role in ("system", "developer")]
+        rules = [
+            Message("system", whole_text(message.text))
+            for message in messages
+            if message.role in ("system", "developer")
+        ]
         turns = list(
             _turns(
                 [
@@ -140,13 +143,12 @@ class Reader:
         query = Query(
             "served",
             whole_text(messages[last_user].text),
-            history=tuple(_plain(earlier_messages)),
+            history=(*rules, *_plain(earlier_messages)),
             tools=self.offered(request),
         )
         pieces = render_prompt(
             query.text,
             self.codec.frame,
-            system="\n".join([SYSTEM, *(whole_text(rule) for rule in rules if rule != SYSTEM)]),
             history=query.history,
             documents=self.shown(query),
         )

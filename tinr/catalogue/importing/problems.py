@@ -29,6 +29,7 @@ class Problem:
     pointer: str
     reason: str
     kind: str = "lost"
+    fault: str = ""  # what a reference call has that its document refuses
 
     @property
     def place(self) -> str:

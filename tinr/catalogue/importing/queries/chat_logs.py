@@ -1,39 +1,28 @@
 """Chat logs as queries: each turn of a user, with the calls and the answer that followed.
 
-OpenAI's messages and Responses items, ShareGPT's conversations, Anthropic's typed parts, Hermes'
-tags. A turn with a message in an unknown format is a problem: it is never read as an answer
+A turn with anything in it that cannot be read is a problem: it is never read as an answer
 without a call.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinr.catalogue.importing.problems import Problem
+from tinr.catalogue.importing.formats import from_prompt
+from tinr.catalogue.importing.problems import Found, Problem
+from tinr.catalogue.importing.queries.messages import Said, in_order, results_in, said
+from tinr.catalogue.importing.queries.notations import read_text
 from tinr.catalogue.importing.queries.questions import Asked, Place, call
+from tinr.catalogue.importing.queries.tool_names import ToolNames
 
-ROLES = {
-    "human": "user",
-    "gpt": "assistant",
-    "model": "assistant",
-    "observation": "tool",
-    "function": "tool",
-    "tool_response": "tool",
-    "function_call_output": "tool",
-    "ipython": "tool",
-    "tool_call": "function_call",
-}
-SILENT = ("system", "developer", "reasoning")
-ARGUMENTS = ("arguments", "parameters", "input")
-MARKED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)  # Hermes' form, in the text
-# how calls begin in the text of other models
-FOREIGN = re.compile(
-    r"<functioncall>|<\|python_tag\|>|\[TOOL_CALLS\]|<function=|<function_calls?>|<invoke |"
-    r"<｜tool▁call|<\|tool_calls?_|```tool_|<tool_code>|<start_function_call>"
-)
-Call = tuple[Any, str, Mapping[str, Any]]  # the log's id, the tool, the arguments
+
+@dataclass
+class _Round:
+    """The calls of one message, and their results."""
+
+    ids: list[Any]
+    results: list[tuple[Any, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -42,56 +31,75 @@ class _Exchange:
 
     number: int
     history: list[dict[str, str]]  # up to the user's own message
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    ids: list[Any] = field(default_factory=list)  # the log's id of each call
-    results: list[tuple[Any, str]] = field(default_factory=list)  # (id of the call, text)
-    turns: int = 0
-    reply: str = ""  # the assistant's last text
+    names: ToolNames
     fault: str = ""  # why it cannot become a query
+    follows_open_call: bool = False  # the user's message may be the result of the call before it
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[_Round] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)  # the assistant's last texts
 
-    def add_message(self, message: Mapping[str, Any], role: str, text: str) -> bool:
-        """Add a message; return whether it has calls."""
-        if role not in ("assistant", "tool", "function_call"):
-            self.fault = self.fault or f"a message of {role[:40]!r}, which is no role that is known"
-            return False
-        try:
-            calls = list(_calls_in(message, role, text))
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            self.fault = f"a call that cannot be read ({type(error).__name__}: {error})"
-            return True
-        for identifier, name, arguments in calls:
-            self.ids.append(identifier)
-            self.calls.append(call(name, arguments, self.turns))
-        self.turns += bool(calls)
-        if role == "tool":
-            self.add_result(message.get("tool_call_id", message.get("call_id")), text)
-        self.reply = text.strip() if role == "assistant" and not calls else ""
-        return bool(calls)
+    def add(self, message: Said) -> str:
+        """Add a message; return the text of it that later turns see."""
+        self.fault = self.fault or message.fault
+        calls = [(i, name, arguments) for i, name, arguments in message.calls]
+        text = message.text
+        if message.role == "assistant" and not calls and text.strip():
+            try:
+                read = read_text(text, self.names)
+            except (ValueError, RecursionError) as error:
+                self.fault = self.fault or str(error)
+                return ""
+            text = read.text
+            calls = [(None, name, arguments) for name, arguments in read.calls]
+        if calls:
+            self.calls += [call(name, arguments, len(self.rounds)) for _, name, arguments in calls]
+            self.rounds.append(_Round([identifier for identifier, *_ in calls]))
+            self.replies = []
+        for identifier, result in message.results:
+            self.add_result(identifier, result)
+        if message.role == "assistant" and not calls and text.strip():
+            self.replies.append(text.strip())
+        return "" if calls else text
 
     def add_result(self, identifier: Any, text: str) -> None:
-        """Add the result of a call."""
-        self.results.append((identifier, text))
-        self.reply = ""
+        """Add the result of a call: of the last message with calls."""
+        self.replies = []
+        if not self.rounds:
+            self.fault = self.fault or "results of tools, but no call that is known as one"
+            return
+        self.rounds[-1].results.append((identifier, text))
 
-    def query_or_problem(self, row: Mapping[str, Any], place: Place) -> Asked | Problem:
+    @property
+    def is_open(self) -> bool:
+        """Whether its last calls have no results."""
+        return bool(self.rounds) and len(self.rounds[-1].results) < len(self.rounds[-1].ids)
+
+    def expects_results(self, text: str) -> bool:
+        """Whether a message of the user may be the results of calls, written as a text."""
+        return self.is_open or bool(self.fault) or text.lstrip().startswith(("<", "[TOOL_RESULTS]"))
+
+    def query_or_problem(self, candidates: Any, place: Place) -> Asked | Problem:
         """Return the query, or a problem if the log has no usable reference."""
-        if not self.fault and self.results and not self.calls:
-            self.fault = "results of tools, but no call that is known as one"
-        if not self.fault and not self.calls and not self.reply:
+        if not self.number:
+            self.fault = self.fault or "nobody asked before it"
+        if not self.fault and not self.calls and not self.replies:
             self.fault = "nobody answered"
+        if self.follows_open_call and not self.calls:
+            self.fault = self.fault or "what the user says may be the result of the call before it"
         if self.fault:
             reason = f"turn {self.number} of a conversation: {self.fault}"
             return Problem(place.file, place.pointer, reason[:200])
-        extra: dict[str, Any] = {"reply": self.reply} if self.reply else {}
-        if self.calls and len(self.results) == len(self.calls):
-            extra["observations"] = _in_order(self.ids, self.results)
+        extra: dict[str, Any] = {"reply": "\n\n".join(self.replies)} if self.replies else {}
+        if self.calls and all(len(one.results) == len(one.ids) for one in self.rounds):
+            ordered = [in_order(one.ids, one.results) for one in self.rounds]
+            extra["observations"] = [text for texts in ordered for text in texts]
         return Asked(
             place.file,
             place.pointer,
             f"{place.name}-{self.number}",
             self.history,
             self.calls,
-            candidates=[row.get("tools") or ""],
+            candidates=[candidates or ""],
             extra=extra,
         )
 
@@ -99,108 +107,67 @@ class _Exchange:
 def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Yield each turn of a user in a chat log as a query.
 
-    A query has the assistant's last text as its reply. It has the results of its calls if the
-    log has one result for each call.
+    A query has the assistant's last texts as its reply. It has the results of its calls if the
+    log has one result for each call. What a system message says is a part of its history,
+    without the documents of tools: a model that has learned the tools is not shown them.
     """
+    candidates = row.get("tools") or row.get("functions")
+    names = place.names.with_candidates(candidates or {"system": _system(row)})
     history: list[dict[str, str]] = []
-    exchange: _Exchange | None = None
+    exchange = _Exchange(0, history, names)  # what was said before anybody asked
     number = 0
-    for message in row.get("messages") or row["conversations"]:
-        role = str(message.get("role", message.get("from", message.get("type"))))
-        content = message.get("content", message.get("value", message.get("output")))
-        role, text = ROLES.get(role, role), text_of(content)
-        results = _parts_of(message, "tool_result") if role == "user" else []
-        for result in results:  # Anthropic's: the user's message has the results
-            result_text = text_of(result.get("content"))
-            history = [*history, {"role": "tool", "content": result_text}]
-            if exchange is not None:
-                exchange.add_result(result.get("tool_use_id"), result_text)
-        if results and not text.strip():
-            continue
-        if role == "user":
-            if exchange is not None:
-                yield exchange.query_or_problem(row, place)
+    for message in map(said, _messages(row)):
+        role, text = message.role, message.text
+        if role == "system":
+            if text.strip() and not _is_tool_prompt(text):
+                history = [*history, {"role": "system", "content": text.strip()}]
+        elif role == "user":
+            if exchange.expects_results(text):
+                message.results += [(None, found) for found in results_in(text)]
+                text = "" if message.results else text
+            if message.results:
+                history = [*history, *_tool_messages(message)]
+                exchange.add(Said("tool", results=message.results, fault=message.fault))
+            if message.results and not text.strip():
+                continue
+            if number or exchange.calls or exchange.fault:
+                yield exchange.query_or_problem(candidates, place)
             number += 1
             history = [*history, {"role": "user", "content": text}]
-            exchange = _Exchange(number, history)
-        elif exchange is not None and role not in SILENT:
-            has_calls = exchange.add_message(message, role, text)
-            if not has_calls and role in ("assistant", "tool"):
-                history = [*history, {"role": role, "content": text}]
-    if exchange is not None:
-        yield exchange.query_or_problem(row, place)
+            exchange = _Exchange(number, history, names, message.fault, exchange.is_open)
+        elif role != "reasoning":
+            text = exchange.add(message)
+            if number and role == "assistant" and text.strip():
+                history = [*history, {"role": "assistant", "content": text.strip()}]
+            history = [*history, *_tool_messages(message)]
+    yield exchange.query_or_problem(candidates, place)
 
 
-def _in_order(ids: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[str]:
-    """Return results in the order of their calls if the ids match, else in the log's order."""
-    by_id = dict(results)
-    if len(by_id) == len(ids) and set(by_id) == set(ids):
-        return [by_id[identifier] for identifier in ids]
-    return [text for _, text in results]
+def _messages(row: Mapping[str, Any]) -> Sequence[Any]:
+    """Return a row's messages, from a list or from its JSON."""
+    keys = ("messages", "conversations", "conversation", "contents")
+    messages = next((row[key] for key in keys if row.get(key)), [])
+    if isinstance(messages, str):
+        messages = json.loads(messages)
+    if not isinstance(messages, list):
+        raise ValueError(f"messages that are no list but {type(messages).__name__}")
+    system = _system(row)
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
-def text_of(content: Any) -> str:
-    """Return the text of a message; its typed text parts are joined."""
-    if isinstance(content, list):
-        kinds = ("text", "input_text", "output_text")
-        parts = (p for p in content if isinstance(p, Mapping) and p.get("type") in kinds)
-        return "".join(str(p.get("text", p.get("value", ""))) for p in parts)
-    return "" if content is None else str(content)
+def _system(row: Mapping[str, Any]) -> str:
+    """Return the system text that stands beside a row's messages."""
+    keys = ("system", "systemInstruction", "system_instruction", "system_prompt", "preamble")
+    content = next((row[key] for key in keys if row.get(key)), None)
+    if isinstance(content, Mapping) and "parts" not in content:
+        content = [content]
+    return said({"role": "system", "content": content}).text if content else ""
 
 
-def _parts_of(message: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    content = message.get("content")
-    parts = content if isinstance(content, list) else []
-    return [p for p in parts if isinstance(p, Mapping) and p.get("type") == kind]
+def _tool_messages(message: Said) -> list[dict[str, str]]:
+    return [{"role": "tool", "content": text} for _, text in message.results]
 
 
-def _calls_in(message: Mapping[str, Any], role: str, text: str) -> Iterator[Call]:
-    """Yield the calls of one message.
-
-    Reads OpenAI's `tool_calls`, the older `function_call` and Responses' items, roles of calls,
-    typed parts, Hermes' tags, and a text that has only calls. Raises ValueError for calls in an
-    unknown format.
-    """
-    pairs = [(c.get("id"), c.get("function", c)) for c in message.get("tool_calls") or ()]
-    if message.get("function_call"):
-        pairs.append((None, message["function_call"]))
-    if role == "function_call" and "name" in message:
-        pairs.append((message.get("call_id"), message))
-    elif role == "function_call":
-        value = json.loads(text)
-        pairs += [(None, item) for item in (value if isinstance(value, list) else [value])]
-    for part in _parts_of(message, "tool_call"):
-        value = part.get("value", part)
-        pairs.append((part.get("id"), json.loads(value) if isinstance(value, str) else value))
-    pairs += [(part.get("id"), part) for part in _parts_of(message, "tool_use")]
-    if role == "assistant":
-        tagged_calls = MARKED.findall(text)
-        if len(tagged_calls) < text.count("<tool_call>"):
-            raise ValueError("<tool_call> without its end")
-        foreign_tag = FOREIGN.search(text)
-        if foreign_tag and not pairs:
-            raise ValueError(f"{foreign_tag[0]} begins a form that is not known")
-        pairs += [(None, json.loads(item)) for item in tagged_calls]
-        pairs += [(None, item) for item in _calls_of_json(text)] if not pairs else []
-    for identifier, item in pairs:
-        arguments = next((item[key] for key in ARGUMENTS if key in item), {})
-        if isinstance(arguments, str):
-            arguments = json.loads(arguments) if arguments.strip() else {}
-        yield identifier, item["name"], arguments
-
-
-def _calls_of_json(text: str) -> list[Mapping[str, Any]]:
-    """Return the calls of a text that is only a JSON call or a list of them."""
-    if not text.lstrip().startswith(("{", "[")):
-        return []
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    items = value if isinstance(value, list) else [value]
-    calls = [
-        item
-        for item in items
-        if isinstance(item, Mapping) and "name" in item and any(key in item for key in ARGUMENTS)
-    ]
-    return calls if len(calls) == len(items) else []
+def _is_tool_prompt(text: str) -> bool:
+    """Whether a system text has the documents of tools."""
+    return any(isinstance(item, Found) for item in from_prompt(text, "", "", ""))

@@ -13,12 +13,13 @@ from typing import Any
 
 from tinr.catalogue.importing.openapi import operation_name
 from tinr.catalogue.importing.problems import Problem, step
-from tinr.catalogue.importing.queries.chat_logs import conversation, text_of
+from tinr.catalogue.importing.queries.bfcl_rows import bfcl, bfcl_turns, user_message
+from tinr.catalogue.importing.queries.call_objects import stated_call
+from tinr.catalogue.importing.queries.chat_logs import conversation
+from tinr.catalogue.importing.queries.messages import said
 from tinr.catalogue.importing.queries.query_lines import common
 from tinr.catalogue.importing.queries.questions import Asked, Place, call
 from tinr.records import HISTORY_CUT, BadInput
-
-NO_CALL = ("irrelevance",)  # categories in which no call is expected
 
 
 def has(row: Any, *keys: str) -> bool:
@@ -49,10 +50,6 @@ def read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
     yield Problem(place.file, place.pointer, f"no query recognised (keys: {keys})")
 
 
-def _user(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text.strip()}]
-
-
 def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Read one of our own lines, as a suite reads it.
 
@@ -62,11 +59,7 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     line = common(row, str(row["id"]))
     messages = line.get("messages")
     if isinstance(messages, list) and messages:
-        messages = [
-            {"role": m["role"], "content": text_of(m["content"])}
-            for m in messages
-            if m["role"] != "system"  # it stands before the question now
-        ]
+        messages = [{"role": m["role"], "content": _text_of(m)} for m in messages]
         is_reply = not line["calls"] and not row["messages"][-1].get("calls")
         if is_reply and [m["role"] for m in messages[-2:]] == ["user", "assistant"]:
             line = {"reply": messages.pop()["content"]} | line
@@ -74,9 +67,9 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         while messages and messages[-1]["role"] != "user":
             messages.pop()
         if messages and isinstance(line.get("query"), str):
-            messages[-1] = _user(line["query"])[0]
+            messages[-1] = user_message(line["query"])[0]
     else:
-        messages = _user(line["query"])
+        messages = user_message(line["query"])
     calls = [call(c["name"], c["arguments"], c["turn"]) for c in line["calls"]]
     keys = ("answer", "split", "kind", "reply", "observations", "category")
     keys += ("thought", "tools", "group")
@@ -93,84 +86,12 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     )
 
 
-def _bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Read a row of BFCL or ACEBench: question, candidate functions; answers in another file."""
-    identifier, question = str(row["id"]), row["question"]
-    if isinstance(question, str):
-        messages = _dialogue(question)
-    else:
-        messages = [m for turn in question for m in turn if m["role"] != "system"]
-    truth = place.answers.get(identifier)
-    category = re.sub(r"_\d[\d-]*$", "", identifier)
-    if truth is None and not any(word in category for word in NO_CALL):
-        yield Problem(place.file, place.pointer, f"query {identifier!r} has no reference answer")
-        return
-    is_plain = isinstance(truth, Mapping) or _is_plain(truth)
-    if isinstance(truth, Mapping):  # ACEBench: calls by name, a suffix where one is repeated
-        names = {str(function.get("name")) for function in row["function"]}
-        truth = [{_unsuffixed(name, names): arguments} for name, arguments in truth.items()]
-    accept: list[dict[str, Any]] = []
-    if is_plain:
-        calls = [
-            call(name, arguments)
-            for reference in truth or []
-            for name, arguments in reference.items()
-        ]
-    else:
-        accept = [
-            {"name": name, "arguments": values}
-            for reference in truth or []
-            for name, values in reference.items()
-        ]
-        calls = [
-            call(reference["name"], _first_accepted(reference["arguments"])) for reference in accept
-        ]
-    yield Asked(
-        place.file,
-        place.pointer,
-        identifier,
-        messages,
-        calls,
-        accept=accept,
-        candidates=row.get("function") or (),
-        extra={"category": category},
-        stated=True,
-    )
-
-
-def _is_plain(truth: Any) -> bool:
-    """Whether reference calls have plain arguments (ACEBench), not lists of accepted values."""
-    arguments = [a for reference in truth or [] for a in reference.values()]
-    return not all(isinstance(values, list) for a in arguments for values in a.values())
-
-
-def _unsuffixed(name: str, names: set[str]) -> str:
-    return name if name in names else re.sub(r"_\d+$", "", name)
-
-
-def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take one of BFCL's accepted values for each parameter; skip a parameter with "" first."""
-    arguments = {}
-    for name, accepted_values in values.items():
-        options = accepted_values if isinstance(accepted_values, list) else [accepted_values]
-        if "" in options and (not options or options[0] == ""):
-            continue
-        value = options[0] if options else None
-        if isinstance(value, Mapping):
-            value = _first_accepted(value)
-        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            value = [_first_accepted(v) for v in value]
-        arguments[name] = value
-    return arguments
-
-
-def _dialogue(text: str) -> list[dict[str, str]]:
-    """Split a text `user: ... system: ...` into messages; "system" is the assistant there."""
-    parts = re.split(r"(?m)^(user|system|assistant):\s*", text)
-    roles = {"user": "user", "system": "assistant", "assistant": "assistant"}
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    messages = [{"role": roles[role], "content": text.strip()} for role, text in pairs]
-    return messages or _user(text)
+def _text_of(message: Mapping[str, Any]) -> str:
+    """Return a message's text; ValueError for anything else that it has."""
+    read = said(message)
+    if read.fault:
+        raise ValueError(read.fault)
+    return read.text if message["role"] != "tool" else "".join(text for _, text in read.results)
 
 
 def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -206,8 +127,12 @@ def _nestful(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         turn = max((turns.get(label, -1) + 1 for label in labels), default=0)
         turns[step_call["label"]] = turn
         calls.append(call(step_call["name"], step_call["arguments"], turn))
+    if not calls:
+        raise ValueError("an output without a labelled call")
     flags = ["nested_reference"] if has_references else []
-    yield Asked(place.file, place.pointer, place.name, _user(row["input"]), calls, flags=flags)
+    yield Asked(
+        place.file, place.pointer, place.name, user_message(row["input"]), calls, flags=flags
+    )
 
 
 def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -224,7 +149,7 @@ def _toolalpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Proble
         pointer = step(place.pointer, "Instructions", number)
         candidates = [row.get("Documentation", "")]
         yield Asked(
-            place.file, pointer, name, _user(text), calls, candidates=candidates, flags=flags
+            place.file, pointer, name, user_message(text), calls, candidates=candidates, flags=flags
         )
 
 
@@ -236,7 +161,9 @@ def _toolbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     calls = [call(api, None) | {"namespace": tool} for tool, api in row["relevant APIs"]]
     name = f"toolbench-{Path(place.file).stem}-{row.get('query_id', place.pointer)}"
     candidates = row.get("api_list") or ()
-    yield Asked(place.file, place.pointer, name, _user(row["query"]), calls, candidates=candidates)
+    yield Asked(
+        place.file, place.pointer, name, user_message(row["query"]), calls, candidates=candidates
+    )
 
 
 def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -244,18 +171,85 @@ def _restbench(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
     for turn, request in enumerate(row["solution"]):
         method, _, path = request.strip().partition(" ")
         calls.append(call(request.strip(), None, turn) | {"also": operation_name(method, path)})
-    yield Asked(place.file, place.pointer, place.name, _user(row["query"]), calls)
+    yield Asked(place.file, place.pointer, place.name, user_message(row["query"]), calls)
+
+
+def _xlam(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read a row of xLAM: the query, its calls and its tools, the last two as JSON."""
+    answers = row["answers"]
+    answers = json.loads(answers) if isinstance(answers, str) else answers
+    calls = [call(*stated_call(item)) for item in answers]
+    name = str(row["id"]) if "id" in row else place.name
+    candidates = [row.get("tools") or ""]
+    yield Asked(
+        place.file,
+        place.pointer,
+        name,
+        user_message(row["query"]),
+        calls,
+        candidates=candidates,
+        stated="id" in row,
+    )
+
+
+def _glaive(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read a row of glaive: a system prompt, and a chat as one text."""
+    parts = re.split(r"(?m)^\s*(USER|ASSISTANT|FUNCTION RESPONSE|SYSTEM):\s*", row["chat"])
+    roles = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RESPONSE": "tool"}
+    if parts[0].strip():
+        raise ValueError(f"a chat that begins with {parts[0].strip()[:40]!r}")
+    messages = [
+        {"role": roles.get(role, "system"), "content": text.replace("<|endoftext|>", "").strip()}
+        for role, text in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+    system = re.sub(r"^\s*SYSTEM:\s*", "", str(row.get("system") or ""))
+    yield from conversation({"system": system, "messages": messages}, place)
+
+
+def _completion(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read TRL's prompt and completion: two lists of messages, or two texts."""
+    messages: list[Any] = []
+    for role, key in (("user", "prompt"), ("assistant", "completion")):
+        value = row[key]
+        messages += [{"role": role, "content": value}] if isinstance(value, str) else value
+    yield from conversation({**row, "messages": messages}, place)
+
+
+def _items(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read a row with input and output: a request of the Responses API, or one of NESTFUL."""
+    output = row["output"]
+    is_items = isinstance(output, list) and any(
+        has(item, "type") or has(item, "role") for item in output
+    )
+    if not is_items:
+        yield from _nestful(row, place)
+        return
+    asked = row["input"]
+    messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    yield from conversation({**row, "messages": [*messages, *output]}, place)
+
+
+def _state(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read a stored state of LangGraph."""
+    yield from conversation(row["values"], place)
 
 
 Reader = Callable[[Mapping[str, Any], Place], Iterator[Asked | Problem]]
 READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
-    (("question", "function"), _bfcl),
+    (("question", "function"), bfcl),
+    (("question", "involved_classes"), bfcl_turns),
     (("id", "calls"), _own),
     (("system", "user", "answer"), _apibank),
     (("Instructions", "Golden_Answers"), _toolalpaca),
     (("query", "relevant APIs"), _toolbench),
     (("query", "solution"), _restbench),
-    (("input", "output"), _nestful),
+    (("query", "answers"), _xlam),
+    (("prompt", "completion"), _completion),
     (("messages",), conversation),
     (("conversations",), conversation),
+    (("conversation",), conversation),
+    (("contents",), conversation),
+    (("chat",), _glaive),
+    (("values",), _state),
+    (("input", "output"), _items),
 )

@@ -71,11 +71,9 @@ def _messages(messages: Sequence[Any], suffix: Any) -> Iterator[Any]:
 
 
 def _with_context(line: dict[str, Any], source: Line) -> dict[str, Any]:
-    """Put the source's system prompt and context (a date, a profile) in front of the question."""
-    messages = (m for m in source.get("messages") or () if isinstance(m, dict))
-    texts = [str(m.get("content")) for m in messages if m.get("role") == "system"]
+    """Put the source's context (a date, a profile) in front of the question."""
     context = source.get("context")
-    texts += map(str, context.values()) if isinstance(context, dict) else ()
+    texts = map(str, context.values()) if isinstance(context, dict) else ()
     preamble = "\n".join(text.strip() for text in texts if text.strip())
     if preamble and isinstance(line.get("query"), str):
         line["query"] = f"{preamble}\n\n{line['query']}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinr.catalogue.importing.queries.tool_names import ToolNames
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -24,11 +26,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a row, and the reference answers that another file has for it."""
+    """The place of a row, the reference answers that another file has, and the tools there are."""
 
     file: str
     pointer: str
     answers: Mapping[str, Any]
+    names: ToolNames
 
     @property
     def name(self) -> str:

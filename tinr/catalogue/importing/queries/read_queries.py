@@ -8,35 +8,53 @@ by the tools' original names. A query whose tools are not in the catalogue is re
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinr.catalogue.importing.formats import auto
 from tinr.catalogue.importing.names import clean_name, content_hash
-from tinr.catalogue.importing.problems import Found, Problem, step
+from tinr.catalogue.importing.problems import Problem, step
 from tinr.catalogue.importing.queries.query_forms import has, read_row
 from tinr.catalogue.importing.queries.questions import Asked, Place
+from tinr.catalogue.importing.queries.references import Documents
+from tinr.catalogue.importing.queries.tool_names import (
+    ToolNames,
+    documents,
+    key_of,
+    properties_of,
+    spellings,
+)
 from tinr.catalogue.importing.read import Data, files_of, read
 from tinr.catalogue.load import query_from, read_jsonl
 from tinr.records import NO_ARGUMENTS, BadInput
 
+NULL = "null dropped"  # what a note says of a repaired call
 
-def import_queries(sources: Sequence[str], catalogue: Path) -> tuple[list[dict], list[Problem]]:
-    """Return the lines of queries, and a problem for each query that has no line.
 
+def import_queries(
+    sources: Sequence[str], catalogue: Path, keep_refused: bool = False
+) -> tuple[list[dict], list[Problem]]:
+    """Return the lines of queries, and a problem for each query that has no line or was changed.
+
+    A query with a reference call that the document of its tool refuses has a line only if
+    `keep_refused`. A null that the document refuses is dropped from the call, with a note.
     Raises BadInput for a missing source or catalogue, and if no query can be imported.
     """
     index = _Index(catalogue / "tools.jsonl" if catalogue.is_dir() else catalogue)
     lines: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
-    for question in _questions(sources):
+    for question in _questions(sources, index.spellings):
         if isinstance(question, Problem):
             problems.append(question)
             continue
         line = _line(index, question)
         if isinstance(line, Problem):
             problems.append(line)
+            continue
+        refused, notes = _held(line, index.documents, question)
+        problems += notes
+        if refused and not keep_refused:
+            problems.append(refused)
             continue
         if line["id"] in lines and not question.stated:  # files of one name in several folders
             place = f"{question.file}#{question.pointer}"
@@ -65,7 +83,26 @@ def _line(index: "_Index", question: Asked) -> dict[str, Any] | Problem:
     return line
 
 
-def _questions(sources: Sequence[str]) -> Iterator[Asked | Problem]:
+def _held(
+    line: dict[str, Any], documents: Documents, question: Asked
+) -> tuple[Problem | None, list[Problem]]:
+    """Hold a line's calls against their documents: the fault if there is one, notes on repairs."""
+    if NO_ARGUMENTS in line.get("flags", ()):
+        return None, []
+    notes: list[Problem] = []
+    for call in line["calls"]:
+        call["arguments"], dropped = documents.without_refused_nulls(call)
+        if dropped:
+            reason = f"query {line['id']!r}: call of {call['name']!r}: null dropped: "
+            reason += ", ".join(map(repr, dropped))
+            notes.append(Problem(question.file, question.pointer, reason[:200], "note", NULL))
+        for kind, fault in documents.faults(call):
+            reason = f"query {line['id']!r}: call of {call['name']!r}: {kind}: {fault}"
+            return Problem(question.file, question.pointer, reason[:300], fault=kind), notes
+    return None, notes
+
+
+def _questions(sources: Sequence[str], names: ToolNames) -> Iterator[Asked | Problem]:
     for source in sources:
         for path in files_of(source):
             if path.parent.name == "possible_answer":
@@ -78,7 +115,7 @@ def _questions(sources: Sequence[str]) -> Iterator[Asked | Problem]:
                 rows = data.value if isinstance(data.value, list) else [data.value]
                 for number, row in enumerate(rows):
                     pointer = step(data.pointer, number) if rows is data.value else data.pointer
-                    yield from read_row(row, Place(str(path), pointer, answers))
+                    yield from read_row(row, Place(str(path), pointer, answers, names))
 
 
 def _answers(questions: Path) -> dict[str, Any]:
@@ -101,22 +138,33 @@ class _Index:
     def __init__(self, path: Path):
         self.by_hash: dict[str, str] = {}
         self.by_name: dict[str, set[str]] = defaultdict(set)
+        self.by_key: dict[str, set[str]] = defaultdict(set)  # by `key_of` a name
         self.names: set[str] = set()
         # candidates' JSON -> their original names and the catalogue's names
         self.known: dict[str, list[tuple[str, str]]] = {}
         self.spaces: dict[str, str] = {}  # catalogue's name -> the namespace of its source
+        self.files: dict[str, str] = {}  # catalogue's name -> the file of its source
+        parameters: dict[str, Mapping[str, Any]] = {}
+        written: list[tuple[str, Iterable[str]]] = []
         for _, line in read_jsonl(path):
             name, source = str(line.get("name")), _mapping(line.get("original"))
             original = str(source.get("name", ""))
             self.names.add(name)
+            parameters[name] = _mapping(line.get("parameters"))
             self.by_hash[str(line.get("hash"))] = name
             self.spaces[name] = str(source.get("namespace", ""))
+            self.files[name] = Path(str(line.get("source"))).stem
             original_name = str(line.get("orig_name") or "")
             for spelling in {original, clean_name(original), original_name} - {""}:
                 self.by_name[spelling].add(name)
+            for spelling in {name, original} - {""}:
+                self.by_key[key_of(spelling)].add(name)
+            written += [(spelling, properties_of(line)) for spelling in {name, original} - {""}]
             extra = _mapping(line.get("extra"))
             if "path" in extra:
                 self.by_name[f"{extra.get('method', '')} {extra['path']}"].add(name)
+        self.spellings = ToolNames(written)
+        self.documents = Documents(parameters)
 
     def line(self, question: Asked) -> dict[str, Any] | Problem:
         """Return the query's line with the catalogue's names, or a problem."""
@@ -145,7 +193,7 @@ class _Index:
         line["calls"] = [
             {
                 "name": name,
-                "arguments": {} if call["arguments"] is None else call["arguments"],
+                "arguments": self.documents.named(name, call),
                 "turn": call.get("turn", 0),
             }
             for call, name in zip(question.calls, names, strict=True)
@@ -175,7 +223,7 @@ class _Index:
                 continue
             key = json.dumps(candidate, sort_keys=True)
             if key not in self.known:
-                tools = (item for item in auto(Data("", "", candidate)) if isinstance(item, Found))
+                tools = documents(candidate)
                 pairs = ((item.name, self.by_hash.get(content_hash(item))) for item in tools)
                 self.known[key] = [(original, name) for original, name in pairs if name is not None]
             for original, name in self.known[key]:
@@ -188,10 +236,15 @@ class _Index:
         matches: set[str] = candidates.get(name) or set()
         for spelling in (name, call.get("also", ""), clean_name(name)):
             matches = matches or ({spelling} & self.names) or self.by_name.get(spelling, set())
+        for spelling in spellings(name):  # functions.NAME, Get_Name
+            matches = (
+                matches or candidates.get(spelling) or self.by_key.get(key_of(spelling), set())
+            )
         if namespace:
             in_namespace = {n for n in matches if self.spaces.get(n) == namespace}
             in_namespace |= {
                 n for n in (f"{namespace}/{name}", f"{namespace}.{name}") if n in self.names
             }
             return in_namespace or matches
-        return matches
+        in_files = {n for n in matches if self.files.get(n) in call.get("files", ())}
+        return in_files or matches
