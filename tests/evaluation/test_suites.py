@@ -100,11 +100,12 @@ def test_the_whole_conversation_and_the_system_s_words_reach_the_model(tmp_path:
     ]
     first, second = one(tmp_path, *rows).queries
     assert [(m.role, m.content) for m in first.history] == [
+        ("system", "It is Monday."),
         ("user", "Book."),
         ("assistant", json.dumps([call])),
         ("tool", "done"),
     ]
-    assert first.text == "It is Monday.\n\nGo on." and second.text == "It is May.\n\nDo it."
+    assert first.text == "Go on." and second.text == "It is May.\n\nDo it."
 
 
 def test_a_blank_at_the_end_of_a_description_is_no_other_tool(tmp_path: Path) -> None:
