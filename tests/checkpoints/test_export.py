@@ -51,7 +51,7 @@ from tinr.records import Call, Message
 from tinr.serve.conversation import Reader
 from tinr.serve.schema import read_request
 
-FRAMES = ("tinr", "chatml", "llama3")
+FRAMES = ("tinr", "chatml", "llama3", "granite", "gemma")
 QUERY = "Area of a circle of radius 2, then find Rome?"
 AREA, CITY = Call("circle_area", {"radius": 2.5}), Call("city.find", {"name": "Réo", "tags": []})
 LONG = 'x"\n' * 300  # of which an observation shows the beginning
@@ -65,27 +65,37 @@ def chatml(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def llama3(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Llama 3's markers, and its mark before every text."""
+def family(
+    tokenizer: PreTrainedTokenizerFast, begin: str, markers: Sequence[str]
+) -> PreTrainedTokenizerFast:
+    """A family's markers, and the mark that it puts before every text, if it has one."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state["added_tokens"] = [t for t in state["added_tokens"] if t["content"] == "<|endoftext|>"]
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer.from_str(json.dumps(state)),
-        bos_token="<|begin|>", eos_token="<|endoftext|>", pad_token="<|endoftext|>",
-        additional_special_tokens=["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+        bos_token=begin or None, eos_token="<|endoftext|>", pad_token="<|endoftext|>",
+        additional_special_tokens=list(markers),
     )  # fmt: skip
-    mark = ("<|begin|>", tokenizer.get_vocab()["<|begin|>"])
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="<|begin|> $A", special_tokens=[mark]
-    )
+    if begin:
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A", special_tokens=[(begin, tokenizer.get_vocab()[begin])]
+        )
     return tokenizer
+
+
+FAMILIES = {
+    "llama3": ("<|begin|>", ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")),
+    "granite": ("", ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>")),
+    "gemma": ("<bos>", ("<start_of_turn>", "<end_of_turn>")),
+}
 
 
 @pytest.fixture(scope="module")
 def plain(tiny_tokenizer, qwen_tokenizer) -> Callable[[str], PreTrainedTokenizerFast]:
     """`plain(frame)`: a fresh tokenizer that is not grown, but for our own."""
-    made = {"chatml": chatml(qwen_tokenizer), "llama3": llama3(qwen_tokenizer)}
+    made = {name: family(qwen_tokenizer, *FAMILIES[name]) for name in FAMILIES}
+    made["chatml"] = chatml(qwen_tokenizer)
     return lambda frame: copy.deepcopy(made.get(frame, tiny_tokenizer))
 
 
@@ -98,8 +108,9 @@ def made(plain, catalogue) -> Callable[[str], Codec]:
         grow_tokenizer(tokenizer, catalogue.names)
         codec = Codec(tokenizer)
         tokenizer.chat_template = chat_template(codec)
-        assert codec.frame.open.startswith({"tinr": "<|{", "chatml": "<|im"}.get(frame, "<|start"))
-        assert bool(codec.start) == (frame == "llama3")
+        opening = {"tinr": "<|{", "chatml": "<|im", "gemma": "<start_of"}.get(frame, "<|start")
+        assert codec.frame.open.startswith(opening)
+        assert bool(codec.start) == (frame in ("llama3", "gemma"))
         return codec
 
     return make

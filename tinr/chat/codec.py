@@ -37,7 +37,9 @@ class Piece:
 class Frame:
     """How a model family wraps a message: `open role line_end content close after`.
 
-    start: the vocabulary entries before the first message, if the family has them.
+    start: the vocabulary entries before the first message, if the family has them. names: the
+    family's own names of roles. joins_system: the family has no system message, and puts its
+    text in front of the first message of the user.
     """
 
     open: str
@@ -46,6 +48,8 @@ class Frame:
     after: str = ""
     role_is_token: bool = False
     start: tuple[str, ...] = ()
+    names: tuple[tuple[Role, str], ...] = ()
+    joins_system: bool = False
 
     def start_pieces(self) -> list[Piece]:
         """Return the pieces before the first message."""
@@ -55,7 +59,7 @@ class Frame:
         """The pieces that open a message of `role`."""
         if self.role_is_token:
             return [Piece(self.open.format(role=role), token=True)]
-        opening = [Piece(self.open, token=True), Piece(role)]
+        opening = [Piece(self.open, token=True), Piece(dict(self.names).get(role, role))]
         header, _, line_end = self.opened.partition(">")
         if line_end or self.opened.startswith("<"):
             return [*opening, Piece(header + ">", token=True), Piece(line_end)]
@@ -78,6 +82,15 @@ class Frame:
 FRAMES = {
     "chatml": Frame("<|im_start|>", "\n", "<|im_end|>", "\n"),
     "llama3": Frame("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"),
+    "granite": Frame("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>", "\n"),
+    "gemma": Frame(
+        "<start_of_turn>",
+        "\n",
+        "<end_of_turn>",
+        "\n",
+        names=(("assistant", "model"), ("system", "user"), ("tool", "user")),
+        joins_system=True,
+    ),
     "tinr": Frame("<|{role}|>", "", "<|end|>", role_is_token=True),
 }
 
@@ -112,9 +125,15 @@ def _start_of(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
         tokenizer.encode("a", add_special_tokens=add_special_tokens)
         for add_special_tokens in (True, False)
     )
-    if not plain_ids or ids_with_start[-len(plain_ids) :] != plain_ids:
-        return ()
-    return tuple(tokenizer.convert_ids_to_tokens(ids_with_start[: -len(plain_ids)]))  # type: ignore[arg-type]
+    for length in range(len(ids_with_start) - len(plain_ids) + 1):  # some add an end too
+        if plain_ids and ids_with_start[length : length + len(plain_ids)] == plain_ids:
+            return tuple(tokenizer.convert_ids_to_tokens(ids_with_start[:length]))  # type: ignore[arg-type]
+    return ()
+
+
+def rows_needed(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return how many rows a table needs for every entry: a vocabulary may have holes."""
+    return max(tokenizer.get_vocab().values()) + 1
 
 
 def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> int:

@@ -34,17 +34,17 @@ def render_prompt(
     """
     rules = [message.content for message in history if message.role == "system"]
     system = "\n".join([SYSTEM, *(rule for rule in rules if rule != SYSTEM)])
-    past_messages = (
-        render_message(message.role, [Piece(message.content)], frame)
-        for message in history
-        if message.role != "system"
-    )
+    messages = [*(m for m in history if m.role != "system"), Message("user", query)]
     document_pieces = [Piece("\n"), *render_documents(documents)] if documents else []
+    opening = [*frame.begin("system"), Piece(system), *document_pieces]
+    if frame.joins_system and messages[0].role == "user":
+        opening += [Piece(f"\n\n{messages.pop(0).content}")]
+    past_messages = (render_message(m.role, [Piece(m.content)], frame) for m in messages)
     return [
         *frame.start_pieces(),
-        *render_message("system", [Piece(system), *document_pieces], frame),
+        *opening,
+        *frame.end(),
         *itertools.chain.from_iterable(past_messages),
-        *render_message("user", [Piece(query)], frame),
         *frame.begin("assistant"),
     ]
 

@@ -54,6 +54,7 @@ def chat_template(codec: Codec) -> str:
         "start": "".join(frame.start),
         "open": {role: as_text(frame.begin(role)) for role in ROLES},
         "close": as_text(frame.end()),
+        "joins_system": frame.joins_system,
         "marks": _marks(codec),
         "has_tool_tokens": not codec.writes_names,
         "zero_width": ZERO_WIDTH,

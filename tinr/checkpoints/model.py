@@ -5,7 +5,7 @@ A model is grown once, offline, in one process. Loading a grown checkpoint initi
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +20,13 @@ from transformers.utils.logging import (
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe
-from tinr.chat.codec import Codec, grow_tokenizer, token_of
-from tinr.checkpoints.model_source import find_source, read_gguf
+from tinr.chat.codec import Codec, grow_tokenizer, rows_needed, token_of
+from tinr.checkpoints.model_source import find_source, read_gguf, refuse_quantised
 from tinr.records import BadInput
 
 Initialisation = Literal["name_mean", "document", "random"]
 ToolsAs = Literal["tokens", "names"]
+PAD = "<|pad|>"  # of a tokenizer that has neither padding nor an end of text
 ROOM = 1.3  # memory for inference on an accelerator, as a multiple of the weights
 
 
@@ -39,18 +40,31 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
     if model_source.gguf:
         read_gguf(model_source.file)  # raises BadInput for a faulty file
         return load_gguf(model_source.file)
+    refuse_quantised(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation="sdpa"
-        )
+        model = _pretrained(source)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadInput(
             f"{source}: cannot load a causal language model ({reason}); "
             "give a local folder or a hub name"
         ) from error
-    return model, checked_tokenizer(tokenizer, source)
+    tokenizer = checked_tokenizer(tokenizer, source)
+    _give_rows(model, tokenizer)
+    return model, tokenizer
+
+
+def _pretrained(source: str | Path) -> PreTrainedModel:
+    """Load a model with SDPA attention, or with its own where it has no SDPA."""
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    except ValueError as error:
+        if "attn_implementation" not in str(error):
+            raise
+    return AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
 
 
 def load_gguf(path: Path) -> tuple[PreTrainedModel, Any]:
@@ -99,7 +113,9 @@ def checked_tokenizer(tokenizer: Any, source: str | Path) -> Any:
     """Return a tokenizer that can be grown, with a padding token; BadInput if it is not fast."""
     if not getattr(tokenizer, "is_fast", False):
         raise BadInput(f"{source}: no fast tokenizer; convert it to tokenizer.json first")
-    if tokenizer.pad_token is None:
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        tokenizer.add_special_tokens({"pad_token": PAD})
+    elif tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -121,23 +137,30 @@ def grow(
     its spelling's pieces.
     """
     codec = Codec(tokenizer)  # has no tool token yet: spellings are text
-    known_tokens = set(codec.vocabulary)
-    trained_count = len(known_tokens)
-    rows_before = vocabulary_rows(model)[0].weight.shape[0]
+    known_tokens, trained_ids = set(codec.vocabulary), sorted(set(codec.vocabulary.values()))
     grow_tokenizer(tokenizer, catalogue.names if tools_as == "tokens" else [])
     new_ids = {
         token: index for token, index in tokenizer.get_vocab().items() if token not in known_tokens
     }
-    if len(tokenizer) > rows_before:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    _give_rows(model, tokenizer)
     sources = _sources(catalogue, new_ids, initialisation)
     generator = torch.Generator().manual_seed(seed)
     tables = [rows.weight for rows in vocabulary_rows(model)]
     if tables[0].data_ptr() == tables[1].data_ptr():
         tables.pop()
     for table in tables:
-        _initialise(table, new_ids, sources, codec, trained_count, generator)
+        _initialise(table, new_ids, sources, codec, trained_ids, generator)
     return len(new_ids)
+
+
+@torch.no_grad()
+def _give_rows(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Give every entry of a tokenizer rows in both tables, new ones of zeros."""
+    rows, needed = vocabulary_rows(model)[0].weight.shape[0], rows_needed(tokenizer)
+    if needed > rows:
+        model.resize_token_embeddings(needed, mean_resizing=False)
+        for table in vocabulary_rows(model):
+            table.weight[rows:] = 0
 
 
 def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
@@ -202,10 +225,10 @@ def _initialise(
     new_ids: Mapping[str, int],
     sources: Mapping[str, str | None],
     codec: Codec,
-    trained_count: int,
+    trained_ids: Sequence[int],
     generator: torch.Generator,
 ) -> None:
-    trained_rows = table[:trained_count].float()
+    trained_rows = table[list(trained_ids)].float()
     centre, spread = trained_rows.mean(0), trained_rows.std(0)
     for token, index in sorted(new_ids.items(), key=lambda item: item[1]):
         text = sources[token]
@@ -213,7 +236,7 @@ def _initialise(
         if text is None:
             row = centre + noise
         else:  # a little noise keeps rows of the same words apart
-            row = trained_rows[codec.encode_plain(text)].mean(0) + 0.1 * noise
+            row = table[codec.encode_plain(text)].float().mean(0) + 0.1 * noise
         table[index] = row.to(table.dtype)
 
 

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from transformers import PretrainedConfig
 
 from tinr.records import BadInput
 
 FLOAT32 = 4  # bytes of a weight
+DEQUANTISED = ("mxfp4",)  # methods whose weights transformers makes whole where it loads them
 HEADROOM = 2.5  # memory to import a model, as a multiple of its float32 weights
 
 
@@ -146,6 +148,21 @@ def stored_weights(folder: Path) -> int:
             if name != "__metadata__":
                 total += math.prod(tensor["shape"])
     return total
+
+
+def refuse_quantised(source: str | Path) -> None:
+    """Raise BadInput for a model whose weights are stored quantised; a missing one passes."""
+    try:
+        settings = PretrainedConfig.get_config_dict(str(source))[0]
+    except (OSError, ValueError):
+        return  # what loads the model says why it cannot
+    quantisation = settings.get("quantization_config")
+    method = quantisation.get("quant_method") if isinstance(quantisation, Mapping) else None
+    if quantisation and method not in DEQUANTISED:
+        raise BadInput(
+            f"{source}: its weights are quantised ({method}), and training needs the whole ones; "
+            "give the model that it was made from (its model card names it), or a .gguf file"
+        )
 
 
 def _packaged_file(name: str, package: PackagedModel) -> Path:

@@ -260,6 +260,7 @@ class Trainables:
 
     def __init__(self, model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]):
         self.model, self.config, self.rows = model, config, rows
+        self._settings = dict(vars(model.config.get_text_config()))
         self.adapted = adapt(model, config, rows)
 
     def whole(self, trainer: Trainer) -> tuple[PreTrainedModel, Adapter | None]:
@@ -273,6 +274,8 @@ class Trainables:
             if distributed.rank() == 0:
                 model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
                 model.tie_weights()
+        # a trainer leaves settings on: router logits, whose loss cannot read a cached step
+        vars(model.config.get_text_config()).update(self._settings)
         if self.config.what == "top":
             release_top(model)
         return (model, None) if adapted is None else merge(adapted)

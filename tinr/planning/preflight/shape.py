@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from tinr.chat.codec import TAG_TOKENS, frame_of, grow_tokenizer, name_of, token_of
+from tinr.chat.codec import TAG_TOKENS, frame_of, grow_tokenizer, name_of, rows_needed, token_of
 from tinr.checkpoints.model import checked_tokenizer, vocabulary_rows
 from tinr.checkpoints.model_source import find_source, read_gguf
 from tinr.config import TrainableConfig
@@ -146,7 +146,7 @@ def grow_vocabulary(tokenizer: Any, names: Sequence[str], rows: int) -> Growth:
 
     own_count = sum(t in TAG_TOKENS or name_of(t) is not None for t in tokenizer.get_vocab())
     tools = count_new(map(token_of, names))
-    rows_after = max(rows, len(tokenizer))
+    rows_after = max(rows, rows_needed(tokenizer))
     return Growth(
         count_new(TAG_TOKENS),
         count_new(frame),
