@@ -1,11 +1,14 @@
 """Calls in the text of assistants: every notation is read, and nothing like a call is an answer."""
 
+import contextlib
 import json
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tinr.catalogue.importing.queries.literals import Untyped, literal
 from tinr.catalogue.importing.queries.notations import read_text
 from tinr.catalogue.importing.queries.tool_names import ToolNames
 
@@ -151,7 +154,16 @@ calls = st.lists(
 def test_a_notation_is_read(notation, wanted):
     text = NOTATIONS[notation](wanted)
     found = read_text(text, KNOWN).calls
-    assert [(name.removeprefix("functions."), arguments) for name, arguments in found] == wanted
+    bare = [(name.removeprefix("functions."), typed(arguments)) for name, arguments in found]
+    assert bare == wanted
+
+
+def typed(arguments):
+    """Untyped values as the schema of `get_tide` and `sum` has them."""
+    return {
+        key: literal(value) if isinstance(value, Untyped) and key != "port" else value
+        for key, value in arguments.items()
+    }
 
 
 def is_silent(text):
@@ -217,6 +229,15 @@ def test_a_damaged_call_is_never_an_answer_without_a_tool(notation, data):
         '{"name": "nobody_knows", "arguments": {"a"', "[get_tide(port=Kiel)]",
         '{"steps": [{"name": "get_tide", "arguments": {}}]}', "list_ports ()", "Get Tide(port='x')",
         "mcp__sea__get_tide(port='Kiel', port='Bern')", "get_tide\n{'port'", "`get_tide(port)`",
+        "<tool>get_tide</tool><tool_input>Kiel</tool_input>", "Action 1: sum[3]",
+        '✿FUNCTION✿: get_tide\n✿ARGS✿: {"port": 1}', 'Action：get_tide\nAction Input：{"port": 1}',
+        'get_tide（port="Kiel"）', 'get_tide: {"port": "Kiel"}', "Using tool: get_tide",
+        '### Tool: `get_tide`\n```json\n{"port": "Kiel"}\n```', "functions.sum({a: 1, b: 2})",
+        '{\\"name\\": \\"get_tide\\", \\"arguments\\": {}}', 'Calling sum with {"a": 1}',
+        '&lt;tool_call&gt;{"name": "get_tide"}', "ToolCall(name='sum', arguments={'a': 1})",
+        'The syntax is:\nget_tide(port="Kiel")', '{"tool": "nobody_knows", "input": "x"}',
+        "<tool_call>" * 300, 'get_tide(port="Kiel")\nObservation: high\nFinal Answer: high',
+        "<sum>1 2</sum>", "get\\_tide(port=1)",
     ],
 )  # fmt: skip
 def test_what_looks_like_a_call_in_any_other_way_is_reported(text):
@@ -232,7 +253,11 @@ PLAIN = [
     '{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}',
     "[sin(x), cos(x)]", "print('hello', end='')", "numbers.sum()", "<b>sum</b> of <i>a</i>",
     "Action is needed. Input: none.", "std::vector<int> sum(3);", "[Kiel](https://example.com)",
-    '{"action": "buy", "params": {"n": 1}}', "| tool | use |\n|---|---|\n| get_tide | tides |",
+    '{"action": "buy", "params": {"n": 1}}',
+    "Before calling get_tide I need a port.", "Tool: Sum", "class Sum:\n    pass\nx = Sum()",
+    "```python\ndef sum(a, b):\n    return a + b\n\nprint(sum(a=1, b=2))\n```",
+    "[c for c in names if c.isidentifier()]", "x = _sum(3)",
+    "| tool | use |\n|---|---|\n| get_tide | tides |",
 ]  # fmt: skip
 
 
@@ -251,7 +276,34 @@ def test_code_brackets_and_json_are_answers(text):
          "Hello!"),
         ("Thought: I know.\nFinal Answer: Hello!", "Hello!"),
         ("Hello!<|im_end|>\n", "Hello!"),
+        ("<reasoning>x</reasoning>Hello!", "Hello!"),
+        ("<|START_THINKING|>get_tide(port=1)<|END_THINKING|>Hello!", "Hello!"),
+        ("It ends with </think> and then goes on.", "It ends with </think> and then goes on."),
+        ('Action: Finish\nAction Input: {"final_answer": "Hello!"}', "Hello!"),
     ],
 )  # fmt: skip
 def test_the_thought_before_an_answer_is_no_part_of_it(text, reply):
     assert read_text(text, KNOWN).text == reply and not read_text(text, KNOWN).calls
+
+
+def test_names_as_toolace_has_them_and_arguments_of_many_lines():
+    names = ["Women's Fashion & Stuff", "Get Quality (v2)", "/api/v1/users", "3D Print"]
+    known = ToolNames([(name, ["q"]) for name in names])
+    text = f"[{', '.join(f'{name}(q={chr(34)}x, y{chr(34)})' for name in names)}]"
+    assert read_text(text, known).calls == tuple((name, {"q": "x, y"}) for name in names)
+    code = "x = 1\nfor i in y:\n    print(i)"
+    for text in (f"[get_tide(port={code!r})]", f'print(get_tide(\n    port="""{code}"""\n))'):
+        assert read_text(text, KNOWN).calls == (("get_tide", {"port": code}),)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    ["a", "0af3", "\n", " ", "[{", '{"', "sum(", "tool:", "a.", "<function=a>", "Thought:\n", "(",
+     "{\"arguments\": '{", ">>>a\n{", "get_tide(", "get_tide ", "<|im_end|>", "[a](b) ", "word ("],
+)  # fmt: skip
+def test_a_long_text_is_read_in_linear_time(shard):
+    """20,000 characters; patterns that try every start again would take minutes."""
+    start = time.perf_counter()
+    with contextlib.suppress(ValueError):
+        read_text("x" + shard * (20_000 // len(shard)) + "y", KNOWN)
+    assert time.perf_counter() - start < 5

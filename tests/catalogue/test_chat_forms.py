@@ -12,6 +12,7 @@ from tinr.catalogue.importing.problems import Problem
 from tinr.catalogue.importing.queries.read_queries import import_queries
 from tinr.records import BadInput
 
+SEE = {"name": "see", "description": "The sea.", "parameters": {"type": "object", "properties": {}}}
 TIDE = {
     "name": "get_tide",
     "description": "The tide in a port.",
@@ -168,7 +169,7 @@ QUICK = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 @pytest.fixture(scope="module")
 def tide(tmp_path_factory):
     path = tmp_path_factory.mktemp("tide") / "tools.jsonl"
-    path.write_text(json.dumps(TIDE))
+    path.write_text(f"{json.dumps(TIDE)}\n{json.dumps(SEE)}")
     return path
 
 
@@ -246,6 +247,47 @@ SPECIAL = {
         [USER, ONE, returned("c1", RESULT),
          {"role": "assistant", "content": f"<think>x</think>{ANSWER}"}],
         {"reply": ANSWER}),
+    "results by name, in another order": (
+        [USER, {"role": "assistant", "content": "<tool_call>"
+                '[{"name": "get_tide", "arguments": {"port": "Oslo"}}, '
+                '{"name": "see", "arguments": {}}]'
+                "</tool_call>"},
+         {"role": "tool", "name": "see", "content": "SEA"},
+         {"role": "tool", "name": "get_tide", "content": "OSLO"}, SAID],
+        {"observations": ["OSLO", "SEA"]}),
+    "results with ids of their own": (
+        [USER, called((0, "Oslo"), (1, "Rome")),
+         {"role": "tool", "id": "m1", "tool_call_id": 1, "content": "ROME"},
+         {"role": "tool", "id": "m2", "tool_call_id": 0, "content": "OSLO"}, SAID],
+        {"observations": ["OSLO", "ROME"]}),
+    "results of other calls": (
+        [USER, called((0, "Oslo"), (1, "Rome")), returned(7, "X"), returned(0, "OSLO"), SAID],
+        {"observations": None, "reply": ANSWER}),
+    "a call that stands in two places": (
+        [USER, {"role": "assistant", "tool_calls": [OPENAI], "content": [
+            {"type": "tool_use", "id": "c1", "name": "get_tide", "input": ARGUMENTS}]}],
+        {"calls": [{"name": "get_tide", "arguments": ARGUMENTS, "turn": 0}]}),
+    "items of calls made at once": (
+        [USER, *({"type": "function_call", "call_id": i, "name": "get_tide",
+                  "arguments": {"port": i}} for i in "ab"),
+         *({"type": "function_call_output", "call_id": i, "output": i} for i in "ba"), SAID],
+        {"observations": ["a", "b"], "calls": [
+            {"name": "get_tide", "arguments": {"port": i}, "turn": 0} for i in "ab"]}),
+    "steps of an interface": (
+        [USER, {"role": "assistant", "parts": [
+            part for i in "ab" for part in ({"type": "step-start"}, {
+                "type": "tool-get_tide", "toolCallId": i, "input": {"port": i}, "output": i})
+        ] + [{"type": "text", "text": ANSWER}]}],
+        {"reply": ANSWER, "observations": ["a", "b"], "calls": [
+            {"name": "get_tide", "arguments": {"port": i}, "turn": n}
+            for n, i in enumerate("ab")]}),
+    "untyped values as the document has them": (
+        [USER, {"role": "assistant", "content": "<tool_call><function=get_tide>"
+                "<parameter=port>12</parameter><parameter=day>3</parameter></function></tool_call>"}],
+        {"calls": [{"name": "get_tide", "arguments": {"port": "12", "day": 3}, "turn": 0}]}),
+    "a thought as a message": (
+        [USER, {"role": "assistant", "channel": "analysis", "content": "so"}, SAID],
+        {"calls": [], "reply": ANSWER}),
     "nulls of a table": (
         [USER, {"role": "assistant", "tool_calls": [{"function": {
             "name": "get_tide", "arguments": {"port": "Kiel", "day": None, "x": None}}}]}],
@@ -282,6 +324,21 @@ REPORTED = {
     "a key that stands twice": (arguments('{"port": "a", "port": "b"}'), "twice"),
     "arguments cut short": (arguments('{"port": "Ki'), "cannot be read"),
     "no number": (arguments('{"port": "Kiel", "day": NaN}'), "NaN"),
+    "a call in words": ([USER, {"role": "assistant", "content": "I ask get_tide(port=Kiel)."}],
+                                    "looks like a call"),
+    "a call in the text beside another one": (
+        [USER, {"role": "assistant", "tool_calls": [OPENAI], "content":
+                '<tool_call>{"name": "get_tide", "arguments": {"port": "Rome"}}</tool_call>'}],
+        "not those of the message"),
+    "a call that was not written to its end": (
+        [USER, {"role": "assistant", "parts": [typed(
+            "tool-get_tide", toolCallId="1", state="input-streaming", input=ARGUMENTS)]}],
+        "not written to its end"),
+    "results inside the text of the calls": (
+        [USER, {"role": "assistant", "content":
+                f"Action: get_tide\nAction Input: {TEXT}\nObservation: high\nFinal Answer: High."}],
+        "calls and their results"),
+    "a key with a call": ([USER, {**SAID, "metadata": {"tool_calls": [OPENAI]}}], "metadata"),
     "half a character": (arguments('{"port": "\\ud83d"}'), "UnicodeEncodeError"),
 }  # fmt: skip
 

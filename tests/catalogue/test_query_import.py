@@ -287,10 +287,11 @@ def test_a_chat_log_keeps_what_calls_returned_and_what_was_said(case, tmp_path, 
 
 UNREADABLE = {
     "a call that ends too soon": ([called(("get_time", "a"), ) | {"tool_calls": [
-        {"function": {"name": "get_time", "arguments": '{"city'}}]}], "cannot be read"),
+        {"function": {"name": "get_time", "arguments": '{"city'}}]}, SAID], "cannot be read"),
     "brackets without end": ([called() | {"tool_calls": [
-        {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}], "cannot be read"),
-    "tags without end": ([{"role": "assistant", "content": "<tool_call>{"}], "without its end"),
+        {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}, SAID], "cannot be read"),
+    "tags without end": (
+        [{"role": "assistant", "content": "<tool_call>{"}, SAID], "without its end"),
     "a call cut short": (
         [{"role": "assistant", "content": "<functioncall> {\"name\": \"get_time\""}, SAID],
         "without its end",

@@ -115,7 +115,7 @@ def test_queries_with_reference_calls_are_brought_into_one_form(source, calls, n
         ("bfcl", 1566, 27),
         ("acebench/raw", 197, 3),
         ("apibank/raw", 472, 120),
-        ("nestful/raw", 157, 48),
+        ("nestful/raw", 153, 52),
         ("toolalpaca", 86, 5),
         ("tinr", 1845, 28),
         ("toolrl", 335, 80),

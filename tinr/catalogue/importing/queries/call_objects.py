@@ -8,7 +8,7 @@ from tinr.catalogue.importing.queries.tool_names import ToolNames, is_compound
 
 NAMES = (
     "name", "tool_name", "toolName", "function_name", "recipient_name", "tool", "function",
-    "action", "api", "api_name", "token",
+    "action", "api", "api_name", "method", "token",
 )  # fmt: skip
 ARGUMENTS = (
     "arguments", "parameters", "args", "input", "params", "tool_input", "action_input", "kwargs",
@@ -21,6 +21,7 @@ IDS = ("id", "call_id", "tool_call_id", "toolCallId", "toolUseId")
 BESIDE = {*IDS, "type", "index", "status", "state", "caller", "namespace", "extra_content",
           "thoughtSignature", "thought_signature", "providerMetadata", "providerOptions",
           "providerExecuted", "cache_control", "recipient"}  # fmt: skip
+CALL_TYPES = ("tool_use", "tool_call", "tool-call", "function_call", "function")
 SURE = ("arguments", "args", "tool_input", "action_input")  # keys that only calls have
 
 
@@ -34,10 +35,14 @@ def stated_call(item: Any) -> Written:
     name = next((item[key] for key in NAMES if isinstance(item.get(key), str)), None)
     if not name:
         raise ValueError("a call without a name")
-    keys = [key for key in ARGUMENTS if key in item]
-    if keys:
-        return name, arguments_of(item[keys[0]])
-    rest = [key for key in item if key not in BESIDE and key not in NAMES and item[key] is not None]
+    stated = [arguments_of(item[key]) for key in ARGUMENTS if key in item]
+    given = [arguments for arguments in stated if arguments]
+    if len(given) > 1:
+        raise ValueError(f"call of {name!r}: its arguments are stated twice")
+    if given:
+        return name, given[0]
+    known_keys = {*BESIDE, *NAMES, *ARGUMENTS}
+    rest = [key for key in item if key not in known_keys and item[key] not in (None, "", {}, [])]
     if rest:
         raise ValueError(f"call of {name!r}: its arguments stand under {rest[0]!r}, an unknown key")
     return name, {}
@@ -46,7 +51,10 @@ def stated_call(item: Any) -> Written:
 def arguments_of(value: Any) -> dict[str, Any]:
     """Return arguments as an object; null, an empty text and an empty list are no arguments."""
     if isinstance(value, str):
-        value = json_value(value) if value.strip() else None
+        try:
+            value = json_value(value) if value.strip() else None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"arguments that cannot be read ({error})") from error
     if value is None or value == []:
         return {}
     if not isinstance(value, Mapping):
@@ -97,6 +105,7 @@ def _is_call(value: Mapping[str, Any], name_key: str, known: ToolNames) -> bool:
     if value[name_key] in known:
         return True
     is_sure = keys[0] in SURE or (keys[0] == "parameters" and name_key in NAMES[:5])
+    is_sure = is_sure or name_key == "tool" or value.get("type") in CALL_TYPES
     return is_sure and (arguments is None or isinstance(arguments, str | Mapping))
 
 

@@ -4,6 +4,7 @@ A turn with anything in it that cannot be read is a problem: it is never read as
 without a call.
 """
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,14 @@ from typing import Any
 
 from tinr.catalogue.importing.formats import from_prompt
 from tinr.catalogue.importing.problems import Found, Problem
-from tinr.catalogue.importing.queries.messages import Said, in_order, results_in, said
+from tinr.catalogue.importing.queries.messages import (
+    Identified,
+    Result,
+    Said,
+    in_order,
+    results_in,
+    said,
+)
 from tinr.catalogue.importing.queries.notations import read_text
 from tinr.catalogue.importing.queries.questions import Asked, Place, call
 from tinr.catalogue.importing.queries.tool_names import ToolNames
@@ -21,8 +29,8 @@ from tinr.catalogue.importing.queries.tool_names import ToolNames
 class _Round:
     """The calls of one message, and their results."""
 
-    ids: list[Any]
-    results: list[tuple[Any, str]] = field(default_factory=list)
+    calls: list[tuple[Any, str]]  # the log's id, the tool
+    results: list[Result] = field(default_factory=list)
 
 
 @dataclass
@@ -37,63 +45,85 @@ class _Exchange:
     calls: list[dict[str, Any]] = field(default_factory=list)
     rounds: list[_Round] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)  # the assistant's last texts
+    last: str = ""  # what came last: call, fault, or nothing that matters
 
     def add(self, message: Said) -> str:
         """Add a message; return the text of it that later turns see."""
-        self.fault = self.fault or message.fault
-        calls = [(i, name, arguments) for i, name, arguments in message.calls]
-        text = message.text
-        if message.role == "assistant" and not calls and text.strip():
-            try:
-                read = read_text(text, self.names)
-            except (ValueError, RecursionError) as error:
-                self.fault = self.fault or str(error)
-                return ""
+        text, calls = message.text, list(message.calls)
+        try:
+            read = read_text(text, self.names) if message.role == "assistant" and text else None
+        except (ValueError, RecursionError) as error:
+            read = None
+            if not calls:
+                message.fault = message.fault or str(error)
+        if read and calls and read.calls and [c[1:] for c in calls] != list(read.calls):
+            message.fault = message.fault or "calls in the text that are not those of the message"
+        elif read and not calls:
             text = read.text
             calls = [(None, name, arguments) for name, arguments in read.calls]
+        self.fault = self.fault or message.fault
         if calls:
-            self.calls += [call(name, arguments, len(self.rounds)) for _, name, arguments in calls]
-            self.rounds.append(_Round([identifier for identifier, *_ in calls]))
-            self.replies = []
-        for identifier, result in message.results:
-            self.add_result(identifier, result)
-        if message.role == "assistant" and not calls and text.strip():
-            self.replies.append(text.strip())
-        return "" if calls else text
+            self._add_calls(calls, goes_on=message.role == "call" and self.last == "call")
+        for result in message.results:
+            self.add_result(result)
+        self.last = message.role if message.role == "call" else ""
+        self.last = "fault" if message.fault else self.last
+        if message.fault or calls or message.role != "assistant":
+            return ""
+        self.replies += [text.strip()] if text.strip() else []
+        return text
 
-    def add_result(self, identifier: Any, text: str) -> None:
+    def _add_calls(self, calls: Sequence[Identified], goes_on: bool) -> None:
+        """Add the calls of a message; those of items one after the other are made at once."""
+        if not goes_on or not self.rounds or self.rounds[-1].results:
+            self.rounds.append(_Round([]))
+        self.replies = []
+        for identifier, name, arguments in calls:
+            self.calls.append(call(name, arguments, len(self.rounds) - 1))
+            self.rounds[-1].calls.append((identifier, name))
+
+    def add_result(self, result: Result) -> None:
         """Add the result of a call: of the last message with calls."""
         self.replies = []
         if not self.rounds:
             self.fault = self.fault or "results of tools, but no call that is known as one"
             return
-        self.rounds[-1].results.append((identifier, text))
+        self.rounds[-1].results.append(result)
 
     @property
     def is_open(self) -> bool:
-        """Whether its last calls have no results."""
-        return bool(self.rounds) and len(self.rounds[-1].results) < len(self.rounds[-1].ids)
+        """Whether its last calls have no results, or could not be read."""
+        has_open_calls = bool(self.rounds) and len(self.rounds[-1].results) < len(
+            self.rounds[-1].calls
+        )
+        return has_open_calls or self.last == "fault"
 
     def expects_results(self, text: str) -> bool:
         """Whether a message of the user may be the results of calls, written as a text."""
         return self.is_open or bool(self.fault) or text.lstrip().startswith(("<", "[TOOL_RESULTS]"))
 
-    def query_or_problem(self, candidates: Any, place: Place) -> Asked | Problem:
-        """Return the query, or a problem if the log has no usable reference."""
+    def query(self, candidates: Any, place: Place) -> Iterator[Asked | Problem]:
+        """Yield the query and notes on it, or a problem if the log has no usable reference."""
         if not self.number:
             self.fault = self.fault or "nobody asked before it"
         if not self.fault and not self.calls and not self.replies:
             self.fault = "nobody answered"
         if self.follows_open_call and not self.calls:
             self.fault = self.fault or "what the user says may be the result of the call before it"
+        where = f"turn {self.number} of a conversation"
         if self.fault:
-            reason = f"turn {self.number} of a conversation: {self.fault}"
-            return Problem(place.file, place.pointer, reason[:200])
+            yield Problem(place.file, place.pointer, f"{where}: {self.fault}"[:200])
+            return
         extra: dict[str, Any] = {"reply": "\n\n".join(self.replies)} if self.replies else {}
-        if self.calls and all(len(one.results) == len(one.ids) for one in self.rounds):
-            ordered = [in_order(one.ids, one.results) for one in self.rounds]
-            extra["observations"] = [text for texts in ordered for text in texts]
-        return Asked(
+        if self.calls and all(len(one.results) == len(one.calls) for one in self.rounds):
+            ordered = [in_order(one.calls, one.results) for one in self.rounds]
+            texts = [text for one in ordered for text in one or ()]
+            if None in ordered:
+                reason = f"{where}: results whose ids are not those of the calls are left out"
+                yield Problem(place.file, place.pointer, reason, "note")
+            else:
+                extra["observations"] = texts
+        yield Asked(
             place.file,
             place.pointer,
             f"{place.name}-{self.number}",
@@ -116,14 +146,14 @@ def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Probl
     history: list[dict[str, str]] = []
     exchange = _Exchange(0, history, names)  # what was said before anybody asked
     number = 0
-    for message in map(said, _messages(row)):
+    for message in itertools.chain.from_iterable(map(said, _messages(row))):
         role, text = message.role, message.text
         if role == "system":
             if text.strip() and not _is_tool_prompt(text):
                 history = [*history, {"role": "system", "content": text.strip()}]
         elif role == "user":
             if exchange.expects_results(text):
-                message.results += [(None, found) for found in results_in(text)]
+                message.results += [Result(None, None, found) for found in results_in(text)]
                 text = "" if message.results else text
             if message.results:
                 history = [*history, *_tool_messages(message)]
@@ -131,16 +161,16 @@ def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Probl
             if message.results and not text.strip():
                 continue
             if number or exchange.calls or exchange.fault:
-                yield exchange.query_or_problem(candidates, place)
+                yield from exchange.query(candidates, place)
             number += 1
             history = [*history, {"role": "user", "content": text}]
             exchange = _Exchange(number, history, names, message.fault, exchange.is_open)
         elif role != "reasoning":
             text = exchange.add(message)
-            if number and role == "assistant" and text.strip():
+            if number and text.strip():
                 history = [*history, {"role": "assistant", "content": text.strip()}]
             history = [*history, *_tool_messages(message)]
-    yield exchange.query_or_problem(candidates, place)
+    yield from exchange.query(candidates, place)
 
 
 def _messages(row: Mapping[str, Any]) -> Sequence[Any]:
@@ -161,11 +191,11 @@ def _system(row: Mapping[str, Any]) -> str:
     content = next((row[key] for key in keys if row.get(key)), None)
     if isinstance(content, Mapping) and "parts" not in content:
         content = [content]
-    return said({"role": "system", "content": content}).text if content else ""
+    return said({"role": "system", "content": content})[0].text if content else ""
 
 
 def _tool_messages(message: Said) -> list[dict[str, str]]:
-    return [{"role": "tool", "content": text} for _, text in message.results]
+    return [{"role": "tool", "content": result.text} for result in message.results]
 
 
 def _is_tool_prompt(text: str) -> bool:

@@ -3,15 +3,23 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Container, Iterator
 from typing import Any
 
 Written = tuple[str, dict[str, Any]]  # a call in a text: the tool's name, its arguments
-OPEN, CLOSE = "([{", ")]}"
 LONGEST = 200_000  # characters of one value
 SPOKEN = {"true": True, "false": False, "null": None}  # JSON's words where Python's are expected
-NAME = re.compile(r"[^\W\d][\w.:/-]*(?:[ ][\w.:/-]+){0,5}")
+NAME = re.compile(r"[^\W\d][\w.:/-]*")
 KEY = re.compile(r"\s*([^\W\d][\w.-]*)\s*=(?!=)\s*")
+SIGN = re.compile(r"\\.|[\"'()\[\]{}]", re.DOTALL)
+SPACED_NAME = re.compile(r"\w[\w.:/-]*(?: [\w.:/-]+)*")
+NAME_BEFORE = 128  # characters of a name before its bracket
+BRACKETS_IN_NAME = 4
+
+
+class Untyped(str):
+    """A value that its notation writes without quotes: the tool's schema says what it is."""
 
 
 def json_value(text: str) -> Any:
@@ -46,75 +54,124 @@ def literal(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        tree = ast.parse(text, mode="eval").body
+        tree = _parsed(text, "eval").body
         for node in ast.walk(tree):
             if isinstance(node, ast.Dict) and _repeats([k for k in node.keys if k is not None]):
                 raise ValueError("a key stands twice")
         value = ast.literal_eval(_Spoken().visit(tree))
-        json.dumps(value, allow_nan=False)
-    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        return json.loads(json.dumps(value, allow_nan=False))  # tuples become lists
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"no value can be read in {text[:40]!r}") from error
-    return json.loads(json.dumps(value))  # tuples become lists, keys become texts
 
 
-def closing(text: str, index: int) -> int | None:
+def closing(text: str, index: int, longest: int = LONGEST) -> int | None:
     """Return the index after the bracket that closes the one at an index; None for none."""
-    depth, quote, position = 0, "", index
-    while position < min(len(text), index + LONGEST):
-        sign = text[position]
+    depth, quote = 0, ""
+    for match in SIGN.finditer(text, index, min(len(text), index + longest)):
+        sign = match[0]
+        if len(sign) > 1:
+            continue
         if quote:
-            if sign == "\\":
-                position += 1
-            elif sign == quote:
-                quote = ""
+            quote = "" if sign == quote else quote
         elif sign in "\"'":
             quote = sign
-        elif sign in OPEN:
+        elif sign in "([{":
             depth += 1
-        elif sign in CLOSE:
+        else:
             depth -= 1
             if depth == 0:
-                return position + 1
-        position += 1
+                return match.end()
     return None
 
 
-def python_calls(text: str) -> list[Written] | None:
+def python_calls(text: str, known: Container[str] = ()) -> list[Written] | None:
     """Read a text that has only calls as in Python, in a list or not; None for any other text.
 
-    A name may hold blanks, as in ToolACE. All arguments are given by their names and are
-    literals; raises ValueError for others.
+    A name in a list may hold blanks, as in ToolACE, and any characters if it is known. All
+    arguments are given by their names and are literals; raises ValueError for others.
     """
     text = text.strip()
-    if text.startswith("[") and closing(text, 0) == len(text):
-        text = text[1:-1].strip()
+    is_list = text.startswith("[") and text.endswith("]")
+    inside = text[1:-1].strip() if is_list else text
     calls: list[Written] = []
     position = 0
-    while position < len(text):
-        name = NAME.match(text, position)
-        if name is None or name.end() >= len(text) or text[name.end()] != "(":
+    while position < len(inside):
+        found = _call_at(inside, position, is_list, known)
+        if found is None:
             return None
-        end = closing(text, name.end())
-        if end is None:
-            return None
-        arguments = named_arguments(text[name.end() + 1 : end - 1])
-        if arguments is None:
-            return None
-        calls.append((name[0], arguments))
-        between = re.compile(r"\s*[,;]?\s*").match(text, end)
+        name, arguments, end = found
+        calls.append((name, arguments))
+        between = re.compile(r"\s*[,;]?\s*").match(inside, end)
         position = between.end() if between else end
     return calls or None
 
 
+def _call_at(
+    text: str, position: int, in_list: bool, known: Container[str]
+) -> tuple[str, dict[str, Any], int] | None:
+    """Return the call that begins at a place, and the place after it; None for no call."""
+    bracket, fault = position, None
+    for _ in range(BRACKETS_IN_NAME if in_list else 1):
+        bracket = text.find("(", bracket, position + NAME_BEFORE)
+        if bracket < 0:
+            break
+        name = text[position:bracket].strip()
+        is_spaced = in_list and SPACED_NAME.fullmatch(name) is not None
+        if not NAME.fullmatch(name) and not is_spaced and name not in known:
+            bracket += 1
+            continue
+        end = closing(text, bracket)
+        after = text[end : end + 1] if end else ""
+        if end and (not after or after in ",; \n\t"):
+            try:
+                arguments = named_arguments(text[bracket + 1 : end - 1])
+            except ValueError as error:
+                fault = fault or error
+            else:
+                is_name = not is_spaced or bool(arguments) or " " not in name or name in known
+                if arguments is not None and is_name:
+                    return name, arguments, end
+        bracket += 1
+    if fault:
+        raise fault
+    return None
+
+
+def python_statements(text: str) -> list[Written] | None:
+    """Read a code of calls alone, each perhaps assigned or printed; None for any other code."""
+    try:
+        statements = _parsed(text.strip(), "exec").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    calls: list[Written] = []
+    for statement in statements:
+        node = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
+        if _called_name(node) == "print" and isinstance(node, ast.Call) and len(node.args) == 1:
+            node = node.args[0]
+        name = _called_name(node)
+        if not name or not isinstance(node, ast.Call):
+            return None
+        if node.args or any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError(f"call of {name!r}: arguments without names")
+        segments = [(k.arg, ast.get_source_segment(text.strip(), k.value)) for k in node.keywords]
+        calls.append((name, {str(key): literal(segment or "") for key, segment in segments}))
+    return calls or None
+
+
+def _called_name(node: ast.AST | None) -> str:
+    name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    return name.removesuffix(".call") if NAME.fullmatch(name) else ""
+
+
 def python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Read one call as in Python: its name, its arguments by place, and those by name."""
-    name = NAME.match(text.strip())
-    if name is None or text.strip()[name.end() : name.end() + 1] != "(":
+    text = text.strip()
+    name = NAME.match(text)
+    if name is None or text[name.end() : name.end() + 1] != "(":
         raise ValueError(f"{text[:60]!r} is no call")
-    inside = text.strip()[name.end() + 1 : (closing(text.strip(), name.end()) or 1) - 1]
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for part in _parts(inside):
+    for part in _parts(text[name.end() + 1 : (closing(text, name.end()) or 1) - 1]):
         key = KEY.match(part)
         if key is not None:
             named[key[1]] = literal(part[key.end() :])
@@ -149,22 +206,30 @@ def has_literals_only(text: str) -> bool:
 
 def _parts(text: str) -> Iterator[str]:
     """Yield the parts of a text between its commas; those in brackets and quotes do not count."""
-    start, position, quote = 0, 0, ""
-    while position < len(text):
-        sign = text[position]
+    start, depth, quote = 0, 0, ""
+    for match in re.finditer(r"\\.|[\"'()\[\]{},]", text, re.DOTALL):
+        sign = match[0]
+        if len(sign) > 1:
+            continue
         if quote:
-            position += sign == "\\"
             quote = "" if sign == quote else quote
         elif sign in "\"'":
             quote = sign
-        elif sign in OPEN:
-            position = (closing(text, position) or len(text)) - 1
-        elif sign == ",":
-            yield text[start:position]
-            start = position + 1
-        position += 1
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth -= 1
+        elif depth == 0:
+            yield text[start : match.start()]
+            start = match.end()
     if text[start:].strip():
         yield text[start:]
+
+
+def _parsed(text: str, mode: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of literals that Python would rather have otherwise
+        return ast.parse(text, mode=mode)
 
 
 class _Spoken(ast.NodeTransformer):

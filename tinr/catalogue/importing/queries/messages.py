@@ -7,12 +7,14 @@ nothing is left out in silence.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinr.catalogue.importing.queries.call_objects import IDS, stated_call
-from tinr.catalogue.importing.queries.literals import literal
+from tinr.catalogue.importing.queries.literals import json_value, literal
+from tinr.catalogue.importing.queries.suspicion import holds_call
+from tinr.catalogue.importing.queries.tool_names import ToolNames
 
 ROLES = {
     "human": "user",
@@ -38,6 +40,7 @@ ROLES = {
     "ipython": "tool",
     "tool_call": "call",
     "tool-call": "call",
+    "function-call": "call",
     "function_call": "call",
 }
 THOUGHTS = {"reasoning", "thinking", "redacted_thinking", "thought", "think"}
@@ -55,21 +58,33 @@ KEYED = {
     "document": "document", "video": "video", "executableCode": "code", "refusal": "refusal",
 }  # fmt: skip
 CONTENTS = ("content", "value", "output", "parts", "message", "text")
-READ_KEYS = {  # keys of a message whose objects and lists are read, or say nothing of a call
-    *CONTENTS, "tool_calls", "function_call", "additional_kwargs", "function", "arguments", "args",
-    "input", "parameters", "results", "tool_results", "annotations", "logprobs", "usage",
-    "metadata", "response_metadata", "usage_metadata", "tool_call_chunks", "summary", "citations",
-    "invalid_tool_calls", "reasoning_details", "reasoning", "thinking", "reasoning_content",
-    "provider_specific_fields", "id", "lc_attributes", "toolInvocations", "documents",
+READ_KEYS = {  # keys of a message that are read, or that say nothing of a call
+    *CONTENTS, *IDS, "tool_calls", "function_call", "additional_kwargs", "tool_results", "usage",
+    "tool_use_id", "invalid_tool_calls", "tool_call_chunks", "toolInvocations", "name", "role",
+    "from", "type", "annotations", "logprobs", "usage_metadata", "reasoning", "reasoning_details",
+    "reasoning_content", "thinking", "summary", "citations", "tool_plan", "finish_reason",
+    "tool_name",
 }  # fmt: skip
-RESULT_TEXT = re.compile(  # results that a template put into a message of the user
-    r"\s*(?:<(tool_response|function_response|function_results?|tool_result|observation|obs)>"
-    r"\s*(.*?)\s*</\1>|\[TOOL_RESULTS\]\s*(.*?)\s*\[/TOOL_RESULTS\]|"
-    r"<\|tool_response\|?>\s*(.*?)\s*(?:<\|/tool_response\|>|<tool_response\|>)|"
-    r"(?:Observation|FUNCTION RESPONSE):\s*(.*?)\s*$)\s*",
-    re.DOTALL,
-)
+RESULT_MARKS = [  # of results that a template put into a message of the user
+    (f"<{tag}>", f"</{tag}>")
+    for tag in ("tool_response", "function_response", "function_result", "function_results",
+                "tool_result", "observation", "obs")
+] + [
+    ("[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
+    ("<|tool_response|>", "<|/tool_response|>"),
+    ("<|tool_response>", "<tool_response|>"),
+]  # fmt: skip
+RESULT_LABEL = re.compile(r"(?:Observation|FUNCTION RESPONSE)[ \t]*\d{0,3}[ \t]*:")
 Identified = tuple[Any, str, Mapping[str, Any]]  # a call: the log's id, the tool, the arguments
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call returned: the ids and the name that the log gives it."""
+
+    id: Any
+    name: str | None
+    text: str
 
 
 @dataclass
@@ -79,24 +94,54 @@ class Said:
     role: str
     text: str = ""
     calls: list[Identified] = field(default_factory=list)
-    results: list[tuple[Any, str]] = field(default_factory=list)  # (the id of the call, text)
+    results: list[Result] = field(default_factory=list)
     fault: str = ""
 
 
-def said(message: Any) -> Said:
-    """Read a message; what cannot be read is a fault of it, never an error."""
+def said(message: Any) -> list[Said]:
+    """Read a message, and each of its steps as one: a message of Vercel's interface has several.
+
+    What cannot be read is a fault of it, never an error.
+    """
     if not isinstance(message, Mapping):
-        return Said("", fault=f"a message that is no object but {type(message).__name__}")
+        return [Said("", fault=f"a message that is no object but {type(message).__name__}")]
     message = _unwrapped(message)
     role = _role(message)
-    result = Said(role)
-    try:
-        _read(message, result)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        result.fault = f"a message that cannot be read ({type(error).__name__}: {error})"
-    if role not in ("user", "assistant", "tool", "call", "system", "reasoning"):
-        result.fault = f"a message of {role[:40]!r}, which is no role that is known"
-    return result
+    read: list[Said] = []
+    for step in _steps(message):
+        result = Said(role)
+        read.append(result)
+        try:
+            _read(step, result)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            result.fault = f"a message that cannot be read ({type(error).__name__}: {error})"
+        if role not in ("user", "assistant", "tool", "call", "system", "reasoning"):
+            result.fault = f"a message of {role[:40]!r}, which is no role that is known"
+    return read
+
+
+def _steps(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a message; in parts, if its parts are steps of calls with their results."""
+    content = message.get("parts") or message.get("content")
+    parts = content if isinstance(content, list) else []
+    if not _are_parts(parts) or not any(_is_invocation(part) for part in parts):
+        yield message
+        return
+    step: list[Any] = []
+    for part in parts:
+        is_new = _kind(part) == "step-start" or not _is_invocation(part)
+        if step and is_new and _is_invocation(step[-1]):
+            yield {"role": message.get("role"), "parts": step}
+            step = []
+        step.append(part)
+    yield {"role": message.get("role"), "parts": step}
+
+
+def _is_invocation(part: Any) -> bool:
+    kind = _kind(part)
+    return kind in ("tool-invocation", "dynamic-tool") or (
+        kind.startswith("tool-") and kind not in CALLS | RESULTS
+    )
 
 
 def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -109,6 +154,8 @@ def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _role(message: Mapping[str, Any]) -> str:
+    if message.get("channel") == "analysis":  # Harmony's thought, as a message of its own
+        return "reasoning"
     keys = ("role", "from", "type", "author")
     role = next((message[key] for key in keys if isinstance(message.get(key), str)), None)
     name = str(role).strip().lower()
@@ -120,57 +167,116 @@ def _read(message: Mapping[str, Any], result: Said) -> None:
         return
     keys = ("parts", *CONTENTS) if message.get("parts") else CONTENTS
     content = next((message[key] for key in keys if message.get(key) is not None), None)
-    unread = [k for k, v in message.items() if isinstance(v, list | Mapping) and v]
-    unread = [key for key in unread if key not in READ_KEYS]
-    if unread:
-        result.fault = f"a message with {unread[0][:40]!r}, a key that is not read"
-    for call in message.get("tool_calls") or ():
-        _add_call(call, result)
-    extra = message.get("additional_kwargs")
-    if isinstance(extra, Mapping) and not result.calls:
-        for call in extra.get("tool_calls") or ():
-            _add_call(call, result)
-    if isinstance(content, str) and not result.calls:  # Vercel's older messages have both
-        for invocation in message.get("toolInvocations") or ():
-            _add_invocation(invocation, result)
+    for key, value in message.items():
+        if result.role != "call" and key not in READ_KEYS and _looks_like_call(key, value):
+            result.fault = f"a message with {key[:40]!r}, a key that is not read"
     if message.get("invalid_tool_calls"):
         raise ValueError("invalid_tool_calls")
-    if message.get("function_call"):
-        _add_call(message["function_call"], result)
+    _read_calls(message, result)
     if result.role == "call":
         _read_call(message, content, result)
     elif result.role == "tool":
         _read_result(message, content, result)
     else:
+        stated, result.calls = result.calls, []
         _read_content(content, result)
+        result.calls = _one_of(stated, result.calls)
         if not result.text and isinstance(message.get("refusal"), str):
             result.text = message["refusal"]
     if not (result.text or result.calls or result.results or set(message) & set(CONTENTS)):
         result.fault = result.fault or "a message without a content that is known"
 
 
+def _looks_like_call(key: str, value: Any) -> bool:
+    """Whether a key that nobody reads holds a call, a picture or the like."""
+    if value in (None, "", [], {}, False) or isinstance(value, int | float):
+        return False
+    if re.search(r"attach|image|audio|file", key, re.IGNORECASE):
+        return True
+    words = r"call|tool|function|action|arguments|args|recipient|invocation"
+    if re.search(words, key, re.IGNORECASE):
+        return value not in ("all", "user", "assistant", "auto", "none")
+    try:
+        is_call = holds_call(value, ToolNames(()))
+    except ValueError:
+        return True
+    return is_call or re.search(r'"\w*(?:tool|function)', _json(value), re.IGNORECASE) is not None
+
+
+def _read_calls(message: Mapping[str, Any], result: Said) -> None:
+    """Read the calls that a message states beside its content, once if it states them twice."""
+    extra = message.get("additional_kwargs")
+    extra = extra if isinstance(extra, Mapping) else {}
+    content = message.get("content")
+    invocations = message.get("toolInvocations") if isinstance(content, str) else None
+    stated: list[Identified] = []
+    for calls in (
+        _listed(message.get("tool_calls")),
+        [message["function_call"]] if message.get("function_call") else [],
+        _listed(extra.get("tool_calls")),
+        [extra["function_call"]] if extra.get("function_call") else [],
+    ):
+        if result.role == "call" and message.get("role") is None:
+            break  # an item that is a call itself
+        stated = _one_of(stated, [_identified(call) for call in calls])
+    result.calls = stated
+    if not stated and not message.get("parts"):
+        for invocation in invocations or ():
+            _add_invocation(invocation, result)
+    if message.get("tool_call_chunks") and not result.calls:
+        raise ValueError("pieces of a call, tool_call_chunks")
+
+
+def _listed(calls: Any) -> list[Any]:
+    """Return a list of calls, also from its JSON."""
+    calls = json_value(calls) if isinstance(calls, str) and calls.strip() else calls
+    if not isinstance(calls or [], list):
+        raise ValueError("tool_calls that are no list")
+    return list(calls or ())
+
+
+def _one_of(first: list[Identified], second: list[Identified]) -> list[Identified]:
+    """Return the calls of two places that state the same ones; ValueError if they differ."""
+    if not first or not second:
+        return first or second
+    if [call[1:] for call in first] != [call[1:] for call in second]:
+        raise ValueError("two places that state calls, and not the same ones")
+    return first
+
+
 def _read_call(message: Mapping[str, Any], content: Any, result: Said) -> None:
     """Read a message that is a call: a Responses item, or a role for calls."""
     if isinstance(message.get("name"), str):
-        _add_call(message, result)
+        result.calls.append(_identified(message))
         return
     text = _text(content, result)
     text = re.sub(r"^\s*Calling tools:\s*", "", text)  # smolagents
-    value = literal(text)
+    try:
+        value = literal(text)
+    except ValueError:  # a notation
+        result.role, result.text = "assistant", text
+        return
     for item in value if isinstance(value, list) else [value]:
-        _add_call(item, result)
+        result.calls.append(_identified(item))
 
 
 def _read_result(message: Mapping[str, Any], content: Any, result: Said) -> None:
-    identifier = next((message[k] for k in (*IDS, "name") if message.get(k) is not None), None)
     if isinstance(message.get("tool_results"), list):  # Cohere's
-        result.results += [(None, _json(item.get("outputs"))) for item in message["tool_results"]]
+        for item in message["tool_results"]:
+            result.results.append(Result(None, item["call"].get("name"), _json(item["outputs"])))
         return
     if _are_parts(content) and any(_kind(part) in RESULTS for part in content):
         _read_content(content, result)
         return
     text = _result_text(content, result)
-    result.results += [(identifier, found) for found in results_in(text) or [text]]
+    for found in results_in(text) or [text]:
+        result.results.append(Result(_id_of(message), message.get("name"), found))
+
+
+def _id_of(result: Mapping[str, Any]) -> Any:
+    """Return the id of the call that a result answers; its own id is another one."""
+    keys = ("tool_call_id", "tool_use_id", "toolUseId", "toolCallId", "call_id")
+    return next((result[key] for key in keys if result.get(key) is not None), None)
 
 
 def _read_content(content: Any, result: Said) -> None:
@@ -195,7 +301,7 @@ def _read_content(content: Any, result: Said) -> None:
         elif kind == "refusal":
             texts.append(str(part.get("refusal", "")))
         elif kind in CALLS:
-            _add_call(_inner_call(part), result)
+            result.calls.append(_identified(_inner_call(part)))
         elif kind in RESULTS:
             _add_result(part, result)
         elif kind == "tool-invocation" and isinstance(part.get("toolInvocation"), Mapping):
@@ -233,34 +339,37 @@ def _inner_call(part: Mapping[str, Any]) -> Any:
     return next((part[k] for k in KEYED if k != "text" and isinstance(part.get(k), Mapping)), value)
 
 
-def _add_call(call: Any, result: Said) -> None:
+def _identified(call: Any) -> Identified:
     name, arguments = stated_call(call)
-    inner = call.get("function") if isinstance(call.get("function"), Mapping) else call
     keys = ("call_id", *IDS)
-    identifier = next((call[key] for key in keys if call.get(key) is not None), None)
-    result.calls.append((inner.get("name") if identifier is None else identifier, name, arguments))
+    return next((call[key] for key in keys if call.get(key) is not None), None), name, arguments
 
 
 def _add_result(part: Mapping[str, Any], result: Said) -> None:
     keyed = ("toolResult", "functionResponse", "function_response")
     inner = next((part[key] for key in keyed if isinstance(part.get(key), Mapping)), part)
-    keys = ("tool_use_id", "toolUseId", "toolCallId", "tool_call_id", "call_id", "id", "name")
-    identifier = next((inner[key] for key in keys if inner.get(key) is not None), None)
     bodies = ("content", "result", "output", "response", "value")
     body = next((inner[key] for key in bodies if inner.get(key) is not None), None)
     if isinstance(body, Mapping) and set(body) == {"type", "value"}:  # Vercel's typed output
         body = body["value"]
-    result.results.append((identifier, _result_text(body, result)))
+    identifier = _id_of(inner)
+    identifier = inner.get("id") if identifier is None else identifier
+    name = inner.get("name", inner.get("toolName"))
+    result.results.append(Result(identifier, name, _result_text(body, result)))
 
 
 def _add_invocation(part: Mapping[str, Any], result: Said) -> None:
     """Add a call of Vercel's messages of the user's interface, and its result if it has one."""
+    if part.get("state") in ("partial-call", "input-streaming"):
+        raise ValueError("a call that was not written to its end")
     call = {"name": part.get("toolName"), "id": part.get("toolCallId")}
     keys = [key for key in ("args", "input") if key in part]
-    _add_call(call | ({"arguments": part[keys[0]]} if keys else {}), result)
-    outcome = next((part[key] for key in ("result", "output") if key in part), None)
+    result.calls.append(_identified(call | ({"arguments": part[keys[0]]} if keys else {})))
+    outcomes = (part[key] for key in ("result", "output", "errorText") if part.get(key) is not None)
+    outcome = next(outcomes, None)
     if outcome is not None:
-        result.results.append((part.get("toolCallId"), _result_text(outcome, result)))
+        text = _result_text(outcome, result)
+        result.results.append(Result(part.get("toolCallId"), part.get("toolName"), text))
 
 
 def _are_parts(content: Any) -> bool:
@@ -282,13 +391,18 @@ def _result_text(content: Any, result: Said) -> str:
 
 def results_in(text: str) -> list[str]:
     """Return the results in a text that is only results, each between the marks of a template."""
-    position, found = 0, []
-    while position < len(text):
-        match = RESULT_TEXT.match(text, position)
-        if match is None or match.end() == position:
+    text = text.strip()
+    label = RESULT_LABEL.match(text)
+    if label:
+        return [text[label.end() :].strip()]
+    found: list[str] = []
+    while text:
+        begin, end = next((m for m in RESULT_MARKS if text.startswith(m[0])), ("", ""))
+        stop = text.find(end, len(begin)) if begin else -1
+        if stop < 0:
             return []
-        found.append(next((group for group in match.groups()[1:] if group is not None), ""))
-        position = match.end()
+        found.append(text[len(begin) : stop].strip())
+        text = text[stop + len(end) :].lstrip()
     return found
 
 
@@ -302,9 +416,23 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def in_order(ids: Sequence[Any], results: Sequence[tuple[Any, str]]) -> list[str]:
-    """Return results in the order of their calls if the ids match, else in the log's order."""
-    by_id = dict(results)
-    if len(by_id) == len(ids) == len(results) and set(by_id) == set(ids):
-        return [by_id[identifier] for identifier in ids]
-    return [text for _, text in results]
+def in_order(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> list[str] | None:
+    """Return the results of calls, (id, name) each, in their order; None if they do not match.
+
+    They match by ids, else by names; without either the log's order is theirs.
+    """
+    for given, wanted in (
+        ([result.id for result in results], [identifier for identifier, _ in calls]),
+        ([result.name for result in results], [name for _, name in calls]),
+    ):
+        if None not in given and sorted(map(str, given)) == sorted(map(str, wanted)):
+            left = list(zip(map(str, given), results, strict=True))
+            ordered: list[str] = []
+            for key in map(str, wanted):
+                index = next(i for i, (name, _) in enumerate(left) if name == key)
+                ordered.append(left.pop(index)[1].text)
+            return ordered
+    says_nothing = all(result.id is None and result.name is None for result in results)
+    if says_nothing or len(calls) == 1 or all(identifier is None for identifier, _ in calls):
+        return [result.text for result in results]
+    return None

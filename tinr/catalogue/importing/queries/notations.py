@@ -10,18 +10,23 @@ from dataclasses import dataclass
 
 from tinr.catalogue.importing.queries.call_objects import arguments_of, written_calls
 from tinr.catalogue.importing.queries.literals import (
+    Untyped,
     Written,
     closing,
     literal,
     python_calls,
+    python_statements,
     value_at,
 )
-from tinr.catalogue.importing.queries.suspicion import looks_like_call
+from tinr.catalogue.importing.queries.suspicion import MOST_VALUES, looks_like_call
 from tinr.catalogue.importing.queries.tool_names import ToolNames
 
+MOST_CALLS = 100  # in one text
+LONGEST = 200_000  # characters of one text
 # where a call begins and where it ends; without its end it goes on to the end of the text
 MARKS = [
     (r"<tool_calls?>", r"</tool_calls?>"),  # Hermes, Qwen, GLM, Hunyuan
+    (r"<longcat_tool_call>", r"</longcat_tool_call>"),
     (r"<minimax:tool_call>", r"</minimax:tool_call>"),
     (r"<seed:tool_call>", r"</seed:tool_call>"),
     (r"<TOOLCALL>", r"</TOOLCALL>"),  # Nemotron
@@ -40,68 +45,81 @@ MARKS = [
     (r"<\|action_start\|>\s*<\|plugin\|>", r"<\|action_end\|>"),  # InternLM
     (r"<\|START_ACTION\|>", r"<\|END_ACTION\|>"),  # Command A
     (r"<\|tools_prefix\|>", r"<\|tools_suffix\|>"),  # Apertus
-    (r"\bfunctools(?=\[)", r"(?!.)"),  # Phi
+    (r"\bfunctools(?=\[)", r"\Z"),  # Phi
     (r"(?=<function=)", r"(?<=</function>)"),  # Llama, Qwen-Coder
     (r"(?=<(?:antml:)?invoke\s)", r"(?<=invoke>)"),
 ]
 MARK = re.compile("|".join(f"(?P<m{n}>{begin})" for n, (begin, _) in enumerate(MARKS)))
 ENDS = [re.compile(end) for _, end in MARKS]
-AROUND = re.compile(r"<\|tool_calls_section_(?:begin|end)\|>|<｜tool▁calls▁(?:begin|end)｜>")
+AROUND = re.compile(
+    r"<\|tool_calls_section_(?:begin|end)\|>|<｜tool▁calls▁(?:begin|end)｜>|"
+    r"<\|recipient\|>all\s*\n?<\|content\|>|<\|from\|>assistant\s*\n?"
+)
+BEGIN = re.compile(r"<\|message\|>|<\|recipient\|>|>>>|^[ \t]*Action\b", re.MULTILINE)
+HARMONY_TEXT = re.compile(
+    r"(?:<\|start\|>assistant)?<\|channel\|>(?:commentary|final)<\|message\|>|<\|end\|>"
+)
 HARMONY = re.compile(
-    r"(?:<\|start\|>assistant)?(?:<\|channel\|>commentary)?\s+to=(?P<name>[\w.:/-]+)"
-    r"(?:<\|channel\|>commentary)?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*"
-    r"<\|message\|>(?P<arguments>.*?)(?:<\|call\|>|$)",
+    r"(?:<\|start\|>assistant)?(?:<\|channel\|>commentary)?\s{1,4}to=(?P<name>[\w.:/-]{1,128})"
+    r"(?:<\|channel\|>commentary)?\s{0,4}(?:<\|constrain\|>)?\s{0,4}(?:json|code)?\s{0,4}"
+    r"<\|message\|>(?P<arguments>(?:(?!<\|call\|>|<\|start\|>).)*)(?:<\|call\|>)?",
     re.DOTALL,
 )
 RECIPIENT = re.compile(  # Functionary
-    r"(?:<\|recipient\|>\s*|>>>)(?P<name>[\w.:/-]+)\s*\n(?:<\|content\|>)?"
-    r"(?P<arguments>\{.*?\})\s*(?=<\|from\|>|<\|stop\|>|>>>|$)",
+    r"(?:<\|recipient\|>\s{0,4}|>>>)(?P<name>[\w.:/-]{1,128})[ \t]*\n(?:<\|content\|>)?"
+    r"(?P<arguments>(?:(?!<\|from\|>|<\|stop\|>|>>>|<\|recipient\|>).)*)(?:<\|stop\|>)?",
     re.DOTALL,
 )
 REACT = re.compile(
-    r"^[ \t]*Action[ \t]*:[ \t]*(?P<name>[^\n]+?)[ \t]*\n+[ \t]*Action[ \t]+Input[ \t]*:[ \t]*"
-    r"(?P<arguments>(?:(?!^[ \t]*(?:Action|Thought|Observation)[ \t]*:).)*)",
+    r"^[ \t]*Action[ \t]*\d{0,3}[ \t]*:[ \t]*(?P<name>[^\n]{1,128}?)[ \t]*\n{1,3}"
+    r"[ \t]*Action[ \t]+Input[ \t]*\d{0,3}[ \t]*:[ \t]*"
+    r"(?P<arguments>(?:(?!^[ \t]*(?:Action|Thought|Observation)\b).)*)",
     re.DOTALL | re.MULTILINE,
 )
 END_OF_TURN = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|eot_id|eom_id|eot|end|end_of_text|endoftext|stop|return|user)\|>|</s>|"
-    r"<\uff5cend\u2581of\u2581sentence\uff5c>|<end_of_turn>|<turn\|>|<\|end_of_role\|>))+\s*$"
+    r"(?:<\|(?:im_end|eot_id|eom_id|eot|end|end_of_text|endoftext|stop|return|user|observation|"
+    r"tool_response|tool_response>)\|?>?|</s>|<｜end▁of▁sentence｜>|<end_of_turn>|<turn\|>|"
+    r"<\|end_of_role\|>|<end_code>|<\|tool_response>)$"
 )
-THOUGHT = re.compile(
-    r"^\s*(?:<(think|thinking|thought|seed:think)>|\[THINK\]).*?(?:</\1>|\[/THINK\])\s*|"
-    r"^\s*<\|channel\|>analysis<\|message\|>.*?<\|end\|>\s*(?:<\|start\|>assistant)?|"
-    r"^(?:(?!<think>).)*?</think>\s*",  # a template that opened the thought itself
-    re.DOTALL,
-)
-FINAL = re.compile(
-    r"^(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>|"
-    r"^\s*Thought:.*?^\s*Final Answer:\s*",
-    re.DOTALL | re.MULTILINE,
-)
-FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)```", re.DOTALL)
+THOUGHTS = [  # where a thought begins and ends
+    (f"<{name}>", f"</{name}>")
+    for name in ("think", "thinking", "thought", "seed:think", "reasoning", "scratch_pad")
+] + [
+    ("[THINK]", "[/THINK]"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("<|start|>assistant<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+]
+ANSWER = re.compile(r"^[ \t]*(?:Final Answer|AI)[ \t]*:[ \t]*", re.MULTILINE)
+RESULTS = re.compile(r"^[ \t]*Observation[ \t]*\d{0,3}[ \t]*:|<tool_response>|<obs>", re.MULTILINE)
+FINISH = ("finish", "final answer")  # ReAct's action that answers
+FENCE = re.compile(r"```[\w+-]*[ \t]*\n?((?:(?!```).)*)```", re.DOTALL)
 # NAME and an object, with whatever a model writes between the two
 NAMED = re.compile(
-    r"(?:function\s*<｜tool▁sep｜>)?\s*(?P<name>[\w./-]+(?::(?!\d)[\w./-]+)*)(?::\d+)?\s*"
+    r"(?:function\s*<｜tool▁sep｜>)?\s*(?P<name>[\w./-]{1,128}(?::(?!\d)[\w./-]{1,64})*)(?::\d+)?\s*"
     r"(?:<\|tool_call_argument_begin\|>|<｜tool▁sep｜>|(?:\[CALL_ID\]\w+)?\[ARGS\])?\s*"
     r"(?:```(?:json)?\s*)?(?P<arguments>\{.*\})\s*(?:```)?",
     re.DOTALL,
 )
-XML_CALL = re.compile(
-    r"<(?:antml:|｜DSML｜)?(?:function=(?P<equal>[^>\s]+)|invoke\s+name=\"(?P<named>[^\"]+)\")\s*>"
-    r"(?P<body>.*?)</(?:antml:|｜DSML｜)?(?:function|invoke)>",
-    re.DOTALL,
+XML_BEGIN = re.compile(
+    r"<(?:antml:|｜DSML｜)?(?:function=([^>\s]{1,128})|invoke\s+name=\"([^\"]{1,128})\")\s*>"
 )
+XML_END = re.compile(r"</(?:antml:|｜DSML｜)?(?:function|invoke)>")
 XML_PARAMETER = re.compile(
-    r"<(?:antml:|｜DSML｜)?parameter(?:=(?P<equal>[^>\s]+)|\s+name=\"(?P<named>[^\"]+)\"[^>]*)>"
-    r"(?P<value>.*?)</(?:antml:|｜DSML｜)?parameter>",
+    r"<(?:antml:|｜DSML｜)?parameter(?:=(?P<equal>[^>\s]{1,128})|\s+name=\"(?P<named>[^\"]{1,128})\""
+    r"(?P<more>[^>]{0,80}))>(?P<value>(?:(?!</(?:antml:|｜DSML｜)?parameter>).)*)"
+    r"</(?:antml:|｜DSML｜)?parameter>",
     re.DOTALL,
 )
-PAIRS = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
-BRACED = re.compile(r"call:(?P<name>[\w.:/-]+)\s*(?=\{)")
-QUOTES = re.compile(r"<escape>(.*?)<escape>|<\|\"\|>(.*?)<\|\"\|>", re.DOTALL)
+PAIRS = re.compile(r"<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:(?!</arg_value>).)*)</arg_value>",
+                   re.DOTALL)  # fmt: skip
+BRACED = re.compile(r"call:(?P<name>[\w.:/-]{1,128})\s*(?=\{)")
+QUOTES = re.compile(r"<escape>((?:(?!<escape>).)*)<escape>|<\|\"\|>((?:(?!<\|\"\|>).)*)<\|\"\|>",
+                    re.DOTALL)  # fmt: skip
 BARE_KEY = re.compile(r"(?<=[{,])\s*([^\W\d]\w*)\s*:")
-GLAIVE = re.compile(r"(?P<quote>[\"'])arguments(?P=quote)\s*:\s*'(?P<value>\{.*\})'", re.DOTALL)
-PRINTED = re.compile(r"^(?:[^\W\d]\w*\s*=\s*)?(?:print\s*\()?(?P<call>.*?)$", re.DOTALL)
+GLAIVE = re.compile(r"([\"'])arguments\1\s*:\s*'(?=\{)")
 
 
 @dataclass(frozen=True)
@@ -117,15 +135,55 @@ def read_text(text: str, known: ToolNames) -> Read:
 
     Raises ValueError for a call that cannot be read, and for a text that looks like a call.
     """
-    text = THOUGHT.sub("", END_OF_TURN.sub("", text), count=1)
+    if len(text) > LONGEST:
+        raise ValueError(f"a text of {len(text):,} characters")
+    text = _without_thoughts(_without_end(text))
+    if len(MARK.findall(text)) + len(BEGIN.findall(text)) > MOST_CALLS:
+        raise ValueError(f"more than {MOST_CALLS} calls in one text")
     calls, rest = _marked(text, known)
     if not calls:
         calls, rest = _unmarked(rest, known)
-    rest = FINAL.sub("", rest, count=1).strip()
+    if calls and RESULTS.search(text):
+        raise ValueError("calls and their results in one text")
+    rest = _answer(HARMONY_TEXT.sub("", rest))
     reason = looks_like_call(rest, known)
     if reason:
         raise ValueError(f"looks like a call, in a form that is not known: {reason}")
     return Read(tuple(calls), rest)
+
+
+def _without_end(text: str) -> str:
+    """Return a text without the marks of the end of a turn."""
+    text = text.rstrip()
+    while len(shorter := END_OF_TURN.sub("", text[-40:])) < len(text[-40:]):
+        text = (text[:-40] + shorter).rstrip()
+    return text
+
+
+def _without_thoughts(text: str) -> str:
+    """Return a text without its thoughts; ValueError for a thought without its end."""
+    text = text.lstrip()
+    for begin, end in THOUGHTS:
+        for _ in range(MOST_CALLS):
+            start = text.find(begin)
+            if start < 0:
+                break
+            stop = text.find(end, start + len(begin))
+            if stop < 0 and start == 0:
+                raise ValueError("a thought without its end")
+            if stop < 0:
+                break
+            text = text[:start] + text[stop + len(end) :].lstrip()
+    before, end, after = text.partition("</think>")  # a template that opened the thought itself
+    is_thought = bool(end) and not MARK.search(before) and not re.match(r" \S", after)
+    return after.lstrip() if is_thought else text
+
+
+def _answer(text: str) -> str:
+    """Return the answer of a text, without the thought that ReAct writes before it."""
+    if re.match(r"\s*(?:Thought|Final Answer)[ \t]*:", text) and (answer := ANSWER.search(text)):
+        return text[answer.end() :].strip()
+    return text.strip()
 
 
 def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
@@ -134,8 +192,14 @@ def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
     text = AROUND.sub("", text)
     for pattern in (HARMONY, RECIPIENT, REACT):
         for match in pattern.finditer(text):
-            found.append((match.start(), [_pair(match["name"], match["arguments"])]))
-        text = pattern.sub(lambda match: " " * len(match[0]), text)
+            name = match["name"].strip().strip("`*\"'")
+            if pattern is REACT and name.lower() in FINISH:
+                final = _final(match["arguments"])
+                text = text[: match.start()] + f"Final Answer: {final}" + text[match.end() :]
+                break
+            found.append((match.start(), [_pair(name, match["arguments"], is_whole=False)]))
+        else:
+            text = pattern.sub(lambda match: " " * len(match[0]), text)
     position, rest = 0, []
     while (mark := MARK.search(text, position)) is not None:
         end = ENDS[int((mark.lastgroup or "m0")[1:])].search(text, mark.end())
@@ -148,22 +212,37 @@ def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
     return [call for _, group in ordered for call in group], "".join(rest)
 
 
-def _pair(name: str, arguments: str) -> Written:
-    name = name.strip().strip("`*\"'")
+def _final(text: str) -> str:
+    """Return the answer that ReAct's last action gives."""
     try:
-        value, end = value_at(arguments.strip(), 0)
+        value = literal(text)
+    except ValueError:
+        return text.strip()
+    if isinstance(value, dict):
+        return str(value.get("final_answer", value.get("answer", "")))
+    return str(value)
+
+
+def _pair(name: str, arguments: str, is_whole: bool = True) -> Written:
+    """Return a call of a name and its arguments; without any if they need not be written."""
+    fence = FENCE.fullmatch(arguments.strip())
+    arguments = fence[1].strip() if fence else arguments.strip()
+    if not is_whole and arguments in ("", "None", "null"):
+        return name, {}
+    try:
+        value, end = value_at(arguments, 0)
     except (ValueError, IndexError) as error:
         raise ValueError(f"call of {name[:60]!r}: arguments that are no object") from error
-    if arguments.strip()[end:].strip():
+    if arguments[end:].strip():
         raise ValueError(f"call of {name[:60]!r}: more than its arguments")
     return name, arguments_of(value)
 
 
 def _payload(text: str, known: ToolNames) -> list[Written]:
     """Read what stands between the marks of calls; ValueError if it is no call."""
-    text = END_OF_TURN.sub("", text).strip()
+    text = _without_end(text).strip()
     inner = MARK.search(text)
-    if inner is not None and inner[0] and not XML_CALL.match(text):
+    if inner is not None and inner[0] and not XML_BEGIN.match(text):
         calls, rest = _marked(text, known)
         if rest.strip():
             raise ValueError(f"marks of calls and {rest.strip()[:40]!r} between them")
@@ -179,27 +258,19 @@ def _payload(text: str, known: ToolNames) -> list[Written]:
     named = NAMED.fullmatch(text)
     if named:
         return [_pair(named["name"], named["arguments"])]
-    calls = python_calls(re.sub(r"\.call(?=\()", "", _unprinted(text)))
+    calls = python_calls(text, known) or python_statements(text)
     if calls:
         return calls
     raise ValueError(f"a call that cannot be read: {text[:60]!r}")
 
 
-def _unprinted(text: str) -> str:
-    """Return the lines of a code without `x =` and `print(..)` around each call."""
-    lines = []
-    for line in text.split("\n"):
-        inner = re.sub(r"^\s*(?:[^\W\d]\w*\s*=\s*)?", "", line)
-        printed = re.fullmatch(r"print\((.*)\)\s*", inner)
-        lines.append(printed[1] if printed else inner)
-    return "\n".join(lines)
-
-
 def _objects(text: str, known: ToolNames) -> list[Written]:
     """Read a text that is only JSON values, each a call; [] for any other text."""
     glaive = GLAIVE.search(text)
-    if glaive:
-        text = f'{text[: glaive.start()]}"arguments": {glaive["value"]}{text[glaive.end() :]}'
+    end = closing(text, glaive.end()) if glaive else None
+    if glaive and end and text[end : end + 1] == "'":
+        arguments = text[glaive.end() : end]
+        text = f'{text[: glaive.start()]}"arguments": {arguments}{text[end + 1 :]}'
     calls: list[Written] = []
     position = 0
     while position < len(text):
@@ -208,7 +279,7 @@ def _objects(text: str, known: ToolNames) -> list[Written]:
         try:
             value, position = value_at(text, position)
         except ValueError:
-            if python := python_calls(text):
+            if python := python_calls(text, known):
                 return python
             raise
         if isinstance(value, dict) and isinstance(value.get("token"), str):
@@ -225,35 +296,55 @@ def _objects(text: str, known: ToolNames) -> list[Written]:
 def _xml(text: str) -> list[Written]:
     """Read `<function=NAME>..</function>` and `<invoke name="NAME">..</invoke>`."""
     calls: list[Written] = []
-    for match in XML_CALL.finditer(text):
-        body, arguments = match["body"].strip(), {}
-        if body.startswith("{"):
-            arguments = _pair("", body)[1]
-        else:
-            for parameter in XML_PARAMETER.finditer(body):
-                key = parameter["equal"] or parameter["named"]
-                arguments[key] = _plain_value(parameter["value"])
-            if XML_PARAMETER.sub("", body).strip():
-                raise ValueError("a call with text between its parameters")
-        calls.append((match["equal"] or match["named"], arguments))
-    if XML_CALL.sub("", text).strip():
-        return []
+    position = 0
+    while position < len(text):
+        begin = XML_BEGIN.match(text, position)
+        end = XML_END.search(text, begin.end()) if begin else None
+        if begin is None or end is None:
+            return []
+        body = text[begin.end() : end.start()].strip()
+        name = begin[1] or begin[2]
+        calls.append(_pair(name, body) if body.startswith("{") else (name, _parameters(body)))
+        position = end.end() + len(text[end.end() :]) - len(text[end.end() :].lstrip())
     return calls
+
+
+def _parameters(body: str) -> dict[str, object]:
+    arguments: dict[str, object] = {}
+    for parameter in XML_PARAMETER.finditer(body):
+        key = parameter["equal"] or parameter["named"]
+        value = _trimmed(parameter["value"])
+        is_text = 'string="true"' in (parameter["more"] or "")  # DeepSeek says it
+        _add(arguments, key, value if is_text else Untyped(value))
+    if XML_PARAMETER.sub("", body).strip():
+        raise ValueError("a call with text between its parameters")
+    return arguments
+
+
+def _add(arguments: dict[str, object], key: str, value: object) -> None:
+    if key in arguments:
+        raise ValueError(f"the argument {key!r} stands twice")
+    arguments[key] = value
 
 
 def _arg_pairs(text: str) -> list[Written]:
     """Read GLM's `NAME <arg_key>..</arg_key> <arg_value>..</arg_value>`."""
     pairs = PAIRS.findall(text)
     name = PAIRS.sub("", text).strip()
-    if not pairs and not re.fullmatch(r"[\w.:/-]+", name):
+    if not re.fullmatch(r"[\w.:/-]{1,128}", name):
+        if pairs:
+            raise ValueError("a call with text between its arguments")
         return []
-    if not re.fullmatch(r"[\w.:/-]+", name):
-        raise ValueError("a call with text between its arguments")
-    return [(name, {key.strip(): _plain_value(value) for key, value in pairs})]
+    arguments: dict[str, object] = {}
+    for key, value in pairs:
+        _add(arguments, key.strip(), Untyped(_trimmed(value)))
+    return [(name, arguments)]
 
 
 def _braced(text: str) -> list[Written]:
     """Read Gemma's `call:NAME{key:<escape>text<escape>,other:3}`."""
+    if not BRACED.match(text) or "\x00" in text:
+        return []
     calls: list[Written] = []
     held: list[str] = []
 
@@ -277,37 +368,30 @@ def _braced(text: str) -> list[Written]:
         if end is None:
             raise ValueError("a call without its end")
         body = BARE_KEY.sub(lambda key: f'"{key[1]}":', text[match.end() : end])
-        body = re.sub("\x00", r"\\u0000", body)
-        arguments = released(literal(body))
+        arguments = released(literal(body.replace("\x00", "\\u0000")))
         calls.append((match["name"], arguments_of(arguments)))
         between = re.compile(r"[\s,;]*").match(text, end)
         position = between.end() if between else end
     return calls if position >= len(text) else []
 
 
-def _plain_value(text: str) -> object:
-    """Return a parameter in XML: JSON if it is JSON, else the text."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    try:
-        return literal(text) if not text.strip().startswith(("'", '"""')) else text
-    except ValueError:
-        return text
+def _trimmed(text: str) -> str:
+    return text.removeprefix("\n").removesuffix("\n")
 
 
 def _unmarked(text: str, known: ToolNames) -> tuple[list[Written], str]:
     """Return the calls of a text that marks none, and the text without them."""
     whole = FENCE.fullmatch(text.strip())
-    inner = whole[1].strip() if whole else text.strip()
+    inner = whole[1].strip() if whole else text.strip().strip("`").strip()
     if calls := _whole(inner, known):
         return calls, ""
     spans: list[tuple[int, int, list[Written]]] = []
     for start, end, value in _values(text):
         if calls := written_calls(value, known):
             spans.append((start, end, calls))
-    for match in re.finditer(r"[^\n]+", text):
-        line = match[0].strip().strip("`").strip()
+    for match in re.finditer(r"^[ \t]*\[[^\n]*\)\][ \t]*$", text, re.MULTILINE):
         inside = any(start <= match.start() < end for start, end, _ in spans)
-        if not inside and line.endswith((")", ")]")) and (calls := _whole(line, known)):
+        if not inside and (calls := _whole(match[0].strip(), known)):
             spans.append((match.start(), match.end(), calls))
     spans.sort(key=lambda span: span[0])
     rest, position = [], 0
@@ -321,18 +405,18 @@ def _unmarked(text: str, known: ToolNames) -> tuple[list[Written], str]:
 
 def _whole(text: str, known: ToolNames) -> list[Written]:
     """Return the calls that a whole text is; [] if it is something else."""
-    if text.startswith(("{", "[{", "[ {", "[\n")):
+    if text.startswith("{") or re.match(r"\[\s*\{", text):
         try:
             return _objects(text, known)
         except ValueError:
             return []
     if text.startswith("<") and (element := _element(text, known)):
         return [element]
-    named = NAMED.fullmatch(text)
+    named = NAMED.fullmatch(text) if text.endswith(("}", "```")) else None
     if named and named["name"] in known:
         return [_pair(named["name"], named["arguments"])]
     try:
-        calls = python_calls(_unprinted(text)) or []
+        calls = python_calls(text, known) or python_statements(text) or []
     except ValueError:
         return []
     is_list = text.startswith("[") and text.endswith("]")
@@ -341,24 +425,30 @@ def _whole(text: str, known: ToolNames) -> list[Written]:
 
 def _element(text: str, known: ToolNames) -> Written | None:
     """Read `<NAME><key>value</key></NAME>` of a known tool."""
-    match = re.fullmatch(r"<([\w.:-]+)>(.*)</\1>", text, re.DOTALL)
-    if match is None or (parameters := known.parameters(match[1])) is None:
+    match = re.match(r"<([\w.:-]{1,128})>", text)
+    end = f"</{match[1]}>" if match else ""
+    parameters = known.parameters(match[1]) if match else None
+    if match is None or parameters is None or not text.endswith(end):
         return None
-    children = re.compile(r"<([\w.:-]+)>(.*?)</\1>", re.DOTALL)
-    arguments = {key: _plain_value(value) for key, value in children.findall(match[2])}
-    if children.sub("", match[2]).strip() or not set(arguments) <= parameters:
-        return None
-    return match[1], arguments
+    inside, arguments = text[match.end() : -len(end)], {}
+    while child := re.match(r"\s*<([\w.:-]{1,128})>", inside):
+        stop = inside.find(f"</{child[1]}>", child.end())
+        if stop < 0 or child[1] not in parameters or child[1] in arguments:
+            return None
+        arguments[child[1]] = Untyped(_trimmed(inside[child.end() : stop]))
+        inside = inside[stop + len(child[1]) + 3 :]
+    return None if inside.strip() else (match[1], arguments)
 
 
 def _values(text: str) -> Iterator[tuple[int, int, object]]:
     """Yield the JSON objects and lists of objects in a text, with their places."""
-    position = 0
-    while (match := re.compile(r"\{\s*[\"'}]|\[\s*\{").search(text, position)) is not None:
+    position, failures = 0, 0
+    pattern = re.compile(r"\{\s{0,8}[\"'}]|\[\s{0,8}\{")
+    while failures < MOST_VALUES and (match := pattern.search(text, position)) is not None:
         try:
             value, end = value_at(text, match.start())
         except ValueError:
-            position = match.start() + 1
+            position, failures = match.start() + 1, failures + 1
             continue
         yield match.start(), end, value
         position = end

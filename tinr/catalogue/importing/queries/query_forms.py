@@ -17,6 +17,7 @@ from tinr.catalogue.importing.queries.bfcl_rows import bfcl, bfcl_turns, user_me
 from tinr.catalogue.importing.queries.call_objects import stated_call
 from tinr.catalogue.importing.queries.chat_logs import conversation
 from tinr.catalogue.importing.queries.messages import said
+from tinr.catalogue.importing.queries.notations import read_text
 from tinr.catalogue.importing.queries.query_lines import common
 from tinr.catalogue.importing.queries.questions import Asked, Place, call
 from tinr.records import HISTORY_CUT, BadInput
@@ -70,6 +71,8 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
             messages[-1] = user_message(line["query"])[0]
     else:
         messages = user_message(line["query"])
+    if line.get("reply") and read_text(str(line["reply"]), place.names).calls:
+        raise ValueError("a reply that is a call")
     calls = [call(c["name"], c["arguments"], c["turn"]) for c in line["calls"]]
     keys = ("answer", "split", "kind", "reply", "observations", "category")
     keys += ("thought", "tools", "group")
@@ -88,10 +91,11 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
 
 def _text_of(message: Mapping[str, Any]) -> str:
     """Return a message's text; ValueError for anything else that it has."""
-    read = said(message)
-    if read.fault:
-        raise ValueError(read.fault)
-    return read.text if message["role"] != "tool" else "".join(text for _, text in read.results)
+    (read,) = said(message)
+    if read.fault or read.calls:
+        raise ValueError(read.fault or "a message with calls in another form than our own lines'")
+    texts = [result.text for result in read.results]
+    return read.text if message["role"] != "tool" else "".join(texts)
 
 
 def _apibank(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
@@ -178,6 +182,8 @@ def _xlam(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Read a row of xLAM: the query, its calls and its tools, the last two as JSON."""
     answers = row["answers"]
     answers = json.loads(answers) if isinstance(answers, str) else answers
+    if not isinstance(answers, list):
+        raise ValueError(f"answers that are no list but {type(answers).__name__}")
     calls = [call(*stated_call(item)) for item in answers]
     name = str(row["id"]) if "id" in row else place.name
     candidates = [row.get("tools") or ""]
@@ -229,6 +235,13 @@ def _items(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     yield from conversation({**row, "messages": [*messages, *output]}, place)
 
 
+def _alpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
+    """Read a row of Alpaca's form: an instruction, what it is about, and the answer."""
+    asked = "\n".join(text for text in (row["instruction"], row.get("input")) if text)
+    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": row["output"]}]
+    yield from conversation({**row, "messages": messages}, place)
+
+
 def _state(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Read a stored state of LangGraph."""
     yield from conversation(row["values"], place)
@@ -251,5 +264,6 @@ READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
     (("contents",), conversation),
     (("chat",), _glaive),
     (("values",), _state),
+    (("instruction", "output"), _alpaca),
     (("input", "output"), _items),
 )

@@ -7,13 +7,16 @@ from typing import Any
 import jsonschema_rs
 
 from tinr.catalogue.checks import DIALECT
+from tinr.catalogue.importing.queries.literals import Untyped, literal
 from tinr.catalogue.render import referred
 
 UNKNOWN, MISSING, TYPE = "unknown parameter", "missing parameter", "wrong type"
 OPTION, OTHER = "value not among those allowed", "other"
 KINDS = {"Type": TYPE, "Required": MISSING, "AdditionalProperties": UNKNOWN, "Enum": OPTION,
          "Constant": OPTION, "UnevaluatedProperties": UNKNOWN}  # fmt: skip
-RESULT = re.compile(r"\$\w[\w.\[\]-]*\$?")  # stands for the result of an earlier call
+# stands for the result of an earlier call, as NESTFUL writes it
+RESULT = re.compile(r"\$[A-Za-z_]\w*(?:\.[\w.\[\]-]+)?\$?")
+DEEPEST = 8  # alternatives inside alternatives
 Call = Mapping[str, Any]
 
 
@@ -28,11 +31,20 @@ class Documents:
         """Return a call's arguments, those that its source gives by place under their names."""
         positional, arguments = call.get("positional") or (), call["arguments"]
         if not positional:
-            return {} if arguments is None else arguments
+            return {} if arguments is None else self._typed(name, arguments)
         names = list(self._parameters[name].get("properties") or ())[: len(positional)]
         if len(names) < len(positional) or set(names) & set(arguments):
             raise ValueError(f"call of {name!r}: {len(positional)} arguments without a name")
         return dict(zip(names, positional, strict=True)) | arguments
+
+    def _typed(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Read each untyped value as the schema has it: as text where it takes text."""
+        root = self._parameters[name]
+        properties = root.get("properties") or {}
+        return {
+            key: _read_as(value, properties.get(key), root) if isinstance(value, Untyped) else value
+            for key, value in arguments.items()
+        }
 
     def without_refused_nulls(self, call: Call) -> tuple[dict[str, Any], list[str]]:
         """Return a call's arguments without each null that its document refuses, and their names.
@@ -53,13 +65,12 @@ class Documents:
         except (ValueError, TypeError) as error:
             yield OTHER, f"its schema cannot be read ({error})"
             return
-        for name in arguments:
-            if not _allows(schema, name):
-                yield UNKNOWN, f"{name!r} is no parameter of it"
+        for name in _unknown(arguments, schema, schema):
+            yield UNKNOWN, f"{name!r} is no parameter of it"
         for error in errors:
             path = list(error.instance_path)
             value = _at(arguments, path)
-            if not (isinstance(value, str) and RESULT.search(value)):
+            if not (isinstance(value, str) and RESULT.fullmatch(value)):
                 where = "/".join(map(str, path))
                 kind = KINDS.get(type(error.kind).__name__, OTHER)
                 yield kind, f"{where}: {error.message}" if where else error.message
@@ -71,51 +82,83 @@ class Documents:
         return self._validators[name]
 
 
-def _allows(schema: Mapping[str, Any], name: str) -> bool:
-    """Whether a schema has a parameter of a name, or says itself that it takes others."""
-    if name in (schema.get("properties") or {}):
-        return True
-    if set(schema) <= {"type", "description"}:  # a document that does not speak of parameters
-        return True
-    if any(re.search(pattern, name) for pattern in schema.get("patternProperties") or {}):
-        return True
-    return schema.get("additionalProperties", False) is not False or any(
-        _allows(option, name)
-        for key in ("anyOf", "oneOf", "allOf")
-        for option in schema.get(key) or ()
-        if isinstance(option, Mapping)
-    )
+def _options(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and the alternatives and parts that it is composed of."""
+    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+        schema = referred(schema["$ref"], root)
+    if not isinstance(schema, Mapping) or depth > DEEPEST:
+        return
+    yield schema
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key) or ():
+            yield from _options(option, root, depth + 1)
+
+
+def _members(schema: Any, root: Mapping[str, Any]) -> tuple[dict[str, Any], bool, Any]:
+    """Return an object's declared members, whether it takes others, and the schema of those."""
+    members: dict[str, Any] = {}
+    is_open, others = False, None
+    for option in _options(schema, root):
+        members |= option.get("properties") or {}
+        more = option.get("additionalProperties", False)
+        is_open |= more is not False or bool(option.get("patternProperties"))
+        others = more if isinstance(more, Mapping) else others
+    return members, is_open, others
+
+
+def _items(schema: Any, root: Mapping[str, Any]) -> Any:
+    return next((o["items"] for o in _options(schema, root) if "items" in o), None)
+
+
+def _unknown(value: Any, schema: Any, root: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the names in a value that its document does not have, nested ones too."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _unknown(item, _items(schema, root), root, path)
+    if not isinstance(value, Mapping):
+        return
+    members, is_open, others = _members(schema, root)
+    is_open |= not members and (path != "" or set(schema) <= {"type", "description"})
+    for key, item in value.items():
+        if key in members or is_open:
+            yield from _unknown(item, members.get(key, others), root, f"{path}{key}/")
+        else:
+            yield f"{path}{key}"
 
 
 def _cleaned(value: Any, schema: Any, root: Mapping[str, Any], dropped: list[str]) -> Any:
-    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-        schema = referred(schema["$ref"], root)
-    schema = schema if isinstance(schema, Mapping) else {}
     if isinstance(value, list):
-        items = schema.get("items")
-        return [_cleaned(item, items, root, dropped) for item in value]
+        return [_cleaned(item, _items(schema, root), root, dropped) for item in value]
     if not isinstance(value, Mapping):
         return value
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        properties = {}
-    is_open = not properties and schema is not root
+    members, _, others = _members(schema, root)
+    is_free = not members and others is None and schema is not root
     kept: dict[str, Any] = {}
     for key, item in value.items():
-        if item is None and not is_open and not _takes_null(properties.get(key), root):
+        if item is None and not is_free and not _takes(None, members.get(key, others), root):
             dropped.append(key)
         else:
-            kept[key] = _cleaned(item, properties.get(key), root, dropped)
+            kept[key] = _cleaned(item, members.get(key, others), root, dropped)
     return kept
 
 
-def _takes_null(schema: Any, root: Mapping[str, Any]) -> bool:
+def _read_as(text: Untyped, schema: Any, root: Mapping[str, Any]) -> Any:
+    """Return a text as a value of a schema: the text if it may be one, else what it spells."""
+    if schema is not None and _takes(str(text), schema, root):
+        return str(text)
+    try:
+        return literal(text)
+    except ValueError:
+        return str(text)
+
+
+def _takes(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
     if not isinstance(schema, Mapping):
         return schema is True
     definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
     try:
         whole = {**schema, **definitions, "$schema": DIALECT}
-        return bool(jsonschema_rs.Draft202012Validator(whole).is_valid(None))
+        return bool(jsonschema_rs.Draft202012Validator(whole).is_valid(value))
     except (ValueError, TypeError):
         return True
 

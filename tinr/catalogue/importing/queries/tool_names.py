@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from tinr.catalogue.importing.formats import auto
-from tinr.catalogue.importing.names import clean_name
+from tinr.catalogue.importing.names import clean_name, words_of
 from tinr.catalogue.importing.problems import Found
 from tinr.catalogue.importing.read import Data
 
@@ -58,12 +58,12 @@ def spellings(name: str) -> list[str]:
     if not prefix or not bare:
         return [name]
     owner = re.split(r"[./:]", prefix[1] or prefix[2] or "")[-1]
-    return [name, bare] if COMPOUND.search(bare) or owner in OWN else [name]
+    return [name, bare] if COMPOUND.search(bare.strip("_")) or owner in OWN else [name]
 
 
 def is_compound(name: str) -> bool:
     """Whether a name cannot be an ordinary word of a text: it has two words, or a digit."""
-    return bool(COMPOUND.search(PREFIX.sub("", name) or name))
+    return bool(COMPOUND.search((PREFIX.sub("", name) or name).strip("_")))
 
 
 def documents(candidates: Any) -> tuple[Found, ...]:
@@ -76,9 +76,10 @@ def _documents(text: str) -> tuple[Found, ...]:
     return tuple(item for item in auto(Data("", "", json.loads(text))) if isinstance(item, Found))
 
 
+@lru_cache(maxsize=65_536)
 def key_of(name: str) -> str:
-    """Return what is alike in the spellings of a name: `Get Weather`, `get-weather`."""
-    return re.sub(r"[\s._-]+", "_", clean_name(name)).casefold()
+    """Return what is alike in the spellings of a name: `Get Weather`, `getWeather`."""
+    return words_of(clean_name(name)).casefold()
 
 
 def properties_of(line: Mapping[str, Any]) -> Iterable[str]:
