@@ -593,6 +593,26 @@ def test_mcp_servers_of_all_sorts(kind, tmp_path):
         assert len(imported.lost) == 1 and "MCP server" in imported.lost[0].reason
 
 
+def test_servers_that_settings_name_are_started_only_if_asked(tmp_path):
+    pytest.importorskip("mcp", reason="the mcp package is not installed")
+    script, witness = tmp_path / "server.py", tmp_path / "started"
+    begin = f"import os, pathlib; pathlib.Path({str(witness)!r}).write_text(os.environ['SHOP'])\n"
+    script.write_text(begin + textwrap.dedent(SERVERS["good"]))
+    servers = {
+        "shop": {"command": sys.executable, "args": [str(script)], "env": {"SHOP": "open"}},
+        "odd": {"type": "http"},
+    }
+    settings = write(tmp_path, "settings.json", {"mcpServers": servers})
+    tools = write(tmp_path, "t.json", [TOOL])
+    imported = import_tools([str(tools), str(settings)], timeout=20)
+    assert len(imported.lines) == 1 and not witness.exists()
+    assert "2 MCP servers (shop, odd), not started; --start" in imported.lost[0].reason
+    imported = import_tools([str(tools), str(settings)], timeout=20, start=True)
+    assert {line["name"] for line in imported.lines} == {"weather", "price"}
+    assert witness.read_text() == "open"
+    assert ["'odd' has neither" in problem.reason for problem in imported.lost] == [True]
+
+
 def test_an_mcp_server_over_http(tmp_path):
     pytest.importorskip("mcp", reason="the mcp package is not installed")
     with socket.socket() as probe:

@@ -37,6 +37,9 @@ def import_(
         typer.Option(help="A running MCP server: its URL, or the command that starts it."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds an MCP server may take.")] = 30.0,
+    start: Annotated[
+        bool, typer.Option(help="Start the MCP servers that a file of settings (mcpServers) names.")
+    ] = False,
     namespace: Annotated[
         str, typer.Option(help="Namespace in front of a name: where names collide, or always.")
     ] = "collide",
@@ -55,7 +58,7 @@ def import_(
         raise BadInput(f"--namespace {namespace}: unknown; collide or always")
     if not sources and not mcp:
         raise BadInput("nothing to import; give files, folders, or --mcp SERVER")
-    result = import_tools(sources or [], format, namespace, mcp or [], timeout, out)  # type: ignore[arg-type]
+    result = import_tools(sources or [], format, namespace, mcp or [], timeout, out, start)  # type: ignore[arg-type]
     write_catalogue(result, out, replace)
     counts = {
         "tools": len(result.lines),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinr.catalogue.importing.formats import FORMATS
-from tinr.catalogue.importing.mcp_server import ask_server
+from tinr.catalogue.importing.mcp_server import ask_server, named_servers
 from tinr.catalogue.importing.names import Namespaces, canonical, words_of
 from tinr.catalogue.importing.problems import Item, Problem, split
 from tinr.catalogue.importing.python_source import read_python
@@ -35,16 +35,18 @@ def import_tools(
     servers: Sequence[str] = (),
     timeout: float = 30.0,
     out: Path | None = None,
+    start: bool = False,
 ) -> Imported:
     """Import every tool of files, folders and running MCP servers, with a problem for each loss.
 
-    out: the folder of an earlier import; inside another source it is not read.
+    out: the folder of an earlier import; inside another source it is not read. start: start the
+    MCP servers that a file of a client's settings names.
     Raises BadInput for a source that does not exist, an unknown format, and if no tool can be
     imported.
     """
     if format not in FORMATS:
         raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
-    tools, problems = split(list(_items(sources, format, servers, timeout, out)))
+    tools, problems = split(list(_items(sources, format, servers, timeout, out, start)))
     lines: list[dict[str, Any]] = []
     for item in canonical(tools, namespaces):
         if isinstance(item, Problem):
@@ -78,6 +80,7 @@ def _items(
     servers: Sequence[str],
     timeout: float,
     out: Path | None,
+    start: bool,
 ) -> Iterator[Item]:
     for source in sources:
         if str(source).endswith(".py"):
@@ -93,7 +96,12 @@ def _items(
             if out is not None and _inside(path, out) and not _inside(source, out):
                 continue
             for data in read(path):
-                yield from _tools_in(data, format) if isinstance(data, Data) else [data]
+                if isinstance(data, Problem):
+                    yield data
+                elif isinstance(data.value, dict) and "mcpServers" in data.value:
+                    yield from named_servers(data, start, timeout)
+                else:
+                    yield from _tools_in(data, format)
     for server in servers:
         yield from ask_server(server, timeout)
 

@@ -2,20 +2,59 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tinr.catalogue.importing.formats import auto
-from tinr.catalogue.importing.problems import Item, Problem
+from tinr.catalogue.importing.problems import Item, Problem, step
 from tinr.catalogue.importing.read import Data
 from tinr.records import BadInput
 
 MOST_PAGES = 1000
 
 
-def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
+def named_servers(data: Data, start: bool, timeout: float) -> Iterator[Item]:
+    """Yield the tools of the servers that a client's settings name, if they may be started.
+
+    `{"mcpServers": {name: {"command", "args", "env"} or {"url"}}}`, as Claude Desktop has it. A
+    command of a file is not started unasked.
+    """
+    servers = data.value["mcpServers"]
+    if not isinstance(servers, Mapping) or not servers:
+        yield Problem(data.file, data.pointer, "mcpServers names no server")
+        return
+    if not start:
+        names = ", ".join(map(str, servers))[:120]
+        reason = f"names {len(servers)} MCP servers ({names}), not started; --start starts them"
+        yield Problem(data.file, data.pointer, reason)
+        return
+    for name, server in servers.items():
+        place = step(data.pointer, "mcpServers", name)
+        address = _address(server)
+        if not address:
+            yield Problem(data.file, place, f"server {name!r} has neither a command nor a url")
+            continue
+        env = server.get("env")
+        yield from ask_server(address, timeout, env if isinstance(env, Mapping) else None)
+
+
+def _address(server: Any) -> str:
+    """Return a server's URL, or the command that starts it; empty for neither."""
+    if not isinstance(server, Mapping):
+        return ""
+    if isinstance(server.get("url"), str):
+        return server["url"]
+    if not isinstance(server.get("command"), str):
+        return ""
+    return shlex.join([server["command"], *map(str, server.get("args") or ())])
+
+
+def ask_server(
+    address: str, timeout: float = 30.0, env: Mapping[str, Any] | None = None
+) -> Iterator[Item]:
     """Yield the tools of a server's `tools/list`; `address` is a URL or a command to start.
 
+    env: variables of the command's environment, beside the usual ones.
     A server that hangs, dies or sends invalid data is one problem, after `timeout` seconds
     at most. The command is stopped again.
     """
@@ -26,7 +65,7 @@ def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
     except ImportError as error:
         raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
     try:
-        name, result = asyncio.run(asyncio.wait_for(_list_tools(address), timeout))
+        name, result = asyncio.run(asyncio.wait_for(_list_tools(address, env), timeout))
     except TimeoutError:
         yield Problem(address, "", f"the MCP server did not answer within {timeout:g} s")
         return
@@ -36,7 +75,7 @@ def ask_server(address: str, timeout: float = 30.0) -> Iterator[Item]:
     yield from auto(Data(address, "", {"server": name, "result": result}))
 
 
-async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
+async def _list_tools(address: str, env: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """Return the server's name, and all its tools as one page of `tools/list`."""
     from mcp import Client, StdioServerParameters
 
@@ -44,7 +83,8 @@ async def _list_tools(address: str) -> tuple[str, dict[str, Any]]:
         server: Any = address
     else:
         command, *arguments = shlex.split(address)
-        server = StdioServerParameters(command=command, args=arguments)
+        variables = {str(key): str(value) for key, value in env.items()} if env else None
+        server = StdioServerParameters(command=command, args=arguments, env=variables)
     async with Client(server) as client:
         tools: list[Any] = []
         cursor: str | None = None
