@@ -6,14 +6,17 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
+from tinr.catalogue.checks import DIALECT
 from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.importing.names import clean_name
 from tinr.catalogue.importing.queries.read_queries import import_queries
 from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
 from tinr.catalogue.survey import survey
 from tinr.chat.codec import Codec, Piece, grow_tokenizer
+from tinr.data.pseudo_queries import practice, unpractised
 from tinr.data.thoughts import judge_all
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -147,6 +150,25 @@ def test_of_1060_plain_turns_of_real_chats_at_least_99_in_100_are_taught(tmp_pat
     lost = [p for p in problems if p.kind == "lost" and not p.fault]
     assert plain == 1058 and len(lost) == 2
     assert all("no call that is known as one" in p.reason for p in lost)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["mcp/tools.jsonl", "bfcl/tools.jsonl", "tinr/tools.jsonl", "acebench/tools.jsonl.gz",
+     "stabletoolbench/tools.jsonl", "toolrl/tools.jsonl", "tooleyes/tools.jsonl",
+     "openapi/specs", "nestful/tools.jsonl", "apibank/tools.jsonl", "toolalpaca/tools.jsonl"],
+)  # fmt: skip
+def test_every_practice_call_is_one_that_its_document_accepts(source, tmp_path):
+    """Of all real documents, as align would practise them."""
+    write_catalogue(arrived(source), tmp_path)
+    catalogue = load_catalogue(tmp_path)
+    validators = {
+        doc.name: jsonschema_rs.Draft202012Validator({**doc.parameters, "$schema": DIALECT})
+        for doc in catalogue.tools
+    }
+    calls = [call for _, call in practice(catalogue, 2, 0)]
+    assert not [c for c in calls if not validators[c.name].is_valid(dict(c.arguments))]
+    assert len(calls) + 2 * len(unpractised(catalogue)) == 2 * len(catalogue.tools)
 
 
 def test_bfcl_s_multi_turn_files_are_conversations(tmp_path):

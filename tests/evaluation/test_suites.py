@@ -220,6 +220,40 @@ def test_bad_input_is_one_line(tmp_path: Path, case: str) -> None:
     assert words in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_bfcl_is_found_in_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is not imported; its folders of former data sets are left alone."""
+    data = tmp_path / "bfcl_eval" / "data"
+    (tmp_path / "bfcl_eval").mkdir()
+    (tmp_path / "bfcl_eval" / "__init__.py").write_text("raise ImportError")
+    function = {"name": "book", "description": "Book.", "parameters": {
+        "type": "dict", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}  # fmt: skip
+    question = {"id": "simple_0", "question": [[{"role": "user", "content": "Book 1."}]]}
+    turns = {
+        "id": "multi_turn_base_0",
+        "involved_classes": ["MathAPI"],
+        "question": [[{"role": "user", "content": text}] for text in ("Add.", "Again.")],
+    }
+    add = function | {"name": "add", "description": "Add."}
+    rows = {
+        "BFCL_v4_simple.json": question | {"function": [function]},
+        "possible_answer/BFCL_v4_simple.json": {
+            "id": "simple_0", "ground_truth": [{"book": {"n": [1]}}]},
+        "BFCL_v4_multi_turn_base.json": turns,
+        "possible_answer/BFCL_v4_multi_turn_base.json": {
+            "id": "multi_turn_base_0", "ground_truth": [["add(3)"], ["add(n=4)"]]},
+        "multi_turn_func_doc/math_api.json": add,
+        "unused_datasets/BFCL_v4_old.json": question | {"id": "old_0", "function": [function]},
+    }  # fmt: skip
+    for name, row in rows.items():
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text(json.dumps(row))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    suite = read_suite("bfcl", tmp_path / "none")
+    assert suite.name == "bfcl"
+    asked = {query.id: query.calls[0].arguments["n"] for query in suite.queries}
+    assert asked == {"simple_0": 1, "multi_turn_base_0-0": 3, "multi_turn_base_0-1": 4}
+
+
 def test_what_is_no_suite_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such suite; give bfcl, "):
         read_suite("bfcl", tmp_path)

@@ -243,9 +243,13 @@ def test_what_was_said_before_stands_as_plain_messages(served, codec):
     expected = render_prompt(
         ASKED["content"],
         codec.frame,
-        system=f"{SYSTEM}\nBe brief.",
-        history=[Message("user", "Hello"), Message("assistant", "Hi.")],
+        history=[
+            Message("system", "Be brief."),
+            Message("user", "Hello"),
+            Message("assistant", "Hi."),
+        ],
     )
+    assert f"{SYSTEM}\nBe brief." in as_text(expected)
     assert script.prompts == [tuple(codec.encode(expected)[0])]
 
 
@@ -363,6 +367,15 @@ def test_the_documents_in_the_prompt_are_of_the_offered_tools(served, codec, mod
     assert ("Look up a city." in free) == (mode == "in_prompt")
 
 
+@pytest.mark.parametrize("nothing", [None, "", "{}"])
+def test_null_is_no_arguments(served, nothing):
+    client, _ = served()
+    call = {"id": "x", "function": {"name": "circle_area", "arguments": nothing}}
+    said = {"role": "assistant", "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "x", "content": "1"}
+    assert ask(client, ASKED, said, result)["choices"]
+
+
 def test_a_call_of_a_tool_that_nobody_knows_is_answered_here(served):
     """The model is told so, and what it then calls is what the client gets."""
     wrong = [Piece("<tool_call>", token=True), Piece('{"token": "nosuch", "parameters": {}}'),
@@ -401,7 +414,8 @@ BAD = {
     "empty messages": ({"messages": []}, "messages:"),
     "no user": ({"messages": [{"role": "system", "content": "x"}]}, "none of the user's"),
     "a role": ({"messages": [{"role": "judge", "content": "x"}]}, "messages.0.role"),
-    "a picture": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content"),
+    "a picture": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+                  "a part of type 'image_url' cannot be read; send text"),
     "too hot": ({"messages": [ASKED], "temperature": 3}, "temperature"),
     "no tokens": ({"messages": [ASKED], "max_tokens": 0}, "max_tokens"),
     "endless": ({"messages": [ASKED], "max_tokens": 10**9}, "max_tokens"),
@@ -456,6 +470,8 @@ def test_other_models_addresses_and_bodies_too_large(served):
     assert client.get("/v2").json()["error"]["message"] == "GET /v2: not found"
     assert [one["id"] for one in client.get("/v1/models").json()["data"]] == [
         "grpo-1", "grpo@latest"]  # fmt: skip
+    assert client.get("/v1/models/grpo@latest").json()["id"] == "grpo@latest"
+    assert "grpo-1 is" in client.get("/v1/models/gpt").json()["error"]["message"]
     assert client.get("/health").json()["status"] == "ok"
 
 

@@ -1,6 +1,6 @@
 """The HTTP side: three addresses; every error has a status and one line of text.
 
-POST /v1/chat/completions     GET /v1/models     GET /health
+POST /v1/chat/completions     GET /v1/models[/NAME]     GET /health
 """
 
 import asyncio
@@ -116,9 +116,14 @@ def make_app(counter: CompletionService) -> Starlette:
         return StreamingResponse(chunks(reply, with_usage), media_type="text/event-stream")
 
     async def models(http_request: HttpRequest) -> Response:
-        models_listed = [{"id": name, "object": "model", "created": 0, "owned_by": "tinr"}
-                         for name in counter.names]  # fmt: skip
-        return JSONResponse({"object": "list", "data": models_listed})
+        return JSONResponse({"object": "list", "data": [_model(name) for name in counter.names]})
+
+    async def model(http_request: HttpRequest) -> Response:
+        name = http_request.path_params["name"]
+        if name not in counter.names:
+            message = f"model: {name!r:.80} is not served here; {counter.names[0]} is"
+            return JSONResponse(failure(message, code="model_not_found"), 404)
+        return JSONResponse(_model(name))
 
     async def health(http_request: HttpRequest) -> Response:
         works = counter.batcher.works
@@ -129,10 +134,15 @@ def make_app(counter: CompletionService) -> Starlette:
         routes=[
             Route("/v1/chat/completions", complete, methods=["POST"]),
             Route("/v1/models", models),
+            Route("/v1/models/{name:path}", model),
             Route("/health", health),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _server_error},
     )
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "tinr"}
 
 
 async def _unless_gone(http_request: HttpRequest, answer: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tinr.records import BadInput, Call
 
@@ -37,8 +44,14 @@ class _Payload(BaseModel):
 class Part(_Payload):
     """A part of a message; only text is supported."""
 
-    type: Literal["text"]
-    text: str
+    type: str
+    text: str = ""
+
+    @model_validator(mode="after")
+    def _is_text(self) -> "Part":
+        if self.type != "text":
+            raise ValueError(f"a part of type {self.type[:40]!r} cannot be read; send text")
+        return self
 
 
 class Function(_Payload):
@@ -46,6 +59,11 @@ class Function(_Payload):
 
     name: str
     arguments: str = "{}"
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return "{}" if value in (None, "") else value
 
 
 class Called(_Payload):
@@ -122,9 +140,13 @@ def read_request(body: bytes) -> Request:
     try:
         return Request.model_validate(payload)
     except ValidationError as error:
-        fault = error.errors()[0]
+        # content is a text or parts: where a part is at fault, its own error says more
+        faults = [fault for fault in error.errors() if fault["type"] == "value_error"]
+        fault = (faults or error.errors())[0]
         location = ".".join(map(str, fault["loc"]))
-        raise BadInput(f"{location}: {fault['msg'].lower()}; correct the request") from error
+        reason = fault["msg"].removeprefix("Value error, ").lower()
+        advice = "" if ";" in reason else "; correct the request"
+        raise BadInput(f"{location}: {reason}{advice}") from error
 
 
 def new_id(kind: str) -> str:
