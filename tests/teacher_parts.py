@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 GOOD = (
     "<think>The area of a circle is needed; circle_area gives it from the radius.</think>\n"
@@ -12,9 +13,12 @@ GOOD = (
 
 
 class Teacher(ThreadingHTTPServer):
-    """A chat endpoint whose n-th request gets the n-th behaviour, the last one from then on."""
+    """A chat endpoint whose n-th request gets the n-th behaviour, the last one from then on.
 
-    def __init__(self, *behaviours: str):
+    A behaviour is a text, or a function of the request's body that returns one.
+    """
+
+    def __init__(self, *behaviours: Any):
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviours = behaviours
         self.count = self.inside = self.most_inside = 0
@@ -37,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
             server.inside += 1
             server.most_inside = max(server.most_inside, server.inside)
             server.bodies.append(body)
+        which = which(body) if callable(which) else which
         try:
             self._behave(which)
         except BrokenPipeError:

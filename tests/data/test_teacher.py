@@ -18,7 +18,7 @@ from tinr.data.traces import render_trace
 from tinr.records import NO_ARGUMENTS, UNANSWERED, BadInput, Call, Mention, Query, ToolDoc
 
 pytest.importorskip("openai", reason="the openai package is not installed")
-from tinr.data.teacher import TeacherConfig, build_traces, read_answer
+from tinr.data.teacher.thought_writer import TeacherConfig, build_traces, read_answer
 
 CALL = Call("circle_area", {"radius": 3})
 QUERIES = [Query(f"q{n}", f"Area of circle {n}?", ((CALL,),)) for n in range(6)]

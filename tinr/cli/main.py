@@ -37,6 +37,7 @@ app = typer.Typer(
 app.add_typer(registry.app, name="registry")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(traces.app, name="traces")
+app.add_typer(traces.queries_app, name="queries")
 app.add_typer(bench.app, name="bench")
 app.add_typer(study.app, name="study")
 phases.register(app)

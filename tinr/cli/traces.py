@@ -1,4 +1,4 @@
-"""`tinr traces`: queries with reference calls, and the thoughts that lead to them."""
+"""`tinr traces` and `tinr queries`: queries with reference calls, and the thoughts to them."""
 
 import json
 from collections import Counter
@@ -12,6 +12,7 @@ from tinr.cli.options import AsJson, show_problems
 from tinr.records import BadInput, RunFailed
 
 app = typer.Typer(help="Import queries; build and check reasoning traces.", no_args_is_help=True)
+queries_app = typer.Typer(help="Write queries from documents.", no_args_is_help=True)
 Catalogues = Annotated[
     list[str], typer.Option(help="Catalogue folder, or a shipped corpus; repeatable.")
 ]
@@ -91,7 +92,7 @@ def build(
     """
     from tinr.catalogue.load import load_catalogue, query_line, read_queries, write_jsonl
     from tinr.config_files import load_config, override
-    from tinr.data import teacher
+    from tinr.data.teacher import thought_writer
     from tinr.data.thoughts import composed, judge_all
     from tinr.files import not_over
 
@@ -108,9 +109,9 @@ def build(
             raise BadInput("--endpoint needs --model; say which model the teacher is")
         teacher_settings = [override("endpoint", endpoint), override("model", model)]
         settings = [*teacher_settings, *(setting or [])]
-        config = load_config(teacher.TeacherConfig, None, settings)
+        config = load_config(thought_writer.TeacherConfig, None, settings)
         journal = out.with_name(out.name + ".journal")
-        lines, usage, reasons = teacher.build_traces(
+        lines, usage, reasons = thought_writer.build_traces(
             loaded_queries, loaded_catalogue, config, journal
         )
         summary: dict[str, Any] = {
@@ -193,3 +194,65 @@ def check(
             f"{file}: {len(report.leaks)} unseen tools are called, such as {report.leaks[0]!r}; "
             "take these traces out"
         )
+
+
+@queries_app.callback()
+def queries_group() -> None:
+    """Write queries from documents."""
+
+
+@queries_app.command("build")
+def build_queries(
+    catalogue: Annotated[
+        list[str], typer.Option(help="Catalogue folder, or a shipped corpus; repeatable.")
+    ],
+    endpoint: Annotated[str, typer.Option(help="OpenAI-compatible base URL of a teacher.")],
+    model: Annotated[str, typer.Option(help="The teacher's model.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("queries.jsonl"),
+    unseen: Annotated[
+        Path | None, typer.Option(help="File of tool names, one a line, that get no query.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting, as key=value; repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a teacher write questions of every tool, each checked by a round trip.
+
+    Kinds: plain, vague, missing (a value), two (tools), decoy (a near tool), negated, enumerated.
+
+    Example: tinr queries build --catalogue tools/ --endpoint http://localhost:8000/v1 \\
+    --model qwen --set each=2 --set price_out=0.6
+    """
+    from tinr.catalogue.load import load_catalogue, write_jsonl
+    from tinr.config_files import load_config, override
+    from tinr.data.teacher.question_writer import QuestionConfig
+    from tinr.data.teacher.question_writer import build_queries as written
+
+    loaded_catalogue = load_catalogue(catalogue)
+    names: list[str] = []
+    if unseen is not None:
+        if not unseen.is_file():
+            raise BadInput(f"{unseen}: no such file; give one with a tool name on each line")
+        names = [line.strip() for line in unseen.read_text("utf-8").split("\n") if line.strip()]
+    settings = [override("endpoint", endpoint), override("model", model), *(setting or [])]
+    config = load_config(QuestionConfig, None, settings)
+    journal = out.with_name(out.name + ".journal")
+    lines, usage, reasons = written(loaded_catalogue, config, journal, names)
+    if usage.failed and not usage.answered and not lines:
+        raise BadInput(
+            f"{endpoint}: none of {usage.requests} requests was answered; check the address and "
+            f"the server ({out} is as it was)"
+        )
+    if not lines:
+        raise RunFailed(f"no question was kept ({dict(reasons)}); {out} is as it was")
+    write_jsonl(out, lines)
+    summary = {"queries": len(lines), "not_kept": reasons.total(), **vars(usage)}
+    summary |= {"price": round(usage.price(config), 4)}
+    if as_json:
+        print(json.dumps({**summary, "reasons": dict(reasons)}, ensure_ascii=False))
+        return
+    for reason, count in reasons.most_common():
+        print(f"{count:6}  {reason}")
+    print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in summary.items()))

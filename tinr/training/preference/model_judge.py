@@ -18,7 +18,7 @@ from typing_extensions import Doc
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe
 from tinr.config import Count, Formerly, Positive, Weight
-from tinr.data.endpoint import EndpointConfig, TokenUse, ask_each, check_client
+from tinr.data.teacher.endpoint import EndpointConfig, TokenUse, ask_each, check_client
 from tinr.evaluation.errors.faults import GRADES
 from tinr.evaluation.errors.grades import Verdict, is_malformed, judge
 from tinr.records import BadInput, Call, Query, Reply

@@ -6,12 +6,11 @@ appended to a journal as soon as it is there, so an interrupted run goes on wher
 """
 
 import asyncio
-import hashlib
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,10 +21,10 @@ from tinr.catalogue.load import Catalogue, query_line
 from tinr.catalogue.render import describe, signature
 from tinr.catalogue.retrieval import Bm25
 from tinr.config import Count
-from tinr.data.endpoint import Endpoint, EndpointConfig, TokenUse
+from tinr.data.teacher.endpoint import Endpoint, EndpointConfig, TokenUse
+from tinr.data.teacher.journal import ask_for_all, mark_of
 from tinr.data.thoughts import Candidate, Judged, judge
-from tinr.progress import progress_bar
-from tinr.records import BadInput, Call, Query, ToolDoc
+from tinr.records import Call, Query, ToolDoc
 
 PROMPT = """You solve a user's request with tools. First think, in one short paragraph and in \
 your own words, about what is needed and which tool gives it: name the tool exactly as it is \
@@ -60,19 +59,19 @@ def build_traces(
     journal's queries count as answered. Raises BadInput where the endpoint refuses the key or does
     not know the model.
     """
-    marks = {query.id: _mark(config, query, catalogue) for query in queries}
-    outcomes = _read_journal(journal, marks)
-    calling_queries = [query for query in queries if query.calls]
-    pending_queries = [
-        query for query in calling_queries if query.teachable and query.id not in outcomes
-    ]
-    token_use = TokenUse(answered=len(outcomes))
-    if pending_queries:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        asyncio.run(
-            _ask_all(pending_queries, catalogue, config, journal, marks, outcomes, token_use)
-        )
     by_id = {query.id: query for query in queries}
+    calling_queries = [query for query in queries if query.calls]
+    marks = {q.id: _mark(config, q, catalogue) for q in calling_queries if q.teachable}
+    retriever = Bm25(catalogue.tools)
+
+    async def ask(identifier: str, endpoint: Endpoint) -> tuple[dict[str, Any], bool]:
+        query = by_id[identifier]
+        messages = _messages(query, catalogue, retriever, config)
+        requests = [endpoint.ask(messages) for _ in range(config.candidates)]
+        answers = await asyncio.gather(*requests)
+        return _outcome(answers, query, catalogue, config), None not in answers
+
+    outcomes, token_use = ask_for_all(marks, ask, config, journal, "teacher", "query")
     lines = []
     # no answer to these queries is certainly right: the teacher does not get them
     unclear_count = sum(not query.teachable for query in calling_queries)
@@ -100,58 +99,7 @@ def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
     )
     settings = {name: getattr(config, name) for name in fields} | {"prompt": PROMPT}
     settings |= {"query": query_line(query), "catalogue": catalogue.hash}
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-
-
-def _read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    outcomes: dict[str, dict[str, Any]] = {}
-    if not path.is_file():
-        return outcomes
-    for line in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # an interruption cut the line off: the teacher gets that query again
-        if isinstance(row, dict) and row.get("mark") == marks.get(str(row.get("id")), ""):
-            outcomes[row["id"]] = row
-    return outcomes
-
-
-async def _ask_all(
-    queries: Sequence[Query],
-    catalogue: Catalogue,
-    config: TeacherConfig,
-    journal: Path,
-    marks: Mapping[str, str],
-    outcomes: dict[str, dict[str, Any]],
-    token_use: TokenUse,
-) -> None:
-    retriever = Bm25(catalogue.tools)
-    with (
-        journal.open("a", encoding="utf-8") as journal_file,
-        progress_bar(len(queries), "teacher", "query") as bar,
-    ):
-        journal_file.write("\n")  # a line that an interruption cut off stays a line of its own
-
-        async def ask_query(query: Query, endpoint: Endpoint) -> None:
-            messages = _messages(query, catalogue, retriever, config)
-            requests = [endpoint.ask(messages) for _ in range(config.candidates)]
-            answers = await asyncio.gather(*requests)
-            row = {"mark": marks[query.id], **_outcome(answers, query, catalogue, config)}
-            outcomes[query.id] = row
-            if None not in answers:  # the next run asks again for missing answers
-                journal_file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                journal_file.flush()
-            bar.update(1)
-            bar.set_postfix_str(f"cost {token_use.price(config):.2f}", refresh=False)
-
-        try:
-            async with Endpoint(config, token_use) as endpoint, asyncio.TaskGroup() as group:
-                for query in queries:
-                    group.create_task(ask_query(query, endpoint))
-        except BaseExceptionGroup as error:
-            bad_input = error.subgroup(BadInput)
-            raise bad_input.exceptions[0] if bad_input else error.exceptions[0] from None
+    return mark_of(settings)
 
 
 def _messages(
@@ -218,4 +166,4 @@ def _outcome(
     thoughts = [
         [p if isinstance(p, str) else asdict(p) for p in choice.thought] for choice in selection
     ]
-    return {"id": query.id, "thoughts": thoughts, "reasons": dict(reasons)}
+    return {"thoughts": thoughts, "reasons": dict(reasons)}
