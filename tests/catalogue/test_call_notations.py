@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tinr.catalogue.importing.queries.literals import Untyped, literal
@@ -152,6 +152,7 @@ calls = st.lists(
 @settings(max_examples=20, deadline=None, suppress_health_check=QUICK)
 @given(calls)
 def test_a_notation_is_read(notation, wanted):
+    assume(notation != "the name as the key" or {name for name, _ in wanted} == {"get_tide"})
     text = NOTATIONS[notation](wanted)
     found = read_text(text, KNOWN).calls
     bare = [(name.removeprefix("functions."), typed(arguments)) for name, arguments in found]
@@ -228,7 +229,7 @@ def test_a_damaged_call_is_never_an_answer_without_a_tool(notation, data):
         "sum(1, 2)", "Action: sum", '{"name": "sum"', "<|unknown_tool_mark|> Kiel",
         '{"name": "nobody_knows", "arguments": {"a"', "[get_tide(port=Kiel)]",
         '{"steps": [{"name": "get_tide", "arguments": {}}]}', "list_ports ()", "Get Tide(port='x')",
-        "mcp__sea__get_tide(port='Kiel', port='Bern')", "get_tide\n{'port'", "`get_tide(port)`",
+        "mcp__sea__get_tide(port='Kiel', port='Bern')", "get_tide\n{'port'",
         "<tool>get_tide</tool><tool_input>Kiel</tool_input>", "Action 1: sum[3]",
         '✿FUNCTION✿: get_tide\n✿ARGS✿: {"port": 1}', 'Action：get_tide\nAction Input：{"port": 1}',
         'get_tide（port="Kiel"）', 'get_tide: {"port": "Kiel"}', "Using tool: get_tide",
@@ -237,7 +238,16 @@ def test_a_damaged_call_is_never_an_answer_without_a_tool(notation, data):
         '&lt;tool_call&gt;{"name": "get_tide"}', "ToolCall(name='sum', arguments={'a': 1})",
         'The syntax is:\nget_tide(port="Kiel")', '{"tool": "nobody_knows", "input": "x"}',
         "<tool_call>" * 300, 'get_tide(port="Kiel")\nObservation: high\nFinal Answer: high',
-        "<sum>1 2</sum>", "get\\_tide(port=1)",
+        "<sum>1 2</sum>", "list_ports", "`list_ports`", 'get_tide.invoke({"port": "Kiel"})',
+        "await sum.ainvoke({a: 1})", "Thought: x\nget_tide(port='K')\nFinal Answer: high",
+        "<|tool_calls_section_begin|>sum 1 2<|tool_calls_section_end|>",
+        "<tool-call>sum</tool-call>",
+        'Function: sum\nParameters: {"a": 1}', '**Tool:** sum\n**Input:** {"a": 1}',
+        'I will use the `sum` tool with {"a": 1}', '<tool name="sum"><a>1</a></tool>',
+        '<sum a="1"/>', "<function>sum</function>", '{get_tide: {port: "Kiel"}}',
+        '{name: "sum", args: {a: 1}}', "name: sum\narguments:\n  a: 1", "sum({a: 1})",
+        "sum(a: 1)", "get_tide\u200b('Kiel')", 'mcp.call_tool("sum", a=1)', 'get_tide "Kiel"',
+        '<|get_tide|>{"port": 1}', 'Final Answer: get_tide(port="K")', "get\\_tide(port=1)",
     ],
 )  # fmt: skip
 def test_what_looks_like_a_call_in_any_other_way_is_reported(text):
@@ -256,7 +266,17 @@ PLAIN = [
     '{"action": "buy", "params": {"n": 1}}',
     "Before calling get_tide I need a port.", "Tool: Sum", "class Sum:\n    pass\nx = Sum()",
     "```python\ndef sum(a, b):\n    return a + b\n\nprint(sum(a=1, b=2))\n```",
-    "[c for c in names if c.isidentifier()]", "x = _sum(3)",
+    "[c for c in names if c.isidentifier()]",
+    "`get_tide(port, day)` tells the tide.", 'get_tide(port: str, day: int = 3) -> str',
+    "I will use the get_tide tool once you tell me the port.", "POST /get_tide",
+    "Using get_tide I found that it is high.", '["get_tide", "list_ports"]', "=SUM(2, 3)",
+    '{"type": "function", "function": {"name": "get_tide", "description": "d", "parameters": '
+    '{"type": "object", "properties": {}}}}', 'name = "get_tide"', '{"sum": 3}',
+    "from operator import sum\nprint(sum(1, 2))", "const sum = (a, b) => a + b;\nsum(1, 2)",
+    "long sum(long a, long b);\nx = sum(1, 2);", "f(2, 3) = 5, so sum(2, 3) = 5",
+    'pd.read_csv(path="a.csv", sep=",")', 'x = {"name": "a", "args": [1, 2]}',
+    '[{"name": "Alice", "arguments": "none"}]', '{"name": "hook", "parameters": ["a"]}',
+    "To think, use <think>...</think> tags.", "x = _sum(3)",
     "| tool | use |\n|---|---|\n| get_tide | tides |",
 ]  # fmt: skip
 

@@ -260,6 +260,29 @@ SPECIAL = {
          {"role": "tool", "id": "m1", "tool_call_id": 1, "content": "ROME"},
          {"role": "tool", "id": "m2", "tool_call_id": 0, "content": "OSLO"}, SAID],
         {"observations": ["OSLO", "ROME"]}),
+    "results by another spelling of the names": (
+        [USER, {"role": "assistant", "content": "<tool_call>"
+                '[{"name": "get_tide", "arguments": {"port": "Oslo"}}, '
+                '{"name": "see", "arguments": {}}]</tool_call>'},
+         {"role": "tool", "name": "see", "content": "SEA"},
+         {"role": "tool", "name": "functions.get_tide", "content": "OSLO"}, SAID],
+        {"observations": ["OSLO", "SEA"]}),
+    "results in one message": (
+        [USER, called((None, "Oslo"), (None, "Rome")),
+         {"role": "tool", "content": '[{"name": "get_tide", "results": "O"}, '
+                                     '{"name": "get_tide", "results": {"x": 1}}]'}, SAID],
+        {"observations": ["O", '{"x": 1}']}),
+    "calls of two messages before their results": (
+        [USER, called(("a", "Oslo")), called(("b", "Rome")), returned("b", "R"), returned("a", "O"),
+         SAID],
+        {"observations": ["O", "R"]}),
+    "a thought inside an argument": (
+        [USER, {"role": "assistant", "content": '<tool_call>{"name": "get_tide", "arguments": '
+                '{"port": "<think>x</think>y"}}</tool_call>'}],
+        {"calls": [{"name": "get_tide", "arguments": {"port": "<think>x</think>y"}, "turn": 0}]}),
+    "metadata that names a reason": (
+        [USER, ONE | {"response_metadata": {"finish_reason": "tool_calls"}}],
+        {"calls": [{"name": "get_tide", "arguments": ARGUMENTS, "turn": 0}]}),
     "results of other calls": (
         [USER, called((0, "Oslo"), (1, "Rome")), returned(7, "X"), returned(0, "OSLO"), SAID],
         {"observations": None, "reply": ANSWER}),
@@ -300,6 +323,27 @@ def test_nothing_of_a_log_is_lost_or_exchanged(case, tmp_path, tide):
     messages, wanted = SPECIAL[case]
     (line,), _ = imported(tmp_path, tide, {"messages": messages})
     assert {key: line.get(key) for key in wanted} == wanted
+
+
+def test_what_a_user_adds_to_results_is_a_turn_of_its_own(tmp_path, tide):
+    result = typed("tool_result", tool_use_id="c1", content=RESULT)
+    call = typed("tool_use", id="c1", name="get_tide", input=ARGUMENTS)
+    more = {"role": "user", "content": [result, typed("text", text="Now look at the sea.")]}
+    look = assistant(typed("tool_use", id="c2", name="see", input={}))
+    lines, _ = imported(tmp_path, tide, {"messages": [USER, assistant(call), more, look]})
+    assert [line["query"] for line in lines] == [ASKED, "Now look at the sea."]
+    assert [line["calls"][0]["name"] for line in lines] == ["get_tide", "see"]
+    assert lines[0]["observations"] == [RESULT]
+
+
+@pytest.mark.parametrize(
+    "system",
+    [{"systemInstruction": {"parts": [{"text": "Be brief."}]}}, {"instructions": "Be brief."},
+     {"system": "Be brief."}],
+)  # fmt: skip
+def test_a_system_text_beside_the_messages_is_kept(system, tmp_path, tide):
+    (line,), _ = imported(tmp_path, tide, {"messages": [USER, SAID], **system})
+    assert line["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
 def arguments(value):

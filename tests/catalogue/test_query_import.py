@@ -281,7 +281,8 @@ LOGS |= {
 def test_a_chat_log_keeps_what_calls_returned_and_what_was_said(case, tmp_path, tools):
     messages, observations, reply = LOGS[case]
     (query,), _, problems = imported(tmp_path, tools, [log_of(*messages)])
-    assert not problems and (query.observations, query.reply) == (observations, reply)
+    assert not [problem for problem in problems if problem.kind == "lost"]
+    assert (query.observations, query.reply) == (observations, reply)
     assert len(query.calls) >= len(observations)
 
 

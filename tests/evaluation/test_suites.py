@@ -256,7 +256,7 @@ def test_bfcl_is_found_in_its_package(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_is_no_suite_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such suite; give bfcl, "):
-        read_suite("bfcl", tmp_path)
+        read_suite("nestful", tmp_path)
     broken = folder(tmp_path / "set", [line("a")], zipped=True)
     (broken / "queries.jsonl.gz").write_bytes(b"\x1f\x8b broken")
     with pytest.raises(BadInput, match="cannot be read"):

@@ -100,13 +100,23 @@ def _is_call(value: Mapping[str, Any], name_key: str, known: ToolNames) -> bool:
         is_bare = set(value) <= beside or any(isinstance(item, Mapping) for item in value.values())
         return value[name_key] in known and is_bare
     arguments = value[keys[0]]
-    if isinstance(arguments, Mapping) and "description" in value and "properties" in arguments:
-        return False  # the document of a tool, not a call
+    if is_document(value):
+        return False
     if value[name_key] in known:
         return True
     is_sure = keys[0] in SURE or (keys[0] == "parameters" and name_key in NAMES[:5])
     is_sure = is_sure or name_key == "tool" or value.get("type") in CALL_TYPES
-    return is_sure and (arguments is None or isinstance(arguments, str | Mapping))
+    is_text = isinstance(arguments, str)
+    is_text = is_text and (name_key == "tool" or arguments.strip()[:1] in ("", "{"))
+    return is_sure and (arguments is None or is_text or isinstance(arguments, Mapping))
+
+
+def is_document(value: Mapping[str, Any]) -> bool:
+    """Whether an object is the document of a tool, not a call."""
+    if "description" not in value or not isinstance(value.get("name"), str):
+        return False
+    given = [value[key] for key in ARGUMENTS if key in value]
+    return not given or any(isinstance(item, Mapping) and "properties" in item for item in given)
 
 
 def _by_name(value: Mapping[str, Any], known: ToolNames) -> Iterator[Written]:
@@ -116,9 +126,7 @@ def _by_name(value: Mapping[str, Any], known: ToolNames) -> Iterator[Written]:
     calls: list[Written] = []
     for name, arguments in value.items():
         parameters = known.parameters(name)
-        if parameters is None or not (set(arguments) <= parameters):
-            return
-        if not arguments and not is_compound(name):
+        if parameters is None or not is_compound(name) or not set(arguments) <= parameters:
             return
         calls.append((name, dict(arguments)))
     yield from calls

@@ -6,6 +6,7 @@ without a call.
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from tinr.catalogue.importing.queries.messages import (
 from tinr.catalogue.importing.queries.notations import read_text
 from tinr.catalogue.importing.queries.questions import Asked, Place, call
 from tinr.catalogue.importing.queries.tool_names import ToolNames
+
+PYTHON_DOCUMENT = re.compile(r"'name'\s*:\s*'[^'\n]{1,128}'\s*,\s*'(?:description|parameters)'\s*:")
 
 
 @dataclass
@@ -45,7 +48,7 @@ class _Exchange:
     calls: list[dict[str, Any]] = field(default_factory=list)
     rounds: list[_Round] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)  # the assistant's last texts
-    last: str = ""  # what came last: call, fault, or nothing that matters
+    is_open: bool = False  # whether the last message has calls, or could not be read
 
     def add(self, message: Said) -> str:
         """Add a message; return the text of it that later turns see."""
@@ -54,7 +57,7 @@ class _Exchange:
             read = read_text(text, self.names) if message.role == "assistant" and text else None
         except (ValueError, RecursionError) as error:
             read = None
-            if not calls:
+            if not any(name in text for _, name, _ in calls):
                 message.fault = message.fault or str(error)
         if read and calls and read.calls and [c[1:] for c in calls] != list(read.calls):
             message.fault = message.fault or "calls in the text that are not those of the message"
@@ -63,19 +66,18 @@ class _Exchange:
             calls = [(None, name, arguments) for name, arguments in read.calls]
         self.fault = self.fault or message.fault
         if calls:
-            self._add_calls(calls, goes_on=message.role == "call" and self.last == "call")
+            self._add_calls(calls)
         for result in message.results:
             self.add_result(result)
-        self.last = message.role if message.role == "call" else ""
-        self.last = "fault" if message.fault else self.last
+        self.is_open = bool(message.fault) or bool(calls and not message.results)
         if message.fault or calls or message.role != "assistant":
             return ""
         self.replies += [text.strip()] if text.strip() else []
         return text
 
-    def _add_calls(self, calls: Sequence[Identified], goes_on: bool) -> None:
-        """Add the calls of a message; those of items one after the other are made at once."""
-        if not goes_on or not self.rounds or self.rounds[-1].results:
+    def _add_calls(self, calls: Sequence[Identified]) -> None:
+        """Add the calls of a message; those before any result are made at once."""
+        if not self.rounds or self.rounds[-1].results:
             self.rounds.append(_Round([]))
         self.replies = []
         for identifier, name, arguments in calls:
@@ -89,14 +91,6 @@ class _Exchange:
             self.fault = self.fault or "results of tools, but no call that is known as one"
             return
         self.rounds[-1].results.append(result)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its last calls have no results, or could not be read."""
-        has_open_calls = bool(self.rounds) and len(self.rounds[-1].results) < len(
-            self.rounds[-1].calls
-        )
-        return has_open_calls or self.last == "fault"
 
     def expects_results(self, text: str) -> bool:
         """Whether a message of the user may be the results of calls, written as a text."""
@@ -115,14 +109,12 @@ class _Exchange:
             yield Problem(place.file, place.pointer, f"{where}: {self.fault}"[:200])
             return
         extra: dict[str, Any] = {"reply": "\n\n".join(self.replies)} if self.replies else {}
-        if self.calls and all(len(one.results) == len(one.calls) for one in self.rounds):
-            ordered = [in_order(one.calls, one.results) for one in self.rounds]
-            texts = [text for one in ordered for text in one or ()]
-            if None in ordered:
-                reason = f"{where}: results whose ids are not those of the calls are left out"
-                yield Problem(place.file, place.pointer, reason, "note")
-            else:
-                extra["observations"] = texts
+        ordered = [in_order(one.calls, one.results) for one in self.rounds]
+        if self.calls and None not in ordered:
+            extra["observations"] = [text for texts in ordered for text in texts or ()]
+        elif any(one.results for one in self.rounds):
+            reason = f"{where}: results that are not one for each call are left out"
+            yield Problem(place.file, place.pointer, reason, "note")
         yield Asked(
             place.file,
             place.pointer,
@@ -145,16 +137,17 @@ def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Probl
     names = place.names.with_candidates(candidates or {"system": _system(row)})
     history: list[dict[str, str]] = []
     exchange = _Exchange(0, history, names)  # what was said before anybody asked
-    number = 0
+    number, system_fault = 0, ""
     for message in itertools.chain.from_iterable(map(said, _messages(row))):
         role, text = message.role, message.text
         if role == "system":
+            system_fault = system_fault or message.fault
             if text.strip() and not _is_tool_prompt(text):
                 history = [*history, {"role": "system", "content": text.strip()}]
         elif role == "user":
-            if exchange.expects_results(text):
-                message.results += [Result(None, None, found) for found in results_in(text)]
-                text = "" if message.results else text
+            found = results_in(text) if exchange.expects_results(text) else []
+            message.results += [Result(None, None, result) for result in found]
+            text = "" if found else text
             if message.results:
                 history = [*history, *_tool_messages(message)]
                 exchange.add(Said("tool", results=message.results, fault=message.fault))
@@ -164,7 +157,8 @@ def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Probl
                 yield from exchange.query(candidates, place)
             number += 1
             history = [*history, {"role": "user", "content": text}]
-            exchange = _Exchange(number, history, names, message.fault, exchange.is_open)
+            fault = message.fault or system_fault
+            exchange = _Exchange(number, history, names, fault, exchange.is_open)
         elif role != "reasoning":
             text = exchange.add(message)
             if number and text.strip():
@@ -187,10 +181,11 @@ def _messages(row: Mapping[str, Any]) -> Sequence[Any]:
 
 def _system(row: Mapping[str, Any]) -> str:
     """Return the system text that stands beside a row's messages."""
-    keys = ("system", "systemInstruction", "system_instruction", "system_prompt", "preamble")
+    keys = ("system", "systemInstruction", "system_instruction", "system_prompt")
+    keys += ("preamble", "instructions")
     content = next((row[key] for key in keys if row.get(key)), None)
-    if isinstance(content, Mapping) and "parts" not in content:
-        content = [content]
+    if isinstance(content, Mapping):
+        content = content.get("parts", [content])
     return said({"role": "system", "content": content})[0].text if content else ""
 
 
@@ -199,5 +194,7 @@ def _tool_messages(message: Said) -> list[dict[str, str]]:
 
 
 def _is_tool_prompt(text: str) -> bool:
-    """Whether a system text has the documents of tools."""
+    """Whether a system text has the documents of tools, as JSON or as Python writes them."""
+    if PYTHON_DOCUMENT.search(text):
+        return True
     return any(isinstance(item, Found) for item in from_prompt(text, "", "", ""))

@@ -117,7 +117,8 @@ def _call_at(
             break
         name = text[position:bracket].strip()
         is_spaced = in_list and SPACED_NAME.fullmatch(name) is not None
-        if not NAME.fullmatch(name) and not is_spaced and name not in known:
+        is_known = ": " not in name and name in known
+        if not NAME.fullmatch(name) and not is_spaced and not is_known:
             bracket += 1
             continue
         end = closing(text, bracket)

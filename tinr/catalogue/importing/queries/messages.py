@@ -14,7 +14,7 @@ from typing import Any
 from tinr.catalogue.importing.queries.call_objects import IDS, stated_call
 from tinr.catalogue.importing.queries.literals import json_value, literal
 from tinr.catalogue.importing.queries.suspicion import holds_call
-from tinr.catalogue.importing.queries.tool_names import ToolNames
+from tinr.catalogue.importing.queries.tool_names import ToolNames, key_of, spellings
 
 ROLES = {
     "human": "user",
@@ -65,6 +65,7 @@ READ_KEYS = {  # keys of a message that are read, or that say nothing of a call
     "reasoning_content", "thinking", "summary", "citations", "tool_plan", "finish_reason",
     "tool_name",
 }  # fmt: skip
+PICTURES = {"image", "image_url", "input_image", "file", "media", "video", "audio"}
 RESULT_MARKS = [  # of results that a template put into a message of the user
     (f"<{tag}>", f"</{tag}>")
     for tag in ("tool_response", "function_response", "function_result", "function_results",
@@ -200,7 +201,8 @@ def _looks_like_call(key: str, value: Any) -> bool:
         is_call = holds_call(value, ToolNames(()))
     except ValueError:
         return True
-    return is_call or re.search(r'"\w*(?:tool|function)', _json(value), re.IGNORECASE) is not None
+    keyed = re.search(r'"\w*(?:tool|function)\w*"\s*:\s*[\[{"]', _json(value), re.IGNORECASE)
+    return is_call or keyed is not None
 
 
 def _read_calls(message: Mapping[str, Any], result: Said) -> None:
@@ -308,7 +310,7 @@ def _read_content(content: Any, result: Said) -> None:
             _add_invocation(part["toolInvocation"], result)
         elif kind == "dynamic-tool" or (kind.startswith("tool-") and "toolCallId" in part):
             _add_invocation({"toolName": kind.removeprefix("tool-")} | dict(part), result)
-        elif kind in THOUGHTS or kind in NOTHING:
+        elif kind in THOUGHTS or kind in NOTHING or kind.startswith("source"):
             continue
         else:
             texts.append(f"[{kind}]")
@@ -350,8 +352,6 @@ def _add_result(part: Mapping[str, Any], result: Said) -> None:
     inner = next((part[key] for key in keyed if isinstance(part.get(key), Mapping)), part)
     bodies = ("content", "result", "output", "response", "value")
     body = next((inner[key] for key in bodies if inner.get(key) is not None), None)
-    if isinstance(body, Mapping) and set(body) == {"type", "value"}:  # Vercel's typed output
-        body = body["value"]
     identifier = _id_of(inner)
     identifier = inner.get("id") if identifier is None else identifier
     name = inner.get("name", inner.get("toolName"))
@@ -365,10 +365,9 @@ def _add_invocation(part: Mapping[str, Any], result: Said) -> None:
     call = {"name": part.get("toolName"), "id": part.get("toolCallId")}
     keys = [key for key in ("args", "input") if key in part]
     result.calls.append(_identified(call | ({"arguments": part[keys[0]]} if keys else {})))
-    outcomes = (part[key] for key in ("result", "output", "errorText") if part.get(key) is not None)
-    outcome = next(outcomes, None)
-    if outcome is not None:
-        text = _result_text(outcome, result)
+    outcomes = [part[key] for key in ("result", "output", "errorText") if key in part]
+    if outcomes:
+        text = "null" if outcomes[0] is None else _result_text(outcomes[0], result)
         result.results.append(Result(part.get("toolCallId"), part.get("toolName"), text))
 
 
@@ -384,8 +383,14 @@ def _result_text(content: Any, result: Said) -> str:
         return "".join(
             _json(part["json"]) if "json" in part else _part_text(part) for part in content
         )
-    if _are_parts(content) and any(_kind(p) in ("image", "image_url", "file") for p in content):
+    if isinstance(content, Mapping) and set(content) == {"type", "value"}:  # Vercel's typed output
+        return _result_text(content["value"], result)
+    if _are_parts(content) and any(_kind(part) in PICTURES for part in content):
         result.fault = "a result with an image or a file, which cannot be kept"
+    if _are_parts(content) and content and all(_kind(p) == "document" for p in content):  # Cohere's
+        documents = [part.get("document") for part in content]
+        datas = [d.get("data", d) if isinstance(d, Mapping) else d for d in documents]
+        return "\n".join(map(_json, datas))
     return _json(content)
 
 
@@ -421,9 +426,13 @@ def in_order(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> lis
 
     They match by ids, else by names; without either the log's order is theirs.
     """
+    results = _split(calls, results)
+    if len(results) != len(calls):
+        return None
+    names = [_key(result.name) for result in results]
     for given, wanted in (
         ([result.id for result in results], [identifier for identifier, _ in calls]),
-        ([result.name for result in results], [name for _, name in calls]),
+        (names, [_key(name) for _, name in calls]),
     ):
         if None not in given and sorted(map(str, given)) == sorted(map(str, wanted)):
             left = list(zip(map(str, given), results, strict=True))
@@ -432,7 +441,31 @@ def in_order(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> lis
                 index = next(i for i, (name, _) in enumerate(left) if name == key)
                 ordered.append(left.pop(index)[1].text)
             return ordered
-    says_nothing = all(result.id is None and result.name is None for result in results)
-    if says_nothing or len(calls) == 1 or all(identifier is None for identifier, _ in calls):
+    has_no_names = not any(names)
+    has_no_ids = not any(result.id is not None for result in results)
+    calls_have_no_ids = all(identifier is None for identifier, _ in calls)
+    if len(calls) == 1 or (has_no_names and (has_no_ids or calls_have_no_ids)):
         return [result.text for result in results]
     return None
+
+
+def _key(name: str | None) -> str | None:
+    return None if name is None else key_of(spellings(name)[-1])
+
+
+def _split(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> Sequence[Result]:
+    """Return the results of several calls that stand in one message as a JSON list."""
+    if len(results) != 1 or len(calls) < 2:
+        return results
+    try:
+        values = literal(results[0].text)
+    except ValueError:
+        return results
+    if not isinstance(values, list) or len(values) != len(calls):
+        return results
+    split: list[Result] = []
+    for value in values:
+        name = value.get("name") if isinstance(value, Mapping) else None
+        keys = [key for key in ("results", "result", "output", "content") if name and key in value]
+        split.append(Result(None, name, _json(value[keys[0]] if keys else value)))
+    return split

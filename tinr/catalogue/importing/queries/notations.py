@@ -5,7 +5,6 @@ like a call. What looks like one and cannot be read is a ValueError.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinr.catalogue.importing.queries.call_objects import arguments_of, written_calls
@@ -18,7 +17,7 @@ from tinr.catalogue.importing.queries.literals import (
     python_statements,
     value_at,
 )
-from tinr.catalogue.importing.queries.suspicion import MOST_VALUES, looks_like_call
+from tinr.catalogue.importing.queries.suspicion import json_values, looks_like_call
 from tinr.catalogue.importing.queries.tool_names import ToolNames
 
 MOST_CALLS = 100  # in one text
@@ -71,8 +70,8 @@ RECIPIENT = re.compile(  # Functionary
     re.DOTALL,
 )
 REACT = re.compile(
-    r"^[ \t]*Action[ \t]*\d{0,3}[ \t]*:[ \t]*(?P<name>[^\n]{1,128}?)[ \t]*\n{1,3}"
-    r"[ \t]*Action[ \t]+Input[ \t]*\d{0,3}[ \t]*:[ \t]*"
+    r"^[ \t]{0,8}Action[ \t]{0,4}\d{0,3}[ \t]{0,4}:[ \t]{0,4}(?P<name>[^\n]{1,128})\n{1,3}"
+    r"[ \t]{0,8}Action[ \t]{1,4}Input[ \t]{0,4}\d{0,3}[ \t]{0,4}:[ \t]{0,4}"
     r"(?P<arguments>(?:(?!^[ \t]*(?:Action|Thought|Observation)\b).)*)",
     re.DOTALL | re.MULTILINE,
 )
@@ -92,15 +91,19 @@ THOUGHTS = [  # where a thought begins and ends
     ("<|start|>assistant<|channel|>analysis<|message|>", "<|end|>"),
     ("<|channel|>analysis<|message|>", "<|end|>"),
 ]
+LATER_THOUGHT = re.compile(  # after a sentence or a line, not in the middle of one
+    r"(?:(?<=[.!?:])[ ]?|^)<think>(?:(?!</?think>).)*</think>\s{0,4}", re.DOTALL | re.MULTILINE
+)
 ANSWER = re.compile(r"^[ \t]*(?:Final Answer|AI)[ \t]*:[ \t]*", re.MULTILINE)
 RESULTS = re.compile(r"^[ \t]*Observation[ \t]*\d{0,3}[ \t]*:|<tool_response>|<obs>", re.MULTILINE)
 FINISH = ("finish", "final answer")  # ReAct's action that answers
 FENCE = re.compile(r"```[\w+-]*[ \t]*\n?((?:(?!```).)*)```", re.DOTALL)
 # NAME and an object, with whatever a model writes between the two
 NAMED = re.compile(
-    r"(?:function\s*<｜tool▁sep｜>)?\s*(?P<name>[\w./-]{1,128}(?::(?!\d)[\w./-]{1,64})*)(?::\d+)?\s*"
-    r"(?:<\|tool_call_argument_begin\|>|<｜tool▁sep｜>|(?:\[CALL_ID\]\w+)?\[ARGS\])?\s*"
-    r"(?:```(?:json)?\s*)?(?P<arguments>\{.*\})\s*(?:```)?",
+    r"(?:function\s{0,4}<｜tool▁sep｜>)?\s{0,4}(?P<name>[\w./-]{1,128}(?::(?!\d)[\w./-]{1,64}){0,4})"
+    r"(?::\d+)?\s{0,4}"
+    r"(?:<\|tool_call_argument_begin\|>|<｜tool▁sep｜>|(?:\[CALL_ID\]\w+)?\[ARGS\])?\s{0,4}"
+    r"(?:```(?:json)?\s{0,4})?(?P<arguments>\{.*\})\s{0,4}(?:```)?",
     re.DOTALL,
 )
 XML_BEGIN = re.compile(
@@ -145,11 +148,11 @@ def read_text(text: str, known: ToolNames) -> Read:
         calls, rest = _unmarked(rest, known)
     if calls and RESULTS.search(text):
         raise ValueError("calls and their results in one text")
-    rest = _answer(HARMONY_TEXT.sub("", rest))
+    rest = HARMONY_TEXT.sub("", rest)
     reason = looks_like_call(rest, known)
     if reason:
         raise ValueError(f"looks like a call, in a form that is not known: {reason}")
-    return Read(tuple(calls), rest)
+    return Read(tuple(calls), _answer(rest))
 
 
 def _without_end(text: str) -> str:
@@ -163,17 +166,15 @@ def _without_end(text: str) -> str:
 def _without_thoughts(text: str) -> str:
     """Return a text without its thoughts; ValueError for a thought without its end."""
     text = text.lstrip()
-    for begin, end in THOUGHTS:
-        for _ in range(MOST_CALLS):
-            start = text.find(begin)
-            if start < 0:
-                break
-            stop = text.find(end, start + len(begin))
-            if stop < 0 and start == 0:
-                raise ValueError("a thought without its end")
-            if stop < 0:
-                break
-            text = text[:start] + text[stop + len(end) :].lstrip()
+    for _ in range(MOST_CALLS):
+        begin, end = next(((b, e) for b, e in THOUGHTS if text.startswith(b)), ("", ""))
+        if not begin:
+            break
+        stop = text.find(end, len(begin))
+        if stop < 0:
+            raise ValueError("a thought without its end")
+        text = text[stop + len(end) :].lstrip()
+    text = LATER_THOUGHT.sub("", text)
     before, end, after = text.partition("</think>")  # a template that opened the thought itself
     is_thought = bool(end) and not MARK.search(before) and not re.match(r" \S", after)
     return after.lstrip() if is_thought else text
@@ -183,13 +184,14 @@ def _answer(text: str) -> str:
     """Return the answer of a text, without the thought that ReAct writes before it."""
     if re.match(r"\s*(?:Thought|Final Answer)[ \t]*:", text) and (answer := ANSWER.search(text)):
         return text[answer.end() :].strip()
-    return text.strip()
+    final = re.fullmatch(r"\s*<(final|answer|response)>(.*)</\1>\s*", text, re.DOTALL)
+    return final[2].strip() if final else text.strip()
 
 
 def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
     """Return the calls between the marks of a notation, and the text without them."""
     found: list[tuple[int, list[Written]]] = []
-    text = AROUND.sub("", text)
+    whole, text = text, AROUND.sub("", text)
     for pattern in (HARMONY, RECIPIENT, REACT):
         for match in pattern.finditer(text):
             name = match["name"].strip().strip("`*\"'")
@@ -209,7 +211,9 @@ def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
         position = max(end.end() if end else len(text), mark.end() + 1)
     rest.append(text[position:])
     ordered = sorted(found, key=lambda item: item[0])
-    return [call for _, group in ordered for call in group], "".join(rest)
+    calls = [call for _, group in ordered for call in group]
+    is_addressed = "<|recipient|>all" in whole or "Final Answer" in text
+    return calls, "".join(rest) if calls or is_addressed else whole
 
 
 def _final(text: str) -> str:
@@ -386,7 +390,7 @@ def _unmarked(text: str, known: ToolNames) -> tuple[list[Written], str]:
     if calls := _whole(inner, known):
         return calls, ""
     spans: list[tuple[int, int, list[Written]]] = []
-    for start, end, value in _values(text):
+    for start, end, value in json_values(text):
         if calls := written_calls(value, known):
             spans.append((start, end, calls))
     for match in re.finditer(r"^[ \t]*\[[^\n]*\)\][ \t]*$", text, re.MULTILINE):
@@ -438,17 +442,3 @@ def _element(text: str, known: ToolNames) -> Written | None:
         arguments[child[1]] = Untyped(_trimmed(inside[child.end() : stop]))
         inside = inside[stop + len(child[1]) + 3 :]
     return None if inside.strip() else (match[1], arguments)
-
-
-def _values(text: str) -> Iterator[tuple[int, int, object]]:
-    """Yield the JSON objects and lists of objects in a text, with their places."""
-    position, failures = 0, 0
-    pattern = re.compile(r"\{\s{0,8}[\"'}]|\[\s{0,8}\{")
-    while failures < MOST_VALUES and (match := pattern.search(text, position)) is not None:
-        try:
-            value, end = value_at(text, match.start())
-        except ValueError:
-            position, failures = match.start() + 1, failures + 1
-            continue
-        yield match.start(), end, value
-        position = end

@@ -8,10 +8,11 @@ is an ordinary word (`add`, `search`) needs more than one that is not (`get_weat
 import builtins
 import html
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from tinr.catalogue.importing.queries.call_objects import written_calls
+from tinr.catalogue.importing.queries.call_objects import is_document, written_calls
 from tinr.catalogue.importing.queries.literals import (
     NAME,
     closing,
@@ -21,25 +22,30 @@ from tinr.catalogue.importing.queries.literals import (
 )
 from tinr.catalogue.importing.queries.tool_names import ToolNames, is_compound
 
-WIDE = str.maketrans("（）：［］｛｝＂＝，", '():[]{}"=,')
+WIDE = str.maketrans("（）：［］｛｝＂＝，“”‘’", '():[]{}"=,""\'\'')
+HIDDEN = re.compile(r"[\u200b-\u200d\u2060\ufeff]")
 WINDOW = 64  # characters beside a name that are looked at
 LONGEST_NAME = 128
+LONGEST_PROGRAM = 4  # lines of a text, beyond which a word and its arguments are part of a code
 LONGEST_ARGUMENTS = 2_000  # of a call of an ordinary word
 MOST_VALUES = 50  # brackets that begin no value, after which no other is tried
 KEY = r"(?:(?:tool_?|function_?|api_?|recipient_)?name|tool|function|action|api|recipient|method)"
 MARKS = re.compile(
     r"<\|[^<>|\n]{0,40}(?:tool|func|plugin|python_tag|ACTION|recipient)[^<>|\n]{0,40}\|?>|"
-    r"<｜[^<>\n]{0,40}tool[^<>\n]{0,40}>|✿(?:FUNCTION|ARGS)✿|"
-    r"</?(?:[\w-]{1,40}:)?(?:\w{1,20}_)?(?:tool_?calls?|tool_?use|function_?calls?|tool_code|"
-    r"tool_name|tool_token|tool_input|start_function_call|arg_key)\b[^<>\n]{0,80}>|"
+    r"｜[^｜\n]{0,20}tool[^｜\n]{0,20}｜|✿(?:FUNCTION|ARGS)✿|"
+    r"</?(?:[\w-]{1,40}:)?(?:\w{1,20}_)?(?:tool[_-]?calls?|tool[_-]?use|function[_-]?calls?|"
+    r"tool_code|tool_name|tool_token|tool_input|start_function_call|arg_key)\b|"
+    r"^[ \t]*name:[ \t]*[\w.-]{1,80}[ \t]*\n[ \t]*(?:arguments|parameters|args):[ \t]*$|"
     r"<(?:[\w-]{1,40}:)?invoke\s+name=|<function=|\[/?TOOL_CALLS?\]|\w\[ARGS\]|\bfunctools\[|"
     r"```tool_|<\|channel\|>commentary|\bto=functions\.|\bAction[ \t]+Input[ \t]*:|"
     r"^[ \t]*Action[ \t]*\d{0,3}[ \t]*:[ \t]*\w{1,60}\[[^\n]{0,200}\][ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 BEGUN = re.compile(  # an object with a name and arguments, whole or not
-    rf"[\"']{KEY}[\"']\s{{0,8}}:\s{{0,8}}[\"'][^\"'\n]{{1,128}}[\"']\s{{0,8}},\s{{0,8}}"
-    r"[\"'](?:arguments|args|tool_input|action_input|parameters)[\"']\s{0,8}:|"
+    rf"(?:[\"']{KEY}[\"']|\b(?:name|tool|function|action))\s{{0,8}}:\s{{0,8}}"
+    r"[\"'][^\"'\n]{1,128}[\"']\s{0,8},\s{0,8}"
+    r"[\"']?(?:arguments|args|tool_input|action_input|parameters)[\"']?\s{0,8}:"
+    r"\s{0,8}(?:\{|[\"'][ ]?\{|$)|"
     r"\bname\s{0,4}=\s{0,4}[\"'][^\"'\n]{1,128}[\"']\s{0,8},\s{0,8}"
     r"(?:arguments|args|parameters|input)\s{0,4}="
 )
@@ -50,30 +56,62 @@ LABEL = (
 )
 # what stands before a name, up to it: of any name, and of one that is no ordinary word
 BEFORE_ANY = re.compile(
-    rf"[\"']{KEY}[\"']\s*:\s*[\"']$|<\w+=[\"']?$|"
+    rf"[\"']{KEY}[\"']\s*:\s*[\"']$|<\w+=[\"']?$|<\|$|call_?tool\(\s*[\"']$|"
+    r"<(?:tool|function|call|invoke|action)(?:\s+name\s*=\s*[\"']|>\s*)$",
+    re.IGNORECASE,
+)
+ACTION = re.compile(
     r"(?:^|\n)[ \t>*#-]*(?:action|call|invoke|(?:tool|function)[ _]?call)"
     r"[*_ \t\d]*[:=][ \t*_`\"']*$",
     re.IGNORECASE,
 )
+LABELLED = re.compile(rf"(?:^|[\n*_`(\[{{>.#-])[ \t]*[\"']?{LABEL}[\"'*_ \t\d]*[:=][ \t*_`\"']*$",
+                      re.IGNORECASE)  # fmt: skip
 BEFORE_COMPOUND = re.compile(
     rf"\b{LABEL}[\"'*_ \t\d]*[:=][ \t*_`\"']*$|[\"']name[\"']?\s*:\s*[\"']?$|\bname\s*:\s*$|"
-    r"</?$|=\s*[\"']$|[(\[{]\s*[\"']$|(?:^|\s)[@/!$]$|"
-    r"\b(?:let me|let's|i'll|i will|i'm going to|i am going to|i need to|i should|i now)\b"
+    r"</?$|<\w[^<>\n]{0,30}=\s*[\"']$|[({]\s*[\"']$|(?:^|\n)[ \t]*[@/!$]$",
+    re.IGNORECASE,
+)
+ANNOUNCED = re.compile(
+    r"\b(?:let me|let's|i'll|i will|i'm going to|i am going to|i should|i now)\b"
     r"[^.!?\n]{0,24}\b(?:call|use|run|invoke|execute|try|query)\b[^.!?\n]{0,16}$|"
     r"(?:^|[.!?\n]\s*)(?:calling|invoking|executing|running|using)\s[^.!?\n]{0,24}$",
     re.IGNORECASE,
 )
-AFTER_COMPOUND = re.compile(  # what stands after such a name
-    r"[`\"'*]{0,3}[ \t]*\(|[\"'`]?\s{0,8}[:=-]{0,2}>?\s{0,8}[{\[]\s{0,8}[\"'{}\]]|[\[{]\w|"
-    r"[\"']?\s{0,8}[\"']\s{0,8}[,:}\]]|[\"']\s{0,8}[,:}\]]|\s{1,8}--?\w|\s{1,8}:\w"
+CONDITION = re.compile(  # a sentence that goes on so announces no call
+    r"[^.!?\n]*\b(?:once|if|when|but|until|after you|need|missing|please|tell me|could you|found|"
+    r"got|shows?|was|were|would)\b|[^.!?\n]*\?",
+    re.IGNORECASE,
 )
-INPUT = re.compile(r"[`\"'*]*[ \t]*(?:[\[({,;|\n]|$)")
+AFTER_COMPOUND = re.compile(  # what stands after such a name
+    r"[`\"'*]{0,3}\(|[ \t]+\((?:\s*\)|[^()\n]{0,60}[=\"'\d])|"
+    r"[\"'`]?\s{0,8}(?::|=|->|=>)?\s{0,8}[{\[]\s{0,8}[\"'{}\]]|[\"'`]?\s{0,8}:\s{0,8}\{|[\[{]\w|"
+    r"[\"']\s{0,8},\s{0,8}[\"']?(?:arguments|args|parameters|input|tool_input|action_input)\b|"
+    r"[\"']?\s{0,8}:\s{0,8}[\"'\[]|[\"']\s{0,8}[}]|\s{1,8}--?\w|\s{1,8}:\w|"
+    r"[ \t]{1,4}[\"'][^\"'\n]{1,60}[\"'][ \t]*(?:\n|$)"
+)
+ALONE = re.compile(
+    r"[`\"'*]*[ \t]*(?:[\[({,;|]|\n[ \t]*\n|\n[ \t]*(?:action|[{\[])|\s*$)", re.IGNORECASE
+)
+INPUT = re.compile(
+    r"[`\"'*]*[ \t]*(?:[\[({|]|"
+    r"\n[ \t*_#-]*(?:action[ _])?(?:input|args|arguments|param\w*|query)\b|"
+    r"\n[ \t]*(?:```\w*\n)?[{\[])",
+    re.IGNORECASE,
+)
 WITH_KEY = re.compile(r"[`\"']?\s{1,8}(?:with\s{1,8})?[\"'`]?(?P<key>\w{1,64})[\"'`]?\s{0,8}[=:]")
-WITH_OBJECT = re.compile(r"\W{0,4}(?:with|using)?\s{0,4}(?:arguments|parameters|input)?:?\s{0,4}\{")
+WITH_OBJECT = re.compile(
+    r"\W{0,4}(?:tool|function)?\s{0,4}(?:with|using)?\s{0,4}(?:arguments|parameters|input)?:?"
+    r"\s{0,4}\{"
+)
+RUN = re.compile(r"(?P<name>.+)\.(?:a?invoke|a?run|a?call|execute|forward)$")  # NAME.invoke(
 SPACED = re.compile(r"(?:[^\W\d][\w-]{0,40} ){1,5}[^\W\d][\w-]{0,40}$")  # a name with blanks
-DEFINED = re.compile(
-    r"\bclass\s+(\w+)|"
-    r"\b(?:def|function|func|fn|fun|sub|void|int|double|float|bool|string|auto)\s+(\w+)\s*\("
+DEFINED = re.compile(  # names that a code defines or imports itself
+    r"\bclass\s+(\w+)|\b(?:def|function|func|fn|fun|sub)\s+(\w+)\s*\(|"
+    r"\b(?:const|let|var)\s+(\w+)\s*=|^[ \t]*(\w+)\s*(?:<-|=)\s*(?:function|lambda|async|\()|"
+    r"^[ \t]*(?:[\w<>*&]+[ \t]+){1,3}(\w+)[ \t]*\((?:\w[\w<>*&]*[ \t]+[\w*&]+[ \t,]*)+\)|"
+    r"\bimport\s+(?:[\w, ]*,\s*)?(\w+)",
+    re.MULTILINE,
 )
 OWN = re.compile(r"(?:functions|default_api|tools?|api|agent|mcp)\.\w+$")
 BUILT_IN = frozenset(dir(builtins))
@@ -99,43 +137,70 @@ def looks_like_call(text: str, known: ToolNames) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a text without the escapes of Markdown, HTML and JSON inside JSON."""
+    """Return a text without what hides a name: escapes, wide letters, signs of no width."""
     text = html.unescape(text) if "&lt;" in text or "&quot;" in text else text
+    text = unicodedata.normalize("NFKC", HIDDEN.sub("", text))
     return text.replace("\\_", "_").replace('\\"', '"')
 
 
 def _suspects(text: str, known: ToolNames) -> Iterator[str]:
     yield from _objects(text, known)
-    yield from _lone_call(text)
-    defined = {name for pair in DEFINED.findall(text) for name in pair if name}
+    yield from _lone_call(text, known)
+    text = _without_documents(text)
+    defined = {name for group in DEFINED.findall(text) for name in group if name}
     for match in WORD.finditer(text):
         name = match[0][:LONGEST_NAME].rstrip(".:/-")
-        if not name.startswith("_") and name in known and name not in defined:
-            start, end = match.start(), match.start() + len(name)
-            if _is_called(text, start, end, name, known):
-                yield text[max(0, start - 16) : end + 32]
+        start, end = match.start(), match.start() + len(name)
+        run = RUN.match(name)
+        if run and run["name"] in known and text[end : end + 1] == "(":
+            yield text[start : end + 32]
+        is_tool = not name.startswith("_") and name in known and name not in defined
+        if is_tool and _is_called(text, start, end, name, known):
+            yield text[max(0, start - 16) : end + 32]
     for match in re.finditer(r"\(", text):
         spaced = SPACED.search(text[max(0, match.start() - WINDOW) : match.start()])
         if spaced and any(name in known for name in _spaced_names(spaced[0])):
             yield text[match.start() - len(spaced[0]) : match.start() + 32]
 
 
-def _objects(text: str, known: ToolNames) -> Iterator[str]:
-    """Yield the JSON in a text that is a call, or has one inside."""
-    failures = 0
-    position = 0
-    pattern = re.compile(r"\{\s{0,8}[\"']|\[\s{0,8}\{")
+def json_values(text: str) -> Iterator[tuple[int, int, Any]]:
+    """Yield the JSON objects and lists of objects in a text, with their places."""
+    position, failures = 0, 0
+    pattern = re.compile(r"\{\s{0,8}[\"'}]|\[\s{0,8}\{")
     while failures < MOST_VALUES and (match := pattern.search(text, position)) is not None:
         try:
-            value, position = value_at(text, match.start())
+            value, end = value_at(text, match.start())
         except ValueError:
-            failures, position = failures + 1, match.start() + 1
+            position, failures = match.start() + 1, failures + 1
             continue
+        yield match.start(), end, value
+        position = end
+
+
+def _without_documents(text: str) -> str:
+    """Return a text without the documents of tools that it shows."""
+    spans = [(start, end) for start, end, value in json_values(text) if _has_document(value)]
+    for start, end in reversed(spans):
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
+def _has_document(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_document, value))
+    if not isinstance(value, dict):
+        return False
+    return is_document(value) or any(map(_has_document, value.values()))
+
+
+def _objects(text: str, known: ToolNames) -> Iterator[str]:
+    """Yield the JSON in a text that is a call, or has one inside."""
+    for start, end, value in json_values(text):
         try:
             if holds_call(value, known):
-                yield text[match.start() : position]
+                yield text[start:end]
         except ValueError:  # a call that cannot be read
-            yield text[match.start() : position]
+            yield text[start:end]
 
 
 def holds_call(value: Any, known: ToolNames) -> bool:
@@ -149,15 +214,20 @@ def holds_call(value: Any, known: ToolNames) -> bool:
     return bool(written_calls(value, known)) or any(holds_call(item, known) for item in inner)
 
 
-def _lone_call(text: str) -> Iterator[str]:
-    """Yield a text that is one call with named literals, of whatever it calls."""
-    lone = text.strip().strip("`").strip()
+def _lone_call(text: str, known: ToolNames) -> Iterator[str]:
+    """Yield a text that is one call with named literals, or a tool's name and nothing else."""
+    lone = text.strip()
+    if lone.startswith("```") and lone.endswith("```"):
+        lone = lone[3:-3].partition("\n")[2]
+    lone = lone.strip("`\"'. \n")
+    if lone in known and NAME.fullmatch(lone):
+        yield lone
     if len(lone) < 2_000 and lone.endswith(")") and NAME.match(lone):
         try:
             calls = python_statements(lone) or []
         except ValueError:
             return
-        if any(is_compound(name) and arguments for name, arguments in calls):
+        if any("." not in name and is_compound(name) and arguments for name, arguments in calls):
             yield lone
 
 
@@ -170,34 +240,67 @@ def _spaced_names(words: str) -> Iterator[str]:
 def _is_called(text: str, start: int, end: int, name: str, known: ToolNames) -> bool:
     """Whether a known name in a text is written as a call."""
     before, after = text[max(0, start - WINDOW) : start], text[end : end + WINDOW]
-    if BEFORE_ANY.search(before) and (INPUT.match(after) or before[-1:] in "\"'="):
+    parameters = known.parameters(name) or frozenset()
+    if BEFORE_ANY.search(before) or (ACTION.search(before) and ALONE.match(after)):
         return True
-    if re.search(r"</?$", before) and re.match(r"\s*/?>", after) and name.lower() not in ELEMENTS:
+    if LABELLED.search(before) and INPUT.match(after):
         return True
-    if is_compound(name):
-        if before.endswith("[") and after.startswith("]("):
-            return False  # a link
-        if BEFORE_COMPOUND.search(before) or AFTER_COMPOUND.match(after):
+    if re.search(r"</?$", before) and name.lower() not in ELEMENTS:
+        attribute = re.match(r"\s+(\w+)\s*=", after)
+        is_only = len(set(re.findall(r"<(\w+)", text))) <= 1
+        if (attribute and attribute[1] in parameters) or (is_only and re.match(r"\s*/?>", after)):
             return True
-        keyed = WITH_KEY.match(after)
-        return keyed is not None and keyed["key"] in (known.parameters(name) or ())
+    if is_compound(name):
+        return _is_compound_called(text, end, before, after, parameters)
     with_object = WITH_OBJECT.match(after)
-    if with_object and _has_parameters(text, end + with_object.end() - 1, name, known):
+    if with_object and _has_parameters(text, end + with_object.end() - 1, parameters):
         return True
-    return after.startswith("(") and _is_word_called(text, start, end, name, known)
+    return after.startswith("(") and _is_word_called(text, start, end, name, parameters)
 
 
-def _has_parameters(text: str, index: int, name: str, known: ToolNames) -> bool:
+def _is_compound_called(
+    text: str, end: int, before: str, after: str, parameters: frozenset[str]
+) -> bool:
+    """Whether a name that is no ordinary word is written as a call."""
+    if before.endswith("[") and after.startswith("]("):
+        return False  # a link
+    if re.match(r"[`*]*\(", after) and _is_signature(text, text.index("(", end), parameters):
+        return False
+    if ANNOUNCED.search(before) and not CONDITION.match(text[end : end + 4 * WINDOW]):
+        return True
+    if BEFORE_COMPOUND.search(before) or AFTER_COMPOUND.match(after):
+        return True
+    if re.search(r"(?:^|\n\s*\n)[ \t`]*$", before) and re.match(r"[ \t`]*(?:\n\s*\n|\s*$)", after):
+        return True  # a paragraph of its own
+    keyed = WITH_KEY.match(after)
+    return keyed is not None and keyed["key"] in parameters
+
+
+def _is_signature(text: str, bracket: int, parameters: frozenset[str]) -> bool:
+    """Whether a bracket holds the parameters of a tool themselves, and no value."""
+    end = closing(text, bracket, LONGEST_ARGUMENTS)
+    inside = text[bracket + 1 : end - 1] if end else "("
+    parts = re.findall(r"\s*(\w+)\s*(\??:\s*[^\W\d][^,()\"':=]*|\?)?(=[^,()]+)?(?:,|$)", inside)
+    is_whole = len("".join(inside.split())) == sum(
+        len("".join(f"{name}{kind}{default}".split())) for name, kind, default in parts
+    ) + max(0, len(parts) - 1)
+    return (
+        bool(parts)
+        and is_whole
+        and all(name in parameters and (kind or not default) for name, kind, default in parts)
+    )
+
+
+def _has_parameters(text: str, index: int, parameters: frozenset[str]) -> bool:
     """Whether the object at an index has parameters of a tool and nothing else."""
     try:
         value, _ = value_at(text, index)
     except ValueError:
         return re.match(r"\{\s*[\"']\w", text[index : index + 8]) is not None
-    parameters = known.parameters(name) or frozenset()
     return isinstance(value, dict) and bool(value) and set(value) <= parameters
 
 
-def _is_word_called(text: str, start: int, end: int, name: str, known: ToolNames) -> bool:
+def _is_word_called(text: str, start: int, end: int, name: str, parameters: frozenset[str]) -> bool:
     """Whether an ordinary word before a round bracket is a call of the tool of that name."""
     if OWN.match(name):
         return True
@@ -205,14 +308,16 @@ def _is_word_called(text: str, start: int, end: int, name: str, known: ToolNames
         return False  # a method of something
     closed = closing(text, end, LONGEST_ARGUMENTS)
     inside = text[end + 1 : closed - 1] if closed else text[end + 1 : end + WINDOW]
-    if not inside.strip() or name in BUILT_IN:
-        opening = text[text.rfind("\n", 0, start) + 1 : start]
-        ending = text[closed or len(text) :].split("\n", 1)[0]
-        is_alone = re.fullmatch(r"[\s`\[]*(?:\w+\s*=\s*)?(?:print\()?", opening)
-        if not is_alone or not re.fullmatch(r"[\s`\])]*", ending):
-            return False
-        if not inside.strip():
-            return True
-    keys = re.findall(r"(?:^|,)\s*(\w+)\s*=(?!=)", inside)
-    parameters = known.parameters(name) or frozenset()
-    return (bool(keys) and set(keys) <= parameters) or has_literals_only(inside)
+    keys = re.findall(r"(?:^|,|\{)\s*(\w+)\s*(?:=(?!=)|:)", inside)
+    if keys and set(keys) <= parameters and not _is_signature(text, end, parameters):
+        return True
+    line_start = text.rfind("\n", 0, start) + 1
+    opening, ending = text[line_start:start], text[closed or len(text) :].split("\n", 1)[0]
+    is_alone = re.fullmatch(r"[\s`\[*-]*(?:\w+\s*=\s*)?(?:print\()?", opening) is not None
+    is_alone = is_alone and re.fullmatch(r"[\s`\])]*", ending) is not None
+    is_told = name not in BUILT_IN and re.search(
+        r"\b(?:use|using|call|calling|run|running|invoke|with)\s+[`\"']?$|:\s*[`\"']?$", opening
+    )
+    if not (is_alone or is_told) or not (has_literals_only(inside) or not closed):
+        return False
+    return len([line for line in text.split("\n") if line.strip()]) <= LONGEST_PROGRAM
