@@ -136,10 +136,9 @@ def test_reference_calls_that_their_documents_refuse_are_not_taught(
     faults = Counter(problem.fault for problem in problems if problem.kind == "lost")
     del faults[""]
     assert (sum(bool(line["calls"]) for line in lines), faults.total()) == (kept, refused)
-    every, _ = import_queries(
-        [str(queries if queries.is_file() else folder)], tmp_path, keep_refused=True
-    )
-    assert len(every) == len(lines) + refused
+    if source == "toolalpaca":  # the same in every set, and each import takes its time
+        every, _ = import_queries([str(queries)], tmp_path, keep_refused=True)
+        assert len(every) == len(lines) + refused
 
 
 def test_of_1060_plain_turns_of_real_chats_at_least_99_in_100_are_taught(tmp_path):
@@ -166,9 +165,9 @@ def test_every_practice_call_is_one_that_its_document_accepts(source, tmp_path):
         doc.name: jsonschema_rs.Draft202012Validator({**doc.parameters, "$schema": DIALECT})
         for doc in catalogue.tools
     }
-    calls = [call for _, call in practice(catalogue, 2, 0)]
+    calls = [call for _, call in practice(catalogue, 1, 0)]
     assert not [c for c in calls if not validators[c.name].is_valid(dict(c.arguments))]
-    assert len(calls) + 2 * len(unpractised(catalogue)) == 2 * len(catalogue.tools)
+    assert len(calls) + len(unpractised(catalogue)) == len(catalogue.tools)
 
 
 def test_bfcl_s_multi_turn_files_are_conversations(tmp_path):
