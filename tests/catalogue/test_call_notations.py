@@ -149,7 +149,7 @@ calls = st.lists(
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
-@settings(max_examples=20, deadline=None, suppress_health_check=QUICK)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=QUICK)
 @given(calls)
 def test_a_notation_is_read(notation, wanted):
     assume(notation != "the name as the key" or {name for name, _ in wanted} == {"get_tide"})
@@ -210,7 +210,7 @@ def damaged(draw, text, name):
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
-@settings(max_examples=30, deadline=None, suppress_health_check=QUICK)
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=QUICK)
 @given(st.data())
 def test_a_damaged_call_is_never_an_answer_without_a_tool(notation, data):
     wanted = [("get_tide", data.draw(tides))]
@@ -238,6 +238,7 @@ def test_a_damaged_call_is_never_an_answer_without_a_tool(notation, data):
         '&lt;tool_call&gt;{"name": "get_tide"}', "ToolCall(name='sum', arguments={'a': 1})",
         'The syntax is:\nget_tide(port="Kiel")', '{"tool": "nobody_knows", "input": "x"}',
         "<tool_call>" * 300, 'get_tide(port="Kiel")\nObservation: high\nFinal Answer: high',
+        '{"action": "nobody_knows", "action_input": "x"}',
         "<sum>1 2</sum>", "list_ports", "`list_ports`", 'get_tide.invoke({"port": "Kiel"})',
         "await sum.ainvoke({a: 1})", "Thought: x\nget_tide(port='K')\nFinal Answer: high",
         "<|tool_calls_section_begin|>sum 1 2<|tool_calls_section_end|>",
@@ -276,7 +277,9 @@ PLAIN = [
     "long sum(long a, long b);\nx = sum(1, 2);", "f(2, 3) = 5, so sum(2, 3) = 5",
     'pd.read_csv(path="a.csv", sep=",")', 'x = {"name": "a", "args": [1, 2]}',
     '[{"name": "Alice", "arguments": "none"}]', '{"name": "hook", "parameters": ["a"]}',
-    "To think, use <think>...</think> tags.", "x = _sum(3)",
+    "To think, use <think>...</think> tags.", "model = LinearRegression(fit_intercept=True)",
+    "curl -X POST http://localhost/v1/get_tide -d '{\"port\": \"Kiel\"}'",
+    "Thread(name='worker', args=(1, 2))", "`TypeError: sum() takes 2 arguments`", "x = _sum(3)",
     "| tool | use |\n|---|---|\n| get_tide | tides |",
 ]  # fmt: skip
 

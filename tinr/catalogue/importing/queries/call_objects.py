@@ -107,7 +107,8 @@ def _is_call(value: Mapping[str, Any], name_key: str, known: ToolNames) -> bool:
     is_sure = keys[0] in SURE or (keys[0] == "parameters" and name_key in NAMES[:5])
     is_sure = is_sure or name_key == "tool" or value.get("type") in CALL_TYPES
     is_text = isinstance(arguments, str)
-    is_text = is_text and (name_key == "tool" or arguments.strip()[:1] in ("", "{"))
+    says_input = name_key == "tool" or keys[0] in ("tool_input", "action_input")
+    is_text = is_text and (says_input or arguments.strip()[:1] in ("", "{"))
     return is_sure and (arguments is None or is_text or isinstance(arguments, Mapping))
 
 

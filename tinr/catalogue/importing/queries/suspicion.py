@@ -47,7 +47,7 @@ BEGUN = re.compile(  # an object with a name and arguments, whole or not
     r"[\"']?(?:arguments|args|tool_input|action_input|parameters)[\"']?\s{0,8}:"
     r"\s{0,8}(?:\{|[\"'][ ]?\{|$)|"
     r"\bname\s{0,4}=\s{0,4}[\"'][^\"'\n]{1,128}[\"']\s{0,8},\s{0,8}"
-    r"(?:arguments|args|parameters|input)\s{0,4}="
+    r"(?:arguments|args|parameters|input)\s{0,4}=\s{0,4}[{\"']"
 )
 WORD = re.compile(r"(?<![\w])[^\W\d][\w.:/-]*")
 LABEL = (
@@ -84,7 +84,7 @@ CONDITION = re.compile(  # a sentence that goes on so announces no call
     re.IGNORECASE,
 )
 AFTER_COMPOUND = re.compile(  # what stands after such a name
-    r"[`\"'*]{0,3}\(|[ \t]+\((?:\s*\)|[^()\n]{0,60}[=\"'\d])|"
+    r"[`\"'*]{0,3}\(|[ \t]+\((?:\s*\)|[^()\n]{0,60}(?:[=\"'\d]|$|\n))|"
     r"[\"'`]?\s{0,8}(?::|=|->|=>)?\s{0,8}[{\[]\s{0,8}[\"'{}\]]|[\"'`]?\s{0,8}:\s{0,8}\{|[\[{]\w|"
     r"[\"']\s{0,8},\s{0,8}[\"']?(?:arguments|args|parameters|input|tool_input|action_input)\b|"
     r"[\"']?\s{0,8}:\s{0,8}[\"'\[]|[\"']\s{0,8}[}]|\s{1,8}--?\w|\s{1,8}:\w|"
@@ -154,7 +154,8 @@ def _suspects(text: str, known: ToolNames) -> Iterator[str]:
         run = RUN.match(name)
         if run and run["name"] in known and text[end : end + 1] == "(":
             yield text[start : end + 32]
-        is_tool = not name.startswith("_") and name in known and name not in defined
+        is_word = not name.startswith("_") and "://" not in name
+        is_tool = is_word and name in known and name not in defined
         if is_tool and _is_called(text, start, end, name, known):
             yield text[max(0, start - 16) : end + 32]
     for match in re.finditer(r"\(", text):
@@ -227,7 +228,7 @@ def _lone_call(text: str, known: ToolNames) -> Iterator[str]:
             calls = python_statements(lone) or []
         except ValueError:
             return
-        if any("." not in name and is_compound(name) and arguments for name, arguments in calls):
+        if any("_" in name and "." not in name and arguments for name, arguments in calls):
             yield lone
 
 
@@ -315,8 +316,12 @@ def _is_word_called(text: str, start: int, end: int, name: str, parameters: froz
     opening, ending = text[line_start:start], text[closed or len(text) :].split("\n", 1)[0]
     is_alone = re.fullmatch(r"[\s`\[*-]*(?:\w+\s*=\s*)?(?:print\()?", opening) is not None
     is_alone = is_alone and re.fullmatch(r"[\s`\])]*", ending) is not None
-    is_told = name not in BUILT_IN and re.search(
-        r"\b(?:use|using|call|calling|run|running|invoke|with)\s+[`\"']?$|:\s*[`\"']?$", opening
+    is_told = (
+        name not in BUILT_IN
+        and inside.strip()
+        and re.search(
+            r"\b(?:use|using|call|calling|run|running|invoke|with)\s+[`\"']?$|:\s*[`\"']?$", opening
+        )
     )
     if not (is_alone or is_told) or not (has_literals_only(inside) or not closed):
         return False
