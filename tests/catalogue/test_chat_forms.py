@@ -399,6 +399,8 @@ def test_what_is_not_taught_is_reported(case, tmp_path, tide):
 def test_a_refused_call_is_kept_if_the_user_says_so(tmp_path, tide):
     path = tmp_path / "log.jsonl"
     path.write_text(json.dumps({"messages": arguments({"port": "Kiel", "moon": 1})}))
+    with pytest.raises(BadInput, match=r"unknown parameter.*or say --keep-refused"):
+        import_queries([str(path)], tide)
     (line,), problems = import_queries([str(path)], tide, keep_refused=True)
     assert line["calls"][0]["arguments"]["moon"] == 1 and not problems
 

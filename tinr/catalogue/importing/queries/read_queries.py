@@ -66,7 +66,9 @@ def import_queries(
             lines[line["id"]] = line
     if not lines:
         reason = str(problems[0]) if problems else "no rows"
-        raise BadInput(f"no query could be imported: {reason}; give a file of queries")
+        is_refused = any(problem.fault and problem.kind == "lost" for problem in problems)
+        advice = "correct the calls, or say --keep-refused" if is_refused else "give queries"
+        raise BadInput(f"no query could be imported: {reason}; {advice}")
     return list(lines.values()), problems
 
 
