@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,7 @@ def test_bfcl_is_found_in_its_package(tmp_path: Path, monkeypatch: pytest.Monkey
     for name, row in rows.items():
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_text(json.dumps(row))
+    monkeypatch.delitem(sys.modules, "bfcl_eval", raising=False)  # another test may have read it
     monkeypatch.syspath_prepend(str(tmp_path))
     suite = read_suite("bfcl", tmp_path / "none")
     assert suite.name == "bfcl"
