@@ -32,6 +32,10 @@ def bfcl_turns(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem
         reason = f"query {identifier!r} has no reference answer"
         yield Problem(place.file, place.pointer, reason)
         return
+    if not all(isinstance(written, list) for written in truth):  # memory, web search
+        reason = f"query {identifier!r}: its reference is an answer, not calls"
+        yield Problem(place.file, place.pointer, reason)
+        return
     turns: list[tuple[Sequence[Any], list[str]]] = []
     for messages, written in zip(row["question"], truth, strict=True):
         if messages or not turns:
