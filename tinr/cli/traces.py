@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,11 +120,7 @@ def build(
             "reasons": dict(reasons),
             "price": round(usage.price(config), 4),
         }
-        if usage.failed and not usage.answered and not lines:
-            raise BadInput(
-                f"{endpoint}: none of {usage.requests} requests was answered; check the address "
-                f"and the server ({out} is as it was)"
-            )
+        _check_answered(usage, lines, endpoint, out)
         # a teacher is asked only for queries with calls: without calls nothing can judge it
         queries_without_calls = [query for query in loaded_queries if not query.calls]
         lines += [query_line(composed(query, loaded_catalogue)) for query in queries_without_calls]
@@ -165,9 +162,7 @@ def check(
     loaded_catalogue = load_catalogue(catalogue)
     unseen_names: list[str] = []
     if unseen is not None:
-        if not unseen.is_file():
-            raise BadInput(f"{unseen}: no such file; give one with a tool name on each line")
-        unseen_names = unseen.read_text("utf-8").split("\n")
+        unseen_names = _lines_of_names(unseen)
         unknown_names = [
             name for name in unseen_names if name and name not in loaded_catalogue.by_name
         ]
@@ -194,6 +189,22 @@ def check(
             f"{file}: {len(report.leaks)} unseen tools are called, such as {report.leaks[0]!r}; "
             "take these traces out"
         )
+
+
+def _check_answered(usage: Any, lines: Sequence[Any], endpoint: str, out: Path) -> None:
+    """Raise BadInput where a teacher answered nothing at all."""
+    if usage.failed and not usage.answered and not lines:
+        raise BadInput(
+            f"{endpoint}: none of {usage.requests} requests was answered; check the address "
+            f"and the server ({out} is as it was)"
+        )
+
+
+def _lines_of_names(path: Path) -> list[str]:
+    """Read a file of tool names, one a line."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; give one with a tool name on each line")
+    return path.read_text("utf-8").split("\n")
 
 
 @queries_app.callback()
@@ -233,18 +244,12 @@ def build_queries(
     loaded_catalogue = load_catalogue(catalogue)
     names: list[str] = []
     if unseen is not None:
-        if not unseen.is_file():
-            raise BadInput(f"{unseen}: no such file; give one with a tool name on each line")
-        names = [line.strip() for line in unseen.read_text("utf-8").split("\n") if line.strip()]
+        names = [line.strip() for line in _lines_of_names(unseen) if line.strip()]
     settings = [override("endpoint", endpoint), override("model", model), *(setting or [])]
     config = load_config(QuestionConfig, None, settings)
     journal = out.with_name(out.name + ".journal")
     lines, usage, reasons = written(loaded_catalogue, config, journal, names)
-    if usage.failed and not usage.answered and not lines:
-        raise BadInput(
-            f"{endpoint}: none of {usage.requests} requests was answered; check the address and "
-            f"the server ({out} is as it was)"
-        )
+    _check_answered(usage, lines, endpoint, out)
     if not lines:
         raise RunFailed(f"no question was kept ({dict(reasons)}); {out} is as it was")
     write_jsonl(out, lines)

@@ -12,7 +12,7 @@ LONGEST = 200_000  # characters of one value
 SPOKEN = {"true": True, "false": False, "null": None}  # JSON's words where Python's are expected
 NAME = re.compile(r"[^\W\d][\w.:/-]*")
 KEY = re.compile(r"\s*([^\W\d][\w.-]*)\s*=(?!=)\s*")
-SIGN = re.compile(r"\\.|[\"'()\[\]{}]", re.DOTALL)
+SIGN = re.compile(r"\\.|[\"'()\[\]{},]", re.DOTALL)
 SPACED_NAME = re.compile(r"\w[\w.:/-]*(?: [\w.:/-]+)*")
 NAME_BEFORE = 128  # characters of a name before its bracket
 BRACKETS_IN_NAME = 4
@@ -66,22 +66,29 @@ def literal(text: str) -> Any:
 
 def closing(text: str, index: int, longest: int = LONGEST) -> int | None:
     """Return the index after the bracket that closes the one at an index; None for none."""
-    depth, quote = 0, ""
-    for match in SIGN.finditer(text, index, min(len(text), index + longest)):
-        sign = match[0]
-        if len(sign) > 1:
-            continue
-        if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "\"'":
-            quote = sign
-        elif sign in "([{":
-            depth += 1
-        else:
+    depth = 0
+    for match in _signs(text, index, min(len(text), index + longest)):
+        depth += match[0] in "([{"
+        if match[0] in ")]}":
             depth -= 1
             if depth == 0:
                 return match.end()
     return None
+
+
+def _signs(text: str, start: int, stop: int) -> Iterator[re.Match[str]]:
+    """Yield the brackets and commas of a text that stand outside of quotes."""
+    quote = ""
+    for match in SIGN.finditer(text, start, stop):
+        sign = match[0]
+        if len(sign) > 1:
+            continue  # escaped
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'":
+            quote = sign
+        else:
+            yield match
 
 
 def python_calls(text: str, known: Container[str] = ()) -> list[Written] | None:
@@ -170,15 +177,21 @@ def python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     name = NAME.match(text)
     if name is None or text[name.end() : name.end() + 1] != "(":
         raise ValueError(f"{text[:60]!r} is no call")
+    end = closing(text, name.end()) or 1
+    return name[0], *_arguments(text[name.end() + 1 : end - 1])
+
+
+def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """Read arguments by place and by name; ValueError if one is no literal."""
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for part in _parts(text[name.end() + 1 : (closing(text, name.end()) or 1) - 1]):
+    for part in _parts(text):
         key = KEY.match(part)
         if key is not None:
             named[key[1]] = literal(part[key.end() :])
         else:
             positional.append(literal(part))
-    return name[0], positional, named
+    return positional, named
 
 
 def named_arguments(text: str) -> dict[str, Any] | None:
@@ -197,9 +210,7 @@ def named_arguments(text: str) -> dict[str, Any] | None:
 def has_literals_only(text: str) -> bool:
     """Whether the arguments of a call are literals, with names or without."""
     try:
-        for part in _parts(text):
-            key = KEY.match(part)
-            literal(part[key.end() :] if key else part)
+        _arguments(text)
     except ValueError:
         return False
     return True
@@ -207,20 +218,10 @@ def has_literals_only(text: str) -> bool:
 
 def _parts(text: str) -> Iterator[str]:
     """Yield the parts of a text between its commas; those in brackets and quotes do not count."""
-    start, depth, quote = 0, 0, ""
-    for match in re.finditer(r"\\.|[\"'()\[\]{},]", text, re.DOTALL):
-        sign = match[0]
-        if len(sign) > 1:
-            continue
-        if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "\"'":
-            quote = sign
-        elif sign in "([{":
-            depth += 1
-        elif sign in ")]}":
-            depth -= 1
-        elif depth == 0:
+    start, depth = 0, 0
+    for match in _signs(text, 0, len(text)):
+        depth += (match[0] in "([{") - (match[0] in ")]}")
+        if match[0] == "," and depth == 0:
             yield text[start : match.start()]
             start = match.end()
     if text[start:].strip():

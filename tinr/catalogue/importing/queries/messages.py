@@ -45,7 +45,7 @@ ROLES = {
 }
 THOUGHTS = {"reasoning", "thinking", "redacted_thinking", "thought", "think"}
 TEXTS = {"text", "input_text", "output_text"}
-NOTHING = {"step-start", "cachePoint", "cache_control", "citations", "source"}
+NOTHING = {"step-start", "cachePoint", "cache_control", "citations"}
 CALLS = {"tool_call", "tool-call", "tool_use", "function_call"}
 RESULTS = {"tool_result", "tool-result", "function_response", "function_call_output"}
 # Bedrock's and Gemini's parts have no type: a key says what they are

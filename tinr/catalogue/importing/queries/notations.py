@@ -292,9 +292,15 @@ def _objects(text: str, known: ToolNames) -> list[Written]:
         if not found:
             return []
         calls += found
-        between = re.compile(r"[\s,;]*").match(text, position)
-        position = between.end() if between else position
+        position = _after_separators(text, position)
     return calls
+
+
+def _after_separators(text: str, position: int) -> int:
+    """Return the index of the next call after one that ends at a place."""
+    while position < len(text) and (text[position].isspace() or text[position] in ",;"):
+        position += 1
+    return position
 
 
 def _xml(text: str) -> list[Written]:
@@ -374,8 +380,7 @@ def _braced(text: str) -> list[Written]:
         body = BARE_KEY.sub(lambda key: f'"{key[1]}":', text[match.end() : end])
         arguments = released(literal(body.replace("\x00", "\\u0000")))
         calls.append((match["name"], arguments_of(arguments)))
-        between = re.compile(r"[\s,;]*").match(text, end)
-        position = between.end() if between else end
+        position = _after_separators(text, end)
     return calls if position >= len(text) else []
 
 

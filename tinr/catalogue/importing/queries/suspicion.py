@@ -144,9 +144,12 @@ def _unescaped(text: str) -> str:
 
 
 def _suspects(text: str, known: ToolNames) -> Iterator[str]:
-    yield from _objects(text, known)
+    values = list(json_values(text))
+    yield from (text[start:end] for start, end, value in values if _may_hold_call(value, known))
     yield from _lone_call(text, known)
-    text = _without_documents(text)
+    for start, end, value in values:
+        if _has_document(value):  # the document of a tool that the text shows
+            text = text[:start] + " " * (end - start) + text[end:]
     defined = {name for group in DEFINED.findall(text) for name in group if name}
     for match in WORD.finditer(text):
         name = match[0][:LONGEST_NAME].rstrip(".:/-")
@@ -178,14 +181,6 @@ def json_values(text: str) -> Iterator[tuple[int, int, Any]]:
         position = end
 
 
-def _without_documents(text: str) -> str:
-    """Return a text without the documents of tools that it shows."""
-    spans = [(start, end) for start, end, value in json_values(text) if _has_document(value)]
-    for start, end in reversed(spans):
-        text = text[:start] + " " * (end - start) + text[end:]
-    return text
-
-
 def _has_document(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_document, value))
@@ -194,14 +189,12 @@ def _has_document(value: Any) -> bool:
     return is_document(value) or any(map(_has_document, value.values()))
 
 
-def _objects(text: str, known: ToolNames) -> Iterator[str]:
-    """Yield the JSON in a text that is a call, or has one inside."""
-    for start, end, value in json_values(text):
-        try:
-            if holds_call(value, known):
-                yield text[start:end]
-        except ValueError:  # a call that cannot be read
-            yield text[start:end]
+def _may_hold_call(value: Any, known: ToolNames) -> bool:
+    """Whether a JSON value is a call or has one inside, even one that cannot be read."""
+    try:
+        return holds_call(value, known)
+    except ValueError:
+        return True
 
 
 def holds_call(value: Any, known: ToolNames) -> bool:
