@@ -1,12 +1,23 @@
 """Open random values: words, numbers, dates, results. No torch."""
 
+import re
 import string
 from random import Random
 from typing import Any
 
 from tinr.catalogue.english import common_words
 
+ENDINGS = ("ing", "ion", "es", "ed", "er", "ly", "s", "d")  # the longest first
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
+
+
+def stem(word: str) -> str:
+    """Return a word in lower case without its ending, to compare words by."""
+    word = re.sub(r"[^a-z0-9]", "", word.lower())
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
 
 
 def random_word(rng: Random) -> str:

@@ -11,7 +11,7 @@ usage are what made tools without queries callable in our trials (docs/notebook.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from tinr.config import Whole
 from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.traces import ask_back, render_plan, render_turns
-from tinr.records import Call, ToolDoc
+from tinr.records import Call, Lacking, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
@@ -136,7 +136,7 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
         text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
     observations = [json.dumps(result) for result in results]
-    lines = derivations(text, turns, observations)
+    lines = derivations(text, turns, observations, wording.catalogue.by_name)
     start = [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
     if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
@@ -172,7 +172,7 @@ def _chain(
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
     text, docs, calls = _requests(doc, wording, rng)
-    lines = derivations(text, [calls])
+    lines = derivations(text, [calls], docs=wording.catalogue.by_name)
     return [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
 
 
@@ -212,8 +212,10 @@ def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
     name = rng.choice(needed_names)
-    text, _ = wording.write(doc, rng, said={name: rng.choice(VAGUE_VALUES)})
-    return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
+    vague = rng.choice(VAGUE_VALUES)
+    text, call = wording.write(doc, rng, said={name: vague})
+    lacks = Lacking(replace(call, arguments={**call.arguments, name: vague}), name)
+    return [*render_prompt(text, frame), *mark_loss(ask_back(text, doc, lacks, frame))]
 
 
 def needed_parameters(doc: ToolDoc, wording: Wording) -> list[str]:

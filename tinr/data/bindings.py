@@ -2,51 +2,123 @@
 
 The values stand in the query's order, each between the words beside it, followed by its parameter:
 `height 49.58 and = height; radius 10.1 = radius`. The model reads a value where it stands and says
-what it is before it writes the call. Such lines are composed without a teacher. They are the
+what it is before it writes the call. An option that words imply stands behind these words:
+`imperial gallons = imperial: true`. Such lines are composed without a teacher. They are the
 "line that derives each value from the query" of small models that write arguments well
 (docs/notebook.md has our figures).
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from tinr.records import Call
+from tinr.catalogue.words import stem
+from tinr.records import Call, ToolDoc
 
 MAX_CHARACTERS = 14  # of a value that is repeated
-RESULT = "the result"  # the words of a value that an earlier call returns
+MAX_IMPLYING = 4  # words that imply an option
+UNTELLING = {
+    stem(word)
+    for word in "and for from the not only with whether that true false say give use instead "
+    "put take list every each one number whose after before into then than".split()
+}
+RESULT, MISSING = "(result)", "(missing)"  # behind the words of a value that is not stated
+LINK = re.compile(  # words that speak of what an earlier call returns
+    r"\b(?:the|that|this|its|your)\s"
+    r"(?:result|value|number|outcome|output|answer|figure|sum|total|amount|product)\b"
+    r"(?:\s(?:of that|from before|of the first one|you (?:get|got|find|found)))?",
+    re.IGNORECASE,
+)
 
 
 def derivations(
-    text: str, turns: Sequence[Sequence[Call]], observations: Sequence[str] = ()
+    text: str,
+    turns: Sequence[Sequence[Call]],
+    observations: Sequence[str] = (),
+    docs: Mapping[str, ToolDoc] | None = None,
 ) -> list[str]:
     """Derive the values of each call, in the order of the calls; "" for a call without arguments.
 
-    observations: what the calls returned, in the same order. A value that stands neither in the
-    text nor in an earlier result is stated by itself.
+    observations: what the calls returned, in the same order. A value that an earlier call returns
+    stands behind the words that speak of it: `costs the result (result) = fixed`. A value that
+    stands neither in the text nor in an earlier result is an option: it stands behind the words
+    that its document has in common with the text, or by itself. docs: the tools' documents.
     """
     words = _Words(text)
     results = [_parsed(observation) for observation in observations]
     lines: list[str] = []
     for turn in turns:
-        earlier = results[: len(lines)]
-        lines += [_line(call, words, earlier, is_first=turn is turns[0]) for call in turn]
+        earlier = None if turn is turns[0] else results[: len(lines)]
+        lines += [_line(call, words, earlier, (docs or {}).get(call.name)) for call in turn]
     return lines
 
 
-def _line(call: Call, words: "_Words", earlier: Sequence[Any], is_first: bool) -> str:
+def incomplete(text: str, call: Call, missing: str, doc: ToolDoc) -> str:
+    """Derive the values of a call that lacks one: `above a number (missing) = start`.
+
+    The argument `missing` has the words that stand in the text in place of its value.
+    """
+    return _line(call, _Words(text), None, doc, missing)
+
+
+def _line(
+    call: Call,
+    words: "_Words",
+    earlier: Sequence[Any] | None,
+    doc: ToolDoc | None,
+    missing: str = "",
+) -> str:
+    """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
     placed: list[tuple[int, str]] = []
-    rest: list[str] = []
+    results: list[str] = []
+    options: list[tuple[str, Any]] = []
+    specs = doc.parameters.get("properties", {}) if doc else {}
+    about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
     for name, value in call.arguments.items():
-        place = words.place(value)
+        place = words.place(value, about[name])
         if place is not None:
-            placed.append((place[0], f"{words.around(*place)} = {name}"))
-        elif not is_first and _may_be_result(value, earlier):
+            mark = f" {MISSING}" if name == missing else ""
+            placed.append((place[0], f"{words.around(*place)}{mark} = {name}"))
+        elif earlier is not None and _may_be_result(value, earlier):
+            results.append(name)
+        else:
+            options.append((name, value))
+    rest: list[str] = []
+    for name in results:
+        place = words.link(about[name])
+        if place is None:
             rest.append(f"{RESULT} = {name}")
         else:
-            rest.append(f"{name}: {_shortened(_written(value))}")
+            placed.append((place[0], f"{words.around(*place)} {RESULT} = {name}"))
+    for name, value in options:
+        option = f"{name}: {_shortened(_written(value))}"
+        place = words.implying(_own_words(doc, name) | _stems(str(value)))
+        if place is None:
+            rest.append(option)
+        else:
+            placed.append((place[0], f"{words.text[slice(*place)]} = {option}"))
     return "; ".join([*(line for _, line in sorted(placed)), *rest])
+
+
+def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:
+    """Return the stems that a tool's document says of this parameter alone."""
+    if doc is None:
+        return frozenset()
+    specs = doc.parameters.get("properties", {})
+    others = _stems(f"{doc.name} {doc.description}".replace("_", " "))
+    for other, spec in specs.items():
+        others |= _stems(_about(other, spec)) if other != name else set()
+    return frozenset(_stems(_about(name, specs.get(name))) - others - UNTELLING)
+
+
+def _about(name: str, spec: Any) -> str:
+    text = spec.get("description", "") if isinstance(spec, Mapping) else ""
+    return f"{name} {text}".replace("_", " ")
+
+
+def _stems(text: str) -> set[str]:
+    return {stem(word) for word in re.findall(r"[^\W\d_]{3,}", text)}
 
 
 def _may_be_result(value: Any, earlier: Sequence[Any]) -> bool:
@@ -62,20 +134,60 @@ class _Words:
 
     def __init__(self, text: str):
         self.text = text
-        self.taken: set[int] = set()
+        self.taken: list[tuple[int, int]] = []
+        words = re.finditer(r"[^\W\d_]+", text)
+        self.stems = [(match.start(), match.end(), stem(match[0])) for match in words]
 
-    def place(self, value: Any) -> tuple[int, int] | None:
-        """Find the first free place of a value, or of a list's first member; None: there is none.
+    def place(self, value: Any, about: Collection[str] = ()) -> tuple[int, int] | None:
+        """Find a free place of a value, or of a list's first member; None: there is none.
 
-        Booleans have no place: yes and no are not said by these words.
+        Of several places it is the one beside words of `about` (stems), else the first. Booleans
+        have no place: yes and no are not said by these words.
         """
         for spelling in _spellings(value):
-            pattern = rf"(?<![\w.]){re.escape(spelling)}(?!\w|\.\d)"
-            for match in re.finditer(pattern, self.text, re.IGNORECASE):
-                if match.start() not in self.taken:
-                    self.taken.add(match.start())
-                    return match.span()
+            found = [m.span() for m in re.finditer(spelling, self.text, re.IGNORECASE)]
+            free = [span for span in found if self._is_free(*span)]
+            if free:
+                start, end = max(free, key=lambda span: self._shared(*span, about))
+                self.taken.append((start, end))
+                return start, end
         return None
+
+    def link(self, about: Collection[str]) -> tuple[int, int] | None:
+        """Find the words that speak of an earlier result, the last ones unless `about` is nearer."""
+        free = [m.span() for m in LINK.finditer(self.text) if self._is_free(*m.span())]
+        if not free:
+            return None
+        place = max(free, key=lambda span: (self._shared(*span, about), span[0]))
+        self.taken.append(place)
+        return place
+
+    def implying(self, about: Collection[str]) -> tuple[int, int] | None:
+        """Find the words that imply an option; None: there are none.
+
+        They are the run of at most MAX_IMPLYING words with the most stems of `about`; it begins
+        and ends with one of them and has no value's place in it.
+        """
+        runs = [
+            (len({word for *_, word in run} & set(about)), -run[0][0], run[-1][1])
+            for first in range(len(self.stems))
+            for run in (self.stems[first : first + n] for n in range(1, MAX_IMPLYING + 1))
+            if run[0][2] in about and run[-1][2] in about and self._is_free(run[0][0], run[-1][1])
+        ]
+        if not runs:
+            return None
+        _, start, end = max(runs)
+        self.taken.append((-start, end))
+        return -start, end
+
+    def _is_free(self, start: int, end: int) -> bool:
+        return all(end <= a or b <= start for a, b in self.taken)
+
+    def _shared(self, start: int, end: int, about: Collection[str]) -> int:
+        """Count the stems of `about` among the two words before a place and the one after it."""
+        before = [word for _, e, word in self.stems if e <= start][-2:]
+        after = [word for s, _, word in self.stems if s >= end][:1]
+        return len({*before, *after} & set(about))
 
     def around(self, start: int, end: int) -> str:
         """Return the words of a place with the word before and the word after them."""
@@ -87,14 +199,22 @@ class _Words:
 
 
 def _spellings(value: Any) -> Iterator[str]:
+    """Yield the patterns of a value's texts; a list is its members with little between them."""
     if isinstance(value, list | tuple):
-        yield from _spellings(value[0]) if value else ()
+        members = [next(_spellings(member), None) for member in value]
+        if members and None not in members:
+            yield r"\W{1,4}(?:and\s)?".join(filter(None, members))
     elif isinstance(value, bool | Mapping) or value is None or value == "":
         return
     else:
-        yield str(value)
+        yield _whole(str(value))
         if isinstance(value, float) and value.is_integer():
-            yield str(int(value))
+            yield _whole(str(int(value)))
+
+
+def _whole(text: str) -> str:
+    """Return the pattern of a text that is no part of a longer word or number."""
+    return rf"(?<![\w.])(?<!\w-){re.escape(text)}(?!\w|\.\d|-\w)"
 
 
 def _parsed(observation: str) -> Any:

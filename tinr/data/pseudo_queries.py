@@ -18,7 +18,7 @@ from tinr.catalogue.english import common_words
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences
 from tinr.catalogue.values import ArgumentDrawer, NoValue
-from tinr.catalogue.words import random_word
+from tinr.catalogue.words import random_word, stem
 from tinr.records import Call, ToolDoc
 
 # Everyday words of requests that are about no tool.
@@ -70,8 +70,8 @@ VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of t
 NOTICE_NAMES = 5  # tools that a notice names
 OTHER_TRIES = 100  # draws of another tool that can be practised
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
+IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
 DESCRIBED_SHARE = 0.5  # of these that stand beside words of the parameter's description
-ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ion", "ly")
 OPENINGS = (
     "Please",
     "What is",
@@ -123,7 +123,7 @@ class Wording:
     def commonness(self) -> Counter[str]:
         """Map each word stem to the number of documents that have it."""
         return Counter(
-            stem for doc in self.catalogue.tools for stem in {_stem(w) for w in _words(doc)}
+            part for doc in self.catalogue.tools for part in {stem(word) for word in _words(doc)}
         )
 
     def write(
@@ -139,7 +139,9 @@ class Wording:
         values = self.drawer(doc).draw(rng)
         in_order = rng.random() < 0.6
         phrases = [
-            _value_phrase(
+            _implying_words(doc, name, rng)
+            if value is True and rng.random() < IMPLIED_SHARE
+            else _value_phrase(
                 _label(doc, name, rng),
                 value,
                 rng,
@@ -169,7 +171,7 @@ class Wording:
             for name, value in values.items()
         ]
         words = list(dict.fromkeys(_description_words(doc)))
-        by_rarity = sorted(words, key=lambda word: self.commonness[_stem(word)])
+        by_rarity = sorted(words, key=lambda word: self.commonness[stem(word)])
         telling_words = [word for word in by_rarity if self._telling(word)]
         rng.shuffle(telling_words)
         ranking = list(dict.fromkeys([*telling_words, *by_rarity]))
@@ -216,7 +218,7 @@ class Wording:
         return rng.choice(rng.choice(self.catalogue.tools).description.split()).strip(".,").lower()
 
     def _telling(self, word: str) -> bool:
-        return self.commonness[_stem(word)] <= max(2, len(self.catalogue.tools) // 30)
+        return self.commonness[stem(word)] <= max(2, len(self.catalogue.tools) // 30)
 
 
 def practice(catalogue: Catalogue, each: int, seed: int) -> Iterator[tuple[str, Call]]:
@@ -254,14 +256,6 @@ def _words(doc: ToolDoc) -> list[str]:
 
 def _name_words(name: str) -> str:
     return name.replace("_", " ").replace(".", " ")
-
-
-def _stem(word: str) -> str:
-    word = re.sub(r"[^a-z0-9]", "", word.lower())
-    for ending in sorted(ENDINGS, key=len, reverse=True):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
 
 
 def _inflected_word(word: str, rng: Random) -> str:
@@ -305,6 +299,18 @@ def _label(doc: ToolDoc, name: str, rng: Random) -> str:
         if any(word not in others and word not in EVERYDAY_WORDS for word in label):
             return " ".join(label)
     return name.replace("_", " ")
+
+
+def _implying_words(doc: ToolDoc, name: str, rng: Random) -> str:
+    """Draw what a user says who wants an option: words of its description, never "true"."""
+    words = _parameter_words(doc, name)
+    if words[:1] == ["whether"]:
+        words = words[2:] if words[1:2] == ["to"] else words[1:]
+    if not words or rng.random() < 0.2:
+        return name.replace("_", " ")
+    count = min(len(words), rng.choice((2, 3, 3, 4, 6)))
+    start = rng.randint(0, len(words) - count)
+    return " ".join(_inflected_word(word, rng) for word in words[start : start + count])
 
 
 def _parameter_words(doc: ToolDoc, name: str) -> list[str]:

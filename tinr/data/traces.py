@@ -6,7 +6,7 @@ tokens carry loss. The token comes before the description: a greedy reply then p
 tool, not the likeliest first word of a description (docs/notebook.md has the figures).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences, signature
@@ -23,8 +23,8 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
-from tinr.data.bindings import derivations
-from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
+from tinr.data.bindings import derivations, incomplete
+from tinr.records import UNANSWERED, Call, Lacking, Mention, Query, ToolDoc
 
 NO_TOOL = {
     "chat": "No tool is needed.",
@@ -62,10 +62,12 @@ def compose(docs: Sequence[ToolDoc], lines: Sequence[str] = ()) -> list[str | Me
     return thought
 
 
-def value_lines(query: Query, turns: Sequence[Sequence[Call]]) -> list[str]:
+def value_lines(
+    query: Query, turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc]
+) -> list[str]:
     """Derive the values of the calls of `turns` from what the user said."""
     said = [message.content for message in query.history if message.role == "user"]
-    return derivations("\n".join([*said, query.text]), turns, query.observations)
+    return derivations("\n".join([*said, query.text]), turns, query.observations, docs)
 
 
 def _piece(part: str | Mention) -> Piece | str:
@@ -109,7 +111,7 @@ def render_trace(
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
         response = query.reply or query.answer or UNANSWERED
-        thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
+        thought = query.thought or unanswerable(query, catalogue)
         return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
     turns = query.turns if has_observations else query.turns[:1]
@@ -120,7 +122,7 @@ def render_trace(
     observations = [cut(text) for text in query.observations]
     return [
         *prompt,
-        *mark_loss(render_plan(docs, query.thought, value_lines(query, turns))),
+        *mark_loss(render_plan(docs, query.thought, value_lines(query, turns, catalogue.by_name))),
         *(document_pieces if on_select else []),
         *render_turns(turns, observations, response, frame),
     ]
@@ -131,9 +133,18 @@ def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) 
     return [*render_thought([*map(_piece, thought)]), *render_response(response), *frame.end()]
 
 
-def ask_back(parameter: str, frame: Frame) -> list[Piece]:
+def unanswerable(query: Query, catalogue: Catalogue) -> Sequence[str | Mention]:
+    """Compose the thought of a query that needs no call, or lacks a value of one."""
+    if query.lacks and query.lacks.call.name in catalogue.by_name:
+        doc = catalogue.by_name[query.lacks.call.name]
+        return compose([doc], [incomplete(query.text, query.lacks.call, query.lacks.name, doc)])
+    return (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
+
+
+def ask_back(text: str, doc: ToolDoc, lacks: Lacking, frame: Frame) -> list[Piece]:
     """Render the reply to a query that lacks a required value."""
-    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
+    thought = compose([doc], [incomplete(text, lacks.call, lacks.name, doc)])
+    return without_tool(thought, f"Please give the {lacks.name}.", frame)
 
 
 def spoken_answer(query: Query) -> str:
