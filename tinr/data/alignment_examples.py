@@ -31,6 +31,7 @@ from tinr.records import Call, Lacking, ToolDoc
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
 SEVERAL_SHARE = 0.4  # share of the pseudo-queries that ask for more than one call
+NEAR_SHARE = 0.4  # share of the other tools of these that are neighbours of the first
 CHAIN_SHARE = 0.4  # share of these in which a later call takes what an earlier one returned
 LINKS = tuple(
     f"{determiner} {noun}{tail}"
@@ -156,7 +157,7 @@ def _chain(
     required_names = needed_parameters(doc, wording)
     if not required_names or len(wording.catalogue.tools) < 2:
         return None
-    first_tool = wording.another(rng)
+    first_tool = wording.another(rng, near=_near(doc, rng))
     link = rng.choice(required_names)
     first_text, first_call = wording.write(first_tool, rng)
     second_text, second_call = wording.write(doc, rng, said={link: rng.choice(LINKS)})
@@ -167,6 +168,11 @@ def _chain(
         [[first_call], [second_call]],
         [second_call.arguments[link], invented_result(rng)],
     )
+
+
+def _near(doc: ToolDoc, rng: Random) -> ToolDoc | None:
+    """Return the tool in NEAR_SHARE of the draws: a neighbour of it goes into the same message."""
+    return doc if rng.random() < NEAR_SHARE else None
 
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
@@ -182,7 +188,7 @@ def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[To
         sample = {
             tool.name: tool
             for _ in range(rng.choice((1, 1, 1, 2)))
-            for tool in [wording.another(rng)]
+            for tool in [wording.another(rng, near=_near(doc, rng))]
         }
         docs += [candidate for candidate in sample.values() if candidate.name != doc.name]
     requests = [wording.write(tool, rng) for tool in docs]

@@ -17,6 +17,7 @@ from typing import Any
 from tinr.catalogue.english import common_words
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences
+from tinr.catalogue.similar import nearest_neighbours
 from tinr.catalogue.values import ArgumentDrawer, NoValue
 from tinr.catalogue.words import random_word, stem
 from tinr.records import Call, ToolDoc
@@ -68,6 +69,8 @@ VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of t
     *("a few", "several", "a couple", "plenty", "somewhere", "some day or other", "whichever"),
 )
 NOTICE_NAMES = 5  # tools that a notice names
+NEIGHBOURS = 3  # nearest documents of a tool
+CONTRAST_SHARE = 0.8  # of the requests that have a word which the nearest document lacks
 OTHER_TRIES = 100  # draws of another tool that can be practised
 NAMED_SHARE = 0.5  # of the values that stand in the document's order
 IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
@@ -93,6 +96,7 @@ class Wording:
         self.catalogue = catalogue
         self._drawers: dict[str, ArgumentDrawer] = {}
         self._practicable: dict[str, bool] = {}
+        self._misleading: dict[str, set[str]] = {}
 
     def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
         """Return the drawer of a tool's arguments."""
@@ -111,8 +115,21 @@ class Wording:
                 self._practicable[doc.name] = True
         return self._practicable[doc.name]
 
-    def another(self, rng: Random) -> ToolDoc:
-        """Draw a tool whose calls can be made up; NoValue if there is hardly one."""
+    @cached_property
+    def neighbours(self) -> dict[str, list[str]]:
+        """Map each tool to the tools with the most similar documents, nearest first."""
+        return nearest_neighbours(self.catalogue.tools, NEIGHBOURS)
+
+    def another(self, rng: Random, near: ToolDoc | None = None) -> ToolDoc:
+        """Draw a tool whose calls can be made up; NoValue if there is hardly one.
+
+        near: of this tool's neighbours, if one of them will do.
+        """
+        if near is not None:
+            names = rng.sample(self.neighbours[near.name], len(self.neighbours[near.name]))
+            for doc in map(self.catalogue.by_name.__getitem__, names):
+                if self.practicable(doc):
+                    return doc
         for _ in range(OTHER_TRIES):
             doc = rng.choice(self.catalogue.tools)
             if self.practicable(doc):
@@ -197,14 +214,19 @@ class Wording:
         indices += rng.sample(
             other_indices, min(len(other_indices), rng.randint(0, 4) if indices else 6)
         )
+        if own_indices := self._own_indices(doc, words):
+            if not own_indices & set(indices) and rng.random() < CONTRAST_SHARE:
+                indices.append(rng.choice(sorted(own_indices)))
         request = list(dict.fromkeys(words[index] for index in sorted(indices)))
         if rng.random() < 0.35:
             rng.shuffle(request)
         request = [_inflected_word(word, rng) for word in request]
-        for _ in range(rng.randint(1, 5)):
-            request.insert(rng.randint(0, len(request)), rng.choice(EVERYDAY_WORDS))
-        for _ in range(rng.choice(STRANGE_COUNTS)):
-            request.insert(rng.randint(0, len(request)), self._stranger(rng))
+        filler = [rng.choice(EVERYDAY_WORDS) for _ in range(rng.randint(1, 5))]
+        filler += [self._stranger(rng) for _ in range(rng.choice(STRANGE_COUNTS))]
+        misleading = self._misleading_stems(doc)
+        for word in filler:
+            if stem(word) not in misleading:
+                request.insert(rng.randint(0, len(request)), word)
         opening = [rng.choice(OPENINGS)] if rng.random() < 0.5 else []
         return opening + request
 
@@ -216,6 +238,20 @@ class Wording:
         if kind < 0.75:
             return random_word(rng)
         return rng.choice(rng.choice(self.catalogue.tools).description.split()).strip(".,").lower()
+
+    def _own_indices(self, doc: ToolDoc, words: Sequence[str]) -> set[int]:
+        """Return the places of the words that the nearest document does not have."""
+        nearest = [self.catalogue.by_name[name] for name in self.neighbours[doc.name][:1]]
+        shared = {stem(word) for other in nearest for word in _words(other)}
+        return {i for i, word in enumerate(words) if stem(word) not in shared and len(word) > 2}
+
+    def _misleading_stems(self, doc: ToolDoc) -> set[str]:
+        """Return the words of a tool's neighbours that its own document lacks: no filler."""
+        if doc.name not in self._misleading:
+            others = map(self.catalogue.by_name.__getitem__, self.neighbours[doc.name])
+            near_stems = {stem(word) for other in others for word in _words(other)}
+            self._misleading[doc.name] = near_stems - {stem(word) for word in _words(doc)}
+        return self._misleading[doc.name]
 
     def _telling(self, word: str) -> bool:
         return self.commonness[stem(word)] <= max(2, len(self.catalogue.tools) // 30)
