@@ -10,7 +10,7 @@ tool is used. What the base itself says to plain prompts is replayed, so that it
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated
@@ -27,7 +27,7 @@ from tinr.checkpoints.registry import Registry
 from tinr.command import main
 from tinr.config import Formerly, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
-from tinr.data.own_completions import Completion, own_completions, own_examples
+from tinr.data.own_completions import OwnCompletions, own_completions, own_examples
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.pseudo_queries import unpractised, unpractised_notice
 from tinr.data.replay import aligned_examples, tokens_in
@@ -90,14 +90,18 @@ def run(config: AlignConfig) -> Card:
     codec = Codec(tokenizer)
     if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
-    own = own_completions(phase.registry, phase.parent.id, config.seed) if config.replay else []
+    own = (
+        own_completions(phase.registry, phase.parent.id, config.seed)
+        if config.replay
+        else OwnCompletions()
+    )
     batches = (
         batch
         for epoch in range(config.epochs)
         for batch in _epoch(config, codec, catalogue, own, epoch)
     )
     with phase.log() as log:
-        result = phase.train(model, codec, batches, config.training, log)
+        result = phase.train(model, codec, batches, config.training, log, own.teacher)
         return phase.conclude(result, codec, config.min_recall)
 
 
@@ -119,19 +123,19 @@ def catalogue_of(config: AlignConfig) -> Catalogue:
 
 
 def _epoch(
-    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: Sequence[Completion], epoch: int
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: OwnCompletions, epoch: int
 ) -> Iterator[Batch]:
     examples = epoch_examples(config, codec, catalogue, own, epoch)
     return make_batches(examples, config.training, config.seed + epoch, codec.pad)
 
 
 def epoch_examples(
-    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: Sequence[Completion], epoch: int
+    config: AlignConfig, codec: Codec, catalogue: Catalogue, own: OwnCompletions, epoch: int
 ) -> list[Example]:
     """Make one epoch of pairs with its share of the base's own completions."""
     rng = Random(f"{config.seed}/align/{epoch}")
     pairs = aligned_examples(codec, catalogue, config.mix, rng, config.alpha, config.beta)
-    return pairs + own_examples(own, rng, config.replay * tokens_in(pairs))
+    return pairs + own_examples(own, codec, rng, config.replay * tokens_in(pairs))
 
 
 if __name__ == "__main__":

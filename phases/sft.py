@@ -27,7 +27,7 @@ from tinr.command import main
 from tinr.config import Count, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.curriculum import CurriculumConfig, buckets
-from tinr.data.own_completions import Completion, own_completions, own_examples
+from tinr.data.own_completions import OwnCompletions, own_completions, own_examples
 from tinr.data.paced_batches import paced_batches
 from tinr.data.packing import Example, fitting
 from tinr.data.query_sets import load_queries
@@ -93,7 +93,11 @@ def run(config: SftConfig) -> Card:
     codec = Codec(tokenizer)
     library = Library(phase.catalogue, config.prompt, config.seed)
     queries, trace_queries = draw_queries(config, phase)
-    own = own_completions(phase.registry, phase.parent.id, config.seed) if config.replay else []
+    own = (
+        own_completions(phase.registry, phase.parent.id, config.seed)
+        if config.replay
+        else OwnCompletions()
+    )
     schedule = paced_batches(
         lambda order, epoch: bucket_examples(config, codec, library, order, own, epoch),
         buckets(trace_queries, phase.catalogue, config.curriculum, config.seed),
@@ -105,7 +109,7 @@ def run(config: SftConfig) -> Card:
     )
     with phase.log() as log:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
-        result = phase.train(model, codec, schedule.batches, config.training, log)
+        result = phase.train(model, codec, schedule.batches, config.training, log, own.teacher)
         floor = phase.floor(config.tolerance)
         return phase.conclude(result, codec, floor, queries, schedule.taught)
 
@@ -122,7 +126,7 @@ def epoch_examples(
     codec: Codec,
     library: Library,
     queries: Sequence[Query],
-    own: Sequence[Completion],
+    own: OwnCompletions,
     epoch: int,
 ) -> list[Example]:
     """Make one epoch of traces with its replay, unordered."""
@@ -134,7 +138,7 @@ def bucket_examples(
     codec: Codec,
     library: Library,
     order: Sequence[Sequence[Query]],
-    own: Sequence[Completion],
+    own: OwnCompletions,
     epoch: int,
 ) -> list[list[Example]]:
     """Make each bucket's traces, with a share of the replay by the bucket's tokens."""
@@ -149,7 +153,7 @@ def bucket_examples(
     queries = [query for bucket in order for query in bucket]
     replay += unqueried_examples(codec, library.catalogue, queries, config.unqueried, rng)
     tokens = [tokens_in(bucket_list) for bucket_list in bucket_lists]
-    replay += own_examples(own, rng, config.replay * sum(tokens))
+    replay += own_examples(own, codec, rng, config.replay * sum(tokens))
     if len(bucket_lists) == 1:
         return [[*bucket_lists[0], *replay]]
     rng.shuffle(replay)

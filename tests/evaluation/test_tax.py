@@ -2,16 +2,27 @@
 
 import copy
 import math
+import re
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tinr.catalogue.english import held_out_sentences, train_sentences
 from tinr.chat.codec import Codec
+from tinr.chat.render import render_response, render_thought
 from tinr.checkpoints.model import grow
-from tinr.evaluation import tax as tax_module
-from tinr.evaluation.divergence import sample_completions, shift, shifts_of, text_nats
-from tinr.evaluation.tax import check_grown, generic_choices, tax, tax_summary
+from tinr.data.plain_prompts import OPENINGS, REQUESTS
+from tinr.evaluation.ability import tax as tax_module
+from tinr.evaluation.ability.divergence import sample_completions, shift, shifts_of, text_nats
+from tinr.evaluation.ability.tasks import Task, _said, is_right, load_tasks
+from tinr.evaluation.ability.tax import (
+    check_grown,
+    generic_choices,
+    passages,
+    tax,
+    tax_summary,
+)
 from tinr.records import BadInput
 
 TEXTS = ("The cat sat on the mat, and nobody minded.", "It rained.")
@@ -37,6 +48,12 @@ def pair(request, tiny_tokenizer, qwen_tokenizer, catalogue):
 def few(monkeypatch):
     monkeypatch.setattr(tax_module, "COMPLETIONS", 12)
     monkeypatch.setattr(tax_module, "CHOICES", 20)
+    monkeypatch.setattr(tax_module, "load_tasks", lambda: load_tasks()[:3])
+
+
+def skill(codec: Codec) -> tuple[str, int]:
+    """Which skill is measured, and with how many questions: a base made here has our tags."""
+    return ("choice", 20) if "<response>" in codec.vocabulary else ("tasks", 3)
 
 
 def test_a_shift_worked_by_hand() -> None:
@@ -87,7 +104,8 @@ def test_a_base_against_itself_costs_exactly_nothing(pair):
         assert found[name].n == 12
     assert found["perplexity_ratio"].value == found["perplexity_ratio"].high == 1.0
     assert found["perplexity"] == found["perplexity_base"]
-    assert found["choice"] == found["choice_base"] and found["choice"].n == 20
+    name, count = skill(codec)
+    assert found[name] == found[f"{name}_base"] and found[name].n == count
 
 
 def test_a_disturbed_head_costs(pair):
@@ -123,7 +141,7 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_size_of_its_vocabulary(
 
 
 def test_long_texts_are_cut_and_none_of_their_ids_is_lost(pair, monkeypatch):
-    from tinr.evaluation import divergence
+    from tinr.evaluation.ability import divergence
 
     monkeypatch.setattr(divergence, "WINDOW", 5)
     base, codec, *_ = pair
@@ -136,9 +154,9 @@ def test_long_texts_are_cut_and_none_of_their_ids_is_lost(pair, monkeypatch):
 def test_what_the_base_says_is_sampled_by_seed(pair):
     """Not its greedy replies: of six first ids some are not the likeliest."""
     base, codec, *_ = pair
-    prompts, said = sample_completions(base, codec, 6, seed=1)
-    assert (prompts, said) == sample_completions(base, codec, 6, seed=1)
-    assert said != sample_completions(base, codec, 6, seed=2)[1]
+    prompts, said = sample_completions(base, codec, TEXTS, 6, seed=1)
+    assert (prompts, said) == sample_completions(base, codec, TEXTS, 6, seed=1)
+    assert said != sample_completions(base, codec, TEXTS, 6, seed=2)[1]
     assert all(prompts) and all(said) and len(prompts) == 6
     with torch.no_grad():
         best = [int(base(torch.tensor([p])).logits[0, -1].argmax()) for p in prompts]
@@ -164,6 +182,73 @@ def test_a_base_that_is_none_is_refused(pair):
 
 def test_the_summary_is_plain(pair):
     found = tax_summary(*pair, TEXTS)
-    assert set(found["choice"]) == {"value", "low", "high", "n", "chance", "blind", "unit"}
-    assert (found["divergence"]["unit"], found["choice"]["unit"]) == ("nats", "")
-    assert 0 < found["choice"]["chance"] < 0.5 and found["perplexity"]["n"] == 2
+    name, _ = skill(pair[1])
+    assert set(found[name]) == {"value", "low", "high", "n", "chance", "blind", "unit"}
+    assert (found["divergence"]["unit"], found[name]["unit"]) == ("nats", "")
+    assert found["perplexity"]["n"] == 2
+    if name == "choice":
+        assert 0 < found["choice"]["chance"] < 0.5
+
+
+def test_plain_text_is_of_no_source_that_training_uses():
+    """Whole passages, none of which shares a run of six words with anything that is replayed."""
+    texts = passages()
+    assert len(texts) == len(set(texts)) >= 40 and all(40 <= len(t.split()) <= 80 for t in texts)
+    trained = [*train_sentences(), *REQUESTS, *OPENINGS]
+
+    def runs(text: str) -> set[tuple[str, ...]]:
+        words = re.findall(r"[a-z']+", text.lower())
+        return {tuple(words[i : i + 6]) for i in range(len(words) - 5)}
+
+    known = set().union(*map(runs, trained))
+    assert not known & set().union(*map(runs, texts))
+
+
+def test_the_text_of_a_base_made_here_is_its_own_held_out_text(pair, monkeypatch):
+    seen: list[list[str]] = []
+
+    def noted(model, codec, texts, title=""):
+        seen.append(list(texts))
+        return [(1.0, 1, 1)] * len(texts)
+
+    monkeypatch.setattr(tax_module, "text_nats", noted)
+    tax(*pair)
+    made_here = "<response>" in pair[1].vocabulary
+    assert seen == [held_out_sentences() if made_here else passages()] * 2
+
+
+def test_tasks_ask_for_nothing_that_training_replays():
+    tasks = load_tasks()
+    assert len({task.ask for task in tasks}) == len(tasks) >= 80
+    assert not {task.ask for task in tasks} & set(REQUESTS)
+    assert all(task.any and not set(task.any) & set(task.none) for task in tasks)
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("Paris", True),
+        ("The capital of France is PARIS.", True),
+        ("It is Parisian.", False),
+        ("Paris, not Lyon", False),
+        ("", False),
+        ("Paris " * 9, False),
+    ],
+)
+def test_a_reply_is_right_by_its_words(reply, right):
+    task = Task("?", any=("Paris", "the city of light"), none=("Lyon",), words=(1, 8))
+    assert is_right(task, reply) is right
+
+
+def test_what_a_user_reads_of_a_reply_is_judged(qwen_tokenizer, catalogue):
+    """A thought that names the answer is not an answer; a reply without tags is one."""
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=1, pad_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    grow(LlamaForCausalLM(config), tokenizer, catalogue)
+    codec = Codec(tokenizer)
+    thought = [*render_thought(["Paris"]), *render_response("No idea.")]
+    assert _said(codec, codec.encode(thought)[0]) == "No idea."
+    assert _said(codec, codec.encode_plain("Paris it is")) == "Paris it is"

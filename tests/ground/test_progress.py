@@ -17,9 +17,10 @@ from tinr.chat.codec import Piece
 from tinr.chat.render import render_names, render_response, render_thought
 from tinr.data.packing import Example
 from tinr.evaluation import knowledge, recall
+from tinr.evaluation.ability.divergence import sample_completions, shifts_of, text_nats
+from tinr.evaluation.ability.tasks import load_tasks, right_replies
 from tinr.evaluation.abstention import call_evidence
 from tinr.evaluation.choices import Choice
-from tinr.evaluation.divergence import sample_completions, shifts_of, text_nats
 from tinr.evaluation.likelihood import decode_among, hits
 from tinr.evaluation.recall import probe_hits
 from tinr.planning.capacity.bits import count_bits
@@ -259,7 +260,8 @@ def asked(model, codec, catalogue, name: str) -> None:
         ),
         "evidence": lambda: call_evidence(model, codec, done, name),
         "text": lambda: text_nats(model, codec, ["A text.", "Another one."], name),
-        "sampled": lambda: sample_completions(model, codec, 4, 0, name),
+        "sampled": lambda: sample_completions(model, codec, ["A text."], 4, 0, name),
+        "requests": lambda: right_replies(model, codec, load_tasks()[:2], [[5, 6], [7, 8]], name),
         "shifts": lambda: shifts_of(model, codec, model, codec, rows, rows, name),
         "free": lambda: knowledge.name_freely(model, codec, ["a", "b", "c"], name),
         "hard": lambda: perplexities(model, [Example(row, row) for row in rows], 0, name),
@@ -269,7 +271,7 @@ def asked(model, codec, catalogue, name: str) -> None:
 
 
 TITLES = (
-    "choices", "likeliest", "evidence", "text", "sampled", "shifts", "free", "hard",
+    "choices", "likeliest", "evidence", "text", "sampled", "requests", "shifts", "free", "hard",
     "how likely given texts are",
 )  # fmt: skip
 

@@ -210,7 +210,7 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
     batches = -(-size.evaluated // BATCH)
     decoding = [
         *gates,
-        (OWN_STEPS, len(placeholder_completions())),
+        (OWN_STEPS, len(placeholder_completions().completions)),
         (policy.steps * REPLY, REPLY_SHARE * rollouts),
         (batches * REPLY, REPLY_SHARE * size.evaluated / batches),
     ]

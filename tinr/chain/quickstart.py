@@ -19,6 +19,7 @@ from tinr.checkpoints.import_model import named_base
 from tinr.checkpoints.open import open_checkpoint, open_model
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
+from tinr.evaluation.ability.tax import tax_summary
 from tinr.evaluation.contenders import SCORING_VERSION
 from tinr.evaluation.evaluate import (
     SuiteResult,
@@ -37,7 +38,6 @@ from tinr.evaluation.report.measures import print_table
 from tinr.evaluation.report.page import write_report
 from tinr.evaluation.report.summary import at, read_summary
 from tinr.evaluation.report.terminal import print_replies
-from tinr.evaluation.tax import tax_summary
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.suites import SUITES, splits

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinr.checkpoints.registry import Registry
 
 Seed = Annotated[int, typer.Option(help="Of what is drawn: options, queries, samples.")]
-SHARES = ("choice", "choice_base")  # measures of the tax shown in percent
+SHARES = ("tasks", "tasks_framed", "tasks_base", "choice", "choice_base")  # in percent
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +78,7 @@ def tax_checkpoint(
     """
     from tinr.checkpoints.open import open_model
     from tinr.checkpoints.registry import Registry
-    from tinr.evaluation.tax import tax_summary
+    from tinr.evaluation.ability.tax import tax_summary
 
     texts = read_texts(text) if text is not None else []
     shelf = Registry(registry)

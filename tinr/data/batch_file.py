@@ -1,6 +1,7 @@
 """Batches in a file of the run's own, written once before step one and memory-mapped.
 
-    FOLDER/batches.bin    the tensors of each batch, (4, R, T): ids, positions, labels, weights
+    FOLDER/batches.bin    the tensors of each batch, (5, R, T): ids, positions, labels, weights,
+                          rows of distributions
     FOLDER/batches.json   R, T and the real tokens of each batch; written last, to mark a whole file
 
 Memory holds one epoch during writing and one batch during training, however many epochs there
@@ -23,6 +24,7 @@ from tinr.records import BadInput
 
 DATA, INDEX = "batches.bin", "batches.json"
 FIELDS = {"input_ids": "<i4", "position_ids": "<i4", "labels": "<i4", "weights": "<f4"}
+FIELDS["soft"] = "<i4"
 POSITION_BYTES = 4 * len(FIELDS)  # of the file
 
 

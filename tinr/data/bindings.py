@@ -154,7 +154,7 @@ class _Words:
         return None
 
     def link(self, about: Collection[str]) -> tuple[int, int] | None:
-        """Find the words that speak of an earlier result, the last ones unless `about` is nearer."""
+        """Find the words that speak of an earlier result: beside words of `about`, or the last."""
         free = [m.span() for m in LINK.finditer(self.text) if self._is_free(*m.span())]
         if not free:
             return None

@@ -1,103 +1,220 @@
-"""The base's own completions of plain prompts, replayed to preserve its skills.
+"""What the base itself says without tools, replayed to preserve its skills.
 
-They are sampled once for each base and stored beside the registry's checkpoints: every phase and
-every start replays the same ones. Training on a model's own samples is, in expectation, training on
-KL(base || policy) up to a constant, without a second model in memory.
+It answers plain requests, continues beginnings of texts, and answers requests of its own making:
+after the opening of a user's turn a chat model writes what users ask (Magpie, arXiv 2406.08464).
+All of it is sampled once for each base and stored beside the registry's checkpoints: every phase
+and every start replays the same, with the base's distributions at every token of it: the loss is
+KL(base || policy), without a second model in memory.
+
+An answer is replayed in the base's own chat template, or in the conversation that tools are asked
+in, behind the thought that none is needed: there a user must find the same skills.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from random import Random
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from tinr import distributed
 from tinr.chat.codec import IGNORE, Codec, Piece
-from tinr.chat.render import render_question
+from tinr.chat.render import mark_loss, render_prompt, render_question, render_thought
 from tinr.checkpoints.open import open_model
 from tinr.checkpoints.registry import Registry
+from tinr.data.distillation import Distributions, distributions_of
 from tinr.data.packing import Example
 from tinr.data.plain_prompts import OPENINGS, REQUESTS
+from tinr.data.traces import NO_TOOL
 from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.rollout.generate import generate
 
-COMPLETION_TOKENS = 56  # tokens of a completion
-TEMPERATURE = 0.8  # at 1, small models often write what a greedy reply never has
+REPLY_TOKENS = 96  # of an answer, and of a text
+REQUEST_TOKENS = 40  # of a request of its own making; longer ones are dropped
+OWN_REQUESTS = 320  # requests that a chat model makes itself
+TEXTS = 8  # texts that continue each opening
+TEMPERATURE = 0.8  # of answers; at 1, small models often write what a greedy reply never has
+FRAMED_SHARE = 0.5  # of the answers
+SENTENCE_ENDS = set(".!?")
 FOLDER = "own_completions"
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A plain prompt and the base's completion of it, as ids of its vocabulary."""
+    """A plain prompt and the base's completion of it, as ids of its vocabulary.
+
+    request: the text of the prompt where a chat model answered it, else empty. said: how many ids
+    of the completion are whole sentences. row: of the table, for the completion's first id.
+    """
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
+    request: str = ""
+    said: int = 0
+    row: int = 0
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows of all ids of the completion; 0 without a table."""
+        size = len(self.completion)
+        return list(range(self.row, self.row + size)) if self.row else [0] * size
 
 
-def own_completions(registry: Registry, ref: str, seed: int) -> list[Completion]:
+@dataclass(frozen=True)
+class OwnCompletions:
+    """What a base says, and its distributions at every id of that."""
+
+    completions: tuple[Completion, ...] = ()
+    teacher: Distributions | None = None
+
+
+def own_completions(registry: Registry, ref: str, seed: int) -> OwnCompletions:
     """Read or sample the completions of the base of `ref`; BadInput for a broken file."""
     base = registry.lineage(ref)[0]
     path = registry.root / FOLDER / f"{base.id}-{seed}.json"
+    table = path.with_suffix(".safetensors")
 
     def sample() -> None:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             model, codec = open_model(registry.open(base.id)[1])
-            rows = [asdict(completion) for completion in sample_own(model, codec, seed)]
+            own = sample_own(model, codec, seed)
+            assert own.teacher is not None
+            partial = table.with_name(f"{table.name}.{os.getpid()}.partial")
+            save_file({"ids": own.teacher.ids, "probs": own.teacher.probs}, partial)
+            partial.replace(table)
+            rows = [asdict(completion) for completion in own.completions]
             write_text(path, json.dumps(rows))
 
     distributed.shared(sample)
     try:
         rows = json.loads(path.read_text("utf-8"))
-        return [Completion(tuple(row["prompt"]), tuple(row["completion"])) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
+        completions = tuple(
+            Completion(tuple(row.pop("prompt")), tuple(row.pop("completion")), **row)
+            for row in rows
+        )
+        return OwnCompletions(completions, Distributions(**load_file(table)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise BadInput(f"{path}: damaged ({error}); remove it, and it is sampled again") from error
 
 
-def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> list[Completion]:
-    """Sample one completion of every plain prompt; one cut at the token limit has no end token."""
-    prompts = [
-        *(_request_prompt(codec, text) for text in REQUESTS),
-        *(_opening_prompt(codec, t) for t in OPENINGS),
+def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> OwnCompletions:
+    """Sample answers and texts; one cut at the token limit has no end token."""
+    requests = [*REQUESTS, *_own_requests(model, codec, seed)]
+    prompts = [request_prompt(codec, text) for text in requests]
+    openings = [_opening_prompt(codec, text) for text in OPENINGS for _ in range(TEXTS)]
+    completions = [
+        *_sampled(model, codec, prompts, REPLY_TOKENS, TEMPERATURE, seed),
+        *_sampled(model, codec, openings, REPLY_TOKENS, 1.0, seed + 1),
     ]
-    end: Any = codec.tokenizer.eos_token_id
-    ends = {codec.vocabulary.get(codec.frame.close), end} - {None}
+    prompts += openings
+    rows = accumulate(map(len, completions), initial=1)
+    texts = [*requests, *([""] * len(openings))]
+    return OwnCompletions(
+        tuple(
+            Completion(tuple(prompt), tuple(ids), text, _said(codec, ids) if text else 0, row)
+            for prompt, ids, text, row in zip(prompts, completions, texts, rows, strict=False)
+            if ids
+        ),
+        distributions_of(model, prompts, completions),
+    )
+
+
+def _said(codec: Codec, ids: Sequence[int]) -> int:
+    """Count the ids of an answer's whole sentences; of a finished one, all but its end."""
+    if ids[-1] in ends_of(codec):
+        return len(ids) - 1
+    sizes = range(len(ids), 0, -1)
+    return next((n for n in sizes if _text(codec, ids[n - 1 : n]).strip()[-1:] in SENTENCE_ENDS), 0)
+
+
+def _own_requests(model: PreTrainedModel, codec: Codec, seed: int) -> list[str]:
+    """Let a chat model write requests: short ones without numbers, which no tool is meant for."""
+    opening = _user_opening(codec)
+    if not opening:
+        return []
+    prompts = [opening] * OWN_REQUESTS
+    ends = ends_of(codec)
+    requests = [
+        _text(codec, ids[:-1]).strip()
+        for ids in _sampled(model, codec, prompts, REQUEST_TOKENS, 1.0, seed + 2)
+        if ids and ids[-1] in ends
+    ]
+    plain_requests = (text for text in requests if text and not any(c.isdigit() for c in text))
+    return [text for text in dict.fromkeys(plain_requests) if text not in REQUESTS]
+
+
+def _sampled(
+    model: PreTrainedModel,
+    codec: Codec,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    temperature: float,
+    seed: int,
+) -> list[list[int]]:
     rows = generate(
         model,
         prompts,
         lambda index, ids: None,
-        frozenset(ends),
-        max_tokens=COMPLETION_TOKENS,
+        ends_of(codec),
+        max_tokens=tokens,
         pad=codec.pad,
-        temperature=TEMPERATURE,
+        temperature=temperature,
         seed=seed,
     )
-    return [Completion(tuple(p), tuple(r.ids)) for p, r in zip(prompts, rows, strict=True)]
+    return [list(row.ids) for row in rows]
 
 
-def own_examples(completions: Sequence[Completion], rng: Random, tokens: float) -> list[Example]:
+def own_examples(own: OwnCompletions, codec: Codec, rng: Random, tokens: float) -> list[Example]:
     """Repeat completions in random order up to at least `tokens` tokens (none for 0)."""
     examples: list[Example] = []
-    while tokens > 0 and completions:
-        for completion in rng.sample(completions, len(completions)):
+    while tokens > 0 and own.completions:
+        for completion in rng.sample(own.completions, len(own.completions)):
             if tokens <= 0:
                 break
-            labels = [IGNORE] * len(completion.prompt) + list(completion.completion)
-            examples.append(Example([*completion.prompt, *completion.completion], labels))
+            is_framed = completion.said and rng.random() < FRAMED_SHARE
+            examples.append(_framed(completion, codec) if is_framed else _plain(completion))
             tokens -= examples[-1].width
     return examples
 
 
-def placeholder_completions() -> list[Completion]:
+def _plain(completion: Completion) -> Example:
+    size = len(completion.prompt)
+    labels = [IGNORE] * size + list(completion.completion)
+    soft = [0] * size + completion.rows
+    return Example([*completion.prompt, *completion.completion], labels, soft=soft)
+
+
+def _framed(completion: Completion, codec: Codec) -> Example:
+    """Put the same ids into a tool conversation, behind the thought that no tool is needed."""
+    opening = mark_loss([*render_thought([NO_TOOL["chat"]]), Piece("<response>", token=True)])
+    ids, labels = codec.encode([*render_prompt(completion.request, codec.frame), *opening])
+    end = codec.encode(mark_loss([Piece("</response>", token=True), *codec.frame.end()]))
+    reply = list(completion.completion[: completion.said])
+    soft = [0] * len(ids) + completion.rows[: completion.said] + [0] * len(end[0])
+    return Example([*ids, *reply, *end[0]], [*labels, *reply, *end[1]], soft=soft)
+
+
+def placeholder_completions() -> OwnCompletions:
     """Return completions of the usual number of tokens, for estimates without a base."""
-    count = len(REQUESTS) + len(OPENINGS)
-    return [Completion((0,) * 24, (0,) * COMPLETION_TOKENS)] * count
+    answers = len(REQUESTS) + OWN_REQUESTS
+    completion = Completion((0,) * 24, (0,) * REPLY_TOKENS)
+    return OwnCompletions((completion,) * (answers + TEXTS * len(OPENINGS)))
 
 
-def _request_prompt(codec: Codec, text: str) -> list[int]:
+def ends_of(codec: Codec) -> frozenset[int]:
+    """Return the ids that end a plain reply."""
+    end: Any = codec.tokenizer.eos_token_id
+    return frozenset({codec.vocabulary.get(codec.frame.close), end} - {None})
+
+
+def request_prompt(codec: Codec, text: str) -> list[int]:
     """Encode a request in the base's own chat template; without a template, in our frame."""
     tokenizer: Any = codec.tokenizer
     if tokenizer.chat_template:
@@ -112,3 +229,18 @@ def _request_prompt(codec: Codec, text: str) -> list[int]:
 
 def _opening_prompt(codec: Codec, text: str) -> list[int]:
     return [*codec.start, *codec.encode_plain(text)]
+
+
+def _user_opening(codec: Codec) -> list[int]:
+    """Encode the base's chat template up to the text of a user; empty without a template."""
+    tokenizer: Any = codec.tokenizer
+    if not tokenizer.chat_template:
+        return []
+    mark = "Hello"
+    messages = [{"role": "user", "content": mark}]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    return list(tokenizer.encode(text[: text.rindex(mark)], add_special_tokens=False))
+
+
+def _text(codec: Codec, ids: Sequence[int]) -> str:
+    return str(codec.tokenizer.decode(list(ids), skip_special_tokens=True))

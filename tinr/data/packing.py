@@ -25,17 +25,19 @@ from tinr.records import BadInput
 class Example:
     """Ids with labels (IGNORE: no loss) and the weight of its loss.
 
-    Ids and labels are 4-byte numbers: Python's own take five times as much memory, and an epoch
-    over a large catalogue has 100 million of them.
+    soft: for each id the row of a table of distributions (`tinr.data.distillation`) that takes the
+    place of its label, 0: none; empty: none at all. All are 4-byte numbers: Python's own take five
+    times as much memory, and an epoch over a large catalogue has 100 million of them.
     """
 
     ids: Sequence[int]
     labels: Sequence[int]
     weight: float = 1.0
+    soft: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", array("i", self.ids))
-        object.__setattr__(self, "labels", array("i", self.labels))
+        for name in ("ids", "labels", "soft"):
+            object.__setattr__(self, name, array("i", getattr(self, name)))
 
     @property
     def width(self) -> int:
@@ -86,7 +88,7 @@ def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
 
 
 def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
-    """Collate rows to tensors (R, T): input_ids, position_ids, labels, weights.
+    """Collate rows to tensors (R, T): input_ids, position_ids, labels, weights, soft.
 
     The padding of a row is a segment of its own.
     """
@@ -94,6 +96,7 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
     shape = (len(rows), max_width)
     ids, positions = np.full(shape, pad), np.zeros(shape, np.int64)
     labels, weights = np.full(shape, IGNORE), np.zeros(shape, np.float32)
+    soft = np.zeros(shape, np.int64)
     for number, row in enumerate(rows):
         start = 0
         for example in row:
@@ -102,9 +105,12 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
             positions[number, start:end] = np.arange(example.width)
             labels[number, start + 1 : end] = example.labels[1:]  # nothing precedes a first token
             weights[number, start:end] = example.weight
+            if example.soft:
+                soft[number, start + 1 : end] = example.soft[1:]
             start = end
         positions[number, start:] = np.arange(max_width - start)
     parts = {"input_ids": ids, "position_ids": positions, "labels": labels, "weights": weights}
+    parts["soft"] = soft
     return {name: torch.from_numpy(part) for name, part in parts.items()}
 
 

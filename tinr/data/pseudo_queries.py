@@ -214,9 +214,9 @@ class Wording:
         indices += rng.sample(
             other_indices, min(len(other_indices), rng.randint(0, 4) if indices else 6)
         )
-        if own_indices := self._own_indices(doc, words):
-            if not own_indices & set(indices) and rng.random() < CONTRAST_SHARE:
-                indices.append(rng.choice(sorted(own_indices)))
+        own_indices = self._own_indices(doc, words)
+        if own_indices and not own_indices & set(indices) and rng.random() < CONTRAST_SHARE:
+            indices.append(rng.choice(sorted(own_indices)))
         request = list(dict.fromkeys(words[index] for index in sorted(indices)))
         if rng.random() < 0.35:
             rng.shuffle(request)

@@ -167,7 +167,9 @@ def composed(query: Query, catalogue: Catalogue) -> Query:
     """Return the query with a thought composed from the documents of its calls."""
     docs = [catalogue.by_name[call.name] for call in query.calls]
     if docs:
-        return replace(query, thought=tuple(compose(docs, value_lines(query, query.turns, catalogue.by_name))))
+        return replace(
+            query, thought=tuple(compose(docs, value_lines(query, query.turns, catalogue.by_name)))
+        )
     return replace(query, thought=tuple(unanswerable(query, catalogue)))
 
 

@@ -28,6 +28,7 @@ from tinr.checkpoints.durable_files import disk_errors
 from tinr.checkpoints.model import head_logits
 from tinr.checkpoints.step_checkpoints import KEPT, Steps
 from tinr.config import OptimiserConfig, TrainableConfig
+from tinr.data.distillation import Distributions
 from tinr.data.packing import Batch
 from tinr.distributed import keep_stdout_clean
 from tinr.progress import progress_bar
@@ -206,12 +207,17 @@ def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
 
 
 def labelled_loss(
-    model: PreTrainedModel, batch: Batch, items: Any = None, encode: Encode | None = None
+    model: PreTrainedModel,
+    batch: Batch,
+    items: Any = None,
+    encode: Encode | None = None,
+    teacher: Distributions | None = None,
 ) -> torch.Tensor:
     """Compute the weighted mean cross-entropy over the labelled positions of a packed batch.
 
     input_ids (R, T) -> hidden (R, T, H), by `encode` if it is passed. Logits (N, V) are computed
-    at the N labelled positions alone. items: the divisor, if it is not N.
+    at the N labelled positions alone. items: the divisor, if it is not N. teacher: the table of the
+    rows in `soft`; there the loss is the divergence from it.
     """
     if encode is not None:
         hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
@@ -219,25 +225,41 @@ def labelled_loss(
         hidden = model.base_model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
         ).last_hidden_state[:, :-1]
-    losses, label_mask = losses_at_labels(model, hidden, batch["labels"][:, 1:])
+    rows = None if teacher is None else batch["soft"][:, 1:]
+    losses, label_mask = losses_at_labels(model, hidden, batch["labels"][:, 1:], teacher, rows)
     total = (losses * batch["weights"][:, 1:][label_mask]).sum()
     return total / (label_mask.sum() if items is None else items)
 
 
 def losses_at_labels(
-    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor
+    model: PreTrainedModel,
+    hidden: torch.Tensor,
+    targets: torch.Tensor,
+    teacher: Distributions | None = None,
+    rows: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the negative log-likelihood (N,) of the labels, and their mask (R, T).
 
     hidden (R, T, H): the states before targets (R, T). The head is applied at the N labels alone.
+    rows (R, T): rows of the teacher's table; where one is not 0, its divergence is the loss.
     """
     label_mask = targets != IGNORE
     logits = head_logits(model, hidden[label_mask]).float()
-    return F.cross_entropy(logits, targets[label_mask], reduction="none"), label_mask
+    labels = targets[label_mask]
+    soft_rows = None if rows is None else rows[label_mask]
+    if teacher is None or soft_rows is None or not soft_rows.any():
+        return F.cross_entropy(logits, labels, reduction="none"), label_mask
+    is_soft = soft_rows > 0
+    losses = logits.new_empty(len(logits))
+    losses[~is_soft] = F.cross_entropy(logits[~is_soft], labels[~is_soft], reduction="none")
+    losses[is_soft] = teacher.divergence(logits[is_soft], soft_rows[is_soft])
+    return losses, label_mask
 
 
 @contextmanager
-def with_loss(model: PreTrainedModel, encode: Encode | None = None) -> Iterator[None]:
+def with_loss(
+    model: PreTrainedModel, encode: Encode | None = None, teacher: Distributions | None = None
+) -> Iterator[None]:
     """Within, `model(packed=batch, items=N)` is the loss of a packed batch."""
     forward = model.forward
 
@@ -246,7 +268,7 @@ def with_loss(model: PreTrainedModel, encode: Encode | None = None) -> Iterator[
     ) -> Any:
         if packed is None:
             return forward(*args, **kwargs)
-        return labelled_loss(model, packed, items, encode)
+        return labelled_loss(model, packed, items, encode, teacher)
 
     model.forward = forward_or_loss  # type: ignore[method-assign]
     try:

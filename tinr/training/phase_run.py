@@ -24,6 +24,7 @@ from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import PARENT, Registry
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import TrainableConfig, TrainingConfig, as_dict
+from tinr.data.distillation import Distributions
 from tinr.data.packing import Batch
 from tinr.evaluation.metrics import Rate
 from tinr.evaluation.recall import probe
@@ -111,12 +112,12 @@ class Phase:
 
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
-        config: TrainingConfig, log: RunLog,
+        config: TrainingConfig, log: RunLog, teacher: Distributions | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Run the supervised loop with the settings that all phases share."""
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.name,
-            self.steps, self.config.trainable, list(codec.markup.values()),
+            self.steps, self.config.trainable, list(codec.markup.values()), teacher,
         )  # fmt: skip
 
     @property

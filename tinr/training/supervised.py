@@ -15,6 +15,7 @@ from tinr import distributed
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import TrainableConfig, TrainingConfig
 from tinr.data.batch_file import prepare
+from tinr.data.distillation import Distributions
 from tinr.data.packing import Batch, blank
 from tinr.run_log import RunLog
 from tinr.training.cpu_attention import Encode, compiled, products, use_bf16
@@ -59,13 +60,14 @@ def train(
     steps: Steps | None = None,
     trainable: TrainableConfig | None = None,
     rows: Sequence[int] = (),
+    teacher: Distributions | None = None,
 ) -> TrainedModel:
     """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
 
     It changes the model in place; go on with the one that it returns. With `steps` a killed run
     resumes from its newest complete step checkpoint. trainable, rows: see
-    `tinr.training.adapters`. BadInput if there is no batch. RunFailed if the loss is not finite:
-    such a run publishes nothing.
+    `tinr.training.adapters`. teacher: the table of the batches' `soft` rows. BadInput if there is
+    no batch. RunFailed if the loss is not finite: such a run publishes nothing.
     """
     share = config.accumulate * distributed.world()
     weights = Trainables(model, trainable or TrainableConfig(), rows)
@@ -80,7 +82,7 @@ def train(
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
             _warm_up(model, encode, batch_file[0], use_bf16(config.bf16))
-        with with_loss(model, encode):
+        with with_loss(model, encode, teacher):
             trainer = PackedTrainer(
                 model=model,
                 args=_arguments(folder, config, seed),

@@ -4,8 +4,8 @@ One base from scratch is tuned twice on the same synthetic people, with the same
 same exposures. In weights, the answer follows the question. In tool, a call follows the question,
 and the answer follows what the database returned. Both models are then compared with the base:
 total variation and KL on completions of the base, and a multiple-choice task
-(`tinr.evaluation.tax`). Source: arXiv 2508.20755, with sampled completions instead of greedy ones,
-and values in the prompt instead of HellaSwag.
+(`tinr.evaluation.ability.tax`). Source: arXiv 2508.20755, with sampled completions instead of
+greedy ones, and values in the prompt instead of HellaSwag.
 """
 
 import json
@@ -29,8 +29,8 @@ from tinr.checkpoints.registry import Registry
 from tinr.config import OptimiserConfig, TrainingConfig
 from tinr.data.packing import Example, make_batches
 from tinr.data.traces import render_turns
+from tinr.evaluation.ability.tax import tax_summary
 from tinr.evaluation.metrics import rate
-from tinr.evaluation.tax import tax_summary
 from tinr.files import write_together
 from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.records import BadInput, Call

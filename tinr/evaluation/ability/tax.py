@@ -1,19 +1,29 @@
 """Measure what tools cost a model: its general ability against the base it was grown from.
 
-    perplexity        of held-out plain text, and bits per byte, comparable across vocabularies
+    perplexity        of plain text unrelated to tools, and bits per byte, comparable across
+                      vocabularies
     total_variation   1/2 sum |p - q| per position, over the base vocabulary, renormalised
     divergence        KL(p || q) = sum p log(p / q) per position, in nats
     leaked_tools      probability that the model gives to tool tokens, per position
     leaked_other      ... to other entries that the base does not have
-    choice            share of questions about values in the prompt answered by likelihood
+    tasks             share of requests without a tool that are answered rightly (`tasks`), asked
+                      in the base's own chat template
+    tasks_framed      the same, asked in the conversation that tools are asked in
+    choice            of a base made here, in place of tasks: share of questions about values in
+                      the prompt answered by likelihood
 
 p is the base, q the model. The middle four are measured at the positions of completions that the
 base itself samples, where no tool belongs. Every interval is a bootstrap over whole sequences, or
 Wilson's for shares. A base against itself costs exactly 0.
+
+Plain text is the passages of passages.txt, written for this project, of which nothing is trained
+on. A base made here knows the language of one document alone; of it the text is held-out sentences
+of that document.
 """
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,8 +34,14 @@ from tinr.catalogue.english import held_out_sentences
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import render_prompt
 from tinr.data.base_tasks import pick_question
+from tinr.evaluation.ability.divergence import sample_completions, shifts_of, text_nats
+from tinr.evaluation.ability.tasks import (
+    framed_prompts,
+    load_tasks,
+    plain_prompts,
+    right_replies,
+)
 from tinr.evaluation.choices import Choice, chance
-from tinr.evaluation.divergence import sample_completions, shifts_of, text_nats
 from tinr.evaluation.intervals import Figure, plain, ratio, share
 from tinr.evaluation.likelihood import hits
 from tinr.records import BadInput
@@ -36,6 +52,7 @@ UNITS = {  # of measures that are not shares
     "bits_per_byte_base": "bits",
     "divergence": "nats",
 }
+PASSAGES_FILE = Path(__file__).parent / "passages.txt"
 COMPLETIONS, CHOICES = 192, 300  # sequences and questions
 
 
@@ -62,17 +79,25 @@ def tax(
 ) -> dict[str, Figure]:
     """Every measure; `_base` is the base's value, `_ratio` the model's divided by the base's.
 
-    texts: plain text that neither model was trained on (none: the held-out sentences). BadInput
-    unless the model's vocabulary is the base's with added entries.
+    texts: plain text that neither model was trained on (none: see the module). BadInput unless
+    the model's vocabulary is the base's with added entries.
     """
     check_grown(base_codec, codec)
     base.eval()
     model.eval()
+    is_made_here = "<response>" in base_codec.vocabulary
+    texts = texts or (held_out_sentences() if is_made_here else passages())
+    skill_figures = _choice_figures if is_made_here else _task_figures
     return {
-        **_text_figures(base, base_codec, model, codec, texts or held_out_sentences(), seed),
-        **_shift_figures(base, base_codec, model, codec, seed),
-        **_choice_figures(base, base_codec, model, codec, seed),
+        **_text_figures(base, base_codec, model, codec, texts, seed),
+        **_shift_figures(base, base_codec, model, codec, texts, seed),
+        **skill_figures(base, base_codec, model, codec, seed),
     }
+
+
+def passages() -> list[str]:
+    """Read the passages of plain prose that ship with the package."""
+    return PASSAGES_FILE.read_text("utf-8").strip().split("\n\n")
 
 
 def check_grown(base: Codec, grown: Codec) -> None:
@@ -115,10 +140,15 @@ def _text_figures(
 
 
 def _shift_figures(
-    base: PreTrainedModel, base_codec: Codec, model: PreTrainedModel, codec: Codec, seed: int
+    base: PreTrainedModel,
+    base_codec: Codec,
+    model: PreTrainedModel,
+    codec: Codec,
+    texts: Sequence[str],
+    seed: int,
 ) -> dict[str, Figure]:
     prompts, completions = sample_completions(
-        base, base_codec, COMPLETIONS, seed, "cost: the base's own replies"
+        base, base_codec, texts, COMPLETIONS, seed, "cost: the base's own replies"
     )
     shifts = shifts_of(
         base, base_codec, model, codec, prompts, completions, "cost: the model along them"
@@ -127,6 +157,26 @@ def _shift_figures(
     return {
         name: ratio([getattr(shift, name) for shift in shifts], counts, seed)
         for name in ("total_variation", "divergence", "leaked_tools", "leaked_other")
+    }
+
+
+# -- requests without a tool --------------------------------------------------------------
+
+
+def _task_figures(
+    base: PreTrainedModel, base_codec: Codec, model: PreTrainedModel, codec: Codec, seed: int
+) -> dict[str, Figure]:
+    tasks = load_tasks()
+    plain_ids = plain_prompts(base_codec, tasks)
+    framed_ids = framed_prompts(codec, tasks)
+    return {
+        "tasks": share(right_replies(model, codec, tasks, plain_ids, "cost: requests, model")),
+        "tasks_framed": share(
+            right_replies(model, codec, tasks, framed_ids, "cost: requests in the frame, model")
+        ),
+        "tasks_base": share(
+            right_replies(base, base_codec, tasks, plain_ids, "cost: requests, base")
+        ),
     }
 
 

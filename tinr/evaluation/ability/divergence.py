@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from tinr.catalogue.english import held_out_sentences
 from tinr.chat.codec import Codec
 from tinr.data.base_tasks import make_task
+from tinr.data.own_completions import ends_of
 from tinr.evaluation.likelihood import batch_tokens, batches
 from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.rollout.generate import generate
@@ -72,23 +72,25 @@ def _size(codec: Codec, ids: Sequence[int]) -> int:
 
 
 def sample_completions(
-    base: PreTrainedModel, codec: Codec, count: int, seed: int, title: str = ""
+    base: PreTrainedModel,
+    codec: Codec,
+    texts: Sequence[str],
+    count: int,
+    seed: int,
+    title: str = "",
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Sample a completion of each generic prompt from the base at temperature 1; both as ids.
 
-    Every other prompt is the beginning of a plain text, the others are generic tasks; a base
+    Every other prompt is the beginning of one of the texts, the others are generic tasks; a base
     without the markers of a conversation gets the texts alone.
     """
     rng = Random(f"{seed}/tax")
-    texts = held_out_sentences()
     prompts: list[list[int]] = []
     has_chat = all(token in codec.vocabulary for token in codec.frame.tokens())
     for number in range(count):
         words = texts[rng.randrange(len(texts))].split()[:BEGINNING]
         task_ids = _generic_prompt(rng, codec) if has_chat and number % 2 else []
         prompts.append(task_ids or [*codec.start, *codec.encode_plain(" ".join(words))])
-    end: Any = codec.tokenizer.eos_token_id
-    ends = {codec.vocabulary.get(codec.frame.close), end}
     prompt_tokens = sum(map(len, prompts))
     tokens = prompt_tokens + count * COMPLETION_TOKENS
     with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
@@ -96,7 +98,7 @@ def sample_completions(
             base,
             prompts,
             lambda index, written: None,
-            frozenset(token_id for token_id in ends if token_id is not None),
+            ends_of(codec),
             max_tokens=COMPLETION_TOKENS,
             pad=codec.pad,
             temperature=1.0,

@@ -1,0 +1,59 @@
+"""Next-token distributions of a teacher, which a student is held to while it learns other things.
+
+Of each position the likeliest entries are stored, and what is left of the probability as one
+number. The loss is KL(teacher || student) over these entries and the rest taken together: a lower
+bound of the whole KL, without its noise of one sampled token.
+Source: Hinton et al., arXiv 1503.02531 (temperature 1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import PreTrainedModel
+
+from tinr.checkpoints.model import head_logits
+
+ENTRIES = 32  # of a position
+LEAST = 1e-6  # of what is left to the student, so that its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """A table of distributions; an example's `soft` names its rows, and row 0 is none.
+
+    ids (M, K): entries of the vocabulary. probs (M, K): their probabilities, whose sum is below 1.
+    """
+
+    ids: torch.Tensor
+    probs: torch.Tensor
+
+    def divergence(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """KL (N,) in nats between the rows (N,) and the student's logits (N, V)."""
+        ids, probs = self.ids[rows.cpu()], self.probs[rows.cpu()].float()
+        ids, probs = ids.long().to(logits.device), probs.to(logits.device)
+        logq = F.log_softmax(logits, -1).gather(1, ids)
+        rest = (1 - probs.sum(1)).clamp_min(LEAST)
+        log_rest = torch.log((1 - logq.exp().sum(1)).clamp_min(LEAST))
+        kept = (probs * (probs.clamp_min(LEAST).log() - logq)).sum(1)
+        return kept + rest * (rest.log() - log_rest)
+
+
+@torch.inference_mode()
+def distributions_of(
+    teacher: PreTrainedModel, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
+) -> Distributions:
+    """Distributions at the positions of all completions, in order, behind the row of none."""
+    table: Any = teacher.get_input_embeddings().weight
+    width = min(ENTRIES, len(table) - 1)
+    ids, probs = [torch.zeros(1, width, dtype=torch.int32)], [torch.zeros(1, width)]
+    for prompt, completion in zip(prompts, completions, strict=True):
+        row = torch.tensor([[*prompt, *completion]], device=teacher.device)
+        hidden = teacher.base_model(input_ids=row, use_cache=False).last_hidden_state
+        logits = head_logits(teacher, hidden[0, len(prompt) - 1 : -1]).float()
+        top = torch.softmax(logits, -1).topk(width)
+        ids.append(top.indices.int().cpu())
+        probs.append(top.values.cpu())
+    return Distributions(torch.cat(ids), torch.cat(probs).half())
