@@ -10,8 +10,7 @@ from tinr.catalogue.render import signature
 from tinr.catalogue.similar import near_duplicates, nearest_neighbours
 from tinr.chat.codec import FRAMES, token_of
 from tinr.data.pseudo_queries import DEGREES, Wording
-from tinr.evaluation.changed_signatures import Surroundings
-from tinr.evaluation.choices import MINIMAL, blind, chance, make_choices
+from tinr.evaluation.choices import blind, chance, make_choices
 from tinr.records import ToolDoc
 
 FRAME = FRAMES["tinr"]
@@ -29,7 +28,7 @@ def parts(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def questions():
-    return make_choices(SHIPPED, FRAME, seed=0)
+    return make_choices(SHIPPED, FRAME)
 
 
 def test_neighbours_are_those_of_the_similarity_measure() -> None:
@@ -51,8 +50,9 @@ def test_every_tool_with_the_property_is_asked_about(questions) -> None:
         "choose_enum": {n for n, v in specs.items() if any("enum" in s for s in v)},
         "choose_required": set(SHIPPED.names),
     }
-    assert {kind: {c.about for c in found} for kind, found in questions.items()} == having
-    assert len(having["choose_enum"]) == 43 and len(having["choose_default"]) == 90
+    for kind, found in questions.items():  # but for tools all of whose neighbours are alike
+        about = {choice.about for choice in found}
+        assert about <= having[kind] and len(about) >= 0.97 * len(having[kind]), kind
 
 
 def test_the_right_option_stands_first_and_none_twice(questions) -> None:
@@ -65,46 +65,62 @@ def test_the_right_option_stands_first_and_none_twice(questions) -> None:
             assert len(set(texts)) == len(texts) and 2 <= len(texts) <= 4
 
 
-@pytest.mark.parametrize("kind", MINIMAL)
-def test_a_minimal_pair_differs_in_one_property(kind, questions) -> None:
+def test_every_wrong_option_is_what_the_catalogue_says_of_another_tool(questions) -> None:
+    said = {
+        "choose_description": {d.description: d.name for d in SHIPPED.tools},
+        "choose_token": {token_of(d.name): d.name for d in SHIPPED.tools},
+    }
+    lines = {signature(d) for d in SHIPPED.tools}
+    for kind, found in questions.items():
+        for choice in found:
+            assert {o[0].text for o in choice.options} <= set(said.get(kind, lines))
+
+
+PROFILE = {
+    "choose_default": lambda line: re.findall(r" = ([^,]+)", line),
+    "choose_enum": lambda line: re.findall(r"[\w-]+(?:\|[\w-]+)+", line),
+    "choose_required": lambda line: [p.partition(":")[0][-1] == "?" for p in parts(line)],
+}
+
+
+@pytest.mark.parametrize("kind", PROFILE)
+def test_the_options_differ_in_the_property_that_is_asked_about(kind, questions) -> None:
     for choice in questions[kind]:
-        tool = SHIPPED.by_name[choice.about]
-        right = signature(tool)
-        names = list(tool.parameters["properties"])
-        for option in choice.options[1:]:
-            pattern = ", ".join(rf"{name}(\??: .*)" for name in names)
-            was, now = re.fullmatch(pattern, right), re.fullmatch(pattern, option[0].text)
-            assert was and now
-            assert sum(a != b for a, b in zip(was.groups(), now.groups(), strict=True)) == 1
+        right, *wrong_ones = (PROFILE[kind](option[0].text) for option in choice.options)
+        assert right and all(one and one != right for one in wrong_ones)
 
 
-def wrong(kind: str, *docs: ToolDoc) -> set[str]:
-    """The wrong lines for the first of the documents."""
+def wrong(kind: str, *docs: ToolDoc) -> list[str]:
+    """The wrong options for the first of the documents, in their order."""
     found = make_choices(Catalogue(docs), FRAME)[kind]
-    return {o[0].text for c in found if c.about == docs[0].name for o in c.options[1:]}
+    return [o[0].text for c in found if c.about == docs[0].name for o in c.options[1:]]
 
 
-def test_what_each_kind_changes() -> None:
-    tool = doc("a", "Does it.", ("n",), n={"type": "number"},
-               unit={"enum": ["metre", "foot"], "default": "foot"})  # fmt: skip
-    near = doc("b", "Does it too.", (), unit={"enum": ["mile", "foot"], "default": "mile"})
-    unit = "unit?: metre|foot = foot"
-    assert signature(tool) == f"n: number, {unit}"
-    types = wrong("choose_type", tool, near)
-    assert types == {f"n: {k}, {unit}" for k in ("string", "integer", "boolean")}
-    assert wrong("choose_default", tool, near) == {
-        "n: number, unit?: metre|foot = metre", "n: number, unit?: metre|foot",
-    }  # fmt: skip
-    assert wrong("choose_enum", tool, near) == {"n: number, unit?: mile|foot = foot"}
-    assert wrong("choose_required", tool, near) == {  # no default of a number anywhere
-        f"n?: number, {unit}", "n: number, unit: metre|foot",
-    }  # fmt: skip
+def test_wrong_options_differ_in_as_little_else_as_there_is() -> None:
+    number, text, unit = {"type": "number"}, {"type": "string"}, {"enum": ["metre", "foot"]}
+    tool = doc("a", "Does it.", ("n",), n=number, unit=unit | {"default": "foot"})
+    words = doc("b", "Says it.", ("t",), t=text)
+    same_but_default = doc("c", "Flies.", ("n",), k=number, unit=unit | {"default": "metre"})
+    same_but_type = doc("d", "Swims.", ("n",), n=text, unit=unit | {"default": "foot"})
+    same_but_enum = doc(
+        "e", "Digs.", ("n",), n=number, unit={"enum": ["a", "b"], "default": "foot"}
+    )
+    docs = (tool, words, same_but_default, same_but_type, same_but_enum)
+    lines = {d.name: signature(d) for d in docs}
+    assert wrong("choose_type", *docs) == [lines["d"], lines["b"]]
+    assert wrong("choose_default", *docs) == [lines["c"]]
+    assert wrong("choose_enum", *docs) == [lines["e"]]
+    assert wrong("choose_required", *docs) == []  # `n` is needed in all of them
+    assert wrong("choose_required", doc("a", "Does it.", (), n=number), words) == [lines["b"]]
 
 
-def test_a_needed_parameter_becomes_optional_with_a_default_where_there_is_one() -> None:
-    tool = doc("a", "Does it.", ("n",), n={"type": "integer"})
-    other = doc("b", "Else.", (), k={"type": "integer", "default": 7})
-    assert wrong("choose_required", tool, other) == {"n?: integer = 7"}
+def test_a_tool_without_the_property_is_not_asked_about() -> None:
+    tools = [doc(name, f"{name} it.", ("n",), n={"type": kind})
+             for name, kind in (("a", "number"), ("b", "string"))]  # fmt: skip
+    found = make_choices(Catalogue(tuple(tools)), FRAME)
+    assert (
+        not found["choose_default"] and not found["choose_enum"] and len(found["choose_type"]) == 2
+    )
 
 
 def test_what_the_catalogue_says_of_others_too_is_no_wrong_option() -> None:
@@ -120,27 +136,23 @@ def test_what_the_catalogue_says_of_others_too_is_no_wrong_option() -> None:
 
 
 def test_a_tools_questions_do_not_depend_on_the_order_of_the_catalogue(questions) -> None:
-    turned = make_choices(Catalogue(SHIPPED.tools[::-1]), FRAME, seed=0)
+    turned = make_choices(Catalogue(SHIPPED.tools[::-1]), FRAME)
     for kind in ("choose_default", "choose_signature"):
         was = {c.about: len(c.options) for c in questions[kind]}
         assert {c.about: len(c.options) for c in turned[kind]} == was
-    again = make_choices(SHIPPED, FRAME, seed=0)
-    assert again == questions and make_choices(SHIPPED, FRAME, seed=1) != questions
+    assert make_choices(SHIPPED, FRAME) == questions
 
 
-def test_the_blind_question_is_asked_of_another_tool(questions) -> None:
-    asked = questions["choose_type"]
+@pytest.mark.parametrize("kind", ["choose_type", "choose_description", "choose_token"])
+def test_the_blind_question_is_asked_of_another_tool(kind, questions) -> None:
+    asked = questions[kind]
+    distant = dict(zip(SHIPPED.names, [*SHIPPED.names[114:], *SHIPPED.names[:114]], strict=True))
     for choice, control in zip(asked, blind(asked, SHIPPED, FRAME), strict=True):
         assert control.options == choice.options
-        told = [p.text for p in control.prompt if p.token and p.text.startswith("<<")]
-        assert len(told) == 1 and told != [token_of(choice.about)]
-
-
-def test_an_enum_of_numbers_gets_a_new_number() -> None:
-    tool = doc("a", "Does it.", (), n={"enum": [1, 2]})
-    made = wrong("choose_enum", tool, doc("b", "Else."))
-    assert made and made <= {"n?: 3|2", "n?: 1|3"}
-    assert Surroundings(Catalogue((tool,))).enum_values == [1, 2]
+        other = SHIPPED.by_name[distant[choice.about]]
+        told = "".join(p.text for p in control.prompt)
+        assert (other.description if kind == "choose_token" else token_of(other.name)) in told
+        assert token_of(choice.about) not in told
 
 
 def test_the_degrees_of_vagueness_differ_in_the_documents_words_alone() -> None:

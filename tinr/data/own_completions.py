@@ -38,6 +38,7 @@ from tinr.rollout.generate import generate
 REPLY_TOKENS = 96  # of an answer, and of a text
 REQUEST_TOKENS = 40  # of a request of its own making; longer ones are dropped
 OWN_REQUESTS = 320  # requests that a chat model makes itself
+ROWS = 64  # sampled at once: memory
 TEXTS = 8  # texts that continue each opening
 TEMPERATURE = 0.8  # of answers; at 1, small models often write what a greedy reply never has
 FRAMED_SHARE = 0.5  # of the answers
@@ -158,17 +159,20 @@ def _sampled(
     temperature: float,
     seed: int,
 ) -> list[list[int]]:
-    rows = generate(
-        model,
-        prompts,
-        lambda index, ids: None,
-        ends_of(codec),
-        max_tokens=tokens,
-        pad=codec.pad,
-        temperature=temperature,
-        seed=seed,
-    )
-    return [list(row.ids) for row in rows]
+    completions: list[list[int]] = []
+    for start in range(0, len(prompts), ROWS):
+        rows = generate(
+            model,
+            prompts[start : start + ROWS],
+            lambda index, ids: None,
+            ends_of(codec),
+            max_tokens=tokens,
+            pad=codec.pad,
+            temperature=temperature,
+            seed=seed + start,
+        )
+        completions += [list(row.ids) for row in rows]
+    return completions
 
 
 def own_examples(own: OwnCompletions, codec: Codec, rng: Random, tokens: float) -> list[Example]:

@@ -1,42 +1,36 @@
 """Multiple-choice questions about a catalogue, made from its documents alone. No model.
 
-Every question has a form that phase 1 teaches. The right option comes first. A document without
-a wrong option gives no question: the catalogue describes the other tools in the same words, or
-the tool has no such property.
+Every question has a form that phase 1 teaches. The right option comes first. Every wrong option is
+what the catalogue says of another tool, so all options are equally well known by heart, and only
+the tool decides. A document without a wrong option gives no question: the catalogue describes the
+other tools in the same words, or the tool has no such property.
 
-    choose_description   token -> which description        (the other tools: the nearest ones)
+    choose_description   token -> which description      (wrong: those of the nearest tools)
     choose_token         description -> which tool token
     choose_signature     token -> which signature
-    choose_type          token -> the signature, or it with one type swapped
-    choose_default       ... with one default changed or dropped
-    choose_enum          ... with one value of an enum replaced by one of another tool
-    choose_required      ... with one `?` set or removed, and the default that goes with it
+    choose_type          ... among signatures with other types
+    choose_default       ... with other defaults
+    choose_enum          ... with other enumerations
+    choose_required      ... with other required flags
 
-The first three take their wrong options from other tools, where these are right: the prior
-probability of a text favours no side. A changed signature can be recognised without its tool: its
-form is rarer, or the beginning of the line is enough to recall the right one. `blind` asks the
-same after another tool's token and so measures that part of the hits.
+The last four differ in their property and in as little else as the catalogue has, nearest tools
+first. `blind` asks the same about a tool half the catalogue away: the share that is right there
+shows nothing of the tool.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from typing import Any
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import signature
+from tinr.catalogue.similar import nearest_neighbours
 from tinr.chat.codec import Frame, Piece, token_of
 from tinr.chat.render import render_question
 from tinr.data.alignment_examples import TO_DOCUMENT, TO_SIGNATURE, TO_TOKEN, ask_about
-from tinr.evaluation.changed_signatures import (
-    Surroundings,
-    changed_defaults,
-    changed_enums,
-    changed_needs,
-    changed_types,
-)
 from tinr.records import ToolDoc
 
-MINIMAL = ("choose_type", "choose_default", "choose_enum", "choose_required")
+NEIGHBOURS = 64  # nearest tools of which wrong options are taken
 WRONG = 3  # most wrong options of a question
 
 
@@ -52,29 +46,41 @@ class Choice:
     options: tuple[tuple[Piece, ...], ...]
     even: bool = False
     about: str = ""  # the tool
+    asks: str = "signature"  # of _PROMPTS
 
 
-Make = Callable[[ToolDoc, Surroundings, Frame, Random], Choice]
+@dataclass(frozen=True)
+class Subject:
+    """A tool with the nearest other tools, nearest first."""
+
+    doc: ToolDoc
+    near: tuple[ToolDoc, ...]
 
 
-def make_choices(catalogue: Catalogue, frame: Frame, seed: int = 0) -> dict[str, list[Choice]]:
+Make = Callable[[Subject, Frame], Choice]
+
+
+def make_choices(catalogue: Catalogue, frame: Frame) -> dict[str, list[Choice]]:
     """Every question of every kind that the documents give, in the catalogue's order."""
-    surroundings = Surroundings(catalogue)
+    neighbours = nearest_neighbours(catalogue.tools, NEIGHBOURS)
+    subjects = [
+        Subject(doc, tuple(catalogue.by_name[name] for name in neighbours[doc.name]))
+        for doc in catalogue.tools
+    ]
     choices_by_kind: dict[str, list[Choice]] = {}
     for kind, make in _KINDS.items():
-        choices = (make(doc, surroundings, frame, Random(f"{seed}/{kind}/{doc.name}"))
-                   for doc in catalogue.tools)  # fmt: skip
+        choices = (make(subject, frame) for subject in subjects)
         choices_by_kind[kind] = [choice for choice in choices if len(choice.options) > 1]
     return choices_by_kind
 
 
 def blind(choices: Sequence[Choice], catalogue: Catalogue, frame: Frame) -> list[Choice]:
-    """The same options after the token of a tool half the catalogue away."""
+    """The same options behind the question about a tool half the catalogue away."""
     tools = catalogue.tools
     positions = {doc.name: number for number, doc in enumerate(tools)}
     distant_tools = (tools[(positions[c.about] + len(tools) // 2) % len(tools)] for c in choices)
     return [
-        replace(choice, prompt=tuple(ask_about(tool, frame, TO_SIGNATURE[0])))
+        replace(choice, prompt=tuple(_PROMPTS[choice.asks](tool, frame)))
         for choice, tool in zip(choices, distant_tools, strict=True)
     ]
 
@@ -84,64 +90,92 @@ def chance(choices: Sequence[Choice]) -> float | None:
     return sum(1 / len(c.options) for c in choices) / len(choices) if choices else None
 
 
-# -- the right one among those of other tools -----------------------------------------
+_PROMPTS: Mapping[str, Callable[[ToolDoc, Frame], Sequence[Piece]]] = {
+    "description": lambda doc, frame: ask_about(doc, frame, TO_DOCUMENT[0]),
+    "token": lambda doc, frame: render_question(
+        [Piece(TO_TOKEN[0].format(doc.description))], frame
+    ),
+    "signature": lambda doc, frame: ask_about(doc, frame, TO_SIGNATURE[0]),
+}
 
 
-def _description(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
-    texts = _first_texts([doc, *surroundings.near[doc.name]], lambda tool: tool.description)
-    options = tuple((Piece(text),) for text in texts)
-    return Choice(tuple(ask_about(doc, frame, TO_DOCUMENT[0])), options, True, doc.name)
+def _choice(subject: Subject, frame: Frame, asks: str, texts: Iterable[str]) -> Choice:
+    """The question with the first texts that differ: the right one and up to WRONG others."""
+    different_texts = list(dict.fromkeys(texts))[: WRONG + 1]
+    options = tuple((Piece(text, token=asks == "token"),) for text in different_texts)
+    prompt = tuple(_PROMPTS[asks](subject.doc, frame))
+    return Choice(prompt, options, asks != "token", subject.doc.name, asks)
 
 
-def _token(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
+def _description(subject: Subject, frame: Frame) -> Choice:
+    texts = [doc.description for doc in (subject.doc, *subject.near)]
+    return _choice(subject, frame, "description", texts)
+
+
+def _token(subject: Subject, frame: Frame) -> Choice:
     """Options exclude tools with the same description: they would not be wrong."""
-    question = Piece(TO_TOKEN[0].format(doc.description))
-    prompt = tuple(render_question([question], frame))
-    neighbours = [
-        tool for tool in surroundings.near[doc.name] if tool.description != doc.description
-    ]
-    tools = [doc, *neighbours[:WRONG]]
-    options = tuple((Piece(token_of(tool.name), token=True),) for tool in tools)
-    return Choice(prompt, options, about=doc.name)
+    rivals = (doc for doc in subject.near if doc.description != subject.doc.description)
+    return _choice(subject, frame, "token", [token_of(doc.name) for doc in (subject.doc, *rivals)])
 
 
-def _signature(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
-    lines = _first_texts([doc, *surroundings.near[doc.name]], signature)
-    return _signature_choice(doc, lines, frame, even=True)
+def _signature(subject: Subject, frame: Frame) -> Choice:
+    return _choice(subject, frame, "signature", map(signature, (subject.doc, *subject.near)))
 
 
-def _first_texts(docs: Iterable[ToolDoc], text: Callable[[ToolDoc], str]) -> list[str]:
-    """The first texts that differ: the right one and up to WRONG others."""
-    return list(dict.fromkeys(map(text, docs)))[: WRONG + 1]
+def _property(name: str) -> Make:
+    """The signature among those that differ in a property, and in as little else as there is."""
 
-
-def _signature_choice(
-    doc: ToolDoc, lines: Iterable[str], frame: Frame, even: bool = False
-) -> Choice:
-    """The reply to a question for the signature: a line and the end of the turn."""
-    options = tuple((Piece(line), *frame.end()) for line in lines)
-    return Choice(tuple(ask_about(doc, frame, TO_SIGNATURE[0])), options, even, doc.name)
-
-
-# -- the right signature against itself with one property changed ---------------------
-
-
-def _changed_choice(change: Callable[[ToolDoc, Surroundings, Random], list[str]]) -> Make:
-    """The right line and the first WRONG changed ones that differ."""
-
-    def make(doc: ToolDoc, surroundings: Surroundings, frame: Frame, rng: Random) -> Choice:
-        lines = dict.fromkeys([signature(doc), *change(doc, surroundings, rng)])
-        return _signature_choice(doc, list(lines)[: WRONG + 1], frame)
+    def make(subject: Subject, frame: Frame) -> Choice:
+        own = _properties(subject.doc)
+        rivals = [
+            (sum(own[other] != rival[other] for other in own), place, doc)
+            for place, doc in enumerate(subject.near)
+            for rival in [_properties(doc)]
+            if any(own[name]) and any(rival[name]) and own[name] != rival[name]
+        ]
+        docs = [doc for *_, doc in sorted(rivals, key=lambda rival: rival[:2])]
+        return _choice(subject, frame, "signature", map(signature, (subject.doc, *docs)))
 
     return make
+
+
+def _properties(doc: ToolDoc) -> dict[str, tuple[str, ...]]:
+    """What a signature says of each parameter, by property; "" where it says nothing."""
+    required = doc.parameters.get("required", ())
+    specs = {
+        name: spec if isinstance(spec, Mapping) else {}
+        for name, spec in doc.parameters.get("properties", {}).items()
+    }
+    return {
+        "type": tuple(_type(spec) for spec in specs.values()),
+        "default": tuple(repr(s["default"]) if "default" in s else "" for s in specs.values()),
+        "enum": tuple(repr(_enum(s)) if _enum(s) else "" for s in specs.values()),
+        "required": tuple("needed" if name in required else "optional" for name in specs),
+    }
+
+
+def _type(spec: Mapping[str, Any]) -> str:
+    """The kind of value; "" where an enumeration stands in its place."""
+    schemas = [s for s in (spec, spec.get("items")) if isinstance(s, Mapping)]
+    kinds = [str(schema.get("format", schema.get("type", "any"))) for schema in schemas]
+    return "" if _enum(spec) else " of ".join(kinds)
+
+
+def _enum(spec: Mapping[str, Any]) -> Sequence[Any]:
+    """The values that a property, or an array's items, may have."""
+    items = spec.get("items")
+    for schema in (spec, items):
+        if isinstance(schema, Mapping) and isinstance(schema.get("enum"), list):
+            return schema["enum"]
+    return ()
 
 
 _KINDS: Mapping[str, Make] = {
     "choose_description": _description,
     "choose_token": _token,
     "choose_signature": _signature,
-    "choose_type": _changed_choice(changed_types),
-    "choose_default": _changed_choice(changed_defaults),
-    "choose_enum": _changed_choice(changed_enums),
-    "choose_required": _changed_choice(changed_needs),
+    "choose_type": _property("type"),
+    "choose_default": _property("default"),
+    "choose_enum": _property("enum"),
+    "choose_required": _property("required"),
 }

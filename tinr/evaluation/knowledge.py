@@ -23,7 +23,7 @@ from tinr.chat.render import render_prompt
 from tinr.data.alignment_examples import ask_token
 from tinr.data.pseudo_queries import DEGREES, Wording
 from tinr.data.traces import render_plan
-from tinr.evaluation.choices import MINIMAL, Choice, blind, chance, make_choices
+from tinr.evaluation.choices import Choice, blind, chance, make_choices
 from tinr.evaluation.intervals import Figure, plain, share
 from tinr.evaluation.likelihood import decode_among, hits
 from tinr.evaluation.recall import rows_at_once
@@ -58,7 +58,7 @@ def knowledge(
     model.eval()
     figures = {
         kind: _choice_figure(model, codec, catalogue, kind, choices)
-        for kind, choices in make_choices(catalogue, codec.frame, seed).items()
+        for kind, choices in make_choices(catalogue, codec.frame).items()
     }
     chance_level = 1 / len(catalogue.tools)
     names_by_probe = {"document_to_token_among": _recalled_among(model, codec, catalogue)}
@@ -87,7 +87,7 @@ def _choice_figure(
 ) -> Figure:
     title = f"knowledge: {kind.replace('_', ' ')}"
     choice_hits = hits(model, codec, choices, title)
-    blind_choices = blind(choices, catalogue, codec.frame) if kind in MINIMAL else []
+    blind_choices = blind(choices, catalogue, codec.frame)
     return share(choice_hits, chance(choices), hits(model, codec, blind_choices, f"{title}, blind"))
 
 
