@@ -4,9 +4,9 @@ import pytest
 
 from tinr.catalogue.load import load_catalogue
 from tinr.chat.render import as_text
-from tinr.data.bindings import MAX_CHARACTERS, derivations
+from tinr.data.bindings import MAX_CHARACTERS, derivations, incomplete
 from tinr.data.traces import render_trace
-from tinr.records import Call, Message, Query
+from tinr.records import Call, Message, Query, ToolDoc
 from tool_corpora.suites import training_queries
 
 
@@ -20,7 +20,7 @@ def line(text: str, /, **arguments) -> str:
         ("Subtract 3 from 10.", {"a": 10, "b": 3}, "Subtract 3 from = b; from 10 = a"),
         ("10", {"a": 10}, "10 = a"),
         ("Write 'ab c' backwards.", {"text": "ab c"}, "Write ab c backwards = text"),
-        ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4 = values"),
+        ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4, 1, 9 now = values"),
         ("Which city is ULM near?", {"city": "Ulm"}, "is ULM near = city"),
         ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: true"),
         ("A radius of 2", {"r": 2.0}, "of 2 = r"),
@@ -52,11 +52,11 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
     """The thought comes before the first call: it cannot know the result."""
     turns = [[Call("t", {"a": 5})], [Call("u", {"of": 71, "times": 2, "exact": True, "by": "day"})]]
     said = derivations("Double 5. Then 2 of that", turns, ["71"])
-    assert said == ["Double 5 = a", "Then 2 of = times; the result = of; exact: true; by: day"]
+    assert said == ["Double 5 = a", "Then 2 of = times; (result) = of; exact: true; by: day"]
     rounded = derivations("Double 5.", [turns[0], [Call("u", {"of": 71.3})]], ["71.29"])
-    assert rounded[1] == "the result = of"
+    assert rounded[1] == "(result) = of"
     words = derivations("Name it.", [[Call("t", {})], [Call("u", {"name": "Ulm"})]], ['"Ulm"'])
-    assert words == ["", "the result = name"]
+    assert words == ["", "(result) = name"]
 
 
 def test_the_first_calls_never_take_a_result():
@@ -87,3 +87,62 @@ def test_nearly_every_value_of_the_shipped_queries_is_derived():
     values = sum(len(call.arguments) for call, _ in lines)
     stated = sum(text.count(" = ") for _, text in lines)
     assert values > 500 and stated / values > 0.9
+
+
+DOC = ToolDoc(
+    "ball_volume",
+    "Find the volume of a ball.",
+    {
+        "type": "object",
+        "properties": {
+            "radius": {"type": "number", "description": "Radius in centimetres."},
+            "half": {"type": "boolean", "description": "Take only half of the sphere."},
+            "unit": {"enum": ["litres", "cubic inches"], "description": "Unit of the result."},
+        },
+        "required": ["radius"],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "expected"),
+    [
+        ("A half sphere of radius 2", {"radius": 2, "half": True},
+         "half sphere = half: true; radius 2 = radius"),
+        ("A dome of radius 2", {"radius": 2, "half": True}, "radius 2 = radius; half: true"),
+        ("Volume of a ball of 2", {"radius": 2, "half": True}, "of 2 = radius; half: true"),
+        ("Ball, 2, in cubic inches", {"radius": 2, "unit": "cubic inches"},
+         "Ball 2 = radius; in cubic inches = unit"),
+    ],
+)  # fmt: skip
+def test_words_of_its_description_imply_an_option(text, arguments, expected):
+    """Words that the tool's own description has too imply nothing."""
+    call = Call("ball_volume", arguments)
+    assert derivations(text, [[call]], docs={"ball_volume": DOC}) == [expected]
+
+
+def test_equal_values_stand_beside_the_words_of_their_parameters():
+    doc = ToolDoc("burn", "Count calories.", {"properties": {
+        "minutes": {"description": "Minutes of it."}, "weight": {"description": "Weight in kg."},
+    }})  # fmt: skip
+    call = Call("burn", {"minutes": 49, "weight": 49})
+    said = derivations("Weight 49 kg, then 49 minutes", [[call]], docs={"burn": doc})
+    assert said == ["Weight 49 kg = weight; then 49 minutes = minutes"]
+
+
+def test_a_value_inside_another_one_is_not_its_place():
+    call = Call("reach", {"edges": "K-M, M-P", "start": "K"})
+    assert derivations('From "K-M, M-P" as given, start K', [[call]])[0].endswith("start K = start")
+    assert line("Values 4, 9, 2 and k 9", values=[4, 9, 2], k=9).endswith("k 9 = k")
+
+
+def test_words_that_speak_of_a_result_are_bound_where_they_stand():
+    turns = [[Call("t", {"a": 5})], [Call("u", {"fixed": 7, "price": 9})]]
+    said = derivations("Double 5. Fixed costs the value you get, price 9?", turns, ["7"])
+    assert said[1] == "costs the value you... (result) = fixed; price 9 = price"
+
+
+def test_a_missing_value_is_marked_in_its_place():
+    call = Call("ball_volume", {"radius": "some number", "unit": "litres"})
+    said = incomplete("How many litres has a ball of radius some number cm?", call, "radius", DOC)
+    assert said == "many litres has = unit; radius some number cm (missing) = radius"

@@ -7,7 +7,7 @@ from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.config import TrainingConfig
 from tinr.config_files import build, load_config
 from tinr.data.curriculum import CurriculumConfig, buckets, difficulties, features
-from tinr.data.own_completions import Completion
+from tinr.data.own_completions import Completion, OwnCompletions
 from tinr.data.paced_batches import UNORDERED, paced_batches
 from tinr.records import BadInput, Call, Query
 from tinr.run_log import RunLog, read_log
@@ -90,7 +90,7 @@ def test_a_bucket_without_a_query_is_refused(catalogue):
         buckets(QUERIES, catalogue, CurriculumConfig(borders=(0.1,)), 0)
 
 
-OWN = [Completion((1, 2), (3, 4))] * 3  # what a base said to plain prompts
+OWN = OwnCompletions((Completion((1, 2), (3, 4)),) * 3)  # what a base said to plain prompts
 
 
 def parts_of(codec, catalogue, **curriculum):

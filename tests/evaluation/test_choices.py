@@ -100,7 +100,7 @@ def test_wrong_options_differ_in_as_little_else_as_there_is() -> None:
     number, text, unit = {"type": "number"}, {"type": "string"}, {"enum": ["metre", "foot"]}
     tool = doc("a", "Does it.", ("n",), n=number, unit=unit | {"default": "foot"})
     words = doc("b", "Says it.", ("t",), t=text)
-    same_but_default = doc("c", "Flies.", ("n",), k=number, unit=unit | {"default": "metre"})
+    same_but_default = doc("c", "Flies.", ("n",), n=number, unit=unit | {"default": "metre"})
     same_but_type = doc("d", "Swims.", ("n",), n=text, unit=unit | {"default": "foot"})
     same_but_enum = doc(
         "e", "Digs.", ("n",), n=number, unit={"enum": ["a", "b"], "default": "foot"}
@@ -110,8 +110,7 @@ def test_wrong_options_differ_in_as_little_else_as_there_is() -> None:
     assert wrong("choose_type", *docs) == [lines["d"], lines["b"]]
     assert wrong("choose_default", *docs) == [lines["c"]]
     assert wrong("choose_enum", *docs) == [lines["e"]]
-    assert wrong("choose_required", *docs) == []  # `n` is needed in all of them
-    assert wrong("choose_required", doc("a", "Does it.", (), n=number), words) == [lines["b"]]
+    assert wrong("choose_required", *docs) == [lines["b"]]  # the others need `n` and no unit
 
 
 def test_a_tool_without_the_property_is_not_asked_about() -> None:
@@ -146,7 +145,8 @@ def test_a_tools_questions_do_not_depend_on_the_order_of_the_catalogue(questions
 @pytest.mark.parametrize("kind", ["choose_type", "choose_description", "choose_token"])
 def test_the_blind_question_is_asked_of_another_tool(kind, questions) -> None:
     asked = questions[kind]
-    distant = dict(zip(SHIPPED.names, [*SHIPPED.names[114:], *SHIPPED.names[:114]], strict=True))
+    names = [tool.name for tool in SHIPPED.tools]
+    distant = dict(zip(names, [*names[114:], *names[:114]], strict=True))
     for choice, control in zip(asked, blind(asked, SHIPPED, FRAME), strict=True):
         assert control.options == choice.options
         other = SHIPPED.by_name[distant[choice.about]]

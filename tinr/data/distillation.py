@@ -8,15 +8,18 @@ Source: Hinton et al., arXiv 1503.02531 (temperature 1).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from tinr.checkpoints.model import head_logits
 
 ENTRIES = 32  # of a position
+ROWS = 16  # that the teacher reads at once
 LEAST = 1e-6  # of what is left to the student, so that its logarithm is finite
 
 
@@ -48,12 +51,21 @@ def distributions_of(
     """Distributions at the positions of all completions, in order, behind the row of none."""
     table: Any = teacher.get_input_embeddings().weight
     width = min(ENTRIES, len(table) - 1)
-    ids, probs = [torch.zeros(1, width, dtype=torch.int32)], [torch.zeros(1, width)]
-    for prompt, completion in zip(prompts, completions, strict=True):
-        row = torch.tensor([[*prompt, *completion]], device=teacher.device)
-        hidden = teacher.base_model(input_ids=row, use_cache=False).last_hidden_state
-        logits = head_logits(teacher, hidden[0, len(prompt) - 1 : -1]).float()
-        top = torch.softmax(logits, -1).topk(width)
-        ids.append(top.indices.int().cpu())
-        probs.append(top.values.cpu())
-    return Distributions(torch.cat(ids), torch.cat(probs).half())
+    sizes = [len(completion) for completion in completions]
+    starts = [*accumulate(sizes, initial=1)]
+    ids = torch.zeros(starts[-1], width, dtype=torch.int32)
+    probs = torch.zeros(starts[-1], width, dtype=torch.float16)
+    rows = [torch.tensor([*p, *c]) for p, c in zip(prompts, completions, strict=True)]
+    by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for first in range(0, len(rows), ROWS):
+        batch = by_length[first : first + ROWS]
+        # padding stands behind the text, where a causal model does not see it
+        inputs = pad_sequence([rows[i] for i in batch], batch_first=True).to(teacher.device)
+        hidden = teacher.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+        for states, i in zip(hidden, batch, strict=True):
+            begin = len(rows[i]) - sizes[i] - 1
+            logits = head_logits(teacher, states[begin : begin + sizes[i]]).float()
+            top = torch.softmax(logits, -1).topk(width)
+            ids[starts[i] : starts[i + 1]] = top.indices.int().cpu()
+            probs[starts[i] : starts[i + 1]] = top.values.half().cpu()
+    return Distributions(ids, probs)

@@ -236,9 +236,12 @@ def _opening_prompt(codec: Codec, text: str) -> list[int]:
 
 
 def _user_opening(codec: Codec) -> list[int]:
-    """Encode the base's chat template up to the text of a user; empty without a template."""
+    """Encode the base's chat template up to the text of a user; empty for no chat model.
+
+    A base made here has a template too, but has never seen what users ask without tools.
+    """
     tokenizer: Any = codec.tokenizer
-    if not tokenizer.chat_template:
+    if not tokenizer.chat_template or "<response>" in codec.vocabulary:
         return []
     mark = "Hello"
     messages = [{"role": "user", "content": mark}]

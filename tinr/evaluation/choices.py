@@ -131,7 +131,7 @@ def _property(name: str) -> Make:
             (sum(own[other] != rival[other] for other in own), place, doc)
             for place, doc in enumerate(subject.near)
             for rival in [_properties(doc)]
-            if any(own[name]) and any(rival[name]) and own[name] != rival[name]
+            if own[name] and rival[name] and own[name] != rival[name]
         ]
         docs = [doc for *_, doc in sorted(rivals, key=lambda rival: rival[:2])]
         return _choice(subject, frame, "signature", map(signature, (subject.doc, *docs)))
@@ -140,25 +140,25 @@ def _property(name: str) -> Make:
 
 
 def _properties(doc: ToolDoc) -> dict[str, tuple[str, ...]]:
-    """What a signature says of each parameter, by property; "" where it says nothing."""
+    """What a signature says of its parameters, by property."""
     required = doc.parameters.get("required", ())
     specs = {
         name: spec if isinstance(spec, Mapping) else {}
         for name, spec in doc.parameters.get("properties", {}).items()
     }
     return {
-        "type": tuple(_type(spec) for spec in specs.values()),
-        "default": tuple(repr(s["default"]) if "default" in s else "" for s in specs.values()),
-        "enum": tuple(repr(_enum(s)) if _enum(s) else "" for s in specs.values()),
+        "type": tuple(_type(spec) for spec in specs.values() if not _enum(spec)),
+        "default": tuple(repr(spec["default"]) for spec in specs.values() if "default" in spec),
+        "enum": tuple(repr(_enum(spec)) for spec in specs.values() if _enum(spec)),
         "required": tuple("needed" if name in required else "optional" for name in specs),
     }
 
 
 def _type(spec: Mapping[str, Any]) -> str:
-    """The kind of value; "" where an enumeration stands in its place."""
+    """The kind of value, and of a list's items."""
     schemas = [s for s in (spec, spec.get("items")) if isinstance(s, Mapping)]
     kinds = [str(schema.get("format", schema.get("type", "any"))) for schema in schemas]
-    return "" if _enum(spec) else " of ".join(kinds)
+    return " of ".join(kinds)
 
 
 def _enum(spec: Mapping[str, Any]) -> Sequence[Any]:
