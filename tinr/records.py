@@ -73,17 +73,6 @@ Accepted = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """The call that a query would need if it stated a value.
-
-    `name` is the parameter without a value; its argument has the words in its place.
-    """
-
-    call: Call
-    name: str
-
-
-@dataclass(frozen=True)
 class Query:
     """What a user asks and what is expected of the reply.
 
@@ -105,7 +94,6 @@ class Query:
     tools: tuple[str, ...] = ()  # candidates that come with the query; empty: not stated
     accept: tuple[Accepted, ...] = ()  # accepted values, one mapping for each reference call
     flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
-    lacks: Lacking | None = None  # of a query without calls: what would be called, and lacks what
     group: str = ""  # its row in the tables; empty: its split
 
     @property

@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
-from tinr.records import UNANSWERED, Call, Lacking, Query, Split
+from tinr.records import UNANSWERED, Call, Query, Split
 from tool_corpora.chat import chat_query, foreign_query
 from tool_corpora.kit import CorpusTool, placeholders
 from tool_corpora.values import Side
@@ -104,10 +104,10 @@ def make_queries(
             break
         kind = rng.choices(list(kinds), weights)[0]
         drafts = (_MAKERS[kind](rng, side, pool) for _ in range(REDRAWS))
-        draft = next((one for one in drafts if one is not None and one.text not in made), None)
+        draft = next((one for one in drafts if one is not None and one[0] not in made), None)
         if draft is None:
             continue
-        text, turns, results, said, lacks = draft
+        text, turns, results, said = draft
         # only what stands in the query or comes from a tool can be scored as an answer
         scored = bool(turns) or (kind == "chat" and said.casefold() in text.casefold())
         made[text] = Query(
@@ -119,7 +119,6 @@ def make_queries(
             split=split if turns else "no_tool",
             kind=kind,
             observations=tuple(map(observation_text, results)),
-            lacks=lacks,
         )
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
@@ -136,14 +135,8 @@ def answer_text(results: Sequence[Any]) -> str:
     return "; ".join(r if isinstance(r, str) else observation_text(r) for r in results)
 
 
-class Draft(NamedTuple):
-    """A query before it has an id."""
-
-    text: str
-    turns: tuple[tuple[Call, ...], ...]
-    results: list[Any]  # what the calls returned
-    said: str  # the answer in words
-    lacks: Lacking | None = None
+# text, turns of reference calls, what they returned, the answer in words
+Draft = tuple[str, tuple[tuple[Call, ...], ...], list[Any], str]
 
 
 def _ask(
@@ -207,7 +200,7 @@ def _single(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None
     if asked is None:
         return None
     text, call, result = asked
-    return Draft(text, ((call,),), [result], answer_text([result]))
+    return text, ((call,),), [result], answer_text([result])
 
 
 def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
@@ -218,7 +211,7 @@ def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | No
     done = [one for one in asked if one is not None]
     text = _joined(rng, side, [one[0] for one in done])
     results = [result for _, _, result in done]
-    return Draft(text, (tuple(call for _, call, _ in done),), results, answer_text(results))
+    return text, (tuple(call for _, call, _ in done),), results, answer_text(results)
 
 
 def _joined(rng: Random, side: Side, parts: Sequence[str]) -> str:
@@ -246,7 +239,7 @@ def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     if second is None:
         return None
     text = _joined(rng, side, [first, second[0]])
-    return Draft(text, ((call,), (second[1],)), [result, second[2]], answer_text([second[2]]))
+    return text, ((call,), (second[1],)), [result, second[2]], answer_text([second[2]])
 
 
 def _takes(schema: Mapping[str, Any], result: Any) -> bool:
@@ -273,7 +266,7 @@ def _takes(schema: Mapping[str, Any], result: Any) -> bool:
 def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
     """A phrasing whose one required value is only spoken of."""
     tool = rng.choice(pool)
-    sentence, fixed = rng.choice(tool.phrasings(side))
+    sentence, _ = rng.choice(tool.phrasings(side))
     lacking = [
         name
         for name in placeholders(sentence)
@@ -290,19 +283,16 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
     drawn = _draw(rng, side, tool, placeholders(sentence))
     others = {other: _shown(value) for other, value in drawn.items()}
-    values = drawn | dict(fixed) | {name: vague}
-    call = Call(tool.name, {p: values[p] for p in tool.parameters if p in values})
-    text = _fill(sentence, others)
-    return Draft(text, (), [], f"Please give the {name}.", Lacking(call, name))
+    return _fill(sentence, others), (), [], f"Please give the {name}."
 
 
 def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
     text, reply = chat_query(rng, side)
-    return Draft(text, (), [], reply)
+    return text, (), [], reply
 
 
 def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return Draft(foreign_query(rng, side), (), [], UNANSWERED)
+    return foreign_query(rng, side), (), [], UNANSWERED
 
 
 _MAKERS = {

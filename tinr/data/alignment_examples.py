@@ -11,7 +11,7 @@ usage are what made tools without queries callable in our trials (docs/notebook.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from random import Random
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from tinr.config import Whole
 from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
 from tinr.data.traces import ask_back, render_plan, render_turns
-from tinr.records import Call, Lacking, ToolDoc
+from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
@@ -56,7 +56,7 @@ class PairMix:
     naming: Annotated[Whole, Doc("the same, up to the names of the tools")] = 4
     blind: Annotated[Whole, Doc("conversation whose query says nothing useful")] = 1
     lacking: Annotated[
-        Whole, Doc("pseudo-query without a needed value: no call, but a question back")
+        Whole, Doc("pseudo-query without a needed value: no call; every second one states it")
     ] = 1
 
     @classmethod
@@ -213,15 +213,25 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """Leave out a required value and ask back; without such a value make a whole pseudo-query."""
+    """Leave out a required value and ask back; in the next one of the tool, state it and call.
+
+    The two differ in the value alone. Without the second, whatever is worded oddly seems to lack
+    something. Without a value to leave out this is a whole pseudo-query.
+    """
     needed_names = needed_parameters(doc, wording)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
-    name = rng.choice(needed_names)
-    vague = rng.choice(VAGUE_VALUES)
-    text, call = wording.write(doc, rng, said={name: vague})
-    lacks = Lacking(replace(call, arguments={**call.arguments, name: vague}), name)
-    return [*render_prompt(text, frame), *mark_loss(ask_back(text, doc, lacks, frame))]
+    if doc.name in wording.twins:
+        seed, values = wording.twins.pop(doc.name)
+        text, call = wording.write(doc, Random(seed), values=values)
+        plan = render_plan([doc], lines=derivations(text, [[call]], docs=wording.catalogue.by_name))
+        turns = render_turns([[call]], [""], None, frame)
+        return [*render_prompt(text, frame), *mark_loss(plan), *turns]
+    name, vague, seed = rng.choice(needed_names), rng.choice(VAGUE_VALUES), rng.random()
+    values = wording.drawer(doc).draw(rng)
+    wording.twins[doc.name] = (seed, values)
+    text, _ = wording.write(doc, Random(seed), {name: vague}, values)
+    return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 
 
 def needed_parameters(doc: ToolDoc, wording: Wording) -> list[str]:

@@ -17,13 +17,17 @@ from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
 MAX_CHARACTERS = 14  # of a value that is repeated
+MAX_BEFORE = 4  # words before a value
+FUNCTION_WORDS = frozenset(
+    "a an the of is are was were be at to by in on for from with my its".split()
+)
 MAX_IMPLYING = 4  # words that imply an option
 UNTELLING = {
     stem(word)
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
-RESULT, MISSING = "(result)", "(missing)"  # behind the words of a value that is not stated
+RESULT = "(result)"  # behind the words that speak of what an earlier call returned
 LINK = re.compile(  # words that speak of what an earlier call returns
     r"\b(?:the|that|this|its|your)\s"
     r"(?:result|value|number|outcome|output|answer|figure|sum|total|amount|product)\b"
@@ -54,20 +58,11 @@ def derivations(
     return lines
 
 
-def incomplete(text: str, call: Call, missing: str, doc: ToolDoc) -> str:
-    """Derive the values of a call that lacks one: `above a number (missing) = start`.
-
-    The argument `missing` has the words that stand in the text in place of its value.
-    """
-    return _line(call, _Words(text), None, doc, missing)
-
-
 def _line(
     call: Call,
     words: "_Words",
     earlier: Sequence[Any] | None,
     doc: ToolDoc | None,
-    missing: str = "",
 ) -> str:
     """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
     placed: list[tuple[int, str]] = []
@@ -78,8 +73,7 @@ def _line(
     for name, value in call.arguments.items():
         place = words.place(value, about[name])
         if place is not None:
-            mark = f" {MISSING}" if name == missing else ""
-            placed.append((place[0], f"{words.around(*place)}{mark} = {name}"))
+            placed.append((place[0], f"{words.around(*place)} = {name}"))
         elif earlier is not None and _may_be_result(value, earlier):
             results.append(name)
         else:
@@ -190,12 +184,22 @@ class _Words:
         return len({*before, *after} & set(about))
 
     def around(self, start: int, end: int) -> str:
-        """Return the words of a place with the word before and the word after them."""
-        before = re.search(r"([\w'#-]+)\W{0,3}$", self.text[:start])
+        """Return the words of a place with those beside it that may tell which value it is.
+
+        They go back to the first word that is none of FUNCTION_WORDS, at most MAX_BEFORE words, and
+        there is one behind.
+        """
+        before = re.search(rf"((?:[\w'#-]+\W{{1,3}}){{0,{MAX_BEFORE}}})$", self.text[:start])
+        words = re.findall(r"[\w'#-]+", before[1]) if before else []
+        telling = [n for n, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
         after = re.match(r"[\"')\]]?\s+([\w'-]+)", self.text[end:])
-        words = [before[1]] if before else []
-        words.append(_shortened(self.text[start:end]))
-        return " ".join([*words, *([after[1]] if after else [])])
+        return " ".join(
+            [
+                *words[telling[-1] if telling else -1 :],
+                _shortened(self.text[start:end]),
+                *([after[1]] if after else []),
+            ]
+        )
 
 
 def _spellings(value: Any) -> Iterator[str]:
@@ -214,7 +218,7 @@ def _spellings(value: Any) -> Iterator[str]:
 
 def _whole(text: str) -> str:
     """Return the pattern of a text that is no part of a longer word or number."""
-    return rf"(?<![\w.])(?<!\w-){re.escape(text)}(?!\w|\.\d|-\w)"
+    return rf"(?<![\w.])(?<!\w-){re.escape(text)}(?!\w|\.\d)"
 
 
 def _parsed(observation: str) -> Any:

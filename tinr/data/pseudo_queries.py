@@ -97,6 +97,8 @@ class Wording:
         self._drawers: dict[str, ArgumentDrawer] = {}
         self._practicable: dict[str, bool] = {}
         self._misleading: dict[str, set[str]] = {}
+        self.twins: dict[str, tuple[float, Mapping[str, Any]]] = {}  # tool -> its query without
+        # a value: the seed of its words, and all of its values
 
     def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
         """Return the drawer of a tool's arguments."""
@@ -144,16 +146,20 @@ class Wording:
         )
 
     def write(
-        self, doc: ToolDoc, rng: Random, said: Mapping[str, str] | None = None
+        self,
+        doc: ToolDoc,
+        rng: Random,
+        said: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> tuple[str, Call]:
         """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
         NoValue if the tool is not practicable. said: parameter name -> text that stands for its
-        value. Values in another order than the document's stand beside their parameter's name or
+        value. values: of the parameters, instead of drawn ones. Values in another order than the document's stand beside their parameter's name or
         words of its description: without these no reader could assign them.
         """
         said = said or {}
-        values = self.drawer(doc).draw(rng)
+        values = self.drawer(doc).draw(rng) if values is None else values
         in_order = rng.random() < 0.6
         phrases = [
             _implying_words(doc, name, rng)
@@ -359,7 +365,8 @@ def _value_phrase(
     label: str, value: Any, rng: Random, named: bool, shown: str | None = None
 ) -> str:
     template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
-    return template.format(name=label, value=shown or _value_text(value, rng))
+    text = _value_text(value, rng)  # drawn in any case: a twin has the same words around it
+    return template.format(name=label, value=shown or text)
 
 
 def _value_text(value: Any, rng: Random) -> str:

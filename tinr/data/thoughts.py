@@ -17,7 +17,7 @@ from typing import Any
 from tinr.catalogue.importing.names import clean_name
 from tinr.catalogue.load import Catalogue, query_line, read_jsonl
 from tinr.chat.parse import parse_text
-from tinr.data.traces import compose, unanswerable, value_lines
+from tinr.data.traces import NO_TOOL, compose, value_lines
 from tinr.records import Call, Mention, Query
 from tinr.rollout.scoring.rewards import same_calls
 
@@ -170,7 +170,7 @@ def composed(query: Query, catalogue: Catalogue) -> Query:
         return replace(
             query, thought=tuple(compose(docs, value_lines(query, query.turns, catalogue.by_name)))
         )
-    return replace(query, thought=tuple(unanswerable(query, catalogue)))
+    return replace(query, thought=(NO_TOOL.get(query.kind, NO_TOOL["chat"]),))
 
 
 def judge_all(

@@ -23,8 +23,8 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
-from tinr.data.bindings import derivations, incomplete
-from tinr.records import UNANSWERED, Call, Lacking, Mention, Query, ToolDoc
+from tinr.data.bindings import derivations
+from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
 
 NO_TOOL = {
     "chat": "No tool is needed.",
@@ -111,7 +111,7 @@ def render_trace(
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
         response = query.reply or query.answer or UNANSWERED
-        thought = query.thought or unanswerable(query, catalogue)
+        thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
     turns = query.turns if has_observations else query.turns[:1]
@@ -133,18 +133,9 @@ def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) 
     return [*render_thought([*map(_piece, thought)]), *render_response(response), *frame.end()]
 
 
-def unanswerable(query: Query, catalogue: Catalogue) -> Sequence[str | Mention]:
-    """Compose the thought of a query that needs no call, or lacks a value of one."""
-    if query.lacks and query.lacks.call.name in catalogue.by_name:
-        doc = catalogue.by_name[query.lacks.call.name]
-        return compose([doc], [incomplete(query.text, query.lacks.call, query.lacks.name, doc)])
-    return (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
-
-
-def ask_back(text: str, doc: ToolDoc, lacks: Lacking, frame: Frame) -> list[Piece]:
+def ask_back(parameter: str, frame: Frame) -> list[Piece]:
     """Render the reply to a query that lacks a required value."""
-    thought = compose([doc], [incomplete(text, lacks.call, lacks.name, doc)])
-    return without_tool(thought, f"Please give the {lacks.name}.", frame)
+    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:
