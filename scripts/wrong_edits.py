@@ -55,6 +55,7 @@ class Verdict:
 
 
 # The files of the tests, by short names.
+BINDINGS = "tests/data/test_bindings.py"
 CALIBRATION = "tests/phases/test_calibration.py"
 CAPACITY = "tests/studies/test_capacity.py"
 CATALOGUE = "tests/catalogue/test_catalogue.py"
@@ -63,6 +64,7 @@ CONFIG = "tests/ground/test_config.py"
 CONVERSATION = "tests/rollout/test_conversation.py"
 CORPUS = "tests/data/test_corpus_queries.py"
 CURRICULUM = "tests/data/test_curriculum.py"
+DISTILLATION = "tests/data/test_distillation.py"
 GENERATE = "tests/rollout/test_generate.py"
 GRAMMAR = "tests/rollout/test_grammar.py"
 GRPO = "tests/training/test_grpo.py"
@@ -150,9 +152,58 @@ EDITS = (
     Edit(
         "loss",
         "tinr/data/own_completions.py",
-        "[IGNORE] * len(",
-        "[0] * len(",
+        "[IGNORE] * size",
+        "[0] * size",
         ("tests/data/test_own_completions.py::test_only_what_the_base_said_carries_loss",),
+    ),
+    Edit(
+        "loss",
+        "tinr/data/packing.py",
+        "example.soft[1:]",
+        "example.soft[:-1]",
+        (f"{DISTILLATION}::test_only_positions_with_a_row_are_distilled",),
+    ),
+    Edit(
+        "loss",
+        "tinr/data/distillation.py",
+        "kept + rest * (rest.log() - log_rest)",
+        "kept",
+        (f"{DISTILLATION}::test_a_divergence_worked_by_hand",),
+    ),
+    Edit(
+        "loss",
+        "tinr/training/loop.py",
+        "losses[is_soft] = teacher.divergence(logits[is_soft], soft_rows[is_soft])",
+        "losses[is_soft] = teacher.divergence(logits[is_soft], labels[is_soft] * 0 + 1)",
+        (f"{DISTILLATION}::test_only_positions_with_a_row_are_distilled",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "place = words.link(about[name])",
+        "place = None",
+        (f"{BINDINGS}::test_words_that_speak_of_a_result_are_bound_where_they_stand",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "return all(end <= a or b <= start for a, b in self.taken)",
+        "return start not in [a for a, _ in self.taken]",
+        (f"{BINDINGS}::test_a_value_inside_another_one_is_not_its_place",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/alignment_examples.py",
+        "text, call = wording.write(doc, Random(seed), values=values)",
+        "text, call = wording.write(doc, rng)",
+        ("tests/data/test_alignment_examples.py::test_a_query_that_lacks_a_value_has_a_whole_twin",),
+    ),
+    Edit(
+        "probes",
+        "tinr/evaluation/choices.py",
+        "and own[name] != rival[name]",
+        "",
+        ("tests/evaluation/test_choices.py::test_wrong_options_differ_in_as_little_else_as_there_is",),
     ),
     Edit(
         "loss",

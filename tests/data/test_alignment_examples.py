@@ -7,9 +7,7 @@ from typing import Any
 
 import jsonschema
 
-from tinr.catalogue.load import (
-    Catalogue,
-)
+from tinr.catalogue.load import Catalogue, load_catalogue
 from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import FRAMES, Piece, token_of
 from tinr.chat.parse import parse
@@ -104,3 +102,35 @@ def test_no_vague_value_of_practice_is_one_of_the_suites() -> None:
         for words in kinds
     }
     assert not set(VAGUE_VALUES) & suites
+
+
+def test_a_query_that_lacks_a_value_has_a_whole_twin(catalogue: Catalogue) -> None:
+    """Every second one states the value among the same words, and calls with it."""
+    pairs = list(make_pairs(catalogue, FRAMES["tinr"], PairMix.only(lacking=20), Random(4)))
+    for first, second in zip(pairs[::2], pairs[1::2], strict=True):
+        asking, calling = (
+            parse([piece for piece in pair.pieces if piece.learn]) for pair in (first, second)
+        )
+        assert (asking.calls, asking.named) == ((), ()) and asking.response
+        (call,) = calling.calls
+        jsonschema.validate(call.arguments, catalogue.by_name[call.name].parameters)
+        texts = [
+            as_text([piece for piece in pair.pieces if not piece.learn]) for pair in (first, second)
+        ]
+        vague = next(v for v in sorted(VAGUE_VALUES, key=len, reverse=True) if v in texts[0])
+        before, after = texts[0].split(vague, 1)
+        assert texts[1].startswith(before) and texts[1].endswith(after)
+        assert asking.response.split()[-1].rstrip(".") in call.arguments
+
+
+def test_a_neighbour_stands_in_the_same_message_more_often_than_by_chance() -> None:
+    shipped = load_catalogue(("toolbox", "fieldkit"))
+    wording = Wording(shipped)
+    pairs = make_pairs(shipped, FRAMES["tinr"], PairMix.only(naming=6), Random(6))
+    several = [
+        (pair.tool, parse([p for p in pair.pieces if p.learn]).named)
+        for pair in pairs
+        if len(parse([p for p in pair.pieces if p.learn]).named) > 1
+    ]
+    near = sum(bool(set(named) & set(wording.neighbours[tool])) for tool, named in several)
+    assert 0.3 < near / len(several) < 0.6  # NEAR_SHARE of one or two others; chance: .02

@@ -3,7 +3,8 @@
 from random import Random
 
 from tinr.catalogue.load import Catalogue
-from tinr.data.pseudo_queries import Wording, _label
+from tinr.catalogue.words import stem
+from tinr.data.pseudo_queries import CONTRAST_SHARE, EVERYDAY_WORDS, Wording, _label
 from tinr.records import ToolDoc
 
 RENT = ToolDoc(
@@ -56,3 +57,45 @@ def test_values_out_of_the_documents_order_stand_beside_words_of_their_parameter
             said = set(text.lower().replace("odd one", "odd-one").split())
             assert len(said & (names | described | {"odd-one"})) >= 1
     assert shuffled > 50
+
+
+def tool(name: str, description: str, **properties) -> ToolDoc:
+    schema = {"type": "object", "properties": properties, "required": []}
+    return ToolDoc(name, description, schema)
+
+
+NEXT = tool("next_prime", "Find the next prime after a whole number. Looks upward.")
+PREVIOUS = tool("previous_prime", "Find the previous prime before a whole number. Looks downward.")
+SORT = tool("sort_words", "Put words in order.")
+
+
+def test_neighbours_are_told_apart_by_a_word_of_one_alone():
+    wording, rng = Wording(Catalogue((NEXT, PREVIOUS, SORT))), Random(2)
+    own = {stem(word) for word in ("next", "after", "upward")}
+    other = {stem(word) for word in ("previous", "before", "downward")}
+    texts = [wording.write(NEXT, rng)[0] for _ in range(400)]
+    stems = [{stem(word) for word in text.split()} for text in texts]
+    assert sum(bool(found & own) for found in stems) > 400 * CONTRAST_SHARE
+    assert {"before", "after"} <= set(EVERYDAY_WORDS)  # else nothing below could fail
+    assert not any(found & other for found in stems)
+
+
+def test_who_wants_a_switch_says_what_it_does_and_not_true():
+    switch = {"type": "boolean", "description": "Whether to leave out the face at the top."}
+    box = tool("box_surface", "Measure a box.", open=switch)
+    wording, rng = Wording(Catalogue((box, SORT))), Random(3)
+    texts = [text for text, call in (wording.write(box, rng) for _ in range(400))
+             if call.arguments.get("open") is True]  # fmt: skip
+    silent = [text for text in texts if "true" not in text.split()]
+    assert 0.4 * len(texts) < len(silent) < 0.9 * len(texts)
+    said = {stem(word) for word in ("open", "leave", "out", "the", "face", "at", "top")}
+    assert all(said & {stem(word) for word in text.split()} for text in silent)
+
+
+def test_the_same_seed_and_values_give_the_same_words_around_another_value():
+    wording = Wording(Catalogue((RENT, SORT)))
+    values = {"days": 12345, "age": 67}
+    whole, call = wording.write(RENT, Random(5), values=values)
+    vague, _ = wording.write(RENT, Random(5), {"days": "some days or so"}, values)
+    assert call.arguments == values
+    assert vague == whole.replace('"12345"', "12345").replace("12345", "some days or so")

@@ -3,10 +3,12 @@
 import pytest
 
 from tinr.evaluation.metrics import (
+    IN_FAMILY,
     METRICS,
     Outcome,
     Rate,
     as_one,
+    families_of,
     outcome,
     paired_p,
     rate,
@@ -188,7 +190,8 @@ def test_empty_replies_stay_in_every_denominator() -> None:
 def test_a_metric_counts_only_the_queries_that_have_it() -> None:
     made = [outcome(reply(A, B), TWO), outcome(reply(), NONE), outcome(reply(A), NONE)]
     rates = summarise(made)
-    assert set(rates) == set(METRICS) == set(Outcome.__dataclass_fields__)
+    assert set(rates) == {*METRICS, IN_FAMILY}
+    assert set(METRICS) == set(Outcome.__dataclass_fields__)
     assert (rates["call_em"].value, rates["call_em"].n) == (1.0, 1)
     assert (rates["abstain_acc"].value, rates["abstain_acc"].n) == (0.5, 2)
     assert (rates["format_ok"].value, rates["format_ok"].n) == (pytest.approx(2 / 3), 3)
@@ -200,3 +203,32 @@ def test_equivalent_tools_count_as_one_and_only_when_said():
     merged = outcome(*as_one(given, query, {"a": "a", "twin": "a"}))
     assert merged.call_em is True and merged.name_em is True
     assert outcome(*as_one(given, query, {})) == outcome(given, query)
+
+
+def test_to_name_a_tool_is_to_find_its_family_and_the_tool_in_it() -> None:
+    families = {"a": "a", "b": "a"}
+    cases = {
+        "right": (reply(A, B), True, True),
+        "a neighbour": (reply(A, A), False, True),
+        "another": (reply(A, Call("c", {})), False, False),
+        "one too many": (reply(A, B, B), False, False),
+    }
+    found = {name: outcome(said, TWO, families=families) for name, (said, *_) in cases.items()}
+    assert {n: (o.name_em, o.family_em) for n, o in found.items()} == {
+        n: (named, family) for n, (_, named, family) in cases.items()
+    }
+    rates = summarise(list(found.values()))
+    assert (rates["family_em"].value, rates["family_em"].n) == (0.5, 4)
+    assert (rates["name_in_family"].value, rates["name_in_family"].n) == (0.5, 2)
+    assert rates["name_em"].value == rates["family_em"].value * rates["name_in_family"].value
+    assert outcome(reply(A, B), TWO).family_em is None and outcome(EMPTY, NONE).family_em is None
+
+
+def test_a_family_is_of_tools_with_documents_that_are_alike() -> None:
+    tools = [
+        ToolDoc("next_prime", "Find the next prime after a number.", {}),
+        ToolDoc("previous_prime", "Find the previous prime before a number.", {}),
+        ToolDoc("write_morse", "Turn letters into dots and dashes.", {}),
+    ]
+    families = families_of(tools)
+    assert families["next_prime"] == families["previous_prime"] and "write_morse" not in families

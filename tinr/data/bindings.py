@@ -17,6 +17,7 @@ from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
 MAX_CHARACTERS = 14  # of a value that is repeated
+WORD = r"[\w#][\w'#-]*"
 MAX_BEFORE = 4  # words before a value
 FUNCTION_WORDS = frozenset(
     "a an the of is are was were be at to by in on for from with my its".split()
@@ -189,8 +190,8 @@ class _Words:
         They go back to the first word that is none of FUNCTION_WORDS, at most MAX_BEFORE words, and
         there is one behind.
         """
-        before = re.search(rf"((?:[\w'#-]+\W{{1,3}}){{0,{MAX_BEFORE}}})$", self.text[:start])
-        words = re.findall(r"[\w'#-]+", before[1]) if before else []
+        before = re.search(rf"((?:{WORD}\W{{1,4}}){{0,{MAX_BEFORE}}})$", self.text[:start])
+        words = re.findall(WORD, before[1]) if before else []
         telling = [n for n, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
         after = re.match(r"[\"')\]]?\s+([\w'-]+)", self.text[end:])
         return " ".join(

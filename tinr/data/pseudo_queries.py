@@ -155,8 +155,9 @@ class Wording:
         """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
         NoValue if the tool is not practicable. said: parameter name -> text that stands for its
-        value. values: of the parameters, instead of drawn ones. Values in another order than the document's stand beside their parameter's name or
-        words of its description: without these no reader could assign them.
+        value. values: of the parameters, instead of drawn ones. Values in another order than the
+        document's stand beside their parameter's name or words of its description: without these no
+        reader could assign them.
         """
         said = said or {}
         values = self.drawer(doc).draw(rng) if values is None else values

@@ -14,7 +14,7 @@ from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown
 from tinr.chat.codec import Codec
 from tinr.chat.render import as_text
 from tinr.evaluation.abstention import auroc, call_evidence, false_calls
-from tinr.evaluation.metrics import Outcome, Rate, outcome, paired_p, rate, summarise
+from tinr.evaluation.metrics import Outcome, Rate, families_of, outcome, paired_p, rate, summarise
 from tinr.evaluation.self_test import self_test
 from tinr.evaluation.suites import NAMES, Suite, read_suite, sample
 from tinr.files import write_text
@@ -154,8 +154,11 @@ def evaluate(
     all_conversations = [
         by_number.get(n) or _empty_conversation(queries[n], prompts[n]) for n in numbers
     ]
+    families = families_of(catalogue.tools)
     outcomes = [
-        None if c.query.id in unscorable else outcome(c.reply, c.query, catalogue.by_name, same)
+        None
+        if c.query.id in unscorable
+        else outcome(c.reply, c.query, catalogue.by_name, same, families)
         for c in all_conversations
     ]
     return SuiteResult(

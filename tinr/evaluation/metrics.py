@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 from scipy.stats import binomtest
 
+from tinr.catalogue.similar import groups, near_duplicates
 from tinr.records import Call, Query, Reply, ToolDoc
 from tinr.rollout.scoring.matching import lenient_calls, strict_calls
 from tinr.rollout.scoring.rewards import (
@@ -54,6 +55,7 @@ class Outcome:
     """What one reply got right. None where the query has nothing to measure it by."""
 
     name_em: bool | None  # the called tools are the reference's
+    family_em: bool | None  # ... or neighbours of them, whose documents are alike
     call_em: bool | None  # the calls are the reference's: by value, in any order, defaults or not
     call_em_strict: bool | None  # to the letter: 1 is not 1.0, parallel calls in their order
     call_em_lenient: bool | None  # also alternatives that are accepted, and texts by their letters
@@ -70,18 +72,20 @@ def outcome(
     query: Query,
     documents: Mapping[str, ToolDoc] | None = None,
     same: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> Outcome:
     """The metrics of one reply; names and calls are judged as the model wrote them.
 
     documents: name -> document, for defaults; without them a default that is spelled out counts
-    as an argument. same: tools that count as one. If a query's reference states no arguments,
+    as an argument. same: tools that count as one. families: tool -> its family, see
+    `families_of`. If a query's reference states no arguments,
     only names are judged. If any call answers the query, only the presence of a call is judged.
     """
     if query.any_call:
         has_call = bool(reply.calls)
         is_formed = has_call and not reply.problems
         return Outcome(
-            None, has_call, has_call, has_call, None, None, None, is_formed, None, has_call
+            None, None, has_call, has_call, has_call, None, None, None, is_formed, None, has_call
         )
     has_arguments = query.states_arguments
     lenient_match = (
@@ -97,11 +101,16 @@ def outcome(
     answer = None if answer_score is None else answer_score == 1.0
     if not query.calls:
         answers = bool(reply.response) and not reply.calls_tools
-        return Outcome(None, None, None, None, None, None, answer, is_formed, abstain_acc=answers)
+        return Outcome(*(None,) * 7, answer, is_formed, abstain_acc=answers)
     called_names = sorted(call.name for call in reply.calls)
     expected_names = sorted(call.name for call in query.calls)
+    family = families or {}
     return Outcome(
         name_em=called_names == expected_names,
+        family_em=None
+        if families is None
+        else sorted(family.get(name, name) for name in called_names)
+        == sorted(family.get(name, name) for name in expected_names),
         call_em=same_calls(short_reply.calls, short_query.calls) if has_arguments else None,
         call_em_strict=strict_calls(reply.calls, query) if has_arguments else None,
         call_em_lenient=lenient_match,
@@ -128,13 +137,27 @@ def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, 
     return replace(reply, named=names, calls=calls), replace(query, turns=turns)
 
 
+def families_of(tools: Sequence[ToolDoc]) -> dict[str, str]:
+    """Tool -> the first name of its family: tools whose documents are alike, directly or in steps.
+
+    A tool without neighbours is its own family. To name a tool is to find its family, then the tool
+    in it: the rate of name_em is that of family_em times that of `name_in_family`.
+    """
+    groups_of_names = groups(near_duplicates(tools, FAMILY))
+    return {name: group[0] for group in groups_of_names for name in group}
+
+
+FAMILY = 0.35  # cosine from which on documents are neighbours
 METRICS = tuple(field.name for field in fields(Outcome))
+IN_FAMILY = "name_in_family"  # of the queries whose family is right, those whose tool is
 UNPRINTED = ("call_em_v05",)  # beside its successor for one version: in JSON, in no table
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:
     """Every metric over the outcomes that have it; all replies count, empty ones too."""
-    return {
+    rates = {
         metric: rate([v for o in outcomes if (v := getattr(o, metric)) is not None])
         for metric in METRICS
     }
+    rates[IN_FAMILY] = rate([bool(o.name_em) for o in outcomes if o.family_em])
+    return rates

@@ -29,6 +29,8 @@ MODES = {
 }
 METRICS = {
     "name_em": "exact names",
+    "family_em": "exact families",
+    "name_in_family": "exact names within the right families",
     "call_em": "exact calls",
     "call_em_strict": "exact calls, strict",
     "call_em_lenient": "exact calls, lenient",
