@@ -91,7 +91,8 @@ def test_twice_the_tools_are_twice_the_pairs():
 def test_queries_cost_their_traces_with_what_is_replayed_beside_them():
     amounts = Amounts(pairs=0, replayed=0, trace=130)
     few, many = (work_of(amounts, configs(), Size(9, n, 105)).trained for n in (100, 200))
-    assert many - few == pytest.approx(100 * 130 * 1.1)
+    share = configs().sft.replay  # of the base's own completions
+    assert many - few == pytest.approx(100 * 130 * (1 + share))
 
 
 # -- what it prints -----------------------------------------------------------------------

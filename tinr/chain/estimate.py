@@ -21,7 +21,7 @@ from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec
 from tinr.checkpoints.model import grow, load
-from tinr.data.own_completions import placeholder_completions
+from tinr.data.own_completions import placeholder_completions, sampling_steps
 from tinr.data.packing import make_batches
 from tinr.data.replay import aligned_examples, tokens_in, trace_examples, unqueried_examples
 from tinr.rollout.decoding_weights import decoding_weights
@@ -39,7 +39,6 @@ COMPILED_SHARE = 0.87  # seconds of a step with compiled layers as a share of on
 STEPS = 3  # of training that are timed, after one that warms up
 ROWS = (16, 64)  # rows of the two decoding steps that are timed
 PROMPT, REPLY = 60, 170  # tokens of a query's prompt, and of the longest replies of a batch
-OWN_STEPS = 60  # steps of sampling the base's own completions
 SILENT_SHARE = 0.45  # share of the shipped tools that no training query asks for
 QUERIES = 100  # whose traces are counted
 REPLY_SHARE = 0.65  # mean length of replies as a share of the longest: rows that end leave
@@ -210,7 +209,7 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
     batches = -(-size.evaluated // BATCH)
     decoding = [
         *gates,
-        (OWN_STEPS, len(placeholder_completions().completions)),
+        *sampling_steps(),
         (policy.steps * REPLY, REPLY_SHARE * rollouts),
         (batches * REPLY, REPLY_SHARE * size.evaluated / batches),
     ]

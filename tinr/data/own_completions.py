@@ -39,7 +39,7 @@ REPLY_TOKENS = 96  # of an answer, and of a text
 REQUEST_TOKENS = 40  # of a request of its own making; longer ones are dropped
 OWN_REQUESTS = 320  # requests that a chat model makes itself
 ROWS = 64  # sampled at once: memory
-TEXTS = 8  # texts that continue each opening
+TEXTS = 8  # texts that continue each opening; of a base made here one is enough
 TEMPERATURE = 0.8  # of answers; at 1, small models often write what a greedy reply never has
 FRAMED_SHARE = 0.5  # of the answers
 SENTENCE_ENDS = set(".!?")
@@ -109,7 +109,8 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> OwnCompletion
     """Sample answers and texts; one cut at the token limit has no end token."""
     requests = [*REQUESTS, *_own_requests(model, codec, seed)]
     prompts = [request_prompt(codec, text) for text in requests]
-    openings = [_opening_prompt(codec, text) for text in OPENINGS for _ in range(TEXTS)]
+    each = TEXTS if _user_opening(codec) else 1
+    openings = [_opening_prompt(codec, text) for text in OPENINGS for _ in range(each)]
     completions = [
         *_sampled(model, codec, prompts, REPLY_TOKENS, TEMPERATURE, seed),
         *_sampled(model, codec, openings, REPLY_TOKENS, 1.0, seed + 1),
@@ -206,10 +207,16 @@ def _framed(completion: Completion, codec: Codec) -> Example:
 
 
 def placeholder_completions() -> OwnCompletions:
-    """Return completions of the usual number of tokens, for estimates without a base."""
-    answers = len(REQUESTS) + OWN_REQUESTS
+    """Return as many completions as there usually are, for estimates without a base."""
+    answers = len(REQUESTS) + OWN_REQUESTS // 2  # of its own requests half can be used
     completion = Completion((0,) * 24, (0,) * REPLY_TOKENS)
     return OwnCompletions((completion,) * (answers + TEXTS * len(OPENINGS)))
+
+
+def sampling_steps() -> list[tuple[float, float]]:
+    """Return the decoding steps that sampling takes, with their rows, for estimates."""
+    count = len(placeholder_completions().completions)
+    return [(REPLY_TOKENS * count / ROWS, ROWS), (REQUEST_TOKENS * OWN_REQUESTS / ROWS, ROWS)]
 
 
 def ends_of(codec: Codec) -> frozenset[int]:
