@@ -56,6 +56,27 @@ def test_an_answer_stands_in_a_tool_conversation_too(codec, monkeypatch):
     assert sum(map(bool, example.soft)) == len(ids)
 
 
+@pytest.mark.parametrize(
+    ("text", "end", "said"),
+    [
+        ("Paris is large. It", None, "Paris is large."),
+        ("Paris is large", None, ""),
+        ("Paris is large", "close", "Paris is large"),
+        ("It is. Paris", "close and more", "It is. Paris"),
+    ],
+)
+def test_whole_sentences_before_any_markup_are_an_answer(codec, text, end, said):
+    ids = codec.encode_plain(text)
+    if end:
+        ids = [
+            *ids,
+            codec.id(codec.frame.close),
+            *(codec.encode_plain("On.") if "more" in end else ()),
+        ]
+    kept = own._said(codec, ids)
+    assert str(codec.tokenizer.decode(ids[:kept])).strip() == said
+
+
 def test_they_come_again_until_there_are_enough_tokens(codec, monkeypatch):
     """5 + 2 tokens a round: 20 tokens are two rounds and at least one more."""
     monkeypatch.setattr(own, "FRAMED_SHARE", 0.0)

@@ -129,9 +129,14 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> OwnCompletion
 
 
 def _said(codec: Codec, ids: Sequence[int]) -> int:
-    """Count the ids of an answer's whole sentences; of a finished one, all but its end."""
-    if ids[-1] in ends_of(codec):
-        return len(ids) - 1
+    """Count the ids of an answer's whole sentences; of a finished one, all but its end.
+
+    Markup of the base's own ends an answer: inside a tool conversation it would mean something.
+    """
+    markup = {codec.vocabulary.get(token) for token in codec.frame.tokens()} | ends_of(codec)
+    first = next((n for n, index in enumerate(ids) if index in markup), None)
+    if first is not None:
+        return first
     sizes = range(len(ids), 0, -1)
     return next((n for n in sizes if _text(codec, ids[n - 1 : n]).strip()[-1:] in SENTENCE_ENDS), 0)
 

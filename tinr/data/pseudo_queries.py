@@ -97,8 +97,8 @@ class Wording:
         self._drawers: dict[str, ArgumentDrawer] = {}
         self._practicable: dict[str, bool] = {}
         self._misleading: dict[str, set[str]] = {}
-        self.twins: dict[str, tuple[float, Mapping[str, Any]]] = {}  # tool -> its query without
-        # a value: the seed of its words, and all of its values
+        # tool -> the seed and the values of its last query that lacked one (`_lacking`)
+        self.twins: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
     def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
         """Return the drawer of a tool's arguments."""
