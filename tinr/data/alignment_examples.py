@@ -33,6 +33,7 @@ TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
 SEVERAL_SHARE = 0.4  # share of the pseudo-queries that ask for more than one call
 NEAR_SHARE = 0.4  # share of the other tools of these that are neighbours of the first
 CHAIN_SHARE = 0.4  # share of these in which a later call takes what an earlier one returned
+LACKING_BEFORE_TWIN = 2  # queries that lack a value before one that states it
 LINKS = tuple(
     f"{determiner} {noun}{tail}"
     for determiner in ("the", "that", "this")
@@ -56,7 +57,7 @@ class PairMix:
     naming: Annotated[Whole, Doc("the same, up to the names of the tools")] = 4
     blind: Annotated[Whole, Doc("conversation whose query says nothing useful")] = 1
     lacking: Annotated[
-        Whole, Doc("pseudo-query without a needed value: no call; every second one states it")
+        Whole, Doc("pseudo-query without a needed value: no call; every third one states it")
     ] = 1
 
     @classmethod
@@ -213,23 +214,25 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """Leave out a required value and ask back; in the next one of the tool, state it and call.
+    """Leave out a required value and ask back; in every third one of the tool, state it and call.
 
-    The two differ in the value alone. Without the second, whatever is worded oddly seems to lack
-    something. Without a value to leave out this is a whole pseudo-query.
+    The third differs from the second in the value alone: without it, whatever is worded oddly seems
+    to lack something. Without a value to leave out this is a whole pseudo-query.
     """
     needed_names = needed_parameters(doc, wording)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
-    if doc.name in wording.twins:
-        seed, values = wording.twins.pop(doc.name)
+    written = wording.lacking.setdefault(doc.name, [])
+    if len(written) == LACKING_BEFORE_TWIN:
+        seed, values = written.pop()
+        written.clear()
         text, call = wording.write(doc, Random(seed), values=values)
         plan = render_plan([doc], lines=derivations(text, [[call]], docs=wording.catalogue.by_name))
         turns = render_turns([[call]], [""], None, frame)
         return [*render_prompt(text, frame), *mark_loss(plan), *turns]
     name, vague, seed = rng.choice(needed_names), rng.choice(VAGUE_VALUES), rng.random()
     values = wording.drawer(doc).draw(rng)
-    wording.twins[doc.name] = (seed, values)
+    written.append((seed, values))
     text, _ = wording.write(doc, Random(seed), {name: vague}, values)
     return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 

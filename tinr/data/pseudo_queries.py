@@ -97,8 +97,8 @@ class Wording:
         self._drawers: dict[str, ArgumentDrawer] = {}
         self._practicable: dict[str, bool] = {}
         self._misleading: dict[str, set[str]] = {}
-        # tool -> the seed and the values of its last query that lacked one (`_lacking`)
-        self.twins: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        # tool -> the seeds and the values of its last queries that lacked one
+        self.lacking: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
 
     def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
         """Return the drawer of a tool's arguments."""
