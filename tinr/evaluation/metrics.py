@@ -101,7 +101,9 @@ def outcome(
     answer = None if answer_score is None else answer_score == 1.0
     if not query.calls:
         answers = bool(reply.response) and not reply.calls_tools
-        return Outcome(*(None,) * 7, answer, is_formed, abstain_acc=answers)
+        return Outcome(
+            None, None, None, None, None, None, None, answer, is_formed, abstain_acc=answers
+        )
     called_names = sorted(call.name for call in reply.calls)
     expected_names = sorted(call.name for call in query.calls)
     family = families or {}
