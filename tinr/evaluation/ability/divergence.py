@@ -15,10 +15,9 @@ from transformers import PreTrainedModel
 
 from tinr.chat.codec import Codec
 from tinr.data.base_tasks import make_task
-from tinr.data.own_completions import ends_of
+from tinr.evaluation.ability.replies import plain_replies
 from tinr.evaluation.likelihood import batch_tokens, batches
-from tinr.progress import counting_tokens, part_of, progress_bar
-from tinr.rollout.generate import generate
+from tinr.progress import progress_bar
 
 COMPLETION_TOKENS = 48  # ids of a completion
 BEGINNING = 8  # words of a plain text that the base continues
@@ -91,21 +90,7 @@ def sample_completions(
         words = texts[rng.randrange(len(texts))].split()[:BEGINNING]
         task_ids = _generic_prompt(rng, codec) if has_chat and number % 2 else []
         prompts.append(task_ids or [*codec.start, *codec.encode_plain(" ".join(words))])
-    prompt_tokens = sum(map(len, prompts))
-    tokens = prompt_tokens + count * COMPLETION_TOKENS
-    with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
-        rows = generate(
-            base,
-            prompts,
-            lambda index, written: None,
-            ends_of(codec),
-            max_tokens=COMPLETION_TOKENS,
-            pad=codec.pad,
-            temperature=1.0,
-            seed=seed,
-            steer=counting_tokens(prompt_tokens, move),
-        )
-    return prompts, [row.ids for row in rows]
+    return prompts, plain_replies(base, codec, prompts, COMPLETION_TOKENS, title, 1.0, seed)
 
 
 def _generic_prompt(rng: Random, codec: Codec) -> list[int]:

@@ -17,9 +17,8 @@ from transformers import PreTrainedModel
 from tinr.chat.codec import TAG_TOKENS, Codec
 from tinr.chat.parse import parse
 from tinr.chat.render import as_text, render_prompt
-from tinr.data.own_completions import ends_of, request_prompt
-from tinr.progress import counting_tokens, part_of, progress_bar
-from tinr.rollout.generate import generate
+from tinr.data.own_completions import request_prompt
+from tinr.evaluation.ability.replies import plain_replies
 
 TASKS_FILE = Path(__file__).parent / "tasks.jsonl"
 REPLY_TOKENS = 64
@@ -73,19 +72,8 @@ def right_replies(
     title: str = "",
 ) -> list[bool]:
     """Whether the greedy reply to each task is right; of a reply with tags its response counts."""
-    prompt_tokens = sum(map(len, prompts))
-    tokens = prompt_tokens + len(prompts) * REPLY_TOKENS
-    with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:
-        rows = generate(
-            model,
-            prompts,
-            lambda index, written: None,
-            ends_of(codec),
-            max_tokens=REPLY_TOKENS,
-            pad=codec.pad,
-            steer=counting_tokens(prompt_tokens, move),
-        )
-    return [is_right(task, _said(codec, row.ids)) for task, row in zip(tasks, rows, strict=True)]
+    replies = plain_replies(model, codec, prompts, REPLY_TOKENS, title)
+    return [is_right(task, _said(codec, ids)) for task, ids in zip(tasks, replies, strict=True)]
 
 
 def _said(codec: Codec, ids: Sequence[int]) -> str:
