@@ -5,8 +5,11 @@ name's hash is unseen, the others are seen; every fieldkit tool is out of domain
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from importlib.resources import files
 from itertools import groupby
 
 from tinr.records import Query, Split
@@ -17,6 +20,8 @@ from tool_corpora.values import Side
 
 SUITES = ("in_domain", "out_of_domain")  # what figures are published of
 DEV_SUITES = ("in_domain_dev", "out_of_domain_dev")  # what recipes are chosen by
+REWORDED = "reworded"  # test queries worded anew by hand, unlike any template
+REWORDED_FROM = (250, 64)  # the size of the suites and the tools that they are chosen of
 TEST_SEED = 2604  # test queries are the same for every run and every seed of training
 NO_TOOL_KINDS = ("chat", "missing", "foreign")
 
@@ -86,13 +91,17 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
     """`size` queries per split: in_domain has seen, unseen and no_tool, out_of_domain has ood.
 
     suite: one of SUITES, or of DEV_SUITES, whose queries share no phrasing and no open value with
-    those of tests or of training. ValueError for any other.
+    those of tests or of training, or REWORDED, which has all splits and its own size. ValueError
+    for any other.
     In ood and unseen every tool of a query is of that split. no_tool has half the size.
     tools: the names that queries may ask for (None: all). ValueError where they allow no
     query of a split, or fewer different ones than `size`.
     """
+    if suite == REWORDED:
+        return _reworded(size, tools)
     if suite not in (*SUITES, *DEV_SUITES):
-        raise ValueError(f"{suite}: no suite; one of {', '.join((*SUITES, *DEV_SUITES))}")
+        names = ", ".join((*SUITES, *DEV_SUITES, REWORDED))
+        raise ValueError(f"{suite}: no suite; one of {names}")
     side: Side = "dev" if suite in DEV_SUITES else "test"
     in_domain = suite.startswith("in_domain")
     wanted: Sequence[Split] = ("seen", "unseen") if in_domain else ("ood",)
@@ -109,6 +118,24 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
             seen, side, size // 2, TEST_SEED, None, NO_TOOL_KINDS, f"{side}-no-tool"
         )
     return queries
+
+
+def _reworded(size: int, tools: Collection[str] | None) -> list[Query]:
+    """The queries worded by hand, at most `size` of a split, whose tools are all in `tools`."""
+    count, tool_count = REWORDED_FROM
+    originals = {
+        query.id: query
+        for suite in SUITES
+        for query in test_suite(suite, count, subset(tool_count))
+    }
+    lines = (files("tool_corpora") / "reworded.jsonl").read_text("utf-8").splitlines()
+    chosen: dict[Split | None, list[Query]] = defaultdict(list)
+    for row in map(json.loads, lines):
+        query = originals[row["id"]]
+        is_known = tools is None or all(call.name in tools for call in query.calls)
+        if is_known and len(chosen[query.split]) < size:
+            chosen[query.split].append(replace(query, text=row["query"]))
+    return [query for queries in chosen.values() for query in queries]
 
 
 def _everything() -> dict[str, CorpusTool]:

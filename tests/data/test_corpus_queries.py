@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,15 @@ from tool_corpora.card import SETS, numbers
 from tool_corpora.chat import CHATS, FOREIGN
 from tool_corpora.generate import JOINTS, LINKS, MIX, VAGUE, answer_text, make_queries
 from tool_corpora.kit import placeholders
-from tool_corpora.suites import DEV_SUITES, NO_TOOL_KINDS, SUITES, splits, subset, tools_of
+from tool_corpora.suites import (
+    DEV_SUITES,
+    NO_TOOL_KINDS,
+    REWORDED,
+    SUITES,
+    splits,
+    subset,
+    tools_of,
+)
 from tool_corpora.suites import test_suite as suite_of  # pytest takes test_* for a test
 from tool_corpora.suites import training_queries as training
 from tool_corpora.values import SHARED_BELOW, Side
@@ -52,6 +61,36 @@ def _fingerprint(queries: Sequence[Query]) -> str:
 def test_the_test_queries_are_frozen(suite: str):
     """Where this fails, published figures are of other queries than those of this version."""
     assert _fingerprint(suite_of(suite, 250)) == FROZEN[suite]
+
+
+def test_reworded_queries_state_the_same_values_in_words_of_their_own():
+    """100 test queries: every value that the original states, and no run of five of its words."""
+    originals = {query.id: query for suite in SUITES for query in suite_of(suite, 250, subset(64))}
+    queries = suite_of(REWORDED, 250)
+    assert Counter(query.split for query in queries) == {
+        "seen": 36, "unseen": 24, "no_tool": 12, "ood": 28,
+    }  # fmt: skip
+    assert len({query.text for query in queries}) == len({query.id for query in queries}) == 100
+    everything = {q.text for q in (*TRAIN, *DEV, *originals.values())}
+    for query in queries:
+        original = originals[query.id]
+        assert original == replace(query, text=original.text)
+        words, old_words = (re.findall(r"\w+", q.text.lower()) for q in (query, original))
+        values = set(re.findall(r"\w+", str([c.arguments for c in query.calls]).lower()))
+        runs = {tuple(old_words[n : n + 5]) for n in range(len(old_words) - 4)}
+        new_runs = {tuple(words[n : n + 5]) for n in range(len(words) - 4)}
+        assert not [run for run in runs & new_runs if len(set(run) - values) > 2], query.id
+        values = {word for word in values & set(old_words) if any(c.isdigit() for c in word)}
+        assert values <= set(words), (query.id, values - set(words))
+        assert query.text not in everything
+
+
+def test_of_reworded_queries_those_of_known_tools_are_asked():
+    known = suite_of(REWORDED, 250, ["add_days", "compass_point"])
+    assert {c.name for q in known for c in q.calls} == {"add_days", "compass_point"}
+    assert Counter(q.split for q in suite_of(REWORDED, 5)) == {
+        "seen": 5, "unseen": 5, "no_tool": 5, "ood": 5,
+    }  # fmt: skip
 
 
 def test_same_seed_gives_the_same_queries_and_another_seed_others():
