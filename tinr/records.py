@@ -130,6 +130,7 @@ class Reply:
     calls that could be parsed. `response` is the final answer. `problems` says in stable words
     why the reply is not well formed; it is empty for a well-formed reply. `attempted`: a part
     names or calls tools, even if it cannot be read. `observed`: the reply has tool results.
+    `failed`: the places in `calls` of those that were answered by an error.
     """
 
     thought: str | None = None
@@ -139,6 +140,7 @@ class Reply:
     problems: tuple[str, ...] = ()
     observed: bool = False
     attempted: bool = False
+    failed: tuple[int, ...] = ()
 
     @property
     def calls_tools(self) -> bool:

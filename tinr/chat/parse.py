@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinr.catalogue.failures import refusal_reason
 from tinr.chat.codec import SPELLING, TAG_TOKENS, TAGS, Piece, name_of
 from tinr.chat.render import as_text, render_observations
 from tinr.records import Call, Message, Reply
@@ -40,7 +41,12 @@ def parse(pieces: Sequence[Piece]) -> Reply:
     sections, problems = _sections(pieces)
     tools: list[str] = []
     calls: list[Call] = []
+    failed: list[int] = []
+    unanswered: list[int] = []  # places of the last turn's calls
     for section in sections:
+        if section.tag == "obs" and unanswered:
+            place = unanswered.pop(0)
+            failed += [place] if refusal_reason(section.text) is not None else []
         if not section.text.strip() and section.tag != "obs":
             problems.append(f"empty <{section.tag}>")
         elif section.tag == "tool_token":
@@ -49,6 +55,7 @@ def parse(pieces: Sequence[Piece]) -> Reply:
             problems += faults
         elif section.tag == "tool_call":
             section_calls, faults = _calls(section.text)
+            unanswered = list(range(len(calls), len(calls) + len(section_calls)))
             calls += section_calls
             problems += faults
     order = [section.tag for section in sections]
@@ -60,6 +67,7 @@ def parse(pieces: Sequence[Piece]) -> Reply:
         problems=tuple(problems + _order_problems(order)),
         attempted="tool_token" in order or "tool_call" in order,
         observed="obs" in order,
+        failed=tuple(failed),
     )
 
 

@@ -31,7 +31,7 @@ from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 
 ALL = ""  # not a split: the key of the faults of all queries together
-SCORING_VERSION = 5  # version of the scoring rules; a new one invalidates cached rows
+SCORING_VERSION = 6  # version of the scoring rules; a new one invalidates cached rows
 CALLS = "calls"  # key of all queries that expect calls, if these are of several splits
 
 

@@ -64,6 +64,7 @@ class Outcome:
     answer_acc: bool | None  # the response agrees with what the reference calls return
     format_ok: bool
     abstain_acc: bool | None  # an answer without a call, where none is expected
+    mended: bool | None = None  # after an error: well formed, and the calls without error are right
     call_em_v05: bool | None = None  # call_em as 0.5.0 had it: a default spelled out is wrong
 
 
@@ -104,6 +105,7 @@ def outcome(
         return Outcome(
             None, None, None, None, None, None, None, answer, is_formed, abstain_acc=answers
         )
+    succeeded = [call for n, call in enumerate(short_reply.calls) if n not in reply.failed]
     called_names = sorted(call.name for call in reply.calls)
     expected_names = sorted(call.name for call in query.calls)
     family = families or {}
@@ -123,6 +125,9 @@ def outcome(
         answer_acc=answer,
         format_ok=is_formed,
         abstain_acc=None,
+        mended=is_formed and same_calls(succeeded, short_query.calls)
+        if reply.failed and has_arguments
+        else None,
         call_em_v05=same_calls(reply.calls, query.calls) if has_arguments else None,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from tinr import distributed
+from tinr.catalogue.failures import refusal
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece, stop_ids
@@ -25,7 +26,7 @@ from tinr.records import BadInput, Call, DocumentsMode, Query, Reply, ToolDoc
 from tinr.rollout.generate import Row, generate
 from tinr.rollout.grammar import Grammars
 from tinr.rollout.scoring.matching import alike
-from tinr.rollout.tools.executor import Executor, refusal
+from tinr.rollout.tools.executor import Executor
 
 MOST_TURNS = 4  # of tool calls in one conversation, unless its reference has more
 REPLY_TOKENS = 384  # default tokens of a reply, with observations

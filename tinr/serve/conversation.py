@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
+from tinr.catalogue.failures import refusal
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece
@@ -26,7 +27,6 @@ from tinr.chat.render import (
 from tinr.data.traces import render_plan
 from tinr.files import whole_text
 from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
-from tinr.rollout.tools.executor import refusal
 from tinr.serve.schema import Called, Request, RequestMessage
 
 KEPT = 4096  # calls whose turn is remembered

@@ -39,6 +39,7 @@ METRICS = {
     "answer_acc": "right answer",
     "format_ok": "well formed",
     "abstain_acc": "makes no call",
+    "mended": "mended after an error",
     "auroc": "AUROC, × 100",
     "false_call_no_tool": "false calls: no tool fits",
     "false_call_missing_tool": "false calls: the tool is missing",

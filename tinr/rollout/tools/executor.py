@@ -1,17 +1,14 @@
 """Check a call against its document and run it. A failure is an observation, no exception."""
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-import jsonschema
-from referencing import Registry
-
 import tool_corpora
+from tinr.catalogue.failures import misfit, refusal
 from tinr.catalogue.load import Catalogue
 from tinr.chat.render import cut
 from tinr.records import Call, ToolDoc
@@ -41,10 +38,7 @@ class Executor:
         doc = self.catalogue.by_name.get(call.name)
         if doc is None or call.name not in self.functions:
             return refusal(f"no tool {call.name}")
-        try:
-            reason = _misfit(call.arguments, doc.parameters)
-        except Exception as error:  # of the checker itself: too deep, or too large a number
-            reason = _words(error)
+        reason = misfit(call.arguments, doc.parameters)
         return refusal(reason) if reason else self._observe(call)
 
     @property
@@ -133,23 +127,5 @@ def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
     )
 
 
-def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """The reason why arguments do not fit a document's parameters; None if they fit."""
-    closed_schema = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
-    # an empty registry fetches no remote schemas
-    validator = jsonschema.Draft202012Validator(closed_schema, registry=Registry())
-    for error in validator.iter_errors(dict(arguments)):
-        path = "/".join(map(str, error.absolute_path))
-        return f"{path}: {error.message}" if path else str(error.message)
-    if any(isinstance(v, float) and not math.isfinite(v) for v in arguments.values()):
-        return "a number is not finite"
-    return None
-
-
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def refusal(message: str) -> str:
-    """What the environment shows for a failed call."""
-    return json.dumps({"error": message[:200]}, ensure_ascii=False)

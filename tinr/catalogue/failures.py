@@ -1,0 +1,112 @@
+"""Calls that fail: why a document refuses arguments, and failures made up for training."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import jsonschema
+from referencing import Registry
+
+from tinr.catalogue.words import random_word
+from tinr.records import Call, ToolDoc
+
+REFUSAL_CHARACTERS = 200  # of a reason, at most
+REASONS = (  # of a right call's failure; {name} and {value} are one of its arguments
+    "{name}: {value} is greater than the maximum of {bound}",
+    "{name}: {value} is less than the minimum of {bound}",
+    "{name}: {value} is not known",
+    "ValueError: {value} is no {name} of this kind",
+    "ValueError: the {name} must not be {value}",
+    "KeyError: {value}",
+    "nothing was found for {value}",
+    "HTTP 404: no {name} {value}",
+    "HTTP 500: internal error",
+    "HTTP 429: too many requests, wait {bound} seconds",
+    "the tool took more than {bound} seconds",
+    "the service is not available",
+    "permission denied",
+)
+
+
+def misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
+    """Return why arguments do not fit a document's parameters; None if they fit. Never raises."""
+    closed_schema = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
+    try:
+        # an empty registry fetches no remote schemas
+        validator = jsonschema.Draft202012Validator(closed_schema, registry=Registry())
+        for error in validator.iter_errors(dict(arguments)):
+            path = "/".join(map(str, error.absolute_path))
+            return f"{path}: {error.message}" if path else str(error.message)
+    except Exception as error:  # of the checker itself: too deep, or too large a number
+        return f"{type(error).__name__}: {error}"
+    if any(isinstance(v, float) and not math.isfinite(v) for v in arguments.values()):
+        return "a number is not finite"
+    return None
+
+
+def refusal(message: str) -> str:
+    """Write what the environment shows for a failed call."""
+    return json.dumps({"error": message[:REFUSAL_CHARACTERS]}, ensure_ascii=False)
+
+
+def refusal_reason(observation: str) -> str | None:
+    """Return the reason if an observation tells of a failed call; None if it is a result."""
+    try:
+        value = json.loads(observation)
+    except (ValueError, RecursionError):
+        return None
+    is_refusal = isinstance(value, dict) and set(value) == {"error"}
+    return str(value["error"]) if is_refusal else None
+
+
+def spoiled(call: Call, doc: ToolDoc, rng: Random) -> tuple[Call, str] | None:
+    """Spoil one argument of a call in a way that the document refuses.
+
+    Returns the call and the environment's answer; None where the document refuses nothing. The ways
+    are those of models: a word that is none of the fixed values, a value outside its bounds or of
+    another type, a needed argument left out, a misspelled or made-up parameter.
+    """
+    for arguments in _spoilings(dict(call.arguments), doc.parameters.get("properties", {}), rng):
+        reason = misfit(arguments, doc.parameters)
+        if reason is not None:
+            return Call(call.name, arguments), refusal(reason)
+    return None
+
+
+def _spoilings(
+    arguments: Mapping[str, Any], specs: Mapping[str, Any], rng: Random
+) -> Iterator[dict[str, Any]]:
+    candidates: list[dict[str, Any]] = [{**arguments, random_word(rng): random_word(rng)}]
+    if arguments:
+        name, misspelled = rng.choice([*arguments]), rng.choice([*arguments])
+        candidates.append({key: value for key, value in arguments.items() if key != name})
+        candidates.append(
+            {f"{key}s" if key == misspelled else key: value for key, value in arguments.items()}
+        )
+    for name, value in arguments.items():
+        wrong_values = _wrong_values(name, value, specs.get(name), rng)
+        candidates += [{**arguments, name: wrong} for wrong in wrong_values]
+    yield from rng.sample(candidates, len(candidates))
+
+
+def _wrong_values(name: str, value: Any, spec: Any, rng: Random) -> Iterator[Any]:
+    if isinstance(spec, Mapping) and {"enum", "const"} & set(spec):
+        yield rng.choice([name, random_word(rng)])
+    for bound, sign in (("maximum", 1), ("minimum", -1)):
+        if isinstance(spec, Mapping) and isinstance(spec.get(bound), int | float):
+            yield spec[bound] + sign * rng.randint(1, 99)
+    if isinstance(value, list):
+        yield json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, int | float):
+        yield str(value)
+    else:
+        yield [value]
+
+
+def invented_reason(call: Call, rng: Random) -> str:
+    """Draw why a right call fails: its tool refuses a value, or does not answer."""
+    name, value = rng.choice([*call.arguments.items()] or [("request", "it")])
+    shown = json.dumps(value, ensure_ascii=False) if rng.random() < 0.5 else str(value)
+    return rng.choice(REASONS).format(name=name, value=shown, bound=rng.randint(1, 100))
