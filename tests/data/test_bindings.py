@@ -1,10 +1,12 @@
 """Lines of a thought that say which words of a query give each argument its value."""
 
+import re
+
 import pytest
 
 from tinr.catalogue.load import load_catalogue
 from tinr.chat.render import as_text
-from tinr.data.bindings import MAX_CHARACTERS, derivations
+from tinr.data.bindings import MAX_CHARACTERS, MOST_UNASKED, derivations
 from tinr.data.traces import render_trace
 from tinr.records import Call, Message, Query, ToolDoc
 from tool_corpora.suites import training_queries
@@ -17,7 +19,7 @@ def line(text: str, /, **arguments) -> str:
 @pytest.mark.parametrize(
     ("text", "arguments", "expected"),
     [
-        ("Subtract 3 from 10.", {"a": 10, "b": 3}, "Subtract 3 from = b; 3 from 10 = a"),
+        ("Subtract 3 from 10.", {"a": 10, "b": 3}, "Subtract 3 from = b; from 10 = a"),
         ("10", {"a": 10}, "10 = a"),
         ("Write 'ab c' backwards.", {"text": "ab c"}, "Write ab c backwards = text"),
         ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4, 1, 9 now = values"),
@@ -25,8 +27,8 @@ def line(text: str, /, **arguments) -> str:
         ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: true"),
         ("A radius of 2", {"r": 2.0}, "radius of 2 = r"),
         ("Two of them", {"n": 2}, "n: 2"),
-        ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 and = n"),
-        ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 and = a; and 4 = b"),
+        ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 = n"),
+        ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 = a; and 4 = b"),
         ("Nothing", {}, ""),
         ("Nothing", {"a": [], "b": None, "c": "", "d": {"e": 1}},
          'a: []; b: null; c: ; d: {"e": 1}'),
@@ -52,7 +54,7 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
     """The thought comes before the first call: it cannot know the result."""
     turns = [[Call("t", {"a": 5})], [Call("u", {"of": 71, "times": 2, "exact": True, "by": "day"})]]
     said = derivations("Double 5. Then 2 of that", turns, ["71"])
-    assert said == ["Double 5 = a", "Then 2 of = times; (result) = of; exact: true; by: day"]
+    assert said == ["Double 5 = a", "Then 2 of that = times; (result) = of; exact: true; by: day"]
     rounded = derivations("Double 5.", [turns[0], [Call("u", {"of": 71.3})]], ["71.29"])
     assert rounded[1] == "(result) = of"
     words = derivations("Name it.", [[Call("t", {})], [Call("u", {"name": "Ulm"})]], ['"Ulm"'])
@@ -69,7 +71,7 @@ def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, 
         Message("user", "A circle of radius 3."), Message("assistant", "Nice, radius 9."),
     ))  # fmt: skip
     text = as_text(render_trace(query, catalogue, codec.frame))
-    assert "): radius 3 = radius</think>" in text.replace("\n", "")
+    assert "): radius 3 = radius; digits: default</think>" in text.replace("\n", "")
     given = Query("q", query.text, query.turns, thought=("Because I say so.",))
     assert "= radius" not in as_text(render_trace(given, catalogue, codec.frame))
 
@@ -108,17 +110,30 @@ DOC = ToolDoc(
     ("text", "arguments", "expected"),
     [
         ("A half sphere of radius 2", {"radius": 2, "half": True},
-         "half sphere = half: true; radius 2 = radius"),
-        ("A dome of radius 2", {"radius": 2, "half": True}, "radius 2 = radius; half: true"),
-        ("Volume of a ball of 2", {"radius": 2, "half": True}, "ball of 2 = radius; half: true"),
+         "half sphere = half: true; radius 2 = radius; unit: default"),
+        ("A dome of radius 2", {"radius": 2, "half": True},
+         "radius 2 = radius; half: true; unit: default"),
+        ("Volume of a ball of 2", {"radius": 2, "half": True},
+         "ball of 2 = radius; half: true; unit: default"),
         ("Ball, 2, in cubic inches", {"radius": 2, "unit": "cubic inches"},
-         "Ball 2 = radius; 2 in cubic inches = unit"),
+         "2 = radius; in cubic inches = unit: cubic inches; half: default"),
+        ("Ball, 2, inch result", {"radius": 2, "unit": "cubic inches"},
+         "2 = radius; inch = unit: cubic inches; half: default"),
     ],
 )  # fmt: skip
-def test_words_of_its_description_imply_an_option(text, arguments, expected):
-    """Words that the tool's own description has too imply nothing."""
+def test_an_option_is_written_out_behind_what_implies_it_or_as_its_default(
+    text, arguments, expected
+):
+    """Words that the tool's own description has too imply nothing; "result" implies no unit."""
     call = Call("ball_volume", arguments)
     assert derivations(text, [[call]], docs={"ball_volume": DOC}) == [expected]
+
+
+def test_of_many_options_that_nobody_asks_for_the_first_are_named():
+    properties = {f"o{n}": {"type": "string"} for n in range(MOST_UNASKED + 3)}
+    doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
+    said = derivations("Take x", [[Call("t", {"o1": "x"})]], docs={"t": doc})[0].split("; ")
+    assert said == ["Take x = o1", *(f"o{n}: default" for n in (0, *range(2, MOST_UNASKED + 1)))]
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
@@ -145,12 +160,28 @@ def test_words_that_speak_of_a_result_are_bound_where_they_stand():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("With a cost of 33 per unit", "cost of 33 per = n"),
-        ("My table is at 7 now", "table is at 7 now = n"),
-        ("Is it of the 7", "it of the 7 = n"),
-        ("By the 7", "the 7 = n"),
-        ("Regular 7-gon", "Regular 7 = n"),
+        ("With a cost of [33] per unit", "cost of 33 per unit = n"),
+        ("My table is at [7] now", "table is at 7 now = n"),
+        ("Is it of the [7]", "it of the 7 = n"),
+        ("By the [7]", "the 7 = n"),
+        ("Regular [7]-gon", "Regular 7 gon = n"),
+        ("Leaving [3] of spacing, how many", "Leaving 3 of spacing = n"),
+        ("Take [3] as the base here", "Take 3 as the base = n"),
+        (
+            "Download: 46 megabits at [83] percent efficiency, 9 hours",
+            "at 83 percent efficiency = n",
+        ),
+        ("Load 46 megabits at 83 percent, [9] hours", "9 hours = n"),
+        ("Does it end? [9] hours", "9 hours = n"),
+        ("Turn 41 into [83] now", "into 83 now = n"),
+        ("Spend 37.1 per guest and [105] on the hall", "and 105 on = n"),
+        ("Is (1, 5) or ([2])?", "or 2 = n"),
+        ("A price of [8], 30 if new", "price of 8 = n"),
+        ("Cost [28] and price 9", "Cost 28 = n"),
+        ("More than [28] of 4 parts", "More than 28 of = n"),
     ],
 )
-def test_the_words_before_a_value_go_back_to_a_telling_one(text, expected):
-    assert line(text, n=int("".join(filter(str.isdigit, text)))) == expected
+def test_a_value_stands_among_the_words_that_tell_which_it_is(text, expected):
+    """Back to a telling word of its clause, on over its unit or "of spacing", no further value."""
+    value = re.search(r"\[(\d+)\]", text)[1]
+    assert line(text.replace(f"[{value}]", value), n=int(value)) == expected

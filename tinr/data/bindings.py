@@ -2,10 +2,11 @@
 
 The values stand in the query's order, each between the words beside it, followed by its parameter:
 `height 49.58 and = height; radius 10.1 = radius`. The model reads a value where it stands and says
-what it is before it writes the call. An option that words imply stands behind these words:
-`imperial gallons = imperial: true`. Such lines are composed without a teacher. They are the
-"line that derives each value from the query" of small models that write arguments well
-(docs/notebook.md has our figures).
+what it is before it writes the call. A value out of a few fixed ones is written out, whatever the
+words say, and so is an option that words imply: `imperial gallons = imperial: true`. The options
+that the query does not ask for end the line: `digits: default`. Such lines are composed without a
+teacher. They are the "line that derives each value from the query" of small models that write
+arguments well (docs/notebook.md has our figures).
 """
 
 import json
@@ -17,17 +18,23 @@ from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
 MAX_CHARACTERS = 14  # of a value that is repeated
-WORD = r"[\w#][\w'#-]*"
+WORD = r"[\w#](?:[\w'#-]|\.(?=\d))*"
 MAX_BEFORE = 4  # words before a value
+MAX_AFTER = 3  # words behind it
 FUNCTION_WORDS = frozenset(
-    "a an the of is are was were be at to by in on for from with my its".split()
+    "a an the of is are was were be at to by in on for from with my its as and or if when than "
+    "then which".split()
 )
+LEADING = frozenset("of as for a an the".split())  # behind a value they lead to what it is
 MAX_IMPLYING = 4  # words that imply an option
 UNTELLING = {
     stem(word)
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
+UNASKED = "default"  # the value of an option that the call leaves out
+LACKING = "missing"  # the value of a needed parameter that the query does not give
+MOST_UNASKED = 4  # options of a line that are left out
 RESULT = "(result)"  # behind the words that speak of what an earlier call returned
 LINK = re.compile(  # words that speak of what an earlier call returns
     r"\b(?:the|that|this|its|your)\s"
@@ -48,7 +55,8 @@ def derivations(
     observations: what the calls returned, in the same order. A value that an earlier call returns
     stands behind the words that speak of it: `costs the result (result) = fixed`. A value that
     stands neither in the text nor in an earlier result is an option: it stands behind the words
-    that its document has in common with the text, or by itself. docs: the tools' documents.
+    that its document has in common with the text, or by itself. docs: the tools' documents. Without
+    them nothing is known of options and fixed values.
     """
     words = _Words(text)
     results = [_parsed(observation) for observation in observations]
@@ -68,17 +76,18 @@ def _line(
     """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
     placed: list[tuple[int, str]] = []
     results: list[str] = []
-    options: list[tuple[str, Any]] = []
+    options: dict[str, Any] = {}
     specs = doc.parameters.get("properties", {}) if doc else {}
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
     for name, value in call.arguments.items():
         place = words.place(value, about[name])
         if place is not None:
-            placed.append((place[0], f"{words.around(*place)} = {name}"))
+            entry = _entry(name, value) if _is_closed(specs.get(name)) else name
+            placed.append((place[0], f"{words.around(*place)} = {entry}"))
         elif earlier is not None and _may_be_result(value, earlier):
             results.append(name)
         else:
-            options.append((name, value))
+            options[name] = value
     rest: list[str] = []
     for name in results:
         place = words.link(about[name])
@@ -86,14 +95,34 @@ def _line(
             rest.append(f"{RESULT} = {name}")
         else:
             placed.append((place[0], f"{words.around(*place)} {RESULT} = {name}"))
-    for name, value in options:
-        option = f"{name}: {_shortened(_written(value))}"
-        place = words.implying(_own_words(doc, name) | _stems(str(value)))
+    for name, value in options.items():
+        own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
+        place = words.implying(own | _stems(str(value)))
         if place is None:
-            rest.append(option)
+            rest.append(_entry(name, value))
         else:
-            placed.append((place[0], f"{words.text[slice(*place)]} = {option}"))
+            placed.append((place[0], f"{words.text[slice(*place)]} = {_entry(name, value)}"))
+    rest += [_entry(name, UNASKED) for name in _unasked(call, doc)]
     return "; ".join([*(line for _, line in sorted(placed)), *rest])
+
+
+def _entry(name: str, value: Any) -> str:
+    return f"{name}: {_shortened(_written(value))}"
+
+
+def _is_closed(spec: Any) -> bool:
+    """Whether a parameter takes one of a few fixed values."""
+    return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
+
+
+def _unasked(call: Call, doc: ToolDoc | None) -> list[str]:
+    """Return the first MOST_UNASKED optional parameters that the call leaves out."""
+    if doc is None:
+        return []
+    required = doc.parameters.get("required", ())
+    names = doc.parameters.get("properties", {})
+    left_out = [name for name in names if name not in required and name not in call.arguments]
+    return left_out[:MOST_UNASKED]
 
 
 def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:
@@ -185,22 +214,46 @@ class _Words:
         return len({*before, *after} & set(about))
 
     def around(self, start: int, end: int) -> str:
-        """Return the words of a place with those beside it that may tell which value it is.
+        """Return the words of a place with those beside it that may tell which value it is."""
+        value = _shortened(self.text[start:end])
+        return " ".join([*_before(self.text[:start]), value, *_after(self.text[end:])])
 
-        They go back to the first word that is none of FUNCTION_WORDS, at most MAX_BEFORE words, and
-        there is one behind.
-        """
-        before = re.search(rf"((?:{WORD}\W{{1,4}}){{0,{MAX_BEFORE}}})$", self.text[:start])
-        words = re.findall(WORD, before[1]) if before else []
-        telling = [n for n, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
-        after = re.match(r"[\"')\]]?\s+([\w'-]+)", self.text[end:])
-        return " ".join(
-            [
-                *words[telling[-1] if telling else -1 :],
-                _shortened(self.text[start:end]),
-                *([after[1]] if after else []),
-            ]
-        )
+
+def _before(text: str) -> list[str]:
+    """Return the words at the end of a text, from the last that is none of FUNCTION_WORDS.
+
+    They belong to one clause, and to no earlier value: of "46 megabits at" only "at" is left.
+    """
+    clause = re.search(rf"((?:{WORD}[^\w.,;?!]{{1,3}}){{0,{MAX_BEFORE}}})$", text)
+    words = re.findall(WORD, clause[1]) if clause else []
+    numbers = [n for n, word in enumerate(words) if _has_digit(word)]
+    words = words[numbers[-1] + 1 :] if numbers else words
+    joints = [n for n, word in enumerate(words) if word.lower() in ("and", "or")]
+    telling = [n for n, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
+    if joints and (not telling or telling[-1] < joints[-1]):
+        return words[joints[-1] :]
+    if not telling:
+        return words[-1:]
+    is_unit = bool(numbers) and telling[-1] == 0 and len(words) > 1
+    return words[1:] if is_unit else words[telling[-1] :]
+
+
+def _after(text: str) -> list[str]:
+    """Return the words at the beginning of a text: a unit of two words, or "of spacing"."""
+    clause = re.match(rf"[\"')\]]?((?:[ -]{WORD}){{1,{MAX_AFTER}}})", text)
+    words = re.findall(WORD, clause[1]) if clause else []
+    numbers = [n for n, word in enumerate(words) if _has_digit(word)]
+    words = words[: numbers[0]] if numbers else words
+    telling = [n for n, word in enumerate(words) if word.lower() not in FUNCTION_WORDS]
+    if telling[:1] == [0]:
+        return words[: 2 if telling[1:2] == [1] else 1]
+    if words and words[0].lower() in LEADING and telling:
+        return words[: telling[0] + 1]
+    return [word for word in words[:1] if word.lower() not in ("and", "or")]
+
+
+def _has_digit(word: str) -> bool:
+    return any(character.isdigit() for character in word)
 
 
 def _spellings(value: Any) -> Iterator[str]:

@@ -47,6 +47,9 @@ NAME_VALUE_FORMS = (
     "{name} is {value}",
     "{name} of {value}",
     "{name} at {value}",
+    "{value} of {name}",
+    "{value} as {name}",
+    "{value} for the {name}",
 )
 VALUE_FORMS = (
     "{value}",
