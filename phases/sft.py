@@ -64,6 +64,9 @@ class SftConfig(PhaseConfig):
         default_factory=lambda: {"none": 0.75, "on_select": 0.25}
     )
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)
+    failing: Annotated[
+        Weight, Doc("share of the traces in which a call fails, and is mended or its error told")
+    ] = 0.1
     replay_pairs: Annotated[Whole, Doc("epochs of phase 1 pairs replayed in every epoch")] = 3
     mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
@@ -143,7 +146,10 @@ def bucket_examples(
 ) -> list[list[Example]]:
     """Make each bucket's traces, with a share of the replay by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
-    traces = [trace_examples(codec, library, bucket, config.documents, rng) for bucket in order]
+    traces = [
+        trace_examples(codec, library, bucket, config.documents, rng, config.failing)
+        for bucket in order
+    ]
     bucket_lists = [fitting(examples, config.training.max_tokens, "traces") for examples in traces]
     replay = [
         example

@@ -81,6 +81,7 @@ REWARDS = "tests/rollout/test_rewards.py"
 SCORED_ROWS = "tests/training/test_scored_rows.py"
 SERVE = "tests/serve/test_serve.py"
 STEPS = "tests/checkpoints/test_step_checkpoints.py"
+TRACES = "tests/data/test_traces.py"
 TRAINING = "tests/training/test_training.py"
 
 EDITS = (
@@ -197,6 +198,65 @@ EDITS = (
         "text, call = wording.write(doc, Random(seed), values=values)",
         "text, call = wording.write(doc, rng)",
         ("tests/data/test_alignment_examples.py::test_a_query_that_lacks_a_value_has_a_whole_twin",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "return words[1:] if is_unit else words[telling[-1] :]",
+        "return words[telling[-1] :]",
+        (f"{BINDINGS}::test_a_value_stands_among_the_words_that_tell_which_it_is",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "entry = _entry(name, value) if _is_closed(specs.get(name)) else name",
+        "entry = name",
+        (f"{BINDINGS}::"
+         "test_an_option_is_written_out_behind_what_implies_it_or_as_its_default",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/traces.py",
+        "pieces += render_calls(calls)",
+        "pieces += mark_loss(render_calls(calls))",
+        (f"{TRACES}::test_a_first_try_is_read_and_the_call_that_mends_it_is_learned",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/traces.py",
+        "turns = turns[: rng.randrange(len(turns)) + 1]",
+        "rng.randrange(len(turns))",
+        (f"{TRACES}::test_a_right_call_that_fails_for_good_ends_the_conversation_with_its_reason",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/traces.py",
+        "return [*thought[:-2], *mark_loss([*thought[-2:], *rest])]",
+        "return mark_loss([*thought, *rest])",
+        ("tests/data/test_alignment_examples.py::"
+         "test_what_is_missing_is_seen_at_once_or_in_the_line_of_values",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/catalogue/failures.py",
+        "        if reason is not None:\n            return Call",
+        "        if True:\n            return Call",
+        ("tests/catalogue/test_failures.py::"
+         "test_a_document_that_takes_anything_refuses_nothing",),
+    ),
+    Edit(
+        "metrics",
+        "tinr/evaluation/metrics.py",
+        " if n not in reply.failed]",
+        "]",
+        (f"{TRACES}::test_a_mended_reply_is_measured_apart_and_earns_less_than_a_right_first_try",),
+    ),
+    Edit(
+        "metrics",
+        "tinr/chat/parse.py",
+        "place = unanswered.pop(0)",
+        "place = unanswered.pop()",
+        (f"{TRACES}::test_a_first_try_is_read_and_the_call_that_mends_it_is_learned",),
     ),
     Edit(
         "probes",

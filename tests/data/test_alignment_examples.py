@@ -12,8 +12,9 @@ from tinr.catalogue.render import describe, signature
 from tinr.chat.codec import FRAMES, Piece, token_of
 from tinr.chat.parse import parse
 from tinr.chat.render import as_text
-from tinr.data.alignment_examples import LINKS, PairMix, make_pairs
+from tinr.data.alignment_examples import LINKS, AlignmentExample, PairMix, make_pairs
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
+from tinr.data.traces import NO_TOOL
 from tool_corpora import generate
 
 MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2, lacking=1)
@@ -27,6 +28,12 @@ def test_pairs_are_as_many_as_the_mix_says_and_the_seeds_alone(catalogue: Catalo
     assert counts == {(f, n): c for n in catalogue.names for f, c in vars(MIX).items()}
     assert pairs == list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(1)))
     assert pairs != list(make_pairs(catalogue, FRAMES["tinr"], MIX, Random(2)))
+
+
+def reply_of(pair: AlignmentExample) -> list[Piece]:
+    """What follows the prompt of an example, without the marks of messages."""
+    start = next(n for n, piece in enumerate(pair.pieces) if piece.text == "<think>")
+    return [piece for piece in pair.pieces[start:] if not piece.text.startswith("<|")]
 
 
 def test_what_carries_loss_in_a_pair(catalogue: Catalogue) -> None:
@@ -46,7 +53,7 @@ def test_what_carries_loss_in_a_pair(catalogue: Catalogue) -> None:
             assert as_text(learned).startswith(f" {doc.description} ({signature(doc)})")
             assert parse(learned).named == (pair.tool,)
         elif pair.form == "lacking":  # every tool here needs a value, so it is asked for
-            said = parse([piece for piece in learned if piece.text != "<|end|>"])
+            said = parse(reply_of(pair))
             assert said.calls == said.named == () and said.problems == ()
             assert said.response.split()[-1].rstrip(".") in doc.parameters["required"]
         else:
@@ -75,8 +82,8 @@ def test_a_chain_hands_the_result_on_and_never_says_it_before(catalogue: Catalog
     chains = 0
     for example in make_pairs(catalogue, FRAMES["tinr"], mix, Random(5)):
         turns = [n for n, piece in enumerate(example.pieces) if piece.text == "<tool_call>"]
-        if len(turns) < 2:
-            continue
+        if len(turns) < 2 or not all(example.pieces[turn].learn for turn in turns):
+            continue  # one call, or a first try that failed
         chains += 1
         before, between = example.pieces[: turns[0]], example.pieces[turns[0] : turns[1]]
         prompt = as_text([piece for piece in before if not piece.learn])
@@ -107,21 +114,50 @@ def test_no_vague_value_of_practice_is_one_of_the_suites() -> None:
 def test_a_query_that_lacks_a_value_has_a_whole_twin(catalogue: Catalogue) -> None:
     """Every third one states the value of the second among the same words, and calls with it."""
     pairs = list(make_pairs(catalogue, FRAMES["tinr"], PairMix.only(lacking=30), Random(4)))
-    assert not any(parse([p for p in pair.pieces if p.learn]).calls for pair in pairs[::3])
+    assert not any(parse(reply_of(pair)).calls for pair in pairs[::3])
     for first, second in zip(pairs[1::3], pairs[2::3], strict=True):
-        asking, calling = (
-            parse([piece for piece in pair.pieces if piece.learn]) for pair in (first, second)
-        )
+        asking, calling = parse(reply_of(first)), parse(reply_of(second))
         assert (asking.calls, asking.named) == ((), ()) and asking.response
         (call,) = calling.calls
         jsonschema.validate(call.arguments, catalogue.by_name[call.name].parameters)
-        texts = [
-            as_text([piece for piece in pair.pieces if not piece.learn]) for pair in (first, second)
-        ]
+        texts = [as_text(pair.pieces).partition("<think>")[0] for pair in (first, second)]
         vague = next(v for v in sorted(VAGUE_VALUES, key=len, reverse=True) if v in texts[0])
         before, after = texts[0].split(vague, 1)
         assert texts[1].startswith(before) and texts[1].endswith(after)
         assert asking.response.split()[-1].rstrip(".") in call.arguments
+
+
+def test_what_is_missing_is_seen_at_once_or_in_the_line_of_values(catalogue: Catalogue) -> None:
+    """In every second example the tool and its signature are read, without loss, and the line ends
+    in what is missing; it binds the values that are given.
+    """
+    pairs = list(make_pairs(catalogue, FRAMES["tinr"], PairMix.only(lacking=30), Random(4)))
+    for at_once, late in zip(pairs[::3], pairs[1::3], strict=True):
+        assert parse(reply_of(at_once)).thought == NO_TOOL["missing"]
+        doc = catalogue.by_name[late.tool]
+        wanted = parse(reply_of(late)).response.split()[-1].rstrip(".")
+        given = as_text([piece for piece in reply_of(late) if not piece.learn])
+        assert given == f"<think><<{doc.name}>> {doc.description} ({signature(doc)}):"
+        learned = as_text([piece for piece in reply_of(late) if piece.learn])
+        line = learned.partition("</think>")[0]
+        assert line.endswith(f" {wanted}: missing\n{NO_TOOL['missing']}")
+        others = set(doc.parameters["required"]) - {wanted}
+        assert all(f" = {name}" in line for name in others) and f"= {wanted}" not in line
+
+
+def test_some_practice_calls_fail_and_are_mended_or_their_error_is_told(
+    catalogue: Catalogue,
+) -> None:
+    mix = PairMix.only(pseudo=200)
+    replies = [
+        parse(reply_of(pair)) for pair in make_pairs(catalogue, FRAMES["tinr"], mix, Random(5))
+    ]
+    assert all(not reply.problems for reply in replies)
+    failing = [reply for reply in replies if reply.failed]
+    told = [reply for reply in failing if "The tool reports an error: " in reply.response]
+    ended = sum(reply.response is not None for reply in replies)
+    assert 0.2 < len(failing) / ended < 0.3 and 0.35 < len(told) / len(failing) < 0.65
+    assert all(reply.failed[-1] < len(reply.calls) - 1 for reply in failing if reply not in told)
 
 
 def test_a_neighbour_stands_in_the_same_message_more_often_than_by_chance() -> None:

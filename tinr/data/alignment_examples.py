@@ -25,7 +25,16 @@ from tinr.chat.render import mark_loss, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
-from tinr.data.traces import ask_back, render_plan, render_turns
+from tinr.data.traces import (
+    MENDED_SHARE,
+    answer_of,
+    ask_back,
+    ask_back_late,
+    first_try,
+    refused,
+    render_plan,
+    render_turns,
+)
 from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
@@ -43,6 +52,7 @@ LINKS = tuple(
 JOINTS = ("", "", "", "Then: ", "After that: ", "Next, ", "And then: ", "Finally: ", "With it: ")
 PRACTICE = ("pseudo", "naming", "blind", "lacking")  # forms that need made-up calls
 END_SHARE = 0.5  # share of the pseudo-queries' conversations that go on to a response
+FAILING_SHARE = 0.25  # share of these in which a call fails
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
 
@@ -130,7 +140,8 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
 
     CHAIN_SHARE of the messages with several calls are a chain: the later call takes the earlier
     result. END_SHARE of the conversations go on to their end: an invented result and a response
-    that repeats it. Without such ends a model with phase 1 alone never ends a reply.
+    that repeats it. Without such ends a model with phase 1 alone never ends a reply. In
+    FAILING_SHARE of these a call fails; it is mended, or the response tells the error.
     """
     if rng.random() < CHAIN_SHARE * SEVERAL_SHARE and (chain := _chain(doc, wording, rng)):
         text, docs, turns, results = chain
@@ -142,9 +153,14 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     start = [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
     if rng.random() >= END_SHARE:
         return [*start, *render_turns(turns, observations, None, frame)]
-    returns = results[-1:] if len(turns) > 1 else results
-    answer = "; ".join(r if isinstance(r, str) else json.dumps(r) for r in returns)
-    return [*start, *render_turns(turns, observations, f"The answer is {answer}.", frame)]
+    failure = None
+    response = answer_of(observations[-len(turns[-1]) :])
+    if rng.random() < FAILING_SHARE:
+        if rng.random() < MENDED_SHARE:
+            failure = first_try(turns, wording.catalogue.by_name, rng)
+        else:
+            turns, observations, response = refused(turns, observations, rng)
+    return [*start, *render_turns(turns, observations, response, frame, failure)]
 
 
 def _chain(
@@ -216,25 +232,32 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Leave out a required value and ask back; in every third one of the tool, state it and call.
 
-    The third differs from the second in the value alone: without it, whatever is worded oddly seems
-    to lack something. Without a value to leave out this is a whole pseudo-query.
+    The first asks back at once; the second is read up to the values' line, which finds what is
+    missing. The third differs from the second in the value alone: without it, whatever is worded
+    oddly seems to lack something. Without a value to leave out this is a whole pseudo-query.
     """
     needed_names = needed_parameters(doc, wording)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
+    documents = wording.catalogue.by_name
     written = wording.lacking.setdefault(doc.name, [])
     if len(written) == LACKING_BEFORE_TWIN:
         seed, values = written.pop()
         written.clear()
         text, call = wording.write(doc, Random(seed), values=values)
-        plan = render_plan([doc], lines=derivations(text, [[call]], docs=wording.catalogue.by_name))
+        plan = render_plan([doc], lines=derivations(text, [[call]], docs=documents))
         turns = render_turns([[call]], [""], None, frame)
         return [*render_prompt(text, frame), *mark_loss(plan), *turns]
     name, vague, seed = rng.choice(needed_names), rng.choice(VAGUE_VALUES), rng.random()
     values = wording.drawer(doc).draw(rng)
     written.append((seed, values))
-    text, _ = wording.write(doc, Random(seed), {name: vague}, values)
-    return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
+    text, call = wording.write(doc, Random(seed), {name: vague}, values)
+    prompt = render_prompt(text, frame)
+    if len(written) < LACKING_BEFORE_TWIN:
+        return [*prompt, *mark_loss(ask_back(name, frame))]
+    given = {other: value for other, value in call.arguments.items() if other != name}
+    (line,) = derivations(text, [[Call(doc.name, given)]], docs=documents)
+    return [*prompt, *ask_back_late(doc, name, line, frame)]
 
 
 def needed_parameters(doc: ToolDoc, wording: Wording) -> list[str]:

@@ -101,8 +101,12 @@ def trace_examples(
     queries: Sequence[Query],
     shares: Mapping[DocumentsMode, float],
     rng: Random,
+    failing: float = 0.0,
 ) -> list[Example]:
-    """Render reference traces of queries, each in a documents mode drawn by the modes' shares."""
+    """Render reference traces of queries, each in a documents mode drawn by the modes' shares.
+
+    failing: share of them in which a call fails, and is mended or its error told.
+    """
     modes = rng.choices(list(shares), list(shares.values()), k=len(queries))
     examples: list[Example] = []
     for mode in shares:
@@ -112,7 +116,10 @@ def trace_examples(
         for query, docs in zip(
             mode_queries, library.shown(mode_queries, mode, taught=True), strict=True
         ):
-            trace = render_trace(query, library.catalogue, codec.frame, mode == "on_select", docs)
+            fails = rng if failing and rng.random() < failing else None
+            trace = render_trace(
+                query, library.catalogue, codec.frame, mode == "on_select", docs, fails
+            )
             examples.append(Example(*codec.encode(trace)))
     return examples
 

@@ -6,8 +6,12 @@ tokens carry loss. The token comes before the description: a greedy reply then p
 tool, not the likeliest first word of a description (docs/notebook.md has the figures).
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
 
+from tinr.catalogue.failures import invented_reason, refusal, refusal_reason, spoiled
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences, signature
 from tinr.chat.codec import Frame, Piece, token_of
@@ -23,7 +27,7 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
-from tinr.data.bindings import derivations
+from tinr.data.bindings import LACKING, derivations
 from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
 
 NO_TOOL = {
@@ -31,6 +35,7 @@ NO_TOOL = {
     "missing": "A needed value is missing.",
     "foreign": "No tool fits.",
 }
+MENDED_SHARE = 0.5  # of the conversations in which a call fails; in the others the error is told
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
@@ -74,25 +79,93 @@ def _piece(part: str | Mention) -> Piece | str:
     return part if isinstance(part, str) else Piece(token_of(part.tool), token=True)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A call that fails at first: its turn, its place there, how it was written, what was said."""
+
+    turn: int
+    place: int
+    call: Call
+    observation: str
+
+
+def first_try(
+    turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc], rng: Random
+) -> Failure | None:
+    """Make up a first try of one of the calls that its document refuses; None if it refuses none.
+
+    The model reads the failed call and the reason, and learns the call that follows.
+    """
+    turn = rng.randrange(len(turns))
+    place = rng.randrange(len(turns[turn]))
+    call = turns[turn][place]
+    failed = spoiled(call, docs[call.name], rng)
+    return Failure(turn, place, *failed) if failed else None
+
+
+def refused(
+    turns: Sequence[Sequence[Call]], observations: Sequence[str], rng: Random
+) -> tuple[Sequence[Sequence[Call]], list[str], str]:
+    """Let one of the right calls fail for good.
+
+    Returns the turns up to it, what the environment says of them, and the response.
+    """
+    turns = turns[: rng.randrange(len(turns)) + 1]
+    before = sum(map(len, turns[:-1]))
+    place = rng.randrange(len(turns[-1]))
+    reason = invented_reason(turns[-1][place], rng)
+    said = [*observations[: before + len(turns[-1])]]
+    said[before + place] = refusal(reason)
+    return turns, said, answer_of(said[before:])
+
+
+def answer_of(observations: Sequence[str]) -> str:
+    """Say the results of the last calls in words, and why others failed."""
+    reasons = [refusal_reason(text) for text in observations]
+    results = [
+        _bare(text) for text, reason in zip(observations, reasons, strict=True) if reason is None
+    ]
+    said = [f"The answer is {'; '.join(results)}."] if results else []
+    said += [f"The tool reports an error: {reason}." for reason in reasons if reason is not None]
+    return " ".join(said)
+
+
+def _bare(observation: str) -> str:
+    """Return a result's text; a JSON string without its quotes."""
+    try:
+        value = json.loads(observation)
+    except (ValueError, RecursionError):
+        return observation
+    return value if isinstance(value, str) else observation
+
+
 def render_turns(
     turns: Sequence[Sequence[Call]],
     observations: Sequence[str],
     response: str | None,
     frame: Frame,
+    failure: Failure | None = None,
 ) -> list[Piece]:
     """Render the calls of each turn with the environment's results, then the response.
 
     `observations` has the results of all calls in order. Without a response the conversation
-    ends at its last calls.
+    ends at its last calls. failure: a first try, without loss; the call alone follows it.
     """
     pieces: list[Piece] = []
     rest = list(observations)
     for number, turn in enumerate(turns):
+        results, rest = rest[: len(turn)], rest[len(turn) :]
+        if failure is not None and failure.turn == number:
+            at = slice(failure.place, failure.place + 1)
+            calls, first_results = [*turn], [*results]
+            calls[at], first_results[at] = [failure.call], [failure.observation]
+            pieces += render_calls(calls)
+            pieces += render_environment(render_observations(first_results), frame)
+            turn, results = turn[at], results[at]
         pieces += mark_loss(render_calls(turn))
         if response is None and number == len(turns) - 1:
             return pieces
-        turn_observations, rest = rest[: len(turn)], rest[len(turn) :]
-        pieces += render_environment(render_observations(turn_observations), frame)
+        pieces += render_environment(render_observations(results), frame)
     return [*pieces, *mark_loss([*render_response(response or ""), *frame.end()])]
 
 
@@ -102,11 +175,12 @@ def render_trace(
     frame: Frame,
     on_select: bool = False,
     documents: Sequence[ToolDoc] = (),
+    failing: Random | None = None,
 ) -> list[Piece]:
     """Render a query's reference conversation: documents in the prompt, on selection, or none.
 
     Where the results of the calls are unknown, the conversation ends at the first turn's calls
-    and names only their tools.
+    and names only their tools. failing: draws a call that fails; half of them are mended.
     """
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:
@@ -114,17 +188,23 @@ def render_trace(
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
-    turns = query.turns if has_observations else query.turns[:1]
+    turns: Sequence[Sequence[Call]] = query.turns if has_observations else query.turns[:1]
     docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
     named_docs = list({doc.name: doc for doc in docs}.values())
     document_pieces = render_environment(render_documents(named_docs), frame)
     response = spoken_answer(query) if has_observations else None
     observations = [cut(text) for text in query.observations]
+    lines, failure = value_lines(query, turns, catalogue.by_name), None
+    if failing and has_observations:
+        if failing.random() < MENDED_SHARE:
+            failure = first_try(turns, catalogue.by_name, failing)
+        else:
+            turns, observations, response = refused(turns, observations, failing)
     return [
         *prompt,
-        *mark_loss(render_plan(docs, query.thought, value_lines(query, turns, catalogue.by_name))),
+        *mark_loss(render_plan(docs, query.thought, lines)),
         *(document_pieces if on_select else []),
-        *render_turns(turns, observations, response, frame),
+        *render_turns(turns, observations, response, frame, failure),
     ]
 
 
@@ -135,7 +215,25 @@ def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) 
 
 def ask_back(parameter: str, frame: Frame) -> list[Piece]:
     """Render the reply to a query that lacks a required value."""
-    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
+    return without_tool([NO_TOOL["missing"]], _request_for(parameter), frame)
+
+
+def ask_back_late(doc: ToolDoc, parameter: str, line: str, frame: Frame) -> list[Piece]:
+    """Render the reply of a model that sees only in the values' line that a value is missing.
+
+    What stands before the line has no loss: it is better to see it at once.
+    """
+    token, purpose = compose([doc])
+    values = [*filter(None, [line]), f"{parameter}: {LACKING}"]
+    thought = render_thought(
+        [_piece(token), Piece(f"{purpose}:"), f" {'; '.join(values)}\n{NO_TOOL['missing']}"]
+    )
+    rest = [*render_response(_request_for(parameter)), *frame.end()]
+    return [*thought[:-2], *mark_loss([*thought[-2:], *rest])]
+
+
+def _request_for(parameter: str) -> str:
+    return f"Please give the {parameter}."
 
 
 def spoken_answer(query: Query) -> str:
