@@ -209,10 +209,17 @@ EDITS = (
     Edit(
         "thoughts",
         "tinr/data/bindings.py",
-        "entry = _entry(name, value) if _is_closed(specs.get(name)) else name",
-        "entry = name",
+        "name not in required or _is_closed(specs[name])]",
+        "name not in required]",
+        (f"{BINDINGS}::test_an_option_that_takes_an_earlier_result_says_so",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "if name not in call.arguments and name not in required]",
+        "if name not in required]",
         (f"{BINDINGS}::"
-         "test_an_option_is_written_out_behind_what_implies_it_or_as_its_default",),
+         "test_of_many_options_that_nobody_asks_for_the_first_are_named",),
     ),
     Edit(
         "thoughts",
@@ -227,14 +234,6 @@ EDITS = (
         "turns = turns[: rng.randrange(len(turns)) + 1]",
         "rng.randrange(len(turns))",
         (f"{TRACES}::test_a_right_call_that_fails_for_good_ends_the_conversation_with_its_reason",),
-    ),
-    Edit(
-        "thoughts",
-        "tinr/data/traces.py",
-        "return [*thought[:-2], *mark_loss([*thought[-2:], *rest])]",
-        "return mark_loss([*thought, *rest])",
-        ("tests/data/test_alignment_examples.py::"
-         "test_what_is_missing_is_seen_at_once_or_in_the_line_of_values",),
     ),
     Edit(
         "thoughts",

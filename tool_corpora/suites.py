@@ -92,7 +92,9 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
 
     suite: one of SUITES, or of DEV_SUITES, whose queries share no phrasing and no open value with
     those of tests or of training, or REWORDED, which has all splits and its own size. ValueError
-    for any other.
+    for any other. Dev queries of seen tools have the one phrasing that is set apart for them; no
+    training query has an unseen or ood tool, so dev queries of these have all phrasings but those
+    of the tests.
     In ood and unseen every tool of a query is of that split. no_tool has half the size.
     tools: the names that queries may ask for (None: all). ValueError where they allow no
     query of a split, or fewer different ones than `size`.
@@ -109,7 +111,13 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
         query
         for split in wanted
         for query in make_queries(
-            tools_of(split, tools), side, size, TEST_SEED, split, TOOL_KINDS, f"{side}-{split}"
+            _asked_on(side, split, tools),
+            side,
+            size,
+            TEST_SEED,
+            split,
+            TOOL_KINDS,
+            f"{side}-{split}",
         )
     ]
     if in_domain:
@@ -118,6 +126,14 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
             seen, side, size // 2, TEST_SEED, None, NO_TOOL_KINDS, f"{side}-no-tool"
         )
     return queries
+
+
+def _asked_on(side: Side, split: Split, tools: Collection[str] | None) -> dict[str, CorpusTool]:
+    """The tools of a split with the phrasings of a side's suites."""
+    members = tools_of(split, tools)
+    if side == "dev" and split != "seen":
+        return {name: replace(tool, dev=tool.train + tool.dev) for name, tool in members.items()}
+    return members
 
 
 def _reworded(size: int, tools: Collection[str] | None) -> list[Query]:

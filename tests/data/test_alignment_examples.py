@@ -14,7 +14,6 @@ from tinr.chat.parse import parse
 from tinr.chat.render import as_text
 from tinr.data.alignment_examples import LINKS, AlignmentExample, PairMix, make_pairs
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
-from tinr.data.traces import NO_TOOL
 from tool_corpora import generate
 
 MIX = PairMix(memorise=3, recall=1, schema=2, pseudo=4, naming=2, blind=2, lacking=1)
@@ -125,24 +124,6 @@ def test_a_query_that_lacks_a_value_has_a_whole_twin(catalogue: Catalogue) -> No
         before, after = texts[0].split(vague, 1)
         assert texts[1].startswith(before) and texts[1].endswith(after)
         assert asking.response.split()[-1].rstrip(".") in call.arguments
-
-
-def test_what_is_missing_is_seen_at_once_or_in_the_line_of_values(catalogue: Catalogue) -> None:
-    """In every second example the tool and its signature are read, without loss, and the line ends
-    in what is missing; it binds the values that are given.
-    """
-    pairs = list(make_pairs(catalogue, FRAMES["tinr"], PairMix.only(lacking=30), Random(4)))
-    for at_once, late in zip(pairs[::3], pairs[1::3], strict=True):
-        assert parse(reply_of(at_once)).thought == NO_TOOL["missing"]
-        doc = catalogue.by_name[late.tool]
-        wanted = parse(reply_of(late)).response.split()[-1].rstrip(".")
-        given = as_text([piece for piece in reply_of(late) if not piece.learn])
-        assert given == f"<think><<{doc.name}>> {doc.description} ({signature(doc)}):"
-        learned = as_text([piece for piece in reply_of(late) if piece.learn])
-        line = learned.partition("</think>")[0]
-        assert line.endswith(f" {wanted}: missing\n{NO_TOOL['missing']}")
-        others = set(doc.parameters["required"]) - {wanted}
-        assert all(f" = {name}" in line for name in others) and f"= {wanted}" not in line
 
 
 def test_some_practice_calls_fail_and_are_mended_or_their_error_is_told(

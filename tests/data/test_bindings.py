@@ -24,14 +24,14 @@ def line(text: str, /, **arguments) -> str:
         ("Write 'ab c' backwards.", {"text": "ab c"}, "Write ab c backwards = text"),
         ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4, 1, 9 now = values"),
         ("Which city is ULM near?", {"city": "Ulm"}, "city is ULM near = city"),
-        ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: true"),
+        ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: = true"),
         ("A radius of 2", {"r": 2.0}, "radius of 2 = r"),
-        ("Two of them", {"n": 2}, "n: 2"),
+        ("Two of them", {"n": 2}, "n: = 2"),
         ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 = n"),
         ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 = a; and 4 = b"),
         ("Nothing", {}, ""),
         ("Nothing", {"a": [], "b": None, "c": "", "d": {"e": 1}},
-         'a: []; b: null; c: ; d: {"e": 1}'),
+         'a: = []; b: = null; c: = ; d: = {"e": 1}'),
     ],
 )  # fmt: skip
 def test_a_value_stands_between_the_words_beside_it(text, arguments, expected):
@@ -42,7 +42,7 @@ def test_long_values_are_cut_between_words_and_lines_are_one_line():
     long = "one two three four\nfive"
     assert line(f'Reverse "{long}" please', text=long) == "Reverse one two three... please = text"
     assert "\n" not in line("x", text=long)
-    assert line("x", word="a" * 50) == f"word: {'a' * MAX_CHARACTERS}..."
+    assert line("x", word="a" * 50) == f"word: = {'a' * MAX_CHARACTERS}..."
 
 
 def test_a_place_gives_one_value_also_over_two_calls():
@@ -54,7 +54,10 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
     """The thought comes before the first call: it cannot know the result."""
     turns = [[Call("t", {"a": 5})], [Call("u", {"of": 71, "times": 2, "exact": True, "by": "day"})]]
     said = derivations("Double 5. Then 2 of that", turns, ["71"])
-    assert said == ["Double 5 = a", "Then 2 of that = times; (result) = of; exact: true; by: day"]
+    assert said == [
+        "Double 5 = a",
+        "Then 2 of that = times; (result) = of; exact: = true; by: = day",
+    ]
     rounded = derivations("Double 5.", [turns[0], [Call("u", {"of": 71.3})]], ["71.29"])
     assert rounded[1] == "(result) = of"
     words = derivations("Name it.", [[Call("t", {})], [Call("u", {"name": "Ulm"})]], ['"Ulm"'])
@@ -62,7 +65,7 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
 
 
 def test_the_first_calls_never_take_a_result():
-    assert derivations("How many?", [[Call("t", {"n": 7})]], ["7"]) == ["n: 7"]
+    assert derivations("How many?", [[Call("t", {"n": 7})]], ["7"]) == ["n: = 7"]
 
 
 def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, codec):
@@ -71,7 +74,7 @@ def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, 
         Message("user", "A circle of radius 3."), Message("assistant", "Nice, radius 9."),
     ))  # fmt: skip
     text = as_text(render_trace(query, catalogue, codec.frame))
-    assert "): radius 3 = radius; digits: default</think>" in text.replace("\n", "")
+    assert "): radius 3 = radius; digits: -</think>" in text.replace("\n", "")
     given = Query("q", query.text, query.turns, thought=("Because I say so.",))
     assert "= radius" not in as_text(render_trace(given, catalogue, codec.frame))
 
@@ -110,21 +113,23 @@ DOC = ToolDoc(
     ("text", "arguments", "expected"),
     [
         ("A half sphere of radius 2", {"radius": 2, "half": True},
-         "half sphere = half: true; radius 2 = radius; unit: default"),
+         "radius 2 = radius; half: half sphere = true; unit: -"),
         ("A dome of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: true; unit: default"),
+         "radius 2 = radius; half: = true; unit: -"),
         ("Volume of a ball of 2", {"radius": 2, "half": True},
-         "ball of 2 = radius; half: true; unit: default"),
-        ("Ball, 2, in cubic inches", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; in cubic inches = unit: cubic inches; half: default"),
+         "ball of 2 = radius; half: = true; unit: -"),
+        ("In cubic inches: ball, 2", {"radius": 2, "unit": "cubic inches"},
+         "2 = radius; half: -; unit: In cubic inches = cubic inches"),
         ("Ball, 2, inch result", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; inch = unit: cubic inches; half: default"),
+         "2 = radius; half: -; unit: inch = cubic inches"),
     ],
 )  # fmt: skip
-def test_an_option_is_written_out_behind_what_implies_it_or_as_its_default(
+def test_options_stand_behind_the_needed_values_with_the_words_that_imply_them(
     text, arguments, expected
 ):
-    """Words that the tool's own description has too imply nothing; "result" implies no unit."""
+    """In the document's order, a dash where nobody asks for one. Words that the tool's own
+    description has too imply nothing; "result" implies no unit.
+    """
     call = Call("ball_volume", arguments)
     assert derivations(text, [[call]], docs={"ball_volume": DOC}) == [expected]
 
@@ -132,12 +137,21 @@ def test_an_option_is_written_out_behind_what_implies_it_or_as_its_default(
 def test_of_many_options_that_nobody_asks_for_the_first_are_named():
     properties = {f"o{n}": {"type": "string"} for n in range(MOST_UNASKED + 3)}
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
-    said = derivations("Take x", [[Call("t", {"o1": "x"})]], docs={"t": doc})[0].split("; ")
-    assert said == ["Take x = o1", *(f"o{n}: default" for n in (0, *range(2, MOST_UNASKED + 1)))]
+    said = derivations("Take x", [[Call("t", {"o1": "x", "o6": "x"})]], docs={"t": doc})[0]
+    dashes = [f"o{n}: -" for n in (0, *range(2, MOST_UNASKED + 1))]
+    assert said.split("; ") == ["Take x = o1", *dashes, "o6: = x"]
+
+
+def test_an_option_that_takes_an_earlier_result_says_so():
+    doc = ToolDoc("t", "", {"properties": {"of": {"type": "number"}, "in": {"enum": ["a", "b"]}},
+                            "required": ["in"]})  # fmt: skip
+    turns = [[Call("u", {})], [Call("t", {"of": 7, "in": "a"})]]
+    said = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
+    assert said == "of: Take that result in (result); in: result in a = a"
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
-    doc = ToolDoc("burn", "Count calories.", {"properties": {
+    doc = ToolDoc("burn", "Count calories.", {"required": ["minutes", "weight"], "properties": {
         "minutes": {"description": "Minutes of it."}, "weight": {"description": "Weight in kg."},
     }})  # fmt: skip
     call = Call("burn", {"minutes": 49, "weight": 49})

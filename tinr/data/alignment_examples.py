@@ -29,7 +29,6 @@ from tinr.data.traces import (
     MENDED_SHARE,
     answer_of,
     ask_back,
-    ask_back_late,
     first_try,
     refused,
     render_plan,
@@ -232,32 +231,25 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Leave out a required value and ask back; in every third one of the tool, state it and call.
 
-    The first asks back at once; the second is read up to the values' line, which finds what is
-    missing. The third differs from the second in the value alone: without it, whatever is worded
-    oddly seems to lack something. Without a value to leave out this is a whole pseudo-query.
+    The third differs from the second in the value alone: without it, whatever is worded oddly seems
+    to lack something. Without a value to leave out this is a whole pseudo-query.
     """
     needed_names = needed_parameters(doc, wording)
     if not needed_names:
         return _pseudo(doc, wording, frame, rng)
-    documents = wording.catalogue.by_name
     written = wording.lacking.setdefault(doc.name, [])
     if len(written) == LACKING_BEFORE_TWIN:
         seed, values = written.pop()
         written.clear()
         text, call = wording.write(doc, Random(seed), values=values)
-        plan = render_plan([doc], lines=derivations(text, [[call]], docs=documents))
+        plan = render_plan([doc], lines=derivations(text, [[call]], docs=wording.catalogue.by_name))
         turns = render_turns([[call]], [""], None, frame)
         return [*render_prompt(text, frame), *mark_loss(plan), *turns]
     name, vague, seed = rng.choice(needed_names), rng.choice(VAGUE_VALUES), rng.random()
     values = wording.drawer(doc).draw(rng)
     written.append((seed, values))
-    text, call = wording.write(doc, Random(seed), {name: vague}, values)
-    prompt = render_prompt(text, frame)
-    if len(written) < LACKING_BEFORE_TWIN:
-        return [*prompt, *mark_loss(ask_back(name, frame))]
-    given = {other: value for other, value in call.arguments.items() if other != name}
-    (line,) = derivations(text, [[Call(doc.name, given)]], docs=documents)
-    return [*prompt, *ask_back_late(doc, name, line, frame)]
+    text, _ = wording.write(doc, Random(seed), {name: vague}, values)
+    return [*render_prompt(text, frame), *mark_loss(ask_back(name, frame))]
 
 
 def needed_parameters(doc: ToolDoc, wording: Wording) -> list[str]:

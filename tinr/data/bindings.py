@@ -1,12 +1,13 @@
 """Derive the values of a call from the words of its query, as a line of the thought.
 
-The values stand in the query's order, each between the words beside it, followed by its parameter:
-`height 49.58 and = height; radius 10.1 = radius`. The model reads a value where it stands and says
-what it is before it writes the call. A value out of a few fixed ones is written out, whatever the
-words say, and so is an option that words imply: `imperial gallons = imperial: true`. The options
-that the query does not ask for end the line: `digits: default`. Such lines are composed without a
-teacher. They are the "line that derives each value from the query" of small models that write
-arguments well (docs/notebook.md has our figures).
+The values that the tool needs stand in the query's order, each among the words that tell which one
+it is, followed by its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes
+each parameter that may be left out or takes one of a few fixed values, in the document's order:
+the words that speak of it and its value, or a dash where the query does not ask for it:
+`imperial: imperial gallons = true; digits: -`. The model reads a value where it stands and says
+what it is before it writes the call. Such lines are composed without a teacher. They are the
+"line that derives each value from the query" of small models that write arguments well
+(docs/notebook.md has our figures).
 """
 
 import json
@@ -32,8 +33,7 @@ UNTELLING = {
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
-UNASKED = "default"  # the value of an option that the call leaves out
-LACKING = "missing"  # the value of a needed parameter that the query does not give
+UNASKED = "-"  # in place of the value of an option that the call leaves out
 MOST_UNASKED = 4  # options of a line that are left out
 RESULT = "(result)"  # behind the words that speak of what an earlier call returned
 LINK = re.compile(  # words that speak of what an earlier call returns
@@ -53,10 +53,10 @@ def derivations(
     """Derive the values of each call, in the order of the calls; "" for a call without arguments.
 
     observations: what the calls returned, in the same order. A value that an earlier call returns
-    stands behind the words that speak of it: `costs the result (result) = fixed`. A value that
-    stands neither in the text nor in an earlier result is an option: it stands behind the words
-    that its document has in common with the text, or by itself. docs: the tools' documents. Without
-    them nothing is known of options and fixed values.
+    stands behind the words that speak of it. A value that stands neither in the text nor in an
+    earlier result is an option: it stands behind the words that its document has in common with the
+    text, or by itself. docs: the tools' documents. Without them every parameter is taken for a
+    needed one with open values.
     """
     words = _Words(text)
     results = [_parsed(observation) for observation in observations]
@@ -74,55 +74,54 @@ def _line(
     doc: ToolDoc | None,
 ) -> str:
     """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
-    placed: list[tuple[int, str]] = []
-    results: list[str] = []
-    options: dict[str, Any] = {}
     specs = doc.parameters.get("properties", {}) if doc else {}
+    required = doc.parameters.get("required", ()) if doc else ()
+    slots = [name for name in specs if name not in required or _is_closed(specs[name])]
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
+    said: dict[str, str] = {}  # the words that give a parameter its value
+    places: dict[str, int] = {}
+    results: list[str] = []
+    implied: list[str] = []
     for name, value in call.arguments.items():
         place = words.place(value, about[name])
         if place is not None:
-            entry = _entry(name, value) if _is_closed(specs.get(name)) else name
-            placed.append((place[0], f"{words.around(*place)} = {entry}"))
+            places[name], said[name] = place[0], words.around(*place)
         elif earlier is not None and _may_be_result(value, earlier):
             results.append(name)
         else:
-            options[name] = value
-    rest: list[str] = []
+            implied.append(name)
     for name in results:
         place = words.link(about[name])
-        if place is None:
-            rest.append(f"{RESULT} = {name}")
-        else:
-            placed.append((place[0], f"{words.around(*place)} {RESULT} = {name}"))
-    for name, value in options.items():
+        if place is not None:
+            places[name] = place[0]
+        said[name] = " ".join([*([words.around(*place)] if place else []), RESULT])
+    for name in implied:
+        value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
         place = words.implying(own | _stems(str(value)))
-        if place is None:
-            rest.append(_entry(name, value))
-        else:
-            placed.append((place[0], f"{words.text[slice(*place)]} = {_entry(name, value)}"))
-    rest += [_entry(name, UNASKED) for name in _unasked(call, doc)]
-    return "; ".join([*(line for _, line in sorted(placed)), *rest])
+        if place is not None:
+            said[name] = words.text[slice(*place)]
+    needed = sorted(places.keys() - {*slots}, key=places.__getitem__)
+    needed += [name for name in results if name not in {*places, *slots}]
+    line = [f"{said[name]} = {name}" for name in needed]
+    unasked = [name for name in slots if name not in call.arguments and name not in required]
+    for name in [*(name for name in implied if name not in slots), *slots]:
+        if name in call.arguments:
+            line.append(_slot(name, call.arguments[name], said.get(name, "")))
+        elif name in unasked[:MOST_UNASKED]:
+            line.append(f"{name}: {UNASKED}")
+    return "; ".join(line)
 
 
-def _entry(name: str, value: Any) -> str:
-    return f"{name}: {_shortened(_written(value))}"
+def _slot(name: str, value: Any, said: str) -> str:
+    if said.endswith(RESULT):
+        return f"{name}: {said}"
+    return f"{name}: {said}{' ' if said else ''}= {_shortened(_written(value))}"
 
 
 def _is_closed(spec: Any) -> bool:
     """Whether a parameter takes one of a few fixed values."""
     return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
-
-
-def _unasked(call: Call, doc: ToolDoc | None) -> list[str]:
-    """Return the first MOST_UNASKED optional parameters that the call leaves out."""
-    if doc is None:
-        return []
-    required = doc.parameters.get("required", ())
-    names = doc.parameters.get("properties", {})
-    left_out = [name for name in names if name not in required and name not in call.arguments]
-    return left_out[:MOST_UNASKED]
 
 
 def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:

@@ -27,7 +27,7 @@ from tinr.chat.render import (
     render_response,
     render_thought,
 )
-from tinr.data.bindings import LACKING, derivations
+from tinr.data.bindings import derivations
 from tinr.records import UNANSWERED, Call, Mention, Query, ToolDoc
 
 NO_TOOL = {
@@ -215,25 +215,7 @@ def without_tool(thought: Sequence[str | Mention], response: str, frame: Frame) 
 
 def ask_back(parameter: str, frame: Frame) -> list[Piece]:
     """Render the reply to a query that lacks a required value."""
-    return without_tool([NO_TOOL["missing"]], _request_for(parameter), frame)
-
-
-def ask_back_late(doc: ToolDoc, parameter: str, line: str, frame: Frame) -> list[Piece]:
-    """Render the reply of a model that sees only in the values' line that a value is missing.
-
-    What stands before the line has no loss: it is better to see it at once.
-    """
-    token, purpose = compose([doc])
-    values = [*filter(None, [line]), f"{parameter}: {LACKING}"]
-    thought = render_thought(
-        [_piece(token), Piece(f"{purpose}:"), f" {'; '.join(values)}\n{NO_TOOL['missing']}"]
-    )
-    rest = [*render_response(_request_for(parameter)), *frame.end()]
-    return [*thought[:-2], *mark_loss([*thought[-2:], *rest])]
-
-
-def _request_for(parameter: str) -> str:
-    return f"Please give the {parameter}."
+    return without_tool([NO_TOOL["missing"]], f"Please give the {parameter}.", frame)
 
 
 def spoken_answer(query: Query) -> str:
