@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -61,14 +61,18 @@ def refusal_reason(observation: str) -> str | None:
     return str(value["error"]) if is_refusal else None
 
 
-def spoiled(call: Call, doc: ToolDoc, rng: Random) -> tuple[Call, str] | None:
+def spoiled(
+    call: Call, doc: ToolDoc, rng: Random, words: Sequence[str] = ()
+) -> tuple[Call, str] | None:
     """Spoil one argument of a call in a way that the document refuses.
 
     Returns the call and the environment's answer; None where the document refuses nothing. The ways
     are those of models: a word that is none of the fixed values, a value outside its bounds or of
-    another type, a needed argument left out, a misspelled or made-up parameter.
+    another type, a needed argument left out, a misspelled or made-up parameter. words: of the
+    query; they stand in place of fixed values.
     """
-    for arguments in _spoilings(dict(call.arguments), doc.parameters.get("properties", {}), rng):
+    specs = doc.parameters.get("properties", {})
+    for arguments in _spoilings(dict(call.arguments), specs, words, rng):
         reason = misfit(arguments, doc.parameters)
         if reason is not None:
             return Call(call.name, arguments), refusal(reason)
@@ -76,7 +80,7 @@ def spoiled(call: Call, doc: ToolDoc, rng: Random) -> tuple[Call, str] | None:
 
 
 def _spoilings(
-    arguments: Mapping[str, Any], specs: Mapping[str, Any], rng: Random
+    arguments: Mapping[str, Any], specs: Mapping[str, Any], words: Sequence[str], rng: Random
 ) -> Iterator[dict[str, Any]]:
     candidates: list[dict[str, Any]] = [{**arguments, random_word(rng): random_word(rng)}]
     if arguments:
@@ -86,14 +90,16 @@ def _spoilings(
             {f"{key}s" if key == misspelled else key: value for key, value in arguments.items()}
         )
     for name, value in arguments.items():
-        wrong_values = _wrong_values(name, value, specs.get(name), rng)
+        wrong_values = _wrong_values(name, value, specs.get(name), words, rng)
         candidates += [{**arguments, name: wrong} for wrong in wrong_values]
     yield from rng.sample(candidates, len(candidates))
 
 
-def _wrong_values(name: str, value: Any, spec: Any, rng: Random) -> Iterator[Any]:
+def _wrong_values(
+    name: str, value: Any, spec: Any, words: Sequence[str], rng: Random
+) -> Iterator[Any]:
     if isinstance(spec, Mapping) and {"enum", "const"} & set(spec):
-        yield rng.choice([name, random_word(rng)])
+        yield rng.choice([*words] or [name, random_word(rng)])
     for bound, sign in (("maximum", 1), ("minimum", -1)):
         if isinstance(spec, Mapping) and isinstance(spec.get(bound), int | float):
             yield spec[bound] + sign * rng.randint(1, 99)

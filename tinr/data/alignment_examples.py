@@ -30,6 +30,7 @@ from tinr.data.traces import (
     answer_of,
     ask_back,
     first_try,
+    planned,
     refused,
     render_plan,
     render_turns,
@@ -148,18 +149,22 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
         text, docs, calls = _requests(doc, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
     observations = [json.dumps(result) for result in results]
-    lines = derivations(text, turns, observations, wording.catalogue.by_name)
-    start = [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
-    if rng.random() >= END_SHARE:
-        return [*start, *render_turns(turns, observations, None, frame)]
-    failure = None
-    response = answer_of(observations[-len(turns[-1]) :])
-    if rng.random() < FAILING_SHARE:
-        if rng.random() < MENDED_SHARE:
-            failure = first_try(turns, wording.catalogue.by_name, rng)
-        else:
-            turns, observations, response = refused(turns, observations, rng)
-    return [*start, *render_turns(turns, observations, response, frame, failure)]
+    documents, failure = wording.catalogue.by_name, None
+    ends = rng.random() < END_SHARE
+    response = answer_of(observations[-len(turns[-1]) :]) if ends else None
+    fails = ends and rng.random() < FAILING_SHARE
+    if fails and rng.random() < MENDED_SHARE:
+        failure = first_try(turns, documents, text, rng)
+    plan = render_plan(
+        docs, lines=derivations(text, planned(turns, failure), observations, documents)
+    )
+    if fails and failure is None:
+        turns, observations, response = refused(turns, observations, rng)
+    return [
+        *render_prompt(text, frame),
+        *(plan if failure and failure.misled else mark_loss(plan)),
+        *render_turns(turns, observations, response, frame, failure),
+    ]
 
 
 def _chain(

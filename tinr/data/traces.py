@@ -7,6 +7,7 @@ tool, not the likeliest first word of a description (docs/notebook.md has the fi
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -36,6 +37,7 @@ NO_TOOL = {
     "foreign": "No tool fits.",
 }
 MENDED_SHARE = 0.5  # of the conversations in which a call fails; in the others the error is told
+MISLED_SHARE = 0.5  # of the mended ones: the thought was wrong already, and has no loss
 NEED_WORDS = 24  # of a description's first sentence in a thought
 
 
@@ -81,26 +83,40 @@ def _piece(part: str | Mention) -> Piece | str:
 
 @dataclass(frozen=True)
 class Failure:
-    """A call that fails at first: its turn, its place there, how it was written, what was said."""
+    """A first try that fails: the turn, the place in it, the call as written, what was said of it.
+
+    misled: the thought was wrong already; its line speaks of this call.
+    """
 
     turn: int
     place: int
     call: Call
     observation: str
+    misled: bool = False
 
 
 def first_try(
-    turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc], rng: Random
+    turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc], text: str, rng: Random
 ) -> Failure | None:
     """Make up a first try of one of the calls that its document refuses; None if it refuses none.
 
-    The model reads the failed call and the reason, and learns the call that follows.
+    The model reads the failed call and the reason, and learns the call that follows. text: the
+    query.
     """
     turn = rng.randrange(len(turns))
     place = rng.randrange(len(turns[turn]))
     call = turns[turn][place]
-    failed = spoiled(call, docs[call.name], rng)
-    return Failure(turn, place, *failed) if failed else None
+    words = re.findall(r"[^\W\d_]{3,}", text)
+    failed = spoiled(call, docs[call.name], rng, words)
+    return Failure(turn, place, *failed, rng.random() < MISLED_SHARE) if failed else None
+
+
+def planned(turns: Sequence[Sequence[Call]], failure: Failure | None) -> list[list[Call]]:
+    """Return the calls that the thought speaks of: a misled thought's have the one that fails."""
+    calls = [[*turn] for turn in turns]
+    if failure is not None and failure.misled:
+        calls[failure.turn][failure.place] = failure.call
+    return calls
 
 
 def refused(
@@ -188,21 +204,24 @@ def render_trace(
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
-    turns: Sequence[Sequence[Call]] = query.turns if has_observations else query.turns[:1]
+    asked = query.turns if has_observations else query.turns[:1]
+    turns: Sequence[Sequence[Call]] = asked
     docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
     named_docs = list({doc.name: doc for doc in docs}.values())
     document_pieces = render_environment(render_documents(named_docs), frame)
     response = spoken_answer(query) if has_observations else None
     observations = [cut(text) for text in query.observations]
-    lines, failure = value_lines(query, turns, catalogue.by_name), None
+    failure = None
     if failing and has_observations:
         if failing.random() < MENDED_SHARE:
-            failure = first_try(turns, catalogue.by_name, failing)
+            failure = first_try(turns, catalogue.by_name, query.text, failing)
         else:
             turns, observations, response = refused(turns, observations, failing)
+    lines = value_lines(query, planned(asked, failure), catalogue.by_name)
+    plan = render_plan(docs, query.thought, lines)
     return [
         *prompt,
-        *mark_loss(render_plan(docs, query.thought, lines)),
+        *(plan if failure and failure.misled and not query.thought else mark_loss(plan)),
         *(document_pieces if on_select else []),
         *render_turns(turns, observations, response, frame, failure),
     ]
