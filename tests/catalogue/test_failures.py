@@ -41,6 +41,22 @@ def test_a_document_that_takes_anything_refuses_nothing() -> None:
     assert spoiled(Call("t", {}), doc, Random(0)) is None
 
 
+def test_a_call_that_its_document_refuses_anyway_is_not_spoiled() -> None:
+    """What corrects it would be refused for the same reason, or was taken in spite of it."""
+    schema = {"properties": {"zip": {"type": "integer"}, "city": {"type": "string"}}}
+    doc = ToolDoc("t", "", {"type": "object", **schema})
+    assert spoiled(Call("t", {"zip": "89073", "city": "Ulm"}), doc, Random(0)) is None
+    assert spoiled(Call("t", {"zip": 89073, "city": "Ulm"}), doc, Random(0))
+
+
+def test_parts_of_a_schema_may_stand_anywhere_in_it() -> None:
+    radius = {"type": "object", "properties": {"radius": {"type": "number"}}}
+    for schema in ({"allOf": [radius]}, {"$ref": "#/$defs/a", "$defs": {"a": radius}}):
+        assert misfit({"radius": 2}, schema) is None
+        assert "radius" in misfit({"radius": "2"}, schema)
+        assert "made_up" in misfit({"radius": 2, "made_up": 1}, schema)
+
+
 @pytest.mark.parametrize("schema", [{"type": "object", "properties": {"a": {"$ref": "#/no"}}},
                                     {"$ref": "https://example.org/s.json"}])  # fmt: skip
 def test_a_schema_that_cannot_be_checked_gives_a_reason_and_no_exception(schema) -> None:
@@ -50,7 +66,16 @@ def test_a_schema_that_cannot_be_checked_gives_a_reason_and_no_exception(schema)
 
 def test_only_an_object_with_an_error_alone_is_a_failure() -> None:
     assert refusal_reason('{"error": "no tool x"}') == "no tool x"
-    for text in ('{"error": "x", "code": 1}', '"error"', "error", "[]", "", "[" * 10_000):
+    for text in (
+        '{"error": null}',
+        '{"error": 0.03}',
+        '{"error": "x", "code": 1}',
+        '"error"',
+        "error",
+        "[]",
+        "",
+        "[" * 10_000,
+    ):
         assert refusal_reason(text) is None
 
 

@@ -1,6 +1,7 @@
 """Lines of a thought that say which words of a query give each argument its value."""
 
 import re
+import time
 
 import pytest
 
@@ -199,3 +200,70 @@ def test_a_value_stands_among_the_words_that_tell_which_it_is(text, expected):
     """Back to a telling word of its clause, on over its unit or "of spacing", no further value."""
     value = re.search(r"\[(\d+)\]", text)[1]
     assert line(text.replace(f"[{value}]", value), n=int(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "expected"),
+    [
+        ("Split 1,500 euros among 500 guests", {"n": 500, "sum": 1500},
+         "Split 1,500 euros among = sum; among 500 guests = n"),
+        ("Pay 1,000 for 1 box", {"n": 1}, "for 1 box = n"),
+        ("Add -5 and 5", {"y": 5, "x": -5}, "Add -5 = x; and 5 = y"),
+        ("Is (-5) above 5?", {"y": 5}, "above 5 = y"),
+        ("Sort 1,200,5", {"values": [1, 200, 5]}, "Sort 1,200,5 = values"),
+    ],
+)  # fmt: skip
+def test_a_number_is_no_part_of_another_one(text, arguments, expected):
+    assert line(text, **arguments) == expected
+
+
+def test_of_equal_values_the_one_that_is_spoken_of_is_stated():
+    turns = [[Call("d", {"x": 10})], [Call("t", {"base": 5, "power": 5})]]
+    said = derivations("Halve 10. Raise that result to the power 5.", turns, ["5"])[1]
+    assert said == "Raise that result to (result) = base; power 5 = power"
+
+
+@pytest.mark.parametrize(
+    ("result", "value"),
+    [('{"id": "u-9f31"}', "u-9f31"), ("71", "71"), ('["Ulm", "Bonn"]', "Ulm"), ("true", True)],
+)
+def test_a_part_of_a_result_is_not_known_before_the_call(result, value):
+    turns = [[Call("find", {})], [Call("delete", {"id": value})]]
+    assert derivations("Find Bob and delete him", turns, [result])[1] == "(result) = id"
+
+
+def test_a_switch_is_no_number_of_an_earlier_result():
+    turns = [[Call("count", {})], [Call("u", {"exact": True})]]
+    assert derivations("Count, then do it", turns, ["1"])[1] == "exact: = true"
+
+
+def test_fixed_values_that_a_schema_refers_to_have_slots():
+    units = {"enum": ["cm", "inch"]}
+    doc = ToolDoc("t", "", {
+        "$defs": {"unit": units},
+        "properties": {"a": {"$ref": "#/$defs/unit"}, "b": {"anyOf": [units, {"type": "null"}]},
+                       "c": {"anyOf": [units, {"type": "string"}]}},
+        "required": ["a", "b", "c"],
+    })  # fmt: skip
+    call = Call("t", {"a": "cm", "b": "inch", "c": "mile"})
+    said = derivations("From cm over inch to mile", [[call]], docs={"t": doc})[0]
+    assert said == "inch to mile = c; a: From cm over inch = cm; b: over inch to = inch"
+
+
+def test_words_of_other_scripts_are_told_apart():
+    doc = ToolDoc("t", "", {"properties": {"city": {"enum": ["Москва", "Киев"]}}})
+    call = Call("t", {"city": "Москва"})
+    said = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
+    assert said == "city: = Москва"
+    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: Москва = Москва"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#" * 2000 + " take 7", "x" * 50_000 + " take 7", "a-" * 20_000 + "7", "a 7 " * 10_000,
+     "7" + "-a" * 20_000, "7 " + "#" * 5000],
+)  # fmt: skip
+def test_long_queries_take_no_time(text):
+    start = time.process_time()
+    line(text, n=7, word="a", other=["a", 7])
+    assert time.process_time() - start < 1

@@ -88,6 +88,8 @@ def test_reworded_queries_state_the_same_values_in_words_of_their_own():
 def test_of_reworded_queries_those_of_known_tools_are_asked():
     known = suite_of(REWORDED, 250, ["add_days", "compass_point"])
     assert {c.name for q in known for c in q.calls} == {"add_days", "compass_point"}
+    with pytest.raises(ValueError, match="no tools"):
+        suite_of(REWORDED, 250, ["foreign_tool"])
     assert Counter(q.split for q in suite_of(REWORDED, 5)) == {
         "seen": 5, "unseen": 5, "no_tool": 5, "ood": 5,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from tinr.chat.render import as_text
 from tinr.data.replay import trace_examples
 from tinr.data.traces import answer_of, first_try, refused, render_trace, render_turns
 from tinr.evaluation.metrics import outcome
-from tinr.records import Call, Query
+from tinr.records import Call, Query, Reply
 from tinr.rollout.scoring.rewards import score
 
 FRAME = FRAMES["tinr"]
@@ -83,6 +83,17 @@ def test_a_mended_reply_is_measured_apart_and_earns_less_than_a_right_first_try(
     totals = [scores[name].total for name in endings]
     assert totals[0] == 1.0 and totals == sorted(totals, reverse=True) and len(set(totals)) > 2
     assert scores["mended"].format == scores["mended"].answer == 1.0 > scores["mended"].tool
+
+
+def test_mending_pays_more_than_leaving_a_call_that_is_nearly_right() -> None:
+    right, wrong = Call("t", dict.fromkeys("abcde", 1)), Call("t", dict.fromkeys("abcd", 1))
+    query = Query("q", "Do it.", ((right,),))
+    left = Reply("so", ("t",), (wrong,), "It failed.", observed=True, failed=(0,))
+    mended = replace(left, calls=(wrong, right))
+    guessed = replace(left, calls=(wrong, right), failed=())  # a second call without a reason
+    once = replace(left, calls=(right,), failed=())
+    tools = [score(reply, query).tool for reply in (guessed, left, mended, once)]
+    assert tools == sorted(tools) and len(set(tools)) == 4 and tools[-1] == 1.0
 
 
 @pytest.mark.parametrize("query", [BOTH, CHAIN], ids=lambda query: query.id)

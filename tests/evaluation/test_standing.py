@@ -35,7 +35,7 @@ def runs():
     for name, bad in (("sft", 8), ("simpo", 0)):
         faults = {f"q{n}": poor if n < bad else good for n in range(12)}
         metric = {f"q{n}": float(n >= bad) for n in range(12)}
-        metrics = {"call_em": metric, "call_em_v05": metric}
+        metrics = {"call_em": metric}
         given[name] = [{"seen": metrics, ALL: fault_values(faults)}]
     return given
 
@@ -57,12 +57,6 @@ def test_what_nobody_does_wrong_has_no_row(runs):
     kinds = [row.label for row in faults.rows if row.group == "deficiency"]
     assert kinds == ["malformed"] and faults.columns == ("sft", "simpo", "n")
     assert "66.7 (39-86)" in as_markdown(faults)
-
-
-def test_the_figure_of_an_earlier_rule_is_data_and_in_no_table(runs):
-    found = standing(runs)
-    assert found["cells"]["sft"]["seen"]["call_em_v05"]["n"] == 12
-    assert [row.label for row in standing_tables(found)[0].rows] == ["call_em"]
 
 
 def test_it_is_printed_with_its_findings(runs):

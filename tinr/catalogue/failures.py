@@ -32,7 +32,9 @@ REASONS = (  # of a right call's failure; {name} and {value} are one of its argu
 
 def misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """Return why arguments do not fit a document's parameters; None if they fit. Never raises."""
-    closed_schema = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
+    is_composed = {"$ref", "allOf", "anyOf", "oneOf"} & set(schema)
+    key = "unevaluatedProperties" if is_composed else "additionalProperties"
+    closed_schema = {key: False, **schema}
     try:
         # an empty registry fetches no remote schemas
         validator = jsonschema.Draft202012Validator(closed_schema, registry=Registry())
@@ -52,13 +54,13 @@ def refusal(message: str) -> str:
 
 
 def refusal_reason(observation: str) -> str | None:
-    """Return the reason if an observation tells of a failed call; None if it is a result."""
+    """Return the reason if an observation is `{"error": text}`; None if it is a result."""
     try:
         value = json.loads(observation)
     except (ValueError, RecursionError):
         return None
-    is_refusal = isinstance(value, dict) and set(value) == {"error"}
-    return str(value["error"]) if is_refusal else None
+    reason = value.get("error") if isinstance(value, dict) and len(value) == 1 else None
+    return reason if isinstance(reason, str) else None
 
 
 def spoiled(
@@ -66,11 +68,14 @@ def spoiled(
 ) -> tuple[Call, str] | None:
     """Spoil one argument of a call in a way that the document refuses.
 
-    Returns the call and the environment's answer; None where the document refuses nothing. The ways
+    Returns the call and the environment's answer; None where the document refuses nothing, or the
+    call itself: its correction would be refused for the same reason. The ways
     are those of models: a word that is none of the fixed values, a value outside its bounds or of
     another type, a needed argument left out, a misspelled or made-up parameter. words: of the
     query; they stand in place of fixed values.
     """
+    if misfit(call.arguments, doc.parameters) is not None:
+        return None
     specs = doc.parameters.get("properties", {})
     for arguments in _spoilings(dict(call.arguments), specs, words, rng):
         reason = misfit(arguments, doc.parameters)

@@ -13,7 +13,7 @@ CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 def stem(word: str) -> str:
     """Return a word in lower case without its ending, to compare words by."""
-    word = re.sub(r"[^a-z0-9]", "", word.lower())
+    word = re.sub(r"[\W_]", "", word.lower())
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

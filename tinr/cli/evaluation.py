@@ -171,15 +171,12 @@ def _keep(out: Path, suite: "Suite", result: "SuiteResult", summary: dict[str, A
 
 
 def _print(checkpoint: str, summary: dict[str, Any]) -> None:
-    from tinr.evaluation.metrics import UNPRINTED
-
     console = table_console()
     title = f"{checkpoint}, documents {summary['documents']}"
     table = Table("split", "metric", "value", "95 % interval", "n", title=title)
     for split, metrics in summary["eval"].items():
         for name, rate in metrics.items():
-            if name not in UNPRINTED:
-                table.add_row(split, name, *rate_cells(rate))
+            table.add_row(split, name, *rate_cells(rate))
     console.print(table)
     cost = summary["cost"]
     console.print(

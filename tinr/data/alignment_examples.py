@@ -39,9 +39,9 @@ from tinr.records import Call, ToolDoc
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
-SEVERAL_SHARE = 0.4  # share of the pseudo-queries that ask for more than one call
+SEVERAL_SHARE = 0.5  # share of the pseudo-queries that ask for more than one call
 NEAR_SHARE = 0.4  # share of the other tools of these that are neighbours of the first
-CHAIN_SHARE = 0.4  # share of these in which a later call takes what an earlier one returned
+CHAIN_SHARE = 0.3  # share of these in which a later call takes what an earlier one returned
 LACKING_BEFORE_TWIN = 2  # queries that lack a value before one that states it
 LINKS = tuple(
     f"{determiner} {noun}{tail}"
@@ -143,10 +143,11 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     that repeats it. Without such ends a model with phase 1 alone never ends a reply. In
     FAILING_SHARE of these a call fails; it is mended, or the response tells the error.
     """
-    if rng.random() < CHAIN_SHARE * SEVERAL_SHARE and (chain := _chain(doc, wording, rng)):
+    several = rng.random() < SEVERAL_SHARE
+    if several and rng.random() < CHAIN_SHARE and (chain := _chain(doc, wording, rng)):
         text, docs, turns, results = chain
     else:
-        text, docs, calls = _requests(doc, wording, rng)
+        text, docs, calls = _requests(doc, several, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
     observations = [json.dumps(result) for result in results]
     documents, failure = wording.catalogue.by_name, None
@@ -198,14 +199,16 @@ def _near(doc: ToolDoc, rng: Random) -> ToolDoc | None:
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
     """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
-    text, docs, calls = _requests(doc, wording, rng)
+    text, docs, calls = _requests(doc, rng.random() < SEVERAL_SHARE, wording, rng)
     lines = derivations(text, [calls], docs=wording.catalogue.by_name)
     return [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
 
 
-def _requests(doc: ToolDoc, wording: Wording, rng: Random) -> tuple[str, list[ToolDoc], list[Call]]:
+def _requests(
+    doc: ToolDoc, several: bool, wording: Wording, rng: Random
+) -> tuple[str, list[ToolDoc], list[Call]]:
     docs, tools = [doc], wording.catalogue.tools
-    if len(tools) > 3 and rng.random() < SEVERAL_SHARE:
+    if several and len(tools) > 3:
         sample = {
             tool.name: tool
             for _ in range(rng.choice((1, 1, 1, 2)))

@@ -12,9 +12,12 @@ what it is before it writes the call. Such lines are composed without a teacher.
 
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from tinr.catalogue.render import referred
 from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
@@ -22,6 +25,8 @@ MAX_CHARACTERS = 14  # of a value that is repeated
 WORD = r"[\w#](?:[\w'#-]|\.(?=\d))*"
 MAX_BEFORE = 4  # words before a value
 MAX_AFTER = 3  # words behind it
+BESIDE = 100  # characters on either side in which they stand
+MOST_PLACES = 50  # of a value in a query
 FUNCTION_WORDS = frozenset(
     "a an the of is are was were be at to by in on for from with my its as and or if when than "
     "then which".split()
@@ -76,13 +81,16 @@ def _line(
     """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
-    slots = [name for name in specs if name not in required or _is_closed(specs[name])]
+    slots = [name for name in specs if name not in required or _is_closed(specs[name], doc)]
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
+    # of equal values the one that the words beside a place speak of takes it
+    names = sorted(about, key=lambda name: -words.fit(call.arguments[name], about[name]))
     said: dict[str, str] = {}  # the words that give a parameter its value
     places: dict[str, int] = {}
     results: list[str] = []
     implied: list[str] = []
-    for name, value in call.arguments.items():
+    for name in names:
+        value = call.arguments[name]
         place = words.place(value, about[name])
         if place is not None:
             places[name], said[name] = place[0], words.around(*place)
@@ -90,6 +98,7 @@ def _line(
             results.append(name)
         else:
             implied.append(name)
+    implied.sort(key=[*call.arguments].index)
     for name in results:
         place = words.link(about[name])
         if place is not None:
@@ -119,9 +128,18 @@ def _slot(name: str, value: Any, said: str) -> str:
     return f"{name}: {said}{' ' if said else ''}= {_shortened(_written(value))}"
 
 
-def _is_closed(spec: Any) -> bool:
-    """Whether a parameter takes one of a few fixed values."""
-    return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
+def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
+    """Whether a parameter takes one of a few fixed values, or one of them or nothing."""
+    if not isinstance(spec, Mapping):
+        return False
+    if doc is not None and isinstance(spec.get("$ref"), str):
+        spec = referred(spec["$ref"], doc.parameters)
+        return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
+    options = spec.get("anyOf", spec.get("oneOf"))
+    if isinstance(options, list):
+        given = [option for option in options if option != {"type": "null"}]
+        return bool(given) and all(_is_closed(option, doc) for option in given)
+    return bool({"enum", "const"} & set(spec))
 
 
 def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:
@@ -147,9 +165,23 @@ def _stems(text: str) -> set[str]:
 def _may_be_result(value: Any, earlier: Sequence[Any]) -> bool:
     """Whether a value that the query does not state comes from an earlier call.
 
-    A result may be rounded or taken apart. Only options are implied by words: booleans and names.
+    It may be a part of a result, or rounded. Only options are implied by words: booleans and names.
     """
-    return value in earlier or not isinstance(value, bool | str)
+    if isinstance(value, bool):
+        return any(leaf is value for leaf in _leaves(earlier))
+    if isinstance(value, str):
+        return value in map(str, _leaves(earlier))
+    return True
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the single values in a result."""
+    members = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list | tuple):
+        for member in members:
+            yield from _leaves(member)
+    else:
+        yield value
 
 
 class _Words:
@@ -162,19 +194,31 @@ class _Words:
         self.stems = [(match.start(), match.end(), stem(match[0])) for match in words]
 
     def place(self, value: Any, about: Collection[str] = ()) -> tuple[int, int] | None:
-        """Find a free place of a value, or of a list's first member; None: there is none.
+        """Take a free place of a value, or of a list's first member; None: there is none.
 
         Of several places it is the one beside words of `about` (stems), else the first. Booleans
         have no place: yes and no are not said by these words.
         """
+        free = self._places(value)
+        if not free:
+            return None
+        place = max(free, key=lambda span: self._shared(*span, about))
+        self.taken.append(place)
+        return place
+
+    def fit(self, value: Any, about: Collection[str]) -> int:
+        """Return how many stems of `about` stand beside a value at most; 0 without a place."""
+        return max((self._shared(*span, about) for span in self._places(value)), default=0)
+
+    def _places(self, value: Any) -> list[tuple[int, int]]:
+        """Find free places, at most MOST_PLACES, of a value's first spelling that has one."""
         for spelling in _spellings(value):
-            found = [m.span() for m in re.finditer(spelling, self.text, re.IGNORECASE)]
-            free = [span for span in found if self._is_free(*span)]
+            found = re.finditer(spelling, self.text, re.IGNORECASE)
+            spans = (match.span() for match in islice(found, MOST_PLACES))
+            free = [span for span in spans if self._is_free(*span)]
             if free:
-                start, end = max(free, key=lambda span: self._shared(*span, about))
-                self.taken.append((start, end))
-                return start, end
-        return None
+                return free
+        return []
 
     def link(self, about: Collection[str]) -> tuple[int, int] | None:
         """Find the words that speak of an earlier result: beside words of `about`, or the last."""
@@ -208,14 +252,16 @@ class _Words:
 
     def _shared(self, start: int, end: int, about: Collection[str]) -> int:
         """Count the stems of `about` among the two words before a place and the one after it."""
-        before = [word for _, e, word in self.stems if e <= start][-2:]
-        after = [word for s, _, word in self.stems if s >= end][:1]
-        return len({*before, *after} & set(about))
+        first = bisect_right(self.stems, start, key=lambda word: word[1])
+        after = bisect_left(self.stems, end, key=lambda word: word[0])
+        beside = self.stems[max(0, first - 2) : first] + self.stems[after : after + 1]
+        return len({word for *_, word in beside} & set(about))
 
     def around(self, start: int, end: int) -> str:
         """Return the words of a place with those beside it that may tell which value it is."""
         value = _shortened(self.text[start:end])
-        return " ".join([*_before(self.text[:start]), value, *_after(self.text[end:])])
+        before = self.text[max(0, start - BESIDE) : start]
+        return " ".join([*_before(before), value, *_after(self.text[end : end + BESIDE])])
 
 
 def _before(text: str) -> list[str]:
@@ -223,8 +269,8 @@ def _before(text: str) -> list[str]:
 
     They belong to one clause, and to no earlier value: of "46 megabits at" only "at" is left.
     """
-    clause = re.search(rf"((?:{WORD}[^\w.,;?!]{{1,3}}){{0,{MAX_BEFORE}}})$", text)
-    words = re.findall(WORD, clause[1]) if clause else []
+    clause = re.split(r"[;?!]|[.,](?!\d)", text)[-1]
+    words = re.findall(WORD, clause)[-MAX_BEFORE:]
     numbers = [n for n, word in enumerate(words) if _has_digit(word)]
     words = words[numbers[-1] + 1 :] if numbers else words
     joints = [n for n, word in enumerate(words) if word.lower() in ("and", "or")]
@@ -255,23 +301,32 @@ def _has_digit(word: str) -> bool:
     return any(character.isdigit() for character in word)
 
 
-def _spellings(value: Any) -> Iterator[str]:
+def _spellings(value: Any, alone: bool = True) -> Iterator[str]:
     """Yield the patterns of a value's texts; a list is its members with little between them."""
     if isinstance(value, list | tuple):
-        members = [next(_spellings(member), None) for member in value]
+        members = [next(_spellings(member, alone=False), None) for member in value]
         if members and None not in members:
             yield r"\W{1,4}(?:and\s)?".join(filter(None, members))
     elif isinstance(value, bool | Mapping) or value is None or value == "":
         return
     else:
-        yield _whole(str(value))
+        yield _whole(str(value), alone)
         if isinstance(value, float) and value.is_integer():
-            yield _whole(str(int(value)))
+            yield _whole(str(int(value)), alone)
+        if isinstance(value, int | float) and abs(value) >= 1000:
+            yield _whole(f"{value:,}".removesuffix(".0"), alone)
 
 
-def _whole(text: str) -> str:
-    """Return the pattern of a text that is no part of a longer word or number."""
-    return rf"(?<![\w.])(?<!\w-){re.escape(text)}(?!\w|\.\d)"
+def _whole(text: str, alone: bool) -> str:
+    """Return the pattern of a text that is no part of a longer word or number, nor its negative.
+
+    alone: commas between digits do not end it: 1,500 is one number.
+    """
+    start, end = r"(?<![\w.])(?<!\w-)", r"(?!\w|\.\d)"
+    if alone and text[:1].isdigit():
+        start += r"(?<!\d,)(?<![\s(]-)(?<!^-)"
+        end = r"(?!\w|\.\d|,\d{3}\b)"
+    return f"{start}{re.escape(text)}{end}"
 
 
 def _parsed(observation: str) -> Any:

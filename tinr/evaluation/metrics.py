@@ -65,7 +65,6 @@ class Outcome:
     format_ok: bool
     abstain_acc: bool | None  # an answer without a call, where none is expected
     mended: bool | None = None  # after an error: well formed, and the calls without error are right
-    call_em_v05: bool | None = None  # call_em as 0.5.0 had it: a default spelled out is wrong
 
 
 def outcome(
@@ -85,9 +84,7 @@ def outcome(
     if query.any_call:
         has_call = bool(reply.calls)
         is_formed = has_call and not reply.problems
-        return Outcome(
-            None, None, has_call, has_call, has_call, None, None, None, is_formed, None, has_call
-        )
+        return Outcome(None, None, has_call, has_call, has_call, None, None, None, is_formed, None)
     has_arguments = query.states_arguments
     lenient_match = (
         lenient_calls(reply.calls, query, documents or {}, same) if has_arguments else None
@@ -128,7 +125,6 @@ def outcome(
         mended=is_formed and same_calls(succeeded, short_query.calls)
         if reply.failed and has_arguments
         else None,
-        call_em_v05=same_calls(reply.calls, query.calls) if has_arguments else None,
     )
 
 
@@ -157,7 +153,6 @@ def families_of(tools: Sequence[ToolDoc]) -> dict[str, str]:
 FAMILY = 0.35  # cosine from which on documents are neighbours
 METRICS = tuple(field.name for field in fields(Outcome))
 IN_FAMILY = "name_in_family"  # of the queries whose family is right, those whose tool is
-UNPRINTED = ("call_em_v05",)  # beside its successor for one version: in JSON, in no table
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:

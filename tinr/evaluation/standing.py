@@ -15,7 +15,6 @@ from rich.text import Text
 from tinr.evaluation.comparison import Contenders, Difference, cells, differences
 from tinr.evaluation.contenders import ALL, CALLS
 from tinr.evaluation.errors.faults import FAULTS, GRADES
-from tinr.evaluation.metrics import UNPRINTED
 from tinr.evaluation.report.tables import Row, Table, as_text, filled
 
 TESTED = ("name_em", "call_em", "abstain_acc")  # the others appear only in the table
@@ -39,7 +38,7 @@ def standing(runs: Contenders) -> dict[str, Any]:
     splits = dict.fromkeys(split for seeds in runs.values() for run in seeds for split in run)
     metrics = [split for split in splits if split != ALL]
     return {
-        "cells": _cells(runs, metrics, (*COMPARED, *UNPRINTED)),
+        "cells": _cells(runs, metrics, COMPARED),
         "differences": [asdict(difference) for difference in differences(runs, TESTED)],
         "faults": {name: by_split[ALL] for name, by_split in _cells(runs, [ALL], FAULTS).items()},
         "changes": [asdict(difference) for difference in differences(runs, _fault_names(runs))],

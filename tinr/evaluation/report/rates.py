@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinr.evaluation.metrics import UNPRINTED, Rate
+from tinr.evaluation.metrics import Rate
 from tinr.evaluation.report.measures import (
     MEASURES,
     RECALLS,
@@ -180,10 +180,9 @@ def split_tables(summary: Mapping[str, Any]) -> list[Table]:
     for split, by_mode in (at(summary, "eval") or {}).items():
         modes = {mode: rates for mode, rates in (by_mode or {}).items() if rates}
         names: dict[str, None] = dict.fromkeys(name for rates in modes.values() for name in rates)
-        printed_names = [name for name in names if name not in UNPRINTED]
         rows = (
             Row(METRICS.get(name, name), tuple(as_rate(at(r, name)) for r in modes.values()))
-            for name in sorted(printed_names, key=lambda name: (*METRICS, name).index(name))
+            for name in sorted(names, key=lambda name: (*METRICS, name).index(name))
         )
         title, note = SPLITS.get(split, (split, ""))
         columns = tuple(map(mode_word, modes))

@@ -30,6 +30,7 @@ OTHERWISE = {
     "cannot",
 }  # words that do not occur in a plain statement
 MAGNITUDES = "dozen|hundred|thousand|million|billion|trillion"  # words that change a number
+FAILED_COST = 0.1  # of a whole call: one that the environment answered with an error, not matched
 NAMES_SHARE = 0.25  # share of the tool reward; the rest is for the calls
 
 
@@ -86,9 +87,10 @@ def tool_reward(reply: Reply, query: Query) -> float:
 
     NAMES_SHARE of it is the Jaccard index of the named tools. The rest is that of the calls under
     the best one-to-one matching, where the similarity of two calls of one tool is the Jaccard
-    index of their arguments. Extra and repeated names and calls lower it. If the reference has no
-    arguments, only names are compared. If any call is right, it is 1.0 for a call, else 0.0. If
-    none is expected, it is 1.0 for a reply without a call.
+    index of their arguments. Extra and repeated names and calls lower it. A failed call that was
+    mended counts FAILED_COST of an extra one, so that mending pays more than leaving it. If the
+    reference has no arguments, only names are compared. If any call is right, it is 1.0 for a call,
+    else 0.0. If none is expected, it is 1.0 for a reply without a call.
     Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the defects
     of its code fixed.
     """
@@ -98,8 +100,9 @@ def tool_reward(reply: Reply, query: Query) -> float:
         return 0.0 if reply.calls_tools else 1.0
     expected_names = {call.name for call in query.calls}
     names = _jaccard(len(expected_names & set(reply.named)), len(expected_names), len(reply.named))
-    similarity = matched_similarity(*_comparable_calls(reply, query))
-    calls = _jaccard(similarity, len(query.calls), len(reply.calls))
+    matched, similarity = _match(*_comparable_calls(reply, query))
+    spared = len({*reply.failed} - matched) * (1 - FAILED_COST)
+    calls = _jaccard(similarity, len(query.calls), len(reply.calls) - spared)
     return NAMES_SHARE * names + (1 - NAMES_SHARE) * calls
 
 
@@ -163,13 +166,18 @@ def _is_default(value: Any, spec: Any) -> bool:
 
 def matched_similarity(calls: Sequence[Call], references: Sequence[Call]) -> float:
     """Compute the largest sum of call similarities over one-to-one matchings of the lists."""
+    return _match(calls, references)[1]
+
+
+def _match(calls: Sequence[Call], references: Sequence[Call]) -> tuple[set[int], float]:
+    """Match calls with references; return the places of the matched calls and the similarity."""
     if not calls or not references:
-        return 0.0
+        return set(), 0.0
     similarities = np.array(
         [[call_similarity(call, reference) for reference in references] for call in calls]
     )
     rows, columns = linear_sum_assignment(similarities, maximize=True)
-    return float(similarities[rows, columns].sum())
+    return {*map(int, rows)}, float(similarities[rows, columns].sum())
 
 
 def call_similarity(call: Call, reference: Call) -> float:
