@@ -90,11 +90,7 @@ def run(config: AlignConfig) -> Card:
     codec = Codec(tokenizer)
     if not config.epochs:
         raise BadInput("epochs: nothing to train on; give at least one epoch")
-    own = (
-        own_completions(phase.registry, phase.parent.id, config.seed)
-        if config.replay
-        else OwnCompletions()
-    )
+    own = own_completions(phase.registry, phase.parent.id, config.seed, config.replay)
     batches = (
         batch
         for epoch in range(config.epochs)

@@ -96,11 +96,7 @@ def run(config: SftConfig) -> Card:
     codec = Codec(tokenizer)
     library = Library(phase.catalogue, config.prompt, config.seed)
     queries, trace_queries = draw_queries(config, phase)
-    own = (
-        own_completions(phase.registry, phase.parent.id, config.seed)
-        if config.replay
-        else OwnCompletions()
-    )
+    own = own_completions(phase.registry, phase.parent.id, config.seed, config.replay)
     schedule = paced_batches(
         lambda order, epoch: bucket_examples(config, codec, library, order, own, epoch),
         buckets(trace_queries, phase.catalogue, config.curriculum, config.seed),

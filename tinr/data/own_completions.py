@@ -75,8 +75,13 @@ class OwnCompletions:
     teacher: Distributions | None = None
 
 
-def own_completions(registry: Registry, ref: str, seed: int) -> OwnCompletions:
-    """Read or sample the completions of the base of `ref`; BadInput for a broken file."""
+def own_completions(registry: Registry, ref: str, seed: int, share: float = 1.0) -> OwnCompletions:
+    """Read or sample the completions of the base of `ref`; BadInput for a broken file.
+
+    share: of what is replayed; none are read or sampled where it is 0.
+    """
+    if not share:
+        return OwnCompletions()
     base = registry.lineage(ref)[0]
     path = registry.root / FOLDER / f"{base.id}-{seed}.json"
     table = path.with_suffix(".safetensors")
