@@ -272,7 +272,7 @@ def _numbers(text: str) -> Counter[float]:
     return Counter(number for number in numbers if math.isfinite(number))
 
 
-def _jaccard(overlap: float, first_size: int, second_size: int) -> float:
+def _jaccard(overlap: float, first_size: float, second_size: float) -> float:
     return overlap / (first_size + second_size - overlap)
 
 
