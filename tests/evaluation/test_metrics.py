@@ -1,5 +1,7 @@
 """Metrics: intervals and tests against hand-worked numbers, outcomes of scripted replies."""
 
+from dataclasses import replace
+
 import pytest
 
 from tinr.evaluation.metrics import (
@@ -221,6 +223,17 @@ def test_to_name_a_tool_is_to_find_its_family_and_the_tool_in_it() -> None:
     assert (rates["name_in_family"].value, rates["name_in_family"].n) == (0.5, 2)
     assert rates["name_em"].value == rates["family_em"].value * rates["name_in_family"].value
     assert outcome(reply(A, B), TWO).family_em is None and outcome(EMPTY, NONE).family_em is None
+
+
+def test_a_tool_that_is_tried_again_after_an_error_is_named_once() -> None:
+    """A repeated call that did not fail is one too many, and so is another tool's."""
+    wrong = Call("a", {"x": 1, "y": "two"})
+    tried = replace(reply(wrong, A, B), failed=(0,))
+    found = outcome(tried, TWO)
+    assert (found.name_em, found.call_em, found.mended) == (True, False, True)
+    assert outcome(reply(wrong, A, B), TWO).name_em is False
+    assert outcome(replace(reply(Call("c", {}), A, B), failed=(0,)), TWO).name_em is False
+    assert outcome(replace(reply(wrong, B), failed=(0,)), TWO).name_em is True  # given up
 
 
 def test_a_family_is_of_tools_with_documents_that_are_alike() -> None:

@@ -103,7 +103,7 @@ def outcome(
             None, None, None, None, None, None, None, answer, is_formed, abstain_acc=answers
         )
     succeeded = [call for n, call in enumerate(short_reply.calls) if n not in reply.failed]
-    called_names = sorted(call.name for call in reply.calls)
+    called_names = sorted(_tried_names(reply))
     expected_names = sorted(call.name for call in query.calls)
     family = families or {}
     return Outcome(
@@ -126,6 +126,13 @@ def outcome(
         if reply.failed and has_arguments
         else None,
     )
+
+
+def _tried_names(reply: Reply) -> list[str]:
+    """The names of a reply's calls; one that failed and is tried again counts once."""
+    names = [call.name for call in reply.calls]
+    retried = {n for n in reply.failed if names[n] in names[n + 1 :]}
+    return [name for n, name in enumerate(names) if n not in retried]
 
 
 def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, Query]:
