@@ -21,6 +21,7 @@ from tool_corpora.values import Side
 SUITES = ("in_domain", "out_of_domain")  # what figures are published of
 DEV_SUITES = ("in_domain_dev", "out_of_domain_dev")  # what recipes are chosen by
 REWORDED = "reworded"  # test queries worded anew by hand, unlike any template
+SHIPPED = (*SUITES, *DEV_SUITES, REWORDED)
 REWORDED_FROM = (250, 64)  # the size of the suites and the tools that they are chosen of
 TEST_SEED = 2604  # test queries are the same for every run and every seed of training
 NO_TOOL_KINDS = ("chat", "missing", "foreign")
@@ -102,8 +103,7 @@ def test_suite(suite: str, size: int, tools: Collection[str] | None = None) -> l
     if suite == REWORDED:
         return _reworded(size, tools)
     if suite not in (*SUITES, *DEV_SUITES):
-        names = ", ".join((*SUITES, *DEV_SUITES, REWORDED))
-        raise ValueError(f"{suite}: no suite; one of {names}")
+        raise ValueError(f"{suite}: no suite; one of {', '.join(SHIPPED)}")
     side: Side = "dev" if suite in DEV_SUITES else "test"
     in_domain = suite.startswith("in_domain")
     wanted: Sequence[Split] = ("seen", "unseen") if in_domain else ("ood",)

@@ -54,8 +54,8 @@ def test_a_place_gives_one_value_also_over_two_calls():
 def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
     """The thought comes before the first call: it cannot know the result."""
     turns = [[Call("t", {"a": 5})], [Call("u", {"of": 71, "times": 2, "exact": True, "by": "day"})]]
-    said = derivations("Double 5. Then 2 of that", turns, ["71"])
-    assert said == [
+    derived_line = derivations("Double 5. Then 2 of that", turns, ["71"])
+    assert derived_line == [
         "Double 5 = a",
         "Then 2 of that = times; (result) = of; exact: = true; by: = day",
     ]
@@ -138,17 +138,17 @@ def test_options_stand_behind_the_needed_values_with_the_words_that_imply_them(
 def test_of_many_options_that_nobody_asks_for_the_first_are_named():
     properties = {f"o{n}": {"type": "string"} for n in range(MOST_UNASKED + 3)}
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
-    said = derivations("Take x", [[Call("t", {"o1": "x", "o0": "x"})]], docs={"t": doc})[0]
+    derived_line = derivations("Take x", [[Call("t", {"o1": "x", "o0": "x"})]], docs={"t": doc})[0]
     dashes = [f"o{n}: -" for n in range(2, MOST_UNASKED + 2)]
-    assert said.split("; ") == ["Take x = o1", "o0: = x", *dashes]
+    assert derived_line.split("; ") == ["Take x = o1", "o0: = x", *dashes]
 
 
 def test_an_option_that_takes_an_earlier_result_says_so():
     doc = ToolDoc("t", "", {"properties": {"of": {"type": "number"}, "in": {"enum": ["a", "b"]}},
                             "required": ["in"]})  # fmt: skip
     turns = [[Call("u", {})], [Call("t", {"of": 7, "in": "a"})]]
-    said = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
-    assert said == "of: Take that result in (result); in: result in a = a"
+    derived_line = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
+    assert derived_line == "of: Take that result in (result); in: result in a = a"
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
@@ -156,8 +156,8 @@ def test_equal_values_stand_beside_the_words_of_their_parameters():
         "minutes": {"description": "Minutes of it."}, "weight": {"description": "Weight in kg."},
     }})  # fmt: skip
     call = Call("burn", {"minutes": 49, "weight": 49})
-    said = derivations("Weight 49 kg, then 49 minutes", [[call]], docs={"burn": doc})
-    assert said == ["Weight 49 kg = weight; then 49 minutes = minutes"]
+    derived_line = derivations("Weight 49 kg, then 49 minutes", [[call]], docs={"burn": doc})
+    assert derived_line == ["Weight 49 kg = weight; then 49 minutes = minutes"]
 
 
 def test_a_value_inside_another_one_is_not_its_place():
@@ -168,8 +168,8 @@ def test_a_value_inside_another_one_is_not_its_place():
 
 def test_words_that_speak_of_a_result_are_bound_where_they_stand():
     turns = [[Call("t", {"a": 5})], [Call("u", {"fixed": 7, "price": 9})]]
-    said = derivations("Double 5. Fixed costs the value you get, price 9?", turns, ["7"])
-    assert said[1] == "costs the value you... (result) = fixed; price 9 = price"
+    derived_line = derivations("Double 5. Fixed costs the value you get, price 9?", turns, ["7"])
+    assert derived_line[1] == "costs the value you... (result) = fixed; price 9 = price"
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_a_number_is_no_part_of_another_one(text, arguments, expected):
 
 def test_of_equal_values_the_one_that_is_spoken_of_is_stated():
     turns = [[Call("d", {"x": 10})], [Call("t", {"base": 5, "power": 5})]]
-    said = derivations("Halve 10. Raise that result to the power 5.", turns, ["5"])[1]
-    assert said == "Raise that result to (result) = base; power 5 = power"
+    derived_line = derivations("Halve 10. Raise that result to the power 5.", turns, ["5"])[1]
+    assert derived_line == "Raise that result to (result) = base; power 5 = power"
 
 
 @pytest.mark.parametrize(
@@ -246,15 +246,15 @@ def test_fixed_values_that_a_schema_refers_to_have_slots():
         "required": ["a", "b", "c"],
     })  # fmt: skip
     call = Call("t", {"a": "cm", "b": "inch", "c": "mile"})
-    said = derivations("From cm over inch to mile", [[call]], docs={"t": doc})[0]
-    assert said == "inch to mile = c; a: From cm over inch = cm; b: over inch to = inch"
+    derived_line = derivations("From cm over inch to mile", [[call]], docs={"t": doc})[0]
+    assert derived_line == "inch to mile = c; a: From cm over inch = cm; b: over inch to = inch"
 
 
 def test_words_of_other_scripts_are_told_apart():
     doc = ToolDoc("t", "", {"properties": {"city": {"enum": ["Москва", "Киев"]}}})
     call = Call("t", {"city": "Москва"})
-    said = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
-    assert said == "city: = Москва"
+    derived_line = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
+    assert derived_line == "city: = Москва"
     assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: Москва = Москва"
 
 

@@ -69,10 +69,10 @@ def spoiled(
     """Spoil one argument of a call in a way that the document refuses.
 
     Returns the call and the environment's answer; None where the document refuses nothing, or the
-    call itself: its correction would be refused for the same reason. The ways
-    are those of models: a word that is none of the fixed values, a value outside its bounds or of
-    another type, a needed argument left out, a misspelled or made-up parameter. words: of the
-    query; they stand in place of fixed values.
+    call itself: its correction would be refused for the same reason. The ways are those of models:
+    a word that is none of the fixed values, a value outside its bounds or of another type, a needed
+    argument left out, a misspelled or made-up parameter. words: of the query; they stand in place
+    of fixed values.
     """
     if misfit(call.arguments, doc.parameters) is not None:
         return None
@@ -119,5 +119,5 @@ def _wrong_values(
 def invented_reason(call: Call, rng: Random) -> str:
     """Draw why a right call fails: its tool refuses a value, or does not answer."""
     name, value = rng.choice([*call.arguments.items()] or [("request", "it")])
-    shown = json.dumps(value, ensure_ascii=False) if rng.random() < 0.5 else str(value)
-    return rng.choice(REASONS).format(name=name, value=shown, bound=rng.randint(1, 100))
+    text = json.dumps(value, ensure_ascii=False) if rng.random() < 0.5 else str(value)
+    return rng.choice(REASONS).format(name=name, value=text, bound=rng.randint(1, 100))

@@ -46,7 +46,8 @@ def parse(pieces: Sequence[Piece]) -> Reply:
     for section in sections:
         if section.tag == "obs" and unanswered:
             place = unanswered.pop(0)
-            failed += [place] if refusal_reason(section.text) is not None else []
+            if refusal_reason(section.text) is not None:
+                failed.append(place)
         if not section.text.strip() and section.tag != "obs":
             problems.append(f"empty <{section.tag}>")
         elif section.tag == "tool_token":

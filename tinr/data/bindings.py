@@ -85,7 +85,7 @@ def _line(
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
     # of equal values the one that the words beside a place speak of takes it
     names = sorted(about, key=lambda name: -words.fit(call.arguments[name], about[name]))
-    said: dict[str, str] = {}  # the words that give a parameter its value
+    phrases: dict[str, str] = {}  # the words that give a parameter its value
     places: dict[str, int] = {}
     results: list[str] = []
     implied: list[str] = []
@@ -93,7 +93,7 @@ def _line(
         value = call.arguments[name]
         place = words.place(value, about[name])
         if place is not None:
-            places[name], said[name] = place[0], words.around(*place)
+            places[name], phrases[name] = place[0], words.around(*place)
         elif earlier is not None and _may_be_result(value, earlier):
             results.append(name)
         else:
@@ -103,29 +103,30 @@ def _line(
         place = words.link(about[name])
         if place is not None:
             places[name] = place[0]
-        said[name] = " ".join([*([words.around(*place)] if place else []), RESULT])
+        phrases[name] = " ".join([*([words.around(*place)] if place else []), RESULT])
     for name in implied:
         value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
         place = words.implying(own | _stems(str(value)))
         if place is not None:
-            said[name] = words.text[slice(*place)]
+            phrases[name] = words.text[slice(*place)]
     needed = sorted(places.keys() - {*slots}, key=places.__getitem__)
     needed += [name for name in results if name not in {*places, *slots}]
-    line = [f"{said[name]} = {name}" for name in needed]
+    line = [f"{phrases[name]} = {name}" for name in needed]
     unasked = [name for name in slots if name not in call.arguments and name not in required]
     for name in [*(name for name in implied if name not in slots), *slots]:
         if name in call.arguments:
-            line.append(_slot(name, call.arguments[name], said.get(name, "")))
+            is_result = name in results
+            line.append(_slot(name, call.arguments[name], phrases.get(name, ""), is_result))
         elif name in unasked[:MOST_UNASKED]:
             line.append(f"{name}: {UNASKED}")
     return "; ".join(line)
 
 
-def _slot(name: str, value: Any, said: str) -> str:
-    if said.endswith(RESULT):
-        return f"{name}: {said}"
-    return f"{name}: {said}{' ' if said else ''}= {_shortened(_written(value))}"
+def _slot(name: str, value: Any, phrase: str, is_result: bool) -> str:
+    if is_result:
+        return f"{name}: {phrase}"
+    return f"{name}: {phrase}{' ' if phrase else ''}= {_shortened(_written(value))}"
 
 
 def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
@@ -137,8 +138,8 @@ def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
         return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
     options = spec.get("anyOf", spec.get("oneOf"))
     if isinstance(options, list):
-        given = [option for option in options if option != {"type": "null"}]
-        return bool(given) and all(_is_closed(option, doc) for option in given)
+        types = [option for option in options if option != {"type": "null"}]
+        return bool(types) and all(_is_closed(option, doc) for option in types)
     return bool({"enum", "const"} & set(spec))
 
 
@@ -213,8 +214,8 @@ class _Words:
     def _places(self, value: Any) -> list[tuple[int, int]]:
         """Find free places, at most MOST_PLACES, of a value's first spelling that has one."""
         for spelling in _spellings(value):
-            found = re.finditer(spelling, self.text, re.IGNORECASE)
-            spans = (match.span() for match in islice(found, MOST_PLACES))
+            matches = re.finditer(spelling, self.text, re.IGNORECASE)
+            spans = (match.span() for match in islice(matches, MOST_PLACES))
             free = [span for span in spans if self._is_free(*span)]
             if free:
                 return free

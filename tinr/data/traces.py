@@ -107,8 +107,8 @@ def first_try(
     place = rng.randrange(len(turns[turn]))
     call = turns[turn][place]
     words = re.findall(r"[^\W\d_]{3,}", text)
-    failed = spoiled(call, docs[call.name], rng, words)
-    return Failure(turn, place, *failed, rng.random() < MISLED_SHARE) if failed else None
+    wrong_call = spoiled(call, docs[call.name], rng, words)
+    return Failure(turn, place, *wrong_call, rng.random() < MISLED_SHARE) if wrong_call else None
 
 
 def planned(turns: Sequence[Sequence[Call]], failure: Failure | None) -> list[list[Call]]:
@@ -130,9 +130,9 @@ def refused(
     before = sum(map(len, turns[:-1]))
     place = rng.randrange(len(turns[-1]))
     reason = invented_reason(turns[-1][place], rng)
-    said = [*observations[: before + len(turns[-1])]]
-    said[before + place] = refusal(reason)
-    return turns, said, answer_of(said[before:])
+    texts = [*observations[: before + len(turns[-1])]]
+    texts[before + place] = refusal(reason)
+    return turns, texts, answer_of(texts[before:])
 
 
 def answer_of(observations: Sequence[str]) -> str:
@@ -141,9 +141,9 @@ def answer_of(observations: Sequence[str]) -> str:
     results = [
         _bare(text) for text, reason in zip(observations, reasons, strict=True) if reason is None
     ]
-    said = [f"The answer is {'; '.join(results)}."] if results else []
-    said += [f"The tool reports an error: {reason}." for reason in reasons if reason is not None]
-    return " ".join(said)
+    parts = [f"The answer is {'; '.join(results)}."] if results else []
+    parts += [f"The tool reports an error: {reason}." for reason in reasons if reason is not None]
+    return " ".join(parts)
 
 
 def _bare(observation: str) -> str:
@@ -204,8 +204,8 @@ def render_trace(
         thought = query.thought or (NO_TOOL.get(query.kind, NO_TOOL["chat"]),)
         return [*prompt, *mark_loss(without_tool(thought, response, frame))]
     has_observations = len(query.observations) == len(query.calls)
-    asked = query.turns if has_observations else query.turns[:1]
-    turns: Sequence[Sequence[Call]] = asked
+    known_turns = query.turns if has_observations else query.turns[:1]
+    turns: Sequence[Sequence[Call]] = known_turns
     docs = [catalogue.by_name[call.name] for turn in turns for call in turn]
     named_docs = list({doc.name: doc for doc in docs}.values())
     document_pieces = render_environment(render_documents(named_docs), frame)
@@ -217,7 +217,7 @@ def render_trace(
             failure = first_try(turns, catalogue.by_name, query.text, failing)
         else:
             turns, observations, response = refused(turns, observations, failing)
-    lines = value_lines(query, planned(asked, failure), catalogue.by_name)
+    lines = value_lines(query, planned(known_turns, failure), catalogue.by_name)
     plan = render_plan(docs, query.thought, lines)
     return [
         *prompt,

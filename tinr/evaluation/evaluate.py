@@ -24,7 +24,7 @@ from tinr.rollout.generate import Row
 from tinr.rollout.grammar import Grammars
 from tinr.rollout.scoring.rewards import without_written_defaults
 from tinr.rollout.tools.executor import Executor
-from tool_corpora.suites import DEV_SUITES, REWORDED, SUITES, test_suite
+from tool_corpora.suites import SHIPPED, test_suite
 
 DATA = Path("../shared/data")  # default folder of the named sets of real queries
 SIZE = 300  # default number of queries of each split of a shipped suite
@@ -42,7 +42,7 @@ def load_suite(
     own documents, for the prompt, so that queries may need tools that the model never met. Raise
     BadInput if there is no such suite, or the checkpoint lacks its tools.
     """
-    if which in (*SUITES, *DEV_SUITES, REWORDED):
+    if which in SHIPPED:
         try:
             queries = test_suite(which, size or SIZE, known.by_name)
         except ValueError as error:
@@ -56,8 +56,8 @@ def load_suite(
         return read_suite(which, data, size, None if given else known)
     if not (folder / "queries.jsonl").is_file():
         raise BadInput(
-            f"{which}: no suite; give {', '.join((*SUITES, *DEV_SUITES, REWORDED, *NAMES))}, or a "
-            "folder with queries.jsonl"
+            f"{which}: no suite; give {', '.join((*SHIPPED, *NAMES))}, or a folder with "
+            "queries.jsonl"
         )
     queries = read_queries(folder / "queries.jsonl", known)
     return Suite(folder.name, known, tuple(sample(queries, size)), (), {})

@@ -102,7 +102,7 @@ def outcome(
         return Outcome(
             None, None, None, None, None, None, None, answer, is_formed, abstain_acc=answers
         )
-    succeeded = [call for n, call in enumerate(short_reply.calls) if n not in reply.failed]
+    effective_calls = [call for n, call in enumerate(short_reply.calls) if n not in reply.failed]
     called_names = sorted(_tried_names(reply))
     expected_names = sorted(call.name for call in query.calls)
     family = families or {}
@@ -122,7 +122,7 @@ def outcome(
         answer_acc=answer,
         format_ok=is_formed,
         abstain_acc=None,
-        mended=is_formed and same_calls(succeeded, short_query.calls)
+        mended=is_formed and same_calls(effective_calls, short_query.calls)
         if reply.failed and has_arguments
         else None,
     )

@@ -100,8 +100,8 @@ def tool_reward(reply: Reply, query: Query) -> float:
         return 0.0 if reply.calls_tools else 1.0
     expected_names = {call.name for call in query.calls}
     names = _jaccard(len(expected_names & set(reply.named)), len(expected_names), len(reply.named))
-    matched, similarity = _match(*_comparable_calls(reply, query))
-    spared = len({*reply.failed} - matched) * (1 - FAILED_COST)
+    matched_places, similarity = _match(*_comparable_calls(reply, query))
+    spared = len({*reply.failed} - matched_places) * (1 - FAILED_COST)
     calls = _jaccard(similarity, len(query.calls), len(reply.calls) - spared)
     return NAMES_SHARE * names + (1 - NAMES_SHARE) * calls
 
