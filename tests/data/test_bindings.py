@@ -75,7 +75,7 @@ def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, 
         Message("user", "A circle of radius 3."), Message("assistant", "Nice, radius 9."),
     ))  # fmt: skip
     text = as_text(render_trace(query, catalogue, codec.frame))
-    assert "): radius 3 = radius; digits: -</think>" in text.replace("\n", "")
+    assert "): radius 3 = radius</think>" in text.replace("\n", "")
     given = Query("q", query.text, query.turns, thought=("Because I say so.",))
     assert "= radius" not in as_text(render_trace(given, catalogue, codec.frame))
 
@@ -114,41 +114,50 @@ DOC = ToolDoc(
     ("text", "arguments", "expected"),
     [
         ("A half sphere of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: half sphere = true; unit: -"),
+         "radius 2 = radius; half: + half sphere = true; unit: -"),
         ("A dome of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: = true; unit: -"),
+         "radius 2 = radius; half: + = true; unit: -"),
         ("Volume of a ball of 2", {"radius": 2, "half": True},
-         "ball of 2 = radius; half: = true; unit: -"),
+         "ball of 2 = radius; half: + = true; unit: -"),
         ("In cubic inches: ball, 2", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: In cubic inches = cubic inches"),
+         "2 = radius; half: -; unit: + In cubic inches = cubic inches"),
         ("Ball, 2, inch result", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: inch = cubic inches"),
+         "2 = radius; half: -; unit: + inch = cubic inches"),
     ],
 )  # fmt: skip
-def test_options_stand_behind_the_needed_values_with_the_words_that_imply_them(
+def test_fixed_values_stand_behind_the_open_ones_with_the_words_that_imply_them(
     text, arguments, expected
 ):
-    """In the document's order, a dash where nobody asks for one. Words that the tool's own
-    description has too imply nothing; "result" implies no unit.
+    """In the document's order: a plus, or a dash where nobody asks for one. Words that the tool's
+    own description has too imply nothing; "result" implies no unit.
     """
     call = Call("ball_volume", arguments)
     assert derivations(text, [[call]], docs={"ball_volume": DOC}) == [expected]
 
 
 def test_of_many_options_that_nobody_asks_for_the_first_are_named():
-    properties = {f"o{n}": {"type": "string"} for n in range(MOST_UNASKED + 3)}
+    properties = {f"o{n}": {"enum": ["x", "y"]} for n in range(MOST_UNASKED + 3)}
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
     derived_line = derivations("Take x", [[Call("t", {"o1": "x", "o0": "x"})]], docs={"t": doc})[0]
     dashes = [f"o{n}: -" for n in range(2, MOST_UNASKED + 2)]
-    assert derived_line.split("; ") == ["Take x = o1", "o0: = x", *dashes]
+    assert derived_line.split("; ") == ["o0: + = x", "o1: Take x = x", *dashes]
+
+
+def test_open_values_of_options_stand_where_the_query_has_them():
+    doc = ToolDoc("bar", "", {"properties": {"tempo": {"type": "number"}, "swing": {"type": "boolean"},
+                                             "beats": {"type": "integer"}, "meter": {}},
+                              "required": ["tempo", "swing"]})  # fmt: skip
+    call = Call("bar", {"tempo": 158, "beats": 3, "swing": False})
+    derived_line = derivations("A bar of 3 beats at tempo 158", [[call]], docs={"bar": doc})[0]
+    assert derived_line == "bar of 3 beats = beats; tempo 158 = tempo; swing: = false"
 
 
 def test_an_option_that_takes_an_earlier_result_says_so():
-    doc = ToolDoc("t", "", {"properties": {"of": {"type": "number"}, "in": {"enum": ["a", "b"]}},
+    doc = ToolDoc("t", "", {"properties": {"of": {"enum": [7, 8]}, "in": {"enum": ["a", "b"]}},
                             "required": ["in"]})  # fmt: skip
     turns = [[Call("u", {})], [Call("t", {"of": 7, "in": "a"})]]
     derived_line = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
-    assert derived_line == "of: Take that result in (result); in: result in a = a"
+    assert derived_line == "of: + Take that result in (result); in: result in a = a"
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
@@ -254,8 +263,8 @@ def test_words_of_other_scripts_are_told_apart():
     doc = ToolDoc("t", "", {"properties": {"city": {"enum": ["Москва", "Киев"]}}})
     call = Call("t", {"city": "Москва"})
     derived_line = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
-    assert derived_line == "city: = Москва"
-    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: Москва = Москва"
+    assert derived_line == "city: + = Москва"
+    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: + Москва = Москва"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Derive the values of a call from the words of its query, as a line of the thought.
 
-The values that the tool needs stand in the query's order, each among the words that tell which one
-it is, followed by its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes
-each parameter that may be left out or takes one of a few fixed values, in the document's order:
-the words that speak of it and its value, or a dash where the query does not ask for it:
-`imperial: imperial gallons = true; digits: -`. The model reads a value where it stands and says
-what it is before it writes the call. Such lines are composed without a teacher. They are the
+Open values stand in the query's order, each among the words that tell which one it is, followed by
+its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes each parameter that
+takes one of a few fixed values, in the document's order: whether the query asks for it (plus or
+dash, where it may be left out), the words that speak of it, and its value:
+`place: + On mars a = mars; imperial: -`. The sign comes first: it makes asked or not one choice
+between two pieces, where many first words would share what speaks for "asked". The model reads a
+value where it stands and says what it is before it writes the call. Such lines are composed without a teacher. They are the
 "line that derives each value from the query" of small models that write arguments well
 (docs/notebook.md has our figures).
 """
@@ -38,6 +39,7 @@ UNTELLING = {
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
+ASKED = "+"  # before the words and the value of an option that the call gives
 UNASKED = "-"  # in place of the value of an option that the call leaves out
 MOST_UNASKED = 4  # options of a line that are left out
 RESULT = "(result)"  # behind the words that speak of what an earlier call returned
@@ -81,7 +83,7 @@ def _line(
     """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
-    slots = [name for name in specs if name not in required or _is_closed(specs[name], doc)]
+    slots = [name for name, spec in specs.items() if _is_closed(spec, doc)]
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
     # of equal values the one that the words beside a place speak of takes it
     names = sorted(about, key=lambda name: -words.fit(call.arguments[name], about[name]))
@@ -116,31 +118,33 @@ def _line(
     unasked = [name for name in slots if name not in call.arguments and name not in required]
     for name in [*(name for name in implied if name not in slots), *slots]:
         if name in call.arguments:
-            is_result = name in results
-            line.append(_slot(name, call.arguments[name], phrases.get(name, ""), is_result))
+            is_option = name in slots and name not in required
+            value = RESULT if name in results else _written(call.arguments[name])
+            line.append(_slot(name, value, phrases.get(name, ""), is_option))
         elif name in unasked[:MOST_UNASKED]:
             line.append(f"{name}: {UNASKED}")
     return "; ".join(line)
 
 
-def _slot(name: str, value: Any, phrase: str, is_result: bool) -> str:
-    if is_result:
-        return f"{name}: {phrase}"
-    return f"{name}: {phrase}{' ' if phrase else ''}= {_shortened(_written(value))}"
+def _slot(name: str, value: str, phrase: str, is_option: bool) -> str:
+    parts = [f"{name}:", ASKED if is_option else "", phrase]
+    if value != RESULT:
+        parts.append(f"= {_shortened(value)}")
+    return " ".join(filter(None, parts))
 
 
 def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
-    """Whether a parameter takes one of a few fixed values, or one of them or nothing."""
+    """Whether a parameter takes one of a few fixed values (yes or no too), or one or nothing."""
     if not isinstance(spec, Mapping):
         return False
     if doc is not None and isinstance(spec.get("$ref"), str):
         spec = referred(spec["$ref"], doc.parameters)
-        return isinstance(spec, Mapping) and bool({"enum", "const"} & set(spec))
+        return _is_closed(spec, None)
     options = spec.get("anyOf", spec.get("oneOf"))
     if isinstance(options, list):
         types = [option for option in options if option != {"type": "null"}]
         return bool(types) and all(_is_closed(option, doc) for option in types)
-    return bool({"enum", "const"} & set(spec))
+    return bool({"enum", "const"} & set(spec)) or spec.get("type") == "boolean"
 
 
 def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:

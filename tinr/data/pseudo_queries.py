@@ -60,6 +60,10 @@ VALUE_FORMS = (
     "for {value}",
     "and {value}",
     "with {value}",
+    "in {value}",
+    "on {value}",
+    "at {value}",
+    "by {value}",
 )
 VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of the suites'
     *(
@@ -75,7 +79,8 @@ NOTICE_NAMES = 5  # tools that a notice names
 NEIGHBOURS = 3  # nearest documents of a tool
 CONTRAST_SHARE = 0.8  # of the requests that have a word which the nearest document lacks
 OTHER_TRIES = 100  # draws of another tool that can be practised
-NAMED_SHARE = 0.5  # of the values that stand in the document's order
+NAMED_SHARE = 0.5  # of the values that stand in the document's order, or tell what they are
+FREE_SHARE = 0.5  # of the values that tell what they are: they leave the document's order
 IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
 DESCRIBED_SHARE = 0.5  # of these that stand beside words of the parameter's description
 OPENINGS = (
@@ -160,11 +165,12 @@ class Wording:
         NoValue if the tool is not practicable. said: parameter name -> text that stands for its
         value. values: of the parameters, instead of drawn ones. Values in another order than the
         document's stand beside their parameter's name or words of its description: without these no
-        reader could assign them.
+        reader could assign them. A fixed value of one parameter alone needs neither: "on mars".
         """
         said = said or {}
         values = self.drawer(doc).draw(rng) if values is None else values
         in_order = rng.random() < 0.6
+        free = {name for name in values if name not in said and self._tells_itself(doc, name)}
         phrases = [
             _implying_words(doc, name, rng)
             if value is True and rng.random() < IMPLIED_SHARE
@@ -172,13 +178,16 @@ class Wording:
                 _label(doc, name, rng),
                 value,
                 rng,
-                named=not in_order or rng.random() < NAMED_SHARE,
+                named=rng.random() < NAMED_SHARE or not (in_order or name in free),
                 shown=said.get(name),
             )
             for name, value in values.items()
         ]
         if not in_order:
             rng.shuffle(phrases)
+        elif free and rng.random() < FREE_SHARE:
+            index = [*values].index(rng.choice(sorted(free)))
+            phrases.insert(rng.randint(0, len(phrases) - 1), phrases.pop(index))
         words = self._request_words(doc, rng)
         if rng.random() < 0.6:
             words[0] = words[0][:1].upper() + words[0][1:]
@@ -212,6 +221,17 @@ class Wording:
             body = [*request, *filler, *phrases] if request_first else [*filler, *phrases, *request]
             texts[degree] = " ".join([opening, *body]) + "?"
         return texts, Call(doc.name, values)
+
+    def _tells_itself(self, doc: ToolDoc, name: str) -> bool:
+        """Whether a parameter takes one of a few fixed values that no other one of the tool takes."""
+        drawer, names = self.drawer(doc), doc.parameters.get("properties", {})
+        fixed = {
+            other: {str(value) for value in drawer.resolved(other).get("enum", ())}
+            for other in names
+        }
+        return bool(fixed.get(name)) and all(
+            fixed[name].isdisjoint(fixed[other]) for other in names if other != name
+        )
 
     def _request_words(self, doc: ToolDoc, rng: Random) -> list[str]:
         """Draw the words that state the request, among words without information."""
