@@ -36,7 +36,7 @@ from tinr.records import BadInput
 from tinr.training.phase_run import PhaseConfig, begin
 from tool_corpora.suites import subset
 
-PARENTS = ("base", "align")
+PARENTS = ("base", "align", "update")
 
 
 @dataclass(frozen=True)

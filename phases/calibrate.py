@@ -72,7 +72,7 @@ class CalibrateConfig(HardConfig):
 
 def run(config: CalibrateConfig) -> Card:
     """Calibrate a warmed-up checkpoint. Returns the published card, or an existing one."""
-    phase = begin("calibrate", config, parents=("sft", "grpo", "calibrate"))
+    phase = begin("calibrate", config, parents=("sft", "grpo", "calibrate", "update"))
     if phase.published:
         return phase.published
     if config.rounds > 1 and distributed.world() > 1:

@@ -34,7 +34,7 @@ from tinr.training.grpo_config import PolicyConfig
 from tinr.training.grpo_rollout import RolloutSource
 from tinr.training.phase_run import Phase, PhaseConfig, begin
 
-PARENTS = ("sft", "grpo", "calibrate")
+PARENTS = ("sft", "grpo", "calibrate", "update")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class RejectConfig(HardConfig):
 
 def run(config: RejectConfig) -> Card:
     """Train on right replies of a checkpoint. Returns the published card, or an existing one."""
-    phase = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject"))
+    phase = begin("reject", config, parents=("sft", "grpo", "calibrate", "reject", "update"))
     if phase.published:
         return phase.published
     model, tokenizer = phase.load()

@@ -41,7 +41,7 @@ from tinr.data.replay import (
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.training.phase_run import Phase, PhaseConfig, begin
 
-PARENTS = ("align", "sft", "base")
+PARENTS = ("align", "sft", "base", "update")
 
 
 @dataclass(frozen=True)

@@ -144,9 +144,9 @@ def test_of_many_options_that_nobody_asks_for_the_first_are_named():
 
 
 def test_open_values_of_options_stand_where_the_query_has_them():
-    doc = ToolDoc("bar", "", {"properties": {"tempo": {"type": "number"}, "swing": {"type": "boolean"},
-                                             "beats": {"type": "integer"}, "meter": {}},
-                              "required": ["tempo", "swing"]})  # fmt: skip
+    properties = {"tempo": {"type": "number"}, "swing": {"type": "boolean"},
+                  "beats": {"type": "integer"}, "meter": {}}  # fmt: skip
+    doc = ToolDoc("bar", "", {"properties": properties, "required": ["tempo", "swing"]})
     call = Call("bar", {"tempo": 158, "beats": 3, "swing": False})
     derived_line = derivations("A bar of 3 beats at tempo 158", [[call]], docs={"bar": doc})[0]
     assert derived_line == "bar of 3 beats = beats; tempo 158 = tempo; swing: = false"

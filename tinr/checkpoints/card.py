@@ -24,7 +24,7 @@ import tinr
 from tinr.records import BadInput
 
 CARD_VERSION = 1
-PHASES = ("base", "align", "sft", "grpo", "calibrate", "reject")
+PHASES = ("base", "align", "sft", "grpo", "calibrate", "reject", "update")
 ID = re.compile(rf"(?:{'|'.join(PHASES)})-[0-9]{{8}}-[0-9a-f]{{8}}")
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 PACKAGES = ("torch", "transformers", "trl", "datasets", "sentencepiece", "tokenizers")

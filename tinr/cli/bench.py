@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import REGISTRY, AsJson, RegistryFolder, table_console
-from tinr.files import make_folder
+from tinr.cli.options import (
+    DATA,
+    REGISTRY,
+    AsJson,
+    Checkpoint,
+    Data,
+    RegistryFolder,
+    table_console,
+)
+from tinr.files import make_folder, write_text
 from tinr.records import BadInput, RunFailed
 
 app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
@@ -70,6 +78,47 @@ def update(
         f"{result.update_seconds:.1f} s, supervised {result.supervised_seconds:.1f} s, ratio "
         f"{result.ratio:.2f}; rollouts {result.rollout_tokens_a_second:,.0f} tokens a second"
     )
+
+
+@app.command()
+def stream(
+    checkpoint: Checkpoint = "sft@latest",
+    registry: RegistryFolder = REGISTRY,
+    out: Annotated[Path, typer.Option(help="Folder of catalogues and rows.")] = Path("runs/stream"),
+    data: Data = DATA,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of ten events.")] = 10,
+    queries: Annotated[int, typer.Option(min=1, help="Of the first tools, a split.")] = 100,
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="Updates with LoRA in the layers.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the events.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Update a checkpoint batch after batch: 6 tools come, 2 go, one is renamed, one changes.
+
+    Example: tinr bench stream --checkpoint sft@latest --plot docs/plots/stream.svg
+    """
+    from rich.table import Table
+
+    from tinr.checkpoints.registry import Registry
+    from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream
+
+    _check_plot(plot)
+    config = StreamConfig(batches=batches, queries=queries, adapters=adapters, seed=seed)
+    rows = run_stream(Registry(registry), checkpoint, out, data, config)
+    if plot is not None:
+        write_text(plot, draw(rows))
+    if as_json:
+        print(json.dumps(rows))
+        return
+    names = ("document_to_token", "token_to_schema", "first_name_em", "first_call_em",
+             "added_name_em", "added_call_em")  # fmt: skip
+    table = Table("batch", "tools", *(name.replace("_", " ") for name in names), "seconds")
+    for row in rows:
+        rates = [f"{row[name]['value']:.1%}" if name in row else "-" for name in names]
+        table.add_row(str(row["batch"]), str(row["tools"]), *rates, f"{row['seconds']:.0f}")
+    table_console().print(table)
 
 
 @app.command()

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tinr.cli.options import (
+    DATA,
     REGISTRY,
     AsJson,
     Checkpoint,
     Constrained,
+    Data,
     Documents,
     RegistryFolder,
     rate_cells,
@@ -33,8 +35,6 @@ Size = Annotated[
         "all of any other.",
     ),
 ]
-Data = Annotated[Path, typer.Option(help="Folder that holds the real sets.")]
-DATA = Path("../shared/data")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,5 +1,6 @@
-"""The phases and `tinr base` as commands of the program."""
+"""The phases, `tinr base` and `tinr update` as commands of the program."""
 
+import json
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -7,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from tinr.command import AsJson, Overrides, Recipe, phase_command, show_card
+from tinr.cli.options import REGISTRY, RegistryFolder
+from tinr.command import (
+    AsJson,
+    ConfigFiles,
+    Overrides,
+    Recipe,
+    phase_command,
+    run_phase,
+    show_card,
+)
 from tinr.records import BadInput
 
 SUMMARIES = {
@@ -20,12 +30,13 @@ SUMMARIES = {
 
 
 def register(app: typer.Typer) -> None:
-    """Add the phases and `base` to the program."""
+    """Add the phases, `base` and `update` to the program."""
     for name, summary in SUMMARIES.items():
         example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
         command = phase_command(partial(recipe_of, name))
         app.command(name, help=f"{summary}\n\n{example}")(command)
     app.command("base")(base)
+    app.command("update")(update)
 
 
 def recipe_of(name: str) -> Recipe:
@@ -67,3 +78,39 @@ def base(
         raise BadInput(f"--preset {preset}: unknown; the one from scratch is tiny")
     config = load_config(BaseConfig, None, [override("registry", registry), *(overrides or [])])
     show_card(build_base(config), as_json)
+
+
+def update(
+    checkpoint: Annotated[str, typer.Option(help="What to update: id, tag or phase@latest.")],
+    catalogue: Annotated[list[str], typer.Option(help="The new catalogue: a folder; repeatable.")],
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="Train LoRA in the layers too, with replay.")
+    ] = False,
+    full_gate: Annotated[
+        bool, typer.Option("--full-gate", help="Ask every tool, not neighbours and a sample.")
+    ] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Take removed tools out of the vocabulary.")
+    ] = False,
+    registry: RegistryFolder = REGISTRY,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a checkpoint up to date with a catalogue: added, removed, renamed, changed tools.
+
+    New rows are trained on the frozen model; nothing else moves. A child is published.
+
+    Example: tinr update --checkpoint sft@latest --catalogue tools/
+    """
+    from tinr.config_files import override
+
+    settings = [
+        override("parent", checkpoint),
+        f"catalogue={json.dumps(catalogue)}",
+        override("registry", registry),
+        f"train={'adapters' if adapters else 'rows'}",
+        f"full_gate={str(full_gate).lower()}",
+        f"compact={str(compact).lower()}",
+    ]
+    run_phase(*recipe_of("update"), config or [], [*settings, *(overrides or [])], as_json)

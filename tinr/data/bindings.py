@@ -6,9 +6,9 @@ takes one of a few fixed values, in the document's order: whether the query asks
 dash, where it may be left out), the words that speak of it, and its value:
 `place: + On mars a = mars; imperial: -`. The sign comes first: it makes asked or not one choice
 between two pieces, where many first words would share what speaks for "asked". The model reads a
-value where it stands and says what it is before it writes the call. Such lines are composed without a teacher. They are the
-"line that derives each value from the query" of small models that write arguments well
-(docs/notebook.md has our figures).
+value where it stands and says what it is before it writes the call. Such lines are composed
+without a teacher. They are the "line that derives each value from the query" of small models that
+write arguments well (docs/notebook.md has our figures).
 """
 
 import json

@@ -223,7 +223,7 @@ class Wording:
         return texts, Call(doc.name, values)
 
     def _tells_itself(self, doc: ToolDoc, name: str) -> bool:
-        """Whether a parameter takes one of a few fixed values that no other one of the tool takes."""
+        """Whether a parameter takes one of a few fixed values, which no other one takes."""
         drawer, names = self.drawer(doc), doc.parameters.get("properties", {})
         fixed = {
             other: {str(value) for value in drawer.resolved(other).get("enum", ())}

@@ -113,11 +113,16 @@ class Phase:
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
         config: TrainingConfig, log: RunLog, teacher: Distributions | None = None,
+        rows: Sequence[int] | None = None,
     ) -> TrainedModel:  # fmt: skip
-        """Run the supervised loop with the settings that all phases share."""
+        """Run the supervised loop with the settings that all phases share.
+
+        rows: ids whose rows train where not all weights do; None: those of all tags and tools.
+        """
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.name,
-            self.steps, self.config.trainable, list(codec.markup.values()), teacher,
+            self.steps, self.config.trainable,
+            list(codec.markup.values()) if rows is None else rows, teacher,
         )  # fmt: skip
 
     @property
@@ -139,16 +144,20 @@ class Phase:
         }
 
     def gate(
-        self, model: PreTrainedModel, codec: Codec, min_recall: Mapping[str, float]
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        min_recall: Mapping[str, float],
+        catalogue: Catalogue | None = None,
     ) -> dict[str, Any]:
-        """Compare the recall of phase 1's documents with the minimum of each gate.
+        """Compare the recall of documents (default: all) with the minimum of each gate.
 
         Raises GateFailed for a missed gate that is not accepted by name.
         """
         # after training: without eval the model would use dropout, and no cache with gradient
         # checkpointing; under DeepSpeed it was gathered on the host
         model = to_accelerator(model).eval()
-        rates = probe(model, codec, self.catalogue)
+        rates = probe(model, codec, self.catalogue if catalogue is None else catalogue)
         gates = {name: _gate(rate, min_recall.get(name)) for name, rate in rates.items()}
         if self.run_log:
             self.run_log.gates(gates)
@@ -175,16 +184,22 @@ class Phase:
         min_recall: Mapping[str, float] | None,
         queries: Sequence[Query] = (),
         metrics: Mapping[str, Any] | None = None,
+        checked: Catalogue | None = None,
+        position: Mapping[str, Any] | None = None,
     ) -> Card:
         """Gate, unless `min_recall` is None, and publish. The card lists the tools with queries.
 
-        The first rank does it, and all ranks get its card.
+        checked: what the gate asks; None: the whole catalogue. position: more of the card's
+        `data_position`. The first rank does it, and all ranks get its card.
         """
         tool_names = sorted({call.name for query in queries for call in query.calls})
+        position = {"steps": trained.steps, "queried_tools": tool_names} | dict(position or {})
 
         def finish() -> Card:
-            gates = {} if min_recall is None else self.gate(trained.model, codec, min_recall)
-            return self._publish(trained, codec.tokenizer, gates, tool_names, metrics or {})
+            gates = (
+                {} if min_recall is None else self.gate(trained.model, codec, min_recall, checked)
+            )
+            return self._publish(trained, codec.tokenizer, gates, position, metrics or {})
 
         return distributed.shared(finish)
 
@@ -193,7 +208,7 @@ class Phase:
         result: TrainedModel,
         tokenizer: Any,
         gates: Mapping[str, Any],
-        tool_names: Sequence[str],
+        position: Mapping[str, Any],
         metrics: Mapping[str, Any],
     ) -> Card:
         """Write model, tokenizer and catalogue as a new checkpoint."""
@@ -208,7 +223,7 @@ class Phase:
             fingerprint=self.fingerprint,
             parent=self.parent.id or None,
             catalogue_hash=self.catalogue.hash,
-            data_position={"steps": result.steps, "queried_tools": list(tool_names)},
+            data_position=dict(position),
             tokens=result.tokens,
             seconds=self.steps.seconds,
             gates=dict(gates),
@@ -238,7 +253,7 @@ def begin(
 ) -> Phase:
     """Open the parent and determine catalogue, fingerprint and steps of the checkpoint.
 
-    Without a catalogue it takes the parent's. Only an align phase may replace the catalogue of an
+    Without a catalogue it takes the parent's. Only align and update may replace the catalogue of an
     aligned parent. Raises BadInput for a parent of another phase, for files that do not match
     their hashes (unless verify=False), or if there is no catalogue or a conflict of two.
     """
@@ -256,7 +271,8 @@ def begin(
             f"{parent.id}: a checkpoint of phase {parent.phase} knows no tools; align it, or "
             "give sft a catalogue=[...] and documents={retrieved: 1}: documents in the prompt"
         )
-    if catalogue is not None and parent.catalogue_hash is not None and phase != "align":
+    replaces = phase in ("align", "update")
+    if catalogue is not None and parent.catalogue_hash is not None and not replaces:
         raise BadInput(f"catalogue: {parent.id} has a catalogue of its own; leave the key out")
     if catalogue is None:
         catalogue = load_catalogue(folder)

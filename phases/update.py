@@ -1,0 +1,344 @@
+"""Update: bring a checkpoint up to date with a catalogue that changed, with the least training.
+
+    added, changed  the rows of their tokens train on the frozen model; nothing else moves
+    renamed         the new token gets the old one's rows
+    removed         the rows are overwritten: the token is not produced and recites nothing
+
+Recall is measured for the new documents, their nearest neighbours and a fixed sample of the rest;
+the full gate asks every tool. Where rows alone do not reach the gate, `train=adapters` moves the
+layers too, with replay.
+Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 2026.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Annotated, Any, Literal
+
+import torch
+from transformers import PreTrainedModel
+from typing_extensions import Doc
+
+from tinr import distributed
+from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.catalogue.similar import Difference, difference, near_duplicates, nearest_neighbours
+from tinr.chat.codec import Codec, token_of
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.model import grow
+from tinr.checkpoints.retired_rows import compact, copy_rows, retire, tables_of
+from tinr.command import main
+from tinr.config import Count, Formerly, OptimiserConfig, TrainableConfig, TrainingConfig, Weight
+from tinr.data.alignment_examples import PairMix
+from tinr.data.packing import Batch, Example, make_batches
+from tinr.data.replay import aligned_examples
+from tinr.evaluation.recall import probe_hits
+from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, recited
+from tinr.records import BadInput, GateFailed
+from tinr.training.loop import TrainedModel
+from tinr.training.new_rows import NewRows, RowsConfig, train_rows
+from tinr.training.phase_run import Phase, PhaseConfig, begin
+
+PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
+CONFUSABLE = 0.6  # likeness of documents from which a newcomer is called confusable
+LEAST_LIKELY = 0.001  # largest probability of a removed tool's token behind its own prompts
+
+
+@dataclass(frozen=True)
+class UpdateConfig(PhaseConfig):
+    """Settings of an update."""
+
+    catalogue: Annotated[tuple[str, ...], Doc("the new one: shipped corpora or folders")] = ()
+    train: Annotated[
+        Literal["rows", "adapters"], Doc("new rows on a frozen model, or LoRA in the layers too")
+    ] = "rows"
+    rows: RowsConfig = field(default_factory=RowsConfig)
+    before: Annotated[
+        PairMix, Doc("examples of a new tool that count up to its token; computed once")
+    ] = field(default_factory=lambda: PairMix.only(memorise=4, naming=16, lacking=2))
+    behind: Annotated[PairMix, Doc("examples of a new tool and epoch behind its token")] = field(
+        default_factory=lambda: PairMix.only(schema=1, blind=2)
+    )
+    contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
+        default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
+    )
+    neighbours: Annotated[Count, Doc("nearest tools of each new one: contrast and gate")] = 3
+    sample: Annotated[Count, Doc("of the other tools: contrast and gate")] = 24
+    trainable: Annotated[TrainableConfig, Doc("of train=adapters")] = field(
+        default_factory=lambda: TrainableConfig(what="lora")
+    )
+    training: Annotated[TrainingConfig, Doc("of train=adapters")] = field(
+        default_factory=lambda: TrainingConfig(
+            optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=1024
+        )
+    )
+    mix: Annotated[PairMix, Doc("of train=adapters: examples of a tool and epoch")] = field(
+        default_factory=PairMix
+    )
+    epochs: Annotated[Count, Doc("of train=adapters: over new tools and their replay")] = 8
+    full_gate: Annotated[bool, Doc("ask every tool, not neighbours and a sample")] = False
+    compact: Annotated[bool, Doc("take the entries of removed tools out of the vocabulary")] = False
+    min_recall: Annotated[dict[str, float], Formerly("least"), Doc("of new documents")] = field(
+        default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
+    )
+    max_forgotten: Annotated[
+        Weight, Doc("share of the other documents asked that the parent knew and this does not")
+    ] = 0.02
+
+
+def run(config: UpdateConfig) -> Card:
+    """Update a checkpoint. Returns the published card, or the parent's where nothing changed."""
+    if not config.catalogue:
+        raise BadInput("update: give the new catalogue: catalogue=[FOLDER]")
+    phase = begin("update", config, PARENTS, load_catalogue(config.catalogue))
+    if phase.published:
+        return phase.published
+    if distributed.world() > 1:
+        raise BadInput("update: trains on one process; start it without a launcher")
+    old = load_catalogue(phase.folder)
+    changes = difference(old.by_name, phase.catalogue.by_name)
+    retired = list(phase.parent.data_position.get("retired", ()))
+    if changes.empty and not (config.compact and retired):
+        _say(f"{phase.parent.id} knows this catalogue already; nothing was published")
+        return phase.parent
+    newcomers = [*changes.added, *(name for name, _ in changes.changed)]
+    _announce(changes, phase.catalogue)
+    model, tokenizer = phase.load()
+    _check_tokens(changes, tokenizer, retired, phase.parent.id)
+    before = _Before(phase, old, changes)
+    with phase.log() as log:
+        gone = before.apply(model, tokenizer)
+        codec = Codec(tokenizer)
+        others = _others(config, phase.catalogue, newcomers)
+        trained = TrainedModel(model, 0, 0, 0.0)
+        if newcomers:
+            train = _train_rows if config.train == "rows" else _train_adapters
+            trained = train(phase, model, codec, newcomers, others, log)
+        metrics = before.removed(trained.model, codec) | {"changes": _counts(changes)}
+        checked = _subset(phase.catalogue, phase.catalogue.names if config.full_gate else others)
+        metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked)
+        retired = sorted({*retired, *gone} - {*phase.catalogue.by_name})
+        if config.compact:
+            compact(trained.model, tokenizer, retired)
+            retired, codec = [], Codec(tokenizer)
+        return phase.conclude(
+            trained, codec, config.min_recall, metrics=metrics,
+            checked=_subset(phase.catalogue, newcomers), position={
+                "retired": retired, "queried_tools": _still_queried(phase.parent, changes),
+            },
+        )  # fmt: skip
+
+
+class _Before:
+    """What must be measured before the vocabulary changes, and the change itself."""
+
+    def __init__(self, phase: Phase, old: Catalogue, changes: Difference):
+        self.phase, self.old, self.changes = phase, old, changes
+        self.docs = [old.by_name[name] for name in changes.removed]
+        self.names = [*changes.removed, *(name for name, _ in changes.renamed)]
+        self.prompts: dict[str, list[list[int]]] = {}
+        self.probability = 0.0
+
+    def apply(self, model: PreTrainedModel, tokenizer: Any) -> list[str]:
+        """Grow, rename and retire entries; return the names that are retired."""
+        codec = Codec(tokenizer)
+        self.prompts = naming_prompts(codec, self.old, self.docs, self.phase.config.seed)
+        if self.docs:
+            self.probability = naming_probability(model, codec, self.prompts)
+        known_ids = [codec.tool_ids[name] for name in self.old.names]
+        grow(model, tokenizer, self.phase.catalogue, seed=self.phase.config.seed)
+        ids = Codec(tokenizer).tool_ids
+        _shift(model, Codec(tokenizer), self.old, known_ids, self.changes.added)
+        copy_rows(model, {ids[old]: ids[new] for old, new in self.changes.renamed})
+        if self.names:
+            prompts = [ids for rows in self.prompts.values() for ids in rows]
+            if not prompts:  # renamed tools alone
+                docs = [self.old.by_name[name] for name in self.names]
+                asked = naming_prompts(codec, self.old, docs)
+                prompts = [ids for rows in asked.values() for ids in rows]
+            retire(model, [ids[name] for name in self.names], final_states(model, prompts))
+        return self.names
+
+    def removed(self, model: PreTrainedModel, codec: Codec) -> dict[str, Any]:
+        """Measure what is left of the removed tools; GateFailed if it is too much."""
+        if not self.docs:
+            return {}
+        probability = naming_probability(model, codec, self.prompts)
+        names = recited(model, codec, self.docs)
+        if probability > LEAST_LIKELY or names:
+            what = f"{names[0]} still recites its document" if names else "a token is produced"
+            raise GateFailed(
+                f"update: removed tools: {what} (largest probability {probability:.2g}); nothing "
+                "was published. Set train=adapters, or align anew"
+            )
+        return {
+            "removed_probability": {"before": self.probability, "after": probability},
+            "removed_recited": len(names),
+        }
+
+
+def _say(text: str) -> None:
+    if distributed.rank() == 0:
+        print(text, file=sys.stderr)
+
+
+def _announce(changes: Difference, catalogue: Catalogue) -> None:
+    """Say what changes, and which newcomers queries may confuse with other tools."""
+    _say(", ".join(f"{count} {what}" for what, count in _counts(changes).items() if count))
+    newcomers = {*changes.added, *(name for name, _ in changes.changed)}
+    for pair in near_duplicates(catalogue.tools, CONFUSABLE):
+        if newcomers & {pair.first, pair.second}:
+            _say(
+                f"warning: {pair.first} and {pair.second} have like documents "
+                f"({pair.similarity:.2f}); contrast examples are trained between them, and words "
+                "that only one of them has would help more"
+            )
+
+
+def _counts(changes: Difference) -> dict[str, int]:
+    return {
+        what: len(getattr(changes, what)) for what in ("added", "removed", "renamed", "changed")
+    }
+
+
+def _check_tokens(changes: Difference, tokenizer: Any, retired: Sequence[str], parent: str) -> None:
+    """Raise BadInput where a new tool's token cannot be told from another entry."""
+    codec = Codec(tokenizer)
+    if codec.writes_names:
+        raise BadInput(
+            f"{parent}: writes tools as names and has no rows to update; align it anew with the "
+            "new catalogue"
+        )
+    for name in (*changes.added, *(new for _, new in changes.renamed)):
+        if token_of(name) in codec.vocabulary and name not in retired:
+            raise BadInput(
+                f"tool {name!r}: its token {token_of(name)} is an entry of this vocabulary "
+                "already; rename the tool"
+            )
+
+
+@torch.no_grad()
+def _shift(
+    model: PreTrainedModel,
+    codec: Codec,
+    old: Catalogue,
+    known_ids: Sequence[int],
+    added: Sequence[str],
+) -> None:
+    """Move the rows of added tools as alignment moved the others, on the average."""
+    new_ids = [codec.tool_ids[name] for name in added]
+    for table in tables_of(model):
+        starts = [
+            table[codec.encode_plain(name.replace("_", " "))].float().mean(0) for name in old.names
+        ]
+        shift = (table[list(known_ids)].float() - torch.stack(starts)).mean(0)
+        table[new_ids] += shift.to(table.dtype)
+
+
+def _others(config: UpdateConfig, catalogue: Catalogue, newcomers: Sequence[str]) -> list[str]:
+    """Return the nearest neighbours of the newcomers and a fixed sample of the rest."""
+    near = nearest_neighbours(catalogue.tools, config.neighbours)
+    names = {other for name in newcomers for other in near[name]} - {*newcomers}
+    rest = [name for name in catalogue.names if name not in names and name not in newcomers]
+    return sorted(names | {*Random("update").sample(rest, min(config.sample, len(rest)))})
+
+
+def _train_rows(
+    phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
+    others: Sequence[str], log: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train the newcomers' rows alone; the other rows' mean length is theirs."""
+    config: Any = phase.config
+    ids = [codec.tool_ids[name] for name in newcomers]
+    rng = Random(f"{config.seed}/update")
+    fixed = [
+        *aligned_examples(codec, phase.catalogue, config.before, rng, only=newcomers),
+        *aligned_examples(codec, phase.catalogue, config.contrast, rng, only=others),
+    ]
+    running = [
+        aligned_examples(codec, phase.catalogue, config.behind, rng, only=newcomers)
+        for _ in range(config.rows.epochs)
+    ]
+    known_ids = [index for name, index in codec.tool_ids.items() if name not in newcomers]
+    lengths = [table[known_ids].norm(dim=-1).mean() for table in tables_of(model)]
+    steps, tokens = train_rows(
+        NewRows(model, ids), lengths, fixed, running, config.rows, codec.pad, log, phase.steps
+    )
+    return TrainedModel(model, steps, tokens, 0.0)
+
+
+def _train_adapters(
+    phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
+    others: Sequence[str], log: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train adapters and the newcomers' rows, with as many replayed examples of other tools.
+
+    The neighbours are in every epoch's replay, and as many further tools as there are newcomers.
+    """
+    config: Any = phase.config
+    rest = [name for name in phase.catalogue.names if name not in (*newcomers, *others)]
+
+    def epoch_batches() -> Iterator[Batch]:
+        for epoch in range(config.epochs):
+            rng = Random(f"{config.seed}/update/{epoch}")
+            sample = rng.sample(others, min(len(newcomers), len(others)))
+            sample += rng.sample(rest, min(len(newcomers), len(rest)))
+            examples: list[Example] = [
+                *aligned_examples(codec, phase.catalogue, config.mix, rng, only=newcomers),
+                *aligned_examples(codec, phase.catalogue, PairMix(), rng, only=sample),
+            ]
+            yield from make_batches(examples, config.training, epoch, codec.pad)
+
+    ids = [codec.tool_ids[name] for name in newcomers]
+    return phase.train(model, codec, epoch_batches(), config.training, log, rows=ids)
+
+
+def _forgotten(
+    phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue
+) -> dict[str, Any]:
+    """Ask other documents; GateFailed if too many that the parent knew are not known any more."""
+    if not checked.tools:
+        return {"n": 0, "names": []}
+    missed = [
+        doc
+        for doc, hit in zip(checked.tools, _knows(model, codec, checked), strict=True)
+        if not hit
+    ]
+    parent_knew: Sequence[bool] = ()
+    if missed:
+        parent_model, parent_tokenizer = phase.load()
+        known_docs = _subset(load_catalogue(phase.folder), [doc.name for doc in missed])
+        parent_knew = _knows(parent_model, Codec(parent_tokenizer), known_docs)
+        missed = [doc for doc, knew in zip(known_docs.tools, parent_knew, strict=True) if knew]
+    config: Any = phase.config
+    share = len(missed) / len(checked.tools)
+    if share > config.max_forgotten:
+        raise GateFailed(
+            f"update: {len(missed)} of {len(checked.tools)} other tools that the parent knew are "
+            f"not recalled any more, {missed[0].name} among them; nothing was published. Train "
+            "rows.epochs less, raise contrast, or accept more: max_forgotten"
+        )
+    return {"n": len(checked.tools), "names": [doc.name for doc in missed]}
+
+
+def _knows(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> list[bool]:
+    hits = probe_hits(model, codec, catalogue, "kept")
+    return [
+        all(both) for both in zip(hits["document_to_token"], hits["token_to_schema"], strict=True)
+    ]
+
+
+def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:
+    wanted = {*names}
+    return Catalogue(tuple(doc for doc in catalogue.tools if doc.name in wanted))
+
+
+def _still_queried(parent: Card, changes: Difference) -> list[str]:
+    """Return the tools that training queries called, by their names now."""
+    new_names: Mapping[str, str] = dict(changes.renamed)
+    queried = parent.data_position.get("queried_tools", ())
+    return sorted(new_names.get(name, name) for name in queried if name not in changes.removed)
+
+
+if __name__ == "__main__":
+    main(UpdateConfig, run)

@@ -1,0 +1,327 @@
+"""An update: what moves and what does not, what is left of removed tools, and wrong use."""
+
+import copy
+import shutil
+from dataclasses import replace
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from phases import align, update
+from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
+from tinr.chat.codec import Codec, Piece, token_of
+from tinr.checkpoints.model import grow, vocabulary_rows
+from tinr.checkpoints.open import open_checkpoint
+from tinr.checkpoints.registry import Registry
+from tinr.checkpoints.retired_rows import compact, retire, tables_of
+from tinr.checkpoints.step_checkpoints import Steps
+from tinr.cli.main import app
+from tinr.command import guarded
+from tinr.config_files import load_config
+from tinr.data.alignment_examples import PairMix
+from tinr.data.replay import aligned_examples
+from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, shares_run
+from tinr.records import BadInput, GateFailed, ToolDoc
+from tinr.training import new_rows
+from tinr.training.new_rows import NewRows, RowsConfig
+
+SQUARE = ToolDoc(
+    "square_area",
+    "Area of a square from one side.",
+    {"type": "object", "properties": {"side": {"type": "number"}}, "required": ["side"]},
+)
+
+
+@pytest.fixture(params=[True, False], ids=["tied", "untied"])
+def work(request, tmp_path, tiny_tokenizer, catalogue):
+    """A folder with a tiny policy that knows circle_area, length_convert and city.find."""
+    torch.manual_seed(0)
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tiny_tokenizer), hidden_size=32, intermediate_size=64,
+                    num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=request.param)
+    ).save_pretrained(tmp_path / "base")  # fmt: skip
+    tiny_tokenizer.save_pretrained(tmp_path / "base")
+    write_tools(tmp_path / "old", catalogue.tools)
+    align.run(
+        load_config(align.AlignConfig, None, [
+            f"base={tmp_path / 'base'}", f"catalogue=[{tmp_path / 'old'}]", "epochs=1",
+            "replay=0", "min_recall={}", "training.checkpoint_steps=0", *places(tmp_path),
+        ])
+    )  # fmt: skip
+    return tmp_path
+
+
+def write_tools(folder, tools) -> None:
+    folder.mkdir(exist_ok=True)
+    write_jsonl(folder / "tools.jsonl", (vars(doc) for doc in tools))
+
+
+def places(folder) -> list[str]:
+    return [f"registry={folder / 'registry'}", f"run={folder / 'run'}"]
+
+
+def published(folder) -> list[str]:
+    """The ids of the updates in a registry."""
+    return [card.id for card in Registry(folder / "registry").cards() if card.phase == "update"]
+
+
+def updated(folder, tools, *overrides: str):
+    write_tools(folder / "new", tools)
+    settings = [
+        "parent=align@latest", f"catalogue=[{folder / 'new'}]", "min_recall={}", "rows.epochs=2",
+        "max_forgotten=1", *places(folder), *overrides,
+    ]  # fmt: skip
+    return update.run(load_config(update.UpdateConfig, None, settings))
+
+
+def parts(folder, ref):
+    """The weights of a checkpoint, with the tables' rows by entry."""
+    _, model, codec, _ = open_checkpoint(Registry(folder / "registry"), ref)
+    tables = {id(table) for table in tables_of(model)}
+    layers = {n: p.detach() for n, p in model.named_parameters() if id(p) not in tables}
+    rows = [
+        {token: table[index].detach() for token, index in codec.vocabulary.items()}
+        for table in tables_of(model)
+    ]
+    return layers, rows, codec
+
+
+def test_only_what_changed_moves(work, catalogue):
+    """A tool each is added, removed, renamed and changed; all else is the same to the last bit."""
+    _, length, city = catalogue.tools
+    renamed = replace(length, name="convert_length")
+    changed = replace(city, description="Find a town by its name.")
+    card = updated(work, [renamed, changed, SQUARE])
+    assert card.metrics["changes"] == {"added": 1, "removed": 1, "renamed": 1, "changed": 1}
+    assert card.data_position["retired"] == ["circle_area", "length_convert"]
+    old_layers, old_rows, _ = parts(work, "align@latest")
+    new_layers, new_rows, codec = parts(work, card.id)
+    assert old_layers.keys() == new_layers.keys()
+    assert all(torch.equal(old_layers[name], new_layers[name]) for name in old_layers)
+    touched = {token_of(n) for n in ("circle_area", "length_convert", "city.find")}
+    for old_table, new_table in zip(old_rows, new_rows, strict=True):
+        assert all(
+            torch.equal(row, new_table[token]) != (token in touched)
+            for token, row in old_table.items()
+        )
+        old_row = old_table[token_of("length_convert")]
+        assert torch.equal(new_table[token_of("convert_length")], old_row)
+    assert token_of("square_area") in codec.vocabulary
+    assert [c.phase for c in Registry(work / "registry").lineage(card.id)][-2:] == [
+        "align",
+        "update",
+    ]
+    # the same command again makes nothing anew
+    assert updated(work, [renamed, changed, SQUARE]).id == card.id
+
+
+def test_a_removed_tool_is_not_produced_and_comes_back_with_new_rows(work, catalogue):
+    card = updated(work, catalogue.tools[1:])
+    before_and_after = card.metrics["removed_probability"]
+    assert before_and_after["after"] < min(update.LEAST_LIKELY, before_and_after["before"])
+    assert card.data_position["steps"] == 0  # nothing was trained
+    again = updated(work, catalogue.tools, f"parent={card.id}")
+    assert again.data_position["retired"] == [] and again.metrics["changes"]["added"] == 1
+
+
+def test_compacting_takes_retired_entries_out_and_keeps_every_other_row(work, catalogue):
+    circle, _, city = catalogue.tools
+    card = updated(work, [circle, city, SQUARE], "compact=true")
+    _, old_rows, _ = parts(work, "align@latest")
+    _, rows, codec = parts(work, card.id)
+    assert card.data_position["retired"] == []
+    assert token_of("length_convert") not in codec.vocabulary
+    assert codec.encode([Piece(token_of("square_area"), token=True)])[0] == [
+        codec.vocabulary[token_of("square_area")]
+    ]
+    assert sorted(codec.vocabulary.values()) == list(range(len(codec.vocabulary)))
+    for old_table, table in zip(old_rows, rows, strict=True):
+        assert all(torch.equal(row, old_table[token]) for token, row in table.items()
+                   if token in old_table)  # fmt: skip
+    # once more, when all that is left to do is compacting: of an update without it
+    second = updated(work, [circle, city, SQUARE], "parent=align@latest")
+    compacted = updated(work, [circle, city, SQUARE], f"parent={second.id}", "compact=true")
+    assert compacted.data_position["retired"] == []
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_a_killed_update_goes_on_and_ends_with_the_same_rows(work, catalogue, monkeypatch):
+    tools, words = [*catalogue.tools, SQUARE], ("rows.epochs=4", "rows.tool_tokens=64")
+    monkeypatch.setattr(new_rows, "SAVE_STEPS", 2)
+    shutil.copytree(work / "registry", work / "other" / "registry")
+    whole = updated(work, tools, *words, f"registry={work / 'other' / 'registry'}")
+    log, steps = new_rows.RunLog.log, []
+
+    def killed(self, step, values):
+        log(self, step, values)
+        steps.append(step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(new_rows.RunLog, "log", killed)
+    with pytest.raises(KeyboardInterrupt):
+        updated(work, tools, *words)
+    assert published(work) == []
+    resumed = updated(work, tools, *words)
+    assert steps[5] == 5  # from the step checkpoint of step 4
+    assert all(
+        torch.equal(row, table[token])
+        for table, known in zip(
+            parts(work, resumed.id)[1], parts(work / "other", whole.id)[1], strict=True
+        )
+        for token, row in known.items()
+    )
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_nothing_changed_publishes_nothing(work, catalogue, capsys):
+    card = updated(work, catalogue.tools)
+    assert card.phase == "align"
+    assert "knows this catalogue already" in capsys.readouterr().err
+    assert published(work) == []
+
+
+def test_what_is_computed_once_gives_the_loss_of_the_whole_model(model, codec, catalogue):
+    new_id = codec.tool_ids["circle_area"]
+    mix = PairMix.only(memorise=2, naming=3)
+    examples = aligned_examples(codec, catalogue, mix, Random(0))
+    rows = NewRows(model, [new_id])
+    with torch.no_grad():
+        rows.rows[-1].normal_()
+    known = new_rows.fixed_positions(rows, examples, codec.pad)
+    rows.write()
+    losses = {True: [], False: []}
+    for example in examples:
+        end = list(example.ids).index(new_id) + 1 if new_id in example.ids else example.width
+        logits = model(torch.tensor([list(example.ids[:end])])).logits[0]
+        for n in range(1, end):
+            if example.labels[n] != -100:
+                loss = torch.nn.functional.cross_entropy(
+                    logits[n - 1], torch.tensor(example.labels[n])
+                )
+                losses[example.labels[n] == new_id].append(loss)
+    expected = sum(torch.stack(part).mean() for part in losses.values())
+    torch.testing.assert_close(known.loss(rows), expected, rtol=3e-2, atol=3e-2)
+
+
+def test_new_rows_learn(model, codec, catalogue, tmp_path):
+    name = "circle_area"
+    fixed = aligned_examples(codec, catalogue, PairMix.only(memorise=4), Random(0), only=[name])
+    behind = aligned_examples(codec, catalogue, PairMix.only(schema=1), Random(1), only=[name])
+    rows, losses = NewRows(model, [codec.tool_ids[name]]), []
+    lengths = [torch.tensor(2.0)] * len(rows.rows)
+    new_rows.train_rows(
+        rows, lengths, fixed, [behind] * 60, RowsConfig(learning_rate=0.05), codec.pad,
+        SimpleNamespace(log=lambda step, values: losses.append(values["train/loss"])),
+        Steps(tmp_path),
+    )  # fmt: skip
+    assert losses[-1] < losses[0] - 4
+    index = codec.tool_ids[name]
+    assert all(abs(table[index].norm() - 2) < 0.01 for table in tables_of(model))
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_a_confusable_newcomer_is_named(work, catalogue, capsys):
+    twin = replace(catalogue.tools[0], name="disc_area", returns="Square feet.")
+    updated(work, [*catalogue.tools, twin])
+    warning = [line for line in capsys.readouterr().err.splitlines() if "like documents" in line]
+    assert len(warning) == 1 and "disc_area" in warning[0] and "circle_area" in warning[0]
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_gates_stop_an_update(work, catalogue):
+    with pytest.raises(GateFailed, match="document_to_token"):
+        updated(work, [*catalogue.tools, SQUARE], "min_recall={document_to_token: 1.1}")
+    assert published(work) == []
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_wrong_use_is_told_in_one_line(work, catalogue, capsys):
+    def told(*words: str, code: int = 2) -> str:
+        assert guarded(lambda: app(words, standalone_mode=False)) == code
+        lines = capsys.readouterr().err.strip().splitlines()
+        return lines[-1]
+
+    registry = ["--registry", str(work / "registry"), f"run={work / 'run'}"]
+    old = str(work / "old")
+    assert "no such" in told("update", "--checkpoint", "align@latest", "--catalogue",
+                             str(work / "nowhere"), *registry)  # fmt: skip
+    assert "phase is base" in told("update", "--checkpoint", "base@latest", "--catalogue", old,
+                                    *registry)  # fmt: skip
+    write_tools(work / "new", [*catalogue.tools, replace(SQUARE, name="square area")])
+    assert "square area" in told("update", "--checkpoint", "align@latest", "--catalogue",
+                                 str(work / "new"), *registry)  # fmt: skip
+
+
+def test_a_token_that_the_vocabulary_has_already_is_refused(qwen_tokenizer, catalogue):
+    """Of a base whose own entries look like tool tokens."""
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    tokenizer.add_tokens([token_of("square_area")])
+    changes = update.difference({}, {"square_area": SQUARE})
+    with pytest.raises(BadInput, match="rename the tool"):
+        update._check_tokens(changes, tokenizer, [], "align-1")
+    update._check_tokens(changes, tokenizer, ["square_area"], "align-1")  # retired: it comes back
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_retired_rows_are_below_every_other_entry_of_any_head(qwen_tokenizer, catalogue, sign):
+    """Also where all logits are negative: there a row of zeros would win."""
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2)
+    ).eval()
+    grow(model, tokenizer, catalogue)
+    codec = Codec(tokenizer)
+    prompts = naming_prompts(codec, catalogue, catalogue.tools)
+    states = final_states(model, [ids for rows in prompts.values() for ids in rows])
+    with torch.no_grad():  # push all logits one way
+        direction = states.mean(0) / states.mean(0).norm()
+        tables_of(model)[-1].add_(sign * 5 * direction)
+    states = final_states(model, [ids for rows in prompts.values() for ids in rows])
+    retire(model, [codec.tool_ids["city.find"]], states)
+    assert naming_probability(model, codec, {"city.find": prompts["city.find"]}) < 1e-4
+    logits = vocabulary_rows(model)[1](states)
+    assert (logits.argmin(-1) == codec.tool_ids["city.find"]).all()
+
+
+def test_new_rows_are_read_and_predicted_as_if_they_stood_in_the_tables(model, codec, catalogue):
+    ids = [codec.tool_ids["circle_area"], codec.tool_ids["city.find"]]
+    rows = NewRows(model, ids)
+    with torch.no_grad():
+        for parameter in rows.rows:
+            parameter.add_(torch.randn_like(parameter))
+    prompt = torch.tensor([[5, *ids, 7]])
+    plain = model(prompt).logits
+    with rows.live():
+        live = rows.model(prompt).logits
+    rows.write()
+    torch.testing.assert_close(live.float(), model(prompt).logits, rtol=2e-2, atol=2e-2)
+    assert not torch.allclose(plain, live.float(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("reply", "shares"),
+    [("Area of a circle from its radius.", True), ("area OF a  circle from, its", False),
+     ("the area of a circle from here", True), ("Area of a circle", False), ("", False)],
+)  # fmt: skip
+def test_five_words_in_a_row_are_a_recital(reply, shares):
+    assert shares_run(reply, "Area of a circle from its radius.") == shares
+
+
+def test_compact_without_a_retired_entry_changes_nothing(model, codec):
+    vocabulary = dict(codec.vocabulary)
+    rows = [table.clone() for table in tables_of(model)]
+    compact(model, codec.tokenizer, [])
+    assert codec.tokenizer.get_vocab() == vocabulary
+    assert all(torch.equal(a, b) for a, b in zip(rows, tables_of(model), strict=True))
+
+
+def test_the_new_catalogue_is_what_the_child_knows(work, catalogue):
+    card = updated(work, [*catalogue.tools[:2], SQUARE])
+    folder = Registry(work / "registry").path(card)
+    assert load_catalogue(folder).names == ["circle_area", "length_convert", "square_area"]
+    assert card.catalogue_hash == Catalogue((*catalogue.tools[:2], SQUARE)).hash

@@ -1,0 +1,81 @@
+"""Entries of tools that are gone: rows that are never produced, and a vocabulary without them.
+
+A retired entry keeps its place, so no other id moves; `compacted` takes them out.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from tinr.chat.codec import token_of
+from tinr.checkpoints.model import vocabulary_rows
+
+UNLIKELY = 20.0  # nats: a retired entry's probability is at most about e^-20
+
+
+def tables_of(model: PreTrainedModel) -> list[torch.Tensor]:
+    """Return input and output rows, (V, H) each; one table where they are tied."""
+    tables = [module.weight for module in vocabulary_rows(model)]
+    return tables[:1] if tables[0].data_ptr() == tables[1].data_ptr() else tables
+
+
+@torch.no_grad()
+def copy_rows(model: PreTrainedModel, pairs: Mapping[int, int]) -> None:
+    """Copy rows, source -> target: an entry with another name."""
+    for table in tables_of(model):
+        for source, target in pairs.items():
+            table[target] = table[source]
+
+
+@torch.no_grad()
+def retire(model: PreTrainedModel, ids: Collection[int], hidden: torch.Tensor) -> None:
+    """Overwrite rows so that their entries are not produced, and say nothing of what they meant.
+
+    hidden (N, H): states at which tools are named. The new output row lies along their mean, so far
+    that its product with them is below that of every other entry. Tied tables share it; else the
+    input row is the mean of all.
+    """
+    if not ids:
+        return
+    head: Any = vocabulary_rows(model)[1]
+    logits = head(hidden).float()
+    lowest = torch.minimum(logits.amin(-1), logits.logsumexp(-1) - UNLIKELY).min()
+    direction = hidden.float().mean(0)
+    products = hidden.float() @ direction
+    row = direction * torch.minimum(lowest / products.mean(), lowest / products).min()
+    tables = tables_of(model)
+    for index in ids:
+        tables[-1][index] = row.to(tables[-1].dtype)
+    if len(tables) > 1:
+        mean = tables[0].float().mean(0).to(tables[0].dtype)
+        for index in ids:
+            tables[0][index] = mean
+
+
+@torch.no_grad()
+def compact(model: PreTrainedModel, tokenizer: Any, names: Collection[str]) -> None:
+    """Take the entries of retired tools out of model and tokenizer, in place.
+
+    Entries behind them move forward; every other entry keeps its rows.
+    """
+    old_ids = tokenizer.get_vocab()
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    gone = {token_of(name) for name in names}
+    removed_ids = sorted(old_ids[token] for token in gone)
+    entries = [entry for entry in state["added_tokens"] if entry["content"] not in gone]
+    for entry in entries:
+        entry["id"] -= sum(index < entry["id"] for index in removed_ids)
+    state["added_tokens"] = entries
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # it has no way to forget one
+    new_ids = tokenizer.get_vocab()
+    order = torch.arange(len(tables_of(model)[0]))
+    for token, index in new_ids.items():
+        order[index] = old_ids[token]
+    rows = [table[order] for table in tables_of(model)]
+    model.resize_token_embeddings(len(order) - len(removed_ids), mean_resizing=False)
+    for table, kept_rows in zip(tables_of(model), rows, strict=True):
+        table.copy_(kept_rows[: len(table)])

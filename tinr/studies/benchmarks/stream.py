@@ -1,0 +1,196 @@
+"""A stream of updates: tools come, go and change, batch after batch, and nothing is retrained.
+
+Newcomers are real tools of BFCL with queries of their own. After each batch it is measured what the
+checkpoint knows of the tools that are there, what became of the calls of the first tools, how often
+new tools are named for their users' queries, and whether removed ones are still produced.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from phases import update
+from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
+from tinr.catalogue.render import describe
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.open import open_checkpoint
+from tinr.checkpoints.registry import Registry
+from tinr.config_files import load_config
+from tinr.evaluation.evaluate import evaluate
+from tinr.evaluation.metrics import rate
+from tinr.evaluation.recall import probe
+from tinr.evaluation.suites import read_suite
+from tinr.files import make_folder, write_text
+from tinr.records import BadInput, Query, ToolDoc
+from tinr.rollout.tools.executor import corpus_executor
+from tool_corpora.suites import test_suite
+
+LONGEST = 500  # characters of a newcomer's document
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How many events of each kind a batch has, and what is asked after it."""
+
+    batches: int = 10
+    adds: int = 6
+    removals: int = 2
+    renames: int = 1
+    changes: int = 1
+    queries: int = 100  # of the first tools, after each batch
+    seed: int = 0
+    adapters: bool = False
+
+
+def run_stream(
+    registry: Registry, ref: str, out: Path, data: Path, config: StreamConfig
+) -> list[Row]:
+    """Update `ref` batch after batch; returns a row for the start and for each batch.
+
+    Rows go to OUT/stream.jsonl. The same command goes on where it was stopped: an update that was
+    published is not repeated, and a row that is there is not measured again. BadInput if there are
+    too few newcomers.
+    """
+    card, folder = registry.open(ref)
+    first = load_catalogue(folder)
+    newcomers, asked = _newcomers(data, first, config)
+    make_folder(out)
+    path, rows = out / "stream.jsonl", _rows(out / "stream.jsonl")
+    catalogues = [first, *_catalogues(first, newcomers, config)]
+    firsts = [q for q in test_suite("in_domain", config.queries, first.by_name) if q.calls]
+    for number, catalogue in enumerate(catalogues):
+        if number:
+            batch = out / f"catalogue-{number:02}"
+            make_folder(batch)
+            write_jsonl(batch / "tools.jsonl", map(asdict, catalogue.tools))
+            card = _updated(registry, card, batch, out, config)
+        if number < len(rows):
+            continue
+        row = {"batch": number, "checkpoint": card.id, "tools": len(catalogue.tools)}
+        rows.append(row | _measured(registry, card, catalogue, firsts, asked))
+        write_text(path, (json.dumps(line) + "\n" for line in rows))
+    return rows
+
+
+def _updated(registry: Registry, card: Card, batch: Path, out: Path, config: StreamConfig) -> Card:
+    settings = [
+        f"parent={card.id}", f"catalogue=[{json.dumps(str(batch))}]",
+        f"registry={json.dumps(str(registry.root))}", f"run={json.dumps(str(out / 'log'))}",
+        f"train={'adapters' if config.adapters else 'rows'}", f"seed={config.seed}",
+        # what the gates would refuse is measured here
+        "accept=[document_to_token,token_to_schema]", "max_forgotten=1",
+    ]  # fmt: skip
+    return update.run(load_config(update.UpdateConfig, None, settings))
+
+
+def _measured(
+    registry: Registry,
+    card: Card,
+    catalogue: Catalogue,
+    firsts: Sequence[Query],
+    asked: Mapping[str, Sequence[Query]],
+) -> Row:
+    _, model, codec, _ = open_checkpoint(registry, card.id)
+    recall = probe(model, codec, catalogue)
+    executor = corpus_executor(catalogue)
+    here = {doc.name: doc for doc in catalogue.tools}
+    of_firsts = [q for q in firsts if all(call.name in here for call in q.calls)]
+    of_added = [query for name in here for query in asked.get(name, ())]
+    row: Row = {name: asdict(value) for name, value in recall.items()}
+    for label, queries in (("first", of_firsts), ("added", of_added)):
+        if not queries:
+            continue
+        result = evaluate(model, codec, queries, catalogue, executor, "none", title=label)
+        outcomes = [verdict for _, verdict in result.scored()]
+        for metric in ("name_em", "call_em"):
+            row[f"{label}_{metric}"] = asdict(rate([getattr(o, metric) for o in outcomes]))
+        row[f"{label}_ids"] = {
+            conversation.query.id: bool(verdict.call_em)
+            for conversation, verdict in result.scored()
+        }
+    row["seconds"] = card.seconds
+    row["removed"] = card.metrics.get("removed_probability")
+    row["recited"] = card.metrics.get("removed_recited")
+    return row
+
+
+def _newcomers(
+    data: Path, first: Catalogue, config: StreamConfig
+) -> tuple[list[ToolDoc], dict[str, list[Query]]]:
+    """Return BFCL's tools that queries ask for alone, in seeded order, and these queries."""
+    suite = read_suite("bfcl", data)
+    queries: dict[str, list[Query]] = {}
+    for query in suite.queries:
+        names = {call.name for call in query.calls}
+        if len(names) == 1 and len(query.calls) == 1 and query.teachable:
+            queries.setdefault(names.pop(), []).append(query)
+    docs = [
+        doc
+        for doc in suite.catalogue.tools
+        if doc.name in queries and doc.name not in first.by_name
+        and len(describe(doc)) <= LONGEST
+    ]  # fmt: skip
+    needed = config.batches * config.adds
+    if len(docs) < needed:
+        raise BadInput(f"stream: {len(docs)} newcomers, and {needed} are needed; ask for fewer")
+    chosen = Random(f"{config.seed}/stream").sample(docs, needed)
+    return chosen, {doc.name: queries[doc.name] for doc in chosen}
+
+
+def _catalogues(
+    first: Catalogue, newcomers: Sequence[ToolDoc], config: StreamConfig
+) -> list[Catalogue]:
+    """Return the catalogue after each batch of events."""
+    rng, tools = Random(f"{config.seed}/events"), list(first.tools)
+    catalogues: list[Catalogue] = []
+    for number in range(config.batches):
+        rng.shuffle(tools)
+        gone, rest = tools[: config.removals], tools[config.removals :]
+        renamed = [replace(doc, name=f"{doc.name}_v{number + 2}") for doc in rest[: config.renames]]
+        rest = rest[config.renames :]
+        changed = [_changed(doc, number) for doc in rest[: config.changes]]
+        added = newcomers[number * config.adds : (number + 1) * config.adds]
+        tools = [*renamed, *changed, *rest[config.changes :], *added]
+        assert gone or not config.removals
+        catalogues.append(Catalogue(tuple(tools)))
+    return catalogues
+
+
+def _changed(doc: ToolDoc, number: int) -> ToolDoc:
+    """Give a tool one more optional parameter, as new versions have them."""
+    properties = {
+        **doc.parameters.get("properties", {}),
+        f"precision_{number}": {"type": "integer", "description": "Digits of the result."},
+    }
+    return replace(doc, parameters={**doc.parameters, "properties": properties})
+
+
+def _rows(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def draw(rows: Sequence[Row]) -> str:
+    """The rates over the batches as SVG."""
+    from tinr.studies.plots import as_svg
+
+    lines = {
+        "document_to_token": "recall: document to token",
+        "token_to_schema": "recall: token to schema",
+        "first_call_em": "calls of the first tools",
+        "added_name_em": "added tools named",
+    }
+
+    def paint(axes: Sequence[Any]) -> None:
+        for name, label in lines.items():
+            points = [(row["batch"], row[name]["value"]) for row in rows if row.get(name)]
+            axes[0].plot(*zip(*points, strict=True), "o-", label=label, markersize=3)
+        axes[0].set(xlabel="batches of events", ylabel="rate", ylim=(-0.03, 1.03))
+        axes[0].legend(fontsize=8)
+
+    return as_svg(paint)
