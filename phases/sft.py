@@ -67,6 +67,9 @@ class SftConfig(PhaseConfig):
     failing: Annotated[
         Weight, Doc("share of the traces in which a call fails, and is mended or its error told")
     ] = 0.1
+    keep_queries: Annotated[
+        bool, Doc("store the queries beside the weights: an update contrasts new tools with them")
+    ] = False
     replay_pairs: Annotated[Whole, Doc("epochs of phase 1 pairs replayed in every epoch")] = 3
     mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
@@ -110,7 +113,8 @@ def run(config: SftConfig) -> Card:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
         result = phase.train(model, codec, schedule.batches, config.training, log, own.teacher)
         floor = phase.floor(config.tolerance)
-        return phase.conclude(result, codec, floor, queries, schedule.taught)
+        beside = queries if config.keep_queries else ()
+        return phase.conclude(result, codec, floor, queries, schedule.taught, beside=beside)
 
 
 def draw_queries(config: SftConfig, phase: Phase) -> tuple[list[Query], list[Query]]:

@@ -12,7 +12,7 @@ Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 202
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any, Literal
 
@@ -21,23 +21,32 @@ from transformers import PreTrainedModel
 from typing_extensions import Doc
 
 from tinr import distributed
-from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.catalogue.load import Catalogue, load_catalogue, read_queries
+from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.catalogue.similar import Difference, difference, near_duplicates, nearest_neighbours
 from tinr.chat.codec import Codec, token_of
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.model import grow
 from tinr.checkpoints.retired_rows import compact, copy_rows, retire, tables_of
 from tinr.command import main
-from tinr.config import Count, Formerly, OptimiserConfig, TrainableConfig, TrainingConfig, Weight
+from tinr.config import (
+    Count,
+    Formerly,
+    OptimiserConfig,
+    TrainableConfig,
+    TrainingConfig,
+    Weight,
+    Whole,
+)
 from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Batch, Example, make_batches
-from tinr.data.replay import aligned_examples
+from tinr.data.replay import aligned_examples, trace_examples
 from tinr.evaluation.recall import probe_hits
 from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, recited
-from tinr.records import BadInput, GateFailed
+from tinr.records import BadInput, GateFailed, Query
 from tinr.training.loop import TrainedModel
 from tinr.training.new_rows import NewRows, RowsConfig, train_rows
-from tinr.training.phase_run import Phase, PhaseConfig, begin
+from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
 CONFUSABLE = 0.6  # likeness of documents from which a newcomer is called confusable
@@ -62,6 +71,9 @@ class UpdateConfig(PhaseConfig):
     contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
         default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
     )
+    queries: Annotated[
+        Whole, Doc("of those stored beside the parent (sft: keep_queries), as further contrast")
+    ] = 64
     neighbours: Annotated[Count, Doc("nearest tools of each new one: contrast and gate")] = 3
     sample: Annotated[Count, Doc("of the other tools: contrast and gate")] = 24
     trainable: Annotated[TrainableConfig, Doc("of train=adapters")] = field(
@@ -105,7 +117,7 @@ def run(config: UpdateConfig) -> Card:
     _announce(changes, phase.catalogue)
     model, tokenizer = phase.load()
     _check_tokens(changes, tokenizer, retired, phase.parent.id)
-    before = _Before(phase, old, changes)
+    before, queries = _Before(phase, old, changes), _queries_beside(phase, old, changes)
     with phase.log() as log:
         gone = before.apply(model, tokenizer)
         codec = Codec(tokenizer)
@@ -113,7 +125,7 @@ def run(config: UpdateConfig) -> Card:
         trained = TrainedModel(model, 0, 0, 0.0)
         if newcomers:
             train = _train_rows if config.train == "rows" else _train_adapters
-            trained = train(phase, model, codec, newcomers, others, log)
+            trained = train(phase, model, codec, newcomers, others, queries, log)
         metrics = before.removed(trained.model, codec) | {"changes": _counts(changes)}
         checked = _subset(phase.catalogue, phase.catalogue.names if config.full_gate else others)
         metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked)
@@ -125,7 +137,7 @@ def run(config: UpdateConfig) -> Card:
             trained, codec, config.min_recall, metrics=metrics,
             checked=_subset(phase.catalogue, newcomers), position={
                 "retired": retired, "queried_tools": _still_queried(phase.parent, changes),
-            },
+            }, beside=queries,
         )  # fmt: skip
 
 
@@ -245,7 +257,7 @@ def _others(config: UpdateConfig, catalogue: Catalogue, newcomers: Sequence[str]
 
 def _train_rows(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
-    others: Sequence[str], log: Any,
+    others: Sequence[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train the newcomers' rows alone; the other rows' mean length is theirs."""
     config: Any = phase.config
@@ -254,6 +266,7 @@ def _train_rows(
     fixed = [
         *aligned_examples(codec, phase.catalogue, config.before, rng, only=newcomers),
         *aligned_examples(codec, phase.catalogue, config.contrast, rng, only=others),
+        *_traces(phase, codec, queries, rng),
     ]
     running = [
         aligned_examples(codec, phase.catalogue, config.behind, rng, only=newcomers)
@@ -269,7 +282,7 @@ def _train_rows(
 
 def _train_adapters(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
-    others: Sequence[str], log: Any,
+    others: Sequence[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train adapters and the newcomers' rows, with as many replayed examples of other tools.
 
@@ -286,11 +299,38 @@ def _train_adapters(
             examples: list[Example] = [
                 *aligned_examples(codec, phase.catalogue, config.mix, rng, only=newcomers),
                 *aligned_examples(codec, phase.catalogue, PairMix(), rng, only=sample),
+                *_traces(phase, codec, queries, rng),
             ]
             yield from make_batches(examples, config.training, epoch, codec.pad)
 
     ids = [codec.tool_ids[name] for name in newcomers]
     return phase.train(model, codec, epoch_batches(), config.training, log, rows=ids)
+
+
+def _queries_beside(phase: Phase, old: Catalogue, changes: Difference) -> list[Query]:
+    """Read the queries that are stored beside the parent, without those of changed tools."""
+    path = phase.folder / QUERIES
+    if not path.is_file():
+        return []
+    new_names = dict(changes.renamed)
+    gone = {*changes.removed, *(name for name, _ in changes.changed)}
+    return [
+        replace(query, turns=tuple(
+            tuple(replace(call, name=new_names.get(call.name, call.name)) for call in turn)
+            for turn in query.turns
+        ))
+        for query in read_queries(path, old)
+        if gone.isdisjoint(call.name for call in query.calls)
+    ]  # fmt: skip
+
+
+def _traces(phase: Phase, codec: Codec, queries: Sequence[Query], rng: Random) -> list[Example]:
+    config: Any = phase.config
+    if not queries:
+        return []
+    sample = rng.sample(queries, min(config.queries, len(queries)))
+    library = Library(phase.catalogue, DocumentsConfig())
+    return trace_examples(codec, library, sample, {"none": 1.0}, rng)
 
 
 def _forgotten(

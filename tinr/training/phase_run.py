@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from typing_extensions import Doc
 
 from tinr import distributed
-from tinr.catalogue.load import Catalogue, load_catalogue
+from tinr.catalogue.load import Catalogue, load_catalogue, query_line, write_jsonl
 from tinr.chat.codec import Codec
 from tinr.checkpoints.card import Card, environment
 from tinr.checkpoints.chat_template import savable
@@ -35,6 +35,7 @@ from tinr.training.loop import TrainedModel, deepspeed_file
 from tinr.training.supervised import train
 
 ADAPTER = "adapter"  # folder of a checkpoint for the trained adapter, if not all weights trained
+QUERIES = "queries.jsonl"  # file of a checkpoint for training queries, if the user allows it
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,13 @@ class Phase:
         metrics: Mapping[str, Any] | None = None,
         checked: Catalogue | None = None,
         position: Mapping[str, Any] | None = None,
+        beside: Sequence[Query] = (),
     ) -> Card:
         """Gate, unless `min_recall` is None, and publish. The card lists the tools with queries.
 
         checked: what the gate asks; None: the whole catalogue. position: more of the card's
-        `data_position`. The first rank does it, and all ranks get its card.
+        `data_position`. beside: queries that are stored beside the weights, for updates. The first
+        rank does it, and all ranks get its card.
         """
         tool_names = sorted({call.name for query in queries for call in query.calls})
         position = {"steps": trained.steps, "queried_tools": tool_names} | dict(position or {})
@@ -199,7 +202,7 @@ class Phase:
             gates = (
                 {} if min_recall is None else self.gate(trained.model, codec, min_recall, checked)
             )
-            return self._publish(trained, codec.tokenizer, gates, position, metrics or {})
+            return self._publish(trained, codec.tokenizer, gates, position, metrics or {}, beside)
 
         return distributed.shared(finish)
 
@@ -210,8 +213,9 @@ class Phase:
         gates: Mapping[str, Any],
         position: Mapping[str, Any],
         metrics: Mapping[str, Any],
+        beside: Sequence[Query],
     ) -> Card:
-        """Write model, tokenizer and catalogue as a new checkpoint."""
+        """Write model, tokenizer, catalogue and queries as a new checkpoint."""
         missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
         card = Card(
             phase=self.name,
@@ -236,6 +240,8 @@ class Phase:
             save(folder, result.model, tokenizer, self.catalogue)
             if result.adapter is not None:
                 result.adapter.save(folder / ADAPTER)
+            if beside:
+                write_jsonl(folder / QUERIES, map(query_line, beside))
 
         card = self.registry.publish(card, write)
         self.steps.clear()

@@ -1,0 +1,94 @@
+"""The stream of updates: its events, its rows, and that it goes on where it was stopped."""
+
+import json
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from phases import align, update
+from tinr.catalogue.load import Catalogue, write_jsonl
+from tinr.catalogue.similar import difference
+from tinr.checkpoints.registry import Registry
+from tinr.config_files import load_config
+from tinr.records import BadInput, ToolDoc
+from tinr.studies.benchmarks import stream
+from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream
+
+NEW = [
+    {"name": f"ring_bell_{n}", "description": f"Ring bell number {n} of the tower.",
+     "parameters": {"type": "object", "properties": {"times": {"type": "integer"}},
+                    "required": ["times"]}}
+    for n in range(4)
+]  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder of data sets with a small one in BFCL's place."""
+    folder = tmp_path / "data" / "bfcl"
+    folder.mkdir(parents=True)
+    write_jsonl(folder / "tools.jsonl", NEW)
+    write_jsonl(folder / "queries.jsonl", [
+        {"id": f"q{n}", "query": f"Ring it {n + 2} times",
+         "calls": [{"name": tool["name"], "arguments": {"times": n + 2}}]}
+        for n, tool in enumerate(NEW)
+    ])  # fmt: skip
+    return tmp_path / "data"
+
+
+def test_events_are_of_the_kinds_and_numbers_that_are_asked_for(catalogue):
+    newcomers = [ToolDoc(**tool) for tool in NEW]
+    config = StreamConfig(batches=2, adds=2, removals=1, renames=1, changes=1)
+    before = catalogue
+    for after in stream._catalogues(catalogue, newcomers, config):
+        changes = difference(before.by_name, after.by_name)
+        counts = [len(part) for part in vars(changes).values()]
+        assert counts == [2, 1, 1, 1]
+        before = after
+    assert isinstance(before, Catalogue) and len(before.tools) == 5
+
+
+def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, monkeypatch):
+    torch.manual_seed(0)
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tiny_tokenizer), hidden_size=32, intermediate_size=64,
+                    num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=True)
+    ).save_pretrained(tmp_path / "base")  # fmt: skip
+    tiny_tokenizer.save_pretrained(tmp_path / "base")
+    registry = Registry(tmp_path / "registry")
+    align.run(
+        load_config(align.AlignConfig, None, [
+            f"base={tmp_path / 'base'}", "tools=8", "epochs=1", "replay=0", "min_recall={}",
+            "training.checkpoint_steps=0", f"registry={registry.root}", f"run={tmp_path / 'run'}",
+            "mix={memorise: 1, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}",
+        ])
+    )  # fmt: skip
+    monkeypatch.setattr(update, "LEAST_LIKELY", 1.0)
+    monkeypatch.setattr(stream, "probe", lambda *_: {})  # measured elsewhere, and slow
+    config = StreamConfig(batches=2, adds=2, queries=2)
+    measure = stream._measured
+
+    def stopped(registry, card, *rest):
+        if card.phase == "update":
+            raise KeyboardInterrupt
+        return measure(registry, card, *rest)
+
+    monkeypatch.setattr(stream, "_measured", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_stream(registry, "align@latest", tmp_path / "out", data, config)
+    monkeypatch.setattr(stream, "_measured", measure)
+    rows = run_stream(registry, "align@latest", tmp_path / "out", data, config)
+    lines = (tmp_path / "out" / "stream.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    assert [row["batch"] for row in rows] == [0, 1, 2]
+    assert len({row["checkpoint"] for row in rows}) == 3
+    assert [card.phase for card in registry.cards()] == ["base", "align", "update", "update"]
+    assert "added_name_em" not in rows[0] and rows[1]["added_name_em"]["n"] == 2
+    assert rows[0]["first_call_em"]["n"] >= rows[2]["first_call_em"]["n"] > 0
+    assert draw(rows).startswith("<?xml")
+
+
+def test_too_few_newcomers_are_told(data, catalogue):
+    with pytest.raises(BadInput, match="4 newcomers, and 60 are needed"):
+        stream._newcomers(data, catalogue, StreamConfig())
