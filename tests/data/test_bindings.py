@@ -25,14 +25,14 @@ def line(text: str, /, **arguments) -> str:
         ("Write 'ab c' backwards.", {"text": "ab c"}, "Write ab c backwards = text"),
         ("Sort (4, 1, 9) now", {"values": [4, 1, 9]}, "Sort 4, 1, 9 now = values"),
         ("Which city is ULM near?", {"city": "Ulm"}, "city is ULM near = city"),
-        ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: = true"),
+        ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: -> true"),
         ("A radius of 2", {"r": 2.0}, "radius of 2 = r"),
-        ("Two of them", {"n": 2}, "n: = 2"),
+        ("Two of them", {"n": 2}, "n: -> 2"),
         ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 = n"),
         ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 = a; and 4 = b"),
         ("Nothing", {}, ""),
         ("Nothing", {"a": [], "b": None, "c": "", "d": {"e": 1}},
-         'a: = []; b: = null; c: = ; d: = {"e": 1}'),
+         'a: -> []; b: -> null; c: -> ; d: -> {"e": 1}'),
     ],
 )  # fmt: skip
 def test_a_value_stands_between_the_words_beside_it(text, arguments, expected):
@@ -43,7 +43,7 @@ def test_long_values_are_cut_between_words_and_lines_are_one_line():
     long = "one two three four\nfive"
     assert line(f'Reverse "{long}" please', text=long) == "Reverse one two three... please = text"
     assert "\n" not in line("x", text=long)
-    assert line("x", word="a" * 50) == f"word: = {'a' * MAX_CHARACTERS}..."
+    assert line("x", word="a" * 50) == f"word: -> {'a' * MAX_CHARACTERS}..."
 
 
 def test_a_place_gives_one_value_also_over_two_calls():
@@ -57,7 +57,7 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
     derived_line = derivations("Double 5. Then 2 of that", turns, ["71"])
     assert derived_line == [
         "Double 5 = a",
-        "Then 2 of that = times; (result) = of; exact: = true; by: = day",
+        "Then 2 of that = times; (result) = of; exact: -> true; by: -> day",
     ]
     rounded = derivations("Double 5.", [turns[0], [Call("u", {"of": 71.3})]], ["71.29"])
     assert rounded[1] == "(result) = of"
@@ -66,7 +66,7 @@ def test_what_an_earlier_call_returns_is_the_result_and_its_value_is_not_told():
 
 
 def test_the_first_calls_never_take_a_result():
-    assert derivations("How many?", [[Call("t", {"n": 7})]], ["7"]) == ["n: = 7"]
+    assert derivations("How many?", [[Call("t", {"n": 7})]], ["7"]) == ["n: -> 7"]
 
 
 def test_a_trace_says_where_values_come_from_and_given_thoughts_stay(catalogue, codec):
@@ -114,15 +114,15 @@ DOC = ToolDoc(
     ("text", "arguments", "expected"),
     [
         ("A half sphere of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: + half sphere = true; unit: -"),
+         "radius 2 = radius; half: + half sphere -> true; unit: -"),
         ("A dome of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: + = true; unit: -"),
+         "radius 2 = radius; half: + -> true; unit: -"),
         ("Volume of a ball of 2", {"radius": 2, "half": True},
-         "ball of 2 = radius; half: + = true; unit: -"),
+         "ball of 2 = radius; half: + -> true; unit: -"),
         ("In cubic inches: ball, 2", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: + In cubic inches = cubic inches"),
+         "2 = radius; half: -; unit: + In cubic inches -> cubic inches"),
         ("Ball, 2, inch result", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: + inch = cubic inches"),
+         "2 = radius; half: -; unit: + inch -> cubic inches"),
     ],
 )  # fmt: skip
 def test_fixed_values_stand_behind_the_open_ones_with_the_words_that_imply_them(
@@ -140,7 +140,7 @@ def test_of_many_options_that_nobody_asks_for_the_first_are_named():
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
     derived_line = derivations("Take x", [[Call("t", {"o1": "x", "o0": "x"})]], docs={"t": doc})[0]
     dashes = [f"o{n}: -" for n in range(2, MOST_UNASKED + 2)]
-    assert derived_line.split("; ") == ["o0: + = x", "o1: Take x = x", *dashes]
+    assert derived_line.split("; ") == ["o0: + -> x", "o1: Take x -> x", *dashes]
 
 
 def test_open_values_of_options_stand_where_the_query_has_them():
@@ -149,7 +149,7 @@ def test_open_values_of_options_stand_where_the_query_has_them():
     doc = ToolDoc("bar", "", {"properties": properties, "required": ["tempo", "swing"]})
     call = Call("bar", {"tempo": 158, "beats": 3, "swing": False})
     derived_line = derivations("A bar of 3 beats at tempo 158", [[call]], docs={"bar": doc})[0]
-    assert derived_line == "bar of 3 beats = beats; tempo 158 = tempo; swing: = false"
+    assert derived_line == "bar of 3 beats = beats; tempo 158 = tempo; swing: -> false"
 
 
 def test_an_option_that_takes_an_earlier_result_says_so():
@@ -157,7 +157,7 @@ def test_an_option_that_takes_an_earlier_result_says_so():
                             "required": ["in"]})  # fmt: skip
     turns = [[Call("u", {})], [Call("t", {"of": 7, "in": "a"})]]
     derived_line = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
-    assert derived_line == "of: + Take that result in (result); in: result in a = a"
+    assert derived_line == "of: + Take that result in (result); in: result in a -> a"
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
@@ -243,7 +243,7 @@ def test_a_part_of_a_result_is_not_known_before_the_call(result, value):
 
 def test_a_switch_is_no_number_of_an_earlier_result():
     turns = [[Call("count", {})], [Call("u", {"exact": True})]]
-    assert derivations("Count, then do it", turns, ["1"])[1] == "exact: = true"
+    assert derivations("Count, then do it", turns, ["1"])[1] == "exact: -> true"
 
 
 def test_fixed_values_that_a_schema_refers_to_have_slots():
@@ -256,15 +256,15 @@ def test_fixed_values_that_a_schema_refers_to_have_slots():
     })  # fmt: skip
     call = Call("t", {"a": "cm", "b": "inch", "c": "mile"})
     derived_line = derivations("From cm over inch to mile", [[call]], docs={"t": doc})[0]
-    assert derived_line == "inch to mile = c; a: From cm over inch = cm; b: over inch to = inch"
+    assert derived_line == "inch to mile = c; a: From cm over inch -> cm; b: over inch to -> inch"
 
 
 def test_words_of_other_scripts_are_told_apart():
     doc = ToolDoc("t", "", {"properties": {"city": {"enum": ["Москва", "Киев"]}}})
     call = Call("t", {"city": "Москва"})
     derived_line = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
-    assert derived_line == "city: + = Москва"
-    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: + Москва = Москва"
+    assert derived_line == "city: + -> Москва"
+    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: + Москва -> Москва"
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,37 @@ def test_the_same_seed_and_values_give_the_same_words_around_another_value():
     vague, _ = wording.write(RENT, Random(5), {"days": "some days or so"}, values)
     assert call.arguments == values
     assert vague == whole.replace('"12345"', "12345").replace("12345", "some days or so")
+
+
+def test_no_filler_is_a_word_of_a_fixed_value():
+    """Else a query would have the word and not ask for the value."""
+    doc = ToolDoc("mountain_height", "Look up how high a mountain is, in metres or feet.", {
+        "type": "object", "required": ["mountain"], "properties": {
+            "mountain": {"type": "string"}, "unit": {"enum": ["metres", "feet"]},
+        },
+    })  # fmt: skip
+    wording, rng = Wording(Catalogue((doc,))), Random(0)
+    counts = {True: 0, False: 0}
+    for _ in range(300):
+        text, call = wording.write(doc, rng)
+        words = [word.strip('.?"') for word in text.lower().split()]
+        unit_words = [word for word in words if word.startswith(("metre", "feet"))]
+        asked = "unit" in call.arguments
+        counts[asked] += 1
+        assert unit_words == ([call.arguments["unit"]] if asked else [])
+    assert min(counts.values()) > 100
+
+
+def test_a_value_that_tells_what_it_is_stands_anywhere_without_a_name():
+    doc = ToolDoc("fall", "Let it fall.", {
+        "type": "object", "required": ["height", "place"], "properties": {
+            "height": {"type": "integer"}, "place": {"enum": ["mars", "moon"]},
+        },
+    })  # fmt: skip
+    wording, rng = Wording(Catalogue((doc,))), Random(0)
+    texts = [(wording.write(doc, rng)) for _ in range(200)]
+    first = [
+        t for t, c in texts if t.find(c.arguments["place"]) < t.find(str(c.arguments["height"]))
+    ]
+    unnamed = [t for t, _ in texts if "place" not in t.lower()]
+    assert len(first) > 50 and len(unnamed) > 50 and any(t in unnamed for t in first)

@@ -4,7 +4,7 @@ Open values stand in the query's order, each among the words that tell which one
 its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes each parameter that
 takes one of a few fixed values, in the document's order: whether the query asks for it (plus or
 dash, where it may be left out), the words that speak of it, and its value:
-`place: + On mars a = mars; imperial: -`. The sign comes first: it makes asked or not one choice
+`place: + On mars a -> mars; imperial: -`. The sign comes first: it makes asked or not one choice
 between two pieces, where many first words would share what speaks for "asked". The model reads a
 value where it stands and says what it is before it writes the call. Such lines are composed
 without a teacher. They are the "line that derives each value from the query" of small models that
@@ -129,7 +129,7 @@ def _line(
 def _slot(name: str, value: str, phrase: str, is_option: bool) -> str:
     parts = [f"{name}:", ASKED if is_option else "", phrase]
     if value != RESULT:
-        parts.append(f"= {_shortened(value)}")
+        parts.append(f"-> {_shortened(value)}")
     return " ".join(filter(None, parts))
 
 

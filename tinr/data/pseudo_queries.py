@@ -79,6 +79,7 @@ NOTICE_NAMES = 5  # tools that a notice names
 NEIGHBOURS = 3  # nearest documents of a tool
 CONTRAST_SHARE = 0.8  # of the requests that have a word which the nearest document lacks
 OTHER_TRIES = 100  # draws of another tool that can be practised
+IN_ORDER_SHARE = 0.4  # of the queries, whose values stand in the document's order
 NAMED_SHARE = 0.5  # of the values that stand in the document's order, or tell what they are
 FREE_SHARE = 0.5  # of the values that tell what they are: they leave the document's order
 IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
@@ -169,7 +170,7 @@ class Wording:
         """
         said = said or {}
         values = self.drawer(doc).draw(rng) if values is None else values
-        in_order = rng.random() < 0.6
+        in_order = rng.random() < IN_ORDER_SHARE
         free = {name for name in values if name not in said and self._tells_itself(doc, name)}
         phrases = [
             _implying_words(doc, name, rng)
@@ -224,20 +225,36 @@ class Wording:
 
     def _tells_itself(self, doc: ToolDoc, name: str) -> bool:
         """Whether a parameter takes one of a few fixed values, which no other one takes."""
-        drawer, names = self.drawer(doc), doc.parameters.get("properties", {})
-        fixed = {
-            other: {str(value) for value in drawer.resolved(other).get("enum", ())}
-            for other in names
-        }
+        fixed = self._fixed_values(doc)
         return bool(fixed.get(name)) and all(
-            fixed[name].isdisjoint(fixed[other]) for other in names if other != name
+            fixed[name].isdisjoint(values) for other, values in fixed.items() if other != name
         )
 
+    def _fixed_values(self, doc: ToolDoc) -> dict[str, set[str]]:
+        """Map each parameter to its fixed values, none where it takes open ones."""
+        drawer = self.drawer(doc)
+        return {
+            name: {str(value) for value in drawer.resolved(name).get("enum", ())}
+            for name in doc.parameters.get("properties", {})
+        }
+
+    def _fixed_stems(self, doc: ToolDoc) -> set[str]:
+        """Return the stems of the words of a tool's fixed values, and of the names of switches."""
+        fixed, drawer = self._fixed_values(doc), self.drawer(doc)
+        switches = [name for name in fixed if drawer.resolved(name).get("type") == "boolean"]
+        texts = " ".join([*(text for values in fixed.values() for text in values), *switches])
+        return {stem(word) for word in re.findall(r"[^\W\d_]+", texts)}
+
     def _request_words(self, doc: ToolDoc, rng: Random) -> list[str]:
-        """Draw the words that state the request, among words without information."""
-        if rng.random() < 0.15:  # the description, or a sentence of it, unchanged
-            return rng.choice((*sentences(doc), doc.description)).rstrip(".").split()
-        words = _description_words(doc)
+        """Draw the words that state the request, among words without information.
+
+        None is a word of a fixed value or a switch: only what asks for it says it.
+        """
+        fixed_stems = self._fixed_stems(doc)
+        if rng.random() < 0.15:  # the description, or a sentence of it
+            text = rng.choice((*sentences(doc), doc.description)).rstrip(".")
+            return [word for word in text.split() if stem(_bare(word)) not in fixed_stems]
+        words = [word for word in _description_words(doc) if stem(_bare(word)) not in fixed_stems]
         telling_indices = [index for index, word in enumerate(words) if self._telling(word)]
         other_indices = [index for index in range(len(words)) if index not in telling_indices]
         indices = rng.sample(telling_indices, min(len(telling_indices), rng.choice(TELLING_COUNTS)))
@@ -253,7 +270,7 @@ class Wording:
         request = [_inflected_word(word, rng) for word in request]
         filler = [rng.choice(EVERYDAY_WORDS) for _ in range(rng.randint(1, 5))]
         filler += [self._stranger(rng) for _ in range(rng.choice(STRANGE_COUNTS))]
-        misleading = self._misleading_stems(doc)
+        misleading = self._misleading_stems(doc) | fixed_stems
         for word in filler:
             if stem(word) not in misleading:
                 request.insert(rng.randint(0, len(request)), word)
@@ -318,6 +335,11 @@ def _description_words(doc: ToolDoc) -> list[str]:
 
 def _words(doc: ToolDoc) -> list[str]:
     return f"{doc.description} {_name_words(doc.name)}".lower().split()
+
+
+def _bare(word: str) -> str:
+    """Return a word without the marks around it."""
+    return word.strip(".,:;()\"'").lower()
 
 
 def _name_words(name: str) -> str:
