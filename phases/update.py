@@ -66,12 +66,12 @@ class UpdateConfig(PhaseConfig):
         PairMix, Doc("examples of a new tool that count up to its token; computed once")
     ] = field(default_factory=lambda: PairMix.only(memorise=4, naming=16, lacking=2))
     behind: Annotated[PairMix, Doc("examples of a new tool and epoch behind its token")] = field(
-        default_factory=lambda: PairMix.only(schema=1, blind=2)
+        default_factory=lambda: PairMix.only(schema=2, blind=2)
     )
     contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
         default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
     )
-    queries: Annotated[
+    contrast_queries: Annotated[
         Whole, Doc("of those stored beside the parent (sft: keep_queries), as further contrast")
     ] = 64
     neighbours: Annotated[Count, Doc("nearest tools of each new one: contrast and gate")] = 3
@@ -328,7 +328,7 @@ def _traces(phase: Phase, codec: Codec, queries: Sequence[Query], rng: Random) -
     config: Any = phase.config
     if not queries:
         return []
-    sample = rng.sample(queries, min(config.queries, len(queries)))
+    sample = rng.sample(queries, min(config.contrast_queries, len(queries)))
     library = Library(phase.catalogue, DocumentsConfig())
     return trace_examples(codec, library, sample, {"none": 1.0}, rng)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from phases import align, update
-from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
+from phases import align, sft, update
+from tinr.catalogue.load import Catalogue, load_catalogue, read_queries, write_jsonl
 from tinr.chat.codec import Codec, Piece, token_of
 from tinr.checkpoints.model import grow, vocabulary_rows
 from tinr.checkpoints.open import open_checkpoint
@@ -174,6 +174,40 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_rows(work, catalogue, mo
         )
         for token, row in known.items()
     )
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_adapters_move_the_layers_and_no_row_but_the_new_ones(work, catalogue):
+    card = updated(work, [*catalogue.tools, SQUARE], "train=adapters", "epochs=1")
+    old_layers, old_rows, _ = parts(work, "align@latest")
+    new_layers, new_rows, _ = parts(work, card.id)
+    moved = [name for name, part in old_layers.items() if not torch.equal(part, new_layers[name])]
+    assert any("q_proj" in name for name in moved)
+    for old_table, table in zip(old_rows, new_rows, strict=True):
+        assert all(torch.equal(row, table[token]) for token, row in old_table.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child(work, catalogue):
+    """Without those of removed and changed tools, and by the new names of renamed ones."""
+    circle, length, _ = catalogue.tools
+    asked = [
+        {"id": "q1", "query": "Area for radius 3?",
+         "calls": [{"name": "circle_area", "arguments": {"radius": 3}}]},
+        {"id": "q2", "query": "Find Ulm.",
+         "calls": [{"name": "city.find", "arguments": {"name": "Ulm"}}]},
+    ]  # fmt: skip
+    write_jsonl(work / "queries.jsonl", asked)
+    sft.run(
+        load_config(sft.SftConfig, None, [
+            f"queries={work / 'queries.jsonl'}", "keep_queries=true", "replay=0", "replay_pairs=0",
+            "unqueried=0", "tolerance=1", "training.checkpoint_steps=0", *places(work),
+        ])
+    )  # fmt: skip
+    card = updated(work, [replace(circle, name="disc_area"), length], "parent=sft@latest")
+    folder = Registry(work / "registry").path(card)
+    queries = read_queries(folder / "queries.jsonl", load_catalogue(folder))
+    assert [(q.id, [c.name for c in q.calls]) for q in queries] == [("q1", ["disc_area"])]
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)

@@ -46,8 +46,8 @@ SAVE_STEPS = 50
 class RowsConfig:
     """How new rows are trained."""
 
-    epochs: Annotated[Count, Doc("over the examples that go on behind a new token")] = 50
-    learning_rate: Annotated[Positive, Doc("of Adam; falls to a tenth")] = 2e-2
+    epochs: Annotated[Count, Doc("over the examples that go on behind a new token")] = 60
+    learning_rate: Annotated[Positive, Doc("of Adam; falls to a tenth")] = 4e-2
     tool_tokens: Annotated[Count, Doc("tokens of each new tool in a step")] = 128
     batch_tokens: Annotated[Count, Doc("tokens of a step at most")] = 2048
     max_tokens: Annotated[Count, Doc("tokens; longer examples are dropped and counted")] = 1024
