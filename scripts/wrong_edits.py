@@ -56,6 +56,7 @@ class Verdict:
 
 # The files of the tests, by short names.
 BINDINGS = "tests/data/test_bindings.py"
+UPDATE = "tests/phases/test_update.py"
 CALIBRATION = "tests/phases/test_calibration.py"
 CAPACITY = "tests/studies/test_capacity.py"
 CATALOGUE = "tests/catalogue/test_catalogue.py"
@@ -209,9 +210,58 @@ EDITS = (
     Edit(
         "thoughts",
         "tinr/data/bindings.py",
-        "name not in required or _is_closed(specs[name], doc)]",
-        "name not in required]",
-        (f"{BINDINGS}::test_an_option_that_takes_an_earlier_result_says_so",),
+        "slots = [name for name, spec in specs.items() if _is_closed(spec, doc)]",
+        "slots = [name for name in specs if name not in required]",
+        (f"{BINDINGS}::test_open_values_of_options_stand_where_the_query_has_them",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/bindings.py",
+        "ASKED if is_option else",
+        "ASKED if True else",
+        (f"{BINDINGS}::test_fixed_values_that_a_schema_refers_to_have_slots",),
+    ),
+    Edit(
+        "thoughts",
+        "tinr/data/pseudo_queries.py",
+        "self._misleading_stems(doc) | fixed_stems",
+        "self._misleading_stems(doc)",
+        ("tests/data/test_pseudo_queries.py::test_no_filler_is_a_word_of_a_fixed_value",),
+    ),
+    Edit(
+        "update",
+        "tinr/checkpoints/retired_rows.py",
+        "row = direction * torch.minimum(lowest / products.mean(), lowest / products).min()",
+        "row = direction * 0",
+        (f"{UPDATE}::test_retired_rows_are_below_every_other_entry_of_any_head",),
+    ),
+    Edit(
+        "update",
+        "tinr/training/new_rows.py",
+        "return output.index_copy(",
+        "return output if True else output.index_copy(",
+        (f"{UPDATE}::test_new_rows_are_read_and_predicted_as_if_they_stood_in_the_tables",),
+    ),
+    Edit(
+        "update",
+        "tinr/training/new_rows.py",
+        "logits[:, rows.ids] = -torch.inf",
+        "pass",
+        (f"{UPDATE}::test_what_is_computed_once_gives_the_loss_of_the_whole_model",),
+    ),
+    Edit(
+        "update",
+        "tinr/training/new_rows.py",
+        "enumerate(batches[first_step:], first_step + 1)",
+        "enumerate(batches, 1)",
+        (f"{UPDATE}::test_a_killed_update_goes_on_and_ends_with_the_same_rows",),
+    ),
+    Edit(
+        "update",
+        "phases/update.py",
+        "if gone.isdisjoint(call.name for call in query.calls)",
+        "if True",
+        (f"{UPDATE}::test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child",),
     ),
     Edit(
         "thoughts",
