@@ -11,7 +11,7 @@ Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 202
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any, Literal
@@ -375,8 +375,8 @@ def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:
 
 def _still_queried(parent: Card, changes: Difference) -> list[str]:
     """Return the tools that training queries called, by their names now."""
-    new_names: Mapping[str, str] = dict(changes.renamed)
-    queried = parent.data_position.get("queried_tools", ())
+    new_names = dict(changes.renamed)
+    queried: Sequence[str] = parent.data_position.get("queried_tools", ())
     return sorted(new_names.get(name, name) for name in queried if name not in changes.removed)
 
 

@@ -121,7 +121,9 @@ class NewRows:
 
 def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     """Return the model to compute with: in bfloat16 where that is faster, on an accelerator."""
-    frozen = copy.deepcopy(model).to(torch.bfloat16) if use_bf16(None) else model
+    frozen: Any = model
+    if use_bf16(None):
+        frozen = copy.deepcopy(model).to(torch.bfloat16)  # type: ignore[arg-type]
     return to_accelerator(frozen.requires_grad_(False)).eval()
 
 
@@ -236,7 +238,9 @@ def train_rows(
             rate.step()
             rows.rescale(lengths)
             bar.update(1)
-            log.log(step, {"train/loss": loss.item(), "train/learning_rate": rate.get_last_lr()[0]})
+            log.log(step, {
+                "train/loss": float(loss), "train/learning_rate": float(rate.get_last_lr()[0])
+            })  # fmt: skip
             if step % SAVE_STEPS == 0:
                 _save(steps, step, rows, optimiser)
     rows.write()
