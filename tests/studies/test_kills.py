@@ -19,7 +19,7 @@ from tinr.records import BadInput
 from tinr.studies.benchmarks.kills import Chain, Count, _ends, _kill, _live_a_while, look
 
 ROOT = Path(__file__).parents[2]
-KILLS = 12
+KILLS = 8
 
 
 @pytest.mark.slow
