@@ -26,8 +26,8 @@ from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.catalogue.similar import Difference, difference, near_duplicates, nearest_neighbours
 from tinr.chat.codec import Codec, token_of
 from tinr.checkpoints.card import Card
-from tinr.checkpoints.model import grow
-from tinr.checkpoints.retired_rows import compact, copy_rows, retire, tables_of
+from tinr.checkpoints.model import grow, tables_of
+from tinr.checkpoints.retired_rows import compact, copy_rows, retire
 from tinr.command import main
 from tinr.config import (
     Count,
@@ -114,7 +114,7 @@ def run(config: UpdateConfig) -> Card:
         _say(f"{phase.parent.id} knows this catalogue already; nothing was published")
         return phase.parent
     newcomers = [*changes.added, *(name for name, _ in changes.changed)]
-    _announce(changes, phase.catalogue)
+    _announce(changes, newcomers, phase.catalogue)
     model, tokenizer = phase.load()
     _check_tokens(changes, tokenizer, retired, phase.parent.id)
     before, queries = _Before(phase, old, changes), _queries_beside(phase, old, changes)
@@ -159,8 +159,9 @@ class _Before:
             self.probability = naming_probability(model, codec, self.prompts)
         known_ids = [codec.tool_ids[name] for name in self.old.names]
         grow(model, tokenizer, self.phase.catalogue, seed=self.phase.config.seed)
-        ids = Codec(tokenizer).tool_ids
-        _shift(model, Codec(tokenizer), self.old, known_ids, self.changes.added)
+        grown_codec = Codec(tokenizer)
+        ids = grown_codec.tool_ids
+        _shift(model, grown_codec, self.old, known_ids, self.changes.added)
         copy_rows(model, {ids[old]: ids[new] for old, new in self.changes.renamed})
         if self.names:
             prompts = [ids for rows in self.prompts.values() for ids in rows]
@@ -190,16 +191,14 @@ class _Before:
 
 
 def _say(text: str) -> None:
-    if distributed.rank() == 0:
-        print(text, file=sys.stderr)
+    print(text, file=sys.stderr)
 
 
-def _announce(changes: Difference, catalogue: Catalogue) -> None:
+def _announce(changes: Difference, newcomers: Sequence[str], catalogue: Catalogue) -> None:
     """Say what changes, and which newcomers queries may confuse with other tools."""
     _say(", ".join(f"{count} {what}" for what, count in _counts(changes).items() if count))
-    newcomers = {*changes.added, *(name for name, _ in changes.changed)}
     for pair in near_duplicates(catalogue.tools, CONFUSABLE):
-        if newcomers & {pair.first, pair.second}:
+        if {pair.first, pair.second} & {*newcomers}:
             _say(
                 f"warning: {pair.first} and {pair.second} have like documents "
                 f"({pair.similarity:.2f}); contrast examples are trained between them, and words "
@@ -286,7 +285,7 @@ def _train_adapters(
 ) -> TrainedModel:  # fmt: skip
     """Train adapters and the newcomers' rows, with as many replayed examples of other tools.
 
-    The neighbours are in every epoch's replay, and as many further tools as there are newcomers.
+    Each epoch draws them anew: as many of `others` as there are newcomers, and of the rest.
     """
     config: Any = phase.config
     rest = [name for name in phase.catalogue.names if name not in (*newcomers, *others)]
@@ -344,7 +343,6 @@ def _forgotten(
         for doc, hit in zip(checked.tools, _knows(model, codec, checked), strict=True)
         if not hit
     ]
-    parent_knew: Sequence[bool] = ()
     if missed:
         parent_model, parent_tokenizer = phase.load()
         known_docs = _subset(load_catalogue(phase.folder), [doc.name for doc in missed])

@@ -13,10 +13,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from phases import align, sft, update
 from tinr.catalogue.load import Catalogue, load_catalogue, read_queries, write_jsonl
 from tinr.chat.codec import Piece, token_of
-from tinr.checkpoints.model import vocabulary_rows
+from tinr.checkpoints.model import tables_of, vocabulary_rows
 from tinr.checkpoints.open import open_checkpoint
 from tinr.checkpoints.registry import Registry
-from tinr.checkpoints.retired_rows import compact, retire, tables_of
+from tinr.checkpoints.retired_rows import compact, retire
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.cli.main import app
 from tinr.command import guarded

@@ -145,10 +145,7 @@ def grow(
     _give_rows(model, tokenizer)
     sources = _sources(catalogue, new_ids, initialisation)
     generator = torch.Generator().manual_seed(seed)
-    tables = [rows.weight for rows in vocabulary_rows(model)]
-    if tables[0].data_ptr() == tables[1].data_ptr():
-        tables.pop()
-    for table in tables:
+    for table in tables_of(model):
         _initialise(table, new_ids, sources, codec, trained_ids, generator)
     return len(new_ids)
 
@@ -168,12 +165,23 @@ def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
     return model.get_input_embeddings(), model.get_output_embeddings()
 
 
+def tables_of(model: PreTrainedModel) -> list[torch.Tensor]:
+    """Return input and output rows, (V, H) each; one table where they are tied."""
+    tables = [module.weight for module in vocabulary_rows(model)]
+    return tables[:1] if tables[0].data_ptr() == tables[1].data_ptr() else tables
+
+
 @dataclass(frozen=True)
 class Scale:
     """How a model scales the products of its output head: times `factor`, then capped."""
 
     factor: float = 1.0
     cap: float | None = None
+
+    def applied(self, products: torch.Tensor) -> torch.Tensor:
+        """Return logits of any shape from the head's products."""
+        logits = products if self.factor == 1 else products * self.factor
+        return torch.tanh(logits / self.cap) * self.cap if self.cap else logits
 
 
 def scale_of(model: PreTrainedModel) -> Scale:
@@ -185,9 +193,7 @@ def scale_of(model: PreTrainedModel) -> Scale:
 
 def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Return logits (N, V) of hidden states (N, H), scaled and capped as in the model's forward."""
-    scale, logits = scale_of(model), vocabulary_rows(model)[1](hidden)
-    logits = logits if scale.factor == 1 else logits * scale.factor
-    return torch.tanh(logits / scale.cap) * scale.cap if scale.cap else logits
+    return scale_of(model).applied(vocabulary_rows(model)[1](hidden))
 
 
 @torch.no_grad()

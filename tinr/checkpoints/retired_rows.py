@@ -12,15 +12,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from tinr.chat.codec import token_of
-from tinr.checkpoints.model import vocabulary_rows
+from tinr.checkpoints.model import tables_of, vocabulary_rows
 
 UNLIKELY = 20.0  # nats: a retired entry's probability is at most about e^-20
-
-
-def tables_of(model: PreTrainedModel) -> list[torch.Tensor]:
-    """Return input and output rows, (V, H) each; one table where they are tied."""
-    tables = [module.weight for module in vocabulary_rows(model)]
-    return tables[:1] if tables[0].data_ptr() == tables[1].data_ptr() else tables
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -25,10 +24,10 @@ from tinr.checkpoints.model import (
     Scale,
     head_logits,
     scale_of,
+    tables_of,
     to_accelerator,
     vocabulary_rows,
 )
-from tinr.checkpoints.retired_rows import tables_of
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import Count, Positive, TrainingConfig
 from tinr.data.packing import Batch, Example, make_batches
@@ -144,9 +143,7 @@ class Fixed:
 
     def loss(self, rows: NewRows) -> torch.Tensor:
         """Mean cross-entropy where a new token is due, plus the mean of all other positions."""
-        logits = rows.logits(self.hidden) * self.scale.factor
-        if self.scale.cap:
-            logits = torch.tanh(logits / self.scale.cap) * self.scale.cap
+        logits = self.scale.applied(rows.logits(self.hidden))
         totals = torch.logaddexp(self.others, logits.logsumexp(-1))
         is_new = self.places >= 0
         chosen = logits.gather(1, self.places.clamp(min=0)[:, None]).squeeze(1)
@@ -220,7 +217,7 @@ def train_rows(
     tokens = sum(int((batch["position_ids"] > 0).sum()) for batch in batches)
     optimiser = torch.optim.Adam(rows.rows, config.learning_rate, betas=(0.9, 0.95))
     rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, len(batches))
-    first_step = _resume(steps.last(), rows, optimiser, rate)
+    first_step = _resume(steps, rows, optimiser, rate)
     model = rows.model
     with products(model), rows.live(), progress_bar(len(batches), "rows", "step") as bar:
         known = fixed_positions(rows, fixed, pad)
@@ -261,10 +258,11 @@ def _save(steps: Steps, step: int, rows: NewRows, optimiser: torch.optim.Optimiz
     steps.complete(step)
 
 
-def _resume(folder: Path | None, rows: NewRows, optimiser: torch.optim.Adam, rate: Any) -> int:
+def _resume(steps: Steps, rows: NewRows, optimiser: torch.optim.Adam, rate: Any) -> int:
+    folder, step = steps.last(), steps.done
     if folder is None:
         return 0
-    state, step = load_file(folder / STATE), int(folder.name.rpartition("-")[2])
+    state = load_file(folder / STATE)
     for n, row in enumerate(rows.rows):
         row.data.copy_(state[f"row{n}"])
         optimiser.state[row] = {
