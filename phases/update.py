@@ -49,6 +49,7 @@ from tinr.training.new_rows import NewRows, RowsConfig, train_rows
 from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
+DRAWS = 6  # examples that are drawn for each that trains a row
 CONFUSABLE = 0.6  # likeness of documents from which a newcomer is called confusable
 LEAST_LIKELY = 0.001  # largest probability of a removed tool's token behind its own prompts
 
@@ -65,9 +66,9 @@ class UpdateConfig(PhaseConfig):
     before: Annotated[
         PairMix, Doc("examples of a new tool that count up to its token; computed once")
     ] = field(default_factory=lambda: PairMix.only(memorise=4, naming=16, lacking=2))
-    behind: Annotated[PairMix, Doc("examples of a new tool and epoch behind its token")] = field(
-        default_factory=lambda: PairMix.only(schema=2, blind=2)
-    )
+    behind: Annotated[
+        PairMix, Doc("examples of a new tool that go on behind its token; requests of it alone")
+    ] = field(default_factory=lambda: PairMix.only(schema=3, blind=1, naming=2, pseudo=3))
     contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
         default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
     )
@@ -103,6 +104,7 @@ def run(config: UpdateConfig) -> Card:
     if not config.catalogue:
         raise BadInput("update: give the new catalogue: catalogue=[FOLDER]")
     phase = begin("update", config, PARENTS, load_catalogue(config.catalogue))
+    phase.remedy = "Raise rows.evaluations, set train=adapters, or"
     if phase.published:
         return phase.published
     if distributed.world() > 1:
@@ -267,16 +269,32 @@ def _train_rows(
         *aligned_examples(codec, phase.catalogue, config.contrast, rng, only=others),
         *_traces(phase, codec, queries, rng),
     ]
-    running = [
-        aligned_examples(codec, phase.catalogue, config.behind, rng, only=newcomers)
-        for _ in range(config.rows.epochs)
+    rows = NewRows(model, ids)
+    names = {index: name for name, index in codec.tool_ids.items()}
+    behind = [
+        _requests_of_one(codec, phase.catalogue, config.behind, rng, names[index])
+        for index in rows.ids.tolist()
     ]
     known_ids = [index for name, index in codec.tool_ids.items() if name not in newcomers]
     lengths = [table[known_ids].norm(dim=-1).mean() for table in tables_of(model)]
     steps, tokens = train_rows(
-        NewRows(model, ids), lengths, fixed, running, config.rows, codec.pad, log, phase.steps
+        rows, lengths, fixed, behind, config.rows, codec.pad, log, phase.steps
     )
     return TrainedModel(model, steps, tokens, 0.0)
+
+
+def _requests_of_one(
+    codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, name: str
+) -> list[Example]:
+    """Draw different examples of a tool in which no other tool's token stands."""
+    others = {index for tool, index in codec.tool_ids.items() if tool != name}
+    chosen: list[Example] = []
+    for form, count in vars(mix).items():
+        some = PairMix.only(**{form: count * DRAWS})
+        drawn = aligned_examples(codec, catalogue, some, rng, only=[name])
+        alone = {tuple(e.ids): e for e in drawn if others.isdisjoint(e.ids)}
+        chosen += [*alone.values()][:count]
+    return chosen
 
 
 def _train_adapters(
@@ -353,8 +371,8 @@ def _forgotten(
     if share > config.max_forgotten:
         raise GateFailed(
             f"update: {len(missed)} of {len(checked.tools)} other tools that the parent knew are "
-            f"not recalled any more, {missed[0].name} among them; nothing was published. Train "
-            "rows.epochs less, raise contrast, or accept more: max_forgotten"
+            f"not recalled any more, {missed[0].name} among them; nothing was published. Raise "
+            "contrast, set train=adapters, or accept more: max_forgotten"
         )
     return {"n": len(checked.tools), "names": [doc.name for doc in missed]}
 

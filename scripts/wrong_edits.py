@@ -252,8 +252,8 @@ EDITS = (
     Edit(
         "update",
         "tinr/training/new_rows.py",
-        "enumerate(batches[first_step:], first_step + 1)",
-        "enumerate(batches, 1)",
+        "for place in range(done, len(rows.ids)):",
+        "for place in range(0, len(rows.ids)):",
         (f"{UPDATE}::test_a_killed_update_goes_on_and_ends_with_the_same_rows",),
     ),
     Edit(

@@ -95,6 +95,8 @@ class Query:
     accept: tuple[Accepted, ...] = ()  # accepted values, one mapping for each reference call
     flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
     group: str = ""  # its row in the tables; empty: its split
+    # of each reference call: parameter -> words of the text that ask for its value; empty: unknown
+    implied: tuple[Mapping[str, str], ...] = ()
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -35,6 +35,18 @@ JOINTS: dict[Side, Sequence[tuple[str, str]]] = {
         ("", " After that: "),
         ("", " Besides, "),
         ("Please do this. ", " "),
+        ("", " In addition: "),
+        ("", " Plus: "),
+        ("", " Afterwards: "),
+        ("", " One more: "),
+        ("To begin with: ", " Afterwards: "),
+        ("", " I also want this: "),
+        ("", " While you are at it: "),
+        ("", "\n"),
+        ("A few things. ", " "),
+        ("Could you help me? ", " And next: "),
+        ("", " With that done: "),
+        ("", " - and - "),
     ),
     "dev": (("", " As well as this: "), ("", " Once that is done: ")),
     "test": (("", " And also: "), ("", " Then also: ")),
@@ -49,17 +61,74 @@ LINKS: dict[Side, Sequence[str]] = {
         "the value from before",
         "the result of that",
         "that answer",
+        "the outcome",
+        "that number",
+        "its result",
+        "the result you found",
+        "the number from before",
+        "this answer",
+        "the output of that",
+        "that outcome",
+        "the answer to the first part",
+        "the figure from the first step",
+        "this result",
+        "the number you worked out",
+        "the resulting value",
+        "the previous answer",
+        "the value computed above",
+        "that output",
     ),
     "dev": ("the figure it returns", "whatever comes out of that"),
     "test": ("the value of that result", "the answer you get"),
 }
 VAGUE: dict[Side, Mapping[str, Sequence[str]]] = {  # by a parameter's format, or else its type
     "train": {
-        "number": ("some number", "a certain number", "so much", "a figure", "my number"),
-        "string": ("something", "some words", "a certain text", "my text", "anything"),
-        "array": ("some values", "a few numbers", "my values", "a list", "certain numbers"),
-        "date": ("some day", "a certain day", "my day", "one day"),
-        "time": ("some time", "a certain time", "one time"),
+        "number": (
+            "some number",
+            "a certain number",
+            "so much",
+            "a figure",
+            "my number",
+            "some value",
+            "a number of mine",
+            "so many",
+            "the usual amount",
+            "a few",
+        ),
+        "string": (
+            "something",
+            "some words",
+            "a certain text",
+            "my text",
+            "anything",
+            "it",
+            "a word",
+            "my own words",
+            "that text",
+            "a line of mine",
+        ),
+        "array": (
+            "some values",
+            "a few numbers",
+            "my values",
+            "a list",
+            "certain numbers",
+            "my data",
+            "these",
+            "a series",
+            "a handful of entries",
+            "my list",
+        ),
+        "date": (
+            "some day",
+            "a certain day",
+            "my day",
+            "one day",
+            "that day",
+            "my birthday",
+            "the other day",
+        ),
+        "time": ("some time", "a certain time", "one time", "that time", "later on"),
     },
     "dev": {
         "number": ("any number", "an amount"),
@@ -107,7 +176,7 @@ def make_queries(
         draft = next((one for one in drafts if one is not None and one[0] not in made), None)
         if draft is None:
             continue
-        text, turns, results, said = draft
+        text, turns, results, said, implied = draft
         # only what stands in the query or comes from a tool can be scored as an answer
         scored = bool(turns) or (kind == "chat" and said.casefold() in text.casefold())
         made[text] = Query(
@@ -119,6 +188,7 @@ def make_queries(
             split=split if turns else "no_tool",
             kind=kind,
             observations=tuple(map(observation_text, results)),
+            implied=tuple(implied) if any(implied) else (),
         )
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
@@ -135,20 +205,21 @@ def answer_text(results: Sequence[Any]) -> str:
     return "; ".join(r if isinstance(r, str) else observation_text(r) for r in results)
 
 
-# text, turns of reference calls, what they returned, the answer in words
-Draft = tuple[str, tuple[tuple[Call, ...], ...], list[Any], str]
+Words = Mapping[str, str]  # parameter -> the words of a sentence that ask for its value
+# text, turns of reference calls, what they returned, the answer in words, the words of each call
+Draft = tuple[str, tuple[tuple[Call, ...], ...], list[Any], str, list[Words]]
 
 
 def _ask(
     rng: Random, side: Side, tool: CorpusTool, link: tuple[str, Any, str] | None = None
-) -> tuple[str, Call, Any] | None:
-    """One phrasing with values: (sentence, call, result).
+) -> tuple[str, Call, Any, Words] | None:
+    """One phrasing with values: (sentence, call, result, the words that imply its fixed values).
 
     `link` = (parameter, value, words): that value is spoken of in words, not spelled.
     None where the phrasing has no place for such words or the tool refuses the values.
     """
     sentence, fixed = rng.choice(tool.phrasings(side))
-    asked = placeholders(sentence)
+    asked, words = placeholders(sentence), tool.implied.get(sentence, {})
     if link and not _takes_words(sentence, link[0]):
         return None
     drawn = _draw(rng, side, tool, asked) | dict(fixed)
@@ -161,7 +232,7 @@ def _ask(
         result = tool.run(**arguments)
     except ValueError:
         return None
-    return _fill(sentence, shown), Call(tool.name, arguments), result
+    return _fill(sentence, shown), Call(tool.name, arguments), result, words
 
 
 def _draw(rng: Random, side: Side, tool: CorpusTool, names: Sequence[str]) -> dict[str, Any]:
@@ -199,8 +270,8 @@ def _single(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None
     asked = _ask(rng, side, rng.choice(pool))
     if asked is None:
         return None
-    text, call, result = asked
-    return text, ((call,),), [result], answer_text([result])
+    text, call, result, words = asked
+    return text, ((call,),), [result], answer_text([result]), [words]
 
 
 def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
@@ -210,8 +281,9 @@ def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | No
         return None
     done = [one for one in asked if one is not None]
     text = _joined(rng, side, [one[0] for one in done])
-    results = [result for _, _, result in done]
-    return text, (tuple(call for _, call, _ in done),), results, answer_text(results)
+    results = [result for _, _, result, _ in done]
+    calls = tuple(call for _, call, _, _ in done)
+    return text, (calls,), results, answer_text(results), [words for *_, words in done]
 
 
 def _joined(rng: Random, side: Side, parts: Sequence[str]) -> str:
@@ -224,7 +296,7 @@ def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     asked = _ask(rng, side, rng.choice(pool))
     if asked is None:
         return None
-    first, call, result = asked
+    first, call, result, words = asked
     takers = [
         (tool, name)
         for tool in pool
@@ -239,7 +311,8 @@ def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     if second is None:
         return None
     text = _joined(rng, side, [first, second[0]])
-    return text, ((call,), (second[1],)), [result, second[2]], answer_text([second[2]])
+    turns, results = ((call,), (second[1],)), [result, second[2]]
+    return text, turns, results, answer_text([second[2]]), [words, second[3]]
 
 
 def _takes(schema: Mapping[str, Any], result: Any) -> bool:
@@ -283,16 +356,16 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
     drawn = _draw(rng, side, tool, placeholders(sentence))
     others = {other: _shown(value) for other, value in drawn.items()}
-    return _fill(sentence, others), (), [], f"Please give the {name}."
+    return _fill(sentence, others), (), [], f"Please give the {name}.", []
 
 
 def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
     text, reply = chat_query(rng, side)
-    return text, (), [], reply
+    return text, (), [], reply, []
 
 
 def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return foreign_query(rng, side), (), [], UNANSWERED
+    return foreign_query(rng, side), (), [], UNANSWERED, []
 
 
 _MAKERS = {

@@ -14,7 +14,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -52,6 +52,8 @@ class CorpusTool:
     dev: tuple[Phrasing, ...]
     test: tuple[Phrasing, ...]
     run: Callable[..., Any] = field(compare=False)
+    # training phrasing -> parameter -> the words of it that ask for the value
+    implied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def phrasings(self, side: Side) -> tuple[Phrasing, ...]:
         """The phrasings that queries of a side are made of."""
@@ -241,6 +243,25 @@ def tool(
         return made
 
     return register
+
+
+def with_phrasings(made: CorpusTool, rows: Sequence[Mapping[str, Any]]) -> CorpusTool:
+    """Return the tool with further training phrasings; ValueError where they do not fit it.
+
+    rows: `{"sentence", "fixed", "words"}`; words: parameter -> the words of the sentence that ask
+    for its fixed value. A row of a phrasing that is there adds its words alone.
+    """
+    known = {sentence for sentence, _ in made.train}
+    more = [(row["sentence"], row.get("fixed", {})) for row in rows if row["sentence"] not in known]
+    implied = {row["sentence"]: row["words"] for row in rows if "words" in row}
+    grown = replace(made, train=(*made.train, *more), implied=implied)
+    _check(grown)
+    fixed = dict(grown.train)
+    for sentence, words in implied.items():
+        wrong = [n for n, text in words.items() if n not in fixed[sentence] or text not in sentence]
+        if wrong:
+            raise ValueError(f"{made.name}: {sentence!r}: these words do not imply {wrong[0]}")
+    return grown
 
 
 def placeholders(sentence: str) -> list[str]:

@@ -161,6 +161,9 @@ QUERY = {"id": "1", "query": "Add?", "calls": [{"name": "add", "arguments": {"x"
         (QUERY | {"id": "0"}, ["'0'", "queries.jsonl:1"]),
         (QUERY | {"observations": 5}, ["observations"]),
         (QUERY | {"observations": ["1", "2", "3"]}, ["observations", "one for each call"]),
+        (QUERY | {"implied": {"a": "two"}}, ["implied", "one for each call"]),
+        (QUERY | {"implied": [{}, {}, {}]}, ["implied", "one for each call"]),
+        (QUERY | {"implied": [{"a": 2}] * len(QUERY["calls"])}, ["implied", "must be a text"]),
         ('{"id"', ["not JSON"]),
     ],
 )
@@ -216,6 +219,7 @@ queries = st.builds(
 @settings(max_examples=100, deadline=None)
 def test_a_query_reads_back_from_its_line(query: Query, recorded: bool, said: str) -> None:
     query = replace(query, observations=(said,) * len(query.calls) if recorded else ())
+    query = replace(query, implied=({"a": said},) * len(query.calls) if recorded else ())
     line = json.loads(json.dumps(query_line(query), ensure_ascii=False))
     assert query_from(line, "here") == query
 

@@ -20,9 +20,9 @@ from tinr.records import BadInput
 def test_the_quickstart_teaches_a_part_of_the_tools_and_queries_in_proportion():
     quick = PRESETS["quickstart"]
     assert quick.overrides("align") == ("tools=64",)
-    assert quick.overrides("sft") == ("size=1216",)  # 19 for each of 64
+    assert quick.overrides("sft") == ("size=2432",)  # 38 for each of 64
     assert quick.overrides("grpo") == ()
-    assert quick.size(228) == Size(228, 2400, 105)  # at most so many; 30 a split, half without
+    assert quick.size(228) == Size(228, 3200, 105)  # at most so many; 30 a split, half without
     assert quick.size(3).queries == 400
     assert PRESETS["smoke"].overrides("align") == () == PRESETS["smoke"].overrides("sft")
 

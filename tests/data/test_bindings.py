@@ -135,6 +135,26 @@ def test_fixed_values_stand_behind_the_open_ones_with_the_words_that_imply_them(
     assert derivations(text, [[call]], docs={"ball_volume": DOC}) == [expected]
 
 
+def test_words_that_are_known_to_ask_for_an_option_stand_in_its_slot():
+    """They share nothing with the document. Where they are wrong, what it shares serves."""
+    call = Call("ball_volume", {"radius": 2, "half": True})
+    for text, words, slot in (
+        ("A dome of radius 2", {"half": "dome"}, "half: + dome -> true"),
+        ("A half dome of radius 2", {"half": "cupola"}, "half: + half -> true"),
+        ("A half dome, radius 2", {"half": "radius 2"}, "half: + half -> true"),
+        ("A dome of radius 2", {"unit": "dome"}, "half: + -> true"),
+    ):
+        line = derivations(text, [[call]], docs={"ball_volume": DOC}, implied=[words])[0]
+        assert line.split("; ")[1] == slot
+    calls = [call, Call("ball_volume", {"radius": 3, "half": True})]  # each has its own
+    implied = [{"half": "dome"}, {"half": "cap"}]
+    lines = derivations("A dome of 2, a cap of 3", [calls], (), {"ball_volume": DOC}, implied)
+    assert [line.split("; ")[1] for line in lines] == [
+        "half: + dome -> true",
+        "half: + cap -> true",
+    ]
+
+
 def test_of_many_options_that_nobody_asks_for_the_first_are_named():
     properties = {f"o{n}": {"enum": ["x", "y"]} for n in range(MOST_UNASKED + 3)}
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})

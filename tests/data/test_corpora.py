@@ -10,7 +10,7 @@ import pytest
 
 import tool_corpora
 from tinr.catalogue.checks import check_document
-from tool_corpora.kit import CorpusTool, placeholders, tool, word
+from tool_corpora.kit import CorpusTool, placeholders, tool, with_phrasings, word
 from tool_corpora.values import SHARED_BELOW, Side, side_of
 
 TOOLS = tool_corpora.load("toolbox") | tool_corpora.load("fieldkit")
@@ -374,3 +374,20 @@ def test_declaring_a_tool_checks_its_phrasings():
         declared(good, ["e {x} {y}", "f {x}"])
     with pytest.raises(ValueError, match=r"lacks \['x'\]"):
         declared(good, ["e", "f {x}"])
+
+
+def test_further_phrasings_are_for_training_and_say_which_words_imply_a_value():
+    made = TOOLS["coin_heads_chance"]
+    row = {"sentence": "{flips} flips, {heads} or up", "fixed": {"least": True},
+           "words": {"least": "or up"}}  # fmt: skip
+    grown = with_phrasings(made, [row])
+    assert grown.train[-1] == ("{flips} flips, {heads} or up", {"least": True})
+    assert grown.implied["{flips} flips, {heads} or up"] == {"least": "or up"}
+    assert (grown.dev, grown.test) == (made.dev, made.test)
+    again = with_phrasings(grown, [row])
+    assert again.train == grown.train  # the words of a phrasing that is there
+    for words in ({"least": "or more"}, {"heads": "or up"}):
+        with pytest.raises(ValueError, match="do not imply"):
+            with_phrasings(made, [row | {"words": words}])
+    with pytest.raises(ValueError, match="lacks"):
+        with_phrasings(made, [{"sentence": "{heads} or up"}])

@@ -184,6 +184,20 @@ def test_arguments_stand_in_the_query(side: Side):
                 assert len(_unspelled(query, call)) <= turn, (query.text, call)
 
 
+def test_most_switches_of_training_queries_say_which_words_ask_for_them():
+    stated = known = 0
+    for query in training(600, 3, "words"):
+        assert not query.implied or len(query.implied) == len(query.calls)
+        words = query.implied or [{}] * len(query.calls)
+        for call, of_call in zip(query.calls, words, strict=True):
+            assert all(text in query.text and name in call.arguments
+                       for name, text in of_call.items())  # fmt: skip
+            switches = [name for name, value in call.arguments.items() if value is True]
+            known += len(switches)
+            stated += sum(name in of_call for name in switches)
+    assert known > 20 and stated > 0.9 * known
+
+
 def test_chained_second_call_takes_the_first_result():
     chained = [query for query in ALL if query.kind == "chained"]
     assert chained

@@ -71,8 +71,8 @@ def published(folder) -> list[str]:
 def updated(folder, tools, *overrides: str):
     write_tools(folder / "new", tools)
     settings = [
-        "parent=align@latest", f"catalogue=[{folder / 'new'}]", "min_recall={}", "rows.epochs=2",
-        "max_forgotten=1", *places(folder), *overrides,
+        "parent=align@latest", f"catalogue=[{folder / 'new'}]", "min_recall={}", "max_forgotten=1",
+        "rows.evaluations=6", *places(folder), *overrides,
     ]  # fmt: skip
     return update.run(load_config(update.UpdateConfig, None, settings))
 
@@ -149,24 +149,23 @@ def test_compacting_takes_retired_entries_out_and_keeps_every_other_row(work, ca
 
 @pytest.mark.parametrize("work", [True], indirect=True)
 def test_a_killed_update_goes_on_and_ends_with_the_same_rows(work, catalogue, monkeypatch):
-    tools, words = [*catalogue.tools, SQUARE], ("rows.epochs=4", "rows.tool_tokens=64")
-    monkeypatch.setattr(new_rows, "SAVE_STEPS", 2)
+    tools = [*catalogue.tools, SQUARE, replace(SQUARE, name="cube_area", description="Of a cube.")]
     shutil.copytree(work / "registry", work / "other" / "registry")
-    whole = updated(work, tools, *words, f"registry={work / 'other' / 'registry'}")
+    whole = updated(work, tools, f"registry={work / 'other' / 'registry'}")
     log, steps = new_rows.RunLog.log, []
 
     def killed(self, step, values):
-        log(self, step, values)
         steps.append(step)
-        if len(steps) == 5:
+        if steps == [1, 2]:
             raise KeyboardInterrupt
+        log(self, step, values)
 
     monkeypatch.setattr(new_rows.RunLog, "log", killed)
     with pytest.raises(KeyboardInterrupt):
-        updated(work, tools, *words)
+        updated(work, tools)
     assert published(work) == []
-    resumed = updated(work, tools, *words)
-    assert steps[5] == 5  # from the step checkpoint of step 4
+    resumed = updated(work, tools)
+    assert steps[:2] == [1, 2] and {*steps[2:]} == {2}  # the first row was there
     pairs = zip(parts(work, resumed.id)[1], parts(work / "other", whole.id)[1], strict=True)
     for table, known in pairs:
         for token, row in known.items():  # sums may differ in the last bit
@@ -223,8 +222,7 @@ def test_what_is_computed_once_gives_the_loss_of_the_whole_model(
     mix = PairMix.only(memorise=2, naming=3)
     examples = aligned_examples(codec, catalogue, mix, Random(0))
     rows = NewRows(model, [new_id])
-    with torch.no_grad():
-        rows.rows[-1].normal_().mul_(2)
+    rows.rows[-1].normal_().mul_(2)
     with rows.live():
         known = new_rows.fixed_positions(rows, examples, codec.pad)
     rows.write()
@@ -242,18 +240,43 @@ def test_what_is_computed_once_gives_the_loss_of_the_whole_model(
     torch.testing.assert_close(known.loss(rows), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_new_rows_learn(model, codec, catalogue, tmp_path):
+def test_what_stands_before_a_new_token_is_computed_once_for_the_same_loss(
+    model, codec, catalogue, monkeypatch
+):
+    monkeypatch.setattr(new_rows, "use_bf16", lambda wanted: False)
+    new_id, mix = codec.tool_ids["circle_area"], PairMix.only(schema=2, pseudo=4)
+    examples = aligned_examples(codec, catalogue, mix, Random(3), only=["circle_area"])
+    rows, losses = NewRows(model, [new_id]), []
+    rows.rows[0].normal_()
+    with rows.live(), torch.no_grad():
+        loss = new_rows.Continuations(rows, examples, codec.pad).loss()
+    rows.write()
+    for example in examples:
+        start = list(example.ids).index(new_id)
+        logits = model(torch.tensor([list(example.ids)])).logits[0, start:-1]
+        targets = torch.tensor(example.labels[start + 1 :])
+        losses += torch.nn.functional.cross_entropy(logits, targets, reduction="none")[
+            targets != -100
+        ].tolist()
+    assert len({example.width for example in examples}) > 3  # else nothing is padded
+    assert float(loss) == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+
+
+def test_new_rows_learn(model, codec, catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_rows, "use_bf16", lambda wanted: False)
     name = "circle_area"
     fixed = aligned_examples(codec, catalogue, PairMix.only(memorise=4), Random(0), only=[name])
     behind = aligned_examples(codec, catalogue, PairMix.only(schema=1), Random(1), only=[name])
-    rows, losses = NewRows(model, [codec.tool_ids[name]]), []
-    lengths = [torch.tensor(2.0)] * len(rows.rows)
+    losses, rows = [], NewRows(model, [codec.tool_ids[name]])
+    with rows.live(), torch.no_grad():
+        before = new_rows.fixed_positions(rows, fixed, codec.pad).loss(rows)
+        before += new_rows.Continuations(rows, behind, codec.pad).loss()
     new_rows.train_rows(
-        rows, lengths, fixed, [behind] * 60, RowsConfig(learning_rate=0.05), codec.pad,
+        rows, [torch.tensor(2.0)] * len(rows.rows), fixed, [behind], RowsConfig(), codec.pad,
         SimpleNamespace(log=lambda step, values: losses.append(values["train/loss"])),
         Steps(tmp_path),
     )  # fmt: skip
-    assert losses[-1] < losses[0] - 4
+    assert losses[0] < before - 4
     index = codec.tool_ids[name]
     assert all(abs(table[index].norm() - 2) < 0.01 for table in tables_of(model))
 
@@ -320,9 +343,8 @@ def test_retired_rows_are_below_every_other_entry_of_any_head(model, codec, cata
 def test_new_rows_are_read_and_predicted_as_if_they_stood_in_the_tables(model, codec, catalogue):
     ids = [codec.tool_ids["circle_area"], codec.tool_ids["city.find"]]
     rows = NewRows(model, ids)
-    with torch.no_grad():
-        for parameter in rows.rows:
-            parameter.add_(torch.randn_like(parameter))
+    for table in rows.rows:
+        table.add_(torch.randn_like(table))
     prompt = torch.tensor([[5, *ids, 7]])
     plain = model(prompt).logits
     with rows.live():

@@ -177,7 +177,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
     for segment in thought:
         if isinstance(segment, Mention) and catalogue and segment.tool not in catalogue.by_name:
             raise BadInput(f"{place}: thought: unknown tool {segment.tool!r}; correct the name")
-    accept = _accept(line, place)
+    accept, implied = _accept(line, place), _implied(line, place)
     order = [index for turn in sorted(places) for index in places[turn]]
     answer, observations = line.get("answer"), line.get("observations", [])
     are_texts = isinstance(observations, list) and all(
@@ -200,7 +200,22 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         tools=_texts(line, "tools", place),
         accept=tuple(accept[index] for index in order) if accept else (),
         flags=_texts(line, "flags", place),
+        implied=tuple(implied[index] for index in order) if implied else (),
     )
+
+
+def _implied(line: Mapping[str, Any], place: str) -> list[Mapping[str, str]]:
+    """Return the words that ask for the values of each call; empty: not stated."""
+    implied = line.get("implied") or []
+    is_list = isinstance(implied, list) and len(implied) in (0, len(line["calls"]))
+    if not is_list or not all(isinstance(words, dict) for words in implied):
+        raise BadInput(
+            f'{place}: "implied" must be a list of objects, one for each call: '
+            "parameter -> words of the query"
+        )
+    if not all(isinstance(text, str) for words in implied for text in words.values()):
+        raise BadInput(f'{place}: "implied": the words of a parameter must be a text')
+    return implied
 
 
 def _split(line: Mapping[str, Any], place: str) -> Any:
@@ -336,4 +351,6 @@ def query_line(query: Query) -> dict[str, Any]:
         ]
     if query.flags:
         line["flags"] = list(query.flags)
+    if any(query.implied):
+        line["implied"] = [dict(words) for words in query.implied]
     return line

@@ -75,10 +75,10 @@ class Preset:
         return Size(tools, preset.queries, modes * round(3.5 * self.queries_per_split))
 
 
-QUERIES = (400, 2400)  # minimum and maximum of sft's training queries, where the tools decide them
+QUERIES = (400, 3200)  # minimum and maximum of sft's training queries, where the tools decide them
 MAX_SECONDS = 600  # the largest number of tools that takes no more is printed as well
 PRESETS: dict[str, Preset] = {
-    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 19),
+    "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 38),
     "smoke": Preset(
         "", 0, 24, {"align": ("none",), "sft": ("none",), "grpo": ("none", "on_select")}, True
     ),

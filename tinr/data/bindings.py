@@ -44,9 +44,10 @@ UNASKED = "-"  # in place of the value of an option that the call leaves out
 MOST_UNASKED = 4  # options of a line that are left out
 RESULT = "(result)"  # behind the words that speak of what an earlier call returned
 LINK = re.compile(  # words that speak of what an earlier call returns
-    r"\b(?:the|that|this|its|your)\s"
+    r"\b(?:the|that|this|its|your)\s(?:(?:resulting|previous|first|last|earlier|final)\s)?"
     r"(?:result|value|number|outcome|output|answer|figure|sum|total|amount|product)\b"
-    r"(?:\s(?:of that|from before|of the first one|you (?:get|got|find|found)))?",
+    r"(?:\s(?:of that|of the first one|(?:from|to) (?:before|the first (?:part|step))|"
+    r"computed above|you (?:get|got|find|found|worked out)))?",
     re.IGNORECASE,
 )
 
@@ -56,13 +57,15 @@ def derivations(
     turns: Sequence[Sequence[Call]],
     observations: Sequence[str] = (),
     docs: Mapping[str, ToolDoc] | None = None,
+    implied: Sequence[Mapping[str, str]] = (),
 ) -> list[str]:
     """Derive the values of each call, in the order of the calls; "" for a call without arguments.
 
     observations: what the calls returned, in the same order. A value that an earlier call returns
     stands behind the words that speak of it. A value that stands neither in the text nor in an
-    earlier result is an option: it stands behind the words that its document has in common with the
-    text, or by itself. docs: the tools' documents. Without them every parameter is taken for a
+    earlier result is an option: it stands behind the words that are said to ask for it (implied: of
+    each call, parameter -> words of the text), or else those that its document has in common with
+    the text, or by itself. docs: the tools' documents. Without them every parameter is taken for a
     needed one with open values.
     """
     words = _Words(text)
@@ -70,7 +73,9 @@ def derivations(
     lines: list[str] = []
     for turn in turns:
         earlier = None if turn is turns[0] else results[: len(lines)]
-        lines += [_line(call, words, earlier, (docs or {}).get(call.name)) for call in turn]
+        for call in turn:
+            said = implied[len(lines)] if len(lines) < len(implied) else {}
+            lines.append(_line(call, words, earlier, (docs or {}).get(call.name), said))
     return lines
 
 
@@ -79,8 +84,12 @@ def _line(
     words: "_Words",
     earlier: Sequence[Any] | None,
     doc: ToolDoc | None,
+    said: Mapping[str, str],
 ) -> str:
-    """Derive the values of one call; earlier: the results of earlier turns, None in the first."""
+    """Derive the values of one call; earlier: the results of earlier turns, None in the first.
+
+    said: parameter -> the words that ask for its value, where they are known.
+    """
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
     slots = [name for name, spec in specs.items() if _is_closed(spec, doc)]
@@ -109,7 +118,7 @@ def _line(
     for name in implied:
         value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
-        place = words.implying(own | _stems(str(value)))
+        place = words.quoted(said.get(name, "")) or words.implying(own | _stems(str(value)))
         if place is not None:
             phrases[name] = words.text[slice(*place)]
     needed = sorted(places.keys() - {*slots}, key=places.__getitem__)
@@ -251,6 +260,14 @@ class _Words:
         _, start, end = max(runs)
         self.taken.append((-start, end))
         return -start, end
+
+    def quoted(self, phrase: str) -> tuple[int, int] | None:
+        """Take the first free place of a phrase; None: there is none."""
+        matches = re.finditer(re.escape(phrase), self.text) if phrase else ()
+        place = next((match.span() for match in matches if self._is_free(*match.span())), None)
+        if place is not None:
+            self.taken.append(place)
+        return place
 
     def _is_free(self, start: int, end: int) -> bool:
         return all(end <= a or b <= start for a, b in self.taken)

@@ -74,7 +74,8 @@ def value_lines(
 ) -> list[str]:
     """Derive the values of the calls of `turns` from what the user said."""
     said = [message.content for message in query.history if message.role == "user"]
-    return derivations("\n".join([*said, query.text]), turns, query.observations, docs)
+    text = "\n".join([*said, query.text])
+    return derivations(text, turns, query.observations, docs, query.implied)
 
 
 def _piece(part: str | Mention) -> Piece | str:

@@ -1,10 +1,10 @@
 """Train the rows of a few vocabulary entries on a frozen model: tools that are added or changed.
 
 Every layer and every other row stays as it is. So what does not depend on the new rows is computed
-once: the hidden state at each position that no new token precedes, and the logits of all other
-entries there. Only examples that go on behind a new token run through the layers in every step.
-After each step the rows are scaled to the length of the other tools' rows, as TokMem does
-(ICLR 2026): a long row would be produced everywhere.
+once: up to the first new token the hidden states, the logits of all other entries, and the keys and
+values. Only what stands behind a new token runs through the layers in every step. Rows are scaled
+to the length of the other tools' rows, as TokMem does (ICLR 2026): a long row would be produced
+everywhere.
 """
 
 import copy
@@ -29,31 +29,29 @@ from tinr.checkpoints.model import (
     vocabulary_rows,
 )
 from tinr.checkpoints.step_checkpoints import Steps
-from tinr.config import Count, Positive, TrainingConfig
+from tinr.config import Count, TrainingConfig
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.progress import progress_bar
 from tinr.records import BadInput, RunFailed
 from tinr.run_log import RunLog
 from tinr.training.cpu_attention import products, use_bf16
-from tinr.training.loop import labelled_loss
 
 STATE = "rows.safetensors"
-SAVE_STEPS = 50
+HISTORY = 40  # steps that L-BFGS remembers
+LEAST_GAIN = 1e-3  # of the loss, below which a restart of L-BFGS has found nothing more
+PADDING = 1.35  # the longest example of a batch is at most this many times the shortest
 
 
 @dataclass(frozen=True)
 class RowsConfig:
     """How new rows are trained."""
 
-    epochs: Annotated[Count, Doc("over the examples that go on behind a new token")] = 60
-    learning_rate: Annotated[Positive, Doc("of Adam; falls to a tenth")] = 4e-2
-    tool_tokens: Annotated[Count, Doc("tokens of each new tool in a step")] = 128
-    batch_tokens: Annotated[Count, Doc("tokens of a step at most")] = 2048
+    evaluations: Annotated[Count, Doc("of loss and gradient for each new tool, at most")] = 60
     max_tokens: Annotated[Count, Doc("tokens; longer examples are dropped and counted")] = 1024
 
 
 class NewRows:
-    """Rows of some entries as parameters of their own, beside the tables of a frozen model.
+    """Rows of some entries as tensors of their own, beside the tables of a frozen model.
 
     ids: the entries. rows: (K, H) of the input embedding and of the output head; one tensor where
     the two are tied. The model itself does not change before `write`.
@@ -64,7 +62,7 @@ class NewRows:
         tables = tables_of(self.model)
         self.ids = torch.tensor(sorted(ids), device=tables[0].device)
         starts = [table[self.ids.to(table.device)].float() for table in tables_of(model)]
-        self.rows = [torch.nn.Parameter(start.to(self.ids.device)) for start in starts]
+        self.rows = [start.detach().to(self.ids.device) for start in starts]
         self._places = torch.full((len(tables[0]),), -1, device=self.ids.device)
         self._places[self.ids] = torch.arange(len(self.ids), device=self.ids.device)
 
@@ -91,12 +89,6 @@ class NewRows:
         bias = getattr(vocabulary_rows(self.model)[1], "bias", None)
         rows = self.rows[-1].to(hidden.dtype)
         return F.linear(hidden, rows, None if bias is None else bias[self.ids])
-
-    @torch.no_grad()
-    def rescale(self, lengths: Sequence[torch.Tensor]) -> None:
-        """Scale each row to a length (of one tensor a table)."""
-        for rows, length in zip(self.rows, lengths, strict=True):
-            rows *= length / rows.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
     @torch.no_grad()
     def write(self) -> None:
@@ -174,10 +166,9 @@ def fixed_positions(rows: NewRows, examples: Sequence[Example], pad: int) -> Fix
 
 
 def _hidden(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-    parts = _moved(batch, model)
-    return model.base_model(
-        input_ids=parts["input_ids"], position_ids=parts["position_ids"], use_cache=False
-    ).last_hidden_state[:, :-1]
+    ids, positions = (batch[name].to(model.device) for name in ("input_ids", "position_ids"))
+    states = model.base_model(input_ids=ids, position_ids=positions, use_cache=False)
+    return states.last_hidden_state[:, :-1]
 
 
 def _up_to_new(example: Example, rows: NewRows) -> Example:
@@ -186,90 +177,180 @@ def _up_to_new(example: Example, rows: NewRows) -> Example:
     return Example(example.ids[:end], example.labels[:end], example.weight)
 
 
+class Continuations:
+    """What examples say from their first new token on; what stands before it is computed once."""
+
+    def __init__(self, rows: NewRows, examples: Sequence[Example], pad: int):
+        self.rows, self.tokens = rows, 0
+        self._groups: list[_Group] = []
+        with_ends = sorted(
+            ((_up_to_new(example, rows).width - 1, example) for example in examples),
+            key=lambda pair: pair[1].width - pair[0],
+        )
+        for start, end in _like_widths([e.width - start for start, e in with_ends]):
+            group = _Group.of(rows.model, with_ends[start:end], pad)
+            self._groups.append(group)
+            self.tokens += int(group.mask[:, -group.ids.shape[1] :].sum())
+
+    def loss(self) -> torch.Tensor:
+        """Mean cross-entropy behind the first new tokens."""
+        losses = torch.cat([group.losses(self.rows.model) for group in self._groups])
+        return losses.mean()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Examples of like length: ids and labels (R, T) from the first new token on, padded right.
+
+    mask (R, P + T) and cache (P positions, padded left) also hold what stands before.
+    """
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    cache: Any
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: PreTrainedModel, pairs: Sequence[tuple[int, Example]], pad: int) -> "_Group":
+        before, behind = (max(n for n, _ in pairs), max(e.width - n for n, e in pairs))
+        shape = len(pairs), before + behind
+        ids, labels = torch.full(shape, pad), torch.full(shape, IGNORE)
+        mask, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+        for row, (start, example) in enumerate(pairs):
+            place = slice(before - start, before - start + example.width)
+            ids[row, place] = torch.tensor(example.ids)
+            labels[row, place] = torch.tensor(example.labels)
+            mask[row, place] = 1
+            positions[row, before - start :] = torch.arange(before + behind - (before - start))
+        ids, labels, mask, positions = (
+            part.to(model.device) for part in (ids, labels, mask, positions)
+        )
+        cache = model.base_model(
+            input_ids=ids[:, :before], attention_mask=mask[:, :before],
+            position_ids=positions[:, :before], use_cache=True,
+        ).past_key_values  # fmt: skip
+        return cls(ids[:, before:], labels[:, before:], positions[:, before:], mask, cache)
+
+    def losses(self, model: PreTrainedModel) -> torch.Tensor:
+        """Return the cross-entropy of each labelled position behind the new token, (N,)."""
+        hidden = model.base_model(
+            input_ids=self.ids, attention_mask=self.mask, position_ids=self.positions,
+            past_key_values=copy.deepcopy(self.cache), use_cache=True,
+        ).last_hidden_state[:, :-1]  # fmt: skip
+        targets = self.labels[:, 1:]
+        is_labelled = targets != IGNORE
+        logits = head_logits(model, hidden[is_labelled]).float()
+        return F.cross_entropy(logits, targets[is_labelled], reduction="none")
+
+
+def _like_widths(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of sorted widths of which the last is at most PADDING times the first."""
+    start = 0
+    for end in range(1, len(widths) + 1):
+        if end == len(widths) or widths[end] > PADDING * widths[start]:
+            yield start, end
+            start = end
+
+
 def train_rows(
     rows: NewRows,
     lengths: Sequence[torch.Tensor],
     fixed: Sequence[Example],
-    running: Sequence[Sequence[Example]],
+    behind: Sequence[Sequence[Example]],
     config: RowsConfig,
     pad: int,
     log: RunLog,
     steps: Steps,
 ) -> tuple[int, int]:
-    """Train the rows and write them into the model; returns steps and tokens.
+    """Train the rows one after another and write them into the model; returns steps and tokens.
 
     lengths: what the rows are scaled to, one tensor for each table. fixed: examples of which only
-    what stands before the first new token counts. running: for each epoch the examples that run
-    through the layers. A run that was killed goes on from its last step checkpoint.
+    what stands before the first new token counts. behind: for each row, in the order of `rows.ids`,
+    the examples that go on behind its token. A run that was killed goes on behind its last row.
     """
-    training = TrainingConfig(
-        batch_tokens=min(config.batch_tokens, config.tool_tokens * len(rows.ids)),
-        row_tokens=config.tool_tokens,
-        max_tokens=config.max_tokens,
-    )
-    batches = [
-        batch
-        for number, examples in enumerate(running)
-        for batch in make_batches(examples, training, number, pad)
-    ]
-    if not batches:
-        raise BadInput("rows: no example goes on behind a new token; raise rows.epochs")
-    tokens = sum(int((batch["position_ids"] > 0).sum()) for batch in batches)
-    optimiser = torch.optim.Adam(rows.rows, config.learning_rate, betas=(0.9, 0.95))
-    rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, len(batches))
-    first_step = _resume(steps, rows, optimiser, rate)
-    model = rows.model
-    with products(model), rows.live(), progress_bar(len(batches), "rows", "step") as bar:
+    done, spent, tokens = _resume(steps, rows), 0, 0
+    total = config.evaluations * len(rows.ids)
+    with products(rows.model), rows.live(), progress_bar(total, "rows", "step") as bar:
         known = fixed_positions(rows, fixed, pad)
-        bar.update(first_step)
-        for step, batch in enumerate(batches[first_step:], first_step + 1):
-            loss = labelled_loss(model, _moved(batch, model)) + known.loss(rows)
-            optimiser.zero_grad()
-            loss.backward()
-            if not torch.isfinite(loss):
-                raise RunFailed(
-                    f"step {step}: the loss is {loss.item()}; nothing was published. Lower "
-                    "rows.learning_rate"
-                )
-            optimiser.step()
-            rate.step()
-            rows.rescale(lengths)
-            bar.update(1)
-            log.log(step, {
-                "train/loss": float(loss), "train/learning_rate": float(rate.get_last_lr()[0])
-            })  # fmt: skip
-            if step % SAVE_STEPS == 0:
-                _save(steps, step, rows, optimiser)
+        bar.update(done * config.evaluations)
+        for place in range(done, len(rows.ids)):
+            examples = [example for example in behind[place] if example.width <= config.max_tokens]
+            if not examples:
+                raise BadInput("rows: a new tool has no example of at most rows.max_tokens tokens")
+            continuations = Continuations(rows, examples, pad)
+            evaluations, loss = _train_row(rows, place, lengths, known, continuations, config, bar)
+            spent += evaluations
+            tokens += evaluations * continuations.tokens
+            log.log(place + 1, {"train/loss": loss})
+            _save(steps, place + 1, rows)
     rows.write()
-    return len(batches), tokens
+    return spent, tokens
 
 
-def _moved(batch: Batch, model: PreTrainedModel) -> Batch:
-    return {name: part.to(model.device) for name, part in batch.items()}
+def _train_row(
+    rows: NewRows, place: int, lengths: Sequence[torch.Tensor], known: Fixed,
+    continuations: Continuations, config: RowsConfig, bar: Any,
+) -> tuple[int, float]:  # fmt: skip
+    """Train one row by L-BFGS; returns how often the loss was computed, and the best one.
+
+    The examples stay the same, so that the curvature that L-BFGS gathers holds for all steps. In
+    bfloat16 its line search ends where the noise of the loss begins; then it starts anew, as long
+    as that helps.
+    """
+    tables = rows.rows
+    parameters = [table[place].clone().requires_grad_() for table in tables]
+    index = torch.tensor([place], device=rows.ids.device)
+    spent, best, best_rows = 0, float("inf"), tables
+
+    def with_row() -> list[torch.Tensor]:
+        return [
+            table.index_copy(0, index, (row * (length / row.norm().clamp(min=1e-6)))[None])
+            for table, row, length in zip(tables, parameters, lengths, strict=True)
+        ]
+
+    def closure() -> float:
+        nonlocal spent, best, best_rows
+        rows.rows = with_row()
+        loss = continuations.loss() + known.loss(rows)
+        gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        spent += 1
+        bar.update(1)
+        if loss.item() < best:
+            best, best_rows = loss.item(), [table.detach() for table in rows.rows]
+        return loss.item()
+
+    gain = float("inf")
+    while spent < config.evaluations and gain > LEAST_GAIN:
+        before, left = best, config.evaluations - spent
+        optimiser = torch.optim.LBFGS(
+            parameters, max_iter=left, max_eval=left, history_size=HISTORY,
+            tolerance_change=1e-9, line_search_fn="strong_wolfe",
+        )  # fmt: skip
+        optimiser.step(closure)
+        gain = before - best
+    if best == float("inf"):
+        raise RunFailed("rows: the loss of a new row is not finite; nothing was published")
+    bar.update(max(0, config.evaluations - spent))
+    rows.rows = best_rows
+    return spent, best
 
 
-def _save(steps: Steps, step: int, rows: NewRows, optimiser: torch.optim.Optimizer) -> None:
+def _save(steps: Steps, step: int, rows: NewRows) -> None:
     folder = steps.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True, exist_ok=True)
-    state = {f"row{n}": row.detach() for n, row in enumerate(rows.rows)}
-    for n, row in enumerate(rows.rows):
-        state |= {f"{name}{n}": optimiser.state[row][name] for name in ("exp_avg", "exp_avg_sq")}
-    save_file(state, folder / STATE)
+    save_file({f"row{n}": row.contiguous() for n, row in enumerate(rows.rows)}, folder / STATE)
     steps.complete(step)
 
 
-def _resume(steps: Steps, rows: NewRows, optimiser: torch.optim.Adam, rate: Any) -> int:
-    folder, step = steps.last(), steps.done
+def _resume(steps: Steps, rows: NewRows) -> int:
+    """Return how many rows are trained already, and put them in their places."""
+    folder = steps.last()
     if folder is None:
         return 0
     state = load_file(folder / STATE)
-    for n, row in enumerate(rows.rows):
-        row.data.copy_(state[f"row{n}"])
-        optimiser.state[row] = {
-            "step": torch.tensor(float(step)),
-            "exp_avg": state[f"exp_avg{n}"].to(row.device),
-            "exp_avg_sq": state[f"exp_avg_sq{n}"].to(row.device),
-        }
-    for _ in range(step):
-        rate.step()
-    return step
+    rows.rows = [state[f"row{n}"].to(row) for n, row in enumerate(rows.rows)]
+    return steps.done

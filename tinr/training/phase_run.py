@@ -66,6 +66,7 @@ class Phase:
     fingerprint: str
     steps: Steps
     run_log: RunLog | None = None  # the log, open until the checkpoint is published
+    remedy: str = "Train longer, replay more, or"  # what to try when a gate is missed
 
     @property
     def published(self) -> Card | None:
@@ -163,7 +164,7 @@ class Phase:
         if self.run_log:
             self.run_log.gates(gates)
         missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
-        self._refuse(missed_gates, gates, "nothing was published. Train longer, replay more, or")
+        self._refuse(missed_gates, gates, f"nothing was published. {self.remedy}")
         return gates
 
     def _refuse(self, missed_gates: Sequence[str], gates: Mapping[str, Any], outcome: str) -> None:
