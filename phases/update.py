@@ -11,6 +11,7 @@ Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 202
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -38,7 +39,7 @@ from tinr.config import (
     Weight,
     Whole,
 )
-from tinr.data.alignment_examples import PairMix
+from tinr.data.alignment_examples import PairMix, make_pairs
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.replay import aligned_examples, trace_examples
 from tinr.evaluation.recall import probe_hits
@@ -270,11 +271,8 @@ def _train_rows(
         *_traces(phase, codec, queries, rng),
     ]
     rows = NewRows(model, ids)
-    names = {index: name for name, index in codec.tool_ids.items()}
-    behind = [
-        _requests_of_one(codec, phase.catalogue, config.behind, rng, names[index])
-        for index in rows.ids.tolist()
-    ]
+    requests = _requests_of_one(codec, phase.catalogue, config.behind, rng, newcomers)
+    behind = [requests[index] for index in rows.ids.tolist()]
     known_ids = [index for name, index in codec.tool_ids.items() if name not in newcomers]
     lengths = [table[known_ids].norm(dim=-1).mean() for table in tables_of(model)]
     steps, tokens = train_rows(
@@ -284,17 +282,24 @@ def _train_rows(
 
 
 def _requests_of_one(
-    codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, name: str
-) -> list[Example]:
-    """Draw different examples of a tool in which no other tool's token stands."""
-    others = {index for tool, index in codec.tool_ids.items() if tool != name}
-    chosen: list[Example] = []
-    for form, count in vars(mix).items():
-        some = PairMix.only(**{form: count * DRAWS})
-        drawn = aligned_examples(codec, catalogue, some, rng, only=[name])
-        alone = {tuple(e.ids): e for e in drawn if others.isdisjoint(e.ids)}
-        chosen += [*alone.values()][:count]
-    return chosen
+    codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, names: Sequence[str]
+) -> dict[int, list[Example]]:
+    """Draw different examples of each tool in which no other tool's token stands, by its id."""
+    counts, tool_ids = vars(mix), codec.tool_ids
+    several = PairMix(**{form: count * DRAWS for form, count in counts.items()})
+    alone: dict[tuple[str, str], dict[tuple[int, ...], Example]] = defaultdict(dict)
+    for pair in make_pairs(catalogue, codec.frame, several, rng, names):
+        example = Example(*codec.encode(pair.pieces))
+        if {*tool_ids.values()} & {*example.ids} == {tool_ids[pair.tool]}:
+            alone[pair.tool, pair.form][tuple(example.ids)] = example
+    return {
+        tool_ids[name]: [
+            example
+            for form, count in counts.items()
+            for example in [*alone[name, form].values()][:count]
+        ]
+        for name in names
+    }
 
 
 def _train_adapters(

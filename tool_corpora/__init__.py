@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -28,15 +28,20 @@ def load(corpus: str) -> dict[str, CorpusTool]:
             if isinstance(tool, CorpusTool):
                 if tool.name in tools:
                     raise ValueError(f"{corpus}: two tools are called {tool.name}")
-                tools[tool.name] = with_phrasings(tool, _phrasings().get(tool.name, ()))
+                rows = _phrasings().get(tool.name)
+                tools[tool.name] = with_phrasings(tool, rows) if rows else tool
     return tools
+
+
+def rows_of(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of one of the package's JSON lines files."""
+    return map(json.loads, (files("tool_corpora") / name).read_text("utf-8").splitlines())
 
 
 @cache
 def _phrasings() -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """Return the rows of phrasings.jsonl by tool."""
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for line in (files("tool_corpora") / "phrasings.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows_of("phrasings.jsonl"):
         found[row["tool"]].append(row)
     return found

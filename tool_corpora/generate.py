@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinr.records import UNANSWERED, Call, Query, Split
 from tool_corpora.chat import chat_query, foreign_query
@@ -173,22 +173,22 @@ def make_queries(
             break
         kind = rng.choices(list(kinds), weights)[0]
         drafts = (_MAKERS[kind](rng, side, pool) for _ in range(REDRAWS))
-        draft = next((one for one in drafts if one is not None and one[0] not in made), None)
+        draft = next((one for one in drafts if one is not None and one.text not in made), None)
         if draft is None:
             continue
-        text, turns, results, said, implied = draft
+        text, reply, turns = draft.text, draft.reply, draft.turns
         # only what stands in the query or comes from a tool can be scored as an answer
-        scored = bool(turns) or (kind == "chat" and said.casefold() in text.casefold())
+        scored = bool(turns) or (kind == "chat" and reply.casefold() in text.casefold())
         made[text] = Query(
             id=f"{prefix}-{len(made)}",
             text=text,
             turns=turns,
-            answer=said if scored else None,
-            reply="" if scored else said,
+            answer=reply if scored else None,
+            reply="" if scored else reply,
             split=split if turns else "no_tool",
             kind=kind,
-            observations=tuple(map(observation_text, results)),
-            implied=tuple(implied) if any(implied) else (),
+            observations=tuple(map(observation_text, draft.results)),
+            implied=tuple(draft.words) if any(draft.words) else (),
         )
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
@@ -206,14 +206,31 @@ def answer_text(results: Sequence[Any]) -> str:
 
 
 Words = Mapping[str, str]  # parameter -> the words of a sentence that ask for its value
-# text, turns of reference calls, what they returned, the answer in words, the words of each call
-Draft = tuple[str, tuple[tuple[Call, ...], ...], list[Any], str, list[Words]]
+
+
+class Request(NamedTuple):
+    """One phrasing with values, its call and what that returned."""
+
+    text: str
+    call: Call
+    result: Any
+    words: Words
+
+
+class Draft(NamedTuple):
+    """A query with its turns of reference calls, what they returned, and the words of each."""
+
+    text: str
+    reply: str  # the answer in words
+    turns: tuple[tuple[Call, ...], ...] = ()
+    results: Sequence[Any] = ()
+    words: Sequence[Words] = ()
 
 
 def _ask(
     rng: Random, side: Side, tool: CorpusTool, link: tuple[str, Any, str] | None = None
-) -> tuple[str, Call, Any, Words] | None:
-    """One phrasing with values: (sentence, call, result, the words that imply its fixed values).
+) -> Request | None:
+    """One phrasing with values.
 
     `link` = (parameter, value, words): that value is spoken of in words, not spelled.
     None where the phrasing has no place for such words or the tool refuses the values.
@@ -232,7 +249,7 @@ def _ask(
         result = tool.run(**arguments)
     except ValueError:
         return None
-    return _fill(sentence, shown), Call(tool.name, arguments), result, words
+    return Request(_fill(sentence, shown), Call(tool.name, arguments), result, words)
 
 
 def _draw(rng: Random, side: Side, tool: CorpusTool, names: Sequence[str]) -> dict[str, Any]:
@@ -270,8 +287,7 @@ def _single(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None
     asked = _ask(rng, side, rng.choice(pool))
     if asked is None:
         return None
-    text, call, result, words = asked
-    return text, ((call,),), [result], answer_text([result]), [words]
+    return _draft(asked.text, [[asked]])
 
 
 def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
@@ -280,10 +296,20 @@ def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | No
     if any(one is None for one in asked):
         return None
     done = [one for one in asked if one is not None]
-    text = _joined(rng, side, [one[0] for one in done])
-    results = [result for _, _, result, _ in done]
-    calls = tuple(call for _, call, _, _ in done)
-    return text, (calls,), results, answer_text(results), [words for *_, words in done]
+    text = _joined(rng, side, [one.text for one in done])
+    return _draft(text, [done])
+
+
+def _draft(text: str, turns: Sequence[Sequence[Request]]) -> Draft:
+    """A query whose answer is what the last turn returned."""
+    requests = [request for turn in turns for request in turn]
+    return Draft(
+        text,
+        answer_text([request.result for request in turns[-1]]),
+        tuple(tuple(request.call for request in turn) for turn in turns),
+        [request.result for request in requests],
+        [request.words for request in requests],
+    )
 
 
 def _joined(rng: Random, side: Side, parts: Sequence[str]) -> str:
@@ -293,26 +319,24 @@ def _joined(rng: Random, side: Side, parts: Sequence[str]) -> str:
 
 def _chained(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
     """A then B, where one required parameter of B is what A returned."""
-    asked = _ask(rng, side, rng.choice(pool))
-    if asked is None:
+    first = _ask(rng, side, rng.choice(pool))
+    if first is None:
         return None
-    first, call, result, words = asked
     takers = [
         (tool, name)
         for tool in pool
-        if tool.name != call.name
+        if tool.name != first.call.name
         for name, parameter in tool.parameters.items()
-        if parameter.required and _takes(parameter.schema, result)
+        if parameter.required and _takes(parameter.schema, first.result)
     ]
     if not takers:
         return None
     tool, name = rng.choice(takers)
-    second = _ask(rng, side, tool, link=(name, result, rng.choice(LINKS[side])))
+    second = _ask(rng, side, tool, link=(name, first.result, rng.choice(LINKS[side])))
     if second is None:
         return None
-    text = _joined(rng, side, [first, second[0]])
-    turns, results = ((call,), (second[1],)), [result, second[2]]
-    return text, turns, results, answer_text([second[2]]), [words, second[3]]
+    text = _joined(rng, side, [first.text, second.text])
+    return _draft(text, [[first], [second]])
 
 
 def _takes(schema: Mapping[str, Any], result: Any) -> bool:
@@ -356,16 +380,15 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
     drawn = _draw(rng, side, tool, placeholders(sentence))
     others = {other: _shown(value) for other, value in drawn.items()}
-    return _fill(sentence, others), (), [], f"Please give the {name}.", []
+    return Draft(_fill(sentence, others), f"Please give the {name}.")
 
 
 def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    text, reply = chat_query(rng, side)
-    return text, (), [], reply, []
+    return Draft(*chat_query(rng, side))
 
 
 def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return foreign_query(rng, side), (), [], UNANSWERED, []
+    return Draft(foreign_query(rng, side), UNANSWERED)
 
 
 _MAKERS = {

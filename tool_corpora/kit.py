@@ -251,14 +251,16 @@ def with_phrasings(made: CorpusTool, rows: Sequence[Mapping[str, Any]]) -> Corpu
     rows: `{"sentence", "fixed", "words"}`; words: parameter -> the words of the sentence that ask
     for its fixed value. A row of a phrasing that is there adds its words alone.
     """
-    known = {sentence for sentence, _ in made.train}
-    more = [(row["sentence"], row.get("fixed", {})) for row in rows if row["sentence"] not in known]
+    old = {sentence for sentence, _ in made.train}
+    more = [(row["sentence"], row.get("fixed", {})) for row in rows if row["sentence"] not in old]
     implied = {row["sentence"]: row["words"] for row in rows if "words" in row}
     grown = replace(made, train=(*made.train, *more), implied=implied)
     _check(grown)
-    fixed = dict(grown.train)
+    values = dict(grown.train)
     for sentence, words in implied.items():
-        wrong = [n for n, text in words.items() if n not in fixed[sentence] or text not in sentence]
+        wrong = [
+            n for n, text in words.items() if n not in values[sentence] or text not in sentence
+        ]
         if wrong:
             raise ValueError(f"{made.name}: {sentence!r}: these words do not imply {wrong[0]}")
     return grown

@@ -5,15 +5,13 @@ name's hash is unseen, the others are seen; every fieldkit tool is out of domain
 """
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from itertools import groupby
 
 from tinr.records import Query, Split
-from tool_corpora import load
+from tool_corpora import load, rows_of
 from tool_corpora.generate import TOOL_KINDS, make_queries
 from tool_corpora.kit import CorpusTool
 from tool_corpora.values import Side
@@ -144,9 +142,8 @@ def _reworded(size: int, tools: Collection[str] | None) -> list[Query]:
         for suite in SUITES
         for query in test_suite(suite, count, subset(tool_count))
     }
-    lines = (files("tool_corpora") / "reworded.jsonl").read_text("utf-8").splitlines()
     chosen: dict[Split | None, list[Query]] = defaultdict(list)
-    for row in map(json.loads, lines):
+    for row in rows_of("reworded.jsonl"):
         query = originals[row["id"]]
         is_known = tools is None or all(call.name in tools for call in query.calls)
         if is_known and len(chosen[query.split]) < size:

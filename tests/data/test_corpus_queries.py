@@ -185,7 +185,7 @@ def test_arguments_stand_in_the_query(side: Side):
 
 
 def test_most_switches_of_training_queries_say_which_words_ask_for_them():
-    stated = known = 0
+    switch_count = marked_count = 0
     for query in training(600, 3, "words"):
         assert not query.implied or len(query.implied) == len(query.calls)
         words = query.implied or [{}] * len(query.calls)
@@ -193,9 +193,9 @@ def test_most_switches_of_training_queries_say_which_words_ask_for_them():
             assert all(text in query.text and name in call.arguments
                        for name, text in of_call.items())  # fmt: skip
             switches = [name for name, value in call.arguments.items() if value is True]
-            known += len(switches)
-            stated += sum(name in of_call for name in switches)
-    assert known > 20 and stated > 0.9 * known
+            switch_count += len(switches)
+            marked_count += sum(name in of_call for name in switches)
+    assert switch_count > 20 and marked_count > 0.9 * switch_count
 
 
 def test_chained_second_call_takes_the_first_result():

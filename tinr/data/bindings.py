@@ -74,8 +74,8 @@ def derivations(
     for turn in turns:
         earlier = None if turn is turns[0] else results[: len(lines)]
         for call in turn:
-            said = implied[len(lines)] if len(lines) < len(implied) else {}
-            lines.append(_line(call, words, earlier, (docs or {}).get(call.name), said))
+            asking = implied[len(lines)] if len(lines) < len(implied) else {}
+            lines.append(_line(call, words, earlier, (docs or {}).get(call.name), asking))
     return lines
 
 
@@ -84,11 +84,11 @@ def _line(
     words: "_Words",
     earlier: Sequence[Any] | None,
     doc: ToolDoc | None,
-    said: Mapping[str, str],
+    asking: Mapping[str, str],
 ) -> str:
     """Derive the values of one call; earlier: the results of earlier turns, None in the first.
 
-    said: parameter -> the words that ask for its value, where they are known.
+    asking: parameter -> the words that ask for its value, where they are known.
     """
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
@@ -118,7 +118,7 @@ def _line(
     for name in implied:
         value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
-        place = words.quoted(said.get(name, "")) or words.implying(own | _stems(str(value)))
+        place = words.quoted(asking.get(name, "")) or words.implying(own | _stems(str(value)))
         if place is not None:
             phrases[name] = words.text[slice(*place)]
     needed = sorted(places.keys() - {*slots}, key=places.__getitem__)

@@ -30,7 +30,7 @@ from tinr.checkpoints.model import (
 )
 from tinr.checkpoints.step_checkpoints import Steps
 from tinr.config import Count, TrainingConfig
-from tinr.data.packing import Batch, Example, make_batches
+from tinr.data.packing import Batch, Example, fitting, make_batches
 from tinr.progress import progress_bar
 from tinr.records import BadInput, RunFailed
 from tinr.run_log import RunLog
@@ -47,7 +47,7 @@ class RowsConfig:
     """How new rows are trained."""
 
     evaluations: Annotated[Count, Doc("of loss and gradient for each new tool, at most")] = 60
-    max_tokens: Annotated[Count, Doc("tokens; longer examples are dropped and counted")] = 1024
+    max_tokens: Annotated[Count, Doc("tokens; longer examples are left out, with a warning")] = 1024
 
 
 class NewRows:
@@ -183,12 +183,12 @@ class Continuations:
     def __init__(self, rows: NewRows, examples: Sequence[Example], pad: int):
         self.rows, self.tokens = rows, 0
         self._groups: list[_Group] = []
-        with_ends = sorted(
+        pairs = sorted(
             ((_up_to_new(example, rows).width - 1, example) for example in examples),
             key=lambda pair: pair[1].width - pair[0],
         )
-        for start, end in _like_widths([e.width - start for start, e in with_ends]):
-            group = _Group.of(rows.model, with_ends[start:end], pad)
+        for first, end in _like_widths([example.width - start for start, example in pairs]):
+            group = _Group.of(rows.model, pairs[first:end], pad)
             self._groups.append(group)
             self.tokens += int(group.mask[:, -group.ids.shape[1] :].sum())
 
@@ -276,9 +276,9 @@ def train_rows(
         known = fixed_positions(rows, fixed, pad)
         bar.update(done * config.evaluations)
         for place in range(done, len(rows.ids)):
-            examples = [example for example in behind[place] if example.width <= config.max_tokens]
+            examples = fitting(behind[place], config.max_tokens)
             if not examples:
-                raise BadInput("rows: a new tool has no example of at most rows.max_tokens tokens")
+                raise BadInput("rows: a new tool has no example behind its token; raise behind")
             continuations = Continuations(rows, examples, pad)
             evaluations, loss = _train_row(rows, place, lengths, known, continuations, config, bar)
             spent += evaluations
