@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -58,6 +58,8 @@ LEAST_LIKELY = 0.001  # largest probability of a removed tool's token behind its
 @dataclass(frozen=True)
 class UpdateConfig(PhaseConfig):
     """Settings of an update."""
+
+    remedy: ClassVar[str] = "Raise rows.evaluations, set train=adapters, or"
 
     catalogue: Annotated[tuple[str, ...], Doc("the new one: shipped corpora or folders")] = ()
     train: Annotated[
@@ -105,7 +107,6 @@ def run(config: UpdateConfig) -> Card:
     if not config.catalogue:
         raise BadInput("update: give the new catalogue: catalogue=[FOLDER]")
     phase = begin("update", config, PARENTS, load_catalogue(config.catalogue))
-    phase.remedy = "Raise rows.evaluations, set train=adapters, or"
     if phase.published:
         return phase.published
     if distributed.world() > 1:

@@ -291,7 +291,7 @@ def test_a_confusable_newcomer_is_named(work, catalogue, capsys):
 
 @pytest.mark.parametrize("work", [True], indirect=True)
 def test_gates_stop_an_update(work, catalogue):
-    with pytest.raises(GateFailed, match="document_to_token"):
+    with pytest.raises(GateFailed, match=r"document_to_token.*Raise rows\.evaluations"):
         updated(work, [*catalogue.tools, SQUARE], "min_recall={document_to_token: 1.1}")
     assert published(work) == []
 

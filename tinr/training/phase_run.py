@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from transformers import PreTrainedModel
 from typing_extensions import Doc
@@ -42,6 +42,8 @@ QUERIES = "queries.jsonl"  # file of a checkpoint for training queries, if the u
 class PhaseConfig:
     """Settings of all phases."""
 
+    remedy: ClassVar[str] = "Train longer, replay more, or"  # what to try when a gate is missed
+
     parent: Annotated[str, Doc("registry reference: an id, a tag or phase@latest")] = ""
     registry: str = "runs/registry"
     run: Annotated[str, Doc("folder of the logs")] = "runs/latest"
@@ -66,7 +68,6 @@ class Phase:
     fingerprint: str
     steps: Steps
     run_log: RunLog | None = None  # the log, open until the checkpoint is published
-    remedy: str = "Train longer, replay more, or"  # what to try when a gate is missed
 
     @property
     def published(self) -> Card | None:
@@ -164,10 +165,12 @@ class Phase:
         if self.run_log:
             self.run_log.gates(gates)
         missed_gates = [name for name, gate in gates.items() if not gate["passed"]]
-        self._refuse(missed_gates, gates, f"nothing was published. {self.remedy}")
+        self._refuse(missed_gates, gates)
         return gates
 
-    def _refuse(self, missed_gates: Sequence[str], gates: Mapping[str, Any], outcome: str) -> None:
+    def _refuse(
+        self, missed_gates: Sequence[str], gates: Mapping[str, Any], outcome: str = ""
+    ) -> None:
         """Raise GateFailed for missed gates that are not accepted by name."""
         failures = [name for name in missed_gates if name not in self.config.accept]
         if failures:
@@ -175,6 +178,7 @@ class Phase:
                 f"{name} {gates[name]['value']:.3f} is below {gates[name]['limit']:.3f}"
                 for name in failures
             )
+            outcome = outcome or f"nothing was published. {self.config.remedy}"
             raise GateFailed(
                 f"{self.name}: {text}; {outcome} accept it by name: accept=[{','.join(failures)}]"
             )
