@@ -24,7 +24,7 @@ from tinr.chat.codec import Codec
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.model import grow
 from tinr.command import main
-from tinr.config import Count, TrainingConfig, Weight, Whole
+from tinr.config import ChoiceConfig, Count, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.curriculum import CurriculumConfig, buckets
 from tinr.data.own_completions import OwnCompletions, own_completions, own_examples
@@ -39,6 +39,7 @@ from tinr.data.replay import (
     unqueried_examples,
 )
 from tinr.records import BadInput, DocumentsMode, Query
+from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.phase_run import Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "base", "update")
@@ -79,6 +80,7 @@ class SftConfig(PhaseConfig):
         Weight, Doc("the base's own completions, as a share of the traces' tokens")
     ] = 0.1
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
 
@@ -111,7 +113,11 @@ def run(config: SftConfig) -> Card:
     )
     with phase.log() as log:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
-        result = phase.train(model, codec, schedule.batches, config.training, log, own.teacher)
+        queried = {call.name for query in queries for call in query.calls}
+        margins = ChoiceMargins.of(codec, phase.catalogue.names, queried, config.choice)
+        result = phase.train(
+            model, codec, schedule.batches, config.training, log, own.teacher, margins=margins
+        )
         floor = phase.floor(config.tolerance)
         beside = queries if config.keep_queries else ()
         return phase.conclude(result, codec, floor, queries, schedule.taught, beside=beside)

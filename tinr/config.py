@@ -109,6 +109,16 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class ChoiceConfig:
+    """Margins of the loss where a tool, or none, is chosen (see `tinr.training.choice_margins`)."""
+
+    unqueried: Annotated[
+        Weight, Doc("nats by which tools without training queries gain on the others")
+    ] = 0.0
+    call: Annotated[Weight, Doc("nats by which calling no tool gains on calling one")] = 0.0
+
+
+@dataclass(frozen=True)
 class PreferenceConfig:
     """The loop over preference pairs; dropout is off in it, as TRL has it."""
 

@@ -35,6 +35,7 @@ from tinr.progress import progress_bar
 from tinr.records import BadInput, RunFailed
 from tinr.run_log import RunLog
 from tinr.training.adapters import Adapter, adapt, merge, release_top
+from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.cpu_attention import Encode
 from tinr.training.optimiser import make_optimiser
 
@@ -212,12 +213,14 @@ def labelled_loss(
     items: Any = None,
     encode: Encode | None = None,
     teacher: Distributions | None = None,
+    margins: ChoiceMargins | None = None,
 ) -> torch.Tensor:
     """Compute the weighted mean cross-entropy over the labelled positions of a packed batch.
 
     input_ids (R, T) -> hidden (R, T, H), by `encode` if it is passed. Logits (N, V) are computed
     at the N labelled positions alone. items: the divisor, if it is not N. teacher: the table of the
-    rows in `soft`; there the loss is the divergence from it.
+    rows in `soft`; there the loss is the divergence from it. margins: of the logits where a tool is
+    chosen.
     """
     if encode is not None:
         hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
@@ -226,7 +229,10 @@ def labelled_loss(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
         ).last_hidden_state[:, :-1]
     rows = None if teacher is None else batch["soft"][:, 1:]
-    losses, label_mask = losses_at_labels(model, hidden, batch["labels"][:, 1:], teacher, rows)
+    previous = None if margins is None else batch["input_ids"][:, :-1]
+    losses, label_mask = losses_at_labels(
+        model, hidden, batch["labels"][:, 1:], teacher, rows, margins, previous
+    )
     total = (losses * batch["weights"][:, 1:][label_mask]).sum()
     return total / (label_mask.sum() if items is None else items)
 
@@ -237,6 +243,8 @@ def losses_at_labels(
     targets: torch.Tensor,
     teacher: Distributions | None = None,
     rows: torch.Tensor | None = None,
+    margins: ChoiceMargins | None = None,
+    previous: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the negative log-likelihood (N,) of the labels, and their mask (R, T).
 
@@ -246,6 +254,8 @@ def losses_at_labels(
     label_mask = targets != IGNORE
     logits = head_logits(model, hidden[label_mask]).float()
     labels = targets[label_mask]
+    if margins is not None and previous is not None:
+        logits = margins.adjust(logits, previous[label_mask], labels)
     soft_rows = None if rows is None else rows[label_mask]
     if teacher is None or soft_rows is None or not soft_rows.any():
         return F.cross_entropy(logits, labels, reduction="none"), label_mask
@@ -258,7 +268,10 @@ def losses_at_labels(
 
 @contextmanager
 def with_loss(
-    model: PreTrainedModel, encode: Encode | None = None, teacher: Distributions | None = None
+    model: PreTrainedModel,
+    encode: Encode | None = None,
+    teacher: Distributions | None = None,
+    margins: ChoiceMargins | None = None,
 ) -> Iterator[None]:
     """Within, `model(packed=batch, items=N)` is the loss of a packed batch."""
     forward = model.forward
@@ -268,7 +281,7 @@ def with_loss(
     ) -> Any:
         if packed is None:
             return forward(*args, **kwargs)
-        return labelled_loss(model, packed, items, encode, teacher)
+        return labelled_loss(model, packed, items, encode, teacher, margins)
 
     model.forward = forward_or_loss  # type: ignore[method-assign]
     try:

@@ -31,6 +31,7 @@ from tinr.evaluation.recall import probe
 from tinr.files import write_text
 from tinr.records import BadInput, GateFailed, Query
 from tinr.run_log import GATES, RunLog
+from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.loop import TrainedModel, deepspeed_file
 from tinr.training.supervised import train
 
@@ -116,7 +117,7 @@ class Phase:
     def train(
         self, model: PreTrainedModel, codec: Codec, batches: Iterable[Batch],
         config: TrainingConfig, log: RunLog, teacher: Distributions | None = None,
-        rows: Sequence[int] | None = None,
+        rows: Sequence[int] | None = None, margins: ChoiceMargins | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Run the supervised loop with the settings that all phases share.
 
@@ -125,7 +126,7 @@ class Phase:
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.name,
             self.steps, self.config.trainable,
-            list(codec.markup.values()) if rows is None else rows, teacher,
+            list(codec.markup.values()) if rows is None else rows, teacher, margins,
         )  # fmt: skip
 
     @property

@@ -18,6 +18,7 @@ from tinr.data.batch_file import prepare
 from tinr.data.distillation import Distributions
 from tinr.data.packing import Batch, blank
 from tinr.run_log import RunLog
+from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.cpu_attention import Encode, compiled, products, use_bf16
 from tinr.training.loop import (
     Loop,
@@ -61,13 +62,15 @@ def train(
     trainable: TrainableConfig | None = None,
     rows: Sequence[int] = (),
     teacher: Distributions | None = None,
+    margins: ChoiceMargins | None = None,
 ) -> TrainedModel:
     """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
 
     It changes the model in place; go on with the one that it returns. With `steps` a killed run
     resumes from its newest complete step checkpoint. trainable, rows: see
-    `tinr.training.adapters`. teacher: the table of the batches' `soft` rows. BadInput if there is
-    no batch. RunFailed if the loss is not finite: such a run publishes nothing.
+    `tinr.training.adapters`. teacher: the table of the batches' `soft` rows. margins: of the logits
+    where a tool is chosen. BadInput if there is no batch. RunFailed if the loss is not finite: such
+    a run publishes nothing.
     """
     share = config.accumulate * distributed.world()
     weights = Trainables(model, trainable or TrainableConfig(), rows)
@@ -82,7 +85,7 @@ def train(
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
             _warm_up(model, encode, batch_file[0], use_bf16(config.bf16))
-        with with_loss(model, encode, teacher):
+        with with_loss(model, encode, teacher, margins):
             trainer = PackedTrainer(
                 model=model,
                 args=_arguments(folder, config, seed),

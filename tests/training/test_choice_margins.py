@@ -1,0 +1,84 @@
+"""Margins of the loss where a tool, or none, is chosen."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.chat.codec import Codec, Piece
+from tinr.chat.render import mark_loss, render_prompt
+from tinr.config import ChoiceConfig
+from tinr.data.packing import Example, collate
+from tinr.training.choice_margins import ChoiceMargins
+from tinr.training.loop import labelled_loss
+
+MARGINS = ChoiceConfig(unqueried=3.0, call=9.0)
+
+
+@pytest.fixture(scope="module")
+def model(grown):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(grown("tiny").tokenizer), hidden_size=32, intermediate_size=64,
+        num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def thought(codec: Codec, *said: Piece | str) -> Example:
+    """Encode a reply that begins to think and goes on as said."""
+    pieces = [Piece("<think>", token=True)]
+    pieces += [piece if isinstance(piece, Piece) else Piece(piece) for piece in said]
+    prompt = render_prompt("How large is a circle of radius 3?", codec.frame)
+    return Example(*codec.encode([*prompt, *mark_loss(pieces)]))
+
+
+@pytest.mark.parametrize("said", ["a tool", "no tool", "a tool behind another one"])
+def test_only_logits_where_a_tool_is_chosen_are_adjusted(said, model, grown, catalogue):
+    """The loss is the cross-entropy of logits that the margins changed at the choices alone."""
+    codec = grown("tiny")
+    queried, *others = catalogue.names
+    token = Piece(f"<<{queried}>>", token=True)
+    other = Piece(f"<<{others[0]}>>", token=True)
+    example = {
+        "a tool": thought(codec, token, " computes it."),
+        "no tool": thought(codec, "No tool is needed."),
+        "a tool behind another one": thought(codec, token, " and\n", other, " too."),
+    }[said]
+    margins = ChoiceMargins.of(codec, catalogue.names, {queried}, MARGINS)
+    assert margins is not None
+    logits = model(torch.tensor([example.ids])).logits[0, :-1].detach().clone()
+    targets = torch.tensor(example.labels[1:])
+    think, tools = codec.id("<think>"), set(codec.tool_ids.values())
+    choices = [
+        place
+        for place, label in enumerate(targets.tolist())
+        if label in tools or (example.ids[place] == think and label >= 0)
+    ]
+    assert len(choices) == (2 if "behind" in said else 1)
+    for place in choices:
+        logits[place, codec.tool_ids[queried]] += 9.0
+        for name in others:
+            logits[place, codec.tool_ids[name]] += 9.0 - 3.0
+    expected = F.cross_entropy(logits, targets)
+    batch = collate([[example]], codec.pad)
+    assert labelled_loss(model, batch, margins=margins).item() == pytest.approx(expected.item())
+    assert labelled_loss(model, batch).item() != pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_without_a_margin_or_without_tool_tokens_nothing_is_adjusted(
+    grown, catalogue, tiny_tokenizer
+):
+    names = catalogue.names
+    assert ChoiceMargins.of(grown("tiny"), names, set(), ChoiceConfig()) is None
+    assert ChoiceMargins.of(Codec(tiny_tokenizer), names, set(), MARGINS) is None
+
+
+def test_an_entry_that_is_no_tool_of_the_catalogue_has_no_margin(grown, catalogue):
+    """Tokens of removed tools keep their place in the vocabulary and gain nothing."""
+    codec = grown("tiny")
+    first, *others = catalogue.names
+    margins = ChoiceMargins.of(codec, others, set(), MARGINS)
+    assert margins is not None
+    assert codec.tool_ids[first] not in margins.ids.tolist()
+    assert margins.values.tolist() == [9.0 - 3.0] * len(others)

@@ -1,0 +1,55 @@
+"""Logit adjustment where a tool is chosen: how much the training data favours each choice.
+
+Training queries call the tools that have queries, and far more of them need a tool than a user's
+would. A model learns both as a prior: a tool without queries loses to its neighbours that have
+some, and small talk becomes a call. So in the loss, and only there, the logits of what the data
+favour are raised by the margin; the model learns logits that are lower by as much.
+Source: logit adjustment, Menon et al. 2021, arXiv 2007.07314, equation 10.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tinr.chat.codec import Codec
+from tinr.config import ChoiceConfig
+
+
+@dataclass(frozen=True)
+class ChoiceMargins:
+    """What is added to logits at the positions where a tool, or none, is chosen.
+
+    start: the id after which a thought begins. ids (K,): the tools' entries. values (K,): nats.
+    """
+
+    start: int
+    ids: torch.Tensor
+    values: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, codec: Codec, names: Sequence[str], queried: Collection[str], config: ChoiceConfig
+    ) -> "ChoiceMargins | None":
+        """Return the margins of tools, of which `queried` have training queries; None: all are 0.
+
+        A vocabulary without tool tokens has none either: there a choice is no single token.
+        """
+        if codec.writes_names or not (config.unqueried or config.call):
+            return None
+        ids = [codec.tool_ids[name] for name in names]
+        values = [config.call - (0.0 if name in queried else config.unqueried) for name in names]
+        return cls(codec.id("<think>"), torch.tensor(ids), torch.tensor(values))
+
+    def adjust(
+        self, logits: torch.Tensor, previous: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Adjust the logits (N, V) in place behind `previous` ids (N,), where labels (N,) are due.
+
+        A choice is made where a thought begins, and wherever a tool token is due.
+        """
+        ids, values = self.ids.to(logits.device), self.values.to(logits)
+        is_choice = (previous == self.start) | torch.isin(labels, ids)
+        places = is_choice.nonzero()
+        logits[places, ids] = logits[places, ids] + values
+        return logits
