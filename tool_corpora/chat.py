@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tool_corpora import values
+from tool_corpora import rows_of, values
 from tool_corpora.values import Side
 
 # (query, answer); {a} {b} {c} are words, {name} {other} proper names, {n} {m} whole numbers.
@@ -139,6 +139,12 @@ FOREIGN: dict[Side, tuple[str, ...]] = {
         "Find a babysitter near {name} for tonight.",
     ),
 }
+
+for _row in rows_of("no_tool.jsonl"):  # more for training; without an answer no tool can do it
+    if "answer" in _row:
+        CHATS["train"] += ((_row["query"], _row["answer"]),)
+    else:
+        FOREIGN["train"] += (_row["query"],)
 
 
 def _slots(rng: Random, side: Side) -> dict[str, str]:

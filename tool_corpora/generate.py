@@ -165,7 +165,7 @@ def make_queries(
     if not tools:
         raise ValueError("no tools to ask for")
     rng = Random(f"{seed}/{side}/{prefix}")
-    pool = [tools[name] for name in sorted(tools)]
+    pool = [tools[name] for name in sorted(tools) for _ in range(_shares(tools[name], side))]
     weights = [MIX[side][kind] for kind in kinds]
     made: dict[str, Query] = {}
     for _ in range(count * TRIES):
@@ -193,6 +193,15 @@ def make_queries(
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
     return list(made.values())
+
+
+def _shares(tool: CorpusTool, side: Side) -> int:
+    """How often a tool is drawn: training asks twice for one whose words ask for options.
+
+    Whether an option is asked for is learned last of all (docs/notebook.md, "Signs that were never
+    learned").
+    """
+    return 2 if side == "train" and tool.implied else 1
 
 
 def observation_text(result: Any) -> str:
@@ -292,8 +301,9 @@ def _single(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None
 
 def _parallel(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
     count = 3 if rng.random() < 0.15 else 2
-    asked = [_ask(rng, side, tool) for tool in rng.sample(pool, min(count, len(pool)))]
-    if any(one is None for one in asked):
+    tools = rng.sample(pool, min(count, len(pool)))
+    asked = [_ask(rng, side, tool) for tool in tools]
+    if len({tool.name for tool in tools}) < len(tools) or any(one is None for one in asked):
         return None
     done = [one for one in asked if one is not None]
     text = _joined(rng, side, [one.text for one in done])

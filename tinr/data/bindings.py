@@ -2,13 +2,12 @@
 
 Open values stand in the query's order, each among the words that tell which one it is, followed by
 its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes each parameter that
-takes one of a few fixed values, in the document's order: whether the query asks for it (plus or
-dash, where it may be left out), the words that speak of it, and its value:
-`place: + On mars a -> mars; imperial: -`. The sign comes first: it makes asked or not one choice
-between two pieces, where many first words would share what speaks for "asked". The model reads a
-value where it stands and says what it is before it writes the call. Such lines are composed
-without a teacher. They are the "line that derives each value from the query" of small models that
-write arguments well (docs/notebook.md has our figures).
+takes one of a few fixed values, in the document's order: the words that speak of it and its value,
+or a dash where the query does not ask for it: `place: On mars a -> mars; imperial: -`. No sign of
+its own says whether it is asked for: to copy the words that ask is learned sooner than to judge
+that there are some. The model reads a value where it stands and says what it is before it writes
+the call. Such lines are composed without a teacher. They are the "line that derives each value from
+the query" of small models that write arguments well (docs/notebook.md has our figures).
 """
 
 import json
@@ -39,7 +38,6 @@ UNTELLING = {
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
-ASKED = "+"  # before the words and the value of an option that the call gives
 UNASKED = "-"  # in place of the value of an option that the call leaves out
 MOST_UNASKED = 4  # options of a line that are left out
 RESULT = "(result)"  # behind the words that speak of what an earlier call returned
@@ -127,16 +125,15 @@ def _line(
     unasked = [name for name in slots if name not in call.arguments and name not in required]
     for name in [*(name for name in implied if name not in slots), *slots]:
         if name in call.arguments:
-            is_option = name in slots and name not in required
             value = RESULT if name in results else _written(call.arguments[name])
-            line.append(_slot(name, value, phrases.get(name, ""), is_option))
+            line.append(_slot(name, value, phrases.get(name, "")))
         elif name in unasked[:MOST_UNASKED]:
             line.append(f"{name}: {UNASKED}")
     return "; ".join(line)
 
 
-def _slot(name: str, value: str, phrase: str, is_option: bool) -> str:
-    parts = [f"{name}:", ASKED if is_option else "", phrase]
+def _slot(name: str, value: str, phrase: str) -> str:
+    parts = [f"{name}:", phrase]
     if value != RESULT:
         parts.append(f"-> {_shortened(value)}")
     return " ".join(filter(None, parts))
