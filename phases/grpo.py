@@ -10,6 +10,7 @@ Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
 
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from tinr.data.replay import endless, kept_examples, pseudo_queries
 from tinr.records import BadInput, Query
 from tinr.rollout.conversation import fitting_queries
 from tinr.rollout.scoring.rewards import RewardWeights
-from tinr.rollout.tools.executor import corpus_executor
+from tinr.rollout.tools.own_tools import executor_of
 from tinr.rollout.tools.process import ExecutorConfig
 from tinr.training.grpo import train_policy
 from tinr.training.grpo_config import PolicyConfig
@@ -64,6 +65,7 @@ class GrpoConfig(PhaseConfig):
     executor: Annotated[ExecutorConfig, Doc("bounds of the tools")] = field(
         default_factory=ExecutorConfig
     )
+    executors: Annotated[str, Doc("YAML file that says what runs the tools of your catalogue")] = ""
     mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
         Whole, Doc("more pseudo-queries of each form for tools that have no query here")
@@ -93,7 +95,8 @@ def run(config: GrpoConfig) -> Card:
     library = Library(phase.catalogue, config.prompt, config.seed)
     modes, max_tokens = config.policy.documents, config.policy.max_tokens
     rollout_queries = fitting_queries(model, codec, library, rollout_queries, modes, max_tokens)
-    with phase.log() as log, corpus_executor(phase.catalogue, config.executor) as executor:
+    file = Path(config.executors) if config.executors else None
+    with phase.log() as log, executor_of(phase.catalogue, file, config.executor) as executor:
         source = RolloutSource(
             codec,
             library,

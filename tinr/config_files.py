@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -209,6 +209,10 @@ def _annotated_type(hint: Any) -> Any:
 
 def _check_keys(kind: Any, values: Any, place: str, parents: tuple[str, ...]) -> None:
     """Raise BadInput for an unknown key at any depth, with the nearest known name."""
+    if get_origin(kind) is tuple and isinstance(values, list):
+        for number, value in enumerate(values):
+            _check_keys(get_args(kind)[0], value, place, (*parents, str(number)))
+        return
     if not dataclasses.is_dataclass(kind) or not isinstance(values, Mapping):
         return
     types = get_type_hints(kind)

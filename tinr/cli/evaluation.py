@@ -17,6 +17,7 @@ from tinr.cli.options import (
     Constrained,
     Data,
     Documents,
+    Executors,
     RegistryFolder,
     rate_cells,
     table_console,
@@ -71,6 +72,7 @@ def evaluate_checkpoint(
         ),
     ] = None,
     constrained: Constrained = False,
+    executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -84,7 +86,8 @@ def evaluate_checkpoint(
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.suites import same_names
     from tinr.files import make_folder
-    from tinr.rollout.tools.executor import Executor, corpus_executor
+    from tinr.rollout.tools.executor import Executor
+    from tinr.rollout.tools.own_tools import executor_of
 
     ev.documents_mode(documents)
     overrides = _prompt_overrides(documents, retriever, top_k, candidates)
@@ -106,7 +109,7 @@ def evaluate_checkpoint(
     is_own_catalogue = loaded_suite.catalogue is catalogue
     make_folder(out)
     with (
-        corpus_executor(catalogue)
+        executor_of(catalogue, executors)
         if is_own_catalogue
         else Executor(loaded_suite.catalogue, {}) as executor
     ):

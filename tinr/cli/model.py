@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tinr.cli.options import REGISTRY, AsJson, Checkpoint, Constrained, Documents, RegistryFolder
+from tinr.cli.options import (
+    REGISTRY,
+    AsJson,
+    Checkpoint,
+    Constrained,
+    Documents,
+    Executors,
+    RegistryFolder,
+)
 from tinr.records import BadInput
 
 
@@ -24,6 +32,7 @@ def call(
     checkpoint: Checkpoint = "grpo@latest",
     documents: Documents = "none",
     constrained: Constrained = False,
+    executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +47,7 @@ def call(
     from tinr.evaluation.evaluate import evaluate
     from tinr.evaluation.report.terminal import print_conversation
     from tinr.records import Query
-    from tinr.rollout.tools.executor import corpus_executor
+    from tinr.rollout.tools.own_tools import executor_of
 
     if not query.strip():
         raise BadInput("QUERY is empty; say what to ask")
@@ -46,7 +55,7 @@ def call(
     if warning := untrained(card, documents):
         typer.echo(warning, err=True)
     queries, prompt = [Query("call", query)], trained_prompt(card)
-    with corpus_executor(catalogue) as executor:
+    with executor_of(catalogue, executors) as executor:
         result = evaluate(
             model, codec, queries, catalogue, executor, documents, prompt=prompt,
             constrained=constrained,

@@ -25,6 +25,9 @@ Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retr
 Constrained = Annotated[
     bool, typer.Option("--constrained", help="Inside the tags only tools, and fitting calls.")
 ]
+Executors = Annotated[
+    Path | None, typer.Option(help="YAML file that says what runs the tools of your catalogue.")
+]
 Data = Annotated[Path, typer.Option(help="Folder that holds the real sets.")]
 REGISTRY = Path("runs/registry")
 DATA = Path("../shared/data")

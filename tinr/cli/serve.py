@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import REGISTRY, Checkpoint, Constrained, Documents, RegistryFolder
+from tinr.cli.options import (
+    REGISTRY,
+    Checkpoint,
+    Constrained,
+    Documents,
+    Executors,
+    RegistryFolder,
+)
 from tinr.records import BadInput, Query
 
 
@@ -20,9 +27,15 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
     rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 16,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run the calls here, and answer when they are done.")
+    ] = False,
+    executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
 ) -> None:
-    """Answer chat completions as OpenAI's clients ask for them; tools are the client's to run.
+    """Answer chat completions as OpenAI's clients ask for them.
+
+    The client runs the tools. With --execute, or with --executors, the server runs them.
 
     Example: tinr serve --checkpoint grpo@latest --port 8000
     """
@@ -37,6 +50,7 @@ def serve(
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import trained_prompt, untrained
     from tinr.evaluation.evaluate import documents_mode
+    from tinr.rollout.tools.own_tools import executor_of
 
     mode = documents_mode(documents)
     socket = bind(host, port)
@@ -46,7 +60,9 @@ def serve(
     library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
     reader = Reader(codec, library, mode)
     reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
-    batcher = Batcher(model, codec, catalogue, mode, constrained, rows)
+    runs_here = execute or executors is not None
+    executor = executor_of(catalogue, executors) if runs_here else None
+    batcher = Batcher(model, codec, catalogue, mode, constrained, rows, executor=executor)
     names = list(dict.fromkeys([card.id, checkpoint]))
     url = f"http://{host}:{socket.getsockname()[1]}/v1"
     print(f"{card.id}, {len(catalogue.tools)} tools, at {url} (interrupt to end)", flush=True)
@@ -54,3 +70,5 @@ def serve(
         run_server(make_app(CompletionService(names, reader, batcher)), socket)
     finally:
         batcher.close()
+        if executor is not None:
+            executor.close()

@@ -70,6 +70,12 @@ class Environment:
 
     def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
         """Return what the environment adds after the ids so far; None: the conversation is over."""
+        addition = self._respond(ids)
+        if addition is None:
+            self.executor.end()
+        return addition
+
+    def _respond(self, ids: Sequence[int]) -> Sequence[int] | None:
         pieces = self.codec.decode(ids[self.read :])
         self.spoken += pieces
         self.read = len(ids)
@@ -106,7 +112,8 @@ class Environment:
         return refusal(f"no result of {call.name} is recorded for these arguments")
 
     def finish(self, ids: Sequence[int]) -> None:
-        """Add what was written after the last stop."""
+        """Add what was written after the last stop, and end the session of the tools."""
+        self.executor.end()
         self.spoken += self.codec.decode(ids[self.read :])
         self.read = len(ids)
 
@@ -211,7 +218,8 @@ def environment_of(
 ) -> Environment:
     """Make the environment of a conversation about a query that is fully reachable."""
     turn_limit = max(MOST_TURNS, len(query.turns))
-    return Environment(codec, catalogue, executor, documents, recorded(query), turn_limit)
+    session = executor.session()
+    return Environment(codec, catalogue, session, documents, recorded(query), turn_limit)
 
 
 def recorded(query: Query) -> list[tuple[Call, str]]:

@@ -61,6 +61,7 @@ class Batcher:
     rows: int = 16
     most: int = 64  # open jobs, in progress or waiting
     engine: Callable[..., list[Row]] = generate
+    executor: Executor | None = None  # None: the client runs the tools
     _came: "queue.Queue[Waiting | None]" = field(default_factory=queue.Queue)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: int = 0
@@ -137,7 +138,7 @@ class Batcher:
             self.codec,
             [job.query for job in jobs],
             self.catalogue,
-            Executor(self.catalogue, {}),  # the client runs the tools
+            self.executor or Executor(self.catalogue, {}),
             self.documents,
             temperature=first.temperature,
             top_p=first.top_p,

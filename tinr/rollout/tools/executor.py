@@ -46,6 +46,13 @@ class Executor:
         """Number of calls that broke a bound: 0, as there are no bounds here."""
         return 0
 
+    def session(self) -> "Executor":
+        """Return what one conversation uses: itself, as these tools keep no state."""
+        return self
+
+    def end(self) -> None:
+        """End a session."""
+
     def close(self) -> None:
         """Free the resources of the tools."""
 
@@ -93,32 +100,41 @@ class BoundedExecutor(Executor):
         except (ValueError, RecursionError) as error:  # no JSON for the arguments
             return refusal(_words(error))
         except Fault as fault:
-            event = f"tool {call.name} {fault}"
-            if self.config.on_fault == "stop":
-                raise ToolFault(
-                    f"{event}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
-                    "the bound in executor, or set executor.on_fault=continue"
-                ) from fault
-            warnings.warn(f"{event}; its call was answered by an error", stacklevel=3)
-            return refusal(f"the tool {fault}")
+            return observed_fault(call, fault, self.config)
         return cut(text) if has_returned else refusal(text)
 
 
+def observed_fault(call: Call, fault: Fault, config: ExecutorConfig) -> str:
+    """Return what the environment shows for a call that broke a bound; ToolFault if that stops."""
+    event = f"tool {call.name} {fault}"
+    if config.on_fault == "stop":
+        raise ToolFault(
+            f"{event}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
+            "the bound in executor, or set executor.on_fault=continue"
+        ) from fault
+    warnings.warn(f"{event}; its call was answered by an error", stacklevel=4)
+    return refusal(f"the tool {fault}")
+
+
 def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
-    """Make an executor of the shipped corpora's tools in the catalogue, in their own process.
+    """Make an executor of the shipped corpora's tools in the catalogue, in their own process."""
+    return BoundedExecutor(catalogue, shipped_functions(catalogue), config or ExecutorConfig())
+
+
+def shipped_functions(catalogue: Catalogue) -> dict[str, str]:
+    """Return where the worker finds the code of the shipped tools in a catalogue.
 
     A tool that only shares its name with one of them is another tool: it does not run.
     """
-    functions = {
+    return {
         tool.name: f"{tool.run.__module__}:{tool.name}.run"
         for corpus in tool_corpora.NAMES
         for tool in tool_corpora.load(corpus).values()
-        if _same_tool(catalogue.by_name.get(tool.name), tool.document())
+        if same_tool(catalogue.by_name.get(tool.name), tool.document())
     }
-    return BoundedExecutor(catalogue, functions, config or ExecutorConfig())
 
 
-def _same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
+def same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
     """Whether a catalogue's document equals the line of a shipped tool."""
     return (
         doc is not None

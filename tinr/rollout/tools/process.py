@@ -18,7 +18,7 @@ import sysconfig
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,10 +60,15 @@ class ToolFault(RunFailed):
 
 
 class Worker:
-    """The process that runs `functions` (name -> `module:attribute`), one call at a time."""
+    """The process that runs `functions` (name -> `module:attribute`), one call at a time.
 
-    def __init__(self, functions: Mapping[str, str], config: ExecutorConfig) -> None:
-        self.functions, self.config = functions, config
+    path: folders in which it looks for modules, beside those of this process.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, str], config: ExecutorConfig, path: Sequence[str] = ()
+    ) -> None:
+        self.functions, self.config, self.path = functions, config, path
         self._process: subprocess.Popen[bytes] | None = None
         self._end = weakref.finalize(self, _no_process)
         self._number = 0  # of the last call
@@ -110,7 +115,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env=_environment(),
+            env=_environment(self.path),
             bufsize=0,
             start_new_session=True,  # ctrl-c is for us; and what it starts dies with it
         )
@@ -206,9 +211,9 @@ def _no_process() -> None:
     """Do nothing: there is no process to end."""
 
 
-def _environment() -> dict[str, str]:
+def _environment(folders: Sequence[str]) -> dict[str, str]:
     """Environment variables without secrets: module path, language, and a fixed hash seed."""
-    path = [str(Path(tinr.__file__).parents[1]), *map(os.path.abspath, sys.path)]
+    path = [str(Path(tinr.__file__).parents[1]), *map(os.path.abspath, sys.path), *folders]
     variables = {name: os.environ[name] for name in KEPT if name in os.environ}
     return variables | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
 
