@@ -168,7 +168,7 @@ class HttpRunner(Runner):
             headers["Cookie"] = "; ".join(pairs)
         url = operation.url + path
         return self._client.build_request(
-            operation.method, url, params=query, headers=headers, **options
+            operation.method, url, params=tuple(query), headers=headers, **options
         )
 
     def _answer(self, request: Any, deadline: float) -> tuple[int, str, bytes]:
