@@ -57,6 +57,7 @@ class Verdict:
 # The files of the tests, by short names.
 BINDINGS = "tests/data/test_bindings.py"
 UPDATE = "tests/phases/test_update.py"
+OWN_TOOLS = "tests/rollout/test_own_tools.py"
 CALIBRATION = "tests/phases/test_calibration.py"
 CAPACITY = "tests/studies/test_capacity.py"
 CATALOGUE = "tests/catalogue/test_catalogue.py"
@@ -180,6 +181,69 @@ EDITS = (
         (f"{DISTILLATION}::test_only_positions_with_a_row_are_distilled",),
     ),
     Edit(
+        "loss",
+        "tinr/training/choice_margins.py",
+        "is_choice = (previous == self.start) | torch.isin(labels, ids)",
+        "is_choice = torch.isin(labels, ids)",
+        ("tests/training/test_choice_margins.py",),
+    ),
+    Edit(
+        "loss",
+        "tinr/training/loop.py",
+        "logits = margins.adjust(logits, previous[label_mask], labels)",
+        "pass",
+        ("tests/training/test_choice_margins.py",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/runners.py",
+        "if operation.method not in READING and not self.writes:",
+        "if operation.method not in READING and self.writes is None:",
+        (f"{OWN_TOOLS}::test_what_changes_something_is_sent_only_if_asked",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/runners.py",
+        'if text in ("", ".", ".."):',
+        'if text in ("", "."):',
+        (f"{OWN_TOOLS}::test_a_value_does_not_lead_to_another_path",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/runners.py",
+        "trust_env=False, follow_redirects=False",
+        "trust_env=False, follow_redirects=True",
+        (f"{OWN_TOOLS}::test_an_operation_that_misbehaves_is_an_error_that_the_model_reads",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/runners.py",
+        "text = text.replace(secret, SECRET)",
+        "text = text",
+        (f"{OWN_TOOLS}::test_an_operation_is_sent_as_its_file_says",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/own_tools.py",
+        "sessions = {id(runner): runner.session() for runner in self._runners()}",
+        "sessions = {id(runner): runner for runner in self._runners()}",
+        (f"{OWN_TOOLS}::test_each_conversation_has_its_own_session_with_a_server",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/tools/own_tools.py",
+        "if name in catalogue.by_name and name not in changed",
+        "if name in catalogue.by_name",
+        (f"{OWN_TOOLS}::test_a_tool_whose_document_changed_does_not_run",),
+    ),
+    Edit(
+        "tools",
+        "tinr/rollout/conversation.py",
+        "session = executor.session()",
+        "session = executor",
+        ("tests/rollout/test_conversation.py::test_each_conversation_has_a_session_that_ends",),
+    ),
+    Edit(
         "thoughts",
         "tinr/data/bindings.py",
         "place = words.link(about[name])",
@@ -217,8 +281,8 @@ EDITS = (
     Edit(
         "thoughts",
         "tinr/data/bindings.py",
-        "ASKED if is_option else",
-        "ASKED if True else",
+        'line.append(f"{name}: {UNASKED}")',
+        "pass",
         (f"{BINDINGS}::test_fixed_values_that_a_schema_refers_to_have_slots",),
     ),
     Edit(

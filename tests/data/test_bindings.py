@@ -114,21 +114,21 @@ DOC = ToolDoc(
     ("text", "arguments", "expected"),
     [
         ("A half sphere of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: + half sphere -> true; unit: -"),
+         "radius 2 = radius; half: half sphere -> true; unit: -"),
         ("A dome of radius 2", {"radius": 2, "half": True},
-         "radius 2 = radius; half: + -> true; unit: -"),
+         "radius 2 = radius; half: -> true; unit: -"),
         ("Volume of a ball of 2", {"radius": 2, "half": True},
-         "ball of 2 = radius; half: + -> true; unit: -"),
+         "ball of 2 = radius; half: -> true; unit: -"),
         ("In cubic inches: ball, 2", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: + In cubic inches -> cubic inches"),
+         "2 = radius; half: -; unit: In cubic inches -> cubic inches"),
         ("Ball, 2, inch result", {"radius": 2, "unit": "cubic inches"},
-         "2 = radius; half: -; unit: + inch -> cubic inches"),
+         "2 = radius; half: -; unit: inch -> cubic inches"),
     ],
 )  # fmt: skip
 def test_fixed_values_stand_behind_the_open_ones_with_the_words_that_imply_them(
     text, arguments, expected
 ):
-    """In the document's order: a plus, or a dash where nobody asks for one. Words that the tool's
+    """In the document's order, or a dash where nobody asks for one. Words that the tool's
     own description has too imply nothing; "result" implies no unit.
     """
     call = Call("ball_volume", arguments)
@@ -139,10 +139,10 @@ def test_words_that_are_known_to_ask_for_an_option_stand_in_its_slot():
     """They share nothing with the document. Where they are wrong, what it shares serves."""
     call = Call("ball_volume", {"radius": 2, "half": True})
     for text, words, slot in (
-        ("A dome of radius 2", {"half": "dome"}, "half: + dome -> true"),
-        ("A half dome of radius 2", {"half": "cupola"}, "half: + half -> true"),
-        ("A half dome, radius 2", {"half": "radius 2"}, "half: + half -> true"),
-        ("A dome of radius 2", {"unit": "dome"}, "half: + -> true"),
+        ("A dome of radius 2", {"half": "dome"}, "half: dome -> true"),
+        ("A half dome of radius 2", {"half": "cupola"}, "half: half -> true"),
+        ("A half dome, radius 2", {"half": "radius 2"}, "half: half -> true"),
+        ("A dome of radius 2", {"unit": "dome"}, "half: -> true"),
     ):
         line = derivations(text, [[call]], docs={"ball_volume": DOC}, implied=[words])[0]
         assert line.split("; ")[1] == slot
@@ -150,8 +150,8 @@ def test_words_that_are_known_to_ask_for_an_option_stand_in_its_slot():
     implied = [{"half": "dome"}, {"half": "cap"}]
     lines = derivations("A dome of 2, a cap of 3", [calls], (), {"ball_volume": DOC}, implied)
     assert [line.split("; ")[1] for line in lines] == [
-        "half: + dome -> true",
-        "half: + cap -> true",
+        "half: dome -> true",
+        "half: cap -> true",
     ]
 
 
@@ -160,7 +160,7 @@ def test_of_many_options_that_nobody_asks_for_the_first_are_named():
     doc = ToolDoc("t", "", {"properties": properties, "required": ["o1"]})
     derived_line = derivations("Take x", [[Call("t", {"o1": "x", "o0": "x"})]], docs={"t": doc})[0]
     dashes = [f"o{n}: -" for n in range(2, MOST_UNASKED + 2)]
-    assert derived_line.split("; ") == ["o0: + -> x", "o1: Take x -> x", *dashes]
+    assert derived_line.split("; ") == ["o0: -> x", "o1: Take x -> x", *dashes]
 
 
 def test_open_values_of_options_stand_where_the_query_has_them():
@@ -177,7 +177,7 @@ def test_an_option_that_takes_an_earlier_result_says_so():
                             "required": ["in"]})  # fmt: skip
     turns = [[Call("u", {})], [Call("t", {"of": 7, "in": "a"})]]
     derived_line = derivations("Do it. Take that result in a", turns, ["7"], {"t": doc})[1]
-    assert derived_line == "of: + Take that result in (result); in: result in a -> a"
+    assert derived_line == "of: Take that result in (result); in: result in a -> a"
 
 
 def test_equal_values_stand_beside_the_words_of_their_parameters():
@@ -283,8 +283,8 @@ def test_words_of_other_scripts_are_told_apart():
     doc = ToolDoc("t", "", {"properties": {"city": {"enum": ["Москва", "Киев"]}}})
     call = Call("t", {"city": "Москва"})
     derived_line = derivations("Покажи погоду завтра", [[call]], docs={"t": doc})[0]
-    assert derived_line == "city: + -> Москва"
-    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: + Москва -> Москва"
+    assert derived_line == "city: -> Москва"
+    assert derivations("Погода, Москва", [[call]], docs={"t": doc})[0] == "city: Москва -> Москва"
 
 
 @pytest.mark.parametrize(

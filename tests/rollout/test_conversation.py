@@ -27,7 +27,13 @@ from tinr.chat.render import (
 )
 from tinr.data.traces import render_trace
 from tinr.records import Call, Query
-from tinr.rollout.conversation import MOST_TURNS, Environment, converse, recorded
+from tinr.rollout.conversation import (
+    MOST_TURNS,
+    Environment,
+    converse,
+    environment_of,
+    recorded,
+)
 from tinr.rollout.generate import Row
 from tinr.rollout.scoring.rewards import score
 from tinr.rollout.tools.executor import Executor
@@ -235,3 +241,31 @@ def test_what_is_written_after_the_last_stop_is_read_too(environment, codec):
     ids = codec.encode([*render_thought(["so"]), Piece("<response>", token=True), Piece("4")])[0]
     room.finish(ids)
     assert "unclosed <response>" in parse(room.spoken).problems
+
+
+def test_each_conversation_has_a_session_that_ends(codec, catalogue):
+    """Tools may keep a state: two conversations do not share one, and it ends with the reply."""
+    ended: list[int] = []
+
+    class Counting(Executor):
+        def session(self):
+            said: list[float] = []
+            functions = {"circle_area": lambda radius: said.append(radius) or len(said)}
+            session = Counting(self.catalogue, functions)
+            object.__setattr__(session, "end", lambda: ended.append(len(said)))
+            return session
+
+    query = Query("q", "Area?", ((AREA,), (AREA,)))
+    executor = Counting(catalogue, {"circle_area": None})
+    for count in (1, 2):
+        room = environment_of(query, codec, catalogue, executor)
+        ids: list[int] = []
+        speak(room, ids, opening("circle_area"))
+        for number in range(count):
+            answer = speak(room, ids, render_calls([AREA]))
+            assert f"<obs>{number + 1}</obs>" in as_text(codec.decode(answer))
+        assert not ended
+        assert speak(room, ids, render_response("6.28")) is None
+        assert ended.pop() == count
+        room.finish(ids)
+        assert ended.pop() == count

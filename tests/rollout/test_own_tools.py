@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,22 @@ def test_python_functions_run_in_a_bounded_process(tmp_path):
             assert "took longer" in said(executor, "sleep", seconds=3)["error"]
         assert said(executor, "add", first=2) == 3
     assert "sums_for_test" not in sys.modules
+
+
+def test_shipped_tools_of_the_catalogue_run_as_always(tmp_path):
+    """Where no entry names them; an entry that does comes first."""
+    (tmp_path / "mine_for_test.py").write_text("def mpg_to_litres(**_): return 'mine'")
+    out = tmp_path / "tools"
+    toolbox = load_catalogue("toolbox")
+    names = ("mpg_to_litres", "reverse_letters")
+    out.mkdir()
+    lines = [json.dumps(asdict(toolbox.by_name[name])) for name in names]
+    (out / "tools.jsonl").write_text("\n".join(lines))
+    call = Call("reverse_letters", {"text": "abc"})
+    entry = {"python": "mine_for_test", "tools": ["mpg_*"]}
+    with executor_of(tmp_path, "", run=[entry]) as executor:
+        assert executor.run(Call("mpg_to_litres", {"economy": 3})) == '"mine"'
+        assert executor.run(call) == '"cba"'
 
 
 @pytest.fixture
