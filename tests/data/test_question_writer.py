@@ -7,9 +7,9 @@ import pytest
 from teacher_parts import Teacher
 from typer.testing import CliRunner
 
-from tinr.catalogue.load import load_catalogue, read_queries, write_jsonl
+from tinr.catalogue.load import Catalogue, load_catalogue, read_queries, write_jsonl
 from tinr.cli.main import app
-from tinr.records import BadInput, RunFailed
+from tinr.records import BadInput, RunFailed, ToolDoc
 
 pytest.importorskip("openai", reason="the openai package is not installed")
 from tinr.data.teacher.question_writer import KINDS, SOLVE, QuestionConfig, build_queries
@@ -57,7 +57,12 @@ def settings(server, **more):
 def test_every_tool_gets_questions_of_every_kind_and_they_read_back(catalogue, tmp_path):
     server = Teacher(Author())
     lines, spent, reasons = build_queries(catalogue, settings(server), tmp_path / "j")
-    assert len(lines) == 3 * len(KINDS) and not reasons
+    optional = [
+        doc for doc in catalogue.tools
+        if {*doc.parameters["properties"]} - {*doc.parameters.get("required", ())}
+    ]  # fmt: skip
+    assert 0 < len(optional) < 3
+    assert len(lines) == 3 * (len(KINDS) - 1) + len(optional) and not reasons
     assert spent.answered == 2 * len(lines) and spent.tokens_in == 200 * len(lines)
     write_jsonl(tmp_path / "q.jsonl", lines)
     queries = {query.id: query for query in read_queries(tmp_path / "q.jsonl", catalogue)}
@@ -65,6 +70,29 @@ def test_every_tool_gets_questions_of_every_kind_and_they_read_back(catalogue, t
     assert missing.calls == () and missing.reply == "Which one?" and missing.kind == "missing"
     assert len({call.name for call in two.calls}) == 2 and two.calls[0].name == "city.find"
     assert len(queries["city.find-enumerated-0"].calls) == 2
+
+
+def test_words_that_ask_for_a_value_are_kept_where_they_stand_in_the_question(catalogue, tmp_path):
+    """The teacher marks them; what it marks wrongly is left out, and the question kept."""
+    marks = {"radius": "for 3", "digits": "precisely", "colour": "Please"}
+
+    def marked(kind, question):
+        return question | {"calls": [{**question["calls"][0], "implied": marks}]}
+
+    asked = settings(Teacher(Author(change=marked)), kinds=("plain", "option"))
+    names = [name for name in catalogue.names if name != "circle_area"]
+    lines, *_ = build_queries(catalogue, asked, tmp_path / "j", unseen=names)
+    assert [line["kind"] for line in lines] == ["plain", "option"]
+    assert all(line["implied"] == [{"radius": "for 3"}] for line in lines)
+    assert all("implied" not in call for line in lines for call in line["calls"])
+    write_jsonl(tmp_path / "q.jsonl", lines)
+    assert read_queries(tmp_path / "q.jsonl", catalogue)[0].implied == ({"radius": "for 3"},)
+
+
+def test_a_tool_without_options_is_asked_for_none(tmp_path):
+    doc = ToolDoc("find", "Find it.", {"properties": {"name": {}}, "required": ["name"]})
+    asked = settings(Teacher(Author()), kinds=("option",))
+    assert build_queries(Catalogue((doc,)), asked, tmp_path / "j")[0] == []
 
 
 FAULTS = {

@@ -37,6 +37,8 @@ KINDS = {
     "decoy": "The request sounds at first as if it were for {partner}, but only {tool} is right.",
     "negated": "The user says what is not wanted, or what has been done already, and asks for what "
     "{tool} does.",
+    "option": "The user asks for what {tool} does and, in words of their own, for one of the "
+    "values that it does not require.",
     "enumerated": "The user asks the same of two or three things in one request: give one call of "
     "{tool} for each.",
 }
@@ -46,8 +48,10 @@ would type it, and the calls that answer it. Do not name a tool or a parameter a
 Every value of a call must follow from the request; leave out what the request does not imply.
 
 Answer with one JSON object and nothing else:
-{"query": "the request", "calls": [{"name": "tool", "arguments": {"parameter": value}}], \
-"reply": ""}
+{"query": "the request", "calls": [{"name": "tool", "arguments": {"parameter": value}, \
+"implied": {"parameter": "words"}}], "reply": ""}
+"implied" has, for each value that the request does not spell, the words of the request that ask \
+for it, exactly as they stand there.
 
 Tools:
 """
@@ -119,7 +123,7 @@ def build_queries(
             continue
         said.add(key)
         line = {"id": identifier, "query": row["query"], "calls": row["calls"], "kind": task.kind}
-        lines.append(line | ({"reply": row["reply"]} if row["reply"] else {}))
+        lines.append(line | {key: row[key] for key in ("reply", "implied") if row.get(key)})
     return lines, token_use, reasons
 
 
@@ -132,7 +136,13 @@ def _tasks(catalogue: Catalogue, config: QuestionConfig, unseen: set[str]) -> li
         near = neighbours.get(doc.name, [])
         partners = [name for name in near if name not in unseen]
         for kind in config.kinds:
-            is_possible = kind != "missing" or doc.parameters.get("required")
+            is_possible = {
+                "missing": bool(doc.parameters.get("required")),
+                "option": any(
+                    name not in doc.parameters.get("required", ())
+                    for name in doc.parameters.get("properties", {})
+                ),
+            }.get(kind, True)
             if not is_possible or (kind in WITH_PARTNER and not partners):
                 continue
             for number in range(config.each):
@@ -168,7 +178,11 @@ async def _write(
         return {"reason": fault or "cannot be read"}, True
     row = {
         "query": question["query"].strip(),
-        "calls": question["calls"],
+        "calls": [
+            {"name": call["name"], "arguments": call.get("arguments") or {}}
+            for call in question["calls"]
+        ],
+        "implied": _implied(question),
         "reply": str(question.get("reply") or "").strip() if task.kind == "missing" else "",
     }
     prompt = SOLVE + _documents(task.shown, catalogue)
@@ -251,6 +265,24 @@ def _is_same(calls: Sequence[Call], query: Query, catalogue: Catalogue) -> bool:
     return all(call.name in catalogue.by_name for call in calls) and lenient_calls(
         calls, query, catalogue.by_name
     )
+
+
+def _implied(question: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return, for each call, the words that ask for a value; [] where there are none.
+
+    Words that do not stand in the question, or ask for no value of the call, are left out.
+    """
+    implied = [
+        {
+            name: words
+            for name, words in (stated.items() if isinstance(stated, Mapping) else ())
+            if isinstance(words, str) and words.strip() and words in question["query"]
+            and name in (call.get("arguments") or {})
+        }
+        for call in question["calls"]
+        for stated in [call.get("implied")]
+    ]  # fmt: skip
+    return implied if any(implied) else []
 
 
 def _same_words(text: str) -> str:
