@@ -13,7 +13,7 @@ from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config
 from tinr.records import BadInput, ToolDoc
 from tinr.studies.benchmarks import stream
-from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream
+from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream, verdict
 
 NEW = [
     {"name": f"ring_bell_{n}", "description": f"Ring bell number {n} of the tower.",
@@ -66,7 +66,7 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
     )  # fmt: skip
     monkeypatch.setattr(update, "LEAST_LIKELY", 1.0)
     monkeypatch.setattr(stream, "probe", lambda *_: {})  # measured elsewhere, and slow
-    config = StreamConfig(batches=2, adds=2, queries=2)
+    config = StreamConfig(batches=2, adds=2, queries=2, compared=3, retrained="align@latest")
     measure = stream._measured
 
     def stopped(registry, card, *rest):
@@ -81,12 +81,42 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
     rows = run_stream(registry, "align@latest", tmp_path / "out", data, config)
     lines = (tmp_path / "out" / "stream.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == rows
-    assert [row["batch"] for row in rows] == [0, 1, 2]
+    assert [row["batch"] for row in rows] == [0, 1, 2, "retrained"]
     assert len({row["checkpoint"] for row in rows}) == 3
+    assert rows == run_stream(registry, "align@latest", tmp_path / "out", data, config)
     assert [card.phase for card in registry.cards()] == ["base", "align", "update", "update"]
     assert "added_name_em" not in rows[0] and rows[1]["added_name_em"]["n"] == 2
     assert rows[0]["first_call_em"]["n"] >= rows[2]["first_call_em"]["n"] > 0
+    assert rows[1]["first_call_em"]["n"] < rows[2]["first_call_em"]["n"]
     assert draw(rows).startswith("<?xml")
+
+
+def a_row(batch, calls, recall=1.0, removed=None, added=None):
+    return {
+        "batch": batch, "first_ids": dict(enumerate(calls)), "removed": removed,
+        "document_to_token": {"value": recall}, "added_name_em": {"value": added},
+    }  # fmt: skip
+
+
+def test_the_verdict_compares_the_first_tools_calls_query_by_query():
+    """By hand: of 400 queries 4 are lost and 2 won; the bound is -.005 - 1.6487 * .006119."""
+    before, after = [True] * 300 + [False] * 100, [True] * 300 + [False] * 100
+    after[:4], after[-2:] = [False] * 4, [True] * 2
+    rows = [
+        a_row(0, before, added=0.5),
+        a_row(1, before[:50], 0.98, {"before": 0.9, "after": 1e-9}, 0.5),
+        a_row(2, after, 0.99, {"before": 0.8, "after": 1e-7}, 0.9),
+    ]
+    found = verdict(rows)
+    assert found["recall"] == {"document_to_token": 0.98}
+    assert found["calls"]["n"] == 400 and found["calls"]["difference"] == pytest.approx(-0.005)
+    assert found["calls"]["low"] == pytest.approx(-0.005 - 1.64868 * 0.0061263, abs=1e-5)
+    assert found["calls"]["not_worse"] and not verdict(rows, 0.01)["calls"]["not_worse"]
+    assert found["added"] is None and found["removed"] == 1e-7
+    found = verdict([*rows, a_row("retrained", before, added=0.93)])
+    assert found["added"] == pytest.approx(0.03)
+    found = verdict([rows[0], a_row(1, before, added=1.0)])
+    assert found["calls"]["low"] == pytest.approx(-(1 - 0.05 ** (1 / 400)))
 
 
 def test_too_few_newcomers_are_told(data, catalogue):

@@ -87,7 +87,15 @@ def stream(
     out: Annotated[Path, typer.Option(help="Folder of catalogues and rows.")] = Path("runs/stream"),
     data: Data = DATA,
     batches: Annotated[int, typer.Option(min=1, help="Batches of ten events.")] = 10,
-    queries: Annotated[int, typer.Option(min=1, help="Of the first tools, a split.")] = 100,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Of the first tools, a split, after each batch.")
+    ] = 50,
+    compared: Annotated[
+        int, typer.Option(min=1, help="The same at the beginning and at the end.")
+    ] = 250,
+    retrained: Annotated[
+        str, typer.Option(help="Checkpoint trained on the last catalogue, to compare with.")
+    ] = "",
     adapters: Annotated[
         bool, typer.Option("--adapters", help="Updates with LoRA in the layers.")
     ] = False,
@@ -102,15 +110,19 @@ def stream(
     from rich.table import Table
 
     from tinr.checkpoints.registry import Registry
-    from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream
+    from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream, verdict
 
     _check_plot(plot)
-    config = StreamConfig(batches=batches, queries=queries, adapters=adapters, seed=seed)
+    config = StreamConfig(
+        batches=batches, queries=queries, compared=compared, adapters=adapters, seed=seed,
+        retrained=retrained,
+    )  # fmt: skip
     rows = run_stream(Registry(registry), checkpoint, out, data, config)
     if plot is not None:
         write_text(plot, draw(rows))
+    shown = verdict(rows)
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps({"rows": rows, "verdict": shown}))
         return
     names = ("document_to_token", "token_to_schema", "first_name_em", "first_call_em",
              "added_name_em", "added_call_em")  # fmt: skip
@@ -119,6 +131,15 @@ def stream(
         rates = [f"{row[name]['value']:.1%}" if name in row else "-" for name in names]
         table.add_row(str(row["batch"]), str(row["tools"]), *rates, f"{row['seconds']:.0f}")
     table_console().print(table)
+    calls = shown["calls"]
+    print(
+        f"calls of the first tools: {calls['difference']:+.1%} from beginning to end, "
+        f"{'not worse' if calls['not_worse'] else 'NOT SHOWN to be not worse'} by 2 points "
+        f"(one-sided 95 % bound {calls['low']:+.1%}, n = {calls['n']})"
+    )
+    if shown["added"] is not None:
+        print(f"added tools are named {shown['added']:+.1%} less often than by the retrained one")
+    print(f"largest probability of a removed tool's token: {shown['removed']:.2g}")
 
 
 @app.command()

@@ -12,6 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+from scipy.stats import t as student
+
 from phases import update
 from tinr.catalogue.load import Catalogue, load_catalogue, write_jsonl
 from tinr.catalogue.render import describe
@@ -41,9 +44,11 @@ class StreamConfig:
     removals: int = 2
     renames: int = 1
     changes: int = 1
-    queries: int = 100  # of the first tools, after each batch
+    queries: int = 50  # of the first tools, a split, after each batch
+    compared: int = 250  # of them, a split, at the beginning and at the end
     seed: int = 0
     adapters: bool = False
+    retrained: str = ""  # a checkpoint that was trained on the last catalogue from the start
 
 
 def run_stream(
@@ -51,9 +56,10 @@ def run_stream(
 ) -> list[Row]:
     """Update `ref` batch after batch; returns a row for the start and for each batch.
 
-    Rows go to OUT/stream.jsonl. The same command goes on where it was stopped: an update that was
-    published is not repeated, and a row that is there is not measured again. BadInput if there are
-    too few newcomers.
+    A last row is of the checkpoint that was trained on the last catalogue, if it is given. Rows go
+    to OUT/stream.jsonl. The same command goes on where it was stopped: an update that was published
+    is not repeated, and a row that is there is not measured again. BadInput if there are too few
+    newcomers.
     """
     card, folder = registry.open(ref)
     first = load_catalogue(folder)
@@ -61,7 +67,10 @@ def run_stream(
     make_folder(out)
     path, rows = out / "stream.jsonl", _rows(out / "stream.jsonl")
     catalogues = [first, *_catalogues(first, newcomers, config)]
-    firsts = [q for q in test_suite("in_domain", config.queries, first.by_name) if q.calls]
+    few, many = (
+        [q for q in test_suite("in_domain", count, first.by_name) if q.calls]
+        for count in (config.queries, config.compared)
+    )
     for number, catalogue in enumerate(catalogues):
         if number:
             batch = out / f"catalogue-{number:02}"
@@ -70,10 +79,49 @@ def run_stream(
             card = _updated(registry, card, batch, out, config)
         if number < len(rows):
             continue
+        firsts = many if number in (0, config.batches) else few
         row = {"batch": number, "checkpoint": card.id, "tools": len(catalogue.tools)}
         rows.append(row | _measured(registry, card, catalogue, firsts, asked))
         write_text(path, (json.dumps(line) + "\n" for line in rows))
+    if config.retrained and len(rows) == len(catalogues):
+        other = registry.open(config.retrained)[0]
+        row = {"batch": "retrained", "checkpoint": other.id, "tools": len(catalogues[-1].tools)}
+        rows.append(row | _measured(registry, other, catalogues[-1], many, asked))
+        write_text(path, (json.dumps(line) + "\n" for line in rows))
     return rows
+
+
+def verdict(rows: Sequence[Row], margin: float = 0.02) -> dict[str, Any]:
+    """Say what a stream has to show, from its rows.
+
+    recall: the least share of present documents named by their text, and of signatures recited,
+    after any batch. calls: the mean difference of the first tools' calls between the beginning and
+    the end, by query, with a one-sided 95 % bound by Student's t; not worse if the bound lies above
+    -margin. added: how much less often added tools are named at the end than by the retrained
+    checkpoint; None without one. removed: the largest probability of a removed token.
+    """
+    batches = [row for row in rows if row["batch"] != "retrained"]
+    first, last = batches[0]["first_ids"], batches[-1]["first_ids"]
+    changes = np.array([float(last[i]) - float(first[i]) for i in first if i in last])
+    error = float(changes.std(ddof=1)) / len(changes) ** 0.5 if len(changes) > 1 else 0.0
+    half = float(student.ppf(0.95, len(changes) - 1)) * error
+    # if nothing changed, what so many equal cases can exclude
+    low = float(changes.mean()) - (half or 1 - 0.05 ** (1 / len(changes)))
+    retrained = next((row for row in rows if row["batch"] == "retrained"), None)
+    added = [row["added_name_em"]["value"] for row in (retrained, batches[-1]) if row]
+    return {
+        "recall": {
+            name: min(row[name]["value"] for row in batches if row.get(name))
+            for name in ("document_to_token", "token_to_schema")
+            if any(row.get(name) for row in batches)
+        },
+        "calls": {
+            "difference": float(changes.mean()), "low": low, "n": len(changes),
+            "not_worse": low >= -margin,
+        },
+        "added": added[0] - added[1] if len(added) == 2 else None,
+        "removed": max((row["removed"]["after"] for row in batches if row["removed"]), default=0.0),
+    }  # fmt: skip
 
 
 def _updated(registry: Registry, card: Card, batch: Path, out: Path, config: StreamConfig) -> Card:
@@ -187,8 +235,9 @@ def draw(rows: Sequence[Row]) -> str:
     }
 
     def paint(axes: Sequence[Any]) -> None:
+        batches = [row for row in rows if row["batch"] != "retrained"]
         for name, label in lines.items():
-            points = [(row["batch"], row[name]["value"]) for row in rows if row.get(name)]
+            points = [(row["batch"], row[name]["value"]) for row in batches if row.get(name)]
             axes[0].plot(*zip(*points, strict=True), "o-", label=label, markersize=3)
         axes[0].set(xlabel="batches of events", ylabel="rate", ylim=(-0.03, 1.03))
         axes[0].legend(fontsize=8)
