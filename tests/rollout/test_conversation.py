@@ -267,5 +267,21 @@ def test_each_conversation_has_a_session_that_ends(codec, catalogue):
         assert not ended
         assert speak(room, ids, render_response("6.28")) is None
         assert ended.pop() == count
-        room.finish(ids)
-        assert ended.pop() == count
+
+
+def test_sessions_end_where_a_rollout_fails(codec, catalogue):
+    ended: list[str] = []
+
+    class Counting(Executor):
+        def end(self):
+            ended.append("one")
+
+    def engine(*_, **__):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        converse(
+            SimpleNamespace(config=SimpleNamespace()), codec, [Query("q", "Area?")], catalogue,
+            Counting(catalogue, {}), group=3, engine=engine,
+        )  # fmt: skip
+    assert len(ended) == 3

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -31,6 +32,8 @@ SHOP = {
                     {"name": "tags", "in": "query", "schema": {"type": "array", "items": {}}},
                     {"name": "new", "in": "query", "schema": {"type": "boolean"}},
                     {"name": "X-Lang", "in": "header", "schema": {"type": "string"}},
+                    {"name": "Host", "in": "header", "schema": {"type": "string"}},
+                    {"name": "app", "in": "query", "schema": {"type": "string"}},
                 ],
             }
         },
@@ -93,6 +96,11 @@ def hang(word: str) -> str:
     time.sleep(60)
     return word
 
+@server.tool(structured_output=False)
+def listed(word: str):
+    """Say a word in two parts."""
+    return [word, word]
+
 @server.tool()
 def leave(word: str) -> str:
     """End the process of this server."""
@@ -140,7 +148,7 @@ class Shop(BaseHTTPRequestHandler):
                     return
         content = b"x" * 5000 if kind == "large" else None
         status = {"gone": 404, "moved": 302}.get(kind, 200)
-        self._answer(status, content or {"path": self.path, "headers": dict(self.headers)})
+        self._answer(status, content or {"path": self.path, "headers": dict(self.headers)}, kind)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -160,9 +168,12 @@ class Shop(BaseHTTPRequestHandler):
             return True
         return False
 
-    def _answer(self, status: int, content: Any) -> None:
+    def _answer(self, status: int, content: Any, kind: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        self.send_header("Set-Cookie", "session=of-another-user")
+        if kind == "packed":
+            self.send_header("Content-Encoding", "gzip")
         if status == 302:
             self.send_header("Location", "http://127.0.0.2/elsewhere")
         self.end_headers()
@@ -216,12 +227,28 @@ def test_an_operation_is_sent_as_its_file_says(goods, monkeypatch):
     with goods(headers=headers, query={"app": "tinr"}) as executor:
         call = {"kind": "a b/c", "tags": ["x", 2], "new": True, "X-Lang": "en"}
         found = said(executor, "find_goods", **call)
-    assert found["path"] == "/goods/a%20b%2Fc?app=tinr&tags=x&tags=2&new=true"
+    assert found["path"] == "/goods/a%20b%2Fc?tags=x&tags=2&new=true&app=tinr"
     assert found["headers"]["X-Lang"] == "en"
     assert found["headers"]["Authorization"] == "Bearer ***"
 
 
-@pytest.mark.parametrize("kind", [".", "..", ""])
+def test_a_call_changes_neither_credentials_nor_host_nor_another_conversation(goods):
+    with goods(headers={"X-Lang": "de"}, query={"app": "tinr"}) as executor:
+        found = said(executor, "find_goods", kind="pens", **{"X-Lang": "en", "app": "mine"})
+        assert found["headers"]["X-Lang"] == "de" and found["path"].endswith("?app=tinr")
+        assert "cannot be set" in said(executor, "find_goods", kind="pens", Host="x")["error"]
+        assert "Cookie" not in said(executor, "find_goods", kind="pens")["headers"]
+
+
+@pytest.mark.parametrize("secret", ["ab+/=&c", 'say "x"\\', "abc", "ключ"])
+def test_a_secret_is_masked_however_a_service_spells_it(goods, monkeypatch, secret):
+    monkeypatch.setenv("SHOP_KEY", secret)
+    with goods(query={"key": "${SHOP_KEY}"}) as executor:
+        text = executor.run(Call("find_goods", {"kind": "pens", "tags": ["x"]}))
+    assert "key=***" in text and secret not in text
+
+
+@pytest.mark.parametrize("kind", [".", "..", "", "../orders", "a/..", "..\\x"])
 def test_a_value_does_not_lead_to_another_path(goods, kind):
     with goods() as executor:
         assert "no part of a path" in said(executor, "find_goods", kind=kind)["error"]
@@ -245,7 +272,7 @@ def test_what_changes_something_is_sent_only_if_asked(goods):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [("slow", "took longer than 0.5 s"), ("large", "gave more than 1,000 characters"),
-     ("gone", "HTTP 404"), ("moved", "HTTP 302")],
+     ("gone", "HTTP 404"), ("moved", "HTTP 302"), ("packed", "packs its answer")],
 )  # fmt: skip
 def test_an_operation_that_misbehaves_is_an_error_that_the_model_reads(goods, kind, reason):
     start = time.monotonic()
@@ -264,6 +291,43 @@ def test_a_service_that_is_not_there_is_an_error_that_the_model_reads(goods):
         assert "cannot be reached" in said(executor, "find_goods", kind="pens")["error"]
 
 
+@pytest.mark.parametrize(
+    "path", ["@evil.example/x", ".evil.example/x", ":9/x", "//evil.example/x", "{kind}/x", "/x#y"]
+)
+def test_a_path_does_not_lead_to_another_host(path, tmp_path, shop):
+    """A document is not trusted: what follows the server's address begins with one slash."""
+    shop_document = {**SHOP, "paths": {path: SHOP["paths"]["/goods/{kind}"]}}
+    file = tmp_path / "evil.json"
+    file.write_text(json.dumps(shop_document))
+    entry = {"http": "evil.json", "url": shop, "hosts": ["127.0.0.1"]}
+    with pytest.raises(BadInput, match=r"run.0: .*path"):
+        executor_of(tmp_path, str(file), run=[entry])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:pass@h",
+        "http://h/?a=1",
+        "http://h/#x",
+        "http://h:99999",
+        "http://[::1",
+        "http://",
+    ],
+)
+def test_an_address_that_is_no_server_is_refused(goods, url):
+    with pytest.raises(BadInput, match=r"run.0: 'http"):
+        goods(url=url)
+
+
+def test_hosts_are_compared_as_names_with_ports(goods, shop):
+    port = shop.rpartition(":")[2]
+    for host in (f"127.0.0.1:{port}", "LOCALHOST"):
+        url = shop.replace("127.0.0.1", "localhost") if host == "LOCALHOST" else shop
+        with goods(hosts=[host], url=url) as executor:
+            assert "path" in said(executor, "find_goods", kind="pens")
+
+
 @pytest.mark.parametrize("hosts", [["example.org"], ["127.0.0.1:1"], ["0.0.1"]])
 def test_only_allowed_hosts_are_asked(goods, hosts):
     with goods(hosts=hosts) as executor:
@@ -279,6 +343,8 @@ def test_only_allowed_hosts_are_asked(goods, hosts):
         ({"http": "other.json"}, "no tools come from 'other.json'; the catalogue's sources are"),
         ({"tools": ["x_*"]}, r"no tools match \['x_\*'\]"),
         ({"headers": {"A": "${TINR_UNSET}"}}, "variable TINR_UNSET is not set"),
+        ({"environment": {"A": "b"}}, "run.0: environment is no setting of http"),
+        ({"headers": {"A": "b\nC: d"}}, "headers: A is no line of ASCII"),
         ({"host": ["127.0.0.1"]}, "unknown key 'run.0.host'; did you mean 'hosts'"),
     ],
 )
@@ -286,6 +352,30 @@ def test_a_wrong_file_is_refused_in_one_line(goods, entry, reason):
     with pytest.raises(BadInput, match=reason) as caught:
         goods(**entry)
     assert "\n" not in str(caught.value)
+
+
+def test_two_entries_that_run_the_same_tools_name_them(goods, tmp_path, shop):
+    goods().close()
+    entry = {"http": "shop.json", "url": shop, "hosts": ["127.0.0.1"]}
+    with pytest.raises(BadInput, match=r"run.1: an earlier entry runs find_goods already"):
+        executor_of(tmp_path, "", run=[entry, entry])
+    other = {**entry, "url": "http://127.0.0.1:9", "tools": ["find_*"]}
+    with executor_of(tmp_path, "", run=[other, {**entry, "tools": ["*"]}]) as executor:
+        assert "cannot be reached" in said(executor, "find_goods", kind="pens")["error"]
+        assert "not allowed" in said(executor, "note", text="x")["error"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [({"mcp": "python 'x", "tools": ["*"]}, "is no command"),
+     ({"python": "os.path:join()", "tools": ["*"]}, "is no name of a module or function"),
+     ({"mcp": "python x.py", "tools": ["*"], "headers": {"A": "b"}}, "headers are of a URL")],
+)  # fmt: skip
+def test_an_entry_that_cannot_run_is_refused(goods, tmp_path, entry, reason):
+    pytest.importorskip("mcp", reason="the mcp package is not installed")
+    goods().close()
+    with pytest.raises(BadInput, match=f"run.0: .*{reason}"):
+        executor_of(tmp_path, "", run=[entry])
 
 
 def test_a_tool_whose_document_changed_does_not_run(goods, tmp_path):
@@ -362,8 +452,31 @@ def test_each_conversation_has_its_own_session_with_a_server(counter):
     assert said(second, "count", word="e") == 2
     assert "no x here" in said(second, "fail", word="x")["error"]
     assert json.loads(second.run(Call("token", {"word": "COUNTER_TOKEN"}))) == "of the server"
+    assert second.run(Call("listed", {"word": "ab"})) == "ab\nab"
     second.end()
     assert said(counter, "count", word="alone") == 1
+
+
+def test_nothing_of_a_server_is_left_when_an_executor_closes(counter, tmp_path):
+    """Not even of one that hangs."""
+    sessions = [counter.session() for _ in range(2)]
+    assert said(sessions[0], "count", word="a") == 1
+    with pytest.warns(UserWarning, match="hang took longer"):
+        said(sessions[1], "hang", word="a")
+    counter.close()
+    script = str(tmp_path / "counter.py")
+    assert not [
+        process.pid for process in psutil.process_iter() if script in " ".join(_command(process))
+    ]
+    assert said(sessions[0], "count", word="b") == 1  # a new one
+    sessions[0].end()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_a_server_that_hangs_or_dies_is_an_error_and_the_next_call_has_a_new_one(counter):

@@ -29,9 +29,9 @@ def settings(config: Any) -> dict[str, Any]:
 
 
 def contents(config: Any) -> list[str]:
-    """sha256 of the file of queries that a configuration names, if it names one."""
-    path = Path(getattr(config, "queries", ""))
-    return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else []
+    """sha256 of the files of queries and executors that a configuration names, if it does."""
+    paths = [Path(getattr(config, name, "")) for name in ("queries", "executors")]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

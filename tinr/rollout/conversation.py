@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,8 +113,7 @@ class Environment:
         return refusal(f"no result of {call.name} is recorded for these arguments")
 
     def finish(self, ids: Sequence[int]) -> None:
-        """Add what was written after the last stop, and end the session of the tools."""
-        self.executor.end()
+        """Add what was written after the last stop."""
         self.spoken += self.codec.decode(ids[self.read :])
         self.read = len(ids)
 
@@ -177,7 +177,9 @@ def converse(
                 tools = [named[i] for i in chunk for _ in range(group)] if named else ()
                 options["constraint"] = grammars.start(len(rooms), tools)
             start_time = time.perf_counter()
-            with part_of(bar, len(rooms)) as move:
+            with part_of(bar, len(rooms)) as move, ExitStack() as sessions:
+                for room in rooms:
+                    sessions.callback(room.executor.end)
                 rows = engine(
                     model,
                     [prompts[i] for i in chunk],

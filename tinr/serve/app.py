@@ -26,7 +26,7 @@ from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.records import BadInput
 from tinr.rollout.conversation import Conversation
 from tinr.serve.batcher import Batcher, Busy, Job
-from tinr.serve.conversation import Exchange, Reader, last_calls, turn_of
+from tinr.serve.conversation import Exchange, Reader, ends_with_results, last_calls, turn_of
 from tinr.serve.schema import Finish, Request, called, chunks, completion, failure, read_request
 
 MOST_BYTES = 4_000_000  # of a request's body
@@ -69,7 +69,8 @@ class CompletionService:
             problems.append("nothing more could be written that fits")
         message: dict[str, Any] = {"role": "assistant", "content": reply.response}
         message["reasoning_content"] = reply.thought
-        calls_written = last_calls(conversation.pieces) if reply.response is None else ()
+        is_open = reply.response is None and not ends_with_results(conversation.pieces)
+        calls_written = last_calls(conversation.pieces) if is_open else ()
         # no client can run a call of an unknown tool
         calls = called([c for c in calls_written if c.name in self.reader.catalogue.by_name])
         if calls:

@@ -110,7 +110,7 @@ def observed_fault(call: Call, fault: Fault, config: ExecutorConfig) -> str:
     if config.on_fault == "stop":
         raise ToolFault(
             f"{event}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
-            "the bound in executor, or set executor.on_fault=continue"
+            f"the bound in {config.where}, or set {config.where}.on_fault=continue"
         ) from fault
     warnings.warn(f"{event}; its call was answered by an error", stacklevel=4)
     return refusal(f"the tool {fault}")

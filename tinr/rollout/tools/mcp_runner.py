@@ -8,12 +8,11 @@ import asyncio
 import json
 import shlex
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from tinr.records import BadInput
@@ -21,12 +20,12 @@ from tinr.rollout.tools.process import ExecutorConfig, Fault
 from tinr.rollout.tools.runners import Runner, ToolError
 
 START = 30.0  # seconds for a server to start and answer
-END = 5.0  # seconds for it to end
+END = 10.0  # seconds for it to end; the package itself ends it by force after some
 
 
 @dataclass(frozen=True)
 class McpServer:
-    """How to reach a server: a URL, or a command to start.
+    """How to reach a server: a URL, or a command to start; BadInput where that cannot be done.
 
     headers: of a URL. environment: variables of a command's process beside the usual few.
     """
@@ -35,23 +34,39 @@ class McpServer:
     headers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def client(self) -> Any:
-        """Return a client of the `mcp` package that is not connected yet."""
+    def __post_init__(self) -> None:
         try:
-            from mcp import Client, StdioServerParameters
+            import mcp  # noqa: F401
         except ImportError as error:
             raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
-        if not self.address.startswith(("http://", "https://")):
+        try:
+            command = shlex.split(self.address)
+        except ValueError as error:
+            raise BadInput(f"mcp: {self.address!r} is no command ({error}); correct it") from error
+        if not command:
+            raise BadInput("mcp: give a server's URL, or the command that starts it")
+
+    @property
+    def has_url(self) -> bool:
+        """Whether it is a URL, not a command."""
+        return self.address.startswith(("http://", "https://"))
+
+    async def connect(self, stack: AsyncExitStack, seconds: float) -> Any:
+        """Return a connected client of the `mcp` package, which the stack closes."""
+        from mcp import Client, StdioServerParameters
+
+        if not self.has_url:
             command, *arguments = shlex.split(self.address)
             variables = dict(self.environment) or None
-            return Client(StdioServerParameters(command=command, args=arguments, env=variables))
-        if not self.headers:
-            return Client(self.address)
+            server: Any = StdioServerParameters(command=command, args=arguments, env=variables)
+            return await stack.enter_async_context(Client(server))
         import httpx2  # the mcp package's own client of HTTP
         from mcp.client.streamable_http import streamable_http_client
 
-        http = httpx2.AsyncClient(headers=dict(self.headers), trust_env=False)
-        return Client(streamable_http_client(self.address, http_client=http))
+        http = httpx2.AsyncClient(headers=dict(self.headers), trust_env=False, timeout=seconds)
+        await stack.enter_async_context(http)
+        transport: Any = streamable_http_client(self.address, http_client=http)
+        return await stack.enter_async_context(Client(transport))
 
 
 @dataclass
@@ -62,19 +77,20 @@ class McpRunner(Runner):
     names: Mapping[str, str]
     config: ExecutorConfig
     sessions: "set[McpSession]" = field(default_factory=set)  # that have not ended
+    _loop: asyncio.AbstractEventLoop | None = None
 
-    @cached_property
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of all sessions, in a thread of its own."""
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, daemon=True).start()
-        return loop
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+            self._thread.start()
+        return self._loop
 
     def session(self) -> "McpSession":
         """Return a session for one conversation."""
-        session = McpSession(self)
-        self.sessions.add(session)
-        return session
+        return McpSession(self)
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Run one call in a session that ends with it."""
@@ -85,11 +101,23 @@ class McpRunner(Runner):
             session.end()
 
     def close(self) -> None:
-        """End all sessions and the event loop."""
+        """End all sessions with their processes, and the event loop."""
+        if self._loop is None:
+            return
         for session in tuple(self.sessions):
-            session.end()
-        if "loop" in vars(self):
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            session.cancel()
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(_all_over(), self._loop).result(END)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(END)
+        self._loop = None
+
+
+async def _all_over() -> None:
+    """Wait for every task of the loop but this one."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
 
 
 class McpSession(Runner):
@@ -102,20 +130,25 @@ class McpSession(Runner):
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Call a tool; a server that cannot be reached, or dies, is a ToolError."""
+        from mcp import MCPError
+        from mcp.types import CONNECTION_CLOSED
+
         config = self.runner.config
+        if self._task is None or self._task.done():
+            self._start()
         try:
-            if self._task is None or self._task.done():
-                self._start()
-            answer = self._ask((self.runner.names[name], dict(arguments)))
-            result = answer.result(config.seconds)
+            result = self._ask((self.runner.names[name], dict(arguments))).result(config.seconds)
         except NotInTime:
-            self._stop(0)
+            self.cancel()
             raise Fault(f"took longer than {config.seconds:g} s") from None
-        except BadInput:
-            raise
-        except (Exception, BaseExceptionGroup) as error:  # of any kind: the server is not our code
-            self._stop(END)
+        except (Exception, BaseExceptionGroup) as error:  # of any kind: it is not our code
+            if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
+                raise ToolError(_root(error)) from error  # it refuses the call, and goes on
+            self.cancel()
             raise ToolError(f"the MCP server failed: {_root(error)}") from error
+        except BaseException:  # an interrupt
+            self.cancel()
+            raise
         text = _content(result)
         if len(text) > config.output:
             raise Fault(f"gave more than {config.output:,} characters")
@@ -125,64 +158,78 @@ class McpSession(Runner):
 
     def end(self) -> None:
         """End the session and the process of a command."""
-        self.runner.sessions.discard(self)
-        self._stop(END)
-
-    def _stop(self, seconds: float) -> None:
-        """End the connection; what is not over after some seconds is cut off."""
-        task, self._task = self._task, None
+        task = self._task
         if task is None:
             return
         with suppress(Exception):
-            self._ask(None)
-            task.result(seconds)
-        task.cancel()
-        self._requests = None
+            self._put(None)
+            task.result(END)
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cut the connection off; the process of a command ends soon after."""
+        self.runner.sessions.discard(self)
+        task, self._task, self._requests = self._task, None, None
+        if task is not None:
+            task.cancel()
 
     def _start(self) -> None:
         ready: Future[None] = Future()
-        self._requests = None
-        self._task = self._submit(self._serve(self.runner.server.client(), ready))
-        ready.result(START)
-
-    async def _serve(self, client: Any, ready: "Future[None]") -> None:
-        """Hold the connection, and make the calls; a client is entered and left by one task."""
+        self.runner.sessions.add(self)
+        self._task = asyncio.run_coroutine_threadsafe(self._serve(ready), self.runner.loop)
         try:
-            async with client:
-                self._requests = asyncio.Queue()
+            ready.result(START)
+        except NotInTime:
+            self.cancel()
+            raise Fault(f"did not start within {START:g} s") from None
+        except (Exception, BaseExceptionGroup) as error:
+            self.cancel()
+            raise ToolError(f"the MCP server cannot be reached: {_root(error)}") from error
+        except BaseException:
+            self.cancel()
+            raise
+
+    async def _serve(self, ready: "Future[None]") -> None:
+        """Hold the connection, and make the calls; a client is entered and left by one task."""
+        answer: Future[Any] = ready
+        try:
+            async with AsyncExitStack() as stack:
+                client = await self.runner.server.connect(stack, self.runner.config.seconds)
+                requests: asyncio.Queue[Any] = asyncio.Queue()
+                self._requests = requests
                 ready.set_result(None)
-                while (request := await self._requests.get()) is not None:
+                while (request := await requests.get()) is not None:
                     (name, arguments), answer = request
                     try:
                         answer.set_result(await client.call_tool(name, arguments))
                     except Exception as error:  # the caller judges it
                         answer.set_exception(error)
         except (Exception, BaseExceptionGroup) as error:
-            if not ready.done():
-                ready.set_exception(_single(error))
+            if not answer.done():
+                answer.set_exception(_single(error))
+        finally:
+            if not answer.done():
+                answer.set_exception(ConnectionError("the connection was cut off"))
 
-    def _ask(self, request: Any) -> "Future[Any]":
-        """Hand a request to the task; None ends it."""
+    def _ask(self, call: tuple[str, dict[str, Any]]) -> "Future[Any]":
         answer: Future[Any] = Future()
+        self._put((call, answer))
+        return answer
+
+    def _put(self, request: Any) -> None:
+        """Hand a request to the task; None ends it."""
         requests = self._requests
         if requests is None:
             raise ConnectionError("there is no connection")
-        item = None if request is None else (request, answer)
-        self.runner.loop.call_soon_threadsafe(requests.put_nowait, item)
-        if request is None:
-            answer.set_result(None)
-        return answer
-
-    def _submit(self, task: Coroutine[Any, Any, None]) -> "Future[None]":
-        return asyncio.run_coroutine_threadsafe(task, self.runner.loop)
+        self.runner.loop.call_soon_threadsafe(requests.put_nowait, request)
 
 
 def _content(result: Any) -> str:
     """Return what a tool says: its structured result as JSON, else its texts."""
     structured = result.structured_content
     if structured is not None and not result.is_error:
-        value = structured["result"] if set(structured) == {"result"} else structured
-        return json.dumps(value, ensure_ascii=False)
+        is_wrapped = isinstance(structured, dict) and set(structured) == {"result"}
+        return json.dumps(structured["result"] if is_wrapped else structured, ensure_ascii=False)
     parts = [
         block.text if block.type == "text" else f"[{block.type}: not readable]"
         for block in result.content

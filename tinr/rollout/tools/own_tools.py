@@ -14,23 +14,25 @@
 `${NAME}` in headers, query and environment is an environment variable.
 """
 
+import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus
 
 from typing_extensions import Doc
 
 from tinr.catalogue.failures import refusal
-from tinr.catalogue.load import Catalogue, read_jsonl
+from tinr.catalogue.load import Catalogue, document_from, read_jsonl
 from tinr.chat.render import cut
 from tinr.config import Count
 from tinr.config_files import load_config
+from tinr.files import whole_text
 from tinr.records import BadInput, Call
 from tinr.rollout.tools.executor import (
     Executor,
@@ -39,12 +41,18 @@ from tinr.rollout.tools.executor import (
     same_tool,
     shipped_functions,
 )
+from tinr.rollout.tools.http_runner import HttpRunner, Operation
 from tinr.rollout.tools.mcp_runner import McpRunner, McpServer
 from tinr.rollout.tools.process import ExecutorConfig, Fault, Worker
-from tinr.rollout.tools.runners import HttpRunner, Operation, PythonRunner, Runner, ToolError
+from tinr.rollout.tools.runners import PythonRunner, Runner, ToolError
 
-VARIABLE = re.compile(r"\$\{(\w+)\}")
-KINDS = ("python", "mcp", "http")
+VARIABLE = re.compile(r"\$\{([^{}]*)\}")
+SECRET = "***"
+SETTINGS = {  # of each kind of entry, beside `tools`
+    "python": (),
+    "mcp": ("headers", "environment"),
+    "http": ("url", "hosts", "headers", "query", "writes"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,8 @@ class RunEntry:
 class Limits(ExecutorConfig):
     """Bounds of a call, and how many calls a conversation may make."""
 
+    where = "limits"
+
     seconds: Annotated[float, Doc("a call, by the clock")] = 10.0
     calls: Annotated[Count, Doc("in one conversation; later ones are refused")] = 16
 
@@ -98,6 +108,7 @@ class OwnExecutor(Executor):
     """
 
     config: Limits = field(default_factory=Limits)
+    secrets: Sequence[str] = ()  # what no tool's text may show
     fault_counts: list[int] = field(default_factory=lambda: [0])  # shared with all sessions
     _calls: list[int] = field(default_factory=lambda: [0])
 
@@ -130,12 +141,25 @@ class OwnExecutor(Executor):
         if self._calls[0] > self.config.calls:
             return refusal(f"a conversation may make {self.config.calls} calls")
         try:
-            return cut(self.functions[call.name].run(call.name, call.arguments))
+            text = self.functions[call.name].run(call.name, call.arguments)
         except ToolError as error:
-            return refusal(str(error))
+            return refusal(self._without_secrets(str(error)))
         except Fault as fault:
             self.fault_counts[0] += 1
             return observed_fault(call, fault, self.config)
+        return cut(self._without_secrets(text))
+
+    def _without_secrets(self, text: str) -> str:
+        """Mask secrets, also as URLs and JSON spell them, the longest first."""
+        spellings = {
+            spelling
+            for secret in self.secrets
+            for spelling in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret),
+                             json.dumps(secret)[1:-1])
+        }  # fmt: skip
+        for spelling in sorted(spellings, key=len, reverse=True):
+            text = text.replace(spelling, SECRET)
+        return whole_text(text)
 
 
 def executor_of(
@@ -156,16 +180,27 @@ def own_executor(file: Path, catalogue: Catalogue) -> OwnExecutor:
         raise BadInput(f"{file}: run: nothing runs; add a python, mcp or http entry")
     lines = _lines(own, file, catalogue)
     runners: dict[str, Runner] = {}
+    secrets: list[str] = []
     for number, entry in enumerate(own.run):
         place = f"{file}: run.{number}"
         chosen = _chosen(entry, lines, place)
-        runner = _runner(entry, chosen, own.limits, file.resolve().parent, place)
-        runners = dict.fromkeys(chosen, runner) | runners
+        taken = sorted(runners.keys() & chosen.keys())
+        if taken and not entry.tools:
+            raise BadInput(
+                f"{place}: an earlier entry runs {taken[0]} already; name the tools of each: "
+                "tools: [...]"
+            )
+        free = {name: line for name, line in chosen.items() if name not in runners}
+        try:
+            runner = _runner(entry, free, own.limits, file.resolve().parent, secrets)
+        except BadInput as error:
+            raise BadInput(f"{place}: {error}") from error
+        runners |= dict.fromkeys(free, runner)
     shipped = shipped_functions(catalogue)
     rest = {name: address for name, address in shipped.items() if name not in runners}
     if rest:
         runners |= dict.fromkeys(rest, PythonRunner(Worker(rest, own.limits)))
-    return OwnExecutor(catalogue, runners, own.limits)
+    return OwnExecutor(catalogue, runners, own.limits, secrets)
 
 
 def _lines(own: OwnTools, file: Path, catalogue: Catalogue) -> dict[str, Mapping[str, Any]]:
@@ -176,7 +211,9 @@ def _lines(own: OwnTools, file: Path, catalogue: Catalogue) -> dict[str, Mapping
             f"{file}: catalogue: {own.catalogue!r} has no tools.jsonl; give the folder that "
             "`tinr catalogue import` wrote"
         )
-    lines = {line["name"]: line for _, line in read_jsonl(path)}
+    lines: dict[str, Mapping[str, Any]] = {}
+    for place, line in read_jsonl(path):
+        lines[document_from(line, place).name] = line
     changed = [
         name for name, line in lines.items()
         if name in catalogue.by_name and not same_tool(catalogue.by_name[name], line)
@@ -197,9 +234,13 @@ def _chosen(
     entry: RunEntry, lines: Mapping[str, Mapping[str, Any]], place: str
 ) -> dict[str, Mapping[str, Any]]:
     """Return the tools that an entry runs: those of its patterns, or of its source."""
-    kinds = [kind for kind in KINDS if getattr(entry, kind)]
+    kinds = [kind for kind in SETTINGS if getattr(entry, kind)]
     if len(kinds) != 1:
-        raise BadInput(f"{place}: give exactly one of {', '.join(KINDS)}")
+        raise BadInput(f"{place}: give exactly one of {', '.join(SETTINGS)}")
+    allowed = ("tools", *kinds, *SETTINGS[kinds[0]])
+    given = [f.name for f in fields(entry) if getattr(entry, f.name) and f.name not in allowed]
+    if given:
+        raise BadInput(f"{place}: {given[0]} is no setting of {kinds[0]}; leave it out")
     source, function = _source(entry), entry.python.partition(":")[2]
 
     def is_run(name: str, line: Mapping[str, Any]) -> bool:
@@ -227,59 +268,78 @@ def _source(entry: RunEntry) -> str:
 
 def _original(line: Mapping[str, Any]) -> str:
     """Return a tool's name in its source."""
-    return str(line.get("original", {}).get("name", line["name"]))
+    original = line.get("original")
+    name = original.get("name") if isinstance(original, Mapping) else None
+    return name if isinstance(name, str) else str(line["name"])
 
 
 def _runner(
     entry: RunEntry, chosen: Mapping[str, Mapping[str, Any]], limits: Limits, folder: Path,
-    place: str,
+    secrets: list[str],
 ) -> Runner:  # fmt: skip
+    """Make the runner of an entry's tools; adds to `secrets`."""
     if entry.python:
-        module, _, function = entry.python.partition(":")
-        addresses = {
-            name: f"{module}:{function or _original(line)}" for name, line in chosen.items()
-        }
-        return PythonRunner(Worker(addresses, limits, [str(folder), os.getcwd()]))
-    secrets: list[str] = []
+        return PythonRunner(
+            Worker(_addresses(entry.python, chosen), limits, [str(folder), os.getcwd()])
+        )
     filled = {
-        key: _filled(getattr(entry, key), f"{place}: {key}", secrets)
+        key: _filled(getattr(entry, key), key, secrets)
         for key in ("headers", "query", "environment")
     }
     if entry.mcp:
         server = McpServer(entry.mcp, filled["headers"], filled["environment"])
+        if filled["headers"] and not server.has_url:
+            raise BadInput("headers are of a URL; give a command its environment")
         return McpRunner(server, {name: _original(line) for name, line in chosen.items()}, limits)
-    operations = {name: _operation(entry, line, place) for name, line in chosen.items()}
+    try:
+        import httpx  # noqa: F401
+    except ImportError as error:
+        raise BadInput("HTTP tools need httpx; pip install 'tinr[http]'") from error
+    operations = {name: _operation(entry, line) for name, line in chosen.items()}
     if not entry.hosts:
-        hosts = sorted({urlsplit(o.url).netloc for o in operations.values()})
-        raise BadInput(f"{place}: hosts: none is allowed; to allow these: hosts: {hosts}")
+        hosts = sorted({operation.host for operation in operations.values()})
+        raise BadInput(f"hosts: none is allowed; to allow these: hosts: {hosts}")
     return HttpRunner(
-        operations, entry.hosts, limits, filled["headers"], filled["query"], secrets, entry.writes
+        operations, entry.hosts, limits, filled["headers"], filled["query"], entry.writes
     )
 
 
-def _operation(entry: RunEntry, line: Mapping[str, Any], place: str) -> Operation:
-    extra = line.get("extra") or {}
-    if "method" not in extra or "path" not in extra:
-        raise BadInput(
-            f"{place}: {line['name']} is no HTTP operation; import it from its OpenAPI file"
-        )
-    url = entry.url or next(iter(extra.get("servers") or ()), "")
+def _addresses(python: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return where the worker finds the function of each tool."""
+    module, _, function = python.partition(":")
+    functions = {name: function or _original(line) for name, line in chosen.items()}
+    wrong = [part for part in (*module.split("."), *functions.values()) if not part.isidentifier()]
+    if wrong:
+        raise BadInput(f"python: {wrong[0]!r} is no name of a module or function; correct it")
+    return {name: f"{module}:{function}" for name, function in functions.items()}
+
+
+def _operation(entry: RunEntry, line: Mapping[str, Any]) -> Operation:
+    extra = line.get("extra")
+    if not isinstance(extra, Mapping) or not {"method", "path"} <= extra.keys():
+        raise BadInput(f"{line['name']} is no HTTP operation; import it from its OpenAPI file")
+    servers = extra.get("servers") or [""]
+    url = entry.url or str(servers[0])
     if not url.startswith(("http://", "https://")):
-        raise BadInput(f"{place}: url: the file names no server for {line['name']}; give its URL")
+        raise BadInput(f"url: the file names no server for {line['name']}; give its URL")
     return Operation(
-        extra["method"], url.rstrip("/"), extra["path"], extra.get("places") or {},
-        extra.get("content_type", ""),
+        str(extra["method"]), url, str(extra["path"]), extra.get("places") or {},
+        str(extra.get("content_type", "")),
     )  # fmt: skip
 
 
-def _filled(values: Mapping[str, str], place: str, secrets: list[str]) -> dict[str, str]:
+def _filled(values: Mapping[str, str], setting: str, secrets: list[str]) -> dict[str, str]:
     """Put environment variables into values, and note them as secrets; BadInput if one is unset."""
 
     def value_of(match: re.Match[str]) -> str:
         value = os.environ.get(match[1])
         if not value:
-            raise BadInput(f"{place}: the environment variable {match[1]} is not set; set it")
+            raise BadInput(f"{setting}: the environment variable {match[1]} is not set; set it")
         secrets.append(value)
         return value
 
-    return {key: VARIABLE.sub(value_of, text) for key, text in values.items()}
+    filled = {key: VARIABLE.sub(value_of, text) for key, text in values.items()}
+    for key, text in filled.items():
+        if setting == "headers" and not (f"{key}{text}".isascii() and f"{key}{text}".isprintable()):
+            raise BadInput(f"{setting}: {key} is no line of ASCII; correct it")
+    return filled

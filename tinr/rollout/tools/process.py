@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import Doc
 
@@ -36,6 +36,8 @@ KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")  # of the environ
 @dataclass(frozen=True)
 class ExecutorConfig:
     """Bounds of a tool in one call, and what happens if it exceeds them."""
+
+    where: ClassVar[str] = "executor"  # the settings are found
 
     seconds: Annotated[float, Doc("a call, by the clock")] = 2.0
     memory: Annotated[int, Doc("MiB above what the worker has when it starts")] = 256
