@@ -35,6 +35,7 @@ from tinr.data.replay import (
     aligned_examples,
     pseudo_queries,
     tokens_in,
+    tools_without_queries,
     trace_examples,
     unqueried_examples,
 )
@@ -113,8 +114,9 @@ def run(config: SftConfig) -> Card:
     )
     with phase.log() as log:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
-        queried = {call.name for query in queries for call in query.calls}
-        margins = ChoiceMargins.of(codec, phase.catalogue.names, queried, config.choice)
+        names = phase.catalogue.names
+        queried = {*names} - tools_without_queries(phase.catalogue, queries)
+        margins = ChoiceMargins.of(codec, names, queried, config.choice)
         result = phase.train(
             model, codec, schedule.batches, config.training, log, own.teacher, margins=margins
         )

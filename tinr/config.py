@@ -115,7 +115,9 @@ class ChoiceConfig:
     unqueried: Annotated[
         Weight, Doc("nats by which tools without training queries gain on the others")
     ] = 0.0
-    call: Annotated[Weight, Doc("nats by which calling no tool gains on calling one")] = 0.0
+    call: Annotated[
+        Weight, Doc("nats by which calling none gains on a tool that has training queries")
+    ] = 0.0
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,9 @@ def test_words_that_are_known_to_ask_for_an_option_stand_in_its_slot():
         "half: dome -> true",
         "half: cap -> true",
     ]
+    implied = [{"half": "domes"}, {"half": "domes"}]  # both have the same words
+    lines = derivations("Two domes, of 2 and 3", [calls], (), {"ball_volume": DOC}, implied)
+    assert [line.split("; ")[1] for line in lines] == ["half: domes -> true"] * 2
 
 
 def test_of_many_options_that_nobody_asks_for_the_first_are_named():

@@ -19,6 +19,7 @@ VALUES = {
     "length_convert": {"length": 2, "source": "metre", "target": "foot"},
     "city.find": {"name": "Rome"},
 }
+OPTIONS = {"circle_area": {"digits": 4}, "city.find": {"tags": ["old"]}}
 
 
 def asked_of(body):
@@ -40,7 +41,8 @@ class Author:
         told = {k: text.format(tool=names[0], partner=names[-1]) for k, text in KINDS.items()}
         kind = next(k for k, text in told.items() if user.startswith(text))
         chosen = {"missing": [], "two": names, "enumerated": names * 2}.get(kind, names[:1])
-        calls = [{"name": name, "arguments": VALUES[name]} for name in chosen]
+        more = OPTIONS.get(names[0], {}) if kind == "option" else {}
+        calls = [{"name": name, "arguments": VALUES[name] | more} for name in chosen]
         text = f"Please do it {kind} for {' and '.join(map(str, VALUES[names[0]].values()))}?"
         question = {"query": text, "calls": calls, "reply": "Which one?"}
         question = self.change(kind, question)
@@ -87,6 +89,16 @@ def test_words_that_ask_for_a_value_are_kept_where_they_stand_in_the_question(ca
     assert all("implied" not in call for line in lines for call in line["calls"])
     write_jsonl(tmp_path / "q.jsonl", lines)
     assert read_queries(tmp_path / "q.jsonl", catalogue)[0].implied == ({"radius": "for 3"},)
+
+
+def test_a_question_for_an_option_has_one(catalogue, tmp_path):
+    def plain(kind, question):
+        return question | {"calls": [{"name": "circle_area", "arguments": {"radius": 3}}]}
+
+    asked = settings(Teacher(Author(change=plain)), kinds=("option",))
+    names = [name for name in catalogue.names if name != "circle_area"]
+    lines, _, reasons = build_queries(catalogue, asked, tmp_path / "j", unseen=names)
+    assert lines == [] and reasons == {"its call has no optional value": 1}
 
 
 def test_a_tool_without_options_is_asked_for_none(tmp_path):

@@ -1,6 +1,7 @@
 """The stream of updates: its events, its rows, and that it goes on where it was stopped."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
     )  # fmt: skip
     monkeypatch.setattr(update, "LEAST_LIKELY", 1.0)
     monkeypatch.setattr(stream, "probe", lambda *_: {})  # measured elsewhere, and slow
-    config = StreamConfig(batches=2, adds=2, queries=2, compared=3, retrained="align@latest")
+    config = StreamConfig(batches=2, adds=2, queries=2, compared=3)
     measure = stream._measured
 
     def stopped(registry, card, *rest):
@@ -81,9 +82,19 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
     rows = run_stream(registry, "align@latest", tmp_path / "out", data, config)
     lines = (tmp_path / "out" / "stream.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == rows
-    assert [row["batch"] for row in rows] == [0, 1, 2, "retrained"]
+    assert [row["batch"] for row in rows] == [0, 1, 2]
     assert len({row["checkpoint"] for row in rows}) == 3
-    assert rows == run_stream(registry, "align@latest", tmp_path / "out", data, config)
+    other = replace(config, retrained="update@latest")  # as if it had been trained anew
+    for _ in range(2):  # the second time nothing is measured
+        found = run_stream(registry, "align@latest", tmp_path / "out", data, other)
+        assert found[:3] == rows and found[3]["checkpoint"] == rows[2]["checkpoint"]
+        assert len(found) == 4 and found[3]["batch"] == "retrained"
+        monkeypatch.setattr(stream, "_measured", None)
+    with pytest.raises(BadInput, match="its catalogue is not that of the last batch"):
+        wrong = replace(config, retrained="align@latest")
+        run_stream(registry, "align@latest", tmp_path / "out", data, wrong)
+    with pytest.raises(BadInput, match="a stream with other settings"):
+        run_stream(registry, "align@latest", tmp_path / "out", data, replace(config, seed=1))
     assert [card.phase for card in registry.cards()] == ["base", "align", "update", "update"]
     assert "added_name_em" not in rows[0] and rows[1]["added_name_em"]["n"] == 2
     assert rows[0]["first_call_em"]["n"] >= rows[2]["first_call_em"]["n"] > 0
@@ -117,6 +128,11 @@ def test_the_verdict_compares_the_first_tools_calls_query_by_query():
     assert found["added"] == pytest.approx(0.03)
     found = verdict([rows[0], a_row(1, before, added=1.0)])
     assert found["calls"]["low"] == pytest.approx(-(1 - 0.05 ** (1 / 400)))
+    few = [True] * 60  # one win is no proof that nothing is lost
+    found = verdict([a_row(0, [False, *few]), a_row(1, [True, *few])])["calls"]
+    assert not found["not_worse"] and found["low"] == pytest.approx(1 / 61 - (1 - 0.05 ** (1 / 61)))
+    for calls in ([], [True]):
+        assert verdict([a_row(0, calls), a_row(1, calls)])["calls"]["difference"] is None
 
 
 def test_too_few_newcomers_are_told(data, catalogue):

@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import mark_loss, render_prompt
 from tinr.config import ChoiceConfig
+from tinr.data.distillation import distributions_of
 from tinr.data.packing import Example, collate
 from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.loop import labelled_loss
@@ -74,11 +75,26 @@ def test_without_a_margin_or_without_tool_tokens_nothing_is_adjusted(
     assert ChoiceMargins.of(Codec(tiny_tokenizer), names, set(), MARGINS) is None
 
 
-def test_an_entry_that_is_no_tool_of_the_catalogue_has_no_margin(grown, catalogue):
-    """Tokens of removed tools keep their place in the vocabulary and gain nothing."""
+def test_a_retired_entry_gains_nothing(grown, catalogue):
+    """Tokens of removed tools keep their place in the vocabulary, and lose with all tools."""
     codec = grown("tiny")
-    first, *others = catalogue.names
+    retired, *others = catalogue.names
     margins = ChoiceMargins.of(codec, others, set(), MARGINS)
     assert margins is not None
-    assert codec.tool_ids[first] not in margins.ids.tolist()
-    assert margins.values.tolist() == [9.0 - 3.0] * len(others)
+    values = dict(zip(margins.ids.tolist(), margins.values.tolist(), strict=True))
+    assert values.pop(codec.tool_ids[retired]) == 9.0
+    assert list(values.values()) == [9.0 - 3.0] * len(others)
+
+
+def test_what_the_base_says_is_held_to_the_base_without_margins(model, grown, catalogue):
+    """Distilled positions behind a tag keep their divergence."""
+    codec = grown("tiny")
+    margins = ChoiceMargins.of(codec, catalogue.names, set(), MARGINS)
+    example = thought(codec, "No tool is needed.")
+    place = example.ids.index(codec.id("<think>")) + 1
+    table = distributions_of(model, [list(example.ids[:place])], [list(example.ids[place:])])
+    soft = [0] * place + [*range(1, len(example.ids) - place + 1)]
+    batch = collate([[Example(example.ids, example.labels, 1.0, soft)]], codec.pad)
+    assert labelled_loss(model, batch, None, None, table, margins).item() == pytest.approx(
+        labelled_loss(model, batch, None, None, table).item()
+    )

@@ -132,11 +132,12 @@ def stream(
         table.add_row(str(row["batch"]), str(row["tools"]), *rates, f"{row['seconds']:.0f}")
     table_console().print(table)
     calls = shown["calls"]
-    print(
-        f"calls of the first tools: {calls['difference']:+.1%} from beginning to end, "
-        f"{'not worse' if calls['not_worse'] else 'NOT SHOWN to be not worse'} by 2 points "
-        f"(one-sided 95 % bound {calls['low']:+.1%}, n = {calls['n']})"
-    )
+    if calls["difference"] is not None:
+        print(
+            f"calls of the first tools: {calls['difference']:+.1%} from beginning to end, "
+            f"{'not worse' if calls['not_worse'] else 'NOT SHOWN to be not worse'} by 2 points "
+            f"(one-sided 95 % bound {calls['low']:+.1%}, n = {calls['n']})"
+        )
     if shown["added"] is not None:
         print(f"added tools are named {shown['added']:+.1%} less often than by the retrained one")
     print(f"largest probability of a removed tool's token: {shown['removed']:.2g}")

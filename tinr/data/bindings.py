@@ -201,6 +201,7 @@ class _Words:
     def __init__(self, text: str):
         self.text = text
         self.taken: list[tuple[int, int]] = []
+        self.asking: set[tuple[int, int]] = set()  # of them, words that are known to ask
         words = re.finditer(r"[^\W\d_]+", text)
         self.stems = [(match.start(), match.end(), stem(match[0])) for match in words]
 
@@ -259,11 +260,16 @@ class _Words:
         return -start, end
 
     def quoted(self, phrase: str) -> tuple[int, int] | None:
-        """Take the first free place of a phrase; None: there is none."""
-        matches = re.finditer(re.escape(phrase), self.text) if phrase else ()
-        place = next((match.span() for match in matches if self._is_free(*match.span())), None)
+        """Take the first free place of a phrase, or one that asked for a value before; else None.
+
+        Words ask for the same option of several calls ("half spheres of radius 2 and 3").
+        """
+        spans = [match.span() for match in re.finditer(re.escape(phrase), self.text)]
+        free = [span for span in spans if phrase and self._is_free(*span)]
+        place = next(iter([*free, *(span for span in spans if span in self.asking)]), None)
         if place is not None:
             self.taken.append(place)
+            self.asking.add(place)
         return place
 
     def _is_free(self, start: int, end: int) -> bool:

@@ -45,7 +45,7 @@ def unqueried_examples(
 
     Without these examples, tools with queries outweigh the others.
     """
-    silent_tools = _tools_without_queries(catalogue, queries)
+    silent_tools = tools_without_queries(catalogue, queries)
     usage = PairMix.only(pseudo=count, naming=count)
     return aligned_examples(codec, catalogue, usage, rng, only=silent_tools)
 
@@ -60,7 +60,7 @@ def pseudo_queries(
     """
     wording = Wording(catalogue)
     new_queries: list[Query] = []
-    for name in sorted(_tools_without_queries(catalogue, queries)):
+    for name in sorted(tools_without_queries(catalogue, queries)):
         doc = catalogue.by_name[name]
         for number in range(count if wording.practicable(doc) else 0):
             text, call = wording.write(doc, rng)
@@ -68,7 +68,7 @@ def pseudo_queries(
     return new_queries
 
 
-def _tools_without_queries(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
+def tools_without_queries(catalogue: Catalogue, queries: Sequence[Query]) -> set[str]:
     """Return the tools that no query calls; pseudo-queries do not count."""
     queried_tools = {
         call.name for query in queries if query.kind != "pseudo" for call in query.calls

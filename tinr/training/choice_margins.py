@@ -20,7 +20,8 @@ from tinr.config import ChoiceConfig
 class ChoiceMargins:
     """What is added to logits at the positions where a tool, or none, is chosen.
 
-    start: the id after which a thought begins. ids (K,): the tools' entries. values (K,): nats.
+    start: the id after which a thought begins. ids (K,): the tools' entries, retired ones too.
+    values (K,): nats.
     """
 
     start: int
@@ -37,9 +38,13 @@ class ChoiceMargins:
         """
         if codec.writes_names or not (config.unqueried or config.call):
             return None
-        ids = [codec.tool_ids[name] for name in names]
-        values = [config.call - (0.0 if name in queried else config.unqueried) for name in names]
-        return cls(codec.id("<think>"), torch.tensor(ids), torch.tensor(values))
+        silent_names = {*names} - {*queried}
+        values = [
+            config.call - (config.unqueried if name in silent_names else 0.0)
+            for name in codec.tool_ids
+        ]
+        ids = torch.tensor(list(codec.tool_ids.values()))
+        return cls(codec.id("<think>"), ids, torch.tensor(values))
 
     def adjust(
         self, logits: torch.Tensor, previous: torch.Tensor, labels: torch.Tensor
@@ -50,6 +55,5 @@ class ChoiceMargins:
         """
         ids, values = self.ids.to(logits.device), self.values.to(logits)
         is_choice = (previous == self.start) | torch.isin(labels, ids)
-        places = is_choice.nonzero()
-        logits[places, ids] = logits[places, ids] + values
-        return logits
+        places = is_choice.nonzero()  # (M, 1)
+        return logits.index_put_((places, ids), values, accumulate=True)

@@ -173,7 +173,7 @@ async def _write(
     if answer is None:
         return {"reason": "no answer"}, False
     question = _json_in(answer, "{")
-    fault = _fault(question, task, documents)
+    fault = _fault(question, task, documents, catalogue)
     if fault or not isinstance(question, dict):
         return {"reason": fault or "cannot be read"}, True
     row = {
@@ -231,7 +231,7 @@ def _calls(value: Any) -> list[Call] | None:
     return calls
 
 
-def _fault(question: Any, task: _Task, documents: Documents) -> str:
+def _fault(question: Any, task: _Task, documents: Documents, catalogue: Catalogue) -> str:
     """Return why a written question cannot be kept; empty if it can."""
     calls = _calls(question.get("calls")) if isinstance(question, Mapping) else None
     if calls is None or not isinstance(question.get("query"), str):
@@ -251,6 +251,9 @@ def _fault(question: Any, task: _Task, documents: Documents) -> str:
         fault = next(documents.faults({"name": call.name, "arguments": call.arguments}), None)
         if fault:
             return f"a call that its document refuses: {fault[0]}"
+    required = catalogue.by_name[task.tool].parameters.get("required", ())
+    if task.kind == "option" and not {*calls[0].arguments} - {*required}:
+        return "its call has no optional value"
     if task.kind == "missing" and not str(question.get("reply") or "").strip():
         return "no reply that asks for what is missing"
     return ""

@@ -31,6 +31,7 @@ from tinr.records import BadInput, Query, ToolDoc
 from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.suites import test_suite
 
+RETRAINED = "retrained"  # in place of the number of a batch
 LONGEST = 500  # characters of a newcomer's document
 Row = dict[str, Any]
 
@@ -65,8 +66,9 @@ def run_stream(
     first = load_catalogue(folder)
     newcomers, asked = _newcomers(data, first, config)
     make_folder(out)
-    path, rows = out / "stream.jsonl", _rows(out / "stream.jsonl")
     catalogues = [first, *_catalogues(first, newcomers, config)]
+    retrained = _retrained(registry, config.retrained, catalogues[-1])
+    path, rows = out / "stream.jsonl", _rows(out, config)
     few, many = (
         [q for q in test_suite("in_domain", count, first.by_name) if q.calls]
         for count in (config.queries, config.compared)
@@ -83,12 +85,26 @@ def run_stream(
         row = {"batch": number, "checkpoint": card.id, "tools": len(catalogue.tools)}
         rows.append(row | _measured(registry, card, catalogue, firsts, asked))
         write_text(path, (json.dumps(line) + "\n" for line in rows))
-    if config.retrained and len(rows) == len(catalogues):
-        other = registry.open(config.retrained)[0]
-        row = {"batch": "retrained", "checkpoint": other.id, "tools": len(catalogues[-1].tools)}
-        rows.append(row | _measured(registry, other, catalogues[-1], many, asked))
+    done = [row["checkpoint"] for row in rows[len(catalogues) :]]
+    if retrained is not None and done != [retrained.id]:
+        rows = rows[: len(catalogues)]
+        row = {"batch": RETRAINED, "checkpoint": retrained.id, "tools": len(catalogues[-1].tools)}
+        rows.append(row | _measured(registry, retrained, catalogues[-1], many, asked))
         write_text(path, (json.dumps(line) + "\n" for line in rows))
     return rows
+
+
+def _retrained(registry: Registry, ref: str, catalogue: Catalogue) -> Card | None:
+    """Return the checkpoint to compare with; BadInput unless it knows the last catalogue."""
+    if not ref:
+        return None
+    card, folder = registry.open(ref)
+    if load_catalogue(folder).hash != catalogue.hash:
+        raise BadInput(
+            f"--retrained {ref}: its catalogue is not that of the last batch; train it on the "
+            "last catalogue-NN of --out"
+        )
+    return card
 
 
 def verdict(rows: Sequence[Row], margin: float = 0.02) -> dict[str, Any]:
@@ -100,28 +116,34 @@ def verdict(rows: Sequence[Row], margin: float = 0.02) -> dict[str, Any]:
     -margin. added: how much less often added tools are named at the end than by the retrained
     checkpoint; None without one. removed: the largest probability of a removed token.
     """
-    batches = [row for row in rows if row["batch"] != "retrained"]
-    first, last = batches[0]["first_ids"], batches[-1]["first_ids"]
-    changes = np.array([float(last[i]) - float(first[i]) for i in first if i in last])
-    error = float(changes.std(ddof=1)) / len(changes) ** 0.5 if len(changes) > 1 else 0.0
-    half = float(student.ppf(0.95, len(changes) - 1)) * error
-    # if nothing changed, what so many equal cases can exclude
-    low = float(changes.mean()) - (half or 1 - 0.05 ** (1 / len(changes)))
-    retrained = next((row for row in rows if row["batch"] == "retrained"), None)
-    added = [row["added_name_em"]["value"] for row in (retrained, batches[-1]) if row]
+    batches = [row for row in rows if row["batch"] != RETRAINED]
+    first, last = (row.get("first_ids", {}) for row in (batches[0], batches[-1]))
+    others = [row for row in rows if row["batch"] == RETRAINED]
+    added = [row["added_name_em"]["value"] for row in (*others, batches[-1])
+             if row.get("added_name_em")]  # fmt: skip
     return {
         "recall": {
             name: min(row[name]["value"] for row in batches if row.get(name))
             for name in ("document_to_token", "token_to_schema")
             if any(row.get(name) for row in batches)
         },
-        "calls": {
-            "difference": float(changes.mean()), "low": low, "n": len(changes),
-            "not_worse": low >= -margin,
-        },
+        "calls": _compared([float(last[i]) - float(first[i]) for i in first if i in last], margin),
         "added": added[0] - added[1] if len(added) == 2 else None,
         "removed": max((row["removed"]["after"] for row in batches if row["removed"]), default=0.0),
     }  # fmt: skip
+
+
+def _compared(changes: Sequence[float], margin: float) -> dict[str, Any]:
+    """Return the mean change of queries, its one-sided 95 % bound, and whether that is enough.
+
+    The bound is Student's, or what so many cases without a loss can exclude if that is wider.
+    """
+    count = len(changes)
+    if count < 2:
+        return {"difference": None, "low": None, "n": count, "not_worse": False}
+    mean, error = float(np.mean(changes)), float(np.std(changes, ddof=1)) / count**0.5
+    half = max(float(student.ppf(0.95, count - 1)) * error, 1 - 0.05 ** (1 / count))
+    return {"difference": mean, "low": mean - half, "n": count, "not_worse": mean - half >= -margin}
 
 
 def _updated(registry: Registry, card: Card, batch: Path, out: Path, config: StreamConfig) -> Card:
@@ -217,10 +239,17 @@ def _changed(doc: ToolDoc, number: int) -> ToolDoc:
     return replace(doc, parameters={**doc.parameters, "properties": properties})
 
 
-def _rows(path: Path) -> list[Row]:
-    if not path.is_file():
+def _rows(out: Path, config: StreamConfig) -> list[Row]:
+    """Return the rows of an earlier start; BadInput if it had other settings."""
+    settings = {key: value for key, value in asdict(config).items() if key != "retrained"}
+    text, path = json.dumps(settings), out / "settings.json"
+    if path.is_file() and path.read_text("utf-8") != text:
+        raise BadInput(f"--out {out}: a stream with other settings stands there; give another one")
+    write_text(path, text)
+    lines = out / "stream.jsonl"
+    if not lines.is_file():
         return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
 
 
 def draw(rows: Sequence[Row]) -> str:
@@ -235,7 +264,7 @@ def draw(rows: Sequence[Row]) -> str:
     }
 
     def paint(axes: Sequence[Any]) -> None:
-        batches = [row for row in rows if row["batch"] != "retrained"]
+        batches = [row for row in rows if row["batch"] != RETRAINED]
         for name, label in lines.items():
             points = [(row["batch"], row[name]["value"]) for row in batches if row.get(name)]
             axes[0].plot(*zip(*points, strict=True), "o-", label=label, markersize=3)
