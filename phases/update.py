@@ -71,7 +71,9 @@ class UpdateConfig(PhaseConfig):
     ] = field(default_factory=lambda: PairMix.only(memorise=4, naming=16, lacking=2))
     behind: Annotated[
         PairMix, Doc("examples of a new tool that go on behind its token; requests of it alone")
-    ] = field(default_factory=lambda: PairMix.only(schema=3, blind=1, naming=2, pseudo=3))
+    ] = field(
+        default_factory=lambda: PairMix.only(memorise=1, schema=3, blind=1, naming=2, pseudo=3)
+    )
     contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
         default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
     )

@@ -376,3 +376,25 @@ def test_the_new_catalogue_is_what_the_child_knows(work, catalogue):
     folder = Registry(work / "registry").path(card)
     assert load_catalogue(folder).names == ["circle_area", "length_convert", "square_area"]
     assert card.catalogue_hash == Catalogue((*catalogue.tools[:2], SQUARE)).hash
+
+
+def test_examples_run_in_few_groups_that_are_not_too_large():
+    """Every example is in one group; a group is small when padded, or one long example."""
+    widths = sorted([19] * 3 + [39, 39, 51, 95, 95, 95, 700, 900, 1500, 3000])
+    groups = list(new_rows._groups(widths))
+    assert [n for first, end in groups for n in range(first, end)] == [*range(len(widths))]
+    sizes = [widths[end - 1] * (end - first) for first, end in groups]
+    assert [size for size in sizes if size > new_rows.GROUP_TOKENS] == [3000]
+    assert len(groups) == 4 and list(new_rows._groups([5])) == [(0, 1)]
+
+
+def test_the_examples_behind_a_new_token_end_the_turn_after_it_too(grown, catalogue):
+    """Else a document's answer goes on behind its token, and its recall is 0."""
+    codec, name = grown("tiny"), catalogue.names[0]
+    mix = update.UpdateConfig(parent="x", catalogue=("x",)).behind
+    examples = update._requests_of_one(codec, catalogue, mix, Random(0), [name])[
+        codec.tool_ids[name]
+    ]
+    token, close = codec.tool_ids[name], codec.id(codec.frame.close)
+    ends = [[*one.ids[one.ids.index(token) :]] for one in examples]
+    assert [token, close] in ends

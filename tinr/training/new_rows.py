@@ -39,7 +39,7 @@ from tinr.training.cpu_attention import products, use_bf16
 STATE = "rows.safetensors"
 HISTORY = 40  # steps that L-BFGS remembers
 LEAST_GAIN = 1e-3  # of the loss, below which a restart of L-BFGS has found nothing more
-PADDING = 1.35  # the longest example of a batch is at most this many times the shortest
+GROUP_TOKENS = 2048  # padding included; few large groups: each pass reads all weights anew
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class Continuations:
             ((_up_to_new(example, rows).width - 1, example) for example in examples),
             key=lambda pair: pair[1].width - pair[0],
         )
-        for first, end in _like_widths([example.width - start for start, example in pairs]):
+        for first, end in _groups([example.width - start for start, example in pairs]):
             group = _Group.of(rows.model, pairs[first:end], pad)
             self._groups.append(group)
             self.tokens += int(group.mask[:, -group.ids.shape[1] :].sum())
@@ -245,11 +245,11 @@ class _Group:
         return F.cross_entropy(logits, targets[is_labelled], reduction="none")
 
 
-def _like_widths(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of sorted widths of which the last is at most PADDING times the first."""
+def _groups(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of sorted widths that are at most GROUP_TOKENS when padded, or one example."""
     start = 0
     for end in range(1, len(widths) + 1):
-        if end == len(widths) or widths[end] > PADDING * widths[start]:
+        if end == len(widths) or widths[end] * (end + 1 - start) > GROUP_TOKENS:
             yield start, end
             start = end
 
