@@ -114,9 +114,8 @@ def run(config: SftConfig) -> Card:
     )
     with phase.log() as log:
         log.beside = schedule.beside(config.training.accumulate * distributed.world())
-        names = phase.catalogue.names
-        queried = {*names} - tools_without_queries(phase.catalogue, queries)
-        margins = ChoiceMargins.of(codec, names, queried, config.choice)
+        silent_tools = tools_without_queries(phase.catalogue, queries)
+        margins = ChoiceMargins.of(codec, silent_tools, config.choice)
         result = phase.train(
             model, codec, schedule.batches, config.training, log, own.teacher, margins=margins
         )

@@ -190,7 +190,7 @@ EDITS = (
     Edit(
         "loss",
         "tinr/training/loop.py",
-        "logits = margins.adjust(logits, previous[label_mask], labels)",
+        "logits = margins.adjust(logits, previous, labels)",
         "pass",
         ("tests/training/test_choice_margins.py",),
     ),

@@ -216,7 +216,7 @@ def goods(tmp_path, shop):
     return make
 
 
-def said(executor: OwnExecutor, name: str, **arguments: Any) -> Any:
+def answer_of(executor: OwnExecutor, name: str, **arguments: Any) -> Any:
     return json.loads(executor.run(Call(name, arguments)))
 
 
@@ -226,18 +226,18 @@ def test_an_operation_is_sent_as_its_file_says(goods, monkeypatch):
     headers = {"Authorization": "Bearer ${SHOP_TOKEN}"}
     with goods(headers=headers, query={"app": "tinr"}) as executor:
         call = {"kind": "a b/c", "tags": ["x", 2], "new": True, "X-Lang": "en"}
-        found = said(executor, "find_goods", **call)
-    assert found["path"] == "/goods/a%20b%2Fc?tags=x&tags=2&new=true&app=tinr"
-    assert found["headers"]["X-Lang"] == "en"
-    assert found["headers"]["Authorization"] == "Bearer ***"
+        answer = answer_of(executor, "find_goods", **call)
+    assert answer["path"] == "/goods/a%20b%2Fc?tags=x&tags=2&new=true&app=tinr"
+    assert answer["headers"]["X-Lang"] == "en"
+    assert answer["headers"]["Authorization"] == "Bearer ***"
 
 
 def test_a_call_changes_neither_credentials_nor_host_nor_another_conversation(goods):
     with goods(headers={"X-Lang": "de"}, query={"app": "tinr"}) as executor:
-        found = said(executor, "find_goods", kind="pens", **{"X-Lang": "en", "app": "mine"})
-        assert found["headers"]["X-Lang"] == "de" and found["path"].endswith("?app=tinr")
-        assert "cannot be set" in said(executor, "find_goods", kind="pens", Host="x")["error"]
-        assert "Cookie" not in said(executor, "find_goods", kind="pens")["headers"]
+        answer = answer_of(executor, "find_goods", kind="pens", **{"X-Lang": "en", "app": "mine"})
+        assert answer["headers"]["X-Lang"] == "de" and answer["path"].endswith("?app=tinr")
+        assert "cannot be set" in answer_of(executor, "find_goods", kind="pens", Host="x")["error"]
+        assert "Cookie" not in answer_of(executor, "find_goods", kind="pens")["headers"]
 
 
 @pytest.mark.parametrize("secret", ["ab+/=&c", 'say "x"\\', "abc", "ключ"])
@@ -251,22 +251,22 @@ def test_a_secret_is_masked_however_a_service_spells_it(goods, monkeypatch, secr
 @pytest.mark.parametrize("kind", [".", "..", "", "../orders", "a/..", "..\\x"])
 def test_a_value_does_not_lead_to_another_path(goods, kind):
     with goods() as executor:
-        assert "no part of a path" in said(executor, "find_goods", kind=kind)["error"]
+        assert "no part of a path" in answer_of(executor, "find_goods", kind=kind)["error"]
 
 
 def test_a_header_takes_one_line(goods):
     with goods() as executor:
-        found = said(executor, "find_goods", kind="pens", **{"X-Lang": "en\r\nX-Admin: yes"})
-    assert "one line" in found["error"]
+        answer = answer_of(executor, "find_goods", kind="pens", **{"X-Lang": "en\r\nX-Admin: yes"})
+    assert "one line" in answer["error"]
 
 
 def test_what_changes_something_is_sent_only_if_asked(goods):
     with goods() as executor:
-        assert "not allowed" in said(executor, "order", number=3)["error"]
+        assert "not allowed" in answer_of(executor, "order", number=3)["error"]
     with goods(writes=True) as executor:
-        assert json.loads(said(executor, "order", number=3)["body"]) == {"number": 3}
-        found = said(executor, "note", text="a & b")
-    assert found == {"body": "text=a+%26+b", "kind": "application/x-www-form-urlencoded"}
+        assert json.loads(answer_of(executor, "order", number=3)["body"]) == {"number": 3}
+        answer = answer_of(executor, "note", text="a & b")
+    assert answer == {"body": "text=a+%26+b", "kind": "application/x-www-form-urlencoded"}
 
 
 @pytest.mark.parametrize(
@@ -279,16 +279,16 @@ def test_an_operation_that_misbehaves_is_an_error_that_the_model_reads(goods, ki
     with goods({"seconds": 0.5, "output": 1000}) as executor:
         if kind in ("slow", "large"):
             with pytest.warns(UserWarning, match=f"find_goods {reason}"):
-                assert reason in said(executor, "find_goods", kind=kind)["error"]
+                assert reason in answer_of(executor, "find_goods", kind=kind)["error"]
         else:
-            assert reason in said(executor, "find_goods", kind=kind)["error"]
+            assert reason in answer_of(executor, "find_goods", kind=kind)["error"]
         assert executor.faults == (kind in ("slow", "large"))
     assert time.monotonic() - start < 3
 
 
 def test_a_service_that_is_not_there_is_an_error_that_the_model_reads(goods):
     with goods(url="http://127.0.0.1:9") as executor:
-        assert "cannot be reached" in said(executor, "find_goods", kind="pens")["error"]
+        assert "cannot be reached" in answer_of(executor, "find_goods", kind="pens")["error"]
 
 
 @pytest.mark.parametrize(
@@ -325,13 +325,13 @@ def test_hosts_are_compared_as_names_with_ports(goods, shop):
     for host in (f"127.0.0.1:{port}", "LOCALHOST"):
         url = shop.replace("127.0.0.1", "localhost") if host == "LOCALHOST" else shop
         with goods(hosts=[host], url=url) as executor:
-            assert "path" in said(executor, "find_goods", kind="pens")
+            assert "path" in answer_of(executor, "find_goods", kind="pens")
 
 
 @pytest.mark.parametrize("hosts", [["example.org"], ["127.0.0.1:1"], ["0.0.1"]])
 def test_only_allowed_hosts_are_asked(goods, hosts):
     with goods(hosts=hosts) as executor:
-        assert "not allowed" in said(executor, "find_goods", kind="pens")["error"]
+        assert "not allowed" in answer_of(executor, "find_goods", kind="pens")["error"]
 
 
 @pytest.mark.parametrize(
@@ -361,8 +361,8 @@ def test_two_entries_that_run_the_same_tools_name_them(goods, tmp_path, shop):
         executor_of(tmp_path, "", run=[entry, entry])
     other = {**entry, "url": "http://127.0.0.1:9", "tools": ["find_*"]}
     with executor_of(tmp_path, "", run=[other, {**entry, "tools": ["*"]}]) as executor:
-        assert "cannot be reached" in said(executor, "find_goods", kind="pens")["error"]
-        assert "not allowed" in said(executor, "note", text="x")["error"]
+        assert "cannot be reached" in answer_of(executor, "find_goods", kind="pens")["error"]
+        assert "not allowed" in answer_of(executor, "note", text="x")["error"]
 
 
 @pytest.mark.parametrize(
@@ -394,8 +394,8 @@ def test_a_tool_whose_document_changed_does_not_run(goods, tmp_path):
 def test_a_conversation_makes_so_many_calls(goods):
     with goods({"calls": 2}) as executor:
         for session in (executor.session(), executor.session()):
-            found = [said(session, "find_goods", kind="pens") for _ in range(3)]
-            assert ["error" in one for one in found] == [False, False, True]
+            answer = [answer_of(session, "find_goods", kind="pens") for _ in range(3)]
+            assert ["error" in one for one in answer] == [False, False, True]
             session.end()
 
 
@@ -405,11 +405,11 @@ def test_python_functions_run_in_a_bounded_process(tmp_path):
     source.write_text(FUNCTIONS)
     run = [{"python": "sums_for_test"}]
     with executor_of(tmp_path, str(source), run=run, limits={"seconds": 0.5}) as executor:
-        assert said(executor, "add", first=2, second=5) == 7
-        assert "is not of type" in said(executor, "add", first="two")["error"]
+        assert answer_of(executor, "add", first=2, second=5) == 7
+        assert "is not of type" in answer_of(executor, "add", first="two")["error"]
         with pytest.warns(UserWarning, match="sleep took longer"):
-            assert "took longer" in said(executor, "sleep", seconds=3)["error"]
-        assert said(executor, "add", first=2) == 3
+            assert "took longer" in answer_of(executor, "sleep", seconds=3)["error"]
+        assert answer_of(executor, "add", first=2) == 3
     assert "sums_for_test" not in sys.modules
 
 
@@ -445,30 +445,30 @@ def counter(tmp_path) -> Iterator[OwnExecutor]:
 
 def test_each_conversation_has_its_own_session_with_a_server(counter):
     first, second = counter.session(), counter.session()
-    assert [said(first, "count", word=word) for word in "ab"] == [1, 2]
-    assert said(second, "count", word="c") == 1
-    assert said(first, "count", word="d") == 3
+    assert [answer_of(first, "count", word=word) for word in "ab"] == [1, 2]
+    assert answer_of(second, "count", word="c") == 1
+    assert answer_of(first, "count", word="d") == 3
     first.end()
-    assert said(second, "count", word="e") == 2
-    assert "no x here" in said(second, "fail", word="x")["error"]
+    assert answer_of(second, "count", word="e") == 2
+    assert "no x here" in answer_of(second, "fail", word="x")["error"]
     assert json.loads(second.run(Call("token", {"word": "COUNTER_TOKEN"}))) == "of the server"
     assert second.run(Call("listed", {"word": "ab"})) == "ab\nab"
     second.end()
-    assert said(counter, "count", word="alone") == 1
+    assert answer_of(counter, "count", word="alone") == 1
 
 
 def test_nothing_of_a_server_is_left_when_an_executor_closes(counter, tmp_path):
     """Not even of one that hangs."""
     sessions = [counter.session() for _ in range(2)]
-    assert said(sessions[0], "count", word="a") == 1
+    assert answer_of(sessions[0], "count", word="a") == 1
     with pytest.warns(UserWarning, match="hang took longer"):
-        said(sessions[1], "hang", word="a")
+        answer_of(sessions[1], "hang", word="a")
     counter.close()
     script = str(tmp_path / "counter.py")
     assert not [
         process.pid for process in psutil.process_iter() if script in " ".join(_command(process))
     ]
-    assert said(sessions[0], "count", word="b") == 1  # a new one
+    assert answer_of(sessions[0], "count", word="b") == 1  # a new one
     sessions[0].end()
 
 
@@ -481,10 +481,10 @@ def _command(process: psutil.Process) -> list[str]:
 
 def test_a_server_that_hangs_or_dies_is_an_error_and_the_next_call_has_a_new_one(counter):
     session = counter.session()
-    assert said(session, "count", word="a") == 1
+    assert answer_of(session, "count", word="a") == 1
     with pytest.warns(UserWarning, match="hang took longer than 3 s"):
-        assert "took longer" in said(session, "hang", word="a")["error"]
-    assert said(session, "count", word="b") == 1
-    assert "failed" in said(session, "leave", word="a")["error"]
-    assert said(session, "count", word="c") == 1
+        assert "took longer" in answer_of(session, "hang", word="a")["error"]
+    assert answer_of(session, "count", word="b") == 1
+    assert "failed" in answer_of(session, "leave", word="a")["error"]
+    assert answer_of(session, "count", word="c") == 1
     session.end()

@@ -46,7 +46,7 @@ def test_only_logits_where_a_tool_is_chosen_are_adjusted(said, model, grown, cat
         "no tool": thought(codec, "No tool is needed."),
         "a tool behind another one": thought(codec, token, " and\n", other, " too."),
     }[said]
-    margins = ChoiceMargins.of(codec, catalogue.names, {queried}, MARGINS)
+    margins = ChoiceMargins.of(codec, others, MARGINS)
     assert margins is not None
     logits = model(torch.tensor([example.ids])).logits[0, :-1].detach().clone()
     targets = torch.tensor(example.labels[1:])
@@ -71,15 +71,15 @@ def test_without_a_margin_or_without_tool_tokens_nothing_is_adjusted(
     grown, catalogue, tiny_tokenizer
 ):
     names = catalogue.names
-    assert ChoiceMargins.of(grown("tiny"), names, set(), ChoiceConfig()) is None
-    assert ChoiceMargins.of(Codec(tiny_tokenizer), names, set(), MARGINS) is None
+    assert ChoiceMargins.of(grown("tiny"), names, ChoiceConfig()) is None
+    assert ChoiceMargins.of(Codec(tiny_tokenizer), names, MARGINS) is None
 
 
 def test_a_retired_entry_gains_nothing(grown, catalogue):
     """Tokens of removed tools keep their place in the vocabulary, and lose with all tools."""
     codec = grown("tiny")
     retired, *others = catalogue.names
-    margins = ChoiceMargins.of(codec, others, set(), MARGINS)
+    margins = ChoiceMargins.of(codec, others, MARGINS)
     assert margins is not None
     values = dict(zip(margins.ids.tolist(), margins.values.tolist(), strict=True))
     assert values.pop(codec.tool_ids[retired]) == 9.0
@@ -89,7 +89,7 @@ def test_a_retired_entry_gains_nothing(grown, catalogue):
 def test_what_the_base_says_is_held_to_the_base_without_margins(model, grown, catalogue):
     """Distilled positions behind a tag keep their divergence."""
     codec = grown("tiny")
-    margins = ChoiceMargins.of(codec, catalogue.names, set(), MARGINS)
+    margins = ChoiceMargins.of(codec, catalogue.names, MARGINS)
     example = thought(codec, "No tool is needed.")
     place = example.ids.index(codec.id("<think>")) + 1
     table = distributions_of(model, [list(example.ids[:place])], [list(example.ids[place:])])

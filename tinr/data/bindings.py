@@ -266,7 +266,8 @@ class _Words:
         """
         spans = [match.span() for match in re.finditer(re.escape(phrase), self.text)]
         free = [span for span in spans if phrase and self._is_free(*span)]
-        place = next(iter([*free, *(span for span in spans if span in self.asking)]), None)
+        shared = [span for span in spans if span in self.asking]
+        place = next(iter(free + shared), None)
         if place is not None:
             self.taken.append(place)
             self.asking.add(place)

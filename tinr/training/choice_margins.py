@@ -7,7 +7,7 @@ favour are raised by the margin; the model learns logits that are lower by as mu
 Source: logit adjustment, Menon et al. 2021, arXiv 2007.07314, equation 10.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -30,18 +30,16 @@ class ChoiceMargins:
 
     @classmethod
     def of(
-        cls, codec: Codec, names: Sequence[str], queried: Collection[str], config: ChoiceConfig
+        cls, codec: Codec, silent: Collection[str], config: ChoiceConfig
     ) -> "ChoiceMargins | None":
-        """Return the margins of tools, of which `queried` have training queries; None: all are 0.
+        """Return the margins; silent: the tools without training queries. None: all are 0.
 
         A vocabulary without tool tokens has none either: there a choice is no single token.
         """
         if codec.writes_names or not (config.unqueried or config.call):
             return None
-        silent_names = {*names} - {*queried}
         values = [
-            config.call - (config.unqueried if name in silent_names else 0.0)
-            for name in codec.tool_ids
+            config.call - (config.unqueried if name in silent else 0.0) for name in codec.tool_ids
         ]
         ids = torch.tensor(list(codec.tool_ids.values()))
         return cls(codec.id("<think>"), ids, torch.tensor(values))

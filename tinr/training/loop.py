@@ -254,19 +254,28 @@ def losses_at_labels(
     label_mask = targets != IGNORE
     logits = head_logits(model, hidden[label_mask]).float()
     labels = targets[label_mask]
+    before = None if previous is None else previous[label_mask]
     soft_rows = None if rows is None else rows[label_mask]
     if teacher is None or soft_rows is None or not soft_rows.any():
-        if margins is not None and previous is not None:
-            logits = margins.adjust(logits, previous[label_mask], labels)
-        return F.cross_entropy(logits, labels, reduction="none"), label_mask
+        return _cross_entropy(logits, labels, margins, before), label_mask
     is_soft = soft_rows > 0
     losses = logits.new_empty(len(logits))
-    hard_logits, hard_labels = logits[~is_soft], labels[~is_soft]
-    if margins is not None and previous is not None:
-        hard_logits = margins.adjust(hard_logits, previous[label_mask][~is_soft], hard_labels)
-    losses[~is_soft] = F.cross_entropy(hard_logits, hard_labels, reduction="none")
+    hard_before = None if before is None else before[~is_soft]
+    losses[~is_soft] = _cross_entropy(logits[~is_soft], labels[~is_soft], margins, hard_before)
     losses[is_soft] = teacher.divergence(logits[is_soft], soft_rows[is_soft])
     return losses, label_mask
+
+
+def _cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    margins: ChoiceMargins | None,
+    previous: torch.Tensor | None,
+) -> torch.Tensor:
+    """Compute the loss (N,) of logits (N, V), which the margins change in place."""
+    if margins is not None and previous is not None:
+        logits = margins.adjust(logits, previous, labels)
+    return F.cross_entropy(logits, labels, reduction="none")
 
 
 @contextmanager

@@ -60,31 +60,23 @@ def ask_server(
     """
     if not address.strip():
         raise BadInput("--mcp: nothing in it; give a server's URL or the command that starts it")
-    try:
-        import mcp  # noqa: F401
-    except ImportError as error:
-        raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
+    require_mcp()
     try:
         name, result = asyncio.run(asyncio.wait_for(_list_tools(address, env), timeout))
     except TimeoutError:
         yield Problem(address, "", f"the MCP server did not answer within {timeout:g} s")
         return
     except (Exception, BaseExceptionGroup) as error:  # of any kind: the server is not our code
-        yield Problem(address, "", f"the MCP server failed: {_root(error)}")
+        yield Problem(address, "", f"the MCP server failed: {root_of(error)}")
         return
     yield from auto(Data(address, "", {"server": name, "result": result}))
 
 
 async def _list_tools(address: str, env: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """Return the server's name, and all its tools as one page of `tools/list`."""
-    from mcp import Client, StdioServerParameters
+    from mcp import Client
 
-    if address.startswith(("http://", "https://")):
-        server: Any = address
-    else:
-        command, *arguments = shlex.split(address)
-        variables = {str(key): str(value) for key, value in env.items()} if env else None
-        server = StdioServerParameters(command=command, args=arguments, env=variables)
+    server = address if has_url(address) else command_of(address, env)
     async with Client(server) as client:
         tools: list[Any] = []
         cursor: str | None = None
@@ -123,7 +115,30 @@ async def _page(client: Any, cursor: str | None) -> tuple[list[Any], str | None]
     return tools, page.next_cursor
 
 
-def _root(error: BaseException) -> str:
+def require_mcp() -> None:
+    """Raise BadInput where the `mcp` package is missing."""
+    try:
+        import mcp  # noqa: F401
+    except ImportError as error:
+        raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
+
+
+def has_url(address: str) -> bool:
+    """Whether a server's address is a URL, not a command."""
+    return address.startswith(("http://", "https://"))
+
+
+def command_of(address: str, env: Mapping[str, Any] | None) -> Any:
+    """Return the `mcp` package's description of a command that starts a server."""
+    from mcp import StdioServerParameters
+
+    command, *arguments = shlex.split(address)
+    variables = {str(key): str(value) for key, value in env.items()} if env else None
+    return StdioServerParameters(command=command, args=arguments, env=variables)
+
+
+def root_of(error: BaseException) -> str:
+    """Say in one line what failed first in a group of errors."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     text = " ".join(str(error).split())

@@ -275,16 +275,15 @@ def _implied(question: Mapping[str, Any]) -> list[dict[str, str]]:
 
     Words that do not stand in the question, or ask for no value of the call, are left out.
     """
-    implied = [
-        {
-            name: words
-            for name, words in (stated.items() if isinstance(stated, Mapping) else ())
-            if isinstance(words, str) and words.strip() and words in question["query"]
-            and name in (call.get("arguments") or {})
-        }
-        for call in question["calls"]
-        for stated in [call.get("implied")]
-    ]  # fmt: skip
+    implied: list[dict[str, str]] = []
+    for call in question["calls"]:
+        stated, arguments = call.get("implied"), call.get("arguments") or {}
+        pairs = stated.items() if isinstance(stated, Mapping) else ()
+        implied.append({
+            name: words for name, words in pairs
+            if name in arguments and isinstance(words, str) and words.strip()
+            and words in question["query"]
+        })  # fmt: skip
     return implied if any(implied) else []
 
 

@@ -13,6 +13,7 @@ from tinr.catalogue.load import Catalogue
 from tinr.chat.render import cut
 from tinr.records import Call, ToolDoc
 from tinr.rollout.tools.process import ExecutorConfig, Fault, ToolFault, Worker
+from tinr.rollout.tools.runners import PythonRunner, ToolError
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,11 @@ class BoundedExecutor(Executor):
 
     def _observe(self, call: Call) -> str:
         try:
-            has_returned, text = self.worker.ask(call.name, call.arguments)
-        except (ValueError, RecursionError) as error:  # no JSON for the arguments
-            return refusal(_words(error))
+            return cut(PythonRunner(self.worker).run(call.name, call.arguments))
+        except ToolError as error:
+            return refusal(str(error))
         except Fault as fault:
             return observed_fault(call, fault, self.config)
-        return cut(text) if has_returned else refusal(text)
 
 
 def observed_fault(call: Call, fault: Fault, config: ExecutorConfig) -> str:

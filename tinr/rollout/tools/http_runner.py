@@ -14,6 +14,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from tinr.records import BadInput
 from tinr.rollout.tools.process import ExecutorConfig, Fault
 from tinr.rollout.tools.runners import Runner, ToolError
@@ -43,8 +45,6 @@ class Operation:
     content_type: str = ""
 
     def __post_init__(self) -> None:
-        import httpx
-
         try:
             url = httpx.URL(self.url)
         except (httpx.InvalidURL, ValueError, UnicodeError, TypeError) as error:
@@ -67,8 +67,6 @@ class Operation:
     @property
     def host(self) -> str:
         """The host and port that the operation is sent to, `name:port`."""
-        import httpx
-
         return _host_of(httpx.URL(self.url))
 
 
@@ -99,8 +97,6 @@ class HttpRunner(Runner):
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Send an operation and return the text of its answer, JSON in one line."""
-        import httpx
-
         operation = self.operations[name]
         if operation.method not in READING and not self.writes:
             raise ToolError(f"{operation.method} changes something and is not allowed here")
@@ -126,8 +122,6 @@ class HttpRunner(Runner):
         self._client.close()
 
     def _open(self) -> None:
-        import httpx
-
         # no proxies and no passwords from the environment or from .netrc
         self._client = httpx.Client(
             trust_env=False, follow_redirects=False, timeout=self.config.seconds,
@@ -139,8 +133,6 @@ class HttpRunner(Runner):
         return host in allowed_hosts or host.rpartition(":")[0] in allowed_hosts
 
     def _request(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
-        import httpx
-
         segments: dict[str, str] = {}
         query: list[tuple[str, str]] = []
         headers: dict[str, str] = {}
@@ -195,8 +187,6 @@ class HttpRunner(Runner):
                 answer.set_exception(error)
 
         threading.Thread(target=send, daemon=True).start()
-        import httpx
-
         try:
             return answer.result(self.config.seconds)
         except (NotInTime, httpx.TimeoutException):

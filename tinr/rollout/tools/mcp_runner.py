@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinr.catalogue.importing.mcp_server import command_of, has_url, require_mcp, root_of
 from tinr.records import BadInput
 from tinr.rollout.tools.process import ExecutorConfig, Fault
 from tinr.rollout.tools.runners import Runner, ToolError
@@ -35,10 +36,7 @@ class McpServer:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        try:
-            import mcp  # noqa: F401
-        except ImportError as error:
-            raise BadInput("MCP servers need the mcp package; pip install 'tinr[mcp]'") from error
+        require_mcp()
         try:
             command = shlex.split(self.address)
         except ValueError as error:
@@ -46,20 +44,13 @@ class McpServer:
         if not command:
             raise BadInput("mcp: give a server's URL, or the command that starts it")
 
-    @property
-    def has_url(self) -> bool:
-        """Whether it is a URL, not a command."""
-        return self.address.startswith(("http://", "https://"))
-
     async def connect(self, stack: AsyncExitStack, seconds: float) -> Any:
         """Return a connected client of the `mcp` package, which the stack closes."""
-        from mcp import Client, StdioServerParameters
+        from mcp import Client
 
-        if not self.has_url:
-            command, *arguments = shlex.split(self.address)
-            variables = dict(self.environment) or None
-            server: Any = StdioServerParameters(command=command, args=arguments, env=variables)
-            return await stack.enter_async_context(Client(server))
+        if not has_url(self.address):
+            command = command_of(self.address, self.environment)
+            return await stack.enter_async_context(Client(command))
         import httpx2  # the mcp package's own client of HTTP
         from mcp.client.streamable_http import streamable_http_client
 
@@ -143,9 +134,9 @@ class McpSession(Runner):
             raise Fault(f"took longer than {config.seconds:g} s") from None
         except (Exception, BaseExceptionGroup) as error:  # of any kind: it is not our code
             if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
-                raise ToolError(_root(error)) from error  # it refuses the call, and goes on
+                raise ToolError(root_of(error)) from error  # it refuses the call, and goes on
             self.cancel()
-            raise ToolError(f"the MCP server failed: {_root(error)}") from error
+            raise ToolError(f"the MCP server failed: {root_of(error)}") from error
         except BaseException:  # an interrupt
             self.cancel()
             raise
@@ -184,7 +175,7 @@ class McpSession(Runner):
             raise Fault(f"did not start within {START:g} s") from None
         except (Exception, BaseExceptionGroup) as error:
             self.cancel()
-            raise ToolError(f"the MCP server cannot be reached: {_root(error)}") from error
+            raise ToolError(f"the MCP server cannot be reached: {root_of(error)}") from error
         except BaseException:
             self.cancel()
             raise
@@ -206,7 +197,7 @@ class McpSession(Runner):
                         answer.set_exception(error)
         except (Exception, BaseExceptionGroup) as error:
             if not answer.done():
-                answer.set_exception(_single(error))
+                answer.set_exception(error)
         finally:
             if not answer.done():
                 answer.set_exception(ConnectionError("the connection was cut off"))
@@ -235,15 +226,3 @@ def _content(result: Any) -> str:
         for block in result.content
     ]
     return "\n".join(parts)
-
-
-def _single(error: BaseException) -> Exception:
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else ConnectionError(str(error))
-
-
-def _root(error: BaseException) -> str:
-    error = _single(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__

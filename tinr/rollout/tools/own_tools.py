@@ -22,12 +22,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, quote_plus
 
 from typing_extensions import Doc
 
 from tinr.catalogue.failures import refusal
+from tinr.catalogue.importing.mcp_server import has_url
 from tinr.catalogue.load import Catalogue, document_from, read_jsonl
 from tinr.chat.render import cut
 from tinr.config import Count
@@ -41,10 +42,12 @@ from tinr.rollout.tools.executor import (
     same_tool,
     shipped_functions,
 )
-from tinr.rollout.tools.http_runner import HttpRunner, Operation
 from tinr.rollout.tools.mcp_runner import McpRunner, McpServer
 from tinr.rollout.tools.process import ExecutorConfig, Fault, Worker
 from tinr.rollout.tools.runners import PythonRunner, Runner, ToolError
+
+if TYPE_CHECKING:
+    from tinr.rollout.tools.http_runner import Operation
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 SECRET = "***"
@@ -288,12 +291,12 @@ def _runner(
     }
     if entry.mcp:
         server = McpServer(entry.mcp, filled["headers"], filled["environment"])
-        if filled["headers"] and not server.has_url:
+        if filled["headers"] and not has_url(entry.mcp):
             raise BadInput("headers are of a URL; give a command its environment")
         return McpRunner(server, {name: _original(line) for name, line in chosen.items()}, limits)
     try:
-        import httpx  # noqa: F401
-    except ImportError as error:
+        from tinr.rollout.tools.http_runner import HttpRunner
+    except ModuleNotFoundError as error:
         raise BadInput("HTTP tools need httpx; pip install 'tinr[http]'") from error
     operations = {name: _operation(entry, line) for name, line in chosen.items()}
     if not entry.hosts:
@@ -314,7 +317,9 @@ def _addresses(python: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str
     return {name: f"{module}:{function}" for name, function in functions.items()}
 
 
-def _operation(entry: RunEntry, line: Mapping[str, Any]) -> Operation:
+def _operation(entry: RunEntry, line: Mapping[str, Any]) -> "Operation":
+    from tinr.rollout.tools.http_runner import Operation
+
     extra = line.get("extra")
     if not isinstance(extra, Mapping) or not {"method", "path"} <= extra.keys():
         raise BadInput(f"{line['name']} is no HTTP operation; import it from its OpenAPI file")
