@@ -191,19 +191,29 @@ def test_a_server_answers_openais_client(work):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     ) as server:  # fmt: skip
         assert server.stdout and server.stderr
-        said = server.stdout.readline()
-        client = OpenAI(base_url=said.split(" at ")[1].split()[0], api_key="unused", max_retries=0)
+        said = next(line for line in server.stdout if "API at " in line)
+        url = said.split("API at ")[1].split()[0]
+        client = OpenAI(base_url=url, api_key="unused", max_retries=0)
         asked = {"role": "user", "content": "Convert 3 foot to metre."}
         whole = client.chat.completions.create(model="grpo@latest", messages=[asked])  # type: ignore[list-item]
         parts = list(client.chat.completions.create(model="", messages=[asked], stream=True))  # type: ignore[list-item]
+        forced = client.chat.completions.create(
+            model="",
+            messages=[asked],
+            n=2,
+            tool_choice="required",
+            parallel_tool_calls=False,  # type: ignore[list-item]
+        )
         with pytest.raises(BadRequestError, match="'nosuch' is not in this checkpoint's"):
             tool = {"type": "function", "function": {"name": "nosuch"}}
             client.chat.completions.create(model="", messages=[asked], tools=[tool])  # type: ignore[list-item]
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         ended = server.wait(20)
         errors = server.stderr.read()
     assert ended == 0 and "Traceback" not in errors, errors
     assert whole.model == registry_of(work).resolve("grpo@latest").id
+    for choice in forced.choices:
+        assert choice.message.reasoning_content.startswith("<<")  # type: ignore[attr-defined]
     assert whole.usage and whole.usage.completion_tokens > 0
     assert whole.choices[0].finish_reason in ("stop", "length", "tool_calls")
     assert parts[-1].choices[0].finish_reason == whole.choices[0].finish_reason

@@ -252,7 +252,7 @@ def test_missing_queries_really_lack_a_required_value():
     assert len(missing) > 50
     for query in missing:
         lacking = query.reply.removeprefix("Please give the ").removesuffix(".")
-        vague = _vague(_side(query))
+        vague = {words for words in _vague(_side(query)) if words in query.text}
         explained = False
         for tool in tools_of("seen").values():
             parameter = tool.parameters.get(lacking)

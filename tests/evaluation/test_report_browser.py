@@ -3,8 +3,6 @@
 Needs Chromium (CHROMIUM, or `chromium` on the path); skipped, and said so, where it is missing.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,24 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_parts import SIZES, VIEWS, browser, check_access, needs_browser
 from report_parts import whole_run
 
 from tinr.evaluation.report.page import write_report
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install .[dev]")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe")
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt-get install chromium, or CHROMIUM"),
-]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1280, "height": 900}}
-VIEWS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+pytestmark = needs_browser
+__all__ = ["browser"]  # the fixture
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 
@@ -37,15 +24,6 @@ OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run with everything in it."""
     return write_report(whole_run(tmp_path_factory.mktemp("runs") / "whole"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium that starts without a display; its profile is a new folder of its own."""
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -68,11 +46,7 @@ def test_the_page_fits_asks_for_nothing_and_is_accessible(page: Any, report: Pat
     """All of it opened; axe checks names, roles, contrast, headings, landmarks, tables."""
     page.evaluate(OPEN_ALL)
     assert page.said == [report.as_uri()]  # the file itself, and not a word in the console
-    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1], f"{wide[0]} pixels in a window of {wide[1]}"
-    options = {"resultTypes": ["violations"]}
-    found = axe.Axe().run(page, options=options).response["violations"]
-    assert not found, "\n".join(f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found)
+    check_access(page)
 
 
 @pytest.mark.parametrize("page", VIEWS, indirect=True, ids="-".join)

@@ -5,12 +5,15 @@ The model is a script; everything around it is real.
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from serve_parts import ANSWER, AREA, ASKED, CALLING, MODEL, THOUGHT, Script, Writes, circle
 from starlette.testclient import TestClient
 
 from tinr.catalogue.retrieval import DocumentsConfig, Library
@@ -23,14 +26,12 @@ from tinr.chat.render import (
     render_names,
     render_observations,
     render_prompt,
-    render_response,
-    render_thought,
 )
 from tinr.data.traces import render_plan
-from tinr.records import BadInput, Call, Message
-from tinr.rollout.generate import Row
-from tinr.serve.app import CompletionService, bind, make_app
-from tinr.serve.batcher import Batcher, Busy, Job
+from tinr.records import BadInput, Call, DocumentsMode, Message
+from tinr.rollout.sampling_support import unpack
+from tinr.serve.app import bind, make_app
+from tinr.serve.batcher import Batcher, Busy, Ended
 from tinr.serve.conversation import (
     KEPT,
     Memory,
@@ -39,51 +40,12 @@ from tinr.serve.conversation import (
     WrittenTurn,
     with_candidates_of_requests,
 )
+from tinr.serve.draft import Job
+from tinr.serve.limits import ChoiceLimit
+from tinr.serve.schema import read_request
+from tinr.serve.service import CompletionService
 
 ADDRESS = "/v1/chat/completions"
-AREA = Call("circle_area", {"radius": 2})
-ASKED = {"role": "user", "content": "Area of a circle of radius 2?"}
-THOUGHT = render_thought([Piece("<<circle_area>>", token=True), " gives it"])
-CALLING = [*THOUGHT, *render_names(["circle_area"]), *render_calls([AREA])]
-ANSWER = render_response("It is 12.57.")
-Writes = Callable[[str], Sequence[Piece]]  # text of the prompt, reply so far included -> what next
-
-
-def circle(prompt: str) -> Sequence[Piece]:
-    """Calls, and answers once there is a result."""
-    return ANSWER if "<obs>" in prompt else CALLING
-
-
-class Script:
-    """In the sampler's place: what `writes` says for each prompt, up to where it is stopped."""
-
-    def __init__(self, codec: Codec, writes: Writes):
-        self.codec, self.writes = codec, writes
-        self.prompts: list[tuple[int, ...]] = []
-        self.batches: list[int] = []
-        self.settings: list[dict[str, Any]] = []
-
-    def __call__(self, model, prompts, respond, stops, *, max_tokens, **settings) -> list[Row]:
-        self.batches.append(len(prompts))
-        self.settings.append({"max_tokens": max_tokens, **settings})
-        return [
-            self._row(n, prompt, respond, stops, max_tokens) for n, prompt in enumerate(prompts)
-        ]
-
-    def _row(self, number, prompt, respond, stops, max_tokens) -> Row:
-        self.prompts.append(tuple(prompt))
-        row = Row()
-        for index in self.codec.encode(self.writes(as_text(self.codec.decode(prompt))))[0]:
-            if len(row.ids) == max_tokens or row.finished:
-                break
-            row.ids.append(index)
-            row.mask.append(1)
-            if index in stops:
-                answer = respond(number, row.ids)
-                row.finished = answer is None
-                row.ids += answer or []
-                row.mask += [0] * len(answer or [])
-        return row
 
 
 @pytest.fixture
@@ -92,14 +54,19 @@ def served(codec, catalogue):
     batchers: list[Batcher] = []
 
     def make(
-        writes: Writes = circle, documents="none", prompt: DocumentsConfig | None = None, **more
+        writes: Writes = circle,
+        documents: DocumentsMode = "none",
+        prompt: DocumentsConfig | None = None,
+        **more: Any,
     ) -> tuple[TestClient, Script]:
         script = Script(codec, writes)
-        model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
-        batchers.append(Batcher(model, codec, catalogue, documents, engine=script, **more))
+        batcher = Batcher(MODEL, codec, catalogue, documents, decoder=script, **more)
+        batchers.append(batcher)
+        asks = batcher.ask
+        batcher.ask = lambda job: (script.jobs.append(job), asks(job))[1]  # type: ignore[method-assign]
         library = with_candidates_of_requests(Library(catalogue, prompt or DocumentsConfig()))
         reader = Reader(codec, library, documents)
-        app = make_app(CompletionService(["grpo-1", "grpo@latest"], reader, batchers[-1]))
+        app = make_app([CompletionService(["grpo-1", "grpo@latest"], reader, batcher)])
         return TestClient(app, raise_server_exceptions=False), script
 
     yield make
@@ -228,8 +195,7 @@ def test_the_grammar_knows_what_was_named_before_the_result(served):
     (call,) = ask(client, ASKED)["choices"][0]["message"]["tool_calls"]
     result = {"role": "tool", "tool_call_id": call["id"], "content": "12.57"}
     ask(client, ASKED, {"role": "assistant", "tool_calls": [call]}, result)
-    first, second = (one["constraint"] for one in script.settings)
-    assert first.turns[0].named == [] and second.turns[0].named == ["circle_area"]
+    assert [job.named for job in script.jobs] == [(), ("circle_area",)]
 
 
 def test_what_was_said_before_stands_as_plain_messages(served, codec):
@@ -291,26 +257,34 @@ def test_on_select_shows_the_documents_of_the_named_tools(served, codec):
         assert "In metres" in text[shown:called]
 
 
+BROKEN = [
+    *THOUGHT,
+    *render_names(["circle_area"]),
+    Piece("<tool_call>", token=True),
+    Piece("{broken"),
+    Piece("</tool_call>", token=True),
+]
+
+
 @pytest.mark.parametrize(
     ("pieces", "content", "finish", "problem"),
     [
         ([Piece("just text")], "", "length", "text outside the tags"),
-        ([*THOUGHT, *render_names(["circle_area"]), Piece("<tool_call>", token=True),
-          Piece("{broken"), Piece("</tool_call>", token=True)], "", "stop", "not strict JSON"),
+        (BROKEN, "", "stop", "not strict JSON"),
         (ANSWER, "It is 12.57.", "stop", "does not begin with <think>"),
         ([*THOUGHT, *render_names(["circle_area"]),
           *render_calls([Call("circle_area", {"radius": 1})])[:-1]], None, "tool_calls",
          "unclosed <tool_call>"),
-        ([], "", "length", "does not begin with <think>"),
+        ([], "", "stop", "does not begin with <think>"),
     ],
 )  # fmt: skip
-def test_whatever_the_model_writes_is_an_answer(served, pieces, content, finish, problem):
+def test_whatever_the_model_writes_is_an_answer(served, codec, pieces, content, finish, problem):
     client, _ = served(lambda prompt: pieces)
-    whole = ask(client, ASKED)
+    whole = ask(client, ASKED, max_tokens=max(1, len(codec.encode(pieces)[0])))
     choice = whole["choices"][0]
     assert choice["message"]["content"] == content and choice["finish_reason"] == finish
     assert any(problem in one for one in whole["tinr"]["problems"])
-    assert whole["tinr"]["text"] == as_text(pieces)
+    assert whole["tinr"]["text"] == (as_text(pieces) or codec.frame.close)
 
 
 def test_results_meet_their_calls_beside_one_that_nobody_knows(served, codec):
@@ -357,7 +331,8 @@ def test_what_a_client_changed_of_an_earlier_turn_is_what_the_model_reads(served
 @pytest.mark.parametrize("mode", ["in_prompt", "retrieved"])
 def test_the_documents_in_the_prompt_are_of_the_offered_tools(served, codec, mode):
     """Never some drawn at random, as training draws them; without tools all, or the nearest."""
-    client, script = served(documents=mode, prompt=DocumentsConfig(top_k=1, candidates=2))
+    config = DocumentsConfig(top_k=1, candidates=2)
+    client, script = served(lambda prompt: ANSWER, documents=mode, prompt=config)
     offered = [{"type": "function", "function": {"name": "city.find"}}]
     ask(client, ASKED, tools=offered)
     ask(client, ASKED)
@@ -391,20 +366,19 @@ def test_settings_reach_the_sampler(served):
     ask(client, ASKED)
     ask(client, ASKED, temperature=0.7, top_p=0.9, seed=5, max_tokens=200)
     ask(client, ASKED, temperature=None, max_completion_tokens=50, max_tokens=200, n=1, stop=None)
-    plain, drawn, short = script.settings
-    assert (plain["max_tokens"], plain["temperature"]) == (320, 0.0) and "top_p" not in plain
-    assert (drawn["temperature"], drawn["top_p"], drawn["seed"]) == (0.7, 0.9, 5)
-    assert (drawn["max_tokens"], short["max_tokens"]) == (200, 50)
+    plain, drawn, short = script.jobs
+    assert (plain.max_tokens, plain.temperature, plain.top_p) == (320, 0.0, 1.0)
+    assert (drawn.temperature, drawn.top_p, drawn.seed) == (0.7, 0.9, 5)
+    assert (drawn.max_tokens, short.max_tokens) == (200, 50)
 
 
-def test_offered_tools_are_the_only_ones_that_may_be_called(served):
+def test_offered_tools_are_the_only_ones_that_may_be_called(served, codec):
     client, script = served()
-    ask(client, ASKED, tools=[{"type": "function", "function": {"name": "city.find"}}])
-    held = script.settings[0]["constraint"]
-    assert set(held.grammars.known) == {"city.find"} and held.turns[0].named == []
-    client, script = served(constrained=True)
-    ask(client, ASKED)
-    assert len(script.settings[0]["constraint"].grammars.known) == 3
+    (call,) = ask(client, ASKED)["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "circle_area"
+    only = [{"type": "function", "function": {"name": "city.find"}}]
+    refused(client, {"messages": [ASKED], "tools": only}, 500)  # the script knows but one way
+    assert script.strayed == codec.id("<<city.find>>")
 
 
 BAD = {
@@ -420,14 +394,20 @@ BAD = {
     "no tokens": ({"messages": [ASKED], "max_tokens": 0}, "max_tokens"),
     "endless": ({"messages": [ASKED], "max_tokens": 10**9}, "max_tokens"),
     "a seed": ({"messages": [ASKED], "seed": 10**30}, "seed"),
-    "several": ({"messages": [ASKED], "n": 2}, "n: 2 cannot be had"),
-    "a stop": ({"messages": [ASKED], "stop": ["x"]}, "stop:"),
-    "a forced call": ({"messages": [ASKED], "tool_choice": "required"}, "tool_choice:"),
+    "several": ({"messages": [ASKED], "n": 17}, "n: "),
+    "stops": ({"messages": [ASKED], "stop": ["a", "b", "c", "d", "e"]}, "stop: "),
+    "an empty stop": ({"messages": [ASKED], "stop": [""]}, "stop.0: "),
+    "a choice": ({"messages": [ASKED], "tool_choice": "maybe"}, "tool_choice."),
+    "a choice of none": (
+        {"messages": [ASKED], "tool_choice": {"type": "function", "function": {"name": "x"}}},
+        "'x' is not in this checkpoint's catalogue"),
+    "a choice beside the tools": (
+        {"messages": [ASKED], "tools": [{"type": "function", "function": {"name": "city.find"}}],
+         "tool_choice": {"type": "function", "function": {"name": "circle_area"}}},
+        "'circle_area' is not among the tools"),
     "JSON mode": (
         {"messages": [ASKED], "response_format": {"type": "json_object"}}, "response_format"),
     "no tools": ({"messages": [ASKED], "tools": []}, "tools: none is offered"),
-    "no call": ({"messages": [ASKED], "tool_choice": "none"}, "tool_choice:"),
-    "one call": ({"messages": [ASKED], "parallel_tool_calls": False}, "parallel_tool_calls:"),
     "half a pair": (
         {"messages": [ASKED, {"role": "assistant", "tool_calls": [
             {"id": "a", "function": {"name": "\ud83d\n", "arguments": "{}"}}]}]},
@@ -488,21 +468,166 @@ def test_a_fault_of_ours_is_status_500_and_the_desk_goes_on(served):
     assert ask(client, ASKED)["choices"]
 
 
-def test_a_stream_says_the_same_in_parts(served):
-    client, _ = served()
-    body = {"messages": [ASKED], "stream": True, "stream_options": {"include_usage": True}}
+def streamed(client: TestClient, *messages: dict, **more: Any) -> list[dict[str, Any]]:
+    body = {"messages": list(messages), "stream": True, **more}
     with client.stream("POST", ADDRESS, json=body) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = [line for line in answer.iter_lines() if line]
     assert lines[-1] == "data: [DONE]"
-    events = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+
+def joined(events: Sequence[dict[str, Any]], name: str, index: int = 0) -> str:
+    choices = [choice for event in events for choice in event["choices"]]
+    return "".join(c["delta"].get(name, "") for c in choices if c["index"] == index)
+
+
+def test_a_stream_says_the_same_in_parts(served):
+    client, _ = served()
+    events = streamed(client, ASKED, stream_options={"include_usage": True})
     assert len({event["id"] for event in events}) == 1
     deltas = [event["choices"][0]["delta"] for event in events if event["choices"]]
     assert deltas[0] == {"role": "assistant"} and deltas[-1] == {}
+    assert joined(events, "reasoning_content") == "<<circle_area>> gives it"
+    assert sum("reasoning_content" in delta for delta in deltas) > 2  # as it is written
     (call,) = next(delta["tool_calls"] for delta in deltas if "tool_calls" in delta)
     assert call["index"] == 0 and call["function"]["name"] == "circle_area"
     assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
-    assert events[-1]["usage"]["total_tokens"] > 0
+    assert events[-1]["usage"]["total_tokens"] > 0 and events[-1]["choices"] == []
+
+
+def test_parts_come_while_the_reply_is_written(served):
+    """The first ones before the model has written the last ones."""
+    client, script = served(lambda prompt: ANSWER)
+    go, step = threading.Event(), script.step
+
+    def held(ids: Sequence[int]) -> torch.Tensor:
+        if not go.is_set() and len(script.rows[0][1]) == 2:
+            assert go.wait(10)
+        return step(ids)
+
+    script.step = held  # type: ignore[method-assign]
+    body = {"messages": [ASKED], "stream": True}
+    loop = asyncio.new_event_loop()
+    service = client.app.state.services[0]  # type: ignore[attr-defined]
+
+    async def read() -> list[str]:
+        replies = await service.ask(read_request(json.dumps(body).encode()))
+        parts = []
+        async for text in replies.events():
+            parts.append(text)
+            if "content" in text:
+                go.set()
+        return parts
+
+    parts = loop.run_until_complete(read())
+    assert go.is_set() and parts[-1] == "data: [DONE]\n\n"
+
+
+def test_several_replies_to_one_request(served):
+    client, script = served(lambda prompt: ANSWER)
+    whole = ask(client, ASKED, n=3, seed=7, temperature=1.0)
+    assert [choice["index"] for choice in whole["choices"]] == [0, 1, 2]
+    assert {choice["message"]["content"] for choice in whole["choices"]} == {"It is 12.57."}
+    assert [job.seed for job in script.jobs] == [7, 8, 9]
+    assert whole["usage"]["completion_tokens"] == 3 * len(script.codec.encode(ANSWER)[0])
+    events = streamed(client, ASKED, n=2)
+    assert all(joined(events, "content", index) == "It is 12.57." for index in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("stop", "content"),
+    [("12", "It is"), (["x", "is 1"], "It"), ("It", ""), ("57.0", "It is 12.57."), (" ", "It")],
+)
+def test_an_answer_ends_before_a_stop(served, stop, content):
+    client, _ = served(lambda prompt: ANSWER)
+    (choice,) = ask(client, ASKED, stop=stop)["choices"]
+    assert choice["message"]["content"] == content and choice["finish_reason"] == "stop"
+    assert joined(streamed(client, ASKED, stop=stop), "content") == content
+
+
+def test_a_choice_of_tool_is_kept(served, codec):
+    client, script = served()
+    one = {"type": "function", "function": {"name": "circle_area"}}
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [one]}}
+    for choice in ("required", one, allowed, "auto", None):
+        whole = ask(client, ASKED, tool_choice=choice, parallel_tool_calls=False)
+        assert whole["choices"][0]["finish_reason"] == "tool_calls"
+    refused(client, {"messages": [ASKED], "tool_choice": "none"}, 500)  # away from the script
+    assert script.strayed is not None and script.strayed not in codec.tool_ids.values()
+    client, script = served(lambda prompt: ANSWER)
+    refused(client, {"messages": [ASKED], "tool_choice": "required"}, 500)
+    assert script.strayed != codec.id("<response>")
+
+
+def test_required_begins_with_an_offered_tool_and_ends_with_a_call(codec):
+    limit = ChoiceLimit(codec, "required", ["city.find"])
+    entries = len(codec.tokenizer)
+
+    def allowed(last: str) -> set[int]:
+        free = torch.ones(entries, dtype=torch.bool)
+        limit.narrow(codec.id(last), free)
+        return {*free.nonzero().flatten().tolist()}
+
+    assert allowed("<think>") == {codec.id("<<city.find>>")}
+    ends = {codec.id("<response>"), codec.id(codec.frame.close)}
+    assert not ends & allowed("</think>") and not ends & allowed("<<city.find>>")
+    assert ends <= allowed("<tool_call>") and ends <= allowed("</tool_call>")
+
+
+def test_one_call_of_several_is_a_whole_turn(codec, catalogue):
+    """`parallel_tool_calls: false`: the grammar knows no list of calls."""
+    batcher = Batcher(MODEL, codec, catalogue, decoder=Script(codec, circle))
+    constraint = batcher._constraint(job(codec, one_call=True))
+    batcher.close()
+    assert constraint is not None
+    ids = codec.encode(CALLING)[0]
+    opening = codec.encode_plain("[")
+    until = ids.index(codec.id("<tool_call>")) + 1
+    for index in ids[:until]:
+        constraint.feed(np.zeros(1, np.int64), np.array([index]))
+    sets = constraint.allowed(np.zeros(1, np.int64))
+    assert sets is not None
+    free = unpack(torch.from_numpy(sets[1]), len(codec.tokenizer))[0]
+    assert not free[opening[0]] and free[ids[until]]
+
+
+def test_a_watcher_is_told_of_every_part_and_of_tools_that_were_close(served):
+    client, _ = served()
+    events = streamed(client, ASKED, watch=True)
+    seen = [event["tinr"] for event in events if "part" in event.get("tinr", {})]
+    parts = dict.fromkeys(one["part"] for one in seen)
+    assert list(parts) == ["think", "tool_token", "tool_call"]
+    assert [one["text"].strip() for one in seen if one["is_tool"]][:1] == ["<<circle_area>>"]
+    (near,) = events[-1]["tinr"]["near"]
+    assert near[0]["name"] == "circle_area" and near[0]["probability"] > 0.99
+    assert len(near) == 3 and sum(one["probability"] for one in near) <= 1.0
+
+
+def test_it_counts_for_prometheus(served):
+    client, _ = served()
+    ask(client, ASKED)
+    refused(client, {"messages": []})
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'tinr_requests_total{status="200"} 1.0' in answer.text
+    assert 'tinr_requests_total{status="400"} 1.0' in answer.text
+    assert "tinr_tool_calls_total 1.0" in answer.text
+    assert "tinr_first_token_seconds_count 1.0" in answer.text
+    written = re.search(r"^tinr_generated_tokens_total (\S+)", answer.text, re.MULTILINE)
+    assert written and float(written[1]) > 10
+
+
+def test_pages_of_other_sites_are_turned_away(served):
+    client, _ = served()
+    body = {"messages": [ASKED]}
+    for origin in ("http://evil.example", "null", "http://["):
+        answer = client.post(ADDRESS, json=body, headers={"origin": origin})
+        assert answer.status_code == 403 and "another site" in answer.json()["error"]["message"]
+    assert client.post(ADDRESS, json=body, headers={"origin": "http://testserver"}).is_success
+    local = TestClient(make_app(client.app.state.services, hosts=["localhost"]))  # type: ignore
+    assert "none of this server's names" in local.get("/health").json()["error"]["message"]
+    assert local.get("/health", headers={"host": "localhost:8000"}).status_code == 200
 
 
 # -- many who ask ---------------------------------------------------------------------
@@ -526,23 +651,21 @@ def held_batcher(
         go.wait(10)
         return ANSWER
 
-    model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
     script = Script(codec, writes)
-    batcher = Batcher(model, codec, catalogue, engine=script, **more)
+    batcher = Batcher(MODEL, codec, catalogue, decoder=script, **more)
     batcher.first = batcher.ask(job(codec))  # type: ignore[attr-defined]
     assert started.wait(10)
     return batcher, script, go
 
 
-def test_what_waits_is_answered_in_one_batch(codec, catalogue):
-    """Alike in settings, up to `rows`; a request with a seed is alone, its draw its own."""
+def test_who_waits_joins_when_a_row_is_free(codec, catalogue):
+    """Whatever their settings are: replies with other limits and temperatures run side by side."""
     batcher, script, go = held_batcher(codec, catalogue, rows=3)
-    asked = [batcher.ask(job(codec)) for _ in range(4)]
-    asked += [batcher.ask(job(codec, temperature=1.0, seed=1)) for _ in range(2)]
+    asked = [batcher.ask(job(codec, temperature=t, seed=1)) for t in (0, 0, 1, 1, 0, 0.5)]
     go.set()
-    assert all(one.result(10).reply.response == "It is 12.57." for one in asked)
+    assert all(one.result(10).conversation.reply.response == "It is 12.57." for one in asked)
     batcher.close()
-    assert script.batches == [1, 3, 1, 1, 1]
+    assert script.joined[:2] == [1, 2] and sum(script.joined) == 7 and max(script.joined) <= 3
 
 
 def test_too_many_who_wait_are_told_so(codec, catalogue):
@@ -557,14 +680,16 @@ def test_too_many_who_wait_are_told_so(codec, catalogue):
     assert all(one.result(10) for one in waiting[1:])
     assert all(batcher.ask(job(codec)).result(10) for _ in range(5))  # one after the other
     batcher.close()
-    assert script.batches == [1] * (1 + 3 + 5)  # the cancelled one was not written
+    assert script.joined == [1] * (1 + 3 + 5)  # the cancelled one was not written
+    with pytest.raises(Ended, match="shutting down"):
+        batcher.ask(job(codec))
 
 
 def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
-    """The first batch is held; the second request's client leaves before its turn."""
+    """Neither one whose turn has not come, nor one whose reply is being written."""
     batcher, script, go = held_batcher(codec, catalogue)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
-    app = make_app(CompletionService(["grpo-1"], reader, batcher))
+    app = make_app([CompletionService(["grpo-1"], reader, batcher)])
     body = json.dumps({"messages": [ASKED]}).encode()
     events = iter([{"type": "http.request", "body": body}])
     sent: list[dict[str, Any]] = []
@@ -572,7 +697,7 @@ def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     async def receive():
         for event in events:
             return event
-        while not batcher._came.qsize():  # it waits there, and then its client is gone
+        while not batcher._arrivals.qsize():  # it waits there, and then its client is gone
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
@@ -582,9 +707,11 @@ def test_a_client_that_has_gone_is_not_written_for(codec, catalogue):
     scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": [], "query_string": b""}
     asyncio.run(app(scope, receive, send))
     assert sent[0]["status"] == 499
+    batcher.first.cancel()  # type: ignore[attr-defined]
     go.set()
     batcher.close()
-    assert script.batches == [1]
+    assert script.joined == [1]
+    assert len(script.left) == 1 and len(script.left[0][1]) > 1  # much of it was never written
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -595,19 +722,18 @@ def test_a_fault_of_any_kind_is_told_and_a_desk_that_has_ended_says_so(codec, ca
     def writes(prompt: str) -> Sequence[Piece]:
         raise Panic
 
-    model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
-    batcher = Batcher(model, codec, catalogue, engine=Script(codec, writes))
+    batcher = Batcher(MODEL, codec, catalogue, decoder=Script(codec, writes))
     for _ in range(2):
         with pytest.raises(Panic):
             batcher.ask(job(codec)).result(10)
     reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
     client = TestClient(
-        make_app(CompletionService(["m"], reader, batcher)), raise_server_exceptions=False
+        make_app([CompletionService(["m"], reader, batcher)]), raise_server_exceptions=False
     )
     assert client.get("/health").status_code == 200
     batcher.close()
     assert client.get("/health").json()["status"] == "ended"
-    assert "its log says why" in refused(client, {"messages": [ASKED]}, 500)
+    assert "shutting down" in refused(client, {"messages": [ASKED]}, 503)
 
 
 def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
@@ -615,7 +741,7 @@ def test_a_closed_desk_has_answered_what_waited(codec, catalogue):
     waiting = batcher.ask(job(codec))
     go.set()
     batcher.close()
-    assert waiting.done() and waiting.result().reply.response == "It is 12.57."
+    assert waiting.done() and waiting.result().conversation.reply.response == "It is 12.57."
 
 
 def test_memory_needs_the_very_calls_after_the_very_reply_and_is_bounded(catalogue):

@@ -1,5 +1,6 @@
 """`tinr serve`: a checkpoint behind an OpenAI-compatible address."""
 
+from contextlib import ExitStack, closing
 from typing import Annotated
 
 import typer
@@ -22,27 +23,34 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     checkpoint: Checkpoint = "grpo@latest",
+    beside: Annotated[
+        str | None, typer.Option(help="Another checkpoint, to compare with on the page.")
+    ] = None,
     documents: Documents = "none",
     constrained: Constrained = False,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
     rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 16,
+    most: Annotated[int, typer.Option(min=1, help="Open requests; more are turned away.")] = 256,
     execute: Annotated[
         bool, typer.Option("--execute", help="Run the calls here, and answer when they are done.")
     ] = False,
     executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
 ) -> None:
-    """Answer chat completions as OpenAI's clients ask for them.
+    """Answer chat completions as OpenAI's clients ask for them; the address / shows a page.
 
     The client runs the tools. With --execute, or with --executors, the server runs them.
 
     Example: tinr serve --checkpoint grpo@latest --port 8000
     """
     try:
-        from tinr.serve.app import CompletionService, bind, make_app, run_server
+        from tinr.serve.app import bind, make_app, run_server
         from tinr.serve.batcher import Batcher
         from tinr.serve.conversation import Reader, with_candidates_of_requests
+        from tinr.serve.metrics import Metrics
+        from tinr.serve.origins import LOOPBACK
+        from tinr.serve.service import CompletionService
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed; pip install 'tinr[serve]'") from error
     from tinr.catalogue.retrieval import Library
@@ -54,21 +62,28 @@ def serve(
 
     mode = documents_mode(documents)
     socket = bind(host, port)
-    card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
-    if warning := untrained(card, documents):
-        typer.echo(warning, err=True)
-    library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
-    reader = Reader(codec, library, mode)
-    reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
-    runs_here = execute or executors is not None
-    executor = executor_of(catalogue, executors) if runs_here else None
-    batcher = Batcher(model, codec, catalogue, mode, constrained, rows, executor=executor)
-    names = list(dict.fromkeys([card.id, checkpoint]))
-    url = f"http://{host}:{socket.getsockname()[1]}/v1"
-    print(f"{card.id}, {len(catalogue.tools)} tools, at {url} (interrupt to end)", flush=True)
-    try:
-        run_server(make_app(CompletionService(names, reader, batcher)), socket)
-    finally:
-        batcher.close()
-        if executor is not None:
-            executor.close()
+    metrics = Metrics()
+    services: list[CompletionService] = []
+    with ExitStack() as opened:
+        for name in dict.fromkeys(filter(None, (checkpoint, beside))):
+            card, model, codec, catalogue = open_checkpoint(Registry(registry), name)
+            if warning := untrained(card, documents):
+                typer.echo(warning, err=True)
+            library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
+            reader = Reader(codec, library, mode)
+            reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
+            executor = None
+            if execute or executors is not None:
+                executor = opened.enter_context(closing(executor_of(catalogue, executors)))
+            batcher = Batcher(
+                model, codec, catalogue, mode, constrained, rows, most, executor, metrics=metrics
+            )
+            opened.callback(batcher.close, now=True)
+            services.append(
+                CompletionService(list(dict.fromkeys([card.id, name])), reader, batcher)
+            )
+            print(f"{card.id}: {len(catalogue.tools)} tools", flush=True)
+        hosts = LOOPBACK if host in LOOPBACK else ()
+        url = f"http://{f'[{host}]' if ':' in host else host}:{socket.getsockname()[1]}"
+        print(f"page at {url}, API at {url}/v1 (interrupt to end)", flush=True)
+        run_server(make_app(services, metrics, hosts), socket)

@@ -87,6 +87,21 @@ class RoomyLayer(DynamicLayer):
         super().batch_repeat_interleave(repeats)
         self.room = None
 
+    def append_rows(self, other: "RoomyLayer", length: int) -> None:
+        """Append the rows of another layer; all are padded at the left to `length`, with zeros."""
+        layers = (self, other)
+        rows = sum(layer.keys.shape[0] for layer in layers)
+        shape = (rows, self.keys.shape[1], length + ROOM)
+        room = tuple(like.new_zeros(*shape, like.shape[-1]) for like in (self.keys, self.values))
+        start = 0
+        for layer in layers:
+            stop, place = start + layer.keys.shape[0], length - layer.keys.shape[-2]
+            room[0][start:stop, :, place:length] = layer.keys
+            room[1][start:stop, :, place:length] = layer.values
+            start = stop
+        self.room = room[0], room[1]
+        self.keys, self.values = room[0][:, :, :length], room[1][:, :, :length]
+
     def _fits(self, length: int) -> bool:
         """Whether the keys still lie in the room (a selection of rows copies them out)."""
         if self.room is None or self.keys.data_ptr() != self.room[0].data_ptr():
@@ -156,13 +171,13 @@ def generate(
                 )
                 last_ids, mask = last_ids[places], mask[places]
                 cache.batch_select_indices(places)
-                mask = _trim(mask, cache)
+                mask = trim(mask, cache)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
             logits = forward(model, last_ids[:, None], mask, cache, keep=1)[:, -1].float()
     return table.rows()
 
 
-def _trim(mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+def trim(mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
     """Drop the padding at the start of all rows from the cache and from the mask (B, T)."""
     start = int(mask.argmax(1).min())
     for layer in cache.layers if start else ():
@@ -247,22 +262,22 @@ def _choose(
     (None: the vocabulary).
     """
     if temperature == 0:
-        next_ids = _likeliest_ids(logits, allowed)
+        next_ids = likeliest_ids(logits, allowed)
         return next_ids, torch.zeros(len(next_ids)), None  # greedy sampling has probability 1
-    next_ids, logprobs, mask = _draw(logits, temperature, random, top_p, allowed)
+    next_ids, logprobs, mask = draw(logits, temperature, random, top_p, allowed)
     if greedy.any():
         is_greedy = torch.from_numpy(greedy).to(logits.device)
-        next_ids = torch.where(is_greedy, _likeliest_ids(logits, allowed), next_ids)
+        next_ids = torch.where(is_greedy, likeliest_ids(logits, allowed), next_ids)
         logprobs = logprobs.masked_fill(is_greedy, 0.0)
     return next_ids, logprobs, mask
 
 
-def _likeliest_ids(logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
+def likeliest_ids(logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
     masked_logits = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
     return masked_logits.argmax(-1)
 
 
-def _draw(
+def draw(
     logits: torch.Tensor,
     temperature: float,
     random: torch.Generator,

@@ -44,13 +44,18 @@ class Grammars:
         self.openings = {codec.id(f"<{tag}>"): tag for tag in ("tool_token", "tool_call")}
         self.tokenizer = _tokenizer(codec)
         self.executor = LLExecutor(num_threads=torch.get_num_threads())
+        self.one_call = False
         self.loose: set[str] = set()  # tools whose schema has no grammar
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._calls: dict[frozenset[str], LLMatcher] = {}
 
-    def only(self, names: Iterable[str]) -> "Grammars":
-        """Restrict the grammars to some of the tools. The copy shares what is costly."""
+    def only(self, names: Iterable[str], *, one_call: bool = False) -> "Grammars":
+        """Restrict the grammars to some of the tools, or to one call in a turn.
+
+        The copy shares what is costly.
+        """
         subset = copy.copy(self)
+        subset.one_call = one_call
         subset.__dict__.pop("_names", None)
         subset.known = {name: self.known[name] for name in names if name in self.known}
         subset._calls = {}
@@ -95,9 +100,10 @@ class Grammars:
         )
 
     def _of_calls(self, kinds: Iterable[str]) -> str:
+        several = ' | "[" SPACE call (SPACE "," SPACE call)* SPACE "]"'
         return "\n".join(
             (
-                f'start: SPACE (call | "[" SPACE call (SPACE "," SPACE call)* SPACE "]") SPACE '
+                f"start: SPACE (call{'' if self.one_call else several}) SPACE "
                 f"{self._entry('</tool_call>')}",
                 r'call: "{" SPACE "\"token\"" SPACE ":" SPACE "\"" kind',
                 f"kind: {' | '.join(kinds)}",

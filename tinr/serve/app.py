@@ -1,97 +1,83 @@
-"""The HTTP side: three addresses; every error has a status and one line of text.
+"""The HTTP side; every error has a status and one line of text.
 
-POST /v1/chat/completions     GET /v1/models[/NAME]     GET /health
+POST /v1/chat/completions     GET /v1/models[/NAME]     GET /health     GET /metrics
+GET / (a page to look at it)  GET /v1/tools[/NAME]      of our own: what is known of the tools
 """
 
 import asyncio
+import signal
 import socket
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import tinr
-from tinr.chat.parse import parse
-from tinr.chat.render import as_text
-from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.records import BadInput
-from tinr.rollout.conversation import Conversation
-from tinr.serve.batcher import Batcher, Busy, Job
-from tinr.serve.conversation import Exchange, Reader, ends_with_results, last_calls, turn_of
-from tinr.serve.schema import Finish, Request, called, chunks, completion, failure, read_request
+from tinr.serve.batcher import Busy, Ended
+from tinr.serve.metrics import CONTENT_TYPE, Metrics
+from tinr.serve.origins import SameOrigin
+from tinr.serve.page.routes import page_routes
+from tinr.serve.schema import failure, read_request
+from tinr.serve.service import CompletionService, Replies
 
 MOST_BYTES = 4_000_000  # of a request's body
+GRACE = 60  # seconds in which open replies may end when the server is stopped
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class CompletionService:
-    """Turns requests into jobs, and replies into completions."""
+class EventStream(StreamingResponse):
+    """The parts of replies; whoever leaves early, they are given up then."""
 
-    names: Sequence[str]  # of the model; the first one is in the answers
-    reader: Reader
-    batcher: Batcher
-    # reads messages outside of the event loop, one request at a time
-    _reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    def __init__(self, replies: Replies):
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(replies.events(), headers=headers, media_type="text/event-stream")
+        self.replies = replies
 
-    async def answer(self, request: Request) -> dict[str, Any]:
-        """The whole completion; `Reader` and `Batcher` raise BadInput and Busy.
-
-        If it is cancelled, the batcher does not write a reply that still waits.
-        """
-        loop = asyncio.get_running_loop()
-        exchange = await loop.run_in_executor(self._reading, self.reader.read, request)
-        job = Job(
-            exchange.query,
-            exchange.prompt,
-            request.reply_tokens or REPLY_TOKENS[self.batcher.documents],
-            request.temperature or 0.0,
-            1.0 if request.top_p is None else request.top_p,
-            request.seed,
-            exchange.spoken.named,
-        )
-        return self._completion(exchange, await asyncio.wrap_future(self.batcher.ask(job)))
-
-    def _completion(self, exchange: Exchange, conversation: Conversation) -> dict[str, Any]:
-        """The completion of any reply that the model wrote."""
-        reply = conversation.reply
-        problems = list(parse([*exchange.spoken.pieces, *conversation.pieces]).problems)
-        if conversation.row.stuck:
-            problems.append("nothing more could be written that fits")
-        message: dict[str, Any] = {"role": "assistant", "content": reply.response}
-        message["reasoning_content"] = reply.thought
-        is_open = reply.response is None and not ends_with_results(conversation.pieces)
-        calls_written = last_calls(conversation.pieces) if is_open else ()
-        # no client can run a call of an unknown tool
-        calls = called([c for c in calls_written if c.name in self.reader.catalogue.by_name])
-        if calls:
-            message["tool_calls"] = calls
-            turn = turn_of(
-                exchange.spoken, conversation.row.ids, conversation.pieces, calls_written
-            )
-            self.reader.memory.keep([call["id"] for call in calls], turn)
-        elif reply.response is None:
-            message["content"] = ""
-        has_end = conversation.row.finished or conversation.row.stuck
-        finish: Finish = "tool_calls" if calls else "stop" if has_end else "length"
-        details = {"text": as_text(conversation.pieces), "problems": problems}
-        usage = len(conversation.prompt), sum(conversation.row.mask)
-        return completion(self.names[0], message, finish, usage, details)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the parts."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.replies.cancel()
 
 
-def make_app(counter: CompletionService) -> Starlette:
-    """The ASGI application."""
+def make_app(
+    services: Sequence[CompletionService],
+    metrics: Metrics | None = None,
+    hosts: Sequence[str] = (),
+) -> Starlette:
+    """The ASGI application; the first service answers where a request names no model.
+
+    hosts: the names by which this server may be addressed; (): any.
+    """
+    metrics = metrics or services[0].batcher.metrics
+    by_name: dict[str, CompletionService] = {}
+    for service in services:
+        by_name |= {name: service for name in service.names if name not in by_name}
+
+    def service_of(name: str | None) -> CompletionService:
+        if not name:
+            return services[0]
+        if name not in by_name:
+            raise _NoModel(name, services[0].names[0])
+        return by_name[name]
 
     async def complete(http_request: HttpRequest) -> Response:
+        response = await answer(http_request)
+        metrics.requests.labels(response.status_code).inc()
+        return response
+
+    async def answer(http_request: HttpRequest) -> Response:
         body = bytearray()
         try:
             async for chunk in http_request.stream():
@@ -100,46 +86,69 @@ def make_app(counter: CompletionService) -> Starlette:
                     message = f"the body has more than {MOST_BYTES:,} bytes; send less"
                     return JSONResponse(failure(message), 413)
             request = read_request(bytes(body))
-            if request.model not in (None, "", *counter.names):
-                message = f"model: {request.model!r:.80} is not served here; {counter.names[0]} is"
-                return JSONResponse(failure(message, code="model_not_found"), 404)
-            reply = await _unless_gone(http_request, counter.answer(request))
+            replies = await service_of(request.model).ask(request)
+            if request.stream:
+                return EventStream(replies)
+            return JSONResponse(await _unless_gone(http_request, _whole(replies)))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
+        except _NoModel as error:
+            return JSONResponse(failure(str(error), code="model_not_found"), 404)
         except BadInput as error:
             return JSONResponse(failure(str(error)), 400)
         except Busy as error:
             headers = {"retry-after": "1"}
             return JSONResponse(failure(str(error), "rate_limit_error"), 429, headers)
-        if not request.stream:
-            return JSONResponse(reply)
-        with_usage = request.stream_options is not None and request.stream_options.include_usage
-        return StreamingResponse(chunks(reply, with_usage), media_type="text/event-stream")
+        except Ended as error:
+            return JSONResponse(failure(str(error), "server_error"), 503)
 
     async def models(http_request: HttpRequest) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(name) for name in counter.names]})
+        return JSONResponse({"object": "list", "data": [_model(name) for name in by_name]})
 
     async def model(http_request: HttpRequest) -> Response:
-        name = http_request.path_params["name"]
-        if name not in counter.names:
-            message = f"model: {name!r:.80} is not served here; {counter.names[0]} is"
-            return JSONResponse(failure(message, code="model_not_found"), 404)
-        return JSONResponse(_model(name))
+        try:
+            service_of(http_request.path_params["name"])
+        except _NoModel as error:
+            return JSONResponse(failure(str(error), code="model_not_found"), 404)
+        return JSONResponse(_model(http_request.path_params["name"]))
 
     async def health(http_request: HttpRequest) -> Response:
-        works = counter.batcher.works
+        works = all(service.batcher.works for service in services)
         state = {"status": "ok" if works else "ended", "version": tinr.__version__}
         return JSONResponse(state, 200 if works else 503)
 
-    return Starlette(
+    async def counters(http_request: HttpRequest) -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", complete, methods=["POST"]),
             Route("/v1/models", models),
             Route("/v1/models/{name:path}", model),
             Route("/health", health),
+            Route("/metrics", counters),
+            *page_routes(services),
         ],
+        middleware=[Middleware(SameOrigin, hosts=hosts)],
         exception_handlers={HTTPException: _http_error, Exception: _server_error},
     )
+    app.state.services = services
+    return app
+
+
+class _NoModel(BadInput):
+    """A model that is not served."""
+
+    def __init__(self, name: str, served: str):
+        super().__init__(f"model: {name!r:.80} is not served here; {served} is")
+
+
+async def _whole(replies: Replies) -> Mapping[str, Any]:
+    """The whole completion; if it is cancelled, its replies are given up."""
+    try:
+        return await replies.whole()
+    finally:
+        replies.cancel()
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -180,10 +189,11 @@ async def _server_error(http_request: HttpRequest, error: Exception) -> Response
 
 
 def run_server(app: Starlette, place: socket.socket) -> None:
-    """Serve on a bound socket until interrupted."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+    """Serve on a bound socket until interrupted or terminated; open replies end within GRACE."""
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what uvicorn raises at its end
     with suppress(KeyboardInterrupt):
-        server.run(sockets=[place])
+        uvicorn.Server(config).run(sockets=[place])
 
 
 def bind(host: str, port: int) -> socket.socket:

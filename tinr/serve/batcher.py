@@ -1,57 +1,48 @@
-"""One model for many clients: a thread answers waiting requests in batches."""
+"""One model for many clients: their replies are written side by side, a token of each at a time.
+
+A reply joins as soon as one of the rows is free, in the order of arrival, and leaves at its end.
+While its calls run, its row is free for others.
+"""
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections import deque
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 from tinr.catalogue.load import Catalogue
 from tinr.chat.codec import Codec
-from tinr.records import BadInput, DocumentsMode, Query
-from tinr.rollout.conversation import Conversation, converse, too_long
-from tinr.rollout.generate import Row, generate
-from tinr.rollout.grammar import Grammars
+from tinr.records import BadInput, DocumentsMode
+from tinr.rollout.conversation import environment_of, reachable, too_long
+from tinr.rollout.grammar import Constraint, Grammars
 from tinr.rollout.tools.executor import Executor
+from tinr.serve.decoder import Decoder, LocalDecoder
+from tinr.serve.draft import Draft, Job, Next, Written
+from tinr.serve.limits import ChoiceLimit
+from tinr.serve.metrics import Metrics
 
 GRAMMARS = 16  # most cached grammars, one for each set of offered tools
+MOST_JOINING = 4096  # tokens of the prompts that are read at once, between two tokens of the others
 
 
 class Busy(Exception):
     """Too many requests are open."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A reply to write, or to continue."""
-
-    query: Query  # its tools: the only ones that may be called; (): any
-    prompt: tuple[int, ...]  # with the reply so far
-    max_tokens: int  # tokens of the reply, documents shown on selection included
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    named: tuple[str, ...] = ()  # tools that the reply has named so far
-
-    @property
-    def alike(self) -> tuple[Any, ...]:
-        """The key that jobs of one batch share.
-
-        A job with a seed has its own batch; else its sample would depend on other requests.
-        """
-        job_id = None if self.seed is None else id(self)
-        return self.max_tokens, self.temperature, self.top_p, self.query.tools, job_id
-
-
-Waiting = tuple[Job, "Future[Conversation]"]
+class Ended(Exception):
+    """The server is shutting down."""
 
 
 @dataclass
 class Batcher:
-    """Answers jobs in order of arrival, up to `rows` with one key at once; close it after use."""
+    """Writes the replies of jobs in the order of arrival, up to `rows` at once; close it after use.
+
+    executor: runs the calls; None: the client does. decoder: a substitute for the model's own.
+    """
 
     model: PreTrainedModel
     codec: Codec
@@ -59,16 +50,24 @@ class Batcher:
     documents: DocumentsMode = "none"
     constrained: bool = False  # inside the tags only tools, and calls that fit their documents
     rows: int = 16
-    most: int = 64  # open jobs, in progress or waiting
-    engine: Callable[..., list[Row]] = generate
-    executor: Executor | None = None  # None: the client runs the tools
-    _came: "queue.Queue[Waiting | None]" = field(default_factory=queue.Queue)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _open: int = 0
-    _batches: int = 0  # batches so far: the seed of jobs without one
-    _grammars: dict[tuple[str, ...], Grammars] = field(default_factory=dict)
+    most: int = 256  # open jobs, in progress or waiting
+    executor: Executor | None = None
+    decoder: Decoder | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
+        self._decoder = self.decoder or LocalDecoder(self.model, self.codec.pad)
+        self._arrivals: queue.Queue[Draft | None] = queue.Queue()
+        self._waiting: deque[Draft] = deque()
+        self._running: list[Draft] = []
+        self._logits = torch.zeros(0, 0)  # (rows, V) after each of them
+        self._away = 0  # drafts whose calls run
+        self._is_open = True
+        self._ends_now = threading.Event()
+        self._lock = threading.Lock()
+        self._open_jobs = 0
+        self._grammars: dict[tuple[tuple[str, ...], bool], Grammars] = {}  # tools, one call
+        self._caller = ThreadPoolExecutor(self.rows, "tools")
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
@@ -77,87 +76,197 @@ class Batcher:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def ask(self, job: Job) -> "Future[Conversation]":
-        """A future of the reply; cancel it if nobody waits for it.
+    def ask(self, job: Job) -> "Future[Written]":
+        """A future of the reply; cancel it if nobody waits for it any more.
 
-        BadInput if it cannot fit; Busy if too many jobs are open; RuntimeError if an error has
-        ended the thread.
+        BadInput if it cannot fit or be limited so; Busy if too many jobs are open; Ended if the
+        batcher is closed.
         """
         reason = too_long(self.model, [job.prompt], job.max_tokens).get(0)
         if reason is not None:
             raise BadInput(reason.partition(";")[0])
-        if not self.works:
-            raise RuntimeError("the batcher has ended")
+        limit = self._limit(job)
         with self._lock:
-            if self._open >= self.most:
+            if not self._is_open or not self.works:
+                raise Ended("the server is shutting down; ask another one")
+            if self._open_jobs >= self.most:
                 raise Busy(f"{self.most} requests are open already; try again later")
-            self._open += 1
-        answer: Future[Conversation] = Future()
-        answer.add_done_callback(self._let_go)
-        self._came.put((job, answer))
-        return answer
+            self._open_jobs += 1
+            draft = self._draft(job, limit)
+            draft.answer.add_done_callback(self._let_go)
+            self._arrivals.put(draft)
+        return draft.answer
 
-    def close(self) -> None:
-        """Answer the waiting jobs, and end."""
-        self._came.put(None)
-        self._thread.join()
-
-    def _let_go(self, _: "Future[Conversation]") -> None:
+    def close(self, *, now: bool = False) -> None:
+        """Write the open replies to their end, or (now) give them up; then end."""
         with self._lock:
-            self._open -= 1
+            self._is_open = False
+        if now:
+            self._ends_now.set()
+        self._arrivals.put(None)
+        self._thread.join()
+        self._caller.shutdown()
 
-    def _work(self) -> None:
-        waiting: list[Waiting] = []
-        is_open = True
-        while is_open or waiting:
-            while is_open and (not waiting or not self._came.empty()):
-                arrival = self._came.get()
-                is_open = arrival is not None
-                waiting += [arrival] if arrival is not None else []
-            batch = [pair for pair in waiting if pair[0].alike == waiting[0][0].alike][: self.rows]
-            waiting = [pair for pair in waiting if pair not in batch]
-            self._answer([pair for pair in batch if pair[1].set_running_or_notify_cancel()])
+    def _let_go(self, answer: "Future[Written]") -> None:
+        with self._lock:
+            self._open_jobs -= 1
 
-    def _answer(self, batch: Sequence[Waiting]) -> None:
-        if not batch:
-            return
-        try:
-            conversations = self._write([job for job, _ in batch])
-        except BaseException as error:  # every client gets the error; the thread continues
-            for _, answer in batch:
-                answer.set_exception(error)
-            return
-        for (_, answer), conversation in zip(batch, conversations, strict=True):
-            answer.set_result(conversation)
+    def _limit(self, job: Job) -> ChoiceLimit | None:
+        if job.tool_choice == "auto":
+            return None
+        return ChoiceLimit(self.codec, job.tool_choice, job.query.tools or self.catalogue.names)
 
-    def _write(self, jobs: Sequence[Job]) -> list[Conversation]:
-        first = jobs[0]
-        self._batches += 1
-        return converse(
-            self.model,
+    def _draft(self, job: Job, limit: ChoiceLimit | None) -> Draft:
+        executor = self.executor or Executor(self.catalogue, {})
+        query = reachable(job.query, executor)
+        return Draft(
+            job,
             self.codec,
-            [job.query for job in jobs],
-            self.catalogue,
-            self.executor or Executor(self.catalogue, {}),
-            self.documents,
-            temperature=first.temperature,
-            top_p=first.top_p,
-            max_tokens=first.max_tokens,
-            seed=self._batches if first.seed is None else first.seed,
-            prompts=[job.prompt for job in jobs],
-            engine=self.engine,
-            grammars=self._grammars_for(first.query.tools),
-            named=[job.named for job in jobs],
+            environment_of(query, self.codec, self.catalogue, executor, self.documents),
+            limit,
+            runs_tools=self.executor is not None,
         )
 
-    def _grammars_for(self, tools: tuple[str, ...]) -> Grammars | None:
-        """The grammars of replies: the offered tools, or all tools if `constrained`; else None."""
-        if not tools and not self.constrained:
+    def _constraint(self, job: Job) -> Constraint | None:
+        """The grammar of a reply: of the offered tools, or of all if `constrained`; else None."""
+        tools = job.query.tools
+        if not tools and not self.constrained and not job.one_call:
             return None
         if not self._grammars:
-            self._grammars[()] = Grammars(self.codec, self.catalogue)
-        if tools not in self._grammars:
+            self._grammars[(), False] = Grammars(self.codec, self.catalogue)
+        key = tools, job.one_call
+        if key not in self._grammars:
             if len(self._grammars) >= GRAMMARS:
                 self._grammars.pop(list(self._grammars)[1])  # the oldest except that of all tools
-            self._grammars[tools] = self._grammars[()].only(tools)
-        return self._grammars[tools]
+            names = tools or self.catalogue.names
+            self._grammars[key] = self._grammars[(), False].only(names, one_call=job.one_call)
+        return self._grammars[key].start(1, [job.named])
+
+    # -- in the thread ----------------------------------------------------------------
+
+    def _work(self) -> None:
+        with self._decoder:
+            while self._is_open or self._waiting or self._running or self._away:
+                try:
+                    self._receive()
+                    if self._ends_now.is_set():
+                        raise Ended("the server is shutting down; ask another one")
+                    self._admit()
+                    self._advance()
+                except BaseException as error:  # its clients get the error; the thread goes on
+                    self._give_up(error)
+
+    def _receive(self) -> None:
+        """Take what has arrived; wait for it if there is nothing else to do."""
+        while True:
+            has_work = bool(self._waiting or self._running)
+            try:
+                draft = self._arrivals.get(block=not has_work and (self._is_open or self._away > 0))
+            except queue.Empty:
+                break
+            if draft is None:
+                continue
+            if not draft.is_away:
+                self._waiting.append(draft)
+                continue
+            self._away -= 1
+            draft.is_away = False
+            if draft.error is not None:
+                self._end(draft, draft.error)
+            else:
+                self._settle(draft, draft.go_on(draft.addition))
+        self.metrics.show(len(self._running), len(self._waiting), self._away)
+
+    def _admit(self) -> None:
+        """Let waiting drafts join: as many as rows are free, and as are read in good time."""
+        joining: list[Draft] = []
+        tokens = 0
+        while self._waiting and len(self._running) + len(joining) < self.rows:
+            draft = self._waiting[0]
+            tokens += len(draft.ids)
+            if joining and tokens > MOST_JOINING:
+                break
+            self._waiting.popleft()
+            if draft.answer.cancelled():
+                self._end(draft)
+                continue
+            if draft.constraint is None:
+                draft.constraint = self._constraint(draft.job)
+            joining.append(draft)
+        if joining:
+            old_logits = self._logits[: len(self._running)]
+            self._running += joining
+            logits = self._decoder.join([draft.ids for draft in joining])
+            self._logits = torch.cat([old_logits, logits]) if len(old_logits) else logits
+
+    def _advance(self) -> None:
+        """Write the next token of every running draft."""
+        if not self._running:
+            return
+        likeliest = self._logits.argmax(-1).tolist()
+        going: list[int] = []
+        for place, draft in enumerate(self._running):
+            if draft.answer.cancelled():
+                self._end(draft)
+                continue
+            try:
+                needs = draft.write(self._logits[place], likeliest[place])
+            except Exception as error:
+                self._end(draft, error)
+                continue
+            if needs is Next.TOKEN:
+                going.append(place)
+            else:
+                self._settle(draft, needs)
+        self.metrics.tokens.inc(len(self._running))
+        if len(going) < len(self._running):
+            self._running = [self._running[place] for place in going]
+            self._decoder.keep(going)
+        if self._running:
+            self._logits = self._decoder.step([draft.row.ids[-1] for draft in self._running])
+
+    def _settle(self, draft: Draft, needs: Next) -> None:
+        """Do what a draft needs that has left the running ones."""
+        if needs is Next.NOTHING:
+            self._end(draft)
+        elif needs is Next.TOOLS:
+            draft.is_away = True
+            self._away += 1
+            self._caller.submit(self._run_calls, draft)
+        else:
+            self._waiting.appendleft(draft)
+
+    def _run_calls(self, draft: Draft) -> None:
+        """Run the calls at which a draft has stopped, in a thread of their own."""
+        try:
+            draft.addition = draft.room.respond(draft.row.ids)
+        except BaseException as error:
+            draft.error = error
+        self._arrivals.put(draft)
+
+    def _end(self, draft: Draft, error: BaseException | None = None) -> None:
+        draft.room.executor.end()
+        with suppress(InvalidStateError):  # nobody waits for it any more
+            if error is not None:
+                draft.answer.set_exception(error)
+            elif not draft.answer.cancelled():
+                written = draft.written()
+                self._count(draft, written)
+                draft.answer.set_result(written)
+
+    def _count(self, draft: Draft, written: Written) -> None:
+        self.metrics.prompt_tokens.inc(len(draft.job.prompt))
+        self.metrics.calls.inc(len(written.conversation.reply.calls))
+        self.metrics.reply.observe(written.conversation.seconds)
+        if draft.first_token is not None:
+            self.metrics.first_token.observe(draft.first_token)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Tell the error to all who run, and if the server ends to all who wait."""
+        drafts, self._running = self._running, []
+        if self._ends_now.is_set():
+            drafts += self._waiting
+            self._waiting.clear()
+        self._decoder.keep([])
+        for draft in drafts:
+            self._end(draft, error)

@@ -159,9 +159,12 @@ class Reader:
         """The tools that a request allows, sorted; (): all tools of the checkpoint."""
         if request.tools == []:
             raise BadInput("tools: none is offered; leave the key out, and all may be called")
-        names = sorted({tool.function.name for tool in request.tools or ()})
+        names = sorted({tool.function.name for tool in request.chosen_tools or ()})
         for name in names:
             self._check_known(name)
+        unoffered = {*names} - {tool.function.name for tool in request.tools or ()}
+        if request.tools and unoffered:
+            raise BadInput(f"tool_choice: {min(unoffered)!r} is not among the tools; offer it too")
         return tuple(names)
 
     def shown(self, query: Query) -> tuple[ToolDoc, ...]:

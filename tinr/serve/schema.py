@@ -1,14 +1,15 @@
 """The supported part of OpenAI's chat completions: requests and responses.
 
 Unknown keys that change nothing (`user`, `metadata`, ...) are ignored. Unsupported keys that would
-change the answer (`n` above 1, `stop`, `logprobs`, a choice of tool) are refused.
+change the answer (`logprobs`, `response_format`, ...) are refused.
 """
 
 import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,17 +21,16 @@ from pydantic import (
 )
 
 from tinr.records import BadInput, Call
+from tinr.serve.limits import ToolChoice
 
 Finish = Literal["stop", "length", "tool_calls"]
+MOST_CHOICES = 16  # replies to one request
+MOST_STOPS = 4  # as at OpenAI
 MOST_TOKENS = 131_072  # limit for a reply, whatever the size of the context
 SUPPORTED_VALUES = {  # key -> its only supported values; it may also be absent
-    "n": (1,),
-    "stop": ([], ""),
     "logprobs": (False,),
-    "tool_choice": ("auto",),
     "response_format": ({"type": "text"},),
     "functions": ([],),
-    "parallel_tool_calls": (True,),
     "logit_bias": ({},),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -90,12 +90,24 @@ class RequestMessage(_Payload):
 
 
 class Offered(_Payload):
-    """A tool that may be called; only the name in its document is read."""
+    """A tool that may be called, or that is chosen; only the name in its document is read."""
 
     class Named(_Payload):
         name: str
 
+    type: Literal["function"] = "function"
     function: Named
+
+
+class AllowedTools(_Payload):
+    """A choice among some of the tools."""
+
+    class Choice(_Payload):
+        mode: Literal["auto", "required"] = "auto"
+        tools: list[Offered] = Field(min_length=1)
+
+    type: Literal["allowed_tools"]
+    allowed_tools: Choice
 
 
 class StreamOptions(_Payload):
@@ -117,6 +129,34 @@ class Request(_Payload):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[Offered] | None = None
+    tool_choice: Literal["auto", "none", "required"] | AllowedTools | Offered | None = None
+    parallel_tool_calls: bool | None = None
+    n: int | None = Field(None, gt=0, le=MOST_CHOICES)
+    stop: list[Annotated[str, Field(min_length=1)]] | None = Field(None, max_length=MOST_STOPS)
+    watch: bool | None = None  # ours: a stream has what every part of the reply grows by
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: Any) -> Any:
+        return ([value] if value else []) if isinstance(value, str) else value
+
+    @property
+    def choice(self) -> ToolChoice:
+        """Whether calls may, must or must not come."""
+        if isinstance(self.tool_choice, Offered):
+            return "required"
+        if isinstance(self.tool_choice, AllowedTools):
+            return self.tool_choice.allowed_tools.mode
+        return self.tool_choice or "auto"
+
+    @property
+    def chosen_tools(self) -> list[Offered] | None:
+        """The tools that `tool_choice` names, else the offered ones; None: all."""
+        if isinstance(self.tool_choice, Offered):
+            return [self.tool_choice]
+        if isinstance(self.tool_choice, AllowedTools):
+            return self.tool_choice.allowed_tools.tools
+        return self.tools
 
     @property
     def reply_tokens(self) -> int | None:
@@ -154,57 +194,75 @@ def new_id(kind: str) -> str:
     return f"{kind}-{uuid.uuid4().hex}"
 
 
-def completion(
-    model: str,
-    message: Mapping[str, Any],
-    finish: Finish,
-    usage: tuple[int, int],
-    details: Mapping[str, Any],
-) -> dict[str, Any]:
-    """A whole response. usage: tokens of prompt and reply; details: the content of key `tinr`."""
-    return {
-        "id": new_id("chatcmpl"),
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [
-            {"index": 0, "message": dict(message), "finish_reason": finish, "logprobs": None}
-        ],
-        "usage": {
-            "prompt_tokens": usage[0],
-            "completion_tokens": usage[1],
-            "total_tokens": sum(usage),
-        },
-        "tinr": dict(details),
-    }
+@dataclass(frozen=True)
+class Choice:
+    """One of the replies to a request. details: the content of our key `tinr`."""
+
+    message: Mapping[str, Any]
+    finish: Finish
+    details: Mapping[str, Any]
 
 
-def chunks(response: Mapping[str, Any], with_usage: bool) -> Iterator[str]:
-    """A whole response as events of a stream: role, thought, text or calls, the end, usage."""
-    choice = response["choices"][0]
-    message = dict(choice["message"])
-    message["tool_calls"] = [
-        {"index": index, **call} for index, call in enumerate(message.get("tool_calls") or ())
-    ]
-    deltas: list[dict[str, Any]] = [{"role": message.pop("role")}]
-    deltas += [{key: value} for key, value in message.items() if value]
-    common = {key: response[key] for key in ("id", "created", "model")}
-    common["object"] = "chat.completion.chunk"
-    for delta in deltas:
-        yield _event(common | {"choices": [_choice(delta, None)]})
-    final = common | {"choices": [_choice({}, choice["finish_reason"])], "tinr": response["tinr"]}
-    yield _event(final)
-    if with_usage:
-        yield _event(common | {"choices": [], "usage": response["usage"]})
-    yield "data: [DONE]\n\n"
+@dataclass(frozen=True)
+class Answer:
+    """What all parts of a response share."""
+
+    model: str
+    id: str = field(default_factory=lambda: new_id("chatcmpl"))
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, choices: Sequence[Choice], usage: Mapping[str, int]) -> dict[str, Any]:
+        """A whole response; `tinr` has the details of the first choice."""
+        return self._envelope("chat.completion") | {
+            "choices": [
+                {
+                    "index": index,
+                    "message": dict(choice.message),
+                    "finish_reason": choice.finish,
+                    "logprobs": None,
+                    "tinr": dict(choice.details),
+                }
+                for index, choice in enumerate(choices)
+            ],
+            "usage": dict(usage),
+            "tinr": dict(choices[0].details),
+        }
+
+    def chunk(self, index: int, delta: Mapping[str, Any], **more: Any) -> str:
+        """An event of a stream: what a choice grows by."""
+        finish = more.pop("finish_reason", None)
+        choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return event(self._envelope("chat.completion.chunk") | {"choices": [choice], **more})
+
+    def last_chunks(self, index: int, choice: Choice) -> Iterator[str]:
+        """The events at the end of a choice: its calls, why it ended, its details."""
+        calls = choice.message.get("tool_calls") or ()
+        if calls:
+            numbered = [{"index": number, **call} for number, call in enumerate(calls)]
+            yield self.chunk(index, {"tool_calls": numbered})
+        yield self.chunk(index, {}, finish_reason=choice.finish, tinr=dict(choice.details))
+
+    def usage_chunk(self, usage: Mapping[str, int]) -> str:
+        """The event with the tokens of prompt and replies."""
+        more = {"choices": [], "usage": dict(usage)}
+        return event(self._envelope("chat.completion.chunk") | more)
+
+    def _envelope(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
-def _choice(delta: Mapping[str, Any], finish: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": dict(delta), "finish_reason": finish, "logprobs": None}
+END = "data: [DONE]\n\n"  # of a stream
 
 
-def _event(value: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(value)}\n\n"  # ASCII: some clients break lines at U+2028 too
+def event(value: Mapping[str, Any]) -> str:
+    """An event of a stream, in ASCII: some clients break lines at U+2028 too."""
+    return f"data: {json.dumps(value)}\n\n"
+
+
+def usage_of(prompt: int, written: int) -> dict[str, int]:
+    """The tokens of the prompt, and of all replies to it."""
+    total = prompt + written
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": total}
 
 
 def called(calls: Sequence[Call]) -> list[dict[str, Any]]:

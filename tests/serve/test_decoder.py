@@ -1,0 +1,71 @@
+"""The rows of a server: each is decoded as if it were alone, whoever joins and leaves."""
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinr.rollout.generate import generate
+from tinr.serve.decoder import LocalDecoder
+
+PROMPTS = ([7, 8, 9], [11], [3, 4, 6, 12, 30, 31], [2, 2], [9] * 40, [17, 5])
+TOKENS = 60
+
+
+@pytest.fixture(scope="module")
+def llama() -> LlamaForCausalLM:
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=40, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, initializer_range=0.3, pad_token_id=0, eos_token_id=None,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def alone(model: LlamaForCausalLM, prompt: Sequence[int]) -> list[int]:
+    rows = generate(model, [prompt], lambda n, ids: None, frozenset(), max_tokens=TOKENS, pad=0)
+    return rows[0].ids
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
+    rng = Random(seed)
+    waiting = [*enumerate(PROMPTS)]
+    rng.shuffle(waiting)
+    written: dict[int, list[int]] = {}
+    lengths = {number: rng.randint(1, TOKENS) for number, _ in waiting}
+    running: list[int] = []
+    with LocalDecoder(llama, 0) as decoder:
+        logits = torch.zeros(0, 40)
+        while waiting or running:
+            joining = [waiting.pop() for _ in range(min(len(waiting), rng.randint(0, 2)))]
+            if joining:
+                joined = decoder.join([prompt for _, prompt in joining])
+                logits = torch.cat([logits, joined])
+                running += [number for number, _ in joining]
+            for place, number in enumerate(running):
+                written.setdefault(number, []).append(int(logits[place].argmax()))
+            going = [p for p, n in enumerate(running) if len(written[n]) < lengths[n]]
+            if len(going) < len(running):
+                decoder.keep(going)
+            running = [running[place] for place in going]
+            last = [written[number][-1] for number in running]
+            logits = decoder.step(last) if running else torch.zeros(0, 40)
+    assert {n: ids == alone(llama, PROMPTS[n])[: lengths[n]] for n, ids in written.items()} == (
+        dict.fromkeys(written, True)
+    )
+
+
+def test_it_takes_no_more_room_than_its_longest_row(llama):
+    """What the rows that have left needed is given back."""
+    decoder = LocalDecoder(llama, 0)
+    decoder.join([[9] * 40, [7]])
+    decoder.step([1, 1])
+    assert decoder.mask.shape == (2, 41)
+    decoder.keep([1])
+    assert decoder.mask.shape == (1, 2)
+    decoder.keep([])
+    decoder.join([[3, 4]])
+    assert decoder.mask.tolist() == [[1, 1]]

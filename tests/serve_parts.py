@@ -1,0 +1,81 @@
+"""A server whose model is a script; everything around it is real."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from tinr.chat.codec import Codec, Piece
+from tinr.chat.render import (
+    as_text,
+    render_calls,
+    render_names,
+    render_response,
+    render_thought,
+)
+from tinr.records import Call
+from tinr.serve.draft import Job
+
+AREA = Call("circle_area", {"radius": 2})
+ASKED = {"role": "user", "content": "Area of a circle of radius 2?"}
+THOUGHT = render_thought([Piece("<<circle_area>>", token=True), " gives it"])
+CALLING = [*THOUGHT, *render_names(["circle_area"]), *render_calls([AREA])]
+ANSWER = render_response("It is 12.57.")
+MODEL: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
+Writes = Callable[[str], Sequence[Piece]]  # text of the prompt, reply so far included -> what next
+
+
+def circle(prompt: str) -> Sequence[Piece]:
+    """Calls, and answers once there is a result."""
+    return ANSWER if "<obs>" in prompt else CALLING
+
+
+class Script:
+    """In the decoder's place: the next id is the one that `writes` says of each prompt."""
+
+    def __init__(self, codec: Codec, writes: Writes):
+        self.codec, self.writes = codec, writes
+        self.prompts: list[tuple[int, ...]] = []
+        self.joined: list[int] = []  # rows that joined at once
+        self.jobs: list[Job] = []
+        self.rows: list[tuple[list[int], list[int]]] = []  # read so far, what follows
+        self.left: list[tuple[list[int], list[int]]] = []
+        self.strayed: int | None = None  # what was written in place of the script's id
+
+    def __enter__(self) -> "Script":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        self.joined.append(len(prompts))
+        for prompt in prompts:
+            going = [follow for ids, follow in self.left if follow and ids == [*prompt][: len(ids)]]
+            if not going:
+                self.prompts.append(tuple(prompt))
+                text = as_text(self.codec.decode(prompt))
+                going = [self.codec.encode(self.writes(text))[0]]
+            self.rows.append(([*prompt], going[0]))
+        return self.logits()[-len(prompts) :]
+
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        for (read, follow), index in zip(self.rows, ids, strict=True):
+            if follow.pop(0) != index:
+                self.strayed = index
+                raise RuntimeError("a limit led away from the script")
+            read.append(index)
+        return self.logits()
+
+    def keep(self, places: Sequence[int]) -> None:
+        dropped = [row for place, row in enumerate(self.rows) if place not in places]
+        self.left = [([*read, *follow[:1]], follow[1:]) for read, follow in dropped]
+        self.rows = [self.rows[place] for place in places]
+
+    def logits(self) -> torch.Tensor:
+        logits = torch.zeros(len(self.rows), len(self.codec.tokenizer))
+        for place, (_, follow) in enumerate(self.rows):
+            follow += [] if follow else [self.codec.id(self.codec.frame.close)]
+            logits[place, follow[0]] = 50.0
+        return logits

@@ -1,0 +1,85 @@
+"""The rows that a server decodes side by side: they join and leave between any two tokens."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from tinr.rollout.decoding_weights import decoding_weights
+from tinr.rollout.generate import RoomyLayer, forward, prefill, trim
+
+
+class Decoder(Protocol):
+    """A running batch, inside its context. Logits are (rows, V) float32 on the CPU."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Append a row for each prompt; return the logits after each of them."""
+        ...
+
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        """Append one id to each row; return the logits after it."""
+        ...
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Keep the rows at these places, in this order; drop the others."""
+        ...
+
+
+class LocalDecoder:
+    """The decoder of a model in this process. Rows are padded at the left to the longest one."""
+
+    def __init__(self, model: PreTrainedModel, pad: int):
+        self.model, self.pad = model, pad
+        self.cache = DynamicCache()
+        self.mask = torch.zeros(0, 0, dtype=torch.int64)
+        self._weights = ExitStack()
+
+    def __enter__(self) -> "LocalDecoder":
+        self._weights.enter_context(decoding_weights(self.model))
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._weights.close()
+
+    @torch.inference_mode()
+    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Prefill the prompts together and put their rows below the others."""
+        cache = DynamicCache()
+        cache.layer_class_to_replicate = RoomyLayer
+        logits, mask = prefill(self.model, prompts, self.pad, cache)
+        if not len(self.mask):
+            self.cache, self.mask = cache, mask
+            return logits.cpu()
+        width = max(mask.shape[1], self.mask.shape[1])
+        for layer, joining in zip(self.cache.layers, cache.layers, strict=True):
+            assert isinstance(layer, RoomyLayer) and isinstance(joining, RoomyLayer)
+            layer.append_rows(joining, width)
+        self.mask = torch.cat([_padded(self.mask, width), _padded(mask, width)])
+        return logits.cpu()
+
+    @torch.inference_mode()
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        """Decode one token of every row."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], 1)
+        last_ids = torch.tensor(ids, device=self.model.device)[:, None]
+        return forward(self.model, last_ids, self.mask, self.cache, keep=1)[:, -1].float().cpu()
+
+    @torch.inference_mode()
+    def keep(self, places: Sequence[int]) -> None:
+        """Select rows and drop the padding that all of them share."""
+        if not places:
+            self.cache, self.mask = DynamicCache(), self.mask[:0]
+            return
+        indices = torch.tensor(places, device=self.model.device)
+        self.cache.batch_select_indices(indices)
+        self.mask = trim(self.mask[indices], self.cache)
+
+
+def _padded(mask: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.nn.functional.pad(mask, (width - mask.shape[1], 0))

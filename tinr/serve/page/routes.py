@@ -1,0 +1,88 @@
+"""The page at `/`: three files of ours, and what they ask of the server."""
+
+import asyncio
+from collections.abc import Sequence
+from importlib.resources import files
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tinr.catalogue.render import describe
+from tinr.data.alignment_examples import TO_DOCUMENT, ask_about
+from tinr.records import Query, ToolDoc
+from tinr.serve.draft import Job
+from tinr.serve.schema import failure
+from tinr.serve.service import CompletionService
+
+FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"),
+         "/page.css": ("page.css", "text/css")}  # fmt: skip
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+)
+HEADERS = {
+    "content-security-policy": f"{POLICY}; base-uri 'none'; form-action 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+RECALLED_TOKENS = 320  # most of a document that is recalled
+
+
+def page_routes(services: Sequence[CompletionService]) -> list[BaseRoute]:
+    """The addresses of the page, and of the tools of each model."""
+    memory: dict[tuple[int, str], str] = {}  # service, tool -> what was recalled
+
+    def model_of(http_request: HttpRequest) -> CompletionService | None:
+        name = http_request.query_params.get("model") or services[0].names[0]
+        return next((service for service in services if name in service.names), None)
+
+    async def tools(http_request: HttpRequest) -> Response:
+        service = model_of(http_request)
+        if service is None:
+            return _unknown("model", http_request.query_params.get("model", ""))
+        return JSONResponse({"data": [*map(_document, service.reader.catalogue.tools)]})
+
+    async def tool(http_request: HttpRequest) -> Response:
+        service, name = model_of(http_request), http_request.path_params["name"]
+        if service is None:
+            return _unknown("model", http_request.query_params.get("model", ""))
+        doc = service.reader.catalogue.by_name.get(name)
+        if doc is None:
+            return _unknown("tool", name)
+        key = id(service), name
+        if key not in memory:
+            memory[key] = await recalled(service, doc)
+        return JSONResponse(_document(doc) | {"recalled": memory[key]})
+
+    return [
+        *(Route(address, _file(*file)) for address, file in FILES.items()),
+        Route("/v1/tools", tools),
+        Route("/v1/tools/{name:path}", tool),
+    ]
+
+
+async def recalled(service: CompletionService, doc: ToolDoc) -> str:
+    """What the model itself says of a tool, asked for the document of its token."""
+    codec = service.reader.codec
+    prompt = codec.encode(ask_about(doc, codec.frame, TO_DOCUMENT[0]))[0]
+    job = Job(Query("recalled", ""), tuple(prompt), RECALLED_TOKENS)
+    written = await asyncio.wrap_future(service.batcher.ask(job))
+    pieces = codec.decode(written.conversation.row.ids)
+    return "".join(piece.text for piece in pieces if piece.text != codec.frame.close).strip()
+
+
+def _document(doc: ToolDoc) -> dict[str, str]:
+    return {"name": doc.name, "description": doc.description, "document": describe(doc)}
+
+
+def _unknown(kind: str, name: str) -> Response:
+    return JSONResponse(failure(f"{kind}: {name!r:.80} is not known here"), 404)
+
+
+def _file(name: str, media_type: str):
+    text = files("tinr.serve.page").joinpath(name).read_text("utf-8")
+
+    async def send(http_request: HttpRequest) -> Response:
+        return Response(text, media_type=media_type, headers=HEADERS)
+
+    return send

@@ -1,0 +1,195 @@
+"""From a request to the replies of one model, and from these to a completion."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tinr.chat.parse import parse
+from tinr.chat.render import as_text
+from tinr.evaluation.evaluate import REPLY_TOKENS
+from tinr.serve.batcher import Batcher, Ended
+from tinr.serve.conversation import Exchange, Reader, ends_with_results, last_calls, turn_of
+from tinr.serve.draft import Job, Listener, Written
+from tinr.serve.reply_stream import Delta
+from tinr.serve.schema import (
+    END,
+    Answer,
+    Choice,
+    Finish,
+    Request,
+    called,
+    event,
+    failure,
+    usage_of,
+)
+
+log = logging.getLogger(__name__)
+
+PARTS = {"think": "reasoning_content", "response": "content"}  # of a reply -> of a message
+
+
+@dataclass(frozen=True)
+class CompletionService:
+    """Turns requests into jobs, and replies into completions."""
+
+    names: Sequence[str]  # of the model; the first one is in the answers
+    reader: Reader
+    batcher: Batcher
+    # reads messages outside of the event loop, one request at a time
+    _reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    async def ask(self, request: Request) -> "Replies":
+        """Read a request and ask for its replies; cancel them if nobody waits for them.
+
+        `Reader.read` raises BadInput; `Batcher.ask` raises BadInput, Busy and Ended.
+        """
+        loop = asyncio.get_running_loop()
+        exchange = await loop.run_in_executor(self._reading, self.reader.read, request)
+        replies = Replies(self, request, exchange)
+        try:
+            for index in range(request.n or 1):
+                listener = partial(replies.hear, loop, index) if request.stream else None
+                replies.futures.append(
+                    self.batcher.ask(self._job(request, exchange, index, listener))
+                )
+        except BaseException:
+            replies.cancel()
+            raise
+        return replies
+
+    def _job(
+        self, request: Request, exchange: Exchange, index: int, listener: Listener | None
+    ) -> Job:
+        return Job(
+            exchange.query,
+            exchange.prompt,
+            request.reply_tokens or REPLY_TOKENS[self.batcher.documents],
+            request.temperature or 0.0,
+            1.0 if request.top_p is None else request.top_p,
+            None if request.seed is None else request.seed + index,
+            exchange.spoken.named,
+            tuple(request.stop or ()),
+            request.choice,
+            request.parallel_tool_calls is False,
+            listener,
+        )
+
+    def choice(self, exchange: Exchange, written: Written) -> Choice:
+        """The choice of any reply that the model wrote."""
+        conversation = written.conversation
+        problems = list(parse([*exchange.spoken.pieces, *conversation.pieces]).problems)
+        if conversation.row.stuck:
+            problems.append("nothing more could be written that fits")
+        message: dict[str, Any] = {"role": "assistant"}
+        message |= {name: written.texts.get(part) for part, name in PARTS.items()}
+        answered = conversation.reply.response is not None
+        is_open = not answered and not ends_with_results(conversation.pieces)
+        calls_written = last_calls(conversation.pieces) if is_open else ()
+        # no client can run a call of an unknown tool
+        calls = called([c for c in calls_written if c.name in self.reader.catalogue.by_name])
+        if calls:
+            message["tool_calls"] = calls
+            turn = turn_of(
+                exchange.spoken, conversation.row.ids, conversation.pieces, calls_written
+            )
+            self.reader.memory.keep([call["id"] for call in calls], turn)
+        else:
+            message["content"] = message["content"] or ""
+        has_end = conversation.row.finished or conversation.row.stuck
+        finish: Finish = "tool_calls" if calls else "stop" if has_end else "length"
+        near = [
+            [{"name": name, "probability": round(value, 6)} for name, value in tools.tools]
+            for tools in written.near
+        ]
+        text = as_text(conversation.pieces)
+        return Choice(message, finish, {"text": text, "problems": problems, "near": near})
+
+
+@dataclass
+class Replies:
+    """The replies to one request, while they are written."""
+
+    service: CompletionService
+    request: Request
+    exchange: Exchange
+    futures: list["Future[Written]"] = field(default_factory=list)
+    # of each choice what it has grown by; None: it is over
+    _heard: "asyncio.Queue[tuple[int, Sequence[Delta] | None]]" = field(
+        default_factory=asyncio.Queue
+    )
+
+    def __post_init__(self) -> None:
+        self._answer = Answer(self.service.names[0])
+
+    def cancel(self) -> None:
+        """Give up what is not over."""
+        for future in self.futures:
+            future.cancel()
+
+    def hear(
+        self, loop: asyncio.AbstractEventLoop, index: int, deltas: Sequence[Delta] | None
+    ) -> None:
+        """Take from another thread what a reply has grown by."""
+        loop.call_soon_threadsafe(self._heard.put_nowait, (index, deltas))
+
+    async def whole(self) -> dict[str, Any]:
+        """The completion, when all replies are over."""
+        written = await asyncio.gather(*map(asyncio.wrap_future, self.futures))
+        choices = [self.service.choice(self.exchange, one) for one in written]
+        return self._answer.whole(choices, self._usage(written))
+
+    async def events(self) -> AsyncIterator[str]:
+        """The completion in parts, while the replies are written. An error ends the stream."""
+        loop = asyncio.get_running_loop()
+        for index, future in enumerate(self.futures):
+            future.add_done_callback(lambda _, index=index: self.hear(loop, index, None))
+        for index in range(len(self.futures)):
+            yield self._answer.chunk(index, {"role": "assistant"})
+        written: dict[int, Written] = {}
+        while len(written) < len(self.futures):
+            index, deltas = await self._heard.get()
+            if deltas is not None:
+                for delta in deltas:
+                    if text := self._chunk(index, delta):
+                        yield text
+                continue
+            try:
+                written[index] = self.futures[index].result()
+            except Exception as error:
+                yield event(error_of(error))
+                return
+            for text in self._answer.last_chunks(
+                index, self.service.choice(self.exchange, written[index])
+            ):
+                yield text
+        options = self.request.stream_options
+        if options is not None and options.include_usage:
+            yield self._answer.usage_chunk(self._usage([*written.values()]))
+        yield END
+
+    def _chunk(self, index: int, delta: Delta) -> str | None:
+        """The event of what a part grows by; None: nobody is told of this part."""
+        name = PARTS.get(delta.part)
+        if not name and not self.request.watch:
+            return None
+        grown = {name: delta.text} if name else {}
+        seen = {"part": delta.part, "text": delta.text, "is_tool": delta.is_tool}
+        more = {"tinr": seen} if self.request.watch else {}
+        return self._answer.chunk(index, grown, **more)
+
+    def _usage(self, written: Sequence[Written]) -> dict[str, int]:
+        """Count the prompt's tokens once, and what the model itself wrote."""
+        tokens = sum(sum(one.conversation.row.mask) for one in written)
+        return usage_of(len(self.exchange.prompt), tokens)
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    """Say in a stream, whose status is sent already, why it ends."""
+    if isinstance(error, Ended):
+        return failure(str(error), "server_error")
+    log.error("a reply failed", exc_info=error)
+    return failure("the server failed; its log says why", "server_error")
