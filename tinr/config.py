@@ -118,6 +118,9 @@ class ChoiceConfig:
     call: Annotated[
         Weight, Doc("nats by which calling none gains on a tool that has training queries")
     ] = 0.0
+    unasked: Annotated[
+        Weight, Doc("nats by which an option that is asked for gains on one that is left out")
+    ] = 0.0
 
 
 @dataclass(frozen=True)

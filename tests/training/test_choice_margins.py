@@ -67,6 +67,30 @@ def test_only_logits_where_a_tool_is_chosen_are_adjusted(said, model, grown, cat
     assert labelled_loss(model, batch).item() != pytest.approx(expected.item(), abs=1e-3)
 
 
+def test_an_option_that_is_left_out_wins_by_the_margin_in_the_loss(model, grown, monkeypatch):
+    """Behind the colon of its slot alone, whether the dash is due there or not."""
+    codec = grown("tiny")
+    example = thought(codec, "unit: radians; side: -")
+    colon, dash = (codec.encode_plain(text)[0] for text in ":-")
+    ids = {"unit: -": [1, colon, dash], ":": [colon]}  # as most tokenizers: ` -` is one entry
+    monkeypatch.setattr(codec, "encode_plain", ids.__getitem__)
+    margins = ChoiceMargins.of(codec, (), ChoiceConfig(unasked=2.0))
+    assert margins is not None
+    logits = model(torch.tensor([example.ids])).logits[0, :-1].detach().clone()
+    targets = torch.tensor(example.labels[1:])
+    places = [place for place, index in enumerate(example.ids[:-1]) if index == colon]
+    assert len(places) == 2
+    logits[places, dash] += 2.0
+    expected = F.cross_entropy(logits, targets)
+    batch = collate([[example]], codec.pad)
+    assert labelled_loss(model, batch, margins=margins).item() == pytest.approx(expected.item())
+
+
+def test_where_blanks_are_entries_no_option_has_a_margin(grown):
+    margins = ChoiceMargins.of(grown("tiny"), (), ChoiceConfig(unasked=2.0, call=1.0))
+    assert margins is not None and margins.unasked == 0.0
+
+
 def test_without_a_margin_or_without_tool_tokens_nothing_is_adjusted(
     grown, catalogue, tiny_tokenizer
 ):

@@ -132,6 +132,13 @@ def _line(
     return "; ".join(line)
 
 
+def options_of(doc: ToolDoc) -> list[str]:
+    """Return the parameters that have a slot in the line and may be left out."""
+    required = doc.parameters.get("required", ())
+    specs = doc.parameters.get("properties", {})
+    return [name for name, spec in specs.items() if _is_closed(spec, doc) and name not in required]
+
+
 def _slot(name: str, value: str, phrase: str) -> str:
     parts = [f"{name}:", phrase]
     if value != RESULT:

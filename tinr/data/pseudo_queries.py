@@ -65,6 +65,11 @@ VALUE_FORMS = (
     "at {value}",
     "by {value}",
 )
+FIXED_VALUE_FORMS = (  # wordings of one of a few fixed values: "in radians", "from the finish"
+    *("{value}", "{value}", "in {value}", "in {value}", "to {value}", "as {value}", "into {value}"),
+    *("of {value}", "the {value}", "{value} one", "from the {value}", "at the {value}"),
+    *("how many {value}", "with {value}", "by {value}", "on {value}", "using {value}"),
+)
 VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of the suites'
     *(
         f"{which} {what}"
@@ -83,6 +88,8 @@ IN_ORDER_SHARE = 0.4  # of the queries, whose values stand in the document's ord
 NAMED_SHARE = 0.5  # of the values that stand in the document's order, or tell what they are
 FREE_SHARE = 0.5  # of the values that tell what they are: they leave the document's order
 IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
+FIXED_SHARE = 0.7  # of the fixed values: they are said without their parameter's name
+BEHIND_SHARE = 0.3  # of the fixed values that stand right behind a number where there is one
 DESCRIBED_SHARE = 0.5  # of these that stand beside words of the parameter's description
 OPENINGS = (
     "Please",
@@ -171,10 +178,13 @@ class Wording:
         said = said or {}
         values = self.drawer(doc).draw(rng) if values is None else values
         in_order = rng.random() < IN_ORDER_SHARE
-        free = {name for name in values if name not in said and self._tells_itself(doc, name)}
-        phrases = [
-            _implying_words(doc, name, rng)
+        fixed = [name for name in values if self._tells_itself(doc, name)]
+        free = {name for name in fixed if name not in said}
+        phrase_of = {
+            name: _implying_words(doc, name, rng)
             if value is True and rng.random() < IMPLIED_SHARE
+            else rng.choice(FIXED_VALUE_FORMS).format(value=said.get(name, value))
+            if name in fixed and rng.random() < FIXED_SHARE
             else _value_phrase(
                 _label(doc, name, rng),
                 value,
@@ -183,12 +193,19 @@ class Wording:
                 shown=said.get(name),
             )
             for name, value in values.items()
-        ]
+        }
+        names = [*values]
         if not in_order:
-            rng.shuffle(phrases)
+            rng.shuffle(names)
         elif free and rng.random() < FREE_SHARE:
-            index = [*values].index(rng.choice(sorted(free)))
-            phrases.insert(rng.randint(0, len(phrases) - 1), phrases.pop(index))
+            names.remove(moved := rng.choice(sorted(free)))
+            names.insert(rng.randint(0, len(names)), moved)
+        for name in fixed:
+            numbers = [other for other in names if re.search(r"\d$", phrase_of[other])]
+            if numbers and rng.random() < BEHIND_SHARE:
+                phrase_of[rng.choice(numbers)] += f" {said.get(name, values[name])}"
+                names.remove(name)
+        phrases = [phrase_of[name] for name in names]
         words = self._request_words(doc, rng)
         if rng.random() < 0.6:
             words[0] = words[0][:1].upper() + words[0][1:]

@@ -15,10 +15,15 @@ from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
 from tinr.config import TrainingConfig
 from tinr.data.alignment_examples import PairMix, make_pairs
+from tinr.data.bindings import options_of
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.pseudo_queries import Wording
 from tinr.data.traces import render_trace
 from tinr.records import BadInput, DocumentsMode, Query
+
+OPTION_TIMES = (
+    3  # how many times as often tools with options are practised, where they have no query
+)
 
 
 def aligned_examples(
@@ -43,11 +48,15 @@ def unqueried_examples(
 ) -> list[Example]:
     """Make `count` pseudo-queries, and as many up to the names, for each tool without a query.
 
-    Without these examples, tools with queries outweigh the others.
+    Without these examples, tools with queries outweigh the others. Tools with options get more
+    pseudo-queries (OPTION_TIMES): no other example says which words ask for them.
     """
     silent_tools = tools_without_queries(catalogue, queries)
     usage = PairMix.only(pseudo=count, naming=count)
-    return aligned_examples(codec, catalogue, usage, rng, only=silent_tools)
+    examples = aligned_examples(codec, catalogue, usage, rng, only=silent_tools)
+    optional = {name for name in silent_tools if options_of(catalogue.by_name[name])}
+    more = PairMix.only(pseudo=count * (OPTION_TIMES - 1))
+    return [*examples, *aligned_examples(codec, catalogue, more, rng, only=optional)]
 
 
 def pseudo_queries(
