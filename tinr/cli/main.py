@@ -48,6 +48,7 @@ dashboards.register(app)
 preflight.register(app)
 capacity.register(app)
 serve.register(app)
+registry.register(app)
 
 
 def _show_version(is_requested: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -129,23 +129,69 @@ def gc(
     _print_result(result, "\n".join(lines) or "nothing to remove", as_json)
 
 
-@app.command()
-def export(
+@app.command("export")
+def registry_export(
     ref: Ref,
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
-    """Copy a checkpoint out as an ordinary Hugging Face folder, chat template and all.
+    """Copy a checkpoint out as a Hugging Face folder. Deprecated: use tinr export.
 
-    Example: tinr registry export best exported/
+    Example: tinr export best exported/
     """
-    card = _open(root).export(ref, out)
+    typer.echo("tinr registry export is now tinr export; the old name goes with 1.0", err=True)
+    export(ref, out, "hf", None, root, as_json)
+
+
+def register(program: typer.Typer) -> None:
+    """Add the command `tinr export` to the program."""
+    program.command("export")(export)
+
+
+def export(
+    ref: Ref,
+    out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    to: Annotated[
+        Literal["hf", "gguf", "vllm"],
+        typer.Option(
+            help="hf: a Hugging Face folder. vllm: one with a tool parser for vllm serve. gguf: a "
+            "file for llama.cpp."
+        ),
+    ] = "hf",
+    push: Annotated[
+        str | None, typer.Option(help="Upload the folder to this hub repository, OWNER/NAME.")
+    ] = None,
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint for other programs, chat template and stops included.
+
+    --push creates a private repository where there is none; HF_TOKEN or `hf auth login` says who.
+
+    Example: tinr export best exported/ --to gguf
+    """
+    from tinr.checkpoints.export.formats import PLUGIN
+    from tinr.checkpoints.export.formats import export as write
+
+    card = write(_open(root), ref, out, to)
     template = out / "chat_template.jinja"
-    if not (template.is_file() and "<response>" in template.read_text("utf-8")):
+    if to != "gguf" and not (template.is_file() and "<response>" in template.read_text("utf-8")):
         reason = "it is a base as it came, or an earlier version published it"
         typer.echo(f"{out}: no chat template of what was trained in it: {reason}", err=True)
-    _print_result({"id": card.id, "out": str(out)}, f"{card.id} -> {out}", as_json)
+    lines = [f"{card.id} -> {out}"]
+    if to == "vllm":
+        lines.append(
+            f"vllm serve {out} --enable-auto-tool-choice --tool-call-parser tinr "
+            f"--tool-parser-plugin {out / PLUGIN}"
+        )
+    result = {"id": card.id, "out": str(out), "to": to}
+    if push is not None:
+        from tinr.checkpoints.export.hub import push_folder
+
+        result["url"] = push_folder(out, push, f"{card.id} of tinr")
+        lines.append(f"pushed to {result['url']}")
+    _print_result(result, "\n".join(lines), as_json)
 
 
 def _open(root: Path) -> Registry:

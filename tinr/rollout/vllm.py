@@ -1,7 +1,7 @@
 """Rollouts by a vLLM server: the same conversations as the local sampler's, turn by turn.
 
-TRL starts the server (`trl vllm-serve`) and sends it the policy's weights before each rollout.
-This module turns its completions into rows. It checks that the weights arrive, because a server
+The server is `vllm serve` with SERVING; TRL's client sends it the policy's weights before each
+rollout. This module turns its completions into rows. It checks that the weights arrive, because a server
 with old weights fails silently: the rewards just stop rising.
 Untested with a real server: vLLM needs an accelerator. The tests use a local model instead.
 """
@@ -13,6 +13,11 @@ from typing import Any, Protocol
 from tinr.records import BadInput, RunFailed
 from tinr.rollout.generate import Respond, Row
 
+# What TRL's client needs: the routes for weights, and log-probabilities at the temperature.
+SERVING = (
+    "VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config '{\"backend\": \"nccl\"}' "
+    "--logprobs-mode processed_logprobs --max-logprobs -1"
+)
 STALE_ROLLOUTS = 3  # consecutive rollouts that may give the same probabilities to the last bit
 PROBED = 8  # tokens whose probabilities are requested
 CERTAIN = -1e-3  # above this log-probability a trained model may not change with its weights
@@ -40,7 +45,7 @@ def connect(address: str) -> Client:
         ) from error
     except (ConnectionError, OSError) as error:
         raise BadInput(
-            f"policy.vllm: {address}: no server answers; start one: trl vllm-serve --model FOLDER"
+            f"policy.vllm: {address}: no server answers; start one: {SERVING}"
         ) from error
 
 

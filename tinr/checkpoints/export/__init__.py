@@ -1,0 +1,1 @@
+"""A checkpoint as the files that other programs read."""
