@@ -6,12 +6,12 @@ wanted=$(cat scripts/requirements.txt scripts/requirements-base.txt setup.cfg py
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "making .venv (once, a minute or two)"
     "${PYTHON:-python3.11}" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
         "$(grep '^torch==' scripts/requirements.txt)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r scripts/requirements.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
         -r scripts/requirements-base.txt
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable .
     echo "$wanted" > "$stamp"
 fi
 export TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 HF_HUB_DISABLE_TELEMETRY=1

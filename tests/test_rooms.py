@@ -320,7 +320,10 @@ def test_every_name_in_the_table_of_equations_exists() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_every_module_can_be_imported_alone() -> None:
     """In an interpreter that has imported none of ours; the heavy libraries are there already."""
-    apart = ("tinr.rollout.tools.worker", "tinr.checkpoints.export.vllm_parser")  # of other programs
+    apart = (
+        "tinr.rollout.tools.worker",
+        "tinr.checkpoints.export.vllm_parser",
+    )  # of other programs
     names = [name for name in module_files() if name not in apart]
     program = (
         "import importlib, os, sys\n"

@@ -238,6 +238,9 @@ def test_commands_on_a_checkpoint(work):
     assert len(replies) == 5 and "reply" in json.loads(replies[0])
     said = json.loads(tinr("call", "Convert 3 foot to metre.", *one, "--json", cwd=work).stdout)
     assert set(said) == {"text", "calls", "response", "problems"}
+    turns = tinr("call", "Convert 3 foot to metre.", "And 4?", *one, "--json", cwd=work).stdout
+    first, second = map(json.loads, turns.splitlines())
+    assert first == said and set(second) == set(said)
 
 
 def test_two_checkpoints_are_compared_on_the_same_queries(work):

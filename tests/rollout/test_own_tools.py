@@ -17,6 +17,7 @@ import yaml
 from tinr.catalogue.importing.import_tools import import_tools, write_catalogue
 from tinr.catalogue.load import load_catalogue
 from tinr.records import BadInput, Call
+from tinr.rollout.tools.executor import KeptSession
 from tinr.rollout.tools.own_tools import OwnExecutor, own_executor
 
 SHOP = {
@@ -455,6 +456,16 @@ def test_each_conversation_has_its_own_session_with_a_server(counter):
     assert second.run(Call("listed", {"word": "ab"})) == "ab\nab"
     second.end()
     assert answer_of(counter, "count", word="alone") == 1
+
+
+def test_the_turns_of_one_user_share_a_session(counter):
+    """Each turn is a conversation of its own for the sampler, which ends it."""
+    with KeptSession.of(counter) as kept:
+        for turn in (1, 2):
+            session = kept.session()
+            assert answer_of(session, "count", word="a") == turn
+            session.end()
+    assert answer_of(counter.session(), "count", word="a") == 1
 
 
 def test_nothing_of_a_server_is_left_when_an_executor_closes(counter, tmp_path):

@@ -28,7 +28,10 @@ def register(app: typer.Typer) -> None:
 
 
 def call(
-    query: Annotated[str, typer.Argument(help="What to ask.")],
+    queries: Annotated[
+        list[str],
+        typer.Argument(metavar="QUERY...", help="What to ask; then the user's next messages."),
+    ],
     checkpoint: Checkpoint = "grpo@latest",
     documents: Documents = "none",
     constrained: Constrained = False,
@@ -38,6 +41,8 @@ def call(
 ) -> None:
     """Have one conversation, in which the tools really run.
 
+    With several messages each is answered with what was said before; tools with a state keep it.
+
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
     from tinr.chat.render import as_text
@@ -46,31 +51,36 @@ def call(
     from tinr.evaluation.contenders import trained_prompt, untrained
     from tinr.evaluation.evaluate import evaluate
     from tinr.evaluation.report.terminal import print_conversation
-    from tinr.records import Query
+    from tinr.records import Message, Query
+    from tinr.rollout.tools.executor import KeptSession
     from tinr.rollout.tools.own_tools import executor_of
 
-    if not query.strip():
+    if not all(query.strip() for query in queries):
         raise BadInput("QUERY is empty; say what to ask")
     card, model, codec, catalogue = open_checkpoint(Registry(registry), checkpoint)
     if warning := untrained(card, documents):
         typer.echo(warning, err=True)
-    queries, prompt = [Query("call", query)], trained_prompt(card)
-    with executor_of(catalogue, executors) as executor:
-        result = evaluate(
-            model, codec, queries, catalogue, executor, documents, prompt=prompt,
-            constrained=constrained,
-        )  # fmt: skip
-    chat = result.done[0]
-    reply = chat.reply
-    if as_json:
-        calls = [asdict(tool_call) for tool_call in reply.calls]
-        print(json.dumps({"text": as_text(chat.pieces), "calls": calls, "response": reply.response,
-                          "problems": list(reply.problems)}))  # fmt: skip
-        return
-    console = Console(highlight=False)
-    print_conversation(query, chat.pieces, console)
-    for problem in reply.problems:
-        console.print(Text(f"not well formed: {problem}", style="red"))
+    prompt, console = trained_prompt(card), Console(highlight=False)
+    history: list[Message] = []
+    with executor_of(catalogue, executors) as executor, KeptSession.of(executor) as session:
+        for text in queries:
+            asked = Query("call", text, history=tuple(history))
+            result = evaluate(
+                model, codec, [asked], catalogue, session, documents, prompt=prompt,
+                constrained=constrained,
+            )  # fmt: skip
+            chat = result.done[0]
+            reply = chat.reply
+            history += [Message("user", text), Message("assistant", reply.response or "")]
+            if as_json:
+                calls = [asdict(tool_call) for tool_call in reply.calls]
+                print(json.dumps({"text": as_text(chat.pieces), "calls": calls,
+                                  "response": reply.response,
+                                  "problems": list(reply.problems)}))  # fmt: skip
+                continue
+            print_conversation(text, chat.pieces, console)
+            for problem in reply.problems:
+                console.print(Text(f"not well formed: {problem}", style="red"))
 
 
 def score_replies(

@@ -1,8 +1,8 @@
 """Rollouts by a vLLM server: the same conversations as the local sampler's, turn by turn.
 
 The server is `vllm serve` with SERVING; TRL's client sends it the policy's weights before each
-rollout. This module turns its completions into rows. It checks that the weights arrive, because a server
-with old weights fails silently: the rewards just stop rising.
+rollout. This module turns its completions into rows. It checks that the weights arrive, because a
+server with old weights fails silently: the rewards just stop rising.
 Untested with a real server: vLLM needs an accelerator. The tests use a local model instead.
 """
 
@@ -15,7 +15,7 @@ from tinr.rollout.generate import Respond, Row
 
 # What TRL's client needs: the routes for weights, and log-probabilities at the temperature.
 SERVING = (
-    "VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config '{\"backend\": \"nccl\"}' "
+    'VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config \'{"backend": "nccl"}\' '
     "--logprobs-mode processed_logprobs --max-logprobs -1"
 )
 STALE_ROLLOUTS = 3  # consecutive rollouts that may give the same probabilities to the last bit

@@ -104,6 +104,35 @@ class BoundedExecutor(Executor):
             return observed_fault(call, fault, self.config)
 
 
+@dataclass(frozen=True)
+class KeptSession(Executor):
+    """One session for all the turns of a user; close it, or use it in a `with`."""
+
+    inner: Executor  # a session
+
+    @classmethod
+    def of(cls, executor: Executor) -> "KeptSession":
+        """Begin a session of an executor."""
+        return cls(executor.catalogue, executor.functions, executor.session())
+
+    def runs(self, call: Call) -> bool:
+        """Whether the session runs a call."""
+        return self.inner.runs(call)
+
+    def run(self, call: Call) -> str:
+        """Run a call in the session."""
+        return self.inner.run(call)
+
+    @property
+    def faults(self) -> int:
+        """Number of calls that broke a bound."""
+        return self.inner.faults
+
+    def close(self) -> None:
+        """End the session."""
+        self.inner.end()
+
+
 def observed_fault(call: Call, fault: Fault, config: ExecutorConfig) -> str:
     """Return what the environment shows for a call that broke a bound; ToolFault if that stops."""
     event = f"tool {call.name} {fault}"
