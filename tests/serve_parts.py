@@ -1,10 +1,15 @@
 """A server whose model is a script; everything around it is real."""
 
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+import uvicorn
+from starlette.applications import Starlette
 
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import (
@@ -15,6 +20,7 @@ from tinr.chat.render import (
     render_thought,
 )
 from tinr.records import Call
+from tinr.serve.app import bind
 from tinr.serve.draft import Job
 
 AREA = Call("circle_area", {"radius": 2})
@@ -79,3 +85,17 @@ class Script:
             follow += [] if follow else [self.codec.id(self.codec.frame.close)]
             logits[place, follow[0]] = 50.0
         return logits
+
+
+@contextmanager
+def running(app: Starlette) -> Iterator[str]:
+    """Serve an app over HTTP in a thread, at the address that is yielded."""
+    with bind("127.0.0.1", 0) as place:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{place.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()

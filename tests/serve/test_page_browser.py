@@ -1,21 +1,18 @@
 """The page at `/` in a real browser: ask, watch the parts, look at a tool, compare two models."""
 
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from browser_parts import SIZES, VIEWS, browser, check_access, needs_browser
-from serve_parts import CALLING, MODEL, Script
+from serve_parts import CALLING, MODEL, Script, running
 
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import render_response
 from tinr.data.alignment_examples import TO_DOCUMENT
 from tinr.rollout.tools.executor import Executor
-from tinr.serve.app import bind, make_app
+from tinr.serve.app import make_app
 from tinr.serve.batcher import Batcher
 from tinr.serve.conversation import Reader
 from tinr.serve.service import CompletionService
@@ -44,16 +41,8 @@ def address(grown: Any, catalogue: Any) -> Iterator[str]:
         batcher = Batcher(MODEL, codec, catalogue, executor=runner, decoder=Script(codec, writes))
         reader = Reader(codec, Library(catalogue, DocumentsConfig()), "none")
         services.append(CompletionService(names, reader, batcher))
-    with bind("127.0.0.1", 0) as place:
-        app = make_app(services, hosts=["127.0.0.1"])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{place.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
+    with running(make_app(services, hosts=["127.0.0.1"])) as url:
+        yield url
     for service in services:
         service.batcher.close()
 

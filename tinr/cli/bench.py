@@ -51,6 +51,39 @@ def catalogue(
 
 
 @app.command()
+def serving(
+    url: Annotated[str, typer.Option(help="Of a server: http://HOST:PORT/v1.")],
+    model: Annotated[str, typer.Option(help="The name that it serves.")] = "",
+    clients: Annotated[int, typer.Option(min=1, help="At once.")] = 64,
+    requests: Annotated[int, typer.Option(min=1, help="Together.")] = 128,
+    tokens: Annotated[int, typer.Option(min=1, help="Most of a reply.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Many clients at once: seconds to the first token, tokens a second, requests lost.
+
+    They ask test queries of the shipped corpora. The server may be another program's.
+
+    Example: tinr bench serving --url http://127.0.0.1:8000/v1 --clients 64
+    """
+    from tinr.studies.benchmarks.serving import measure_load
+    from tool_corpora.suites import test_suite
+
+    texts = [query.text for query in test_suite("in_domain", requests)][:requests]
+    result = measure_load(url, model, texts, clients, tokens)
+    if as_json:
+        print(json.dumps(asdict(result)))
+    else:
+        print(
+            f"{result.requests} requests of {result.clients} clients in {result.seconds:.1f} s: "
+            f"{result.tokens_a_second:.0f} tokens a second; first token {result.first_median:.1f} "
+            f"s (longest {result.first_longest:.1f}), reply {result.whole_median:.1f} s (longest "
+            f"{result.whole_longest:.1f}); {len(result.failures)} lost"
+        )
+    if result.failures:
+        raise RunFailed(f"{len(result.failures)} requests failed: {result.failures[0]}")
+
+
+@app.command()
 def update(
     base: Annotated[str, typer.Option(help="What `tinr base --model` takes.")] = "smollm2",
     prompts: Annotated[int, typer.Option(min=1, help="Groups.")] = 2,
