@@ -14,8 +14,15 @@ import gguf
 import pytest
 import torch
 from registry_parts import make_card
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config
-from transformers import Qwen2ForCausalLM as Qwen2
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from typer.testing import CliRunner
 
 from tinr.chat.codec import Codec
@@ -30,7 +37,7 @@ from tinr.records import BadInput, Call, RunFailed
 
 SHAPE: dict[str, Any] = {
     "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": True,
+    "num_key_value_heads": 2, "max_position_embeddings": 512, "head_dim": 16,
 }  # fmt: skip
 AREA = Call("circle_area", {"radius": 2})
 
@@ -38,8 +45,13 @@ AREA = Call("circle_area", {"radius": 2})
 def published(registry: Registry, codec: Codec, catalogue: Any, kind: str) -> Any:
     torch.manual_seed(0)
     shape = SHAPE | {"vocab_size": len(codec.tokenizer) + 3, "initializer_range": 0.2}
-    model: Any = Qwen2(Qwen2Config(**shape)) if kind == "qwen2" else None
-    model = model or LlamaForCausalLM(LlamaConfig(**shape))
+    shape["tie_word_embeddings"] = kind != "untied"
+    if kind == "qwen3":  # of which transformers' reader takes no other width
+        shape["head_dim"] = 128
+    config, make = {
+        "qwen2": (Qwen2Config, Qwen2ForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)
+    }.get(kind, (LlamaConfig, LlamaForCausalLM))  # fmt: skip
+    model: Any = make(config(**shape))
     model = model.to(torch.bfloat16) if kind == "bfloat16" else model
     registry.publish(
         make_card("sft"), lambda folder: save(folder, model, codec.tokenizer, catalogue)
@@ -47,7 +59,7 @@ def published(registry: Registry, codec: Codec, catalogue: Any, kind: str) -> An
     return model.eval()
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "bfloat16"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "bfloat16", "untied"])
 def test_a_gguf_is_the_same_model(registry, grown, catalogue, tmp_path, kind):
     """Read by transformers, whose reader is not ours: the same logits."""
     codec = grown("qwen")
@@ -175,6 +187,11 @@ REPLIES = {
     "an answer": "<think>No tool.</think><response>It is 12.57 < 13.</response>",
     "half an answer": "<response>It is </resp",
     "broken": '<tool_call>{"token": 3}</tool_call>',
+    "a tag in an argument": '<tool_call>{"token": "<<city.find>>", "parameters": {"name": '
+    '"what is <tool_call> or <response>x?"}}</tool_call>',
+    "a key twice": '<tool_call>{"token": "a", "token": "b", "parameters": {}}</tool_call>',
+    "more keys": '<tool_call>{"token": "a", "parameters": {}, "x": 1}</tool_call>',
+    "no number": '<tool_call>{"token": "a", "parameters": {"x": NaN}}</tool_call>',
     "deep": "<tool_call>" + "[" * 100_000,
     "nothing": "hello",
 }

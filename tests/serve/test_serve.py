@@ -28,8 +28,9 @@ from tinr.chat.render import (
     render_prompt,
 )
 from tinr.data.traces import render_plan
-from tinr.records import BadInput, Call, DocumentsMode, Message
+from tinr.records import BadInput, Call, DocumentsMode, Message, Query
 from tinr.rollout.sampling_support import unpack
+from tinr.rollout.tools.executor import Executor
 from tinr.serve.app import bind, make_app
 from tinr.serve.batcher import Batcher, Busy, Ended
 from tinr.serve.conversation import (
@@ -273,7 +274,7 @@ BROKEN = [
         (BROKEN, "", "stop", "not strict JSON"),
         (ANSWER, "It is 12.57.", "stop", "does not begin with <think>"),
         ([*THOUGHT, *render_names(["circle_area"]),
-          *render_calls([Call("circle_area", {"radius": 1})])[:-1]], None, "tool_calls",
+          *render_calls([Call("circle_area", {"radius": 1})])[:-1]], "", "length",
          "unclosed <tool_call>"),
         ([], "", "stop", "does not begin with <think>"),
     ],
@@ -395,6 +396,8 @@ BAD = {
     "endless": ({"messages": [ASKED], "max_tokens": 10**9}, "max_tokens"),
     "a seed": ({"messages": [ASKED], "seed": 10**30}, "seed"),
     "several": ({"messages": [ASKED], "n": 17}, "n: "),
+    "a long stop": ({"messages": [ASKED], "stop": "x" * 300}, "stop.0: "),
+    "many messages": ({"messages": [{}] * 5000}, "messages: "),
     "stops": ({"messages": [ASKED], "stop": ["a", "b", "c", "d", "e"]}, "stop: "),
     "an empty stop": ({"messages": [ASKED], "stop": [""]}, "stop.0: "),
     "a choice": ({"messages": [ASKED], "tool_choice": "maybe"}, "tool_choice."),
@@ -604,6 +607,157 @@ def test_a_watcher_is_told_of_every_part_and_of_tools_that_were_close(served):
     assert len(near) == 3 and sum(one["probability"] for one in near) <= 1.0
 
 
+# -- tools that the server runs --------------------------------------------------------
+
+
+MORE = Call("length_convert", {"length": 1, "source": "foot", "target": "metre"})
+
+
+class Tools(Executor):
+    """Runs some tools and remembers what ran; a session of its own for each conversation."""
+
+    def __init__(self, catalogue: Any, *names: str, before: Any = None):
+        super().__init__(catalogue, dict.fromkeys(names))
+        object.__setattr__(self, "ran", [])
+        object.__setattr__(self, "ended", threading.Event())
+        object.__setattr__(self, "before", before or (lambda: None))
+
+    def run(self, call: Call) -> str:
+        self.before()  # type: ignore[attr-defined]
+        self.ran.append(call.name)  # type: ignore[attr-defined]
+        return f"result {len(self.ran)}"  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        self.ended.set()  # type: ignore[attr-defined]
+
+
+def two_turns(prompt: str) -> Sequence[Piece]:
+    return (CALLING, render_calls([MORE]), ANSWER)[min(2, prompt.count("<obs>"))]
+
+
+def test_the_server_runs_the_calls_and_answers_when_they_are_done(served, codec, catalogue):
+    tools = Tools(catalogue, "circle_area", "length_convert")
+    client, script = served(two_turns, executor=tools)
+    whole = ask(client, ASKED)
+    (choice,) = whole["choices"]
+    assert choice["message"]["content"] == "It is 12.57." and choice["finish_reason"] == "stop"
+    assert "tool_calls" not in choice["message"] and whole["tinr"]["problems"] == []
+    assert tools.ran == ["circle_area", "length_convert"] and tools.ended.wait(5)
+    assert "<obs>result 1</obs>" in whole["tinr"]["text"]
+    written = sum(len(codec.encode(p)[0]) for p in (CALLING, render_calls([MORE]), ANSWER))
+    assert whole["usage"]["completion_tokens"] == written  # not what the tools said
+    heard = [as_text(codec.decode(prompt)) for prompt in script.prompts]
+    assert "result 2" in heard[2] and heard[2].startswith(heard[1])
+
+
+def test_results_are_told_to_a_watcher_as_they_come(served, catalogue):
+    client, _ = served(two_turns, executor=Tools(catalogue, "circle_area", "length_convert"))
+    events = streamed(client, ASKED, watch=True)
+    seen = [event["tinr"] for event in events if "part" in event.get("tinr", {})]
+    assert "".join(one["text"] for one in seen if one["part"] == "obs") == "result 1\nresult 2"
+    assert joined(events, "content") == "It is 12.57."
+
+
+def test_other_replies_go_on_while_a_tool_runs(codec, catalogue):
+    """A slow tool's row is free for others meanwhile."""
+    go, begun = threading.Event(), threading.Event()
+    tools = Tools(catalogue, "circle_area", before=lambda: (begun.set(), go.wait(10)))
+    script = Script(codec, lambda prompt: CALLING if "slow" in prompt else ANSWER)
+    script.writes = lambda p: ANSWER if "<obs>" in p or "slow" not in p else CALLING
+    batcher = Batcher(MODEL, codec, catalogue, decoder=script, executor=tools, rows=1)
+    slow = batcher.ask(job(codec, text="slow"))
+    assert begun.wait(10)
+    assert batcher.ask(job(codec)).result(10).conversation.reply.response == "It is 12.57."
+    assert not slow.done()
+    go.set()
+    assert slow.result(10).conversation.reply.response == "It is 12.57."
+    batcher.close()
+
+
+def test_whoever_runs_one_call_of_a_turn_runs_all(served, catalogue):
+    """Else one tool would run twice: here, and at the client that gets both calls."""
+    both = [AREA, Call("city.find", {"name": "Ulm"})]
+    opened = [*THOUGHT, *render_names(["circle_area", "city.find"]), *render_calls(both)]
+    tools = Tools(catalogue, "circle_area")
+    client, _ = served(lambda prompt: opened, executor=tools)
+    (choice,) = ask(client, ASKED)["choices"]
+    assert len(choice["message"]["tool_calls"]) == 2 and choice["finish_reason"] == "tool_calls"
+    assert tools.ran == []
+
+
+def test_a_stray_end_of_a_call_runs_nothing_again(served, catalogue):
+    stray = [Piece("</tool_call>", token=True)]
+    tools = Tools(catalogue, "circle_area")
+    client, _ = served(lambda prompt: stray if "<obs>" in prompt else CALLING, executor=tools)
+    (choice,) = ask(client, ASKED)["choices"]
+    assert tools.ran == ["circle_area"] and "tool_calls" not in choice["message"]
+
+
+def test_more_turns_than_the_server_runs_are_no_calls_of_the_client(served, catalogue):
+    tools = Tools(catalogue, "circle_area")
+    client, _ = served(
+        lambda prompt: render_calls([AREA]) if "<obs>" in prompt else CALLING, executor=tools
+    )
+    whole = ask(client, ASKED)
+    (choice,) = whole["choices"]
+    assert choice["finish_reason"] == "length" and "tool_calls" not in choice["message"]
+    assert len(tools.ran) == 4 and "more turns of calls" in whole["tinr"]["problems"][-1]
+
+
+def test_a_tool_that_breaks_the_server_fails_one_reply(served, codec, catalogue):
+    def broken() -> None:
+        raise BadInput("the tools cannot be loaded")
+
+    tools = Tools(catalogue, "circle_area", before=broken)
+    client, _ = served(executor=tools)
+    refused(client, {"messages": [ASKED]}, 500)  # no fault of the request
+    assert tools.ended.wait(5) and client.get("/health").status_code == 200
+
+
+def test_what_is_recalled_for_the_page_runs_nothing(served, catalogue):
+    """Though the model calls where it should recite."""
+    tools = Tools(catalogue, "circle_area")
+    client, _ = served(lambda prompt: CALLING, executor=tools)
+    answer = client.get("/v1/tools/circle_area").json()
+    assert answer["document"].startswith("Area") and "<tool_call>" in answer["recalled"]
+    assert tools.ran == []
+    assert client.get("/v1/tools/nosuch").status_code == 404
+    assert client.get("/v1/tools?model=nosuch").status_code == 404
+    assert len(client.get("/v1/tools").json()["data"]) == 3
+
+
+def test_a_fault_while_rows_join_or_are_written_ends_these_alone(codec, catalogue):
+    script = Script(codec, lambda prompt: ANSWER)
+    batcher = Batcher(MODEL, codec, catalogue, decoder=script)
+    join, broken = script.join, [True]
+
+    def joins(prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        if broken and broken.pop():
+            raise MemoryError("no room")
+        return join(prompts)
+
+    script.join = joins  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        batcher.ask(job(codec)).result(10)
+    batcher._constraint = lambda job: 1 / 0  # type: ignore[assignment, return-value]
+    with pytest.raises(ZeroDivisionError):
+        batcher.ask(job(codec)).result(10)
+    del batcher._constraint
+    assert batcher.ask(job(codec)).result(10)
+    assert batcher._open_jobs == 0
+    batcher.close()
+
+
+def test_what_nobody_waits_for_leaves_the_queue_at_once(codec, catalogue):
+    batcher, script, go = held_batcher(codec, catalogue, rows=1)
+    waiting = [batcher.ask(job(codec)) for _ in range(5)]
+    assert all(one.cancel() for one in waiting)
+    go.set()
+    assert batcher.first.result(10)  # type: ignore[attr-defined]
+    batcher.close()
+    assert not batcher._waiting and script.joined == [1]
+
+
 def test_it_counts_for_prometheus(served):
     client, _ = served()
     ask(client, ASKED)
@@ -612,6 +766,7 @@ def test_it_counts_for_prometheus(served):
     assert answer.headers["content-type"].startswith("text/plain")
     assert 'tinr_requests_total{status="200"} 1.0' in answer.text
     assert 'tinr_requests_total{status="400"} 1.0' in answer.text
+    assert 'tinr_replies{model="",state="running"} 0.0' in answer.text
     assert "tinr_tool_calls_total 1.0" in answer.text
     assert "tinr_first_token_seconds_count 1.0" in answer.text
     written = re.search(r"^tinr_generated_tokens_total (\S+)", answer.text, re.MULTILINE)
@@ -625,6 +780,9 @@ def test_pages_of_other_sites_are_turned_away(served):
         answer = client.post(ADDRESS, json=body, headers={"origin": origin})
         assert answer.status_code == 403 and "another site" in answer.json()["error"]["message"]
     assert client.post(ADDRESS, json=body, headers={"origin": "http://testserver"}).is_success
+    for site in ("cross-site", "same-site"):  # a picture's address, which has no origin
+        assert client.get("/v1/tools", headers={"sec-fetch-site": site}).status_code == 403
+    assert client.get("/v1/tools", headers={"sec-fetch-site": "same-origin"}).is_success
     local = TestClient(make_app(client.app.state.services, hosts=["localhost"]))  # type: ignore
     assert "none of this server's names" in local.get("/health").json()["error"]["message"]
     assert local.get("/health", headers={"host": "localhost:8000"}).status_code == 200
@@ -633,11 +791,9 @@ def test_pages_of_other_sites_are_turned_away(served):
 # -- many who ask ---------------------------------------------------------------------
 
 
-def job(codec: Codec, **more: Any) -> Job:
-    from tinr.records import Query
-
-    prompt = codec.encode(render_prompt("hi", codec.frame))[0]
-    return Job(Query("q", "hi"), tuple(prompt), 64, **more)
+def job(codec: Codec, text: str = "hi", **more: Any) -> Job:
+    prompt = codec.encode(render_prompt(text, codec.frame))[0]
+    return Job(Query("q", text), tuple(prompt), 128, **more)
 
 
 def held_batcher(

@@ -76,8 +76,9 @@ def serve(
             if execute or executors is not None:
                 executor = opened.enter_context(closing(executor_of(catalogue, executors)))
             batcher = Batcher(
-                model, codec, catalogue, mode, constrained, rows, most, executor, metrics=metrics
-            )
+                model, codec, catalogue, mode, constrained, rows, most, executor,
+                metrics=metrics, name=card.id,
+            )  # fmt: skip
             opened.callback(batcher.close, now=True)
             services.append(
                 CompletionService(list(dict.fromkeys([card.id, name])), reader, batcher)

@@ -70,13 +70,17 @@ class Environment:
     shown: int = 0  # tokens of documents
 
     def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
-        """Return what the environment adds after the ids so far; None: the conversation is over."""
-        addition = self._respond(ids)
+        """Return what the environment adds after the ids so far; None: the conversation is over.
+
+        Its session of the executor ends then.
+        """
+        addition = self.answer(ids)
         if addition is None:
             self.executor.end()
         return addition
 
-    def _respond(self, ids: Sequence[int]) -> Sequence[int] | None:
+    def answer(self, ids: Sequence[int]) -> Sequence[int] | None:
+        """Return what the environment adds after the ids so far; None: the conversation is over."""
         pieces = self.codec.decode(ids[self.read :])
         self.spoken += pieces
         self.read = len(ids)
@@ -86,12 +90,12 @@ class Environment:
         if stop != "</tool_call>" or self.turns == self.most:
             return None
         self.turns += 1
-        start = (
-            max(i for i, piece in enumerate(self.spoken) if piece.text == "<tool_call>")
-            if Piece("<tool_call>", token=True) in self.spoken
-            else 0
-        )
-        results = [self._return(call) for call in parse(self.spoken[start:]).calls]
+        opening = Piece("<tool_call>", token=True)
+        starts = [number for number, piece in enumerate(pieces) if piece == opening]
+        calls = parse(pieces[starts[-1] :]).calls if starts else ()
+        if not self.recorded and not all(map(self.executor.runs, calls)):
+            return None  # whoever runs one of them runs all
+        results = [self._return(call) for call in calls]
         texts = [text for text in results if text is not None]
         if not texts or len(texts) < len(results):
             return None

@@ -32,6 +32,7 @@ from tinr.serve.service import CompletionService, Replies
 
 MOST_BYTES = 4_000_000  # of a request's body
 GRACE = 60  # seconds in which open replies may end when the server is stopped
+REFUSALS = (BadInput, Busy, Ended)  # a request that is not answered, and why
 T = TypeVar("T")
 
 
@@ -73,8 +74,15 @@ def make_app(
         return by_name[name]
 
     async def complete(http_request: HttpRequest) -> Response:
-        response = await answer(http_request)
-        metrics.requests.labels(response.status_code).inc()
+        status = 500
+        try:
+            response = await answer(http_request)
+            status = response.status_code
+        except REFUSALS as error:
+            response = _refusal(error)
+            status = response.status_code
+        finally:
+            metrics.requests.labels(status).inc()
         return response
 
     async def answer(http_request: HttpRequest) -> Response:
@@ -85,31 +93,19 @@ def make_app(
                 if len(body) > MOST_BYTES:
                     message = f"the body has more than {MOST_BYTES:,} bytes; send less"
                     return JSONResponse(failure(message), 413)
-            request = read_request(bytes(body))
+            request = await asyncio.to_thread(read_request, bytes(body))
             replies = await service_of(request.model).ask(request)
             if request.stream:
                 return EventStream(replies)
             return JSONResponse(await _unless_gone(http_request, _whole(replies)))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
-        except _NoModel as error:
-            return JSONResponse(failure(str(error), code="model_not_found"), 404)
-        except BadInput as error:
-            return JSONResponse(failure(str(error)), 400)
-        except Busy as error:
-            headers = {"retry-after": "1"}
-            return JSONResponse(failure(str(error), "rate_limit_error"), 429, headers)
-        except Ended as error:
-            return JSONResponse(failure(str(error), "server_error"), 503)
 
     async def models(http_request: HttpRequest) -> Response:
         return JSONResponse({"object": "list", "data": [_model(name) for name in by_name]})
 
     async def model(http_request: HttpRequest) -> Response:
-        try:
-            service_of(http_request.path_params["name"])
-        except _NoModel as error:
-            return JSONResponse(failure(str(error), code="model_not_found"), 404)
+        service_of(http_request.path_params["name"])
         return JSONResponse(_model(http_request.path_params["name"]))
 
     async def health(http_request: HttpRequest) -> Response:
@@ -130,7 +126,11 @@ def make_app(
             *page_routes(services),
         ],
         middleware=[Middleware(SameOrigin, hosts=hosts)],
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        exception_handlers={
+            HTTPException: _http_error,
+            **dict.fromkeys(REFUSALS, _refused),
+            Exception: _server_error,
+        },
     )
     app.state.services = services
     return app
@@ -183,6 +183,22 @@ async def _http_error(http_request: HttpRequest, error: Exception) -> Response:
     return JSONResponse(failure(message), error.status_code, error.headers)
 
 
+async def _refused(http_request: HttpRequest, error: Exception) -> Response:
+    return _refusal(error)
+
+
+def _refusal(error: Exception) -> Response:
+    """Say in the API's form why a request is not answered."""
+    if isinstance(error, _NoModel):
+        return JSONResponse(failure(str(error), code="model_not_found"), 404)
+    if isinstance(error, Busy):
+        headers = {"retry-after": "1"}
+        return JSONResponse(failure(str(error), "rate_limit_error"), 429, headers)
+    if isinstance(error, Ended):
+        return JSONResponse(failure(str(error), "server_error"), 503)
+    return JSONResponse(failure(str(error)), 400)
+
+
 async def _server_error(http_request: HttpRequest, error: Exception) -> Response:
     """Answer after an internal error; uvicorn logs the traceback."""
     return JSONResponse(failure("the server failed; its log says why", "server_error"), 500)
@@ -199,7 +215,8 @@ def run_server(app: Starlette, place: socket.socket) -> None:
 def bind(host: str, port: int) -> socket.socket:
     """Bind a socket (port 0: any free port); BadInput if that fails."""
     try:
-        return socket.create_server((host, port))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadInput(f"--host {host} --port {port}: {reason}; give another one") from error

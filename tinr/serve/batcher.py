@@ -7,6 +7,7 @@ While its calls run, its row is free for others.
 import queue
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,6 +38,10 @@ class Ended(Exception):
     """The server is shutting down."""
 
 
+class ToolsFailed(Exception):
+    """The server's tools cannot be run."""
+
+
 @dataclass
 class Batcher:
     """Writes the replies of jobs in the order of arrival, up to `rows` at once; close it after use.
@@ -54,6 +59,7 @@ class Batcher:
     executor: Executor | None = None
     decoder: Decoder | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    name: str = ""  # of the model, in the metrics
 
     def __post_init__(self) -> None:
         self._decoder = self.decoder or LocalDecoder(self.model, self.codec.pad)
@@ -91,8 +97,8 @@ class Batcher:
                 raise Ended("the server is shutting down; ask another one")
             if self._open_jobs >= self.most:
                 raise Busy(f"{self.most} requests are open already; try again later")
-            self._open_jobs += 1
             draft = self._draft(job, limit)
+            self._open_jobs += 1
             draft.answer.add_done_callback(self._let_go)
             self._arrivals.put(draft)
         return draft.answer
@@ -117,20 +123,22 @@ class Batcher:
         return ChoiceLimit(self.codec, job.tool_choice, job.query.tools or self.catalogue.names)
 
     def _draft(self, job: Job, limit: ChoiceLimit | None) -> Draft:
-        executor = self.executor or Executor(self.catalogue, {})
+        own_executor = self.executor if job.runs_tools else None
+        executor = own_executor or Executor(self.catalogue, {})
         query = reachable(job.query, executor)
         return Draft(
             job,
             self.codec,
             environment_of(query, self.codec, self.catalogue, executor, self.documents),
             limit,
-            runs_tools=self.executor is not None,
+            runs_tools=own_executor is not None,
         )
 
     def _constraint(self, job: Job) -> Constraint | None:
         """The grammar of a reply: of the offered tools, or of all if `constrained`; else None."""
         tools = job.query.tools
-        if not tools and not self.constrained and not job.one_call:
+        is_limited = job.one_call or job.tool_choice == "required"
+        if not tools and not self.constrained and not is_limited:
             return None
         if not self._grammars:
             self._grammars[(), False] = Grammars(self.codec, self.catalogue)
@@ -146,7 +154,7 @@ class Batcher:
 
     def _work(self) -> None:
         with self._decoder:
-            while self._is_open or self._waiting or self._running or self._away:
+            while self._is_open or self._has_work or not self._arrivals.empty():
                 try:
                     self._receive()
                     if self._ends_now.is_set():
@@ -156,14 +164,20 @@ class Batcher:
                 except BaseException as error:  # its clients get the error; the thread goes on
                     self._give_up(error)
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._running or self._away)
+
     def _receive(self) -> None:
         """Take what has arrived; wait for it if there is nothing else to do."""
         while True:
-            has_work = bool(self._waiting or self._running)
+            self._waiting = deque(self._wanted(self._waiting))
+            self.metrics.show(self.name, len(self._running), len(self._waiting), self._away)
+            is_idle = not self._waiting and not self._running
             try:
-                draft = self._arrivals.get(block=not has_work and (self._is_open or self._away > 0))
+                draft = self._arrivals.get(block=is_idle and (self._is_open or self._away > 0))
             except queue.Empty:
-                break
+                return
             if draft is None:
                 continue
             if not draft.is_away:
@@ -174,30 +188,44 @@ class Batcher:
             if draft.error is not None:
                 self._end(draft, draft.error)
             else:
-                self._settle(draft, draft.go_on(draft.addition))
-        self.metrics.show(len(self._running), len(self._waiting), self._away)
+                self._try(draft, lambda draft=draft: draft.go_on(draft.addition))
+
+    def _wanted(self, drafts: Iterable[Draft]) -> list[Draft]:
+        """End those that nobody waits for any more; return the others."""
+        drafts = list(drafts)
+        for draft in drafts:
+            if draft.answer.cancelled():
+                self._end(draft)
+        return [draft for draft in drafts if not draft.answer.cancelled()]
 
     def _admit(self) -> None:
         """Let waiting drafts join: as many as rows are free, and as are read in good time."""
         joining: list[Draft] = []
-        tokens = 0
+        longest = 0
         while self._waiting and len(self._running) + len(joining) < self.rows:
             draft = self._waiting[0]
-            tokens += len(draft.ids)
-            if joining and tokens > MOST_JOINING:
+            longest = max(longest, len(draft.ids))
+            if joining and (len(joining) + 1) * longest > MOST_JOINING:
                 break
             self._waiting.popleft()
-            if draft.answer.cancelled():
-                self._end(draft)
-                continue
-            if draft.constraint is None:
-                draft.constraint = self._constraint(draft.job)
-            joining.append(draft)
-        if joining:
-            old_logits = self._logits[: len(self._running)]
-            self._running += joining
+            try:
+                if draft.constraint is None:
+                    draft.constraint = self._constraint(draft.job)
+            except BaseException as error:
+                self._end(draft, error)
+            else:
+                joining.append(draft)
+        if not joining:
+            return
+        try:
             logits = self._decoder.join([draft.ids for draft in joining])
-            self._logits = torch.cat([old_logits, logits]) if len(old_logits) else logits
+        except BaseException as error:  # the others go on
+            for draft in joining:
+                self._end(draft, error)
+            return
+        old_logits = self._logits[: len(self._running)]
+        self._logits = torch.cat([old_logits, logits]) if len(old_logits) else logits
+        self._running += joining
 
     def _advance(self) -> None:
         """Write the next token of every running draft."""
@@ -209,57 +237,59 @@ class Batcher:
             if draft.answer.cancelled():
                 self._end(draft)
                 continue
-            try:
-                needs = draft.write(self._logits[place], likeliest[place])
-            except Exception as error:
-                self._end(draft, error)
-                continue
-            if needs is Next.TOKEN:
+            logits, best = self._logits[place], likeliest[place]
+            if self._try(draft, lambda d=draft, logits=logits, best=best: d.write(logits, best)):
                 going.append(place)
-            else:
-                self._settle(draft, needs)
-        self.metrics.tokens.inc(len(self._running))
         if len(going) < len(self._running):
             self._running = [self._running[place] for place in going]
             self._decoder.keep(going)
         if self._running:
             self._logits = self._decoder.step([draft.row.ids[-1] for draft in self._running])
 
-    def _settle(self, draft: Draft, needs: Next) -> None:
-        """Do what a draft needs that has left the running ones."""
-        if needs is Next.NOTHING:
-            self._end(draft)
-        elif needs is Next.TOOLS:
-            draft.is_away = True
-            self._away += 1
-            self._caller.submit(self._run_calls, draft)
-        else:
-            self._waiting.appendleft(draft)
+    def _try(self, draft: Draft, act: Callable[[], Next]) -> bool:
+        """Let a draft go on; return whether it stays in its row. A fault ends this draft alone."""
+        try:
+            needs = act()
+            if needs is Next.TOKEN:
+                return True
+            if needs is Next.NOTHING:
+                self._end(draft)
+            elif needs is Next.TOOLS:
+                self._caller.submit(self._run_calls, draft)
+                draft.is_away = True
+                self._away += 1
+            else:
+                self._waiting.appendleft(draft)
+        except BaseException as error:
+            self._end(draft, error)
+        return False
 
     def _run_calls(self, draft: Draft) -> None:
         """Run the calls at which a draft has stopped, in a thread of their own."""
         try:
-            draft.addition = draft.room.respond(draft.row.ids)
+            draft.addition = draft.room.answer(draft.row.ids)
         except BaseException as error:
-            draft.error = error
+            # no fault of the request, whatever the tools say
+            draft.error = ToolsFailed(str(error)) if isinstance(error, BadInput) else error
         self._arrivals.put(draft)
 
     def _end(self, draft: Draft, error: BaseException | None = None) -> None:
-        draft.room.executor.end()
+        """Answer, and end the session of the tools, which may take its time."""
         with suppress(InvalidStateError):  # nobody waits for it any more
-            if error is not None:
-                draft.answer.set_exception(error)
-            elif not draft.answer.cancelled():
-                written = draft.written()
-                self._count(draft, written)
-                draft.answer.set_result(written)
-
-    def _count(self, draft: Draft, written: Written) -> None:
-        self.metrics.prompt_tokens.inc(len(draft.job.prompt))
-        self.metrics.calls.inc(len(written.conversation.reply.calls))
-        self.metrics.reply.observe(written.conversation.seconds)
-        if draft.first_token is not None:
-            self.metrics.first_token.observe(draft.first_token)
+            try:
+                if error is not None:
+                    draft.answer.set_exception(error)
+                elif not draft.answer.cancelled():
+                    written = draft.written()
+                    self.metrics.count(written, draft.first_token)
+                    draft.answer.set_result(written)
+            except InvalidStateError:
+                raise
+            except Exception as fault:
+                draft.answer.set_exception(fault)
+        if self.executor is not None:
+            with suppress(RuntimeError):  # no more threads: the executor ends it when it closes
+                self._caller.submit(draft.room.executor.end)
 
     def _give_up(self, error: BaseException) -> None:
         """Tell the error to all who run, and if the server ends to all who wait."""
@@ -267,6 +297,7 @@ class Batcher:
         if self._ends_now.is_set():
             drafts += self._waiting
             self._waiting.clear()
-        self._decoder.keep([])
+        with suppress(Exception):
+            self._decoder.keep([])
         for draft in drafts:
             self._end(draft, error)

@@ -246,14 +246,6 @@ def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
     return parse(pieces[starts[-1] :]).calls if starts else ()
 
 
-def ends_with_results(pieces: Sequence[Piece]) -> bool:
-    """Whether the last calls of a reply have run: their results stand behind them."""
-    tags = [
-        piece.text for piece in pieces if piece.token and piece.text in ("<tool_call>", "<obs>")
-    ]
-    return tags[-1:] == ["<obs>"]
-
-
 def turn_of(
     before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
 ) -> WrittenTurn:

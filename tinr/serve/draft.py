@@ -38,6 +38,7 @@ class Job:
     stops: tuple[str, ...] = ()  # texts at which the answer ends
     tool_choice: ToolChoice = "auto"
     one_call: bool = False  # in a turn
+    runs_tools: bool = True  # where the server has an executor
     listener: Listener | None = None  # told while the reply is written, from another thread
 
 
@@ -55,7 +56,7 @@ class Written:
     conversation: Conversation
     texts: dict[str, str]  # part -> what `ReplyStream` said of it
     near: tuple[Near, ...]
-    stopped: bool  # at one of the job's stops
+    runs_tools: bool  # the server; no call is left to the client then
 
 
 class Next(Enum):
@@ -126,7 +127,7 @@ class Draft:
             return self._next()
         if index == self._call_end and self.runs_tools:
             return Next.TOOLS
-        return self.go_on(self.room.respond(self.row.ids))
+        return self.go_on(self.room.answer(self.row.ids))
 
     def go_on(self, addition: Sequence[int] | None) -> Next:
         """Take what the environment answered to a stop; None: the conversation is over."""
@@ -149,7 +150,7 @@ class Draft:
             time.perf_counter() - self.begun,
             self.room.shown,
         )
-        return Written(conversation, self.stream.texts, tuple(self.near), self.stream.stopped)
+        return Written(conversation, self.stream.texts, tuple(self.near), self.runs_tools)
 
     def _next(self) -> Next:
         return Next.TOKEN if len(self.row.ids) < self.job.max_tokens else Next.NOTHING

@@ -15,8 +15,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class SameOrigin:
     """Refuses what a browser sends for a page of another site, and other names than `hosts`.
 
-    A browser says from which page a request comes, and a name that some site made point here is
-    none of ours. Programs send neither. hosts: (): any name.
+    A browser says whether another site's page asks, and a name that some site made point here is
+    none of ours. Programs say nothing of the kind. hosts: (): any name.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()):
@@ -36,6 +36,8 @@ class SameOrigin:
             return f"host: {host!r:.80} is none of this server's names; use {min(self.hosts)}"
         if origin is not None and _parts(origin).netloc != host:
             return f"origin: {origin!r:.80} is another site; open the page of this server"
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):  # pictures too
+            return "a page of another site asks; open the page of this server"
         return None
 
 

@@ -80,6 +80,11 @@ class ReplyStream:
         self.stopped = bool(places)
         if places:
             return text[: min(places)]
-        beginnings = [stop[:length] for stop in self.stops for length in range(1, len(stop))]
-        held = max((len(begun) for begun in beginnings if text.endswith(begun)), default=0)
-        return text if is_closed else text[: len(text) - held]
+        held = 0 if is_closed else max((_begun(stop, text) for stop in self.stops), default=0)
+        return text[: len(text) - held]
+
+
+def _begun(stop: str, text: str) -> int:
+    """Return how many characters at the end of a text begin a stop."""
+    lengths = range(min(len(stop) - 1, len(text)), 0, -1)
+    return next((length for length in lengths if text.endswith(stop[:length])), 0)

@@ -26,6 +26,8 @@ from tinr.serve.limits import ToolChoice
 Finish = Literal["stop", "length", "tool_calls"]
 MOST_CHOICES = 16  # replies to one request
 MOST_STOPS = 4  # as at OpenAI
+LONGEST_STOP = 256  # characters
+MOST_MESSAGES = 1000
 MOST_TOKENS = 131_072  # limit for a reply, whatever the size of the context
 SUPPORTED_VALUES = {  # key -> its only supported values; it may also be absent
     "logprobs": (False,),
@@ -116,10 +118,13 @@ class StreamOptions(_Payload):
     include_usage: bool = False
 
 
+Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+
+
 class Request(_Payload):
     """A request for a completion; clients may send null for a default."""
 
-    messages: list[RequestMessage] = Field(min_length=1)
+    messages: list[RequestMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
     model: str | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -132,7 +137,7 @@ class Request(_Payload):
     tool_choice: Literal["auto", "none", "required"] | AllowedTools | Offered | None = None
     parallel_tool_calls: bool | None = None
     n: int | None = Field(None, gt=0, le=MOST_CHOICES)
-    stop: list[Annotated[str, Field(min_length=1)]] | None = Field(None, max_length=MOST_STOPS)
+    stop: list[Stop] | None = Field(None, max_length=MOST_STOPS)
     watch: bool | None = None  # ours: a stream has what every part of the reply grows by
 
     @field_validator("stop", mode="before")
@@ -181,8 +186,8 @@ def read_request(body: bytes) -> Request:
         return Request.model_validate(payload)
     except ValidationError as error:
         # content is a text or parts: where a part is at fault, its own error says more
-        faults = [fault for fault in error.errors() if fault["type"] == "value_error"]
-        fault = (faults or error.errors())[0]
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        fault = next((one for one in errors if one["type"] == "value_error"), errors[0])
         location = ".".join(map(str, fault["loc"]))
         reason = fault["msg"].removeprefix("Value error, ").lower()
         advice = "" if ";" in reason else "; correct the request"

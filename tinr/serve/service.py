@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tinr.chat.codec import Piece
 from tinr.chat.parse import parse
 from tinr.chat.render import as_text
 from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.serve.batcher import Batcher, Ended
-from tinr.serve.conversation import Exchange, Reader, ends_with_results, last_calls, turn_of
+from tinr.serve.conversation import Exchange, Reader, last_calls, turn_of
 from tinr.serve.draft import Job, Listener, Written
 from tinr.serve.reply_stream import Delta
 from tinr.serve.schema import (
@@ -29,6 +30,7 @@ from tinr.serve.schema import (
 
 log = logging.getLogger(__name__)
 
+CALL_END = Piece("</tool_call>", token=True)
 PARTS = {"think": "reasoning_content", "response": "content"}  # of a reply -> of a message
 
 
@@ -68,14 +70,14 @@ class CompletionService:
             exchange.query,
             exchange.prompt,
             request.reply_tokens or REPLY_TOKENS[self.batcher.documents],
-            request.temperature or 0.0,
-            1.0 if request.top_p is None else request.top_p,
-            None if request.seed is None else request.seed + index,
-            exchange.spoken.named,
-            tuple(request.stop or ()),
-            request.choice,
-            request.parallel_tool_calls is False,
-            listener,
+            temperature=request.temperature or 0.0,
+            top_p=1.0 if request.top_p is None else request.top_p,
+            seed=None if request.seed is None else request.seed + index,
+            named=exchange.spoken.named,
+            stops=tuple(request.stop or ()),
+            tool_choice=request.choice,
+            one_call=request.parallel_tool_calls is False,
+            listener=listener,
         )
 
     def choice(self, exchange: Exchange, written: Written) -> Choice:
@@ -87,7 +89,11 @@ class CompletionService:
         message: dict[str, Any] = {"role": "assistant"}
         message |= {name: written.texts.get(part) for part, name in PARTS.items()}
         answered = conversation.reply.response is not None
-        is_open = not answered and not ends_with_results(conversation.pieces)
+        # a call that was cut off is none, and those that run here are not left to the client
+        runs_here = self.batcher.executor is not None and all(
+            map(self.batcher.executor.runs, last_calls(conversation.pieces))
+        )
+        is_open = conversation.pieces[-1:] == (CALL_END,) and not answered and not runs_here
         calls_written = last_calls(conversation.pieces) if is_open else ()
         # no client can run a call of an unknown tool
         calls = called([c for c in calls_written if c.name in self.reader.catalogue.by_name])
@@ -99,7 +105,10 @@ class CompletionService:
             self.reader.memory.keep([call["id"] for call in calls], turn)
         else:
             message["content"] = message["content"] or ""
-        has_end = conversation.row.finished or conversation.row.stuck
+        is_unrun = conversation.pieces[-1:] == (CALL_END,) and runs_here
+        if is_unrun and last_calls(conversation.pieces):
+            problems.append("more turns of calls than the server runs for one request")
+        has_end = conversation.row.stuck or (conversation.row.finished and not is_unrun)
         finish: Finish = "tool_calls" if calls else "stop" if has_end else "length"
         near = [
             [{"name": name, "probability": round(value, 6)} for name, value in tools.tools]

@@ -88,10 +88,15 @@ def _pre_tokenizer(tokenizer: Mapping[str, Any]) -> str:
     patterns = [step["pattern"].get("Regex") for step in steps if step.get("type") == "Split"]
     bytes_of = [step for step in steps if step.get("type") == "ByteLevel"]
     is_bpe = tokenizer["model"].get("type") == "BPE" and len(bytes_of) == 1
-    if is_bpe and not patterns and len(steps) == 1 and bytes_of[0].get("use_regex"):
+    is_plain = is_bpe and not bytes_of[0].get("add_prefix_space")
+    uses_regex = is_bpe and bytes_of[0].get("use_regex", True)
+    ignores_merges = bool(tokenizer["model"].get("ignore_merges"))
+    if is_plain and uses_regex and not patterns and len(steps) == 1 and not ignores_merges:
         return BYTE_LEVEL
-    if is_bpe and len(steps) == 2 and len(patterns) == 1 and patterns[0] in SPLITS:
-        return SPLITS[patterns[0]]
+    if is_plain and not uses_regex and len(steps) == 2 and len(patterns) == 1:
+        name = SPLITS.get(patterns[0])
+        if name is not None and ignores_merges == (name == "llama-bpe"):
+            return name
     raise BadInput(f"this tokenizer's way to split text has no name in GGUF here; {OTHERWISE}")
 
 

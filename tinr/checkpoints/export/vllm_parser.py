@@ -27,44 +27,70 @@ try:
 except ImportError:  # before vLLM 0.30
     from vllm.entrypoints.openai import protocol
 
-CALL, ANSWER, ANSWER_END = "<tool_call>", "<response>", "</response>"
+CALL_END, ANSWER_END = "</tool_call>", "</response>"
+OPENING = re.compile("<(tool_call|response)>")
+KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
 
 
-def calls_in(text: str) -> list[tuple[str, str]]:
-    """Return the name and the arguments (JSON) of each call in the last `<tool_call>`.
+def read(text: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the calls (name, arguments as JSON) of the last `<tool_call>`, and the answer so far.
 
-    Empty while its JSON is not complete, and for what is no call.
+    Text inside a call's JSON opens nothing. A call whose JSON is not complete, or that is no call,
+    is none; of the answer, what may be the beginning of its end tag is held back.
     """
-    _, tag, rest = text.rpartition(CALL)
-    if not tag:
-        return []
-    try:
-        value, _ = json.JSONDecoder().raw_decode(rest.lstrip())
-    except (ValueError, RecursionError):
-        return []
-    calls = []
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, dict):
+    calls: list[tuple[str, str]] = []
+    answer, position = "", 0
+    while (opening := OPENING.search(text, position)) is not None:
+        position = opening.end()
+        if opening[1] == "response":
+            answer, end, _ = text[position:].partition(ANSWER_END)
+            position += len(answer)
+            if not end:
+                held = max(n for n in range(len(ANSWER_END)) if answer.endswith(ANSWER_END[:n]))
+                answer = answer[: len(answer) - held]
             continue
-        name = item.get("token", item.get("name"))
-        arguments = item.get("parameters", item.get("arguments"))
-        if isinstance(name, str) and name and isinstance(arguments, dict):
-            marked = re.fullmatch(r"<<([^\s<>]+)>>", name)
-            text_of = json.dumps(arguments, ensure_ascii=False)
-            calls.append((marked[1] if marked else name, text_of))
-    return calls
+        while text[position : position + 1].isspace():
+            position += 1
+        try:
+            value, position = _strict().raw_decode(text, position)
+        except (ValueError, RecursionError):
+            calls = []
+            end = text.find(CALL_END, position)
+            if end < 0:  # it is still being written
+                break
+            position = end
+            continue
+        calls = [call for item in _items(value) if (call := _call(item)) is not None]
+    return calls, answer
 
 
-def answer_in(text: str) -> str:
-    """Return what `<response>` holds so far, without a beginning of its end tag."""
-    _, tag, rest = text.rpartition(ANSWER)
-    if not tag:
-        return ""
-    answer, end, _ = rest.partition(ANSWER_END)
-    if not end:
-        held = max(n for n in range(len(ANSWER_END)) if answer.endswith(ANSWER_END[:n]))
-        answer = answer[: len(answer) - held]
-    return answer
+def _strict() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _call(item: Any) -> tuple[str, str] | None:
+    if not isinstance(item, dict) or set(item) not in KEYS:
+        return None
+    name = item.get("token", item.get("name"))
+    arguments = item.get("parameters", item.get("arguments"))
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+        return None
+    marked = re.fullmatch(r"<<([^\s<>]+)>>", name)
+    return marked[1] if marked else name, json.dumps(arguments, ensure_ascii=False)
 
 
 @ToolParserManager.register_module("tinr")
@@ -87,16 +113,17 @@ class TinrToolParser(ToolParser):
 
     def extract_tool_calls(self, model_output: str, request: Any) -> ExtractedToolCallInformation:
         """Read a whole reply."""
+        written, answer = read(model_output)
         calls = [
             protocol.ToolCall(
                 type="function", function=protocol.FunctionCall(name=name, arguments=arguments)
             )
-            for name, arguments in calls_in(model_output)
+            for name, arguments in written
         ]
         return ExtractedToolCallInformation(
             tools_called=bool(calls),
             tool_calls=calls,
-            content=answer_in(model_output).strip() or None,
+            content=answer.strip() or None,
         )
 
     def extract_tool_calls_streaming(
@@ -110,25 +137,22 @@ class TinrToolParser(ToolParser):
         request: Any,
     ) -> DeltaMessage | None:
         """Say what the answer has grown by; a call when its JSON is complete."""
-        answer = answer_in(current_text)
-        if len(answer) > self._sent:
-            grown, self._sent = answer[self._sent :], len(answer)
-            return DeltaMessage(content=grown)
-        calls = calls_in(current_text)
-        if len(calls) > self._sent_calls:
-            first, self._sent_calls = self._sent_calls, len(calls)
-            # vLLM compares these at the end with what was sent
+        calls, answer = read(current_text)
+        grown, self._sent = answer[self._sent :], max(self._sent, len(answer))
+        first, self._sent_calls = self._sent_calls, max(self._sent_calls, len(calls))
+        deltas = [
+            protocol.DeltaToolCall(
+                index=index,
+                type="function",
+                id=f"call-{uuid.uuid4().hex}",
+                function=protocol.DeltaFunctionCall(name=name, arguments=arguments),
+            )
+            for index, (name, arguments) in enumerate(calls)
+            if index >= first
+        ]
+        if deltas:  # vLLM compares these at the end with what was sent
             self.prev_tool_call_arr = [{"name": n, "arguments": a} for n, a in calls]
             self.streamed_args_for_tool = [arguments for _, arguments in calls]
-            deltas = [
-                protocol.DeltaToolCall(
-                    index=index,
-                    type="function",
-                    id=f"call-{uuid.uuid4().hex}",
-                    function=protocol.DeltaFunctionCall(name=name, arguments=arguments),
-                )
-                for index, (name, arguments) in enumerate(calls)
-                if index >= first
-            ]
-            return DeltaMessage(tool_calls=deltas)
-        return None
+        more: dict[str, Any] = {"content": grown} if grown else {}
+        more |= {"tool_calls": deltas} if deltas else {}
+        return DeltaMessage(**more) if more else None

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
@@ -93,7 +93,15 @@ class HttpRunner(Runner):
 
     def __post_init__(self) -> None:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs
-        self._open()
+        self._open_client: httpx.Client | None = None
+
+    def session(self) -> "HttpRunner":
+        """Return a runner with connections of its own: a request that hangs closes them."""
+        return replace(self)
+
+    def end(self) -> None:
+        """Close the connections of a session."""
+        self.close()
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Send an operation and return the text of its answer, JSON in one line."""
@@ -119,14 +127,19 @@ class HttpRunner(Runner):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._open_client is not None:
+            self._open_client.close()
+            self._open_client = None
 
-    def _open(self) -> None:
-        # no proxies and no passwords from the environment or from .netrc
-        self._client = httpx.Client(
-            trust_env=False, follow_redirects=False, timeout=self.config.seconds,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )  # fmt: skip
+    @property
+    def _client(self) -> httpx.Client:
+        if self._open_client is None:
+            # no proxies and no passwords from the environment or from .netrc
+            self._open_client = httpx.Client(
+                trust_env=False, follow_redirects=False, timeout=self.config.seconds,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            )  # fmt: skip
+        return self._open_client
 
     def _allows(self, host: str) -> bool:
         allowed_hosts = {name.lower().replace("[", "").replace("]", "") for name in self.hosts}
@@ -190,8 +203,7 @@ class HttpRunner(Runner):
         try:
             return answer.result(self.config.seconds)
         except (NotInTime, httpx.TimeoutException):
-            client.close()
-            self._open()
+            self.close()
             raise Fault(f"took longer than {self.config.seconds:g} s") from None
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             raise ToolError(f"the service cannot be reached ({type(error).__name__})") from None

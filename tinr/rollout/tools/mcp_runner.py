@@ -69,15 +69,18 @@ class McpRunner(Runner):
     config: ExecutorConfig
     sessions: "set[McpSession]" = field(default_factory=set)  # that have not ended
     _loop: asyncio.AbstractEventLoop | None = None
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of all sessions, in a thread of its own."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-            self._thread.start()
-        return self._loop
+        with self._starting:  # conversations call from several threads
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=loop.run_forever, daemon=True)
+                self._thread.start()
+                self._loop = loop
+            return self._loop
 
     def session(self) -> "McpSession":
         """Return a session for one conversation."""

@@ -17,11 +17,10 @@ from tinr.serve.service import CompletionService
 
 FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"),
          "/page.css": ("page.css", "text/css")}  # fmt: skip
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
-)
 HEADERS = {
-    "content-security-policy": f"{POLICY}; base-uri 'none'; form-action 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
@@ -30,7 +29,7 @@ RECALLED_TOKENS = 320  # most of a document that is recalled
 
 def page_routes(services: Sequence[CompletionService]) -> list[BaseRoute]:
     """The addresses of the page, and of the tools of each model."""
-    memory: dict[tuple[int, str], str] = {}  # service, tool -> what was recalled
+    memory: dict[tuple[int, str], asyncio.Task[str]] = {}  # service, tool -> what is recalled
 
     def model_of(http_request: HttpRequest) -> CompletionService | None:
         name = http_request.query_params.get("model") or services[0].names[0]
@@ -50,9 +49,13 @@ def page_routes(services: Sequence[CompletionService]) -> list[BaseRoute]:
         if doc is None:
             return _unknown("tool", name)
         key = id(service), name
-        if key not in memory:
-            memory[key] = await recalled(service, doc)
-        return JSONResponse(_document(doc) | {"recalled": memory[key]})
+        task = memory.setdefault(key, asyncio.ensure_future(recalled(service, doc)))
+        try:
+            text = await asyncio.shield(task)  # others may wait for it too
+        except Exception:
+            memory.pop(key, None)
+            raise
+        return JSONResponse(_document(doc) | {"recalled": text})
 
     return [
         *(Route(address, _file(*file)) for address, file in FILES.items()),
@@ -65,7 +68,7 @@ async def recalled(service: CompletionService, doc: ToolDoc) -> str:
     """What the model itself says of a tool, asked for the document of its token."""
     codec = service.reader.codec
     prompt = codec.encode(ask_about(doc, codec.frame, TO_DOCUMENT[0]))[0]
-    job = Job(Query("recalled", ""), tuple(prompt), RECALLED_TOKENS)
+    job = Job(Query("recalled", ""), tuple(prompt), RECALLED_TOKENS, runs_tools=False)
     written = await asyncio.wrap_future(service.batcher.ask(job))
     pieces = codec.decode(written.conversation.row.ids)
     return "".join(piece.text for piece in pieces if piece.text != codec.frame.close).strip()
