@@ -952,8 +952,8 @@ EDITS = (
     Edit(
         "bounds",
         "tinr/rollout/conversation.py",
-        "call in parse(self.spoken[",
-        "call in parse(self.spoken[0 * ",
+        "calls = parse(pieces[starts[-1] :]).calls if starts else ()",
+        "calls = parse(self.spoken).calls if starts else ()",
         (f"{CONVERSATION}::test_each_turn_runs_its_own_calls_only",),
     ),
     # What may be written, and what it was drawn from.
@@ -1142,9 +1142,65 @@ EDITS = (
     Edit(
         "server",
         "tinr/serve/schema.py",
-        '"stop": ([], ""),',
-        '"stop": ([], "", ["x"]),',
+        'MOST_STOPS = 4',
+        'MOST_STOPS = 9',
         (f"{SERVE}::test_a_bad_request_is_one_line_and_status_400",),
+    ),
+    Edit(
+        "server",
+        "tinr/serve/limits.py",
+        'allowed[self._calling] = False',
+        'allowed[self._calling] = True',
+        (f"{SERVE}::test_a_choice_of_tool_is_kept",),
+    ),
+    Edit(
+        "server",
+        "tinr/serve/origins.py",
+        'not in ("same-origin", "none")',
+        'not in ("same-origin", "cross-site", "none")',
+        (f"{SERVE}::test_pages_of_other_sites_are_turned_away",),
+    ),
+    Edit(
+        "server",
+        "tinr/serve/reply_stream.py",
+        'return text[: len(text) - held]',
+        'return text',
+        (f"{SERVE}::test_an_answer_ends_before_a_stop",),
+    ),
+    Edit(
+        "server",
+        "tinr/serve/batcher.py",
+        'own_executor = self.executor if job.runs_tools else None',
+        'own_executor = self.executor',
+        (f"{SERVE}::test_what_is_recalled_for_the_page_runs_nothing",),
+    ),
+    Edit(
+        "server",
+        "tinr/rollout/conversation.py",
+        '            return None  # whoever runs one of them runs all\n',
+        '            pass\n',
+        (f"{SERVE}::test_whoever_runs_one_call_of_a_turn_runs_all",),
+    ),
+    Edit(
+        "server",
+        "tinr/serve/decoder.py",
+        'self.mask = trim(self.mask[indices], self.cache)',
+        'self.mask = self.mask[indices]',
+        ("tests/serve/test_decoder.py",),
+    ),
+    Edit(
+        "export",
+        "tinr/checkpoints/export/gguf_file.py",
+        'else gguf.TokenType.USER_DEFINED',
+        'else gguf.TokenType.CONTROL',
+        ("tests/checkpoints/test_formats.py",),
+    ),
+    Edit(
+        "training",
+        "tinr/training/choice_margins.py",
+        '* (previous == self.colon)',
+        '* (previous != self.colon)',
+        ("tests/training/test_choice_margins.py",),
     ),
     # Configuration.
     Edit(
