@@ -129,7 +129,9 @@ def test_gc_deletes_only_when_told(registry: Registry) -> None:
 def test_export_copies_out(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "out"
     card = registry.resolve("best")
-    assert run_json(registry, "export", "best", str(out)) == {"id": card.id, "out": str(out)}
+    assert run_json(registry, "export", "best", str(out)) == {
+        "id": card.id, "out": str(out), "to": "hf"
+    }  # fmt: skip
     assert (out / "model.bin").read_bytes() == b"weights"
 
 

@@ -138,7 +138,7 @@ def registry_export(
 ) -> None:
     """Copy a checkpoint out as a Hugging Face folder. Deprecated: use tinr export.
 
-    Example: tinr export best exported/
+    Example: tinr registry export best exported/
     """
     typer.echo("tinr registry export is now tinr export; the old name goes with 1.0", err=True)
     export(ref, out, "hf", None, root, as_json)
