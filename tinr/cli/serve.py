@@ -30,7 +30,7 @@ def serve(
     constrained: Constrained = False,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
-    rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 64,
     most: Annotated[int, typer.Option(min=1, help="Open requests; more are turned away.")] = 256,
     execute: Annotated[
         bool, typer.Option("--execute", help="Run the calls here, and answer when they are done.")
