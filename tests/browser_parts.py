@@ -6,6 +6,7 @@ Needs Chromium (CHROMIUM, or `chromium` on the path); tests skip, and say so, wh
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -33,6 +34,21 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         yield chromium
         chromium.close()
+
+
+@contextmanager
+def opened(browser: Any, view: tuple[str, str], url: str) -> Iterator[Any]:
+    """A page opened; what the browser complains of or asks for is in `page.said`."""
+    size, scheme = view
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+    page = context.new_page()
+    page.said = []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("request", lambda request: page.said.append(request.url))
+    page.goto(url)
+    yield page
+    context.close()
 
 
 def check_access(page: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_parts import SIZES, VIEWS, browser, check_access, needs_browser
+from browser_parts import SIZES, VIEWS, browser, check_access, needs_browser, opened
 from report_parts import whole_run
 
 from tinr.evaluation.report.page import write_report
@@ -29,16 +29,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The report opened; what the browser complains of or asks for is in `page.said`."""
-    size, scheme = getattr(request, "param", VIEWS[-1])
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
-    page = context.new_page()
-    page.said = []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on("request", lambda request: page.said.append(request.url))
-    page.goto(report.as_uri())
-    yield page
-    context.close()
+    with opened(browser, getattr(request, "param", VIEWS[-1]), report.as_uri()) as page:
+        yield page
 
 
 @pytest.mark.parametrize("page", VIEWS, indirect=True, ids="-".join)

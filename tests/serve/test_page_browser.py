@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_parts import SIZES, VIEWS, browser, check_access, needs_browser
+from browser_parts import VIEWS, browser, check_access, needs_browser, opened
 from serve_parts import CALLING, MODEL, Script, running
 
 from tinr.catalogue.retrieval import DocumentsConfig, Library
@@ -49,17 +49,9 @@ def address(grown: Any, catalogue: Any) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    size, scheme = getattr(request, "param", VIEWS[-1])
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
-    page = context.new_page()
-    page.said = []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on("request", lambda request: page.said.append(request.url))
-    page.goto(address)
-    page.wait_for_selector("#first option", state="attached")
-    yield page
-    context.close()
+    with opened(browser, getattr(request, "param", VIEWS[-1]), address) as page:
+        page.wait_for_selector("#first option", state="attached")
+        yield page
 
 
 def ask(page: Any, text: str = "Area of a circle of radius 2?") -> None:
