@@ -952,8 +952,8 @@ EDITS = (
     Edit(
         "bounds",
         "tinr/rollout/conversation.py",
-        "calls = parse(pieces[starts[-1] :]).calls if starts else ()",
-        "calls = parse(self.spoken).calls if starts else ()",
+        "calls = last_calls(pieces)",
+        "calls = parse(self.spoken).calls",
         (f"{CONVERSATION}::test_each_turn_runs_its_own_calls_only",),
     ),
     # What may be written, and what it was drawn from.

@@ -72,6 +72,12 @@ def parse(pieces: Sequence[Piece]) -> Reply:
     )
 
 
+def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
+    """Return the calls of the last part of a reply that calls."""
+    starts = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
+    return parse(pieces[starts[-1] :]).calls if starts else ()
+
+
 def parse_text(text: str) -> Reply:
     """Read a reply given as text only (see `split_text`)."""
     return parse(split_text(text))

@@ -14,7 +14,7 @@ from tinr.catalogue.failures import refusal
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec, Piece, stop_ids
-from tinr.chat.parse import parse
+from tinr.chat.parse import last_calls, parse
 from tinr.chat.render import (
     cut,
     render_documents,
@@ -90,9 +90,7 @@ class Environment:
         if stop != "</tool_call>" or self.turns == self.most:
             return None
         self.turns += 1
-        opening = Piece("<tool_call>", token=True)
-        starts = [number for number, piece in enumerate(pieces) if piece == opening]
-        calls = parse(pieces[starts[-1] :]).calls if starts else ()
+        calls = last_calls(pieces)
         if not self.recorded and not all(map(self.executor.runs, calls)):
             return None  # whoever runs one of them runs all
         results = [self._return(call) for call in calls]

@@ -123,7 +123,7 @@ def make_app(
             Route("/v1/models/{name:path}", model),
             Route("/health", health),
             Route("/metrics", counters),
-            *page_routes(services),
+            *page_routes(service_of),
         ],
         middleware=[Middleware(SameOrigin, hosts=hosts)],
         exception_handlers={

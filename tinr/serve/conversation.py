@@ -240,12 +240,6 @@ class Reader:
             )
 
 
-def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
-    """The calls of the last part of a reply that calls."""
-    starts = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
-    return parse(pieces[starts[-1] :]).calls if starts else ()
-
-
 def turn_of(
     before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
 ) -> WrittenTurn:

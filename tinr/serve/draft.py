@@ -56,7 +56,6 @@ class Written:
     conversation: Conversation
     texts: dict[str, str]  # part -> what `ReplyStream` said of it
     near: tuple[Near, ...]
-    runs_tools: bool  # the server; no call is left to the client then
 
 
 class Next(Enum):
@@ -150,7 +149,7 @@ class Draft:
             time.perf_counter() - self.begun,
             self.room.shown,
         )
-        return Written(conversation, self.stream.texts, tuple(self.near), self.runs_tools)
+        return Written(conversation, self.stream.texts, tuple(self.near))
 
     def _next(self) -> Next:
         return Next.TOKEN if len(self.row.ids) < self.job.max_tokens else Next.NOTHING
@@ -177,7 +176,7 @@ class Draft:
             allowed = unpack(torch.from_numpy(sets[1]), entries)[0]
         if self.limit is not None:
             allowed = torch.ones(entries, dtype=torch.bool) if allowed is None else allowed
-            self.limit.narrow(self.ids[-1], allowed)
+            self.limit.narrow((self.row.ids or self.job.prompt)[-1], allowed)
         return allowed
 
     def _near(self, logits: torch.Tensor) -> Near:

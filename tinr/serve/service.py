@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from tinr.chat.codec import Piece
-from tinr.chat.parse import parse
+from tinr.chat.parse import last_calls, parse
 from tinr.chat.render import as_text
 from tinr.evaluation.evaluate import REPLY_TOKENS
 from tinr.serve.batcher import Batcher, Ended
-from tinr.serve.conversation import Exchange, Reader, last_calls, turn_of
+from tinr.serve.conversation import Exchange, Reader, turn_of
 from tinr.serve.draft import Job, Listener, Written
 from tinr.serve.reply_stream import Delta
 from tinr.serve.schema import (
@@ -90,11 +90,15 @@ class CompletionService:
         message |= {name: written.texts.get(part) for part, name in PARTS.items()}
         answered = conversation.reply.response is not None
         # a call that was cut off is none, and those that run here are not left to the client
-        runs_here = self.batcher.executor is not None and all(
-            map(self.batcher.executor.runs, last_calls(conversation.pieces))
-        )
-        is_open = conversation.pieces[-1:] == (CALL_END,) and not answered and not runs_here
-        calls_written = last_calls(conversation.pieces) if is_open else ()
+        ends_in_calls = conversation.pieces[-1:] == (CALL_END,)
+        calls_written = last_calls(conversation.pieces) if ends_in_calls else ()
+        executor = self.batcher.executor
+        runs_here = executor is not None and all(map(executor.runs, calls_written))
+        is_unrun = ends_in_calls and runs_here
+        if is_unrun and calls_written:
+            problems.append("more turns of calls than the server runs for one request")
+        if answered or runs_here:
+            calls_written = ()
         # no client can run a call of an unknown tool
         calls = called([c for c in calls_written if c.name in self.reader.catalogue.by_name])
         if calls:
@@ -105,9 +109,6 @@ class CompletionService:
             self.reader.memory.keep([call["id"] for call in calls], turn)
         else:
             message["content"] = message["content"] or ""
-        is_unrun = conversation.pieces[-1:] == (CALL_END,) and runs_here
-        if is_unrun and last_calls(conversation.pieces):
-            problems.append("more turns of calls than the server runs for one request")
         has_end = conversation.row.stuck or (conversation.row.finished and not is_unrun)
         finish: Finish = "tool_calls" if calls else "stop" if has_end else "length"
         near = [

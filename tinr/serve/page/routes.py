@@ -1,7 +1,7 @@
 """The page at `/`: three files of ours, and what they ask of the server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from importlib.resources import files
 
 from starlette.requests import Request as HttpRequest
@@ -27,31 +27,25 @@ HEADERS = {
 RECALLED_TOKENS = 320  # most of a document that is recalled
 
 
-def page_routes(services: Sequence[CompletionService]) -> list[BaseRoute]:
-    """The addresses of the page, and of the tools of each model."""
+def page_routes(service_of: Callable[[str | None], CompletionService]) -> list[BaseRoute]:
+    """The addresses of the page, and of the tools of each model. service_of: a model's name."""
     memory: dict[tuple[int, str], asyncio.Task[str]] = {}  # service, tool -> what is recalled
 
-    def model_of(http_request: HttpRequest) -> CompletionService | None:
-        name = http_request.query_params.get("model") or services[0].names[0]
-        return next((service for service in services if name in service.names), None)
-
     async def tools(http_request: HttpRequest) -> Response:
-        service = model_of(http_request)
-        if service is None:
-            return _unknown("model", http_request.query_params.get("model", ""))
+        service = service_of(http_request.query_params.get("model"))
         return JSONResponse({"data": [*map(_document, service.reader.catalogue.tools)]})
 
     async def tool(http_request: HttpRequest) -> Response:
-        service, name = model_of(http_request), http_request.path_params["name"]
-        if service is None:
-            return _unknown("model", http_request.query_params.get("model", ""))
+        service = service_of(http_request.query_params.get("model"))
+        name = http_request.path_params["name"]
         doc = service.reader.catalogue.by_name.get(name)
         if doc is None:
-            return _unknown("tool", name)
+            return JSONResponse(failure(f"tool: {name!r:.80} is not known here"), 404)
         key = id(service), name
-        task = memory.setdefault(key, asyncio.ensure_future(recalled(service, doc)))
+        if key not in memory:
+            memory[key] = asyncio.ensure_future(recalled(service, doc))
         try:
-            text = await asyncio.shield(task)  # others may wait for it too
+            text = await asyncio.shield(memory[key])  # others may wait for it too
         except Exception:
             memory.pop(key, None)
             raise
@@ -76,10 +70,6 @@ async def recalled(service: CompletionService, doc: ToolDoc) -> str:
 
 def _document(doc: ToolDoc) -> dict[str, str]:
     return {"name": doc.name, "description": doc.description, "document": describe(doc)}
-
-
-def _unknown(kind: str, name: str) -> Response:
-    return JSONResponse(failure(f"{kind}: {name!r:.80} is not known here"), 404)
 
 
 def _file(name: str, media_type: str):
