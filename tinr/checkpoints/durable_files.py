@@ -26,6 +26,12 @@ REMEDIES = {
 FULL_DISK = (os.strerror(errno.ENOSPC), "PytorchStreamWriter failed", "unexpected pos")
 
 
+def check_new(folder: Path) -> None:
+    """Raise BadInput if something is written there already."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise BadInput(f"{folder}: exists and is not an empty folder; choose a new one")
+
+
 @contextmanager
 def disk_errors(folder: Path, outcome: str) -> Iterator[None]:
     """Turns errors of the disk below `folder` into BadInput that ends with `outcome`.

@@ -194,8 +194,7 @@ class Registry(Shelf):
         for another `out`, or if the sha256 of a copy is not the card's.
         """
         card, out = self.resolve(ref), Path(out)
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            raise BadInput(f"{out}: exists and is not an empty folder; choose a new one")
+        durable_files.check_new(out)
         staging_folder = out.parent / f".{out.name}.{uuid.uuid4().hex}"
         with durable_files.disk_errors(out, "nothing was exported"):
             try:

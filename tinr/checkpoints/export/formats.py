@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from tinr.checkpoints.card import Card
-from tinr.checkpoints.durable_files import disk_errors
+from tinr.checkpoints.durable_files import check_new, disk_errors
 from tinr.checkpoints.export.gguf_file import write_gguf
 from tinr.checkpoints.registry import Registry
-from tinr.records import BadInput
 
 Format = Literal["hf", "gguf", "vllm"]
 PLUGIN = "tinr_tool_parser.py"
@@ -23,8 +22,7 @@ def export(registry: Registry, ref: str, out: Path, form: Format) -> Card:
     """
     if form == "hf":
         return registry.export(ref, out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out}: exists and is not an empty folder; choose a new one")
+    check_new(out)
     staging_folder = out.parent / f".{out.name}.{uuid.uuid4().hex}"
     copy = staging_folder / "copy"
     try:
