@@ -97,6 +97,8 @@ class Query:
     group: str = ""  # its row in the tables; empty: its split
     # of each reference call: parameter -> words of the text that ask for its value; empty: unknown
     implied: tuple[Mapping[str, str], ...] = ()
+    # templates that the text was made from; queries that share one are not independent
+    phrasings: tuple[str, ...] = ()
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -170,13 +170,14 @@ def _slots(rng: Random, side: Side) -> dict[str, str]:
     }
 
 
-def chat_query(rng: Random, side: Side) -> tuple[str, str]:
-    """A query that needs no tool, and its answer, which the query itself gives."""
-    query, answer = rng.choice(CHATS[side])
+def chat_query(rng: Random, side: Side) -> tuple[str, str, str]:
+    """A query that needs no tool, its answer, which the query itself gives, and its template."""
+    template, answer = rng.choice(CHATS[side])
     slots = _slots(rng, side)
-    return query.format(**slots), answer.format(**slots)
+    return template.format(**slots), answer.format(**slots), template
 
 
-def foreign_query(rng: Random, side: Side) -> str:
-    """A request that no tool of the corpora can do."""
-    return rng.choice(FOREIGN[side]).format(**_slots(rng, side))
+def foreign_query(rng: Random, side: Side) -> tuple[str, str]:
+    """A request that no tool of the corpora can do, and its template."""
+    template = rng.choice(FOREIGN[side])
+    return template.format(**_slots(rng, side)), template

@@ -189,6 +189,7 @@ def make_queries(
             kind=kind,
             observations=tuple(map(observation_text, draft.results)),
             implied=tuple(draft.words) if any(draft.words) else (),
+            phrasings=tuple(draft.phrasings),
         )
     if len(made) < count:
         raise ValueError(f"only {len(made)} of {count} different queries could be made")
@@ -224,6 +225,7 @@ class Request(NamedTuple):
     call: Call
     result: Any
     words: Words
+    phrasing: str
 
 
 class Draft(NamedTuple):
@@ -234,6 +236,7 @@ class Draft(NamedTuple):
     turns: tuple[tuple[Call, ...], ...] = ()
     results: Sequence[Any] = ()
     words: Sequence[Words] = ()
+    phrasings: Sequence[str] = ()  # templates
 
 
 def _ask(
@@ -244,7 +247,8 @@ def _ask(
     `link` = (parameter, value, words): that value is spoken of in words, not spelled.
     None where the phrasing has no place for such words or the tool refuses the values.
     """
-    sentence, fixed = rng.choice(tool.phrasings(side))
+    phrasing, fixed = rng.choice(tool.phrasings(side))
+    sentence = phrasing
     asked, words = placeholders(sentence), tool.implied.get(sentence, {})
     if link and not _takes_words(sentence, link[0]):
         return None
@@ -258,7 +262,8 @@ def _ask(
         result = tool.run(**arguments)
     except ValueError:
         return None
-    return Request(_fill(sentence, shown), Call(tool.name, arguments), result, words)
+    call = Call(tool.name, arguments)
+    return Request(_fill(sentence, shown), call, result, words, phrasing)
 
 
 def _draw(rng: Random, side: Side, tool: CorpusTool, names: Sequence[str]) -> dict[str, Any]:
@@ -319,6 +324,7 @@ def _draft(text: str, turns: Sequence[Sequence[Request]]) -> Draft:
         tuple(tuple(request.call for request in turn) for turn in turns),
         [request.result for request in requests],
         [request.words for request in requests],
+        [request.phrasing for request in requests],
     )
 
 
@@ -373,7 +379,8 @@ def _takes(schema: Mapping[str, Any], result: Any) -> bool:
 def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | None:
     """A phrasing whose one required value is only spoken of."""
     tool = rng.choice(pool)
-    sentence, _ = rng.choice(tool.phrasings(side))
+    phrasing, _ = rng.choice(tool.phrasings(side))
+    sentence = phrasing
     lacking = [
         name
         for name in placeholders(sentence)
@@ -390,15 +397,18 @@ def _missing(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft | Non
     sentence = sentence.replace(f'"{{{name}}}"', vague).replace(f"{{{name}}}", vague)
     drawn = _draw(rng, side, tool, placeholders(sentence))
     others = {other: _shown(value) for other, value in drawn.items()}
-    return Draft(_fill(sentence, others), f"Please give the {name}.")
+    text = _fill(sentence, others)
+    return Draft(text, f"Please give the {name}.", phrasings=[phrasing])
 
 
 def _chat(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return Draft(*chat_query(rng, side))
+    text, reply, template = chat_query(rng, side)
+    return Draft(text, reply, phrasings=[template])
 
 
 def _foreign(rng: Random, side: Side, pool: Sequence[CorpusTool]) -> Draft:
-    return Draft(foreign_query(rng, side), UNANSWERED)
+    text, template = foreign_query(rng, side)
+    return Draft(text, UNANSWERED, phrasings=[template])
 
 
 _MAKERS = {

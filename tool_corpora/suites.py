@@ -147,7 +147,7 @@ def _reworded(size: int, tools: Collection[str] | None) -> list[Query]:
         query = originals[row["id"]]
         is_known = tools is None or all(call.name in tools for call in query.calls)
         if is_known and len(chosen[query.split]) < size:
-            chosen[query.split].append(replace(query, text=row["query"]))
+            chosen[query.split].append(replace(query, text=row["query"], phrasings=()))
     if set(chosen) <= {"no_tool"}:
         raise ValueError("no tools to ask for")
     return [query for queries in chosen.values() for query in queries]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import tool_corpora
-from tinr.catalogue.load import load_catalogue
+from tinr.catalogue.load import load_catalogue, query_from, query_line
 from tinr.records import UNANSWERED, Call, Query
 from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.card import SETS, numbers
@@ -74,7 +74,7 @@ def test_reworded_queries_state_the_same_values_in_words_of_their_own():
     everything = {q.text for q in (*TRAIN, *DEV, *originals.values())}
     for query in queries:
         original = originals[query.id]
-        assert original == replace(query, text=original.text)
+        assert replace(original, phrasings=()) == replace(query, text=original.text)
         words, old_words = (re.findall(r"\w+", q.text.lower()) for q in (query, original))
         values = set(re.findall(r"\w+", str([c.arguments for c in query.calls]).lower()))
         runs = {tuple(old_words[n : n + 5]) for n in range(len(old_words) - 4)}
@@ -182,6 +182,23 @@ def test_arguments_stand_in_the_query(side: Side):
         for turn, calls in enumerate(query.turns):
             for call in calls:
                 assert len(_unspelled(query, call)) <= turn, (query.text, call)
+
+
+def test_a_query_says_which_templates_it_was_made_from():
+    templates = {
+        template
+        for tool in TOOLS.values()
+        for side in BY_SIDE
+        for template, _ in tool.phrasings(side)
+    }
+    for query in ALL:
+        assert query.phrasings, query.id
+        if query.calls:
+            assert len(query.phrasings) == len(query.calls)
+            assert set(query.phrasings) <= templates
+    line = query_line(ALL[0])
+    assert query_from(line, "line 1") == ALL[0]
+    assert not any(query.phrasings for query in suite_of("reworded", 100))  # worded by hand
 
 
 def test_most_switches_of_training_queries_say_which_words_ask_for_them():

@@ -100,6 +100,33 @@ def test_false_alarms_come_as_often_as_the_level_says():
     assert alarms <= 18  # 10 expected
 
 
+def test_a_phrasing_that_flips_as_a_whole_is_one_difference():
+    """b gains 12 queries of 60: of one phrasing that is chance, of twelve it is not."""
+    one, two = [0.0] * 60, [1.0] * 12 + [0.0] * 48
+    runs = {"a": [run(one)], "b": [run(two)]}
+    of_one = {f"q{n}": (f"p{n // 12}",) for n in range(60)}
+    of_many = {f"q{n}": (f"p{n}",) for n in range(60)}
+    few, many = (differences(runs, METRIC, given)[0] for given in (of_one, of_many))
+    assert few.difference == many.difference == 0.2
+    assert few.p > 0.5 and not few.distinguishable
+    assert many.p < 0.01 and many.distinguishable
+    assert few.low < 0 < many.low
+    wide, narrow = (cells(runs, "seen", "call_em", p)["b"] for p in (of_one, None))
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_false_alarms_by_phrasing_come_as_often_as_the_level_says():
+    """As above, but ten coins decide for six queries each."""
+    rng = np.random.default_rng(4)
+    clusters = [(str(number // 6),) for number in range(60)]
+    alarms = alarms_by_query = 0
+    for _ in range(200):
+        one, two = np.repeat(rng.random((2, 10)) < 0.5, 6, axis=1).astype(float)
+        alarms += _permutation_p(two - one, clusters) < 0.05
+        alarms_by_query += _permutation_p(two - one) < 0.05
+    assert alarms <= 18 < alarms_by_query
+
+
 def test_only_shared_queries_count():
     one, two = run([1.0, 0.0, 1.0]), run([1.0, 0.0])
     assert differences({"a": [one], "b": [two]}, METRIC)[0].n == 2

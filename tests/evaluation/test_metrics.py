@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tinr.evaluation.metrics import (
@@ -10,6 +11,7 @@ from tinr.evaluation.metrics import (
     Outcome,
     Rate,
     as_one,
+    design_effect,
     families_of,
     outcome,
     paired_p,
@@ -59,6 +61,52 @@ def test_wilson_intervals(case: str) -> None:
     found = rate(outcomes)
     assert (found.value, found.n) == (pytest.approx(value), len(outcomes))
     assert (found.low, found.high) == (pytest.approx(low, abs=2e-5), pytest.approx(high, abs=2e-5))
+
+
+def test_outcomes_that_agree_within_a_phrasing_count_as_few() -> None:
+    """20 phrasings of 5 outcomes that agree: 20 outcomes, of which 15 are right."""
+    hits = [phrasing < 15 for phrasing in range(20) for _ in range(5)]
+    clusters = [(f"p{phrasing}",) for phrasing in range(20) for _ in range(5)]
+    found = rate(hits, clusters)
+    assert found.value == 0.75 and found.n == 100
+    assert found.effective == pytest.approx(19 * 100 / 99)  # corrected for 20 clusters
+    alike = rate([True] * 14 + [False] * 5)  # as wide as of 19 outcomes
+    assert found.low == pytest.approx(alike.low, abs=0.03)
+    assert rate(hits).effective is None and rate(hits, [()] * 100) == rate(hits)
+
+
+def test_a_query_of_two_phrasings_is_tied_to_both() -> None:
+    """Hand-worked: residuals (.5, .5, -.5, -.5) of which the first three hang together.
+
+    Pairs that share: 1-2, 2-3 both ways, and each with itself: 4 * .25 + 2 * .25 - 2 * .25 = 1;
+    spread 1; three clusters of the four: 3/2 * 3/4.
+    """
+    values = np.array([1.0, 1.0, 0.0, 0.0])
+    assert design_effect(values, [("a",), ("a", "b"), ("b",), ()]) == pytest.approx(1.5 * 0.75)
+
+
+def test_clusters_never_narrow_an_interval() -> None:
+    hits = [True, False] * 50  # each phrasing is half right: less varied than chance
+    clusters = [(str(number // 2),) for number in range(100)]
+    assert rate(hits, clusters) == rate(hits)
+    assert rate([True] * 9, [("a",)] * 9) == rate([True] * 9)  # nothing varies
+
+
+def test_an_interval_by_phrasing_holds_the_truth_about_as_often_as_it_says() -> None:
+    """30 phrasings, each right with a chance of its own, 7 queries each: the mean is within."""
+    rng = np.random.default_rng(3)
+    clusters = [(str(phrasing),) for phrasing in range(30) for _ in range(7)]
+    held = held_by_query = 0
+    for _ in range(300):
+        chances = np.repeat(rng.beta(1.5, 0.5, 30), 7)  # mean .75
+        hits = (rng.random(210) < chances).tolist()
+        for is_clustered in (True, False):
+            found = rate(hits, clusters if is_clustered else ())
+            assert found.low is not None and found.high is not None
+            is_held = found.low <= 0.75 <= found.high
+            held += is_held and is_clustered
+            held_by_query += is_held and not is_clustered
+    assert held >= 0.9 * 300 > held_by_query
 
 
 def test_a_rate_of_nothing_is_unmeasured_not_zero() -> None:

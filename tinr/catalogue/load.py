@@ -201,6 +201,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         accept=tuple(accept[index] for index in order) if accept else (),
         flags=_texts(line, "flags", place),
         implied=tuple(implied[index] for index in order) if implied else (),
+        phrasings=_texts(line, "phrasings", place),
     )
 
 
@@ -353,4 +354,6 @@ def query_line(query: Query) -> dict[str, Any]:
         line["flags"] = list(query.flags)
     if any(query.implied):
         line["implied"] = [dict(words) for words in query.implied]
+    if query.phrasings:
+        line["phrasings"] = list(query.phrasings)
     return line

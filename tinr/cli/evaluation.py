@@ -221,7 +221,7 @@ def compare_checkpoints(
     """
     from tinr.checkpoints.open import open_catalogue
     from tinr.checkpoints.registry import Registry
-    from tinr.evaluation.contenders import read_contender, values_of
+    from tinr.evaluation.contenders import phrasings_of, read_contender, values_of
     from tinr.evaluation.standing import show, standing
     from tinr.files import make_folder
 
@@ -243,7 +243,8 @@ def compare_checkpoints(
         ]
         for contender in contenders
     }
-    comparison = standing(runs)
+    phrasings = phrasings_of(shelves[0], contenders[0].ref, suites, size, data)
+    comparison = standing(runs, phrasings)
     if as_json:
         print(json.dumps(comparison))
     else:

@@ -86,9 +86,12 @@ def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
 
 def false_calls(conversations: Sequence[Conversation]) -> dict[str, Rate]:
     """Kind of query that needs no call -> share of replies that name or call a tool."""
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[Conversation]] = {}
     for conversation in conversations:
         if not conversation.query.expects_call:
             kind = KINDS.get(conversation.query.kind, conversation.query.kind or "no_tool")
-            groups.setdefault(f"false_call_{kind}", []).append(conversation.reply.calls_tools)
-    return {name: rate(hits) for name, hits in sorted(groups.items())}
+            groups.setdefault(f"false_call_{kind}", []).append(conversation)
+    return {
+        name: rate([c.reply.calls_tools for c in group], [c.query.phrasings for c in group])
+        for name, group in sorted(groups.items())
+    }

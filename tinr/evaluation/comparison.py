@@ -2,13 +2,15 @@
 
 Every test is paired by query. One run of each: McNemar's exact test. Several seeds: each
 query's values are averaged over the seeds and the signs of the differences are flipped at
-random (a permutation test over queries). This test says that these runs differ. The paired t test
+random (a permutation test over queries). This test says that these runs differ. Where queries share
+phrasings, they are no independent samples: variances grow by the design effect of
+`metrics.design_effect`, and signs are flipped phrasing by phrasing. The paired t test
 over the seeds' differences says whether other runs would differ. The intervals treat seeds and
 queries both as samples. The p-values of one table are corrected together (Holm 1979): those over
 queries as one family, those over seeds as another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from scipy.stats import norm, ttest_1samp
 from scipy.stats import t as student
 
-from tinr.evaluation.metrics import paired_p, rate
+from tinr.evaluation.metrics import Clusters, design_effect, paired_p, rate
 
 RESAMPLES = 10_000
 BLOCK = 500  # resamples drawn at a time
@@ -25,6 +27,7 @@ LEVEL = 0.05
 # One run of a checkpoint: split -> metric -> query's id -> value in [0, 1].
 Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 Contenders = Mapping[str, Sequence[Values]]  # name -> a run for each seed
+Phrasings = Mapping[str, Collection[str]]  # query's id -> the templates that it was made from
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ class Variance:
     cases: int
 
 
-def cells(contenders: Contenders, split: str, metric: str) -> dict[str, ComparisonCell]:
+def cells(
+    contenders: Contenders, split: str, metric: str, phrasings: Phrasings | None = None
+) -> dict[str, ComparisonCell]:
     """A metric of every contender that has it, over the queries that they all share."""
     shared_contenders = {
         n: runs for n, runs in contenders.items() if _shared_queries(runs, split, metric)
@@ -118,22 +123,31 @@ def cells(contenders: Contenders, split: str, metric: str) -> dict[str, Comparis
     tables = {
         name: _table(runs, split, metric, queries) for name, runs in shared_contenders.items()
     }
-    return {name: _cell(table) for name, table in tables.items() if table is not None}
+    clusters = _clusters(queries, phrasings)
+    return {name: _cell(table, clusters) for name, table in tables.items() if table is not None}
 
 
-def _cell(table: np.ndarray) -> ComparisonCell:
+def _clusters(queries: Sequence[str], phrasings: Phrasings | None) -> Clusters:
+    """The phrasings of each query; () if none of them is known."""
+    clusters = [(phrasings or {}).get(query, ()) for query in queries]
+    return clusters if any(clusters) else ()
+
+
+def _cell(table: np.ndarray, clusters: Clusters) -> ComparisonCell:
     means = table.mean(1)
     if _binary(table) and len(table) == 1:
-        wilson = rate(list(table[0]))
+        wilson = rate(list(table[0]), clusters)
         assert wilson.low is not None and wilson.high is not None
         low, high = wilson.low, wilson.high
     else:
-        low, high = _interval(float(means.mean()), _variance(table), (0.0, 1.0))
+        low, high = _interval(float(means.mean()), _variance(table, clusters), (0.0, 1.0))
     spread = float(means.std(ddof=1)) if len(means) > 1 else None
     return ComparisonCell(float(means.mean()), low, high, spread, table.shape[1], len(means))
 
 
-def differences(contenders: Contenders, metrics: Sequence[str]) -> list[Difference]:
+def differences(
+    contenders: Contenders, metrics: Sequence[str], phrasings: Phrasings | None = None
+) -> list[Difference]:
     """Compare every other contender with the first, on every split and metric that both have."""
     (first, base), *other_contenders = contenders.items()
     splits = list(dict.fromkeys(split for run in base for split in run))
@@ -142,7 +156,8 @@ def differences(contenders: Contenders, metrics: Sequence[str]) -> list[Differen
         for name, runs in other_contenders
         for split in splits
         for metric in metrics
-        if (result := _difference((first, base), (name, runs), split, metric)) is not None
+        if (result := _difference((first, base), (name, runs), split, metric, phrasings))
+        is not None
     ]
     return _corrected(results)
 
@@ -152,19 +167,25 @@ def _difference(
     other: tuple[str, Sequence[Values]],
     split: str,
     metric: str,
+    phrasings: Phrasings | None,
 ) -> Difference | None:
     queries = _shared_queries([*first[1], *other[1]], split, metric)
     table, other_table = (_table(runs, split, metric, queries) for _, runs in (first, other))
     if table is None or other_table is None:
         return None
+    clusters = _clusters(queries, phrasings)
     by_query = other_table.mean(0) - table.mean(0)
     has_pairs = len(table) == len(other_table)
     variance = (
-        _variance(other_table - table) if has_pairs else _unpaired_variance(table, other_table)
+        _variance(other_table - table, clusters)
+        if has_pairs
+        else _unpaired_variance(table, other_table, clusters)
     )
     value = float(by_query.mean())
-    is_binary = len(table) == len(other_table) == 1 and _binary(
-        np.concatenate([table, other_table])
+    is_binary = (
+        not clusters
+        and len(table) == len(other_table) == 1
+        and _binary(np.concatenate([table, other_table]))
     )
     low, high = (
         _newcombe(table[0], other_table[0])
@@ -174,7 +195,7 @@ def _difference(
     p = (
         paired_p(list(table[0] > 0), list(other_table[0] > 0))
         if is_binary
-        else _permutation_p(by_query)
+        else _permutation_p(by_query, clusters)
     )
     by_seed = tuple(float(d) for d in (other_table - table).mean(1)) if has_pairs else ()
     return Difference(
@@ -224,16 +245,17 @@ def _interval(value: float, variance: Variance, ends: tuple[float, float]) -> tu
     return max(ends[0], value - half), min(ends[1], value + half)
 
 
-def _variance(table: np.ndarray) -> Variance:
+def _variance(table: np.ndarray, clusters: Clusters = ()) -> Variance:
     """Variance of the mean of a table (seeds, queries): two-way random-effects ANOVA.
 
     (MS of seeds + MS of queries - residual MS) / cells, not less than either of the first two
-    alone, with Satterthwaite's degrees of freedom (1946).
+    alone, with Satterthwaite's degrees of freedom (1946). The MS of queries is multiplied by the
+    design effect of their clusters.
     """
     seeds, queries = table.shape
     if queries < 2:
         return Variance(0.0, 1.0, queries)
-    of_query = seeds * table.mean(0).var(ddof=1)
+    of_query = seeds * table.mean(0).var(ddof=1) * design_effect(table.mean(0), clusters)
     if seeds < 2:
         return Variance((of_query / queries) ** 0.5, queries - 1, queries)
     of_seed = queries * table.mean(1).var(ddof=1)
@@ -245,10 +267,10 @@ def _variance(table: np.ndarray) -> Variance:
     return Variance((total / table.size) ** 0.5, max(freedom, seeds - 1), queries)
 
 
-def _unpaired_variance(table: np.ndarray, other_table: np.ndarray) -> Variance:
+def _unpaired_variance(table: np.ndarray, other_table: np.ndarray, clusters: Clusters) -> Variance:
     """Variance of the difference of two tables with unpaired seeds: both seed variances add."""
     by_query = other_table.mean(0) - table.mean(0)
-    variance = _variance(by_query[None])
+    variance = _variance(by_query[None], clusters)
     seed_means = [t.mean(1) for t in (table, other_table) if len(t) > 1]
     seed_variance = sum(means.var(ddof=1) / len(means) for means in seed_means)
     freedom = min([variance.freedom, *(len(means) - 1.0 for means in seed_means)])
@@ -295,13 +317,21 @@ def _newcombe(hits: np.ndarray, other_hits: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _permutation_p(differences: np.ndarray, seed: int = 0) -> float:
-    """Two-sided p of the mean difference under random signs; at least 1 / (RESAMPLES + 1)."""
+def _permutation_p(differences: np.ndarray, clusters: Clusters = (), seed: int = 0) -> float:
+    """Two-sided p of the mean difference under random signs; at least 1 / (RESAMPLES + 1).
+
+    Differences whose first cluster is the same have one sign.
+    """
     rng = np.random.default_rng(seed)
     observed, extreme_count = abs(differences.mean()) - 1e-12, 0
+    keys = [next(iter(own), row) for row, own in enumerate(clusters)] or range(len(differences))
+    sums: dict[str | int, float] = {}
+    for key, difference in zip(keys, differences.tolist(), strict=True):
+        sums[key] = sums.get(key, 0.0) + difference
+    of_clusters = np.array(list(sums.values()))
     for _ in range(RESAMPLES // BLOCK):
-        signs = rng.integers(0, 2, (BLOCK, len(differences))) * 2 - 1
-        extreme_count += int((np.abs(signs @ differences) / len(differences) >= observed).sum())
+        signs = rng.integers(0, 2, (BLOCK, len(of_clusters))) * 2 - 1
+        extreme_count += int((np.abs(signs @ of_clusters) / len(differences) >= observed).sum())
     return float((extreme_count + 1) / (RESAMPLES + 1))
 
 

@@ -152,6 +152,22 @@ def values_of(
     return _values([row for row in rows if row["id"] in query_ids])
 
 
+def phrasings_of(
+    registry: Registry, ref: str, suites: Sequence[str], size: int | None, data: Path = DATA
+) -> dict[str, tuple[str, ...]]:
+    """Query's id -> the templates that it was made from; queries without one are left out.
+
+    ref: a checkpoint that is asked these suites.
+    """
+    _, _, catalogue = open_catalogue(registry, ref)
+    return {
+        query.id: query.phrasings
+        for suite in suites
+        for query in load_suite(suite, size, catalogue, data).queries
+        if query.phrasings
+    }
+
+
 def _kept(path: Path) -> Iterator[dict[str, Any]]:
     """The cached rows; invalid rows are left out, so that `values_of` evaluates again."""
     try:

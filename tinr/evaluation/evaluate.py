@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -215,10 +215,14 @@ def by_split(evaluated: SuiteResult) -> dict[str, dict[str, Rate]]:
     by kind and the area under the ROC curve of the evidence of calling. Both leave out queries
     whose prompt does not fit: an empty reply to them is no abstention.
     """
-    groups: dict[str, list[Outcome]] = {}
+    groups: dict[str, list[tuple[Outcome, Collection[str]]]] = {}
     for conversation, verdict in evaluated.scored():
-        groups.setdefault(split_of(conversation.query), []).append(verdict)
-    rates = {split: summarise(outcomes) for split, outcomes in groups.items()}
+        query = conversation.query
+        groups.setdefault(split_of(query), []).append((verdict, query.phrasings))
+    rates = {
+        split: summarise([verdict for verdict, _ in pairs], [clusters for _, clusters in pairs])
+        for split, pairs in groups.items()
+    }
     if evaluated.documents in ("in_prompt", "retrieved"):
         for split in rates:
             rates[split]["documents_found"] = rate(_document_hits(evaluated, split))

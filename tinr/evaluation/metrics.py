@@ -1,8 +1,11 @@
 """Counts into rates with intervals, and tests between them. Pure; every denominator is whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 
+import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.stats import binomtest
 
 from tinr.catalogue.similar import groups, near_duplicates
@@ -16,6 +19,8 @@ from tinr.rollout.scoring.rewards import (
     without_written_defaults,
 )
 
+Clusters = Sequence[Collection[str]]  # of each value the names of its clusters
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -25,21 +30,52 @@ class Rate:
     n: int
     low: float | None
     high: float | None
+    effective: float | None = None  # independent outcomes that tell as much; None: all n are
 
 
-def rate(outcomes: Sequence[bool | float]) -> Rate:
-    """Mean of outcomes in [0, 1] with the Wilson score interval (Wilson 1927) at 95 %."""
+def rate(outcomes: Sequence[bool | float], clusters: Clusters = ()) -> Rate:
+    """Mean of outcomes in [0, 1] with the Wilson score interval (Wilson 1927) at 95 %.
+
+    clusters: those of each outcome. Outcomes that share one are not independent: the interval is
+    that of n / `design_effect` outcomes (Korn and Graubard 1998).
+    """
     n = len(outcomes)
     if not n:
         return Rate(None, 0, None, None)
-    value = sum(float(outcome) for outcome in outcomes) / n
+    values = np.array(outcomes, dtype=np.float64)
+    value = float(values.mean())
+    effect = design_effect(values, clusters)
+    effective = n / effect
     z = 1.959963984540054
-    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
-    half_width = z / (1 + z * z / n) * (value * (1 - value) / n + z * z / (4 * n * n)) ** 0.5
+    shrink = 1 + z * z / effective
+    centre = (value + z * z / (2 * effective)) / shrink
+    variance = value * (1 - value) / effective + z * z / (4 * effective * effective)
+    half_width = z / shrink * variance**0.5
     low, high = max(0.0, centre - half_width), min(1.0, centre + half_width)
-    return Rate(
-        value, n, min(low, value), max(high, value)
-    )  # rounding must not push the value outside
+    # rounding must not push the value outside
+    return Rate(value, n, min(low, value), max(high, value), effective if effect > 1 else None)
+
+
+def design_effect(values: np.ndarray, clusters: Clusters) -> float:
+    """By how much clusters raise the variance of the mean of values (n,): at least 1.
+
+    clusters: those of each value, one, several or none (alone); (): every value is alone. The
+    variance is the sum of the products of residuals over all pairs that share a cluster (Cameron,
+    Gelbach and Miller 2011, with clusters that overlap), corrected for few clusters.
+    """
+    residuals = values - values.mean()
+    spread = float(residuals @ residuals)
+    own_names = [set(own) or {row} for row, own in enumerate(clusters)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(chain(*own_names)))}
+    n, count = len(values), len(numbers)
+    if count < 2 or not spread:
+        return 1.0
+    rows = [row for row, names in enumerate(own_names) for _ in names]
+    columns = [numbers[name] for names in own_names for name in names]
+    incidence = csr_matrix((np.ones(len(rows)), (rows, columns)), (n, count))
+    shares = (incidence @ incidence.T).astype(bool)  # whether two values share a cluster
+    pairs = float(residuals @ (shares @ residuals))
+    return max(1.0, pairs / spread * count / (count - 1) * (n - 1) / n)
 
 
 def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
@@ -162,11 +198,17 @@ METRICS = tuple(field.name for field in fields(Outcome))
 IN_FAMILY = "name_in_family"  # of the queries whose family is right, those whose tool is
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, Rate]:
-    """Every metric over the outcomes that have it; all replies count, empty ones too."""
-    rates = {
-        metric: rate([v for o in outcomes if (v := getattr(o, metric)) is not None])
-        for metric in METRICS
-    }
-    rates[IN_FAMILY] = rate([bool(o.name_em) for o in outcomes if o.family_em])
+def summarise(outcomes: Sequence[Outcome], phrasings: Clusters = ()) -> dict[str, Rate]:
+    """Every metric over the outcomes that have it; all replies count, empty ones too.
+
+    phrasings: those of the query of each outcome, as clusters of `rate`.
+    """
+    pairs = list(zip(outcomes, phrasings or [()] * len(outcomes), strict=True))
+
+    def of(values: Sequence[tuple[bool | float | None, Collection[str]]]) -> Rate:
+        known = [(value, clusters) for value, clusters in values if value is not None]
+        return rate([value for value, _ in known], [clusters for _, clusters in known])
+
+    rates = {metric: of([(getattr(o, metric), own) for o, own in pairs]) for metric in METRICS}
+    rates[IN_FAMILY] = of([(bool(o.name_em), own) for o, own in pairs if o.family_em])
     return rates

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as PrintedTable
 from rich.text import Text
 
-from tinr.evaluation.comparison import Contenders, Difference, cells, differences
+from tinr.evaluation.comparison import Contenders, Difference, Phrasings, cells, differences
 from tinr.evaluation.contenders import ALL, CALLS
 from tinr.evaluation.errors.faults import FAULTS, GRADES
 from tinr.evaluation.report.tables import Row, Table, as_text, filled
@@ -29,28 +29,35 @@ COMPARED = (
 )
 
 
-def standing(runs: Contenders) -> dict[str, Any]:
+def standing(runs: Contenders, phrasings: Phrasings | None = None) -> dict[str, Any]:
     """Cells and tests against the first contender, as plain data.
 
-    {"cells": contender -> split -> metric -> cell, "differences": [...], "faults": contender ->
-    grade or kind -> cell, "changes": [...]}.
+    phrasings: those of each query, see `comparison`. {"cells": contender -> split -> metric ->
+    cell, "differences": [...], "faults": contender -> grade or kind -> cell, "changes": [...]}.
     """
     splits = dict.fromkeys(split for seeds in runs.values() for run in seeds for split in run)
     metrics = [split for split in splits if split != ALL]
     return {
-        "cells": _cells(runs, metrics, COMPARED),
-        "differences": [asdict(difference) for difference in differences(runs, TESTED)],
-        "faults": {name: by_split[ALL] for name, by_split in _cells(runs, [ALL], FAULTS).items()},
-        "changes": [asdict(difference) for difference in differences(runs, _fault_names(runs))],
+        "cells": _cells(runs, metrics, COMPARED, phrasings),
+        "differences": [asdict(row) for row in differences(runs, TESTED, phrasings)],
+        "faults": {
+            name: by_split[ALL] for name, by_split in _cells(runs, [ALL], FAULTS, phrasings).items()
+        },
+        "changes": [asdict(row) for row in differences(runs, _fault_names(runs), phrasings)],
     }
 
 
-def _cells(runs: Contenders, splits: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+def _cells(
+    runs: Contenders,
+    splits: Sequence[str],
+    metrics: Sequence[str],
+    phrasings: Phrasings | None,
+) -> dict[str, Any]:
     """Contender -> split -> metric -> cell; values that a contender lacks are left out."""
     table: dict[str, Any] = {name: {split: {} for split in splits} for name in runs}
     for split in splits:
         for metric in metrics:
-            for name, cell in cells(runs, split, metric).items():
+            for name, cell in cells(runs, split, metric, phrasings).items():
                 table[name][split][metric] = asdict(cell)
     return table
 

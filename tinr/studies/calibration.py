@@ -20,7 +20,7 @@ from tinr.checkpoints.card import Card
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
 from tinr.evaluation.comparison import differences
-from tinr.evaluation.contenders import Contender, values_of
+from tinr.evaluation.contenders import Contender, phrasings_of, values_of
 from tinr.evaluation.report.tables import Cell, Code, Row, Seconds, Table, as_markdown, filled
 from tinr.evaluation.standing import TESTED, sentences, show, standing, standing_tables
 from tinr.files import write_together
@@ -184,11 +184,14 @@ def run_study(
             ]
             for name, card in results.cards.items()
         }  # fmt: skip
-        study[subset] = standing(runs)
+        phrasings = phrasings_of(
+            registry, next(iter(results.cards.values())).id, SUITES, QUERIES[preset]
+        )
+        study[subset] = standing(runs, phrasings)
         if {"simpo", "rejection"} <= set(runs):  # what the same tokens buy
             pair = {name: runs[name] for name in ("rejection", "simpo")}
             study[subset]["same_tokens"] = [
-                asdict(difference) for difference in differences(pair, TESTED)
+                asdict(difference) for difference in differences(pair, TESTED, phrasings)
             ]
     texts = {out / "study.json": json.dumps(study, indent=1) + "\n", out / "study.md": _page(study)}
     write_together(texts)
