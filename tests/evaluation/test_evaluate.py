@@ -7,7 +7,7 @@ import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue.load import Catalogue, query_from, query_line, write_jsonl
-from tinr.evaluation.contenders import CALLS, _kept, _values
+from tinr.evaluation.contenders import CALLS, _kept, values_from
 from tinr.evaluation.evaluate import (
     SuiteResult,
     by_split,
@@ -128,10 +128,10 @@ def row(identifier: str, split: str, calls: bool = True) -> dict:
 
 
 def test_calls_together_are_those_that_expect_calls_and_only_of_several_splits():
-    values = _values([row("a", "seen"), row("b", "ood"), row("c", "irrelevance", calls=False)])
+    values = values_from([row("a", "seen"), row("b", "ood"), row("c", "irrelevance", calls=False)])
     assert set(values[CALLS]["call_em"]) == {"a", "b"} == set(values[CALLS]["format_ok"])
-    assert CALLS not in _values([row("a", "seen"), row("c", "irrelevance", calls=False)])
-    assert _values([row("a", "all")])["all"]["call_em"] == {"a": 1.0}
+    assert CALLS not in values_from([row("a", "seen"), row("c", "irrelevance", calls=False)])
+    assert values_from([row("a", "all")])["all"]["call_em"] == {"a": 1.0}
 
 
 def summary(**values: float) -> dict:

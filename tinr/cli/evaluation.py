@@ -1,6 +1,7 @@
 """Commands that measure checkpoints on suites of queries: eval and compare."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tinr import __version__
 from tinr.cli.options import (
     DATA,
     REGISTRY,
@@ -25,6 +27,7 @@ from tinr.cli.options import (
 from tinr.records import BadInput
 
 if TYPE_CHECKING:
+    from tinr.evaluation.comparison import Contenders, Phrasings
     from tinr.evaluation.evaluate import SuiteResult
     from tinr.evaluation.suites import Suite
 
@@ -65,6 +68,13 @@ def evaluate_checkpoint(
     ] = None,
     data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help="File for the verdicts alone, small; `tinr compare` pools such files."),
+    ] = None,
+    arm: Annotated[
+        str, typer.Option(help="With --verdicts: what is compared; default: the phase.")
+    ] = "",
     equivalent: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +95,7 @@ def evaluate_checkpoint(
     from tinr.evaluation import contenders
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.suites import same_names
+    from tinr.evaluation.verdicts import write_verdicts
     from tinr.files import make_folder
     from tinr.rollout.tools.executor import Executor
     from tinr.rollout.tools.own_tools import executor_of
@@ -142,6 +153,21 @@ def evaluate_checkpoint(
         }
     if out is not None:
         _keep(out, loaded_suite, result, summary)
+    if verdicts is not None:
+        facts = {
+            "checkpoint": card.id,
+            "version": __version__,
+            "suite": suite,
+            "size": size,
+            "tools": len(catalogue.tools),
+            "documents": documents,
+            "cost": summary["cost"],
+            "training": {
+                c.phase: {"tokens": c.tokens, "seconds": round(c.seconds)}
+                for c in shelf.lineage(card.id)
+            },
+        }
+        write_verdicts(verdicts, result, arm=arm or card.phase, seed=card.seed, facts=facts)
     if as_json:
         print(json.dumps(summary))
         return
@@ -198,7 +224,12 @@ def _print_some(console: Console, title: str, reasons: dict[str, str]) -> None:
 
 
 def compare_checkpoints(
-    refs: Annotated[list[str], typer.Argument(help="REF or REF=MODE; the first is the baseline.")],
+    refs: Annotated[
+        list[str],
+        typer.Argument(
+            help="REF or REF=MODE; the first is the baseline. Or files of `tinr eval --verdicts`."
+        ),
+    ],
     suite: Annotated[
         list[str] | None, typer.Option(help="Repeatable; default: both shipped suites.")
     ] = None,
@@ -213,16 +244,49 @@ def compare_checkpoints(
     several: Annotated[
         bool, typer.Option("--several", help="Only queries that expect two or more calls.")
     ] = False,
+    baseline: Annotated[
+        str, typer.Option(help="Of files: the arm that the others are compared with.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare checkpoints on the same queries, by paired tests, and say what they show.
 
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
+    from tinr.evaluation.standing import show, standing
+    from tinr.evaluation.verdicts import pooled, read_verdicts
+
+    if all(ref.endswith(".jsonl") for ref in refs):
+        if suite or size or registry or out:
+            raise BadInput(
+                f"compare {refs[0]}: with files give no option but --baseline, --several and --json"
+            )
+        files = [read_verdicts(Path(ref)) for ref in refs]
+        runs, phrasings = pooled(files, baseline, several)
+    elif baseline:
+        raise BadInput("--baseline is for files; of checkpoints the first one is the baseline")
+    else:
+        runs, phrasings = _measured(refs, suite, size, data, registry, out, several)
+    comparison = standing(runs, phrasings)
+    if as_json:
+        print(json.dumps(comparison))
+    else:
+        show(comparison, table_console())
+
+
+def _measured(
+    refs: Sequence[str],
+    suite: Sequence[str] | None,
+    size: int | None,
+    data: Path,
+    registry: Sequence[Path] | None,
+    out: Path | None,
+    several: bool,
+) -> "tuple[Contenders, Phrasings]":
+    """The runs of checkpoints, evaluated where they were not before."""
     from tinr.checkpoints.open import open_catalogue
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import phrasings_of, read_contender, values_of
-    from tinr.evaluation.standing import show, standing
     from tinr.files import make_folder
 
     contenders = [read_contender(ref) for ref in refs]
@@ -243,9 +307,4 @@ def compare_checkpoints(
         ]
         for contender in contenders
     }
-    phrasings = phrasings_of(shelves[0], contenders[0].ref, suites, size, data)
-    comparison = standing(runs, phrasings)
-    if as_json:
-        print(json.dumps(comparison))
-    else:
-        show(comparison, table_console())
+    return runs, phrasings_of(shelves[0], contenders[0].ref, suites, size, data)

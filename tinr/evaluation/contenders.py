@@ -149,7 +149,7 @@ def values_of(
     query_ids = {query.id for query in queries if not several or len(query.calls) > 1}
     if not query_ids:
         raise BadInput(f"{', '.join(suites)}: no query expects several calls; leave the option out")
-    return _values([row for row in rows if row["id"] in query_ids])
+    return values_from([row for row in rows if row["id"] in query_ids])
 
 
 def phrasings_of(
@@ -193,8 +193,11 @@ def _mark(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _values(rows: Sequence[dict[str, Any]]) -> Values:
-    """Values by split, with all queries that expect calls under CALLS and faults under ALL."""
+def values_from(rows: Sequence[Mapping[str, Any]]) -> Values:
+    """Values by split, with all queries that expect calls under CALLS and faults under ALL.
+
+    rows: of each query its id, its split, values of metrics and (or not) its faults.
+    """
     values: dict[str, dict[str, dict[str, float]]] = {}
     call_splits = {row["split"] for row in rows if row.get("abstain_acc") is None}
     for row in rows:
@@ -205,5 +208,7 @@ def _values(rows: Sequence[dict[str, Any]]) -> Values:
             for split in (row["split"], *shared_splits):
                 of_split = values.setdefault(split, {})
                 of_split.setdefault(metric, {})[row["id"]] = float(row[metric])
-    values[ALL] = fault_values({row["id"]: row["faults"] for row in rows if row["faults"]})
+    faults = {row["id"]: row["faults"] for row in rows if row.get("faults")}
+    if faults:
+        values[ALL] = fault_values(faults)
     return values
