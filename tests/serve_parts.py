@@ -47,6 +47,8 @@ class Script:
         self.jobs: list[Job] = []
         self.rows: list[tuple[list[int], list[int]]] = []  # read so far, what follows
         self.left: list[tuple[list[int], list[int]]] = []
+        self.parts: Callable[[Sequence[Sequence[int]]], int] = lambda prompts: 1
+        self.steps = 0
         self.strayed: int | None = None  # what was written in place of the script's id
 
     def __enter__(self) -> "Script":
@@ -55,7 +57,9 @@ class Script:
     def __exit__(self, *_: Any) -> None:
         pass
 
-    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    def join(self, prompts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor | None]:
+        for _ in range(self.parts(prompts) - 1):
+            yield None
         self.joined.append(len(prompts))
         for prompt in prompts:
             going = [follow for ids, follow in self.left if follow and ids == [*prompt][: len(ids)]]
@@ -64,9 +68,10 @@ class Script:
                 text = as_text(self.codec.decode(prompt))
                 going = [self.codec.encode(self.writes(text))[0]]
             self.rows.append(([*prompt], going[0]))
-        return self.logits()[-len(prompts) :]
+        yield self.logits()[-len(prompts) :]
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
+        self.steps += 1
         for (read, follow), index in zip(self.rows, ids, strict=True):
             if follow.pop(0) != index:
                 self.strayed = index

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import tinr.serve.decoder
 from tinr.rollout.generate import generate
 from tinr.serve.decoder import LocalDecoder
 
@@ -29,6 +30,37 @@ def alone(model: LlamaForCausalLM, prompt: Sequence[int]) -> list[int]:
     return rows[0].ids
 
 
+def joined(decoder: LocalDecoder, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """The logits after these prompts, read to their end."""
+    *_, logits = decoder.join(prompts)
+    assert logits is not None
+    return logits
+
+
+def test_prompts_are_read_in_parts_between_the_tokens_of_others(llama, monkeypatch):
+    """Three rows read in eleven parts of 12 tokens, while a fourth one is written."""
+    monkeypatch.setattr(tinr.serve.decoder, "PART", 12)
+    prompts = [PROMPTS[4], PROMPTS[0], PROMPTS[2]]
+    with LocalDecoder(llama, 0) as decoder:
+        logits = joined(decoder, [PROMPTS[1]])
+        others, parts = [int(logits[0].argmax())], 0
+        for read in decoder.join(prompts):
+            parts += 1
+            if read is None:
+                others.append(int(decoder.step(others[-1:])[0].argmax()))
+                continue
+            last = [others[-1], *read.argmax(-1).tolist()]
+            rows = [others, *([index] for index in last[1:])]
+        for _ in range(10):
+            last = decoder.step(last).argmax(-1).tolist()
+            for row, index in zip(rows, last, strict=True):
+                row.append(index)
+    assert parts == 10
+    assert others == alone(llama, PROMPTS[1])[: len(others)] and len(others) == 20
+    for prompt, row in zip(prompts, rows[1:], strict=True):
+        assert row == alone(llama, prompt)[:11]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
     rng = Random(seed)
@@ -42,8 +74,7 @@ def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
         while waiting or running:
             joining = [waiting.pop() for _ in range(min(len(waiting), rng.randint(0, 2)))]
             if joining:
-                joined = decoder.join([prompt for _, prompt in joining])
-                logits = torch.cat([logits, joined])
+                logits = torch.cat([logits, joined(decoder, [prompt for _, prompt in joining])])
                 running += [number for number, _ in joining]
             for place, number in enumerate(running):
                 written.setdefault(number, []).append(int(logits[place].argmax()))
@@ -61,11 +92,11 @@ def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
 def test_it_takes_no_more_room_than_its_longest_row(llama):
     """What the rows that have left needed is given back."""
     decoder = LocalDecoder(llama, 0)
-    decoder.join([[9] * 40, [7]])
+    joined(decoder, [[9] * 40, [7]])
     decoder.step([1, 1])
     assert decoder.mask.shape == (2, 41)
     decoder.keep([1])
     assert decoder.mask.shape == (1, 2)
     decoder.keep([])
-    decoder.join([[3, 4]])
+    joined(decoder, [[3, 4]])
     assert decoder.mask.tolist() == [[1, 1]]

@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from serve_parts import ANSWER, AREA, ASKED, CALLING, MODEL, THOUGHT, Script, Writes, circle
 from starlette.testclient import TestClient
 
+import tinr.serve.batcher
 from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import (
@@ -746,6 +748,23 @@ def test_a_fault_while_rows_join_or_are_written_ends_these_alone(codec, catalogu
     assert batcher.ask(job(codec)).result(10)
     assert batcher._open_jobs == 0
     batcher.close()
+
+
+def test_a_long_prompt_stops_nobody(codec, catalogue, monkeypatch):
+    """It is read in a million parts: others are written meanwhile, and come in behind it."""
+    monkeypatch.setattr(tinr.serve.batcher, "MOST_JOINING", 100)  # it shares its parts with nobody
+    script = Script(codec, lambda prompt: ANSWER)
+    long = replace(job(codec), prompt=job(codec).prompt * 3)
+    script.parts = lambda prompts: 10**6 if tuple(prompts[0]) == long.prompt else 2
+    batcher = Batcher(MODEL, codec, catalogue, decoder=script)
+    slow = batcher.ask(long)
+    for _ in range(3):
+        assert batcher.ask(job(codec)).result(10)
+    assert not slow.done() and script.steps > 10
+    assert slow.cancel()
+    assert batcher.ask(job(codec)).result(10)
+    batcher.close()  # does not read it to its end
+    assert batcher._open_jobs == 0 and not batcher._joining
 
 
 def test_what_nobody_waits_for_leaves_the_queue_at_once(codec, catalogue):

@@ -190,12 +190,19 @@ def prefill(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, cache: DynamicCache
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute logits (B, V) float32 after each prompt, and the mask (B, T) with left padding."""
+    ids, mask = padded(prompts, pad, model.device)
+    logits = forward(model, ids, mask, cache, keep=1)
+    return logits[:, -1].float(), mask
+
+
+def padded(
+    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The prompts with left padding: ids and mask, each (B, T)."""
     width = max(map(len, prompts))
     ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
     masks = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
-    mask = torch.tensor(masks, device=model.device)
-    logits = forward(model, torch.tensor(ids, device=model.device), mask, cache, keep=1)
-    return logits[:, -1].float(), mask
+    return torch.tensor(ids, device=device), torch.tensor(masks, device=device)
 
 
 def forward(

@@ -1,13 +1,14 @@
 """One model for many clients: their replies are written side by side, a token of each at a time.
 
 A reply joins as soon as one of the rows is free, in the order of arrival, and leaves at its end.
-While its calls run, its row is free for others.
+While its calls run, its row is free for others. A long prompt is read in parts, one between two
+tokens of the others, in turn with the prompts that arrive behind it.
 """
 
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from tinr.serve.limits import ChoiceLimit
 from tinr.serve.metrics import Metrics
 
 GRAMMARS = 16  # most cached grammars, one for each set of offered tools
-MOST_JOINING = 4096  # tokens of the prompts that are read at once, between two tokens of the others
+MOST_JOINING = 4096  # tokens of prompts, with their padding, that are read side by side
 
 
 class Busy(Exception):
@@ -40,6 +41,14 @@ class Ended(Exception):
 
 class ToolsFailed(Exception):
     """The server's tools cannot be run."""
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Drafts whose prompts are read."""
+
+    drafts: list[Draft]
+    parts: Iterator[torch.Tensor | None]  # of `Decoder.join`
 
 
 @dataclass
@@ -65,6 +74,7 @@ class Batcher:
         self._decoder = self.decoder or LocalDecoder(self.model, self.codec.pad)
         self._arrivals: queue.Queue[Draft | None] = queue.Queue()
         self._waiting: deque[Draft] = deque()
+        self._joining: deque[Joining] = deque()  # the next one to read a part of is first
         self._running: list[Draft] = []
         self._logits = torch.zeros(0, 0)  # (rows, V) after each of them
         self._away = 0  # drafts whose calls run
@@ -160,20 +170,25 @@ class Batcher:
                     if self._ends_now.is_set():
                         raise Ended("the server is shutting down; ask another one")
                     self._admit()
+                    self._read_part()
                     self._advance()
                 except BaseException as error:  # its clients get the error; the thread goes on
                     self._give_up(error)
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._running or self._away)
+        return bool(self._waiting or self._joining or self._running or self._away)
+
+    @property
+    def _rows_in_use(self) -> int:
+        return len(self._running) + sum(len(joining.drafts) for joining in self._joining)
 
     def _receive(self) -> None:
         """Take what has arrived; wait for it if there is nothing else to do."""
         while True:
             self._waiting = deque(self._wanted(self._waiting))
-            self.metrics.show(self.name, len(self._running), len(self._waiting), self._away)
-            is_idle = not self._waiting and not self._running
+            self.metrics.show(self.name, self._rows_in_use, len(self._waiting), self._away)
+            is_idle = not self._waiting and not self._rows_in_use
             try:
                 draft = self._arrivals.get(block=is_idle and (self._is_open or self._away > 0))
             except queue.Empty:
@@ -199,10 +214,11 @@ class Batcher:
         return [draft for draft in drafts if not draft.answer.cancelled()]
 
     def _admit(self) -> None:
-        """Let waiting drafts join: as many as rows are free, and as are read in good time."""
+        """Let waiting drafts join: as many as rows are free, and as are read well together."""
         joining: list[Draft] = []
         longest = 0
-        while self._waiting and len(self._running) + len(joining) < self.rows:
+        free_rows = self.rows - self._rows_in_use
+        while self._waiting and len(joining) < free_rows:
             draft = self._waiting[0]
             longest = max(longest, len(draft.ids))
             if joining and (len(joining) + 1) * longest > MOST_JOINING:
@@ -218,14 +234,31 @@ class Batcher:
         if not joining:
             return
         try:
-            logits = self._decoder.join([draft.ids for draft in joining])
+            parts = self._decoder.join([draft.ids for draft in joining])
         except BaseException as error:  # the others go on
-            for draft in joining:
-                self._end(draft, error)
+            self._end_all(joining, error)
+        else:
+            self._joining.append(Joining(joining, parts))
+
+    def _read_part(self) -> None:
+        """Read the next part of one group of prompts; after the last one its drafts run."""
+        if not self._joining:
+            return
+        joining = self._joining.popleft()
+        if all(draft.answer.cancelled() for draft in joining.drafts):
+            self._end_all(joining.drafts)
+            return
+        try:
+            logits = next(joining.parts)
+        except BaseException as error:  # the others go on
+            self._end_all(joining.drafts, error)
+            return
+        if logits is None:
+            self._joining.append(joining)
             return
         old_logits = self._logits[: len(self._running)]
         self._logits = torch.cat([old_logits, logits]) if len(old_logits) else logits
-        self._running += joining
+        self._running += joining.drafts
 
     def _advance(self) -> None:
         """Write the next token of every running draft."""
@@ -291,13 +324,18 @@ class Batcher:
             with suppress(RuntimeError):  # no more threads: the executor ends it when it closes
                 self._caller.submit(draft.room.executor.end)
 
+    def _end_all(self, drafts: Iterable[Draft], error: BaseException | None = None) -> None:
+        for draft in drafts:
+            self._end(draft, error)
+
     def _give_up(self, error: BaseException) -> None:
         """Tell the error to all who run, and if the server ends to all who wait."""
-        drafts, self._running = self._running, []
+        drafts = [*self._running, *(d for joining in self._joining for d in joining.drafts)]
+        self._running = []
+        self._joining.clear()
         if self._ends_now.is_set():
             drafts += self._waiting
             self._waiting.clear()
         with suppress(Exception):
             self._decoder.keep([])
-        for draft in drafts:
-            self._end(draft, error)
+        self._end_all(drafts, error)

@@ -1,6 +1,6 @@
 """The rows that a server decodes side by side: they join and leave between any two tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -8,7 +8,9 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from tinr.rollout.decoding_weights import decoding_weights
-from tinr.rollout.generate import RoomyLayer, forward, prefill, trim
+from tinr.rollout.generate import RoomyLayer, forward, padded, trim
+
+PART = 512  # tokens of prompts that are read at once, between two tokens of the running rows
 
 
 class Decoder(Protocol):
@@ -18,8 +20,11 @@ class Decoder(Protocol):
 
     def __exit__(self, *_: Any) -> None: ...
 
-    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Append a row for each prompt; return the logits after each of them."""
+    def join(self, prompts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor | None]:
+        """Read the prompts part by part: None after each part, then the logits after each prompt.
+
+        With the logits the prompts' rows are appended. Other calls may come in between.
+        """
         ...
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
@@ -47,21 +52,29 @@ class LocalDecoder:
     def __exit__(self, *_: Any) -> None:
         self._weights.close()
 
-    @torch.inference_mode()
-    def join(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Prefill the prompts together and put their rows below the others."""
+    def join(self, prompts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor | None]:
+        """Prefill the prompts together, a few columns at a time, and put their rows below."""
+        ids, mask = padded(prompts, self.pad, self.model.device)
         cache = DynamicCache()
         cache.layer_class_to_replicate = RoomyLayer
-        logits, mask = prefill(self.model, prompts, self.pad, cache)
+        step = max(1, PART // len(prompts))
+        for start in range(0, ids.shape[1], step):
+            part = ids[:, start : start + step]
+            with torch.inference_mode():
+                logits = forward(self.model, part, mask[:, : start + step], cache, keep=1)
+                if start + step >= ids.shape[1]:
+                    self._append(cache, mask)
+            yield None if start + step < ids.shape[1] else logits[:, -1].float().cpu()
+
+    def _append(self, cache: DynamicCache, mask: torch.Tensor) -> None:
         if not len(self.mask):
             self.cache, self.mask = cache, mask
-            return logits.cpu()
+            return
         width = max(mask.shape[1], self.mask.shape[1])
         for layer, joining in zip(self.cache.layers, cache.layers, strict=True):
             assert isinstance(layer, RoomyLayer) and isinstance(joining, RoomyLayer)
             layer.append_rows(joining, width)
-        self.mask = torch.cat([_padded(self.mask, width), _padded(mask, width)])
-        return logits.cpu()
+        self.mask = torch.cat([_widened(self.mask, width), _widened(mask, width)])
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> torch.Tensor:
@@ -81,5 +94,5 @@ class LocalDecoder:
         self.mask = trim(self.mask[indices], self.cache)
 
 
-def _padded(mask: torch.Tensor, width: int) -> torch.Tensor:
+def _widened(mask: torch.Tensor, width: int) -> torch.Tensor:
     return torch.nn.functional.pad(mask, (width - mask.shape[1], 0))
