@@ -34,7 +34,7 @@ from tinr.data.replay import aligned_examples, tokens_in
 from tinr.planning.capacity.check import Switch, within_capacity
 from tinr.records import BadInput
 from tinr.training.phase_run import PhaseConfig, begin
-from tool_corpora.suites import subset
+from tool_corpora.suites import splits, subset
 
 PARENTS = ("base", "align", "update")
 
@@ -52,7 +52,11 @@ class AlignConfig(PhaseConfig):
         "fieldkit",
     )
     tools: Annotated[
-        Whole, Doc("of the shipped corpora: so many, in proportion to splits and domains; 0: all")
+        Whole,
+        Doc(
+            "of the shipped corpora: so many, in proportion to splits and domains; 0: all. Tools of"
+            " other catalogues are all taken"
+        ),
     ] = 0
     tools_as: Annotated[ToolsAs, Doc('"names" writes tools out instead: an ablation')] = "tokens"
     initialisation: Annotated[Initialisation, Doc("of the new rows")] = "name_mean"
@@ -102,7 +106,7 @@ def run(config: AlignConfig) -> Card:
 
 
 def catalogue_of(config: AlignConfig) -> Catalogue:
-    """Load the catalogue, or the configured subset of the shipped corpora."""
+    """Load the catalogue, of the shipped corpora the configured subset."""
     catalogue = load_catalogue(config.catalogue)
     if not config.tools:
         return catalogue
@@ -115,7 +119,8 @@ def catalogue_of(config: AlignConfig) -> Catalogue:
             f"tools={config.tools}: draws from the shipped corpora, and this catalogue lacks "
             f"{min(missing_names)!r}; leave tools out, or give catalogue=[toolbox,fieldkit]"
         )
-    return Catalogue(tuple(doc for doc in catalogue.tools if doc.name in names))
+    left_out = set(splits()) - names
+    return Catalogue(tuple(doc for doc in catalogue.tools if doc.name not in left_out))
 
 
 def _epoch(

@@ -1,6 +1,7 @@
 """The quickstart around its phases: presets, the part of the tools, its time, what it prints."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -9,7 +10,13 @@ from rich.console import Console
 from phases import align
 from phases.align import AlignConfig, catalogue_of
 from tinr.chain.estimate import Amounts, ChainWork, Configs, MachineSpeed, Size, work_of
-from tinr.chain.quickstart import CHAIN, PRESETS, PRESETS_FOLDER, known_preset
+from tinr.chain.quickstart import (
+    CHAIN,
+    PRESETS,
+    PRESETS_FOLDER,
+    known_preset,
+    run_quickstart,
+)
 from tinr.chat.codec import Piece
 from tinr.cli.main import tool_count
 from tinr.config_files import load_config
@@ -25,6 +32,27 @@ def test_the_quickstart_teaches_a_part_of_the_tools_and_queries_in_proportion():
     assert quick.size(228) == Size(228, 3200, 105)  # at most so many; 30 a split, half without
     assert quick.size(3).queries == 400
     assert PRESETS["smoke"].overrides("align") == () == PRESETS["smoke"].overrides("sft")
+
+
+def test_own_tools_are_taught_beside_the_shipped_ones(tmp_path):
+    lines = [
+        {"name": name, "description": name, "parameters": {"type": "object"}}
+        for name in ("lend", "fine")
+    ]
+    (tmp_path / "tools.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    own = replace(PRESETS["quickstart"], tools=12, catalogues=(str(tmp_path),))
+    assert own.own_tools == 2 and own.size(12).tools == 14
+    config = load_config(AlignConfig, None, own.overrides("align"))
+    names = {doc.name for doc in catalogue_of(config).tools}
+    assert len(names) == 14 and {"lend", "fine"} <= names
+
+
+def test_an_own_tool_with_the_name_of_a_shipped_one_is_refused_at_once(tmp_path):
+    line = {"name": "add_days", "description": "x", "parameters": {"type": "object"}}
+    (tmp_path / "tools.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(BadInput, match="'add_days' already stands at"):
+        run_quickstart("quickstart", 0, tmp_path / "out", catalogues=[str(tmp_path)])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("text", "count"), [("", None), ("all", 0), ("3", 3), ("228", 228)])

@@ -6,6 +6,7 @@ The retrievers come from maintained packages: BM25 (bm25s), latent semantic anal
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Annotated, Any, Protocol
 
@@ -100,6 +101,7 @@ def _lsa(docs: Sequence[ToolDoc]) -> Any:
     return lambda texts, as_queries: pipeline.transform(texts)
 
 
+@lru_cache(maxsize=1)  # a server makes a retriever for each set of tools that is offered
 def _sentence_transformer(name: str) -> Any:
     """Return a function that embeds texts by the user's model, with its prompt for queries."""
     try:

@@ -7,7 +7,7 @@ hardly depend on the machine are constants.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -219,10 +219,10 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
 def foresee(folder: Path, configs: Configs, sizes: Sequence[Size]) -> list[float]:
     """Estimate the seconds of the whole job at each size, from the base in `folder`.
 
-    The speed is measured with the tools of the first size.
+    The speed is measured with the tools of align's configuration.
     """
     model, tokenizer = load(folder)
-    catalogue = align.catalogue_of(replace(configs.align, tools=sizes[0].tools))
+    catalogue = align.catalogue_of(configs.align)
     speed = measure(model, tokenizer, catalogue, configs)
     amounts = amounts_of(Codec(tokenizer), catalogue, configs)
     return [work_of(amounts, configs, size).seconds(speed) for size in sizes]

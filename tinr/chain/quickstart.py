@@ -1,18 +1,26 @@
-"""The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report."""
+"""The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report.
+
+The tools of a user's own catalogue can be taught beside them: align has their documents, and what
+sft teaches with queries of the shipped tools holds for them too, as for all tools without queries.
+"""
 
 import ctypes
 import gc
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 import tinr
+import tool_corpora
 from phases import align, defaults, grpo, sft
 from phases.base import BaseConfig, build_base
+from tinr.catalogue.load import load_catalogue
 from tinr.chain.estimate import Configs, Size, foresee
 from tinr.checkpoints.card import Card, peak_rss_gib
 from tinr.checkpoints.import_model import named_base
@@ -55,12 +63,21 @@ class Preset:
     modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes it is evaluated in
     probes: bool  # whether knowledge beyond recall and the ability tax are measured as well
     queries_per_tool: int = 0  # training queries of sft; 0: as its configuration says
+    catalogues: tuple[str, ...] = ()  # the user's own, beside the shipped tools
 
     def overrides(self, phase: str) -> tuple[str, ...]:
-        """Return a phase's overrides for the number of tools and of their queries."""
-        if phase == "align" and self.tools:
-            return (f"tools={self.tools}",)
+        """Return a phase's overrides for the tools and the number of their queries."""
+        if phase == "align":
+            part = (f"tools={self.tools}",) if self.tools else ()
+            sources = json.dumps([*tool_corpora.NAMES, *self.catalogues])
+            return (*part, f"catalogue={sources}") if self.catalogues else part
         return (f"size={self.queries}",) if phase == "sft" and self.queries_per_tool else ()
+
+    @cached_property
+    def own_tools(self) -> int:
+        """The number of tools in the user's own catalogues. BadInput if they cannot be taught."""
+        everything = load_catalogue([*tool_corpora.NAMES, *self.catalogues])
+        return len(everything.tools) - len(splits())
 
     @property
     def queries(self) -> int:
@@ -69,10 +86,11 @@ class Preset:
         return min(high, max(low, self.queries_per_tool * (self.tools or high)))
 
     def size(self, tools: int) -> Size:
-        """Return the size of the whole job over `tools` tools, for an estimate of its time."""
+        """Return the size of the whole job over so many shipped tools, for an estimate."""
         preset = replace(self, tools=tools)
         modes = sum(map(len, self.modes.values()))
-        return Size(tools, preset.queries, modes * round(3.5 * self.queries_per_split))
+        evaluated = modes * round(3.5 * self.queries_per_split)
+        return Size(tools + self.own_tools, preset.queries, evaluated)
 
 
 QUERIES = (400, 3200)  # minimum and maximum of sft's training queries, where the tools decide them
@@ -115,16 +133,24 @@ def known_preset(name: str) -> Preset:
 
 
 def run_quickstart(
-    preset: str, seed: int, out: Path, base: str = "", tools: int | None = None
+    preset: str,
+    seed: int,
+    out: Path,
+    base: str = "",
+    tools: int | None = None,
+    catalogues: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run the job; reuse what an earlier run has published or measured.
 
     base: as in `train_chain`. tools: how many of the shipped ones (0: all; None: the preset's).
+    catalogues: folders whose tools are taught beside them.
     Writes OUT/summary.json and OUT/report.html. Prints the table and some conversations. Returns
     the summary.
     """
     settings = known_preset(preset)
     settings = settings if tools is None else replace(settings, tools=tools)
+    settings = replace(settings, catalogues=tuple(catalogues))
+    own_count = settings.own_tools
     console, paths = Console(), Paths(out)
     changes = {name: settings.overrides(name) for name, _, _ in CHAIN}
     _announce(preset, settings, paths, console, base)
@@ -138,6 +164,12 @@ def run_quickstart(
         console.print(notice, soft_wrap=True)
     print_table(summary, console)
     print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
+    if own_count:
+        console.print(
+            f"{own_count} tools of {', '.join(catalogues)} are in the weights too; no query asked "
+            "for them here: tinr call asks, tinr eval --suite FOLDER measures",
+            soft_wrap=True,
+        )
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
     return summary
 
@@ -150,7 +182,9 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
     console.print("measuring this machine")
     folder = registry.path(named_base(name, registry))
     phase_configs: dict[str, Any] = {
-        phase: load_config(kind, PRESETS_FOLDER / preset / f"{phase}.yaml")
+        phase: load_config(
+            kind, PRESETS_FOLDER / preset / f"{phase}.yaml", settings.overrides(phase)
+        )
         for phase, _, kind in CHAIN
     }
     configs = Configs(**phase_configs)
@@ -158,7 +192,9 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
     counts = [tools, *(n for n in range(8, len(splits()) + 1, 4) if n != tools)]
     estimates = foresee(folder, configs, [settings.size(count) for count in counts])
     seconds = dict(zip(counts, estimates, strict=True))
-    console.print(f"{tools} tools: about {seconds[tools] / 60:.0f} minutes on this machine")
+    beside = f" and {settings.own_tools} of your own" if settings.catalogues else ""
+    minutes = seconds[tools] / 60
+    console.print(f"{tools} tools{beside}: about {minutes:.0f} minutes on this machine")
     tool_count = max((n for n in counts if seconds[n] <= MAX_SECONDS), default=None)
     if tool_count is None:
         console.print("no number of tools takes ten minutes or less here")

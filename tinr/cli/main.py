@@ -76,6 +76,12 @@ def quickstart(
     tools: Annotated[
         str, typer.Option(help="How many of the shipped tools, or all; else the preset's number.")
     ] = "",
+    own: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--catalogue", help="Folder of tools to teach beside the shipped ones; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
 
@@ -83,7 +89,7 @@ def quickstart(
     """
     from tinr.chain.quickstart import run_quickstart
 
-    run_quickstart(preset, seed, out, base, tool_count(tools))
+    run_quickstart(preset, seed, out, base, tool_count(tools), [str(path) for path in own or ()])
 
 
 def tool_count(text: str) -> int | None:
