@@ -28,6 +28,7 @@ from tinr.catalogue.similar import Difference, difference, near_duplicates, near
 from tinr.chat.codec import Codec, token_of
 from tinr.checkpoints.card import Card
 from tinr.checkpoints.model import grow, tables_of
+from tinr.checkpoints.registry import Registry
 from tinr.checkpoints.retired_rows import compact, copy_rows, retire
 from tinr.command import main
 from tinr.config import (
@@ -62,6 +63,10 @@ class UpdateConfig(PhaseConfig):
     remedy: ClassVar[str] = "Raise rows.evaluations, set train=adapters, or"
 
     catalogue: Annotated[tuple[str, ...], Doc("the new one: shipped corpora or folders")] = ()
+    replaces: Annotated[
+        tuple[str, ...],
+        Doc("what the new one replaces, where the checkpoint has other tools too; empty: all"),
+    ] = ()
     train: Annotated[
         Literal["rows", "adapters"], Doc("new rows on a frozen model, or LoRA in the layers too")
     ] = "rows"
@@ -108,7 +113,7 @@ def run(config: UpdateConfig) -> Card:
     """Update a checkpoint. Returns the published card, or the parent's where nothing changed."""
     if not config.catalogue:
         raise BadInput("update: give the new catalogue: catalogue=[FOLDER]")
-    phase = begin("update", config, PARENTS, load_catalogue(config.catalogue))
+    phase = begin("update", config, PARENTS, _new_catalogue(config))
     if phase.published:
         return phase.published
     if distributed.world() > 1:
@@ -145,6 +150,28 @@ def run(config: UpdateConfig) -> Card:
                 "retired": retired, "queried_tools": _still_queried(phase.parent, changes),
             }, beside=queries,
         )  # fmt: skip
+
+
+def _new_catalogue(config: UpdateConfig) -> Catalogue:
+    """The catalogue that the child will know."""
+    new = load_catalogue(config.catalogue)
+    if not config.replaces:
+        return new
+    replaced = load_catalogue(config.replaces).by_name
+    _, folder = Registry(config.registry).open(config.parent, phase=PARENTS, verify=False)
+    known = load_catalogue(folder)
+    if unknown := next((name for name in replaced if name not in known.by_name), None):
+        raise BadInput(
+            f"replaces: tool {unknown!r} is none of {config.parent}; give the catalogue that it "
+            "was taught"
+        )
+    others = [doc for doc in known.tools if doc.name not in replaced]
+    if twice := next((doc.name for doc in others if doc.name in new.by_name), None):
+        raise BadInput(
+            f"catalogue: {config.parent} has another tool {twice!r}; rename one of them, or leave "
+            "replaces out"
+        )
+    return Catalogue((*others, *new.tools))
 
 
 class _Before:

@@ -371,6 +371,23 @@ def test_compact_without_a_retired_entry_changes_nothing(model, codec):
     assert all(torch.equal(a, b) for a, b in zip(rows, tables_of(model), strict=True))
 
 
+def test_a_part_of_the_catalogue_is_replaced(work, catalogue, capsys):
+    """The OpenAPI file of one tool changed; the other two tools came from elsewhere."""
+    circle, *others = catalogue.tools
+    write_tools(work / "part", [circle])
+    child = updated(work, [SQUARE], f"replaces=[{work / 'part'}]")
+    _, folder = Registry(work / "registry").open(child.id)
+    assert load_catalogue(folder).names == sorted([SQUARE.name, *(doc.name for doc in others)])
+    assert child.metrics["changes"] == {"added": 1, "removed": 1, "renamed": 0, "changed": 0}
+    for old, new, says in (
+        ([SQUARE], [circle], f"replaces: tool '{SQUARE.name}' is none of align@latest"),
+        ([circle], others, f"has another tool '{others[0].name}'"),
+    ):
+        write_tools(work / "part", old)
+        with pytest.raises(BadInput, match=says):
+            updated(work, new, f"replaces=[{work / 'part'}]")
+
+
 def test_the_new_catalogue_is_what_the_child_knows(work, catalogue):
     card = updated(work, [*catalogue.tools[:2], SQUARE])
     folder = Registry(work / "registry").path(card)

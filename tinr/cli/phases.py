@@ -83,6 +83,10 @@ def base(
 def update(
     checkpoint: Annotated[str, typer.Option(help="What to update: id, tag or phase@latest.")],
     catalogue: Annotated[list[str], typer.Option(help="The new catalogue: a folder; repeatable.")],
+    replaces: Annotated[
+        list[str] | None,
+        typer.Option(help="The catalogue that it replaces, if the checkpoint has other tools too."),
+    ] = None,
     adapters: Annotated[
         bool, typer.Option("--adapters", help="Train LoRA in the layers too, with replay.")
     ] = False,
@@ -108,6 +112,7 @@ def update(
     settings = [
         override("parent", checkpoint),
         f"catalogue={json.dumps(catalogue)}",
+        f"replaces={json.dumps(replaces or [])}",
         override("registry", registry),
         f"train={'adapters' if adapters else 'rows'}",
         f"full_gate={str(full_gate).lower()}",
