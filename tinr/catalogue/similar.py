@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,27 +33,39 @@ def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Nea
     name, description and parameters. Pairs that share only words of more than 1,000 documents
     are not found.
     """
-    matrix = _tf_idf([words_of_document(doc) for doc in docs])
+    return sorted(
+        (
+            Near(docs[i].name, docs[j].name, similarity)
+            for i, j, similarity in _near([words_of_document(doc) for doc in docs], threshold)
+        ),
+        key=lambda pair: (-pair.similarity, pair.first, pair.second),
+    )
+
+
+def near_texts(texts: Sequence[str], threshold: float = 0.8) -> list[tuple[int, int]]:
+    """Return the places of texts with similar words, by the measure of `near_duplicates`."""
+    return [(i, j) for i, j, _ in _near([words_of_text(text) for text in texts], threshold)]
+
+
+def _near(texts: Sequence[list[str]], threshold: float) -> Iterator[tuple[int, int, float]]:
+    """Yield pairs of texts (i < j), each text as its words, and their cosine."""
+    matrix = _tf_idf(texts)
     if matrix.shape[1] == 0:
-        return []
+        return
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
     rare_words = matrix[:, counts <= COMMON].tocsr()
     columns = rare_words.T.tocsr()
-    pairs: list[Near] = []
-    for start in range(0, len(docs), BLOCK):
+    for start in range(0, len(texts), BLOCK):
         block = (rare_words[start : start + BLOCK] @ columns).tocoo()
         rows = block.row + start
         mask = (block.data >= min(LEAST_RARE, threshold)) & (rows < block.col)
         rows, neighbours = rows[mask], block.col[mask]
         similarities = np.asarray(matrix[rows].multiply(matrix[neighbours]).sum(1)).ravel()
         is_near = similarities >= threshold - 1e-5  # tolerance of single precision
-        pairs += [
-            Near(docs[i].name, docs[j].name, round(float(similarity), 4))
-            for i, j, similarity in zip(
-                rows[is_near], neighbours[is_near], similarities[is_near], strict=True
-            )
-        ]
-    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
+        for i, j, similarity in zip(
+            rows[is_near], neighbours[is_near], similarities[is_near], strict=True
+        ):
+            yield int(i), int(j), round(float(similarity), 4)
 
 
 def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[str]]:
@@ -77,20 +89,26 @@ def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[st
 
 def groups(pairs: Sequence[Near]) -> list[list[str]]:
     """Group names that pairs connect, largest group first: a query cannot tell them apart."""
-    parent: dict[str, str] = {}
+    names = dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second))
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, root in connected([*names], [(pair.first, pair.second) for pair in pairs]).items():
+        members[root].append(name)
+    return sorted(map(sorted, members.values()), key=lambda group: (-len(group), group))
+
+
+def connected(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return for each name one name of its group; pairs connect the names of a group."""
+    parent = {name: name for name in names}
 
     def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
+        while parent[name] != name:
             parent[name] = parent[parent[name]]
             name = parent[name]
         return name
 
-    for pair in pairs:
-        parent[root(pair.first)] = root(pair.second)
-    members: dict[str, list[str]] = defaultdict(list)
-    for name in parent:
-        members[root(name)].append(name)
-    return sorted(map(sorted, members.values()), key=lambda group: (-len(group), group))
+    for first, second in pairs:
+        parent[root(first)] = root(second)
+    return {name: root(name) for name in names}
 
 
 def words_of_document(doc: ToolDoc) -> list[str]:

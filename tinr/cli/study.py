@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinr.cli.options import AsJson, OtherBase, table_console
+from tinr.cli.options import DATA, AsJson, Data, OtherBase, table_console
 from tinr.records import BadInput
 
 app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
@@ -151,3 +151,52 @@ def capacity(
     print(json.dumps(result) if as_json else (out / "table.md").read_text("utf-8"), end="")
     if as_json:
         print()
+
+
+@app.command()
+def real(
+    tools: Annotated[int, typer.Option(help="Tools in the weights; those with most questions.")],
+    seed: Annotated[int, typer.Option(help="Of weights and data; the tools are always the same.")],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="internalized, on_select, in_prompt, bm25, dense, base; repeatable; default: all "
+            "but dense."
+        ),
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="bfcl, tinr, another named set, or a folder in their form.")
+    ] = "bfcl",
+    data: Data = DATA,
+    retriever: Annotated[
+        str, typer.Option(help="Of the arm dense: a sentence-transformers model.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/real"),
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of the verdicts; default: OUT/results.")
+    ] = None,
+    base: OtherBase = "smollm2",
+    preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
+    change: Annotated[
+        list[str] | None, typer.Option(help="PHASE.KEY=VALUE, a setting of every arm; repeatable.")
+    ] = None,
+) -> None:
+    """What internalizing is worth on real tools and questions: arms side by side.
+
+    Each cell (arm, tools, seed) writes one small file of verdicts, and is skipped where its file
+    is there. `tinr compare` pools such files.
+
+    Example: tinr study real --tools 64 --seed 1 --arm internalized
+    """
+    from tinr.evaluation.suites import read_suite
+    from tinr.studies.real.arms import ARMS, DENSE
+    from tinr.studies.real.study import Cell, Place, check, run_cell
+
+    place = Place(out, results or out / "results", base, retriever, preset, change or [])
+    arms = arm or [name for name in ARMS if name != DENSE or retriever]
+    cells = [Cell(Path(suite).name, tools, seed, name) for name in arms]
+    for cell in cells:
+        check(cell, place)
+    questions = read_suite(suite, data)
+    for cell in cells:
+        print(run_cell(cell, questions, place), flush=True)

@@ -1,0 +1,1 @@
+"""`tinr study real`: what internalizing is worth on tools and questions that others wrote."""

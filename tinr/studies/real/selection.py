@@ -1,0 +1,175 @@
+"""Choose N tools of a set of real queries, and split tools and questions. No torch.
+
+The same N tools every time, and a smaller choice lies within each larger one: tools with more
+questions come first, ties by the hash of their names. Every fourth tool is unseen: all of its
+questions are for the test. Of the others' questions a third is for the test. Near-duplicates, of
+documents and of questions, are on one side.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tinr.catalogue.failures import misfit
+from tinr.catalogue.load import Catalogue
+from tinr.catalogue.similar import connected, near_duplicates, near_texts
+from tinr.evaluation.suites import Suite
+from tinr.records import BadInput, Query, Split, ToolDoc
+
+NEAR_DOCUMENTS = 0.8  # cosine from which on two documents are near-duplicates
+NEAR_QUESTIONS = 0.8  # ... two questions
+UNSEEN_EVERY = 4  # one tool in so many is unseen
+TEST_EVERY = 3  # one group of like questions in so many is for the test
+SEVERAL_TURNS = "multi_turn"  # BFCL's groups of conversations with several turns of the user
+MOST_TRAINED, MOST_TESTED = 16, 8  # questions of one tool, so that no tool decides a figure
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """N tools, training questions of the seen ones, test questions of both.
+
+    offered: test question's id -> the tools that its source offers with it, of these N.
+    versions: documents of the source that count as one with the document that is kept.
+    """
+
+    catalogue: Catalogue
+    train: tuple[Query, ...]
+    test: tuple[Query, ...]
+    offered: Mapping[str, tuple[str, ...]]
+    versions: Mapping[str, str]
+
+
+def choose(suite: Suite, count: int) -> RealSet:
+    """Choose `count` tools of a suite that was read with its own documents.
+
+    Only questions whose reference states all its calls, and which are a whole conversation (not
+    the first turn of several), are taken; and of these the ones whose tools are all chosen and all
+    on one side. BadInput if the suite has fewer tools with such questions.
+    """
+    questions = [query for query in suite.queries if _is_plain(query)]
+    kept, versions = one_version(suite, questions)
+    questions = [_renamed(query, versions) for query in questions]
+    asked = Counter(name for query in questions for name in {call.name for call in query.calls})
+    if not 4 <= count <= len(asked):
+        raise BadInput(
+            f"--tools {count}: {suite.name} has questions of {len(asked)} tools; give 4 to "
+            f"{len(asked)}"
+        )
+    names = sorted(asked, key=lambda name: (-asked[name], _hash(name)))[:count]
+    docs = [kept[name] for name in names]
+    sides = _sides(docs)
+    train, test = _split(questions, sides)
+    known = {query.id for query in test}
+    offered = {
+        query.id: tuple(
+            dict.fromkeys(versions[name] for name in query.tools if versions.get(name) in sides)
+        )
+        for query in suite.queries
+        if query.id in known
+    }
+    return RealSet(Catalogue(tuple(docs)), train, test, offered, versions)
+
+
+def _is_plain(query: Query) -> bool:
+    is_whole = not query.history and not query.group.startswith(SEVERAL_TURNS)
+    return bool(query.calls) and query.teachable and is_whole
+
+
+def one_version(
+    suite: Suite, questions: Sequence[Query]
+) -> tuple[dict[str, ToolDoc], dict[str, str]]:
+    """Documents of one function count as one where a question needs nothing that differs.
+
+    The document with most questions is kept, and takes over those questions of the function's
+    other documents whose reference calls it accepts. A document with questions left is kept beside
+    it. Returns the kept documents by their new names (the source's name, with a number where there
+    are several), and of each document of the suite the new name.
+    """
+    calls: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for query in questions:
+        for call in query.calls:
+            calls[call.name].append(call.arguments)
+    functions: dict[str, list[str]] = defaultdict(list)
+    for doc in suite.catalogue.tools:
+        functions[suite.source_names.get(doc.name, doc.name)].append(doc.name)
+    kept: dict[str, ToolDoc] = {}
+    versions: dict[str, str] = {}
+    for function, documents in functions.items():
+        own: list[ToolDoc] = []
+        for name in sorted(documents, key=lambda name: (-len(calls[name]), _hash(name))):
+            doc = suite.catalogue.by_name[name]
+            taker = next((one for one in own if _takes(one, calls[name])), None)
+            if taker is None and (calls[name] or not own):
+                number = f"_{len(own) + 1}" if own else ""
+                taker = replace(doc, name=f"{_token_name(function)}{number}")
+                own.append(taker)
+            versions[name] = (taker or own[0]).name
+        kept |= {doc.name: doc for doc in own}
+    return kept, versions
+
+
+def _takes(doc: ToolDoc, calls: Iterable[Mapping[str, object]]) -> bool:
+    return all(misfit(arguments, doc.parameters) is None for arguments in calls)
+
+
+def _token_name(function: str) -> str:
+    return "".join(c if c.isalnum() or c in "_.-/" else "_" for c in function)
+
+
+def _renamed(query: Query, versions: Mapping[str, str]) -> Query:
+    """The question with the kept names; it offers no tools: a model chooses among all of them."""
+    turns = tuple(
+        tuple(replace(call, name=versions[call.name]) for call in turn) for turn in query.turns
+    )
+    return replace(query, turns=turns, tools=(), group="")
+
+
+def _sides(docs: Sequence[ToolDoc]) -> dict[str, Split]:
+    """Tool -> seen or unseen; like documents are on one side, that of the first of them."""
+    group_of = connected(
+        [doc.name for doc in docs],
+        [(near.first, near.second) for near in near_duplicates(docs, NEAR_DOCUMENTS)],
+    )
+    side_of_group: dict[str, Split] = {}
+    for place, doc in enumerate(docs):
+        is_unseen = place % UNSEEN_EVERY == UNSEEN_EVERY - 1
+        side_of_group.setdefault(group_of[doc.name], "unseen" if is_unseen else "seen")
+    return {doc.name: side_of_group[group_of[doc.name]] for doc in docs}
+
+
+def _split(
+    questions: Sequence[Query], sides: Mapping[str, Split]
+) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
+    """Training and test questions, at most so many of each tool."""
+    marked: list[Query] = []
+    for query in sorted(questions, key=lambda query: _hash(query.id)):
+        own_sides = {sides.get(call.name) for call in query.calls}
+        if len(own_sides) == 1 and (side := own_sides.pop()) is not None:
+            marked.append(replace(query, split=side))
+    pairs = near_texts([query.text for query in marked], NEAR_QUESTIONS)
+    ids = [query.id for query in marked]
+    group_of = connected(ids, [(ids[a], ids[b]) for a, b in pairs])
+    trained, tested = Counter[str](), Counter[str]()
+    side_of_group: dict[str, str] = {}
+    train: list[Query] = []
+    test: list[Query] = []
+    for query in marked:
+        names = {call.name for call in query.calls}
+        group = group_of[query.id]
+        if query.split == "unseen":
+            side = side_of_group.setdefault(group, "test")
+        else:
+            is_due = all(trained[n] >= (TEST_EVERY - 1) * (tested[n] + 1) for n in names)
+            side = side_of_group.setdefault(group, "test" if is_due else "train")
+        counts, most = (tested, MOST_TESTED) if side == "test" else (trained, MOST_TRAINED)
+        if query.split == "unseen" and side == "train":
+            continue  # a training question says nearly the same
+        if all(counts[name] < most for name in names):
+            counts.update(names)
+            (test if side == "test" else train).append(query)
+    return tuple(train), tuple(test)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

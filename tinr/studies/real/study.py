@@ -1,0 +1,168 @@
+"""Train and measure the arms on real tools, a cell (arm, N, seed) at a time.
+
+A cell ends in one small file of verdicts. A cell whose file is there is not measured again; what
+a chain has trained is reused. `tinr compare` pools the files of cells made on different days and
+machines.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tinr
+from phases import align, sft
+from tinr.catalogue.load import query_line, write_jsonl
+from tinr.catalogue.retrieval import DocumentsConfig
+from tinr.chain.quickstart import PRESETS_FOLDER
+from tinr.checkpoints.card import Card
+from tinr.checkpoints.import_model import named_base
+from tinr.checkpoints.open import open_checkpoint, open_model
+from tinr.checkpoints.registry import Registry
+from tinr.config_files import load_config, override
+from tinr.evaluation.contenders import trained_prompt
+from tinr.evaluation.evaluate import SuiteResult, costs, evaluate, write_replies
+from tinr.evaluation.suites import Suite
+from tinr.evaluation.verdicts import write_verdicts
+from tinr.files import make_folder, write_text
+from tinr.records import BadInput
+from tinr.rollout.tools.executor import Executor
+from tinr.studies.real.arms import ARMS, CHAINS, DENSE, SHOWN
+from tinr.studies.real.selection import RealSet, choose
+from tinr.studies.real.untuned import ask_untuned
+
+PHASES = {"align": (align.run, align.AlignConfig), "sft": (sft.run, sft.SftConfig)}
+EPOCHS = 3  # over the training questions, of every arm
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm of one seed over N tools of a suite."""
+
+    suite: str
+    tools: int
+    seed: int
+    arm: str
+
+    @property
+    def name(self) -> str:
+        """The name of its file of verdicts."""
+        return f"{self.suite}-{self.tools}-{self.arm}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study works: OUT has a registry, the chosen sets, and the replies of each cell."""
+
+    out: Path
+    results: Path  # folder of the files of verdicts
+    base: str = "smollm2"
+    retriever: str = ""  # a sentence-transformers model, for the arm `dense`
+    preset: str = "quickstart"
+    changes: Sequence[str] = ()  # PHASE.KEY=VALUE, of every arm with this phase
+
+    def verdicts(self, cell: Cell) -> Path:
+        """The file of a cell's verdicts."""
+        return self.results / f"{cell.name}.jsonl"
+
+
+def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
+    """Train what is not trained, evaluate, and write the verdicts; returns their file.
+
+    BadInput for an unknown arm, or for `dense` without a retriever.
+    """
+    check(cell, place)
+    path = place.verdicts(cell)
+    if path.is_file():
+        return path
+    chosen = choose(suite, cell.tools)
+    folder = write_set(place.out / f"{cell.suite}-{cell.tools}", chosen)
+    registry = Registry(place.out / "registry")
+    card = _trained(cell, folder, registry, place)
+    result = _asked(cell, chosen, registry, card, place)
+    replies = place.out / "replies" / cell.name
+    make_folder(replies)
+    write_replies(replies, result, chosen.catalogue.by_name)
+    lineage = registry.lineage(card.id)
+    facts = {
+        "checkpoint": card.id,
+        "version": tinr.__version__,
+        "suite": cell.suite,
+        "tools": cell.tools,
+        "documents": result.documents,
+        "cost": costs(result),
+        "training": {
+            one.phase: {"tokens": one.tokens, "seconds": round(one.seconds)} for one in lineage
+        },
+        "hardware": {key: card.hardware.get(key) for key in ("cpu", "cores", "accelerators")},
+        "trained_on": sorted(query.id for query in chosen.train),
+    }
+    make_folder(place.results)
+    write_verdicts(path, result, arm=cell.arm, seed=cell.seed, facts=facts)
+    return path
+
+
+def check(cell: Cell, place: Place) -> None:
+    """Raise BadInput for a cell that cannot be run."""
+    if cell.arm not in ARMS:
+        raise BadInput(f"no arm {cell.arm!r}; the arms are {', '.join(ARMS)}")
+    if cell.arm == DENSE and not place.retriever:
+        raise BadInput("arm dense: give --retriever, a sentence-transformers model")
+
+
+def write_set(folder: Path, chosen: RealSet) -> Path:
+    """Write tools, training and test questions, where they are not yet; returns the folder."""
+    make_folder(folder / "tools")
+    write_jsonl(folder / "tools" / "tools.jsonl", map(asdict, chosen.catalogue.tools))
+    write_jsonl(folder / "train.jsonl", map(query_line, chosen.train))
+    write_jsonl(folder / "test.jsonl", map(query_line, chosen.test))
+    write_text(folder / "offered.json", json.dumps(dict(chosen.offered), indent=1) + "\n")
+    return folder
+
+
+def _trained(cell: Cell, folder: Path, registry: Registry, place: Place) -> Card:
+    """The last checkpoint of the arm's chain; of an arm without one the base."""
+    card = named_base(place.base, registry)
+    chain = CHAINS.get(ARMS[cell.arm].chain, {})
+    for phase, overrides in chain.items():
+        run, kind = PHASES[phase]
+        settings = [
+            override("registry", registry.root),
+            override("run", place.out / "logs" / cell.name),
+            f"seed={cell.seed}",
+            f"parent={card.id}",
+            *_data(phase, folder, "align" in chain),
+            *(c.removeprefix(f"{phase}.") for c in place.changes if c.startswith(f"{phase}.")),
+            *overrides,
+        ]
+        config: Any = load_config(kind, PRESETS_FOLDER / place.preset / f"{phase}.yaml", settings)
+        card = run(config)
+    return card
+
+
+def _data(phase: str, folder: Path, is_aligned: bool) -> list[str]:
+    catalogue = f"catalogue={json.dumps([str(folder / 'tools')])}"
+    if phase == "align":
+        return [catalogue]
+    questions = [override("queries", folder / "train.jsonl"), f"epochs={EPOCHS}"]
+    return questions if is_aligned else [*questions, catalogue]
+
+
+def _asked(
+    cell: Cell, chosen: RealSet, registry: Registry, card: Card, place: Place
+) -> SuiteResult:
+    arm = ARMS[cell.arm]
+    if not arm.chain:
+        model, codec = open_model(registry.open(card.id)[1])
+        shown = DocumentsConfig(candidates=SHOWN)
+        return ask_untuned(model, codec, chosen.test, chosen.catalogue, shown)
+    _, model, codec, catalogue = open_checkpoint(registry, card.id)
+    prompt = replace(trained_prompt(card), **arm.prompt)
+    if cell.arm == DENSE:
+        prompt = replace(prompt, retriever=place.retriever)
+    with Executor(catalogue, {}) as executor:
+        return evaluate(
+            model, codec, chosen.test, catalogue, executor, arm.documents,
+            prompt=prompt, title=cell.name,
+        )  # fmt: skip
