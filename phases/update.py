@@ -11,13 +11,11 @@ Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 202
 """
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from transformers import PreTrainedModel
 from typing_extensions import Doc
 
@@ -27,9 +25,9 @@ from tinr.catalogue.retrieval import DocumentsConfig, Library
 from tinr.catalogue.similar import Difference, difference, near_duplicates, nearest_neighbours
 from tinr.chat.codec import Codec, token_of
 from tinr.checkpoints.card import Card
-from tinr.checkpoints.model import grow, tables_of
+from tinr.checkpoints.model import tables_of
 from tinr.checkpoints.registry import Registry
-from tinr.checkpoints.retired_rows import compact, copy_rows, retire
+from tinr.checkpoints.retired_rows import compact
 from tinr.command import main
 from tinr.config import (
     Count,
@@ -40,20 +38,18 @@ from tinr.config import (
     Weight,
     Whole,
 )
-from tinr.data.alignment_examples import PairMix, make_pairs
+from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Batch, Example, make_batches
-from tinr.data.replay import aligned_examples, trace_examples
-from tinr.evaluation.recall import probe_hits
-from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, recited
+from tinr.data.replay import aligned_examples, requests_of_one_tool, trace_examples
+from tinr.evaluation.recall import not_recalled
 from tinr.records import BadInput, GateFailed, Query
+from tinr.training.catalogue_change import CatalogueChange
 from tinr.training.loop import TrainedModel
 from tinr.training.new_rows import NewRows, RowsConfig, train_rows
 from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
-DRAWS = 6  # examples that are drawn for each that trains a row
 CONFUSABLE = 0.6  # likeness of documents from which a newcomer is called confusable
-LEAST_LIKELY = 0.001  # largest probability of a removed tool's token behind its own prompts
 
 
 @dataclass(frozen=True)
@@ -128,19 +124,20 @@ def run(config: UpdateConfig) -> Card:
     _announce(changes, newcomers, phase.catalogue)
     model, tokenizer = phase.load()
     _check_tokens(changes, tokenizer, retired, phase.parent.id)
-    before, queries = _Before(phase, old, changes), _queries_beside(phase, old, changes)
+    change = CatalogueChange(old, phase.catalogue, changes, config.seed)
+    queries = _queries_beside(phase, old, changes)
     with phase.log() as log:
-        gone = before.apply(model, tokenizer)
+        change.apply(model, tokenizer)
         codec = Codec(tokenizer)
         others = _others(config, phase.catalogue, newcomers)
         trained = TrainedModel(model, 0, 0, 0.0)
         if newcomers:
             train = _train_rows if config.train == "rows" else _train_adapters
             trained = train(phase, model, codec, newcomers, others, queries, log)
-        metrics = before.removed(trained.model, codec) | {"changes": _counts(changes)}
+        metrics = change.left(trained.model, codec) | {"changes": _counts(changes)}
         checked = _subset(phase.catalogue, phase.catalogue.names if config.full_gate else others)
         metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked)
-        retired = sorted({*retired, *gone} - {*phase.catalogue.by_name})
+        retired = sorted({*retired, *change.gone} - {*phase.catalogue.by_name})
         if config.compact:
             compact(trained.model, tokenizer, retired)
             retired, codec = [], Codec(tokenizer)
@@ -172,55 +169,6 @@ def _new_catalogue(config: UpdateConfig) -> Catalogue:
             "replaces out"
         )
     return Catalogue((*others, *new.tools))
-
-
-class _Before:
-    """What must be measured before the vocabulary changes, and the change itself."""
-
-    def __init__(self, phase: Phase, old: Catalogue, changes: Difference):
-        self.phase, self.old, self.changes = phase, old, changes
-        self.docs = [old.by_name[name] for name in changes.removed]
-        self.names = [*changes.removed, *(name for name, _ in changes.renamed)]
-        self.prompts: dict[str, list[list[int]]] = {}
-        self.probability = 0.0
-
-    def apply(self, model: PreTrainedModel, tokenizer: Any) -> list[str]:
-        """Grow, rename and retire entries; return the names that are retired."""
-        codec = Codec(tokenizer)
-        self.prompts = naming_prompts(codec, self.old, self.docs, self.phase.config.seed)
-        if self.docs:
-            self.probability = naming_probability(model, codec, self.prompts)
-        known_ids = [codec.tool_ids[name] for name in self.old.names]
-        grow(model, tokenizer, self.phase.catalogue, seed=self.phase.config.seed)
-        grown_codec = Codec(tokenizer)
-        ids = grown_codec.tool_ids
-        _shift(model, grown_codec, self.old, known_ids, self.changes.added)
-        copy_rows(model, {ids[old]: ids[new] for old, new in self.changes.renamed})
-        if self.names:
-            prompts = [ids for rows in self.prompts.values() for ids in rows]
-            if not prompts:  # renamed tools alone
-                docs = [self.old.by_name[name] for name in self.names]
-                asked = naming_prompts(codec, self.old, docs)
-                prompts = [ids for rows in asked.values() for ids in rows]
-            retire(model, [ids[name] for name in self.names], final_states(model, prompts))
-        return self.names
-
-    def removed(self, model: PreTrainedModel, codec: Codec) -> dict[str, Any]:
-        """Measure what is left of the removed tools; GateFailed if it is too much."""
-        if not self.docs:
-            return {}
-        probability = naming_probability(model, codec, self.prompts)
-        names = recited(model, codec, self.docs)
-        if probability > LEAST_LIKELY or names:
-            what = f"{names[0]} still recites its document" if names else "a token is produced"
-            raise GateFailed(
-                f"update: removed tools: {what} (largest probability {probability:.2g}); nothing "
-                "was published. Set train=adapters, or align anew"
-            )
-        return {
-            "removed_probability": {"before": self.probability, "after": probability},
-            "removed_recited": len(names),
-        }
 
 
 def _say(text: str) -> None:
@@ -261,24 +209,6 @@ def _check_tokens(changes: Difference, tokenizer: Any, retired: Sequence[str], p
             )
 
 
-@torch.no_grad()
-def _shift(
-    model: PreTrainedModel,
-    codec: Codec,
-    old: Catalogue,
-    known_ids: Sequence[int],
-    added: Sequence[str],
-) -> None:
-    """Move the rows of added tools as alignment moved the others, on the average."""
-    new_ids = [codec.tool_ids[name] for name in added]
-    for table in tables_of(model):
-        starts = [
-            table[codec.encode_plain(name.replace("_", " "))].float().mean(0) for name in old.names
-        ]
-        shift = (table[list(known_ids)].float() - torch.stack(starts)).mean(0)
-        table[new_ids] += shift.to(table.dtype)
-
-
 def _others(config: UpdateConfig, catalogue: Catalogue, newcomers: Sequence[str]) -> list[str]:
     """Return the nearest neighbours of the newcomers and a fixed sample of the rest."""
     near = nearest_neighbours(catalogue.tools, config.neighbours)
@@ -301,7 +231,7 @@ def _train_rows(
         *_traces(phase, codec, queries, rng),
     ]
     rows = NewRows(model, ids)
-    requests = _requests_of_one(codec, phase.catalogue, config.behind, rng, newcomers)
+    requests = requests_of_one_tool(codec, phase.catalogue, config.behind, rng, newcomers)
     behind = [requests[index] for index in rows.ids.tolist()]
     known_ids = [index for name, index in codec.tool_ids.items() if name not in newcomers]
     lengths = [table[known_ids].norm(dim=-1).mean() for table in tables_of(model)]
@@ -309,27 +239,6 @@ def _train_rows(
         rows, lengths, fixed, behind, config.rows, codec.pad, log, phase.steps
     )
     return TrainedModel(model, steps, tokens, 0.0)
-
-
-def _requests_of_one(
-    codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, names: Sequence[str]
-) -> dict[int, list[Example]]:
-    """Draw different examples of each tool in which no other tool's token stands, by its id."""
-    counts, tool_ids = vars(mix), codec.tool_ids
-    several = PairMix(**{form: count * DRAWS for form, count in counts.items()})
-    alone: dict[tuple[str, str], dict[tuple[int, ...], Example]] = defaultdict(dict)
-    for pair in make_pairs(catalogue, codec.frame, several, rng, names):
-        example = Example(*codec.encode(pair.pieces))
-        if {*tool_ids.values()} & {*example.ids} == {tool_ids[pair.tool]}:
-            alone[pair.tool, pair.form][tuple(example.ids)] = example
-    return {
-        tool_ids[name]: [
-            example
-            for form, count in counts.items()
-            for example in [*alone[name, form].values()][:count]
-        ]
-        for name in names
-    }
 
 
 def _train_adapters(
@@ -389,34 +298,20 @@ def _forgotten(
     phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue
 ) -> dict[str, Any]:
     """Ask other documents; GateFailed if too many that the parent knew are not known any more."""
-    if not checked.tools:
-        return {"n": 0, "names": []}
-    missed = [
-        doc
-        for doc, hit in zip(checked.tools, _knows(model, codec, checked), strict=True)
-        if not hit
-    ]
+    missed = [doc.name for doc in not_recalled(model, codec, checked)]
     if missed:
         parent_model, parent_tokenizer = phase.load()
-        known_docs = _subset(load_catalogue(phase.folder), [doc.name for doc in missed])
-        parent_knew = _knows(parent_model, Codec(parent_tokenizer), known_docs)
-        missed = [doc for doc, knew in zip(known_docs.tools, parent_knew, strict=True) if knew]
+        known = _subset(load_catalogue(phase.folder), missed)
+        never = {doc.name for doc in not_recalled(parent_model, Codec(parent_tokenizer), known)}
+        missed = [name for name in missed if name not in never]
     config: Any = phase.config
-    share = len(missed) / len(checked.tools)
-    if share > config.max_forgotten:
+    if len(missed) > config.max_forgotten * len(checked.tools):
         raise GateFailed(
             f"update: {len(missed)} of {len(checked.tools)} other tools that the parent knew are "
-            f"not recalled any more, {missed[0].name} among them; nothing was published. Raise "
+            f"not recalled any more, {missed[0]} among them; nothing was published. Raise "
             "contrast, set train=adapters, or accept more: max_forgotten"
         )
-    return {"n": len(checked.tools), "names": [doc.name for doc in missed]}
-
-
-def _knows(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> list[bool]:
-    hits = probe_hits(model, codec, catalogue, "kept")
-    return [
-        all(both) for both in zip(hits["document_to_token"], hits["token_to_schema"], strict=True)
-    ]
+    return {"n": len(checked.tools), "names": missed}
 
 
 def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:

@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from phases import align, sft, update
 from tinr.catalogue.load import Catalogue, load_catalogue, read_queries, write_jsonl
+from tinr.catalogue.similar import difference
 from tinr.chat.codec import Piece, token_of
 from tinr.checkpoints.model import tables_of, vocabulary_rows
 from tinr.checkpoints.open import open_checkpoint
@@ -22,10 +23,11 @@ from tinr.cli.main import app
 from tinr.command import guarded
 from tinr.config_files import load_config
 from tinr.data.alignment_examples import PairMix
-from tinr.data.replay import aligned_examples
+from tinr.data.replay import aligned_examples, requests_of_one_tool
 from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, shares_run
 from tinr.records import BadInput, GateFailed, ToolDoc
 from tinr.training import new_rows
+from tinr.training.catalogue_change import MOST_LIKELY
 from tinr.training.new_rows import NewRows, RowsConfig
 
 SQUARE = ToolDoc(
@@ -121,7 +123,7 @@ def test_only_what_changed_moves(work, catalogue):
 def test_a_removed_tool_is_not_produced_and_comes_back_with_new_rows(work, catalogue):
     card = updated(work, catalogue.tools[1:])
     before_and_after = card.metrics["removed_probability"]
-    assert before_and_after["after"] < min(update.LEAST_LIKELY, before_and_after["before"])
+    assert before_and_after["after"] < min(MOST_LIKELY, before_and_after["before"])
     assert card.data_position["steps"] == 0  # nothing was trained
     again = updated(work, catalogue.tools, f"parent={card.id}")
     assert again.data_position["retired"] == [] and again.metrics["changes"]["added"] == 1
@@ -318,7 +320,7 @@ def test_a_token_that_the_vocabulary_has_already_is_refused(qwen_tokenizer, cata
     """Of a base whose own entries look like tool tokens."""
     tokenizer = copy.deepcopy(qwen_tokenizer)
     tokenizer.add_tokens([token_of("square_area")])
-    changes = update.difference({}, {"square_area": SQUARE})
+    changes = difference({}, {"square_area": SQUARE})
     with pytest.raises(BadInput, match="rename the tool"):
         update._check_tokens(changes, tokenizer, [], "align-1")
     update._check_tokens(changes, tokenizer, ["square_area"], "align-1")  # retired: it comes back
@@ -409,9 +411,7 @@ def test_the_examples_behind_a_new_token_end_the_turn_after_it_too(grown, catalo
     """Else a document's answer goes on behind its token, and its recall is 0."""
     codec, name = grown("tiny"), catalogue.names[0]
     mix = update.UpdateConfig(parent="x", catalogue=("x",)).behind
-    examples = update._requests_of_one(codec, catalogue, mix, Random(0), [name])[
-        codec.tool_ids[name]
-    ]
+    examples = requests_of_one_tool(codec, catalogue, mix, Random(0), [name])[codec.tool_ids[name]]
     token, close = codec.tool_ids[name], codec.id(codec.frame.close)
     ends = [[*one.ids[one.ids.index(token) :]] for one in examples]
     assert [token, close] in ends

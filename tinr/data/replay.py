@@ -5,6 +5,7 @@ Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
 """
 
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from random import Random
@@ -21,6 +22,7 @@ from tinr.data.pseudo_queries import Wording
 from tinr.data.traces import render_trace
 from tinr.records import BadInput, DocumentsMode, Query
 
+DRAWS = 6  # requests that are drawn for each that is taken, as most name another tool too
 OPTION_TIMES = (
     3  # how many times as often tools with options are practised, where they have no query
 )
@@ -41,6 +43,27 @@ def aligned_examples(
         Example(*codec.encode(pair.pieces), weights.get(pair.form, beta))
         for pair in make_pairs(catalogue, codec.frame, mix, rng, only)
     ]
+
+
+def requests_of_one_tool(
+    codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, names: Collection[str]
+) -> dict[int, list[Example]]:
+    """Draw different examples of each tool in which no other tool's token stands, by its id."""
+    counts, tool_ids = vars(mix), codec.tool_ids
+    several = PairMix(**{form: count * DRAWS for form, count in counts.items()})
+    alone: dict[tuple[str, str], dict[tuple[int, ...], Example]] = defaultdict(dict)
+    for pair in make_pairs(catalogue, codec.frame, several, rng, names):
+        example = Example(*codec.encode(pair.pieces))
+        if {*tool_ids.values()} & {*example.ids} == {tool_ids[pair.tool]}:
+            alone[pair.tool, pair.form][tuple(example.ids)] = example
+    return {
+        tool_ids[name]: [
+            example
+            for form, count in counts.items()
+            for example in [*alone[name, form].values()][:count]
+        ]
+        for name in names
+    }
 
 
 def unqueried_examples(

@@ -15,9 +15,11 @@ from tinr.chat.codec import Codec, Piece, token_of
 from tinr.data.alignment_examples import TO_DOCUMENT, TO_SIGNATURE, ask_about, ask_token
 from tinr.evaluation.metrics import Rate, rate
 from tinr.progress import counting_tokens, part_of, progress_bar
+from tinr.records import ToolDoc
 from tinr.rollout.generate import Row, generate
 
 ROWS, CPU_ROWS = 256, 32  # rows of a batch; on a CPU few are as fast, and the bar moves more often
+PROBES = ("document_to_token", "token_to_document", "token_to_schema")
 MARGIN = 8  # tokens beyond the expected answer: another tokenization, and the end
 
 
@@ -32,10 +34,24 @@ def probe(
     return {name: rate(tool_hits) for name, tool_hits in hits_of_probe.items()}
 
 
+def not_recalled(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> list[ToolDoc]:
+    """The tools that their document does not name, or whose token does not recite its schema."""
+    if not catalogue.tools:
+        return []
+    probes = ("document_to_token", "token_to_schema")
+    hits = probe_hits(model, codec, catalogue, "kept", probes)
+    pairs = zip(*(hits[name] for name in probes), strict=True)
+    return [doc for doc, both in zip(catalogue.tools, pairs, strict=True) if not all(both)]
+
+
 def probe_hits(
-    model: PreTrainedModel, codec: Codec, catalogue: Catalogue, title: str = "gate"
+    model: PreTrainedModel,
+    codec: Codec,
+    catalogue: Catalogue,
+    title: str = "gate",
+    probes: Sequence[str] = PROBES,
 ) -> dict[str, list[bool]]:
-    """Hit or miss of every tool, in the catalogue's order, for each probe."""
+    """Hit or miss of every tool, in the catalogue's order, for each of the probes asked for."""
     frame, tools = codec.frame, catalogue.tools
     questions: dict[str, tuple[list[list[Piece]], list[Piece]]] = {
         "document_to_token": (
@@ -54,6 +70,7 @@ def probe_hits(
     return {
         name: _ask(model, codec, *pairs, title and f"{title}: {name.replace('_', ' ')}")
         for name, pairs in questions.items()
+        if name in probes
     }
 
 
