@@ -51,6 +51,12 @@ class Library(BaseHTTPRequestHandler):
         due = date(2026, 1, 1) + timedelta(days=loan["days"])
         self._say(201, {"book": int(match[1]), "reader": loan["reader"], "due": due.isoformat()})
 
+    def do_DELETE(self):
+        """Take a book out of the collection."""
+        match = re.fullmatch(r"/books/(\d+)", self.path)
+        book = BOOKS.pop(int(match[1]), None) if match else None
+        self._say(200 if book else 404, "retired" if book else "no such book")
+
     def _say(self, status: int, answer: Any) -> None:
         if self.headers["Authorization"] != "Bearer letmein":
             status, answer = 401, "no valid token"
