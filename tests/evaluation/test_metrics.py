@@ -13,6 +13,7 @@ from tinr.evaluation.metrics import (
     as_one,
     design_effect,
     families_of,
+    number_of_clusters,
     outcome,
     paired_p,
     rate,
@@ -64,49 +65,67 @@ def test_wilson_intervals(case: str) -> None:
 
 
 def test_outcomes_that_agree_within_a_phrasing_count_as_few() -> None:
-    """20 phrasings of 5 outcomes that agree: 20 outcomes, of which 15 are right."""
+    """20 phrasings of 5 outcomes that agree: as 20 outcomes, a little fewer."""
     hits = [phrasing < 15 for phrasing in range(20) for _ in range(5)]
     clusters = [(f"p{phrasing}",) for phrasing in range(20) for _ in range(5)]
-    found = rate(hits, clusters)
-    assert found.value == 0.75 and found.n == 100
-    assert found.effective == pytest.approx(19 * 100 / 99)  # corrected for 20 clusters
-    alike = rate([True] * 14 + [False] * 5)  # as wide as of 19 outcomes
-    assert found.low == pytest.approx(alike.low, abs=0.03)
-    assert rate(hits).effective is None and rate(hits, [()] * 100) == rate(hits)
+    found, alone = rate(hits, clusters), rate(hits)
+    assert found.value == alone.value == 0.75 and found.n == 100
+    assert found.effective is not None and 16 < found.effective < 20
+    assert alone.effective is None and alone.low is not None and found.low is not None
+    assert found.low < alone.low
 
 
 def test_a_query_of_two_phrasings_is_tied_to_both() -> None:
-    """Hand-worked: residuals (.5, .5, -.5, -.5) of which the first three hang together.
+    """Hand-worked, with one more cluster of one value 0 (the mean size is 4 / 3).
 
-    Pairs that share: 1-2, 2-3 both ways, and each with itself: 4 * .25 + 2 * .25 - 2 * .25 = 1;
-    spread 1; three clusters of the four: 3/2 * 3/4.
+    Values 1, 1, 0, 0 and 0; residuals .6, .6, -.4, -.4, -.4; the first three hang together, in two
+    clusters. Pairs that share: .36 + .36 + .16 + .16 + .16 = 1.2 each with itself, 2 * .36 for the
+    first two, -2 * .24 for the second and third. Spread 1.2, four clusters, five values.
     """
     values = np.array([1.0, 1.0, 0.0, 0.0])
-    assert design_effect(values, [("a",), ("a", "b"), ("b",), ()]) == pytest.approx(1.5 * 0.75)
+    expected = (1.2 + 0.72 - 0.48) / 1.2 * 4 / 3 * 4 / 5
+    clusters = [("a",), ("a", "b"), ("b",), ()]
+    assert design_effect(values, clusters) == pytest.approx(expected)
+    assert number_of_clusters(clusters) == 3
 
 
 def test_clusters_never_narrow_an_interval() -> None:
     hits = [True, False] * 50  # each phrasing is half right: less varied than chance
     clusters = [(str(number // 2),) for number in range(100)]
-    assert rate(hits, clusters) == rate(hits)
-    assert rate([True] * 9, [("a",)] * 9) == rate([True] * 9)  # nothing varies
+    found, alone = rate(hits, clusters), rate(hits)
+    assert found.low is not None and alone.low is not None and found.low <= alone.low
+    assert design_effect(np.array(hits, float), [()] * 100) == pytest.approx(1, abs=0.02)
+    assert rate(hits, [()] * 100).effective == pytest.approx(100, abs=2)
+
+
+def test_outcomes_that_are_all_alike_count_by_their_phrasings() -> None:
+    """What fails, fails as a whole: of six phrasings one may yet, of 81 as well."""
+    for count, phrasings, least in ((60, 6, 0.4), (250, 81, 0.94)):
+        clusters = [(str(number % phrasings),) for number in range(count)]
+        all_right = rate([True] * count, clusters)
+        one_wrong = rate([True] * (count - 1) + [False], clusters)
+        assert all_right.low is not None and one_wrong.low is not None
+        assert least < all_right.low < rate([True] * phrasings).low + 0.001
+        assert one_wrong.low == pytest.approx(all_right.low, abs=0.02)
+    assert rate([True, False] * 30, [("a",)] * 60).effective == 1.0
 
 
 def test_an_interval_by_phrasing_holds_the_truth_about_as_often_as_it_says() -> None:
-    """30 phrasings, each right with a chance of its own, 7 queries each: the mean is within."""
+    """Phrasings, each right with a chance of its own, 7 queries each: the mean is within."""
     rng = np.random.default_rng(3)
-    clusters = [(str(phrasing),) for phrasing in range(30) for _ in range(7)]
-    held = held_by_query = 0
-    for _ in range(300):
-        chances = np.repeat(rng.beta(1.5, 0.5, 30), 7)  # mean .75
-        hits = (rng.random(210) < chances).tolist()
-        for is_clustered in (True, False):
-            found = rate(hits, clusters if is_clustered else ())
-            assert found.low is not None and found.high is not None
-            is_held = found.low <= 0.75 <= found.high
-            held += is_held and is_clustered
-            held_by_query += is_held and not is_clustered
-    assert held >= 0.9 * 300 > held_by_query
+    for phrasings in (6, 30):
+        clusters = [(str(phrasing),) for phrasing in range(phrasings) for _ in range(7)]
+        held = held_by_query = 0
+        for _ in range(300):
+            chances = np.repeat(rng.beta(1.5, 0.5, phrasings), 7)  # mean .75
+            hits = (rng.random(7 * phrasings) < chances).tolist()
+            for is_clustered in (True, False):
+                found = rate(hits, clusters if is_clustered else ())
+                assert found.low is not None and found.high is not None
+                is_held = found.low <= 0.75 <= found.high
+                held += is_held and is_clustered
+                held_by_query += is_held and not is_clustered
+        assert held >= 0.92 * 300 > held_by_query, phrasings
 
 
 def test_a_rate_of_nothing_is_unmeasured_not_zero() -> None:

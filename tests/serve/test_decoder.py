@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import tinr.serve.decoder
-from tinr.rollout.generate import generate
+from tinr.rollout.generate import RoomyLayer, generate
 from tinr.serve.decoder import LocalDecoder
 
 PROMPTS = ([7, 8, 9], [11], [3, 4, 6, 12, 30, 31], [2, 2], [9] * 40, [17, 5])
@@ -87,6 +87,27 @@ def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
     assert {n: ids == alone(llama, PROMPTS[n])[: lengths[n]] for n, ids in written.items()} == (
         dict.fromkeys(written, True)
     )
+
+
+def test_rows_that_do_not_fit_leave_the_others_as_they_were(llama, monkeypatch):
+    with LocalDecoder(llama, 0) as decoder:
+        first = int(joined(decoder, [PROMPTS[0]])[0].argmax())
+        room_with, calls = RoomyLayer.room_with, []
+
+        def second_fails(*arguments):
+            calls.append(1)
+            if len(calls) == 2:
+                raise MemoryError("no room")
+            return room_with(*arguments)
+
+        monkeypatch.setattr(RoomyLayer, "room_with", second_fails)
+        with pytest.raises(MemoryError):
+            joined(decoder, [PROMPTS[2]])
+        row = [first]
+        for _ in range(5):
+            row.append(int(decoder.step(row[-1:])[0].argmax()))
+    assert row == alone(llama, PROMPTS[0])[:6]
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_it_takes_no_more_room_than_its_longest_row(llama):

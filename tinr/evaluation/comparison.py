@@ -3,8 +3,8 @@
 Every test is paired by query. One run of each: McNemar's exact test. Several seeds: each
 query's values are averaged over the seeds and the signs of the differences are flipped at
 random (a permutation test over queries). This test says that these runs differ. Where queries share
-phrasings, they are no independent samples: variances grow by the design effect of
-`metrics.design_effect`, and signs are flipped phrasing by phrasing. The paired t test
+phrasings, they are no independent samples: variances grow by `metrics.design_effect`, and p is that
+of Student's t with the variance over queries. The paired t test
 over the seeds' differences says whether other runs would differ. The intervals treat seeds and
 queries both as samples. The p-values of one table are corrected together (Holm 1979): those over
 queries as one family, those over seeds as another.
@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import norm, ttest_1samp
 from scipy.stats import t as student
 
-from tinr.evaluation.metrics import Clusters, design_effect, paired_p, rate
+from tinr.evaluation.metrics import Clusters, design_effect, number_of_clusters, paired_p, rate
 
 RESAMPLES = 10_000
 BLOCK = 500  # resamples drawn at a time
@@ -103,11 +103,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Variance:
-    """A standard error, its degrees of freedom, and the number of queries behind it."""
+    """A standard error, its degrees of freedom, and the number of cases behind it."""
 
     error: float
     freedom: float
-    cases: int
+    cases: int  # queries, or their clusters
 
 
 def cells(
@@ -195,7 +195,9 @@ def _difference(
     p = (
         paired_p(list(table[0] > 0), list(other_table[0] > 0))
         if is_binary
-        else _permutation_p(by_query, clusters)
+        else _t_p(by_query, clusters)
+        if clusters
+        else _permutation_p(by_query)
     )
     by_seed = tuple(float(d) for d in (other_table - table).mean(1)) if has_pairs else ()
     return Difference(
@@ -250,21 +252,22 @@ def _variance(table: np.ndarray, clusters: Clusters = ()) -> Variance:
 
     (MS of seeds + MS of queries - residual MS) / cells, not less than either of the first two
     alone, with Satterthwaite's degrees of freedom (1946). The MS of queries is multiplied by the
-    design effect of their clusters.
+    design effect of their clusters, and its degrees of freedom are those of the clusters.
     """
     seeds, queries = table.shape
     if queries < 2:
         return Variance(0.0, 1.0, queries)
+    units = max(2, number_of_clusters(clusters)) if clusters else queries
     of_query = seeds * table.mean(0).var(ddof=1) * design_effect(table.mean(0), clusters)
     if seeds < 2:
-        return Variance((of_query / queries) ** 0.5, queries - 1, queries)
+        return Variance((of_query / queries) ** 0.5, units - 1, units)
     of_seed = queries * table.mean(1).var(ddof=1)
     residuals = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
     residual_variance = float((residuals**2).sum()) / ((seeds - 1) * (queries - 1))
     total = max(of_seed + of_query - residual_variance, of_seed, of_query)
-    parts = of_seed**2 / (seeds - 1) + of_query**2 / (queries - 1)
+    parts = of_seed**2 / (seeds - 1) + of_query**2 / (units - 1)
     freedom = total**2 / parts if parts else 1.0
-    return Variance((total / table.size) ** 0.5, max(freedom, seeds - 1), queries)
+    return Variance((total / table.size) ** 0.5, max(freedom, seeds - 1), units)
 
 
 def _unpaired_variance(table: np.ndarray, other_table: np.ndarray, clusters: Clusters) -> Variance:
@@ -317,21 +320,22 @@ def _newcombe(hits: np.ndarray, other_hits: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _permutation_p(differences: np.ndarray, clusters: Clusters = (), seed: int = 0) -> float:
-    """Two-sided p of the mean difference under random signs; at least 1 / (RESAMPLES + 1).
+def _t_p(differences: np.ndarray, clusters: Clusters) -> float:
+    """Two-sided p of the mean difference by Student's t, its variance being that of clusters."""
+    variance = _variance(differences[None], clusters)
+    if not variance.error:
+        return 1.0
+    statistic = abs(float(differences.mean())) / variance.error
+    return float(2 * student.sf(statistic, variance.freedom))
 
-    Differences whose first cluster is the same have one sign.
-    """
+
+def _permutation_p(differences: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p of the mean difference under random signs; at least 1 / (RESAMPLES + 1)."""
     rng = np.random.default_rng(seed)
     observed, extreme_count = abs(differences.mean()) - 1e-12, 0
-    keys = [next(iter(own), row) for row, own in enumerate(clusters)] or range(len(differences))
-    sums: dict[str | int, float] = {}
-    for key, difference in zip(keys, differences.tolist(), strict=True):
-        sums[key] = sums.get(key, 0.0) + difference
-    of_clusters = np.array(list(sums.values()))
     for _ in range(RESAMPLES // BLOCK):
-        signs = rng.integers(0, 2, (BLOCK, len(of_clusters))) * 2 - 1
-        extreme_count += int((np.abs(signs @ of_clusters) / len(differences) >= observed).sum())
+        signs = rng.integers(0, 2, (BLOCK, len(differences))) * 2 - 1
+        extreme_count += int((np.abs(signs @ differences) / len(differences) >= observed).sum())
     return float((extreme_count + 1) / (RESAMPLES + 1))
 
 

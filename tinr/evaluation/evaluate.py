@@ -14,7 +14,8 @@ from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown
 from tinr.chat.codec import Codec
 from tinr.chat.render import as_text
 from tinr.evaluation.abstention import auroc, call_evidence, false_calls
-from tinr.evaluation.metrics import Outcome, Rate, families_of, outcome, paired_p, rate, summarise
+from tinr.evaluation.comparison import differences
+from tinr.evaluation.metrics import Outcome, Rate, families_of, outcome, rate, summarise
 from tinr.evaluation.self_test import self_test
 from tinr.evaluation.suites import NAMES, Suite, read_suite, sample
 from tinr.files import write_text
@@ -225,7 +226,10 @@ def by_split(evaluated: SuiteResult) -> dict[str, dict[str, Rate]]:
     }
     if evaluated.documents in ("in_prompt", "retrieved"):
         for split in rates:
-            rates[split]["documents_found"] = rate(_document_hits(evaluated, split))
+            pairs = _document_hits(evaluated, split)
+            rates[split]["documents_found"] = rate(
+                [hit for hit, _ in pairs], [clusters for _, clusters in pairs]
+            )
     conversations = [conversation for conversation, _ in evaluated.scored()]
     if not all(conversation.query.expects_call for conversation in conversations):
         abstention_rates = rates.setdefault("no_tool" if "no_tool" in rates else "abstention", {})
@@ -248,9 +252,9 @@ def by_split(evaluated: SuiteResult) -> dict[str, dict[str, Rate]]:
     }
 
 
-def _document_hits(evaluated: SuiteResult, split: str) -> list[bool]:
+def _document_hits(evaluated: SuiteResult, split: str) -> list[tuple[bool, Collection[str]]]:
     return [
-        hit
+        (hit, conversation.query.phrasings)
         for conversation, hit in zip(evaluated.done, evaluated.found, strict=True)
         if hit is not None
         and split_of(conversation.query) == split
@@ -293,27 +297,28 @@ def plain(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[s
 
 
 def compare_calls(before: SuiteResult, after: SuiteResult) -> dict[str, Any]:
-    """Paired comparison of call_em on the queries that expect calls (McNemar's exact test)."""
+    """Paired comparison of call_em on the queries that expect calls, see `comparison`."""
     before_values, after_values = (
-        {c.query.id: o.call_em for c, o in suite.scored() if o.call_em is not None}
+        {c.query.id: float(o.call_em) for c, o in suite.scored() if o.call_em is not None}
         for suite in (before, after)
     )
-    shared = [query for query in before_values if query in after_values]
-    before_hits, after_hits = (
-        [values[query] for query in shared] for values in (before_values, after_values)
-    )
+    changes = [
+        after_values[query] - value
+        for query, value in before_values.items()
+        if query in after_values
+    ]
+    phrasings = {c.query.id: c.query.phrasings for c in after.done}
+    runs = {
+        name: [{"calls": {"call_em": values}}]
+        for name, values in (("before", before_values), ("after", after_values))
+    }
+    found = differences(runs, ["call_em"], phrasings)
     return {
         "metric": "call_em",
-        "n": len(after_hits),
-        "gained": sum(
-            not before_hit and after_hit
-            for before_hit, after_hit in zip(before_hits, after_hits, strict=True)
-        ),
-        "lost": sum(
-            before_hit and not after_hit
-            for before_hit, after_hit in zip(before_hits, after_hits, strict=True)
-        ),
-        "p": paired_p(before_hits, after_hits),
+        "n": len(changes),
+        "gained": sum(change > 0 for change in changes),
+        "lost": sum(change < 0 for change in changes),
+        "p": found[0].p if found else 1.0,
     }
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from tinr.catalogue.similar import groups, near_duplicates
 from tinr.records import Call, Query, Reply, ToolDoc
@@ -37,45 +38,77 @@ def rate(outcomes: Sequence[bool | float], clusters: Clusters = ()) -> Rate:
     """Mean of outcomes in [0, 1] with the Wilson score interval (Wilson 1927) at 95 %.
 
     clusters: those of each outcome. Outcomes that share one are not independent: the interval is
-    that of n / `design_effect` outcomes (Korn and Graubard 1998).
+    that of fewer outcomes, see `effective_count`.
     """
     n = len(outcomes)
     if not n:
         return Rate(None, 0, None, None)
     values = np.array(outcomes, dtype=np.float64)
-    value = float(values.mean())
-    effect = design_effect(values, clusters)
-    effective = n / effect
+    value, count = float(values.mean()), effective_count(values, clusters)
     z = 1.959963984540054
-    shrink = 1 + z * z / effective
-    centre = (value + z * z / (2 * effective)) / shrink
-    variance = value * (1 - value) / effective + z * z / (4 * effective * effective)
-    half_width = z / shrink * variance**0.5
+    shrink = 1 + z * z / count
+    centre = (value + z * z / (2 * count)) / shrink
+    half_width = z / shrink * (value * (1 - value) / count + z * z / (4 * count * count)) ** 0.5
     low, high = max(0.0, centre - half_width), min(1.0, centre + half_width)
     # rounding must not push the value outside
-    return Rate(value, n, min(low, value), max(high, value), effective if effect > 1 else None)
+    return Rate(value, n, min(low, value), max(high, value), count if clusters else None)
+
+
+def effective_count(values: np.ndarray, clusters: Clusters) -> float:
+    """How many independent outcomes tell as much as `values` (n,); at least 1, at most n.
+
+    n / `design_effect`, times (t of n - 1 / t of G - 1 degrees of freedom) ** 2 at 95 % for G
+    clusters (Korn and Graubard 1998).
+    """
+    n = len(values)
+    if not clusters:
+        return float(n)
+    freedom = max(1, number_of_clusters(clusters) - 1)
+    few = (student.ppf(0.975, max(1, n - 1)) / student.ppf(0.975, freedom)) ** 2
+    return float(max(1.0, min(n, n / design_effect(values, clusters) * few)))
 
 
 def design_effect(values: np.ndarray, clusters: Clusters) -> float:
-    """By how much clusters raise the variance of the mean of values (n,): at least 1.
+    """By how much clusters raise the variance of the mean of values in [-1, 1] (n,); at least 1.
 
     clusters: those of each value, one, several or none (alone); (): every value is alone. The
     variance is the sum of the products of residuals over all pairs that share a cluster (Cameron,
-    Gelbach and Miller 2011, with clusters that overlap), corrected for few clusters.
+    Gelbach and Miller 2011, with clusters that overlap), corrected for few clusters. One more
+    cluster of mean size is counted, all of the rarer outcome: where nearly all values are alike, it
+    stands for the phrasing that could have failed as a whole.
     """
-    residuals = values - values.mean()
-    spread = float(residuals @ residuals)
-    own_names = [set(own) or {row} for row, own in enumerate(clusters)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(chain(*own_names)))}
-    n, count = len(values), len(numbers)
-    if count < 2 or not spread:
+    if not clusters or not len(values):
         return 1.0
-    rows = [row for row, names in enumerate(own_names) for _ in names]
-    columns = [numbers[name] for names in own_names for name in names]
+    numbers = _numbered(clusters)
+    own_numbers = [
+        [numbers[name] for name in set(own) or {row}] for row, own in enumerate(clusters)
+    ]
+    size = max(1, round(len(values) / len(numbers)))
+    rare = min((0.0, 1.0), key=lambda outcome: abs((values == outcome).mean()))
+    values = np.append(values, np.full(size, rare))
+    own_numbers += [[len(numbers)]] * size
+    n, count = len(values), len(numbers) + 1
+    residuals = values - values.mean()
+    rows = [row for row, own in enumerate(own_numbers) for _ in own]
+    columns = list(chain.from_iterable(own_numbers))
     incidence = csr_matrix((np.ones(len(rows)), (rows, columns)), (n, count))
     shares = (incidence @ incidence.T).astype(bool)  # whether two values share a cluster
+    spread = float(residuals @ residuals)
+    if not spread:
+        return 1.0
     pairs = float(residuals @ (shares @ residuals))
     return max(1.0, pairs / spread * count / (count - 1) * (n - 1) / n)
+
+
+def number_of_clusters(clusters: Clusters) -> int:
+    """How many clusters there are; a value without one is one of its own."""
+    return len(_numbered(clusters))
+
+
+def _numbered(clusters: Clusters) -> dict[str | int, int]:
+    """Each cluster's number; a value without clusters is one of its own, by its row."""
+    names = chain.from_iterable(set(own) or {row} for row, own in enumerate(clusters))
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:

@@ -87,8 +87,8 @@ class RoomyLayer(DynamicLayer):
         super().batch_repeat_interleave(repeats)
         self.room = None
 
-    def append_rows(self, other: "RoomyLayer", length: int) -> None:
-        """Append the rows of another layer; all are padded at the left to `length`, with zeros."""
+    def room_with(self, other: "RoomyLayer", length: int) -> tuple[torch.Tensor, ...]:
+        """Keys and values of both layers' rows, padded at the left to `length`, with zeros."""
         layers = (self, other)
         rows = sum(layer.keys.shape[0] for layer in layers)
         shape = (rows, self.keys.shape[1], length + ROOM)
@@ -99,6 +99,10 @@ class RoomyLayer(DynamicLayer):
             room[0][start:stop, :, place:length] = layer.keys
             room[1][start:stop, :, place:length] = layer.values
             start = stop
+        return room
+
+    def take(self, room: tuple[torch.Tensor, ...], length: int) -> None:
+        """Go on in a room whose first `length` positions are filled."""
         self.room = room[0], room[1]
         self.keys, self.values = room[0][:, :, :length], room[1][:, :, :length]
 

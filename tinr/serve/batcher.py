@@ -28,6 +28,7 @@ from tinr.serve.limits import ChoiceLimit
 from tinr.serve.metrics import Metrics
 
 GRAMMARS = 16  # most cached grammars, one for each set of offered tools
+UNLIKE = 4  # a prompt so many times as long as another one is not read side by side with it
 MOST_JOINING = 4096  # tokens of prompts, with their padding, that are read side by side
 
 
@@ -43,11 +44,12 @@ class ToolsFailed(Exception):
     """The server's tools cannot be run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Joining:
     """Drafts whose prompts are read."""
 
     drafts: list[Draft]
+    width: int  # tokens of the longest prompt
     parts: Iterator[torch.Tensor | None]  # of `Decoder.join`
 
 
@@ -74,7 +76,8 @@ class Batcher:
         self._decoder = self.decoder or LocalDecoder(self.model, self.codec.pad)
         self._arrivals: queue.Queue[Draft | None] = queue.Queue()
         self._waiting: deque[Draft] = deque()
-        self._joining: deque[Joining] = deque()  # the next one to read a part of is first
+        self._joining: list[Joining] = []  # in the order of arrival
+        self._turn = 0  # parts that were read
         self._running: list[Draft] = []
         self._logits = torch.zeros(0, 0)  # (rows, V) after each of them
         self._away = 0  # drafts whose calls run
@@ -221,7 +224,9 @@ class Batcher:
         while self._waiting and len(joining) < free_rows:
             draft = self._waiting[0]
             longest = max(longest, len(draft.ids))
-            if joining and (len(joining) + 1) * longest > MOST_JOINING:
+            padded_tokens = (len(joining) + 1) * longest
+            is_unlike = longest > UNLIKE * min(len(one.ids) for one in (*joining, draft))
+            if joining and (padded_tokens > MOST_JOINING or is_unlike):
                 break
             self._waiting.popleft()
             try:
@@ -238,13 +243,20 @@ class Batcher:
         except BaseException as error:  # the others go on
             self._end_all(joining, error)
         else:
-            self._joining.append(Joining(joining, parts))
+            self._joining.append(Joining(joining, max(len(d.ids) for d in joining), parts))
 
     def _read_part(self) -> None:
-        """Read the next part of one group of prompts; after the last one its drafts run."""
+        """Read the next part of one group of prompts; after the last one its drafts run.
+
+        The first group and the narrowest one take turns.
+        """
         if not self._joining:
             return
-        joining = self._joining.popleft()
+        self._turn += 1
+        narrowest = min(self._joining, key=lambda joining: joining.width)
+        joining = self._joining[0] if self._turn % 2 else narrowest
+        place = self._joining.index(joining)
+        self._joining.remove(joining)
         if all(draft.answer.cancelled() for draft in joining.drafts):
             self._end_all(joining.drafts)
             return
@@ -254,7 +266,7 @@ class Batcher:
             self._end_all(joining.drafts, error)
             return
         if logits is None:
-            self._joining.append(joining)
+            self._joining.insert(place, joining)
             return
         old_logits = self._logits[: len(self._running)]
         self._logits = torch.cat([old_logits, logits]) if len(old_logits) else logits

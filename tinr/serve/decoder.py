@@ -59,22 +59,29 @@ class LocalDecoder:
         cache.layer_class_to_replicate = RoomyLayer
         step = max(1, PART // len(prompts))
         for start in range(0, ids.shape[1], step):
-            part = ids[:, start : start + step]
+            part, is_last = ids[:, start : start + step], start + step >= ids.shape[1]
             with torch.inference_mode():
                 logits = forward(self.model, part, mask[:, : start + step], cache, keep=1)
-                if start + step >= ids.shape[1]:
+                last_logits = logits[:, -1].float().cpu() if is_last else None
+                if is_last:
                     self._append(cache, mask)
-            yield None if start + step < ids.shape[1] else logits[:, -1].float().cpu()
+            yield last_logits
 
     def _append(self, cache: DynamicCache, mask: torch.Tensor) -> None:
+        """Put rows below the others; if that fails, the others stay as they were."""
         if not len(self.mask):
             self.cache, self.mask = cache, mask
             return
         width = max(mask.shape[1], self.mask.shape[1])
-        for layer, joining in zip(self.cache.layers, cache.layers, strict=True):
-            assert isinstance(layer, RoomyLayer) and isinstance(joining, RoomyLayer)
-            layer.append_rows(joining, width)
-        self.mask = torch.cat([_widened(self.mask, width), _widened(mask, width)])
+        wide_mask = torch.cat([_widened(self.mask, width), _widened(mask, width)])
+        pairs = [
+            (layer, layer.room_with(joining, width))
+            for layer, joining in zip(self.cache.layers, cache.layers, strict=True)
+            if isinstance(layer, RoomyLayer) and isinstance(joining, RoomyLayer)
+        ]
+        for layer, room in pairs:
+            layer.take(room, width)
+        self.mask = wide_mask
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> torch.Tensor:
