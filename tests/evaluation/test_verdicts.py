@@ -20,7 +20,7 @@ SMALL_TALK = Query("n0", "Hello", split="no_tool", kind="chat")
 RIGHT, WRONG = Reply(calls=ASKED.calls, named=("t",)), Reply(response="no")
 
 
-def verdicts(folder: Path, arm: str, seed: int, right: str, suite: str = "a") -> Verdicts:
+def verdicts(folder: Path, arm: str, seed: int | None, right: str, suite: str = "a") -> Verdicts:
     """A file of one query for each sign of `right` (1: the reply is right), and small talk."""
     queries = [replace(ASKED, id=f"{suite}{n}", phrasings=(f"{n}?",)) for n in range(len(right))]
     replies = [RIGHT if sign == "1" else WRONG for sign in right]
@@ -55,11 +55,13 @@ def test_runs_are_pooled_by_arm_and_seed_over_their_suites(tmp_path):
         verdicts(tmp_path, "other", 2, "1111", "a"),
         verdicts(tmp_path, "other", 1, "1110", "a"),
         verdicts(tmp_path, "first", 2, "1000", "a"),
+        verdicts(tmp_path, "first", 3, "1111", "a"),  # a seed that the other one lacks
         verdicts(tmp_path, "first", 1, "0", "b"),
         verdicts(tmp_path, "other", 1, "1", "b"),
     ]
     runs, phrasings = pooled(files)
     assert list(runs) == ["first", "other"] and phrasings["a0"] == phrasings["b0"]
+    assert {arm: len(seeds) for arm, seeds in runs.items()} == {"first": 2, "other": 2}
     found = next(d for d in differences(runs, ["call_em"], phrasings) if d.split == "seen")
     assert found.n == 4  # b was asked of seed 1 alone
     assert found.by_seed == (0.5, 0.75)
@@ -71,6 +73,8 @@ def test_runs_are_pooled_by_arm_and_seed_over_their_suites(tmp_path):
     [
         ("", "no verdicts"),
         ('{"arm": "x"}\n', "no verdicts"),
+        ('{"arm": "", "seed": 1}\n', "no verdicts"),
+        ('{"arm": "x", "seed": true}\n', "no verdicts"),
         ('{"arm": "x", "seed": 1}\n{"split": "seen"}\n', "line 2: not a split"),
         ('{"arm": "x", "seed": 1}\nnonsense\n', "x.jsonl:2"),
     ],
@@ -88,7 +92,7 @@ def test_a_cut_column_is_bad_input(tmp_path):
     split = json.loads(second)
     split["call_em"] = "1"
     path.write_text("\n".join([first, json.dumps(split), *others]) + "\n")
-    with pytest.raises(BadInput, match="columns differ in length"):
+    with pytest.raises(BadInput, match=r"line 2: .*columns differ in length"):
         read_verdicts(path)
 
 
@@ -102,6 +106,31 @@ def test_what_cannot_be_compared_is_bad_input(tmp_path):
         pooled([one, other], "x")
     with pytest.raises(BadInput, match="several calls"):
         pooled([one, other], several=True)
+    with pytest.raises(BadInput, match="no seed that every arm has"):
+        pooled([one, verdicts(tmp_path, "x", 2, "11")])
+    with pytest.raises(BadInput, match="no query stands in all files"):
+        pooled([one, verdicts(tmp_path, "x", 1, "11", "b")])
+
+
+def test_files_that_do_not_belong_together_are_told(tmp_path):
+    one, other = verdicts(tmp_path, "sft", 1, "11"), verdicts(tmp_path, "grpo", 1, "11")
+    text = other.path.read_text()
+    mark = one.rows[0]["mark"]
+    other.path.write_text(text.replace(mark, "00000000"))
+    with pytest.raises(BadInput, match="'a0' is another question than in"):
+        pooled([one, read_verdicts(other.path)])
+    shown = Verdicts(other.path, "sft", 2, {"documents": "on_select"}, one.rows)
+    with pytest.raises(BadInput, match=r"documents on_select, but .* of the same arm has None"):
+        pooled([one, shown])
+
+
+def test_an_arm_without_seeds_is_the_same_for_each(tmp_path):
+    files = [verdicts(tmp_path, "sft", seed, "1100") for seed in (1, 2)]
+    files.append(verdicts(tmp_path, "base", None, "0000"))
+    runs, phrasings = pooled(files)
+    assert [len(seeds) for seeds in runs.values()] == [2, 2]
+    found = next(d for d in differences(runs, ["call_em"], phrasings) if d.split == "seen")
+    assert found.by_seed == (-0.5, -0.5)
 
 
 def test_files_are_compared_by_the_command(tmp_path, capsys):

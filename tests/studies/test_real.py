@@ -13,7 +13,7 @@ from tinr.evaluation.suites import Suite, read_suite
 from tinr.evaluation.verdicts import read_verdicts
 from tinr.records import BadInput, Call, Query, ToolDoc
 from tinr.studies.real.selection import choose, one_version
-from tinr.studies.real.study import Cell, Place, run_cell
+from tinr.studies.real.study import Cell, Place, check, run_cell
 from tinr.studies.real.untuned import read_reply, request_text
 
 WORDS = "amber basil cedar delta ember fable grove hazel inlet jasper kernel larch".split()
@@ -130,6 +130,10 @@ def test_a_real_set_is_split_without_a_leak():
          [("amber", {"x": 3})], None),
         ("I cannot do that.", [], "I cannot do that."),
         ('[{"name": "amber", "arguments": {"x"', [], None),
+        ('[{"name": "functions.Amber", "arguments": {"x": 3}}]\nThis calls amber(x=3) for you.',
+         [("amber", {"x": 3})], None),
+        ("<function=amber><parameter=x>3</parameter></function>", [("amber", {"x": 3})], None),
+        ('<tool_call>call:amber{x:"\\u00009"}</tool_call>', [("amber", {"x": "\x009"})], None),
     ],
 )  # fmt: skip
 def test_calls_of_the_untuned_base_are_read_in_any_notation(text, calls, response):
@@ -137,6 +141,20 @@ def test_calls_of_the_untuned_base_are_read_in_any_notation(text, calls, respons
     assert [(call.name, dict(call.arguments)) for call in reply.calls] == calls
     assert reply.response == response
     assert bool(reply.problems) == (not calls and response is None)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("stf.epochs=1", "write PHASE.KEY=VALUE"),
+        ("sft.epochs", "write PHASE.KEY=VALUE"),
+        ("sft.pseudo=0", "arm bm25 sets pseudo itself"),
+    ],
+)
+def test_a_change_that_would_not_hold_is_refused(tmp_path, change, says):
+    place = Place(tmp_path, tmp_path, changes=[change])
+    with pytest.raises(BadInput, match=says):
+        check(Cell("own", 4, 1, "bm25"), place)
 
 
 def test_the_untuned_base_is_shown_whole_documents():
@@ -164,6 +182,10 @@ def test_a_cell_ends_in_verdicts_and_is_not_run_twice(own, tmp_path, tiny_tokeni
     assert set(found.facts["training"]) == {
         "internalized": {"base", "align", "sft"}, "bm25": {"base", "sft"}, "base": {"base"},
     }[arm]  # fmt: skip
-    path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))
-    assert run_cell(Cell("own", 4, 1, arm), own, place) == path  # as it was
-    assert read_verdicts(path).seed == 2
+    assert found.seed == (None if arm == "base" else 1)
+    text = path.read_text().replace(found.facts["checkpoint"], "as it was")
+    path.write_text(text)
+    assert run_cell(Cell("own", 4, 1, arm), own, place) == path
+    assert path.read_text() == text
+    with pytest.raises(BadInput, match=r"measured with other settings \(changes\)"):
+        run_cell(Cell("own", 4, 1, arm), own, replace(place, changes=changes[:2]))

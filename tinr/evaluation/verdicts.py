@@ -1,14 +1,15 @@
 """Verdicts of an evaluation in a small file: for each query whether its reply is right.
 
 What was measured on different days and machines is compared by `tinr compare FILES`. A file has
-one line of facts, then one line for each split: ids, numbers of reference calls, phrasings, and
-for each metric a text with one character a query: 1, 0, or - if the metric does not apply.
+one line of facts, then one line for each split: ids, marks of the questions, numbers of reference
+calls, phrasings, and for each metric a text with one character a query: 1, 0, or - if the metric
+does not apply.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from tinr.evaluation.contenders import values_from
 from tinr.evaluation.evaluate import SuiteResult, split_of
 from tinr.evaluation.standing import COMPARED
 from tinr.files import write_text
-from tinr.records import BadInput
+from tinr.records import BadInput, Query
 
 SIGNS = {True: "1", False: "0", None: "-"}
 VALUES = {sign: value for value, sign in SIGNS.items()}
+ALIKE = ("documents", "tools")  # facts that all files of an arm share
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,23 @@ class Verdicts:
 
     path: Path
     arm: str  # what is compared: runs of one arm differ in their seeds
-    seed: int
+    seed: int | None  # None: the arm is the same for every seed
     facts: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]  # of each query id, split, calls, phrasings and metrics
+    rows: Sequence[Mapping[str, Any]]  # of each query id, mark, split, calls, phrasings and metrics
 
 
 def write_verdicts(
-    path: Path, result: SuiteResult, *, arm: str, seed: int, facts: Mapping[str, Any]
+    path: Path, result: SuiteResult, *, arm: str, seed: int | None, facts: Mapping[str, Any]
 ) -> None:
     """Write the verdicts of all queries that can be scored. facts: what else to know of the run."""
     splits: dict[str, dict[str, Any]] = {}
     for conversation, outcome in result.scored():
         query = conversation.query
-        columns: dict[str, Any] = {"ids": [], "calls": [], "phrasings": []}
+        columns: dict[str, Any] = {"ids": [], "marks": [], "calls": [], "phrasings": []}
         split = splits.setdefault(split_of(query), columns | dict.fromkeys(COMPARED, ""))
-        split["calls"].append(len(query.calls))
         split["ids"].append(query.id)
+        split["marks"].append(_mark_of(query))
+        split["calls"].append(len(query.calls))
         split["phrasings"].append([_mark(phrasing) for phrasing in query.phrasings])
         for metric in COMPARED:
             split[metric] += SIGNS[getattr(outcome, metric)]
@@ -56,32 +59,56 @@ def write_verdicts(
     write_text(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
 
 
-def _mark(phrasing: str) -> str:
-    return hashlib.sha256(phrasing.encode()).hexdigest()[:8]
+def _mark_of(query: Query) -> str:
+    """What tells a question from another one with its id: ids of made queries are numbers."""
+    turns = [[asdict(call) for call in turn] for turn in query.turns]
+    return _mark(json.dumps([query.text, turns], sort_keys=True))
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def read_verdicts(path: Path) -> Verdicts:
     """Read a file of `write_verdicts`; BadInput if it is none."""
     lines = [line for _, line in read_jsonl(path)]
     first = lines[0] if lines else {}
-    arm, seed = first.get("arm"), first.get("seed")
-    if not isinstance(arm, str) or not isinstance(seed, int):
+    arm, seed = first.get("arm"), first.get("seed", "")
+    if not isinstance(arm, str) or not arm or not (seed is None or type(seed) is int):
         raise BadInput(f"{path}: no verdicts; give files that `tinr eval --verdicts` wrote")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines[1:], 2):
         try:
-            count = len(line["ids"])
-            columns = {metric: [VALUES[sign] for sign in line[metric]] for metric in COMPARED}
-            columns |= {key: line[key] for key in ("calls", "phrasings")}
-            is_whole = {count} == set(map(len, columns.values()))
-        except (KeyError, TypeError) as error:
-            raise BadInput(f"{path}: line {number}: not a split of verdicts ({error})") from error
-        if not is_whole:
-            raise BadInput(f"{path}: line {number}: its columns differ in length; write it anew")
-        for place, name in enumerate(line["ids"]):
-            values = {key: column[place] for key, column in columns.items()}
-            rows.append({"id": name, "split": line["split"], **values})
+            rows += _rows(line)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"{path}: line {number}: not a split of verdicts ({error}); write it anew"
+            ) from error
     return Verdicts(path, arm, seed, first, rows)
+
+
+def _rows(line: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A split's queries; KeyError, TypeError or ValueError where it is none."""
+    columns: dict[str, Sequence[Any]] = {"id": _texts(line["ids"]), "mark": _texts(line["marks"])}
+    columns["calls"] = [int(count) for count in line["calls"]]
+    columns["phrasings"] = [_texts(own) for own in line["phrasings"]]
+    columns |= {metric: [VALUES[sign] for sign in line[metric]] for metric in COMPARED}
+    if len(set(map(len, columns.values()))) > 1:
+        raise ValueError("its columns differ in length")
+    (split,) = _texts([line["split"]])
+    return [
+        {"split": split, **dict(zip(columns, values, strict=True))}
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"no list of texts: {str(values)[:40]}")
+    return values
+
+
+Run = dict[str, Mapping[str, Any]]  # a query's id -> its row
 
 
 def pooled(
@@ -89,36 +116,66 @@ def pooled(
 ) -> tuple[Contenders, Phrasings]:
     """The runs of each arm, the baseline's first, and the phrasings of the queries.
 
-    Files of one arm and seed are one run (its suites). several: only queries that expect two or
-    more calls. BadInput if files share a query, or if there are fewer than two arms, or none of
-    that name, or no such query.
+    Files of one arm and seed are one run (its suites). Runs of different arms are paired by seed,
+    so only seeds that every arm has are taken; an arm without seeds is the same for each. several:
+    only queries that expect two or more calls. BadInput where files do not belong together.
     """
-    runs: dict[str, dict[int, dict[str, Mapping[str, Any]]]] = {}
     for file in files:
-        rows = runs.setdefault(file.arm, {}).setdefault(file.seed, {})
-        for row in file.rows:
-            if row["id"] in rows:
+        first = next(other for other in files if other.arm == file.arm)
+        for key in ALIKE:
+            if file.facts.get(key) != first.facts.get(key):
                 raise BadInput(
-                    f"{file.path}: query {row['id']!r} of {file.arm!r}, seed {file.seed}, stands "
+                    f"{file.path}: {key} {file.facts.get(key)}, but {first.path} of the same arm "
+                    f"has {first.facts.get(key)}; give them different arms"
+                )
+    runs: dict[str, dict[int | None, Run]] = {}
+    marks: dict[str, tuple[str, Path]] = {}
+    phrasings: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        run = runs.setdefault(file.arm, {}).setdefault(file.seed, {})
+        for row in file.rows:
+            name = row["id"]
+            if name in run:
+                raise BadInput(
+                    f"{file.path}: query {name!r} of {file.arm!r}, seed {file.seed}, stands "
                     "in two files; leave one out"
                 )
+            mark, where = marks.setdefault(name, (row["mark"], file.path))
+            if mark != row["mark"]:
+                raise BadInput(
+                    f"{file.path}: query {name!r} is another question than in {where}; compare "
+                    "files of the same suite and tools"
+                )
             if row["calls"] > 1 or not several:
-                rows[row["id"]] = row
+                run[name] = row
+                phrasings[name] = phrasings.get(name, ()) or tuple(row["phrasings"])
+    if several and not phrasings:
+        raise BadInput("compare: no query expects several calls; leave --several out")
     if len(runs) < 2:
         raise BadInput(f"compare: verdicts of one arm ({', '.join(runs)}); give those of another")
     if baseline and baseline not in runs:
         raise BadInput(f"--baseline {baseline}: not among the arms; one of {', '.join(runs)}")
+    seeds = _shared_seeds(runs)
     arms = sorted(runs, key=lambda arm: arm != baseline)
     contenders = {
-        arm: [values_from(list(rows.values())) for _, rows in sorted(runs[arm].items())]
+        arm: [
+            values_from(list(run.values()))
+            for run in ([runs[arm][None]] * len(seeds) if None in runs[arm] else
+                        [runs[arm][seed] for seed in seeds])
+        ]
         for arm in arms
-    }
-    phrasings = {
-        row["id"]: tuple(row["phrasings"])
-        for by_seed in runs.values()
-        for rows in by_seed.values()
-        for row in rows.values()
-    }
-    if not phrasings:
-        raise BadInput("compare: no query expects several calls; leave --several out")
+    }  # fmt: skip
+    shared = set.intersection(*({*run} for by_seed in runs.values() for run in by_seed.values()))
+    if not shared:
+        raise BadInput("compare: no query stands in all files; give files of the same suites")
     return contenders, phrasings
+
+
+def _shared_seeds(runs: Mapping[str, Mapping[int | None, Run]]) -> list[int]:
+    """The seeds that every arm has; BadInput if there is none."""
+    seeded = [{seed for seed in by_seed if seed is not None} for by_seed in runs.values()]
+    seeded = [seeds for seeds in seeded if seeds]
+    seeds = sorted(set.intersection(*seeded)) if seeded else [0]
+    if not seeds:
+        raise BadInput("compare: no seed that every arm has; runs are paired by seed")
+    return seeds

@@ -8,8 +8,9 @@ documents and of questions, are on one side.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from tinr.catalogue.failures import misfit
 from tinr.catalogue.load import Catalogue
@@ -21,6 +22,7 @@ NEAR_DOCUMENTS = 0.8  # cosine from which on two documents are near-duplicates
 NEAR_QUESTIONS = 0.8  # ... two questions
 UNSEEN_EVERY = 4  # one tool in so many is unseen
 TEST_EVERY = 3  # one group of like questions in so many is for the test
+LONGEST_NAME = 120  # characters
 SEVERAL_TURNS = "multi_turn"  # BFCL's groups of conversations with several turns of the user
 MOST_TRAINED, MOST_TESTED = 16, 8  # questions of one tool, so that no tool decides a figure
 
@@ -40,8 +42,8 @@ class RealSet:
     versions: Mapping[str, str]
 
 
-def choose(suite: Suite, count: int) -> RealSet:
-    """Choose `count` tools of a suite that was read with its own documents.
+def choose(suite: Suite, size: int) -> RealSet:
+    """Choose `size` tools of a suite that was read with its own documents.
 
     Only questions whose reference states all its calls, and which are a whole conversation (not
     the first turn of several), are taken; and of these the ones whose tools are all chosen and all
@@ -51,12 +53,12 @@ def choose(suite: Suite, count: int) -> RealSet:
     kept, versions = one_version(suite, questions)
     questions = [_renamed(query, versions) for query in questions]
     asked = Counter(name for query in questions for name in {call.name for call in query.calls})
-    if not 4 <= count <= len(asked):
+    if not 4 <= size <= len(asked):
         raise BadInput(
-            f"--tools {count}: {suite.name} has questions of {len(asked)} tools; give 4 to "
+            f"--tools {size}: {suite.name} has questions of {len(asked)} tools; give 4 to "
             f"{len(asked)}"
         )
-    names = sorted(asked, key=lambda name: (-asked[name], _hash(name)))[:count]
+    names = sorted(asked, key=lambda name: (-asked[name], _hash(name)))[:size]
     docs = [kept[name] for name in names]
     sides = _sides(docs)
     train, test = _split(questions, sides)
@@ -101,11 +103,10 @@ def one_version(
             doc = suite.catalogue.by_name[name]
             taker = next((one for one in own if _takes(one, calls[name])), None)
             if taker is None and (calls[name] or not own):
-                number = f"_{len(own) + 1}" if own else ""
-                taker = replace(doc, name=f"{_token_name(function)}{number}")
+                taker = replace(doc, name=_free_name(function, kept))
                 own.append(taker)
+                kept[taker.name] = taker
             versions[name] = (taker or own[0]).name
-        kept |= {doc.name: doc for doc in own}
     return kept, versions
 
 
@@ -113,16 +114,23 @@ def _takes(doc: ToolDoc, calls: Iterable[Mapping[str, object]]) -> bool:
     return all(misfit(arguments, doc.parameters) is None for arguments in calls)
 
 
-def _token_name(function: str) -> str:
-    return "".join(c if c.isalnum() or c in "_.-/" else "_" for c in function)
+def _free_name(function: str, taken: Collection[str]) -> str:
+    """A name that can be a tool token, with a number where another tool has it already."""
+    name = "".join(c if c.isalnum() or c in "_.-/" else "_" for c in function)[:LONGEST_NAME]
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def _renamed(query: Query, versions: Mapping[str, str]) -> Query:
-    """The question with the kept names; it offers no tools: a model chooses among all of them."""
+    """The question with the kept names; it offers no tools: a model chooses among all of them.
+
+    Questions of one tool are alike: their tools stand in the place of phrasings, as clusters.
+    """
     turns = tuple(
         tuple(replace(call, name=versions[call.name]) for call in turn) for turn in query.turns
     )
-    return replace(query, turns=turns, tools=(), group="")
+    names = dict.fromkeys(call.name for turn in turns for call in turn)
+    return replace(query, turns=turns, tools=(), group="", phrasings=tuple(names))
 
 
 def _sides(docs: Sequence[ToolDoc]) -> dict[str, Split]:

@@ -1,10 +1,11 @@
 """Train and measure the arms on real tools, a cell (arm, N, seed) at a time.
 
-A cell ends in one small file of verdicts. A cell whose file is there is not measured again; what
-a chain has trained is reused. `tinr compare` pools the files of cells made on different days and
-machines.
+A cell ends in one small file of verdicts. A cell whose file is there is not measured again if its
+settings are the same; what a chain has trained is reused. `tinr compare` pools the files of cells
+made on different days and machines.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +25,7 @@ from tinr.config_files import load_config, override
 from tinr.evaluation.contenders import trained_prompt
 from tinr.evaluation.evaluate import SuiteResult, costs, evaluate, write_replies
 from tinr.evaluation.suites import Suite
-from tinr.evaluation.verdicts import write_verdicts
+from tinr.evaluation.verdicts import read_verdicts, write_verdicts
 from tinr.files import make_folder, write_text
 from tinr.records import BadInput
 from tinr.rollout.tools.executor import Executor
@@ -74,9 +75,16 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
     """
     check(cell, place)
     path = place.verdicts(cell)
-    if path.is_file():
-        return path
     chosen = choose(suite, cell.tools)
+    settings = _settings(cell, chosen, place)
+    if path.is_file():
+        earlier = read_verdicts(path).facts.get("settings")
+        if earlier != settings:
+            raise BadInput(
+                f"{path}: measured with other settings ({_difference(earlier, settings)}); remove "
+                "it, or give another --results"
+            )
+        return path
     folder = write_set(place.out / f"{cell.suite}-{cell.tools}", chosen)
     registry = Registry(place.out / "registry")
     card = _trained(cell, folder, registry, place)
@@ -86,6 +94,7 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
     write_replies(replies, result, chosen.catalogue.by_name)
     lineage = registry.lineage(card.id)
     facts = {
+        "settings": settings,
         "checkpoint": card.id,
         "version": tinr.__version__,
         "suite": cell.suite,
@@ -99,8 +108,27 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
         "trained_on": sorted(query.id for query in chosen.train),
     }
     make_folder(place.results)
-    write_verdicts(path, result, arm=cell.arm, seed=cell.seed, facts=facts)
+    seed = cell.seed if ARMS[cell.arm].chain else None  # the untuned base has none
+    write_verdicts(path, result, arm=cell.arm, seed=seed, facts=facts)
     return path
+
+
+def _settings(cell: Cell, chosen: RealSet, place: Place) -> dict[str, Any]:
+    """What decides a cell's verdicts, beside its name."""
+    questions = json.dumps([query_line(query) for query in (*chosen.train, *chosen.test)])
+    return {
+        "base": place.base,
+        "preset": place.preset,
+        "changes": list(place.changes),
+        "retriever": Path(place.retriever).name if cell.arm == DENSE else "",
+        "catalogue": chosen.catalogue.hash[:12],
+        "questions": hashlib.sha256(questions.encode()).hexdigest()[:12],
+    }
+
+
+def _difference(earlier: Any, settings: dict[str, Any]) -> str:
+    known = earlier if isinstance(earlier, dict) else {}
+    return ", ".join(key for key, value in settings.items() if known.get(key) != value)
 
 
 def check(cell: Cell, place: Place) -> None:
@@ -109,6 +137,16 @@ def check(cell: Cell, place: Place) -> None:
         raise BadInput(f"no arm {cell.arm!r}; the arms are {', '.join(ARMS)}")
     if cell.arm == DENSE and not place.retriever:
         raise BadInput("arm dense: give --retriever, a sentence-transformers model")
+    for change in place.changes:
+        key, _, value = change.partition("=")
+        phase, _, setting = key.partition(".")
+        if phase not in PHASES or not setting or not value:
+            raise BadInput(
+                f"--change {change}: write PHASE.KEY=VALUE with a phase of {', '.join(PHASES)}"
+            )
+        own = CHAINS.get(ARMS[cell.arm].chain, {}).get(phase, ())
+        if any(override.partition("=")[0] == setting for override in own):
+            raise BadInput(f"--change {change}: arm {cell.arm} sets {setting} itself")
 
 
 def write_set(folder: Path, chosen: RealSet) -> Path:

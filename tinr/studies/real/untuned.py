@@ -2,24 +2,27 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transformers import PreTrainedModel
 
+from tinr.catalogue.importing.queries.call_objects import written_calls
+from tinr.catalogue.importing.queries.literals import Written
 from tinr.catalogue.importing.queries.notations import read_text
-from tinr.catalogue.importing.queries.tool_names import ToolNames
+from tinr.catalogue.importing.queries.references import typed_arguments
+from tinr.catalogue.importing.queries.tool_names import ToolNames, key_of, spellings
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.retrieval import DocumentsConfig, Library, all_shown
 from tinr.chat.codec import Codec, Piece
 from tinr.data.own_completions import request_prompt
 from tinr.evaluation.ability.replies import plain_replies
-from tinr.evaluation.evaluate import SuiteResult
+from tinr.evaluation.evaluate import REPLY_TOKENS, SuiteResult
 from tinr.evaluation.metrics import families_of, outcome
 from tinr.records import Call, Query, Reply, ToolDoc
-from tinr.rollout.conversation import Conversation
+from tinr.rollout.conversation import Conversation, too_long
 from tinr.rollout.generate import Row
 
-TOKENS = 160  # most tokens of a reply
 ROWS = 16  # replies that are written side by side
 REQUEST = (
     "You can call these functions:\n{documents}\n\nAnswer with the calls that the request needs "
@@ -37,20 +40,29 @@ def ask_untuned(
     """Ask a base that was never trained on tools, in its own chat template, greedily.
 
     The documents of each prompt are those of the mode in_prompt. Calls are read in any notation
-    that the importers know; a text in which none can be read is an answer.
+    that the importers know; a text in which none can be read is an answer. A query whose prompt
+    does not fit the model's context counts as an empty reply.
     """
     shown = Library(catalogue, prompt).shown(queries, "in_prompt")
     prompts = [
         request_prompt(codec, request_text(query, docs))
         for query, docs in zip(queries, shown, strict=True)
     ]
-    order = sorted(range(len(queries)), key=lambda place: len(prompts[place]))
-    done: dict[int, Conversation] = {}
+    overlong = too_long(model, prompts, REPLY_TOKENS["in_prompt"])
+    order = sorted(
+        (place for place in range(len(queries)) if place not in overlong),
+        key=lambda place: len(prompts[place]),
+    )
+    done = {
+        place: Conversation(queries[place], prompts[place], Row(), Reply(), ())
+        for place in overlong
+    }
     for start in range(0, len(order), ROWS):
         chunk = order[start : start + ROWS]
         begun = time.perf_counter()
         title = f"base, {start + len(chunk)} of {len(order)}"
-        replies = plain_replies(model, codec, [prompts[place] for place in chunk], TOKENS, title)
+        chunk_prompts = [prompts[place] for place in chunk]
+        replies = plain_replies(model, codec, chunk_prompts, REPLY_TOKENS["in_prompt"], title)
         seconds = (time.perf_counter() - begun) / len(chunk)
         for place, ids in zip(chunk, replies, strict=True):
             text = str(codec.tokenizer.decode(ids, skip_special_tokens=True))
@@ -64,7 +76,8 @@ def ask_untuned(
     outcomes = [outcome(c.reply, c.query, catalogue.by_name, None, families) for c in conversations]
     found = all_shown(shown, queries)
     nothing = [None] * len(queries)
-    return SuiteResult("in_prompt", conversations, outcomes, nothing, {}, {}, found)
+    unasked = {queries[place].id: reason for place, reason in overlong.items()}
+    return SuiteResult("in_prompt", conversations, outcomes, nothing, {}, unasked, found)
 
 
 def request_text(query: Query, docs: Sequence[ToolDoc]) -> str:
@@ -80,12 +93,37 @@ def request_text(query: Query, docs: Sequence[ToolDoc]) -> str:
 
 
 def read_reply(text: str, docs: Sequence[ToolDoc]) -> Reply:
-    """The calls of a text in any known notation; without one the text is the answer."""
+    """The calls of a text in any known notation; without one the text is the answer.
+
+    Of a text that goes on in another way behind a JSON value of calls, that value is read.
+    """
     names = ToolNames((doc.name, doc.parameters.get("properties", {})) for doc in docs)
     try:
-        calls = tuple(Call(name, arguments) for name, arguments in read_text(text, names).calls)
-    except ValueError as error:
-        return Reply(problems=(str(error),))
+        written = read_text(text, names).calls
+    except (ValueError, LookupError, RecursionError) as error:
+        written = _first_value(text, names)
+        if not written:
+            return Reply(problems=(str(error),))
+    calls = tuple(_as_documented(name, arguments, docs) for name, arguments in written)
     if not calls:
         return Reply(response=text)
     return Reply(named=tuple(dict.fromkeys(call.name for call in calls)), calls=calls)
+
+
+def _first_value(text: str, names: ToolNames) -> Sequence[Written]:
+    """The calls of the first JSON value in a text; none if it holds none."""
+    start = min((place for sign in "[{" if (place := text.find(sign)) >= 0), default=len(text))
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+        return written_calls(value, names)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ()
+
+
+def _as_documented(name: str, arguments: Mapping[str, Any], docs: Sequence[ToolDoc]) -> Call:
+    """A call with its tool's own name, and values without quotes as the document says."""
+    keys = [key_of(spelling) for spelling in spellings(name)]
+    doc = next((doc for key in keys for doc in docs if key_of(doc.name) == key), None)
+    if doc is None:
+        return Call(name, dict(arguments))
+    return Call(doc.name, typed_arguments(arguments, doc.parameters))

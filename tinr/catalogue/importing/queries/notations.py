@@ -369,8 +369,9 @@ def _braced(text: str) -> list[Written]:
             return {key: released(item) for key, item in value.items()}
         if isinstance(value, list):
             return [released(item) for item in value]
-        is_held = isinstance(value, str) and value.startswith("\x00")
-        return held[int(str(value)[1:])] if is_held else value
+        number = value[1:] if isinstance(value, str) and value.startswith("\x00") else ""
+        is_held = number.isdecimal() and int(number) < len(held)  # a text may spell the sign itself
+        return held[int(number)] if is_held else value
 
     position = 0
     while (match := BRACED.match(text, position)) is not None:

@@ -31,20 +31,11 @@ class Documents:
         """Return a call's arguments, those that its source gives by place under their names."""
         positional, arguments = call.get("positional") or (), call["arguments"]
         if not positional:
-            return {} if arguments is None else self._typed(name, arguments)
+            return {} if arguments is None else typed_arguments(arguments, self._parameters[name])
         names = list(self._parameters[name].get("properties") or ())[: len(positional)]
         if len(names) < len(positional) or set(names) & set(arguments):
             raise ValueError(f"call of {name!r}: {len(positional)} arguments without a name")
         return dict(zip(names, positional, strict=True)) | arguments
-
-    def _typed(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Read each untyped value as the schema has it: as text where it takes text."""
-        root = self._parameters[name]
-        properties = root.get("properties") or {}
-        return {
-            key: _read_as(value, properties.get(key), root) if isinstance(value, Untyped) else value
-            for key, value in arguments.items()
-        }
 
     def without_refused_nulls(self, call: Call) -> tuple[dict[str, Any], list[str]]:
         """Return a call's arguments without each null that its document refuses, and their names.
@@ -140,6 +131,15 @@ def _cleaned(value: Any, schema: Any, root: Mapping[str, Any], dropped: list[str
         else:
             kept[key] = _cleaned(item, members.get(key, others), root, dropped)
     return kept
+
+
+def typed_arguments(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Read each untyped value as a document's schema has it: as text where it takes text."""
+    properties = schema.get("properties") or {}
+    return {
+        key: _read_as(value, properties.get(key), schema) if isinstance(value, Untyped) else value
+        for key, value in arguments.items()
+    }
 
 
 def _read_as(text: Untyped, schema: Any, root: Mapping[str, Any]) -> Any:
