@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed: its interface is not tried")
 
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.parser.abstract_parser import DelegatingParser
 from vllm.tool_parsers import ToolParserManager
 
 PLUGIN = Path(__file__).parents[2] / "tinr" / "checkpoints" / "export" / "vllm_parser.py"
@@ -51,7 +52,18 @@ def test_a_whole_reply_is_read(request_and_parser):
         ("area", {"radius": 2.5}), ("city.find", {"name": "Réo"}),
     ]  # fmt: skip
     answer = parser.extract_tool_calls(ANSWER, request)
-    assert not answer.tools_called and answer.content == "It is 12.57 < 13."
+    assert not answer.tool_calls and answer.content == "It is 12.57 < 13."
+
+
+@pytest.mark.parametrize(("text", "content"), [(ANSWER, "It is 12.57 < 13."), (REPLY, None)])
+def test_a_reply_leaves_vllm_without_tags(request_and_parser, text, content):
+    """As its server reads a whole reply: what is no call is kept raw unless the parser says so."""
+    request, parser = request_and_parser
+
+    served = DelegatingParser(parser.model_tokenizer, request.tools)
+    served._tool_parser = parser
+    calls, said = served._extract_tool_calls(text, request, enable_auto_tools=True)
+    assert said == content and len(calls) == (0 if content else 2)
 
 
 @pytest.mark.parametrize(("text", "count"), [(REPLY, 2), (ANSWER, 0)])

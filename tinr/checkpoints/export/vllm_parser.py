@@ -24,8 +24,12 @@ from vllm.tool_parsers.abstract_tool_parser import (
 
 try:
     from vllm.entrypoints.generate.base import protocol
+
+    KEEPS_RAW_TEXT = True  # what a parser reads is taken only if it says that tools were called
 except ImportError:  # before vLLM 0.30
     from vllm.entrypoints.openai import protocol
+
+    KEEPS_RAW_TEXT = False
 
 CALL_END, ANSWER_END = "</tool_call>", "</response>"
 OPENING = re.compile("<(tool_call|response)>")
@@ -121,7 +125,7 @@ class TinrToolParser(ToolParser):
             for name, arguments in written
         ]
         return ExtractedToolCallInformation(
-            tools_called=bool(calls),
+            tools_called=bool(calls) or (KEEPS_RAW_TEXT and bool(answer)),
             tool_calls=calls,
             content=answer.strip() or None,
         )
