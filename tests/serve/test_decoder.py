@@ -8,8 +8,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import tinr.serve.decoder
-from tinr.rollout.generate import RoomyLayer, generate
-from tinr.serve.decoder import LocalDecoder
+from tinr.rollout.generate import generate
+from tinr.serve.decoder import LocalDecoder, SlotLayer
 
 PROMPTS = ([7, 8, 9], [11], [3, 4, 6, 12, 30, 31], [2, 2], [9] * 40, [17, 5])
 TOKENS = 60
@@ -89,25 +89,47 @@ def test_rows_that_join_and_leave_do_not_touch_the_others(llama, seed):
     )
 
 
-def test_rows_that_do_not_fit_leave_the_others_as_they_were(llama, monkeypatch):
+@pytest.mark.parametrize("method", ["put", "moved"])
+def test_rows_that_do_not_fit_leave_the_others_as_they_were(llama, monkeypatch, method):
     with LocalDecoder(llama, 0) as decoder:
         first = int(joined(decoder, [PROMPTS[0]])[0].argmax())
-        room_with, calls = RoomyLayer.room_with, []
+        if method == "put":  # a slot is free
+            joined(decoder, [PROMPTS[1]])
+            decoder.keep([0])
+        call, calls = getattr(SlotLayer, method), []
 
         def second_fails(*arguments):
             calls.append(1)
             if len(calls) == 2:
                 raise MemoryError("no room")
-            return room_with(*arguments)
+            return call(*arguments)
 
-        monkeypatch.setattr(RoomyLayer, "room_with", second_fails)
+        monkeypatch.setattr(SlotLayer, method, second_fails)
         with pytest.raises(MemoryError):
-            joined(decoder, [PROMPTS[2]])
+            joined(decoder, [PROMPTS[3]])
+        monkeypatch.undo()
         row = [first]
         for _ in range(5):
             row.append(int(decoder.step(row[-1:])[0].argmax()))
     assert row == alone(llama, PROMPTS[0])[:6]
     assert not torch.is_inference_mode_enabled()
+
+
+def test_rows_come_and_go_without_copying_the_others(llama, monkeypatch):
+    """A row takes the slot of one that has left; the room is made anew only when it is full."""
+    moves = []
+    moved = SlotLayer.moved
+    monkeypatch.setattr(
+        SlotLayer, "moved", lambda self, *arguments: moves.append(1) or moved(self, *arguments)
+    )
+    decoder = LocalDecoder(llama, 0)
+    joined(decoder, [[9] * 40, [7], [8, 8], [5]])
+    begun = len(moves)
+    for number in range(6):
+        decoder.step([1, 2, 3, 4])
+        decoder.keep([0, 1, 2])
+        joined(decoder, [[number + 1] * 9])
+    assert len(moves) == begun and len(decoder.slots) == len(decoder.mask) == 4
 
 
 def test_it_takes_no_more_room_than_its_longest_row(llama):

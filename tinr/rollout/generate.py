@@ -87,25 +87,6 @@ class RoomyLayer(DynamicLayer):
         super().batch_repeat_interleave(repeats)
         self.room = None
 
-    def room_with(self, other: "RoomyLayer", length: int) -> tuple[torch.Tensor, ...]:
-        """Keys and values of both layers' rows, padded at the left to `length`, with zeros."""
-        layers = (self, other)
-        rows = sum(layer.keys.shape[0] for layer in layers)
-        shape = (rows, self.keys.shape[1], length + ROOM)
-        room = tuple(like.new_zeros(*shape, like.shape[-1]) for like in (self.keys, self.values))
-        start = 0
-        for layer in layers:
-            stop, place = start + layer.keys.shape[0], length - layer.keys.shape[-2]
-            room[0][start:stop, :, place:length] = layer.keys
-            room[1][start:stop, :, place:length] = layer.values
-            start = stop
-        return room
-
-    def take(self, room: tuple[torch.Tensor, ...], length: int) -> None:
-        """Go on in a room whose first `length` positions are filled."""
-        self.room = room[0], room[1]
-        self.keys, self.values = room[0][:, :, :length], room[1][:, :, :length]
-
     def _fits(self, length: int) -> bool:
         """Whether the keys still lie in the room (a selection of rows copies them out)."""
         if self.room is None or self.keys.data_ptr() != self.room[0].data_ptr():
