@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from phases import align, update
+from phases import align
 from tinr.catalogue.load import Catalogue, write_jsonl
 from tinr.catalogue.similar import difference
 from tinr.checkpoints.registry import Registry
@@ -15,6 +15,7 @@ from tinr.config_files import load_config
 from tinr.records import BadInput, ToolDoc
 from tinr.studies.benchmarks import stream
 from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream, verdict
+from tinr.training import catalogue_change
 
 NEW = [
     {"name": f"ring_bell_{n}", "description": f"Ring bell number {n} of the tower.",
@@ -65,7 +66,7 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
             "mix={memorise: 1, recall: 0, schema: 0, pseudo: 0, naming: 0, blind: 0, lacking: 0}",
         ])
     )  # fmt: skip
-    monkeypatch.setattr(update, "LEAST_LIKELY", 1.0)
+    monkeypatch.setattr(catalogue_change, "MOST_LIKELY", 1.0)
     monkeypatch.setattr(stream, "probe", lambda *_: {})  # measured elsewhere, and slow
     config = StreamConfig(batches=2, adds=2, queries=2, compared=3)
     measure = stream._measured
