@@ -165,8 +165,9 @@ class LocalDecoder:
     def _append(self, cache: DynamicCache, mask: torch.Tensor) -> None:
         """Put rows into free slots; if that fails, the others stay as they were."""
         count, width = mask.shape
+        joining = [layer for layer in cache.layers if isinstance(layer, RoomyLayer)]
         if not self.slots:
-            layers: list[Any] = [SlotLayer(layer.keys, layer.values) for layer in cache.layers]
+            layers: list[Any] = [SlotLayer(layer.keys, layer.values) for layer in joining]
             self.cache.layers, self.mask, self.slots = layers, mask, [*range(count)]
             return
         if len(self.slots) + count > len(self.mask) or width > self.mask.shape[1]:
@@ -174,8 +175,8 @@ class LocalDecoder:
             self._resize(max(len(self.mask), wanted + wanted // SPARE), width)
         free = [slot for slot in range(len(self.mask)) if slot not in self.slots][:count]
         slots = torch.tensor(free, device=self.model.device)
-        for layer, joining in zip(self._layers, cache.layers, strict=True):
-            layer.put(slots, joining.keys, joining.values)
+        for layer, own in zip(self._layers, joining, strict=True):
+            layer.put(slots, own.keys, own.values)
         self.mask[slots] = 0
         self.mask[slots, self.mask.shape[1] - width :] = mask
         self.slots += free
