@@ -365,6 +365,15 @@ def test_five_words_in_a_row_are_a_recital(reply, shares):
     assert shares_run(reply, "Area of a circle from its radius.") == shares
 
 
+def test_what_another_document_says_too_is_no_recital():
+    """Parameters of one API are worded alike; only what a removed tool alone says is its own."""
+    gone = "Take a worn book out for good. number: integer. Number of the book"
+    others = ["Show a book. number: integer. Number of the book"]
+    assert not shares_run("number: integer. Number of the book", gone, others)
+    assert shares_run("Take a worn book out", gone, others)
+    assert shares_run("for good. number: integer. Number", gone, others)
+
+
 def test_compact_without_a_retired_entry_changes_nothing(model, codec):
     vocabulary = dict(codec.vocabulary)
     rows = [table.clone() for table in tables_of(model)]

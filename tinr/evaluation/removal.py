@@ -68,17 +68,21 @@ def naming_probability(
     return largest
 
 
-def recited(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> list[str]:
+def recited(
+    model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc], others: Sequence[ToolDoc] = ()
+) -> list[str]:
     """Return the tools whose token still recites RUN consecutive words of its own document.
 
-    Every wording that phase 1 asks with is asked, greedily.
+    Every wording that phase 1 asks with is asked, greedily. others: documents that the model still
+    knows; what stands in one of them too ("number: integer. Number of the book") is no recital.
     """
     if not docs:
         return []
     wordings = (*TO_DOCUMENT, *TO_SIGNATURE)
     asked = [(doc, wording) for doc in docs for wording in wordings]
     prompts = [codec.encode(ask_about(doc, codec.frame, wording))[0] for doc, wording in asked]
-    texts = {doc.name: f"{describe(doc)} {signature(doc)}" for doc in docs}
+    texts = {doc.name: _said_of(doc) for doc in docs}
+    known = [_said_of(doc) for doc in others]
     longest = max(len(codec.encode_plain(text)) for text in texts.values())
     end, size = codec.id(codec.frame.close), rows_at_once(model)
     names: list[str] = []
@@ -89,16 +93,25 @@ def recited(model: PreTrainedModel, codec: Codec, docs: Sequence[ToolDoc]) -> li
         )  # fmt: skip
         for (doc, _), row in zip(asked[start : start + size], rows, strict=True):
             reply = "".join(piece.text for piece in codec.decode(row.ids) if not piece.token)
-            if shares_run(reply, texts[doc.name]) and doc.name not in names:
+            if shares_run(reply, texts[doc.name], known) and doc.name not in names:
                 names.append(doc.name)
     return names
 
 
-def shares_run(reply: str, text: str, run: int = RUN) -> bool:
-    """Whether `run` consecutive words of a text stand in a reply."""
-    words, reply_words = text.lower().split(), f" {' '.join(reply.lower().split())} "
+def _said_of(doc: ToolDoc) -> str:
+    return f"{describe(doc)} {signature(doc)}"
+
+
+def shares_run(reply: str, text: str, known: Sequence[str] = (), run: int = RUN) -> bool:
+    """Whether `run` consecutive words of a text stand in a reply, and in no known text."""
+    words, reply_words = text.lower().split(), _spaced(reply)
+    known_words = [_spaced(other) for other in known]
     size = min(run, len(words))
+    runs = (f" {' '.join(words[start : start + size])} " for start in range(len(words) - size + 1))
     return size > 0 and any(
-        f" {' '.join(words[start : start + size])} " in reply_words
-        for start in range(len(words) - size + 1)
+        piece in reply_words and not any(piece in other for other in known_words) for piece in runs
     )
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(text.lower().split())} "

@@ -55,7 +55,7 @@ class CatalogueChange:
         if not self.docs:
             return {}
         probability = naming_probability(model, codec, self._prompts)
-        names = recited(model, codec, self.docs)
+        names = recited(model, codec, self.docs, self.new.tools)
         if probability > MOST_LIKELY or names:
             what = f"{names[0]} still recites its document" if names else "a token is produced"
             raise GateFailed(
