@@ -26,19 +26,26 @@ def copy_rows(model: PreTrainedModel, pairs: Mapping[int, int]) -> None:
 
 
 @torch.no_grad()
-def retire(model: PreTrainedModel, ids: Collection[int], hidden: torch.Tensor) -> None:
+def retire(
+    model: PreTrainedModel,
+    ids: Collection[int],
+    hidden: torch.Tensor,
+    others: torch.Tensor | None = None,
+) -> None:
     """Overwrite rows so that their entries are not produced, and say nothing of what they meant.
 
-    hidden (N, H): states at which tools are named. The new output row lies along their mean, so far
-    that its product with them is below that of every other entry. Tied tables share it; else the
-    input row is the mean of all.
+    hidden (N, H): states at which these tools are named. others (M, H): states at which other tools
+    are; None: `hidden`. The new output row lies along the mean of the others, so far that its
+    product with `hidden` is below that of every other entry. Along the mean of a tool's own states
+    it would tell, where tables are tied and it is read, which tool it was. Untied: the input row is
+    the mean of all.
     """
     if not ids:
         return
     head: Any = vocabulary_rows(model)[1]
     logits = head(hidden).float()
     lowest = torch.minimum(logits.amin(-1), logits.logsumexp(-1) - UNLIKELY).min()
-    direction = hidden.float().mean(0)
+    direction = (hidden if others is None else others).float().mean(0)
     products = hidden.float() @ direction
     row = direction * torch.minimum(lowest / products.mean(), lowest / products).min()
     tables = tables_of(model)

@@ -4,6 +4,7 @@ What a removed tool leaves behind is measured before and after, by the weights a
 """
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from tinr.checkpoints.retired_rows import copy_rows, retire
 from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, recited
 from tinr.records import GateFailed
 
+OTHERS = 12  # tools whose states say where a retired row lies
 MOST_LIKELY = 0.001  # largest probability of a removed tool's token behind its own prompts
 
 
@@ -48,7 +50,17 @@ class CatalogueChange:
                 docs = [self.old.by_name[name] for name in self.gone]
                 asked = naming_prompts(codec, self.old, docs)
                 prompts = [ids for rows in asked.values() for ids in rows]
-            retire(model, [ids[name] for name in self.gone], final_states(model, prompts))
+            kept = [doc for doc in self.old.tools if doc.name not in self.gone]
+            asked = naming_prompts(
+                codec, self.old, Random("retire").sample(kept, min(OTHERS, len(kept)))
+            )
+            other_prompts = [ids for rows in asked.values() for ids in rows] or prompts
+            retire(
+                model,
+                [ids[name] for name in self.gone],
+                final_states(model, prompts),
+                final_states(model, other_prompts),
+            )
 
     def left(self, model: PreTrainedModel, codec: Codec) -> dict[str, Any]:
         """Measure what is left of the removed tools; GateFailed if it is too much."""
