@@ -4,6 +4,7 @@ What a removed tool leaves behind is measured before and after, by the weights a
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -45,22 +46,15 @@ class CatalogueChange:
         _shift(model, grown_codec, self.old, known_ids, self.changes.added)
         copy_rows(model, {ids[old]: ids[new] for old, new in self.changes.renamed})
         if self.gone:
-            prompts = [ids for rows in self._prompts.values() for ids in rows]
-            if not prompts:  # renamed tools alone
-                docs = [self.old.by_name[name] for name in self.gone]
-                asked = naming_prompts(codec, self.old, docs)
-                prompts = [ids for rows in asked.values() for ids in rows]
+            docs = [self.old.by_name[name] for name in self.gone]  # some are only renamed
+            own = self._prompts or naming_prompts(codec, self.old, docs)
             kept = [doc for doc in self.old.tools if doc.name not in self.gone]
-            asked = naming_prompts(
-                codec, self.old, Random("retire").sample(kept, min(OTHERS, len(kept)))
+            sample = Random("retire").sample(kept, min(OTHERS, len(kept)))
+            states, other_states = (
+                final_states(model, list(chain.from_iterable(asked.values())))
+                for asked in (own, naming_prompts(codec, self.old, sample) or own)
             )
-            other_prompts = [ids for rows in asked.values() for ids in rows] or prompts
-            retire(
-                model,
-                [ids[name] for name in self.gone],
-                final_states(model, prompts),
-                final_states(model, other_prompts),
-            )
+            retire(model, [ids[name] for name in self.gone], states, other_states)
 
     def left(self, model: PreTrainedModel, codec: Codec) -> dict[str, Any]:
         """Measure what is left of the removed tools; GateFailed if it is too much."""
