@@ -106,6 +106,20 @@ def test_only_what_was_named_is_called(grammars):
     assert next_set(grammars, ids_of(grammars, *begun)) == {codec.tool_ids[n] for n in ALL}
 
 
+def test_each_row_of_a_batch_names_only_the_tools_it_is_offered(grammars):
+    codec, rows = grammars.codec, np.arange(3)
+    state = grammars.start(3, offered=[["city.find"], [], ["circle_area", "length_convert"]])
+    for index in ids_of(grammars, Piece("<tool_token>", token=True), Piece("\n")):
+        state.feed(rows, np.full(3, index))
+    _, packed = state.allowed(rows)
+    sets = [
+        set(allowed.nonzero().squeeze(1).tolist())
+        for allowed in unpack(torch.from_numpy(packed), 4096)
+    ]
+    offered = [["city.find"], ALL, ["circle_area", "length_convert"]]
+    assert sets == [{codec.tool_ids[name] for name in names} for names in offered]
+
+
 BAD = {
     "a wrong type": '", "parameters": {"radius": "2"}}',
     "an unknown parameter": '", "parameters": {"radius": 2, "colour": 1}}',

@@ -9,12 +9,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinr.catalogue.load import Catalogue
+from tinr.catalogue.retrieval import Library
+from tinr.evaluation.evaluate import evaluate
 from tinr.evaluation.suites import Suite, read_suite
 from tinr.evaluation.verdicts import read_verdicts
 from tinr.records import BadInput, Call, Query, ToolDoc
 from tinr.studies.real.selection import choose, one_version
 from tinr.studies.real.study import Cell, Place, check, run_cell
-from tinr.studies.real.untuned import read_reply, request_text
+from tinr.studies.real.untuned import ask_untuned, read_reply, request_text
 
 WORDS = "amber basil cedar delta ember fable grove hazel inlet jasper kernel larch".split()
 
@@ -162,18 +164,23 @@ def test_the_untuned_base_is_shown_whole_documents():
     assert '"description": "It is {odd}."' in text and text.endswith("Request: Amber 3?")
 
 
-@pytest.mark.parametrize("arm", ["internalized", "bm25", "base"])
-def test_a_cell_ends_in_verdicts_and_is_not_run_twice(own, tmp_path, tiny_tokenizer, arm):
+@pytest.fixture
+def place(tmp_path, tiny_tokenizer) -> Place:
+    """A study of a model of one layer, without the base's own completions."""
     torch.manual_seed(0)
     LlamaForCausalLM(
         LlamaConfig(vocab_size=len(tiny_tokenizer), hidden_size=32, intermediate_size=64,
                     num_hidden_layers=1, num_attention_heads=2)
     ).save_pretrained(tmp_path / "base")  # fmt: skip
     tiny_tokenizer.save_pretrained(tmp_path / "base")
-    changes = ["align.epochs=1", "align.replay=0", "sft.replay=0", "sft.min_recall={}"]
-    place = Place(
-        tmp_path / "out", tmp_path / "results", str(tmp_path / "base"), "", "smoke", changes[:3]
+    changes = ["align.epochs=1", "align.replay=0", "sft.replay=0"]
+    return Place(
+        tmp_path / "out", tmp_path / "results", str(tmp_path / "base"), "", "smoke", changes
     )
+
+
+@pytest.mark.parametrize("arm", ["internalized", "bm25", "base"])
+def test_a_cell_ends_in_verdicts_and_is_not_run_twice(own, place, arm):
     path = run_cell(Cell("own", 4, 1, arm), own, place)
     found = read_verdicts(path)
     chosen = choose(own, 4)
@@ -188,4 +195,41 @@ def test_a_cell_ends_in_verdicts_and_is_not_run_twice(own, tmp_path, tiny_tokeni
     assert run_cell(Cell("own", 4, 1, arm), own, place) == path
     assert path.read_text() == text
     with pytest.raises(BadInput, match=r"measured with other settings \(changes\)"):
-        run_cell(Cell("own", 4, 1, arm), own, replace(place, changes=changes[:2]))
+        run_cell(Cell("own", 4, 1, arm), own, replace(place, changes=place.changes[:2]))
+
+
+def test_offered_names_are_a_column_of_their_own_from_the_same_checkpoint(own, place, monkeypatch):
+    plain = Cell("own", 4, 1, "internalized")
+    free = read_verdicts(run_cell(plain, own, place))
+    queries = [replace(query, tools=(query.calls[0].name, "absent")) for query in own.queries]
+    offering = replace(own, queries=tuple(queries))
+    seen = []
+    monkeypatch.setattr(
+        "tinr.studies.real.study.evaluate",
+        lambda *args, offered, **more: (
+            seen.append(offered),
+            evaluate(*args, offered=offered, **more),
+        )[1],
+    )
+    named = read_verdicts(run_cell(replace(plain, offered=True), offering, place))
+    assert (
+        named.arm == "internalized-offered" and named.path.stem == "own-4-internalized-offered-s1"
+    )
+    assert named.facts["checkpoint"] == free.facts["checkpoint"]
+    tests = choose(offering, 4).test
+    assert seen == [{query.id: (query.calls[0].name,) for query in tests}]
+
+
+def test_of_offered_functions_the_untuned_base_sees_no_other_document(own, place, monkeypatch):
+    shown = []
+
+    def asked(model, codec, queries, catalogue, prompt):
+        documents = Library(catalogue, prompt).shown(queries, "in_prompt")
+        shown.extend([doc.name for doc in docs] for docs in documents)
+        return ask_untuned(model, codec, queries, catalogue, prompt)
+
+    monkeypatch.setattr("tinr.studies.real.study.ask_untuned", asked)
+    queries = [replace(query, tools=(query.calls[0].name,)) for query in own.queries]
+    offering = replace(own, queries=tuple(queries))
+    run_cell(Cell("own", 4, 1, "base", offered=True), offering, place)
+    assert shown == [[query.calls[0].name] for query in choose(offering, 4).test]

@@ -164,6 +164,12 @@ def real(
             "but dense."
         ),
     ] = None,
+    offered: Annotated[
+        bool,
+        typer.Option(
+            "--offered", help="Replies name only the functions that come with the question."
+        ),
+    ] = False,
     suite: Annotated[
         str, typer.Option(help="bfcl, tinr, another named set, or a folder in their form.")
     ] = "bfcl",
@@ -194,7 +200,7 @@ def real(
 
     place = Place(out, results or out / "results", base, retriever, preset, change or [])
     arms = arm or [name for name in ARMS if name != DENSE or retriever]
-    cells = [Cell(Path(suite).name, tools, seed, name) for name in arms]
+    cells = [Cell(Path(suite).name, tools, seed, name, offered) for name in arms]
     for cell in cells:
         check(cell, place)
     questions = read_suite(suite, data)

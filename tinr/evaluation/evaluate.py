@@ -112,13 +112,15 @@ def evaluate(
     max_tokens: int | None = None,
     title: str = "",
     constrained: bool = False,
+    offered: Mapping[str, Sequence[str]] | None = None,
 ) -> SuiteResult:
     """Hold and score a greedy conversation for every query; the model stays in eval mode.
 
     The self-test runs first: RunFailed if it fails, BadInput if no query can be scored or no
     prompt fits. max_tokens: tokens after the prompt, including those of the environment (None:
     REPLY_TOKENS). same: tools that count as one. constrained: decode only tools, and calls that
-    fit their documents, inside the tags. A title shows progress.
+    fit their documents, inside the tags. offered: the same, and of a query's tools only these
+    (its id -> their names). A title shows progress.
     """
     mode = documents_mode(documents)
     queries = [reachable(query, executor) for query in queries]
@@ -146,7 +148,8 @@ def evaluate(
         max_tokens=max_tokens,
         title=title,
         prompts=[prompts[number] for number in fitting_numbers],
-        grammars=Grammars(codec, catalogue) if constrained else None,
+        grammars=Grammars(codec, catalogue) if constrained or offered else None,
+        offered=[(offered or {}).get(queries[number].id, ()) for number in fitting_numbers],
     )
     by_number = dict(zip(fitting_numbers, conversations, strict=True))
     odds = call_evidence(model, codec, conversations, title and f"{title}: evidence of calling")

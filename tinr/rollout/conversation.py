@@ -151,13 +151,15 @@ def converse(
     top_p: float = 1.0,
     grammars: Grammars | None = None,
     named: Sequence[Sequence[str]] = (),
+    offered: Sequence[Sequence[str]] = (),
 ) -> list[Conversation]:
     """Run `group` conversations per query, in the order of the queries. A title shows progress.
 
     prompts: of the queries, with documents (None: without documents). engine: the local sampler,
     or a substitute. grammars: constrain the replies (None: no constraint). named: for each query
-    the tools named in the start of a reply, if its prompt ends with one. BadInput for a prompt
-    that does not fit the model's context.
+    the tools named in the start of a reply, if its prompt ends with one. offered: for each query
+    the only tools that the grammars let it name (none: all). BadInput for a prompt that does not
+    fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, max_tokens).items():
@@ -176,8 +178,11 @@ def converse(
             ]
             options: dict[str, Any] = {"top_p": top_p} if top_p < 1 else {}
             if grammars is not None:
-                tools = [named[i] for i in chunk for _ in range(group)] if named else ()
-                options["constraint"] = grammars.start(len(rooms), tools)
+                of_rows = [
+                    [own[i] for i in chunk for _ in range(group)] if own else ()
+                    for own in (named, offered)
+                ]
+                options["constraint"] = grammars.start(len(rooms), *of_rows)
             start_time = time.perf_counter()
             with part_of(bar, len(rooms)) as move, ExitStack() as sessions:
                 for room in rooms:

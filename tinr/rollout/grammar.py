@@ -61,12 +61,18 @@ class Grammars:
         subset._calls = {}
         return subset
 
-    def start(self, rows: int, named: Sequence[Sequence[str]] = ()) -> "Constraint":
+    def start(
+        self,
+        rows: int,
+        named: Sequence[Sequence[str]] = (),
+        offered: Sequence[Sequence[str]] = (),
+    ) -> "Constraint":
         """Make the states of a batch, all outside the tags.
 
-        named: for each row the tools that its reply has named already (default: none).
+        named: for each row the tools that its reply has named already (default: none). offered: for
+        each row the only tools that it may name (default, and for a row with none: all).
         """
-        return Constraint(self, rows, named)
+        return Constraint(self, rows, named, offered)
 
     def names(self) -> LLMatcher:
         """Matcher of tool names, one a line, up to `</tool_token>`."""
@@ -145,8 +151,9 @@ class Grammars:
 
 @dataclass
 class Turn:
-    """State of a row: its open tag, the ids inside it, and the tools named so far."""
+    """State of a row: its grammars, its open tag, the ids inside it, and the tools named so far."""
 
+    grammars: Grammars
     tag: str = ""  # "": outside the tags
     matcher: LLMatcher | None = None
     inside: list[int] = field(default_factory=list)
@@ -156,10 +163,19 @@ class Turn:
 class Constraint:
     """The states of the rows of one batch."""
 
-    def __init__(self, grammars: Grammars, rows: int, named: Sequence[Sequence[str]] = ()):
-        self.grammars = grammars
-        tools = named or [()] * rows
-        self.turns = [Turn(named=list(names)) for names in tools]
+    def __init__(
+        self,
+        grammars: Grammars,
+        rows: int,
+        named: Sequence[Sequence[str]] = (),
+        offered: Sequence[Sequence[str]] = (),
+    ):
+        self.grammars = grammars  # what all rows share: tokenizer, executor, tags
+        subsets = {names: grammars.only(names) for names in map(tuple, offered) if names}
+        self.turns = [
+            Turn(subsets.get(tuple(only), grammars), named=list(names))
+            for names, only in zip(named or [()] * rows, offered or [()] * rows, strict=True)
+        ]
         self.within = np.zeros(rows, bool)  # a tag
 
     def allowed(
@@ -190,7 +206,7 @@ class Constraint:
             self.within[row] = self.turns[row].matcher is not None
 
     def _take(self, turn: Turn, index: int) -> None:
-        grammars = self.grammars
+        grammars = turn.grammars
         if turn.matcher is None:
             turn.tag, turn.inside = grammars.openings[index], []
             is_call = turn.tag == "tool_call"

@@ -45,11 +45,17 @@ class Cell:
     tools: int
     seed: int
     arm: str
+    offered: bool = False  # a grammar lets a reply name only what the question's source offers
+
+    @property
+    def contender(self) -> str:
+        """What its verdicts are compared as."""
+        return f"{self.arm}-offered" if self.offered else self.arm
 
     @property
     def name(self) -> str:
         """The name of its file of verdicts."""
-        return f"{self.suite}-{self.tools}-{self.arm}-s{self.seed}"
+        return f"{self.suite}-{self.tools}-{self.contender}-s{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
     }
     make_folder(place.results)
     seed = cell.seed if ARMS[cell.arm].chain else None  # the untuned base has none
-    write_verdicts(path, result, arm=cell.arm, seed=seed, facts=facts)
+    write_verdicts(path, result, arm=cell.contender, seed=seed, facts=facts)
     return path
 
 
@@ -191,10 +197,13 @@ def _asked(
     cell: Cell, chosen: RealSet, registry: Registry, card: Card, place: Place
 ) -> SuiteResult:
     arm = ARMS[cell.arm]
+    offered = chosen.offered if cell.offered else None
     if not arm.chain:
         model, codec = open_model(registry.open(card.id)[1])
-        shown = DocumentsConfig(candidates=SHOWN)
-        return ask_untuned(model, codec, chosen.test, chosen.catalogue, shown)
+        shown = DocumentsConfig(candidates=1 if offered else SHOWN)
+        # it writes no tags for a grammar to constrain: its prompt has only the offered documents
+        test = [replace(query, tools=(offered or {}).get(query.id, ())) for query in chosen.test]
+        return ask_untuned(model, codec, test, chosen.catalogue, shown)
     _, model, codec, catalogue = open_checkpoint(registry, card.id)
     prompt = replace(trained_prompt(card), **arm.prompt)
     if cell.arm == DENSE:
@@ -202,5 +211,5 @@ def _asked(
     with Executor(catalogue, {}) as executor:
         return evaluate(
             model, codec, chosen.test, catalogue, executor, arm.documents,
-            prompt=prompt, title=cell.name,
+            prompt=prompt, title=cell.name, offered=offered,
         )  # fmt: skip
