@@ -27,6 +27,7 @@ from tinr.command import main
 from tinr.config import ChoiceConfig, Count, TrainingConfig, Weight, Whole
 from tinr.data.alignment_examples import PairMix
 from tinr.data.curriculum import CurriculumConfig, buckets
+from tinr.data.earlier_turns import some_after_others
 from tinr.data.own_completions import OwnCompletions, own_completions, own_examples
 from tinr.data.paced_batches import paced_batches
 from tinr.data.packing import Example, fitting
@@ -68,6 +69,9 @@ class SftConfig(PhaseConfig):
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)
     failing: Annotated[
         Weight, Doc("share of the traces in which a call fails, and is mended or its error told")
+    ] = 0.1
+    continued: Annotated[
+        Weight, Doc("share of the traces that follow one or two other queries and their answers")
     ] = 0.1
     keep_queries: Annotated[
         bool, Doc("store the queries beside the weights: an update contrasts new tools with them")
@@ -153,9 +157,10 @@ def bucket_examples(
 ) -> list[list[Example]]:
     """Make each bucket's traces, with a share of the replay by the bucket's tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
+    continued = [some_after_others(bucket, config.continued, rng) for bucket in order]
     traces = [
         trace_examples(codec, library, bucket, config.documents, rng, config.failing)
-        for bucket in order
+        for bucket in continued
     ]
     bucket_lists = [fitting(examples, config.training.max_tokens, "traces") for examples in traces]
     replay = [

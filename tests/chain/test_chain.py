@@ -233,7 +233,10 @@ def test_commands_on_a_checkpoint(work):
     assert taxed["tax"]["total_variation"]["low"] > 0
     suite = ("--suite", "out_of_domain", "--size", "5", "--json", "--out", "judged")
     judged = json.loads(tinr("eval", *one, *suite, cwd=work).stdout)
-    assert judged["eval"]["ood"]["call_em"]["n"] == 5
+    assert judged["eval"]["ood"]["call_em"]["n"] == 5 and judged["earlier"] == 0
+    behind = json.loads(tinr("eval", *one, *suite[:-2], "--earlier", "2", cwd=work).stdout)
+    assert behind["earlier"] == 2 and behind["eval"]["ood"]["call_em"]["n"] == 5
+    assert behind["cost"]["prompt_tokens"] > judged["cost"]["prompt_tokens"] + 20
     replies = (work / "judged" / "replies.none.jsonl").read_text().splitlines()
     assert len(replies) == 5 and "reply" in json.loads(replies[0])
     said = json.loads(tinr("call", "Convert 3 foot to metre.", *one, "--json", cwd=work).stdout)

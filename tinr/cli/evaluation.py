@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -81,6 +82,10 @@ def evaluate_checkpoint(
             help="Groups of tools that count as one, as `catalogue check --groups` writes."
         ),
     ] = None,
+    earlier: Annotated[
+        int,
+        typer.Option(min=0, help="Other queries of the suite, with answers, before each query."),
+    ] = 0,
     constrained: Constrained = False,
     executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
@@ -92,6 +97,7 @@ def evaluate_checkpoint(
     """
     from tinr.checkpoints.open import open_checkpoint
     from tinr.checkpoints.registry import Registry
+    from tinr.data.earlier_turns import after_others
     from tinr.evaluation import contenders
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.suites import same_names
@@ -116,6 +122,10 @@ def evaluate_checkpoint(
         else same_names(loaded_suite)
     )
     ev.check_splits(loaded_suite.queries, contenders.trained_tools(shelf, card))
+    queries = [
+        after_others(query, loaded_suite.queries, earlier, Random(f"earlier/{query.id}"))
+        for query in loaded_suite.queries
+    ]
     # a foreign tool may have the name of one of ours; ours must not be run in its place
     is_own_catalogue = loaded_suite.catalogue is catalogue
     make_folder(out)
@@ -127,7 +137,7 @@ def evaluate_checkpoint(
         result = ev.evaluate(
             model,
             codec,
-            loaded_suite.queries,
+            queries,
             loaded_suite.catalogue,
             executor,
             documents,
@@ -141,6 +151,7 @@ def evaluate_checkpoint(
         "checkpoint": card.id,
         "suite": suite,
         "documents": documents,
+        "earlier": earlier,
         "prompt": asdict(prompt),
         "eval": ev.plain(rates),
         "cost": ev.costs(result),
@@ -161,6 +172,7 @@ def evaluate_checkpoint(
             "size": size,
             "tools": len(catalogue.tools),
             "documents": documents,
+            "earlier": earlier,
             "cost": summary["cost"],
             "training": {
                 c.phase: {"tokens": c.tokens, "seconds": round(c.seconds)}

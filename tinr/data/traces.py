@@ -72,9 +72,10 @@ def compose(docs: Sequence[ToolDoc], lines: Sequence[str] = ()) -> list[str | Me
 def value_lines(
     query: Query, turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc]
 ) -> list[str]:
-    """Derive the values of the calls of `turns` from what the user said."""
+    """Derive the values of the calls of `turns` from the query, and from earlier messages of the
+    user where it does not state them."""
     said = [message.content for message in query.history if message.role == "user"]
-    text = "\n".join([*said, query.text])
+    text = "\n".join([query.text, *reversed(said)])
     return derivations(text, turns, query.observations, docs, query.implied)
 
 

@@ -23,7 +23,8 @@ from tinr.records import BadInput, Query
 
 SIGNS = {True: "1", False: "0", None: "-"}
 VALUES = {sign: value for value, sign in SIGNS.items()}
-ALIKE = ("documents", "tools")  # facts that all files of an arm share
+# facts that all files of an arm share -> what a file without the fact means
+ALIKE = {"documents": None, "tools": None, "earlier": 0}
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,12 @@ def pooled(
     """
     for file in files:
         first = next(other for other in files if other.arm == file.arm)
-        for key in ALIKE:
-            if file.facts.get(key) != first.facts.get(key):
+        for key, default in ALIKE.items():
+            own, other = (verdicts.facts.get(key, default) for verdicts in (file, first))
+            if own != other:
                 raise BadInput(
-                    f"{file.path}: {key} {file.facts.get(key)}, but {first.path} of the same arm "
-                    f"has {first.facts.get(key)}; give them different arms"
+                    f"{file.path}: {key} {own}, but {first.path} of the same arm has {other}; give "
+                    "them different arms"
                 )
     runs: dict[str, dict[int | None, Run]] = {}
     marks: dict[str, tuple[str, Path]] = {}
