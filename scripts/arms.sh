@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The arms of docs/evaluation.md, trained for each seed and compared:
+# The arms of docs/studies.md, trained for each seed and compared:
 #     scripts/arms.sh [SEED ...] [ARM ...] [--change PHASE.KEY=VALUE ...]
 # Without words: seeds 0 1 2, all arms. BASE: a model folder or hub name that all seeds begin from;
 # without it each seed trains a base of its own.

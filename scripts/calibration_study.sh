@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What calibration gains (docs/calibration.md): all variants for each seed given (0 1 2), each in a
+# What calibration gains (docs/studies.md): all variants for each seed given (0 1 2), each in a
 # run of its own, then compared over the seeds: on all queries, and on those with several calls; and
 # what the same number of written tokens buys. BASE: a model folder or hub name that all seeds begin
 # from; without it each seed trains a base of its own.

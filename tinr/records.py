@@ -161,3 +161,6 @@ class Score:
     answer: float | None
     total: float
     why: tuple[str, ...] = field(default=())
+
+
+REWARDS = ("total", "format", "tool", "answer")  # the fields of a Score that are logged and shown

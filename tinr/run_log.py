@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from tinr.files import write_text
-from tinr.records import BadInput
+from tinr.records import REWARDS, BadInput
 
 STEP = "train/global_step"  # the axis of every metric in wandb; `step` in a row
 METRIC_NAMES = {
@@ -61,7 +61,7 @@ TABLE_NAMES = {
     "conversations": "a few of the step's conversations: prompt, reply, rewards",
     "lineage": "the checkpoints from the base to the one that was published",
 }
-CONVERSATION = ("query", "prompt", "reply", "total", "format", "tool", "answer")
+CONVERSATION = ("query", "prompt", "reply", *REWARDS)
 ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", "seconds")
 
 

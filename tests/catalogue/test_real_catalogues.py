@@ -128,7 +128,7 @@ def test_queries_with_reference_calls_are_brought_into_one_form(source, calls, n
 def test_reference_calls_that_their_documents_refuse_are_not_taught(
     source, kept, refused, tmp_path
 ):
-    """The shares that docs/own_tools.md states."""
+    """The shares that docs/importing.md states."""
     folder = DATA / source
     tools, queries = folder / "tools.jsonl", folder / "queries.jsonl"
     write_catalogue(import_tools([str(tools if tools.is_file() else folder)]), tmp_path)

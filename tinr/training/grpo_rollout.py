@@ -15,7 +15,7 @@ from trl.models import unwrap_model_for_generation
 from tinr.catalogue.retrieval import Library
 from tinr.chat.codec import Codec
 from tinr.chat.render import as_text
-from tinr.records import Query, RunFailed, Score
+from tinr.records import REWARDS, Query, RunFailed, Score
 from tinr.rollout.conversation import Conversation, converse, make_prompts
 from tinr.rollout.generate import Row, generate
 from tinr.rollout.grammar import Grammars
@@ -165,7 +165,7 @@ class RolloutSource:
         }
         if self.config.constrained:
             row["rollout/stuck"] = _mean([c.row.stuck for c in conversations])
-        for name in ("total", "format", "tool", "answer"):
+        for name in REWARDS:
             values = [v for s in scores if (v := getattr(s, name)) is not None]
             if values:
                 row[f"reward/{name}"] = _mean(values)
@@ -192,7 +192,7 @@ def shown(
                 "prompt": "\n".join([*history, query.text]),
                 "reply": as_text(pieces),
             }
-            | {name: getattr(rewards, name) for name in ("total", "format", "tool", "answer")}
+            | {name: getattr(rewards, name) for name in REWARDS}
         )
     return rows
 

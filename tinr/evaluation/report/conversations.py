@@ -7,14 +7,13 @@ from typing import Any
 
 from tinr.evaluation.report.cases import CaseTurn, turns_of
 from tinr.evaluation.report.summary import in_order, is_finite
-from tinr.records import BadInput
+from tinr.records import REWARDS, BadInput
 from tinr.run_log import read_log
 
 SUFFIX = ".conversations.jsonl"
 STEPS = 8  # of a phase, including the first and the last
 AT_A_STEP = 4  # conversations
 TURN_CHARACTERS = 4000  # characters of one turn
-REWARDS = ("total", "format", "tool", "answer")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinr.evaluation.report.summary import in_order, is_finite
 from tinr.evaluation.report.tables import Row, Table
-from tinr.records import BadInput
+from tinr.records import REWARDS, BadInput
 from tinr.run_log import read_log
 
 Points = Sequence[tuple[float, float]]  # (step, value) by step
@@ -48,7 +48,7 @@ DRAWN = (
         "rewards",
         "rewards",
         "mean of the step's conversations",
-        {part: f"reward/{part}" for part in ("total", "format", "tool", "answer")},
+        {part: f"reward/{part}" for part in REWARDS},
         share=True,
     ),
     Drawn(

@@ -57,13 +57,13 @@ def score(
     weights = weights or RewardWeights()
     reply, query = without_written_defaults(reply, query, documents)
     form, reasons = format_reward(reply, query)
-    tool = tool_reward(reply, query)
-    answer = answer_reward(reply, query)
-    weighted_scores = [(form, weights.format), (tool, weights.tool), (answer, weights.answer)]
-    pairs = [(value, weight) for value, weight in weighted_scores if value is not None]
-    shares = sum(weight for _, weight in pairs)
-    total = sum(value * weight for value, weight in pairs) / shares if shares else 0.0
-    return Score(form, tool, answer, total, (*reasons, *_tool_reasons(reply, query, tool, answer)))
+    tool, answer = tool_reward(reply, query), answer_reward(reply, query)
+    parts = {"format": form, "tool": tool, "answer": answer}
+    weighted = [(v, getattr(weights, name)) for name, v in parts.items() if v is not None]
+    shares = sum(weight for _, weight in weighted)
+    total = sum(value * weight for value, weight in weighted) / shares if shares else 0.0
+    reasons = (*reasons, *_tool_reasons(reply, query, tool, answer))
+    return Score(form, tool, answer, total, reasons)
 
 
 def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
