@@ -4,8 +4,8 @@ from typing import Any
 
 
 def defaults() -> dict[str, dict[str, Any]]:
-    """Phase -> its configuration with nothing set, the base's too: a report marks what differs."""
-    # slow; who imports one needs no other
+    """Return each phase's default configuration, also the base's; a report marks what differs."""
+    # slow; importing one phase must not import the others
     from phases import align, calibrate, grpo, reject, sft, update
     from phases.base import BaseConfig
     from tinr.config import as_dict

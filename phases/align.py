@@ -1,12 +1,12 @@
-"""Phase 1, align: the documents go into the weights, token <-> document, both ways.
+"""Phase 1, align: train the documents into the weights, token <-> document, in both directions.
 
 From the documents alone, for every tool of the catalogue:
     memorise  document -> token
     recall    token -> document, token -> signature
-    usage     the conversation's own frame, from pseudo-queries worded from the document
-              and from queries that say nothing, so that the recalled document decides
+    usage     the conversation format, with pseudo-queries generated from the document and
+              with uninformative queries, so that the recalled document decides
 Loss = memorise + alpha recall + beta usage (TInR-U, arXiv 2604.10788); no query of any
-tool is used. What the base itself says to plain prompts is replayed, so that its skills stay.
+tool is used. The base's own completions of plain prompts are replayed, to keep its skills.
 """
 
 import warnings
@@ -41,11 +41,11 @@ PARENTS = ("base", "align", "update")
 
 @dataclass(frozen=True)
 class AlignConfig(PhaseConfig):
-    """Settings of phase 1; the defaults are the published ones where there are any."""
+    """Settings of phase 1; defaults are the published values if there are any."""
 
     parent: str = "base@latest"
     base: Annotated[
-        str, Doc("or smollm2, a GGUF file, a folder or a hub name, taken in as a base first")
+        str, Doc("instead of parent: smollm2, a GGUF file, a folder or a hub name to import")
     ] = ""
     catalogue: Annotated[tuple[str, ...], Doc("shipped corpora or folders")] = (
         "toolbox",
@@ -54,13 +54,13 @@ class AlignConfig(PhaseConfig):
     tools: Annotated[
         Whole,
         Doc(
-            "of the shipped corpora: so many, in proportion to splits and domains; 0: all. Tools of"
-            " other catalogues are all taken"
+            "number of shipped tools, drawn in proportion to splits and domains; 0: all. Other"
+            " catalogues are always used completely"
         ),
     ] = 0
-    tools_as: Annotated[ToolsAs, Doc('"names" writes tools out instead: an ablation')] = "tokens"
-    initialisation: Annotated[Initialisation, Doc("of the new rows")] = "name_mean"
-    epochs: Annotated[Whole, Doc("over all tools")] = 8
+    tools_as: Annotated[ToolsAs, Doc('"names" writes plain names instead: an ablation')] = "tokens"
+    initialisation: Annotated[Initialisation, Doc("initialisation of the new rows")] = "name_mean"
+    epochs: Annotated[Whole, Doc("epochs over all tools")] = 8
     mix: Annotated[PairMix, Doc("examples per tool and epoch")] = field(default_factory=PairMix)
     alpha: Annotated[Weight, Doc("weight of recall")] = 1.0
     beta: Annotated[Weight, Doc("weight of usage")] = 1.0
@@ -68,11 +68,12 @@ class AlignConfig(PhaseConfig):
         Weight, Doc("the base's own completions, as a share of the phase's own tokens")
     ] = 0.1
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    min_recall: Annotated[dict[str, float], Formerly("least"), Doc("the gate: least recall")] = (
+    min_recall: Annotated[dict[str, float], Formerly("least"), Doc("the gate: minimum recall")] = (
         field(default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95})
     )
     capacity: Annotated[
-        Switch, Doc("what is far beyond the weights that move; or warn, or ignore")
+        Switch,
+        Doc("refuse, warn or ignore if the catalogue is far too large for the trained weights"),
     ] = "refuse"
 
 
@@ -106,7 +107,7 @@ def run(config: AlignConfig) -> Card:
 
 
 def catalogue_of(config: AlignConfig) -> Catalogue:
-    """Load the catalogue, of the shipped corpora the configured subset."""
+    """Load the catalogue, with the configured subset of the shipped corpora."""
     catalogue = load_catalogue(config.catalogue)
     if not config.tools:
         return catalogue
@@ -116,7 +117,7 @@ def catalogue_of(config: AlignConfig) -> Catalogue:
         raise BadInput(f"tools={config.tools}: {error}") from error
     if missing_names := names - set(catalogue.by_name):
         raise BadInput(
-            f"tools={config.tools}: draws from the shipped corpora, and this catalogue lacks "
+            f"tools={config.tools}: draws from the shipped corpora, but this catalogue lacks "
             f"{min(missing_names)!r}; leave tools out, or give catalogue=[toolbox,fieldkit]"
         )
     left_out = set(splits()) - names

@@ -1,6 +1,6 @@
 """Train a small base from scratch and publish it as phase "base": for tests and studies.
 
-A pretrained model is taken in by `tinr.checkpoints.import_model`.
+`tinr.checkpoints.import_model` imports a pretrained model.
 """
 
 from dataclasses import dataclass, field
@@ -30,19 +30,19 @@ from tinr.training.supervised import train
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """Settings of a small model (Qwen3: Llama with normalised queries and keys) and training."""
+    """Settings of a small model (Qwen3: Llama with normalised queries and keys), and training."""
 
     registry: str = "runs/registry"
     run: Annotated[str, Doc("folder of the logs")] = "runs/latest"
     wandb: bool = False
     seed: int = 0
-    vocabulary: Annotated[Count, Doc("pieces before tags and role markers")] = 2048
+    vocabulary: Annotated[Count, Doc("tokens without tags and role markers")] = 2048
     hidden: Count = 192
     layers: Count = 4
     heads: Count = 3
-    positions: Annotated[Count, Doc("longest context, tokens")] = 2048
-    tokens: Annotated[Count, Doc("to train on")] = 4_400_000
-    easy: Annotated[Weight, Doc("share of them, at the beginning, in easy tasks")] = 0.4
+    positions: Annotated[Count, Doc("maximum context, tokens")] = 2048
+    tokens: Annotated[Count, Doc("training tokens")] = 4_400_000
+    easy: Annotated[Weight, Doc("share of the tokens in easy tasks, which come first")] = 0.4
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.05),
@@ -53,7 +53,7 @@ class BaseConfig:
 
 
 def build_base(config: BaseConfig) -> Card:
-    """Train tokenizer and model on generic tasks. Returns the new or an existing card."""
+    """Train a tokenizer and a model on generic tasks. Returns the new or an existing card."""
     mark = fingerprint("base", settings(config))
     registry = Registry(config.registry)
     known_card = registry.find("base", mark)

@@ -1,11 +1,11 @@
-"""Optional phase, calibrate: what the policy still gets wrong, fragment by fragment (iTool).
+"""Optional phase, calibrate: correct what the policy still gets wrong, by fragments (iTool).
 
-A round: the queries on whose reference the policy is most perplexed; for each a tree of
-fragments, its replies judged by rule, tools really running; pairs of siblings of which one ends
-better; preference training on the fragments alone. The next round searches with what it made.
-Alignment pairs and reference traces are replayed beside it. After sft or after grpo.
-What the first round searched is kept beside the step checkpoints: another loss, or another
-learning rate, trains on the same pairs without a search of its own.
+A round takes the queries whose references have the highest perplexity. For each it searches a tree
+of fragments with running tools, and rules judge the replies. Siblings of which one ends better
+become pairs; preference training uses their fragments only. The next round searches with the new
+policy. Alignment pairs and reference traces are replayed. Runs after sft or grpo.
+The first round's search is cached beside the step checkpoints, so that another loss or learning
+rate trains on the same pairs without a new search.
 Source: iTool, arXiv 2501.09766; SimPO, arXiv 2405.14734.
 """
 
@@ -56,12 +56,12 @@ SEARCH = (
 
 @dataclass(frozen=True)
 class CalibrateConfig(HardConfig):
-    """Settings of the optional phase; the defaults are the published ones where there are any."""
+    """Settings of the optional phase; defaults are the published values if there are any."""
 
-    rounds: Annotated[Count, Doc("each searches with the policy that the one before made")] = 1
+    rounds: Annotated[Count, Doc("each round searches with the policy of the previous one")] = 1
     search: SearchConfig = field(default_factory=SearchConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
-    judge: Annotated[JudgeConfig, Doc("a model in the place of the rules")] = field(
+    judge: Annotated[JudgeConfig, Doc("a model that replaces the rules")] = field(
         default_factory=JudgeConfig
     )
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
@@ -76,9 +76,9 @@ def run(config: CalibrateConfig) -> Card:
     if phase.published:
         return phase.published
     if config.rounds > 1 and distributed.world() > 1:
-        raise BadInput("rounds: on several ranks run one round a command: rounds=1")
+        raise BadInput("rounds: several ranks run one round per command; set rounds=1")
     model, tokenizer = phase.load()
-    to_accelerator(model)  # it generates before it trains
+    to_accelerator(model)  # it generates before training
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
     library = Library(phase.catalogue, DocumentsConfig(), config.seed)
@@ -92,7 +92,7 @@ def run(config: CalibrateConfig) -> Card:
     ):
         start_faults = measure_start(config, phase, model, codec, holdout_queries, executor)
         trained_models: list[TrainedModel] = []
-        costs: list[dict[str, Any]] = []  # with a last round without pairs
+        costs: list[dict[str, Any]] = []  # includes a last round without pairs
         for number, steps in enumerate(rounds):
             look = partial(
                 _search, config, phase, library, model, codec, search_queries, executor, number,
@@ -117,7 +117,7 @@ def run(config: CalibrateConfig) -> Card:
         if not trained_models:
             raise RunFailed(
                 f"calibrate: {costs[0]['nodes']} nodes of {costs[0]['queries']} queries gave no "
-                "pair of which one side ends better; nothing was published. Search longer, raise "
+                "pair with a better side; nothing was published. Search longer, raise "
                 "search.temperature, or lower pairs.gap"
             )
         end_faults = distributed.shared(
@@ -132,7 +132,7 @@ def run(config: CalibrateConfig) -> Card:
         last_model = trained_models[-1]
         if (
             len(trained_models) > 1
-        ):  # the last round's adapter alone leads from no checkpoint to this one
+        ):  # the last round's adapter alone does not lead from the parent to this checkpoint
             last_model = replace(last_model, adapter=None)
         return phase.conclude(last_model, codec, phase.floor(config.tolerance), queries, metrics)
 
@@ -150,7 +150,7 @@ def _search(
 ) -> Gathered:
     """Make the pairs of one round, from the queries that are hardest for the current policy.
 
-    begun: steps were made with the pairs already, so they must not change.
+    begun: steps have already used the pairs, so they must not change.
     """
     folder = phase.steps.folder / f"search{number}"
     path = folder / "hard.json"

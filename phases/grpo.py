@@ -1,10 +1,10 @@
-"""Phase 3, grpo: reinforcement on conversations in which tools really run.
+"""Phase 3, grpo: reinforcement learning on conversations with running tools.
 
 For each prompt a group of conversations is sampled. Each is rewarded for its format, its tools
-and its answer (tinr/rollout/scoring/rewards.py). GRPO reinforces what did better than its group.
-Environment tokens carry no loss. Groups whose rewards are all equal teach nothing: more
-groups are rolled out than used, and those with spread go first. Alignment pairs and
-reference traces are replayed beside it.
+and its answer (tinr/rollout/scoring/rewards.py). GRPO reinforces those that are better than their
+group. Environment tokens carry no loss. Groups whose rewards are all equal teach nothing, so more
+groups are rolled out than used, and those with spread go first. Alignment pairs and reference
+traces are replayed.
 Source: TInR-U, arXiv 2604.10788, phase 3; GRPO, arXiv 2402.03300.
 """
 
@@ -48,39 +48,41 @@ class GrpoConfig(PhaseConfig):
     )
     size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 4000
     pseudo: Annotated[
-        Whole, Doc("pseudo-queries worded from the document, for each tool without queries")
+        Whole, Doc("pseudo-queries per tool without queries, generated from its document")
     ] = 6
     no_tool_every: Annotated[
         Count,
         Doc(
-            "of queries without a tool one in so many is used: abstaining is the "
+            "one in so many queries without a tool is used: abstaining is the "
             "easiest reward, and with all of them the policy abstains everywhere"
         ),
     ] = 3
-    prompt: Annotated[DocumentsConfig, Doc("in such documents modes")] = field(
-        default_factory=DocumentsConfig
+    prompt: Annotated[DocumentsConfig, Doc("documents in the prompt, in modes that have them")] = (
+        field(default_factory=DocumentsConfig)
     )
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     weights: RewardWeights = field(default_factory=RewardWeights)
-    executor: Annotated[ExecutorConfig, Doc("bounds of the tools")] = field(
+    executor: Annotated[ExecutorConfig, Doc("limits of the tools")] = field(
         default_factory=ExecutorConfig
     )
-    executors: Annotated[str, Doc("YAML file that says what runs the tools of your catalogue")] = ""
-    mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
+    executors: Annotated[str, Doc("YAML file that says how to run the tools of your catalogue")] = (
+        ""
+    )
+    mix: Annotated[PairMix, Doc("mix of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
-        Whole, Doc("more pseudo-queries of each form for tools that have no query here")
+        Whole, Doc("further pseudo-queries of each form per tool without queries")
     ] = 4
-    traces: Annotated[Whole, Doc("reference traces replayed with each epoch of the pairs")] = 600
+    traces: Annotated[Whole, Doc("reference traces replayed per epoch of the pairs")] = 600
     replay: Annotated[TrainingConfig, Doc("shape of the replayed batches")] = field(
         default_factory=lambda: TrainingConfig(batch_tokens=2048)
     )
-    tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
+    tolerance: Annotated[Weight, Doc("maximum drop of each recall since phase 1")] = 0.01
 
     def __post_init__(self) -> None:
         if self.policy.vllm and self.trainable.what != "all":
             raise BadInput(
-                f"policy.vllm: a server takes whole weights, and trainable.what="
-                f"{self.trainable.what} changes them beside it; leave one of the two out"
+                f"policy.vllm: a server needs training of all weights, but trainable.what is "
+                f"{self.trainable.what}; leave one of the two out"
             )
 
 
@@ -114,7 +116,7 @@ def run(config: GrpoConfig) -> Card:
 
 
 def draw_queries(config: GrpoConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
-    """Load the training queries. Returns them, and them with the pseudo-queries."""
+    """Load the training queries. Returns them without and with the pseudo-queries."""
     queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
     no_call_queries = [query for query in queries if not query.calls][:: config.no_tool_every]
     ids = {query.id for query in no_call_queries}

@@ -40,10 +40,10 @@ from tinr.training.preference.start import (
 
 @dataclass(frozen=True)
 class RejectConfig(HardConfig):
-    """Settings of the optional phase; queries and replay as calibrate has them."""
+    """Settings of the optional phase; queries and replay as in calibrate."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    epochs: Annotated[Count, Doc("over the replies that are kept")] = 2
+    epochs: Annotated[Count, Doc("epochs over the kept replies")] = 2
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -53,7 +53,7 @@ def run(config: RejectConfig) -> Card:
     if phase.published:
         return phase.published
     model, tokenizer = phase.load()
-    to_accelerator(model)  # it generates before it trains
+    to_accelerator(model)  # it generates before training
     codec = Codec(tokenizer)
     queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, "calibrate")
     library = Library(phase.catalogue, DocumentsConfig(), config.seed)

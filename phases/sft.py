@@ -1,12 +1,12 @@
 """Phase 2, sft: supervised warm-up on reasoning traces.
 
-A trace's thought says what is needed, recalls the tool and its parameters from memory,
-and then calls. Loss on the assistant's tokens only. Several documents modes in one run.
-Alignment pairs and what the base itself says to plain prompts are replayed: plain SFT erases
-phase 1 (docs/notebook.md).
-Easy queries may come before hard ones (`curriculum`; off unless set).
-A base that was never aligned can be warmed up with documents in its prompt, the usual way,
-to compare with: parent=base@latest catalogue=[...] documents={retrieved: 1}.
+A trace's thought recalls the tool and its parameters and finds their values; then the call
+follows. Only the assistant's tokens carry loss. One run mixes several documents modes.
+Alignment pairs and the base's own completions of plain prompts are replayed, because plain SFT
+erases phase 1 (docs/notebook.md).
+Easy queries can come before hard ones (`curriculum`; off by default).
+For comparison, a base that was never aligned can be trained the usual way, with documents in its
+prompt: parent=base@latest catalogue=[...] documents={retrieved: 1}.
 Source: TInR-U, arXiv 2604.10788, phase 2.
 """
 
@@ -57,29 +57,29 @@ class SftConfig(PhaseConfig):
     )
     size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 6000
     pseudo: Annotated[
-        Whole, Doc("pseudo-queries for each tool without queries; for a model never aligned")
+        Whole, Doc("pseudo-queries per tool without queries; for a model that was never aligned")
     ] = 0
-    epochs: Annotated[Whole, Doc("over the queries")] = 1
+    epochs: Annotated[Whole, Doc("epochs over the queries")] = 1
     catalogue: Annotated[
-        tuple[str, ...], Doc("only where the parent is a base; tools are then names")
+        tuple[str, ...], Doc("only if the parent is a base; tools are then written as names")
     ] = ()
-    documents: Annotated[dict[DocumentsMode, float], Doc("shares of the traces")] = field(
+    documents: Annotated[dict[DocumentsMode, float], Doc("mode -> share of the traces")] = field(
         default_factory=lambda: {"none": 0.75, "on_select": 0.25}
     )
     prompt: DocumentsConfig = field(default_factory=DocumentsConfig)
     failing: Annotated[
-        Weight, Doc("share of the traces in which a call fails, and is mended or its error told")
+        Weight, Doc("share of the traces in which a call fails, and is corrected or reported")
     ] = 0.1
     continued: Annotated[
         Weight, Doc("share of the traces that follow one or two other queries and their answers")
     ] = 0.1
     keep_queries: Annotated[
-        bool, Doc("store the queries beside the weights: an update contrasts new tools with them")
+        bool, Doc("store the queries in the checkpoint; updates contrast new tools with them")
     ] = False
-    replay_pairs: Annotated[Whole, Doc("epochs of phase 1 pairs replayed in every epoch")] = 3
-    mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
+    replay_pairs: Annotated[Whole, Doc("epochs of phase 1 pairs replayed per epoch")] = 3
+    mix: Annotated[PairMix, Doc("mix of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
-        Whole, Doc("more pseudo-queries of each form for tools that have no query here")
+        Whole, Doc("further pseudo-queries of each form per tool without queries")
     ] = 4
     replay: Annotated[
         Weight, Doc("the base's own completions, as a share of the traces' tokens")
@@ -87,7 +87,7 @@ class SftConfig(PhaseConfig):
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     choice: ChoiceConfig = field(default_factory=ChoiceConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
+    tolerance: Annotated[Weight, Doc("maximum drop of each recall since phase 1")] = 0.01
 
     def __post_init__(self) -> None:
         if not sum(self.documents.values()):
@@ -129,7 +129,7 @@ def run(config: SftConfig) -> Card:
 
 
 def draw_queries(config: SftConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
-    """Load the training queries. Returns them, and them with the pseudo-queries."""
+    """Load the training queries. Returns them without and with the pseudo-queries."""
     queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
     rng = Random(f"{config.seed}/sft/pseudo")
     return queries, [*queries, *pseudo_queries(phase.catalogue, queries, config.pseudo, rng)]
@@ -155,7 +155,7 @@ def bucket_examples(
     own: OwnCompletions,
     epoch: int,
 ) -> list[list[Example]]:
-    """Make each bucket's traces, with a share of the replay by the bucket's tokens."""
+    """Make each bucket's traces and replay; the replay is divided in proportion to the tokens."""
     rng = Random(f"{config.seed}/sft/{epoch}")
     continued = [some_after_others(bucket, config.continued, rng) for bucket in order]
     traces = [

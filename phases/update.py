@@ -1,13 +1,13 @@
-"""Update: bring a checkpoint up to date with a catalogue that changed, with the least training.
+"""Update: adapt a checkpoint to a changed catalogue, with as little training as possible.
 
-    added, changed  the rows of their tokens train on the frozen model; nothing else moves
+    added, changed  the rows of their tokens train on the frozen model; nothing else changes
     renamed         the new token gets the old one's rows
-    removed         the rows are overwritten: the token is not produced and recites nothing
+    removed         the rows are overwritten: the token is not produced and recalls nothing
 
 Recall is measured for the new documents, their nearest neighbours and a fixed sample of the rest;
-the full gate asks every tool. Where rows alone do not reach the gate, `train=adapters` moves the
-layers too, with replay.
-Source: rows alone on a model that was adapted to tools before: TokMem, ICLR 2026.
+the full gate measures every tool. If rows alone miss the gate, `train=adapters` trains the layers
+too, with replay.
+Source: training only rows of a model that was adapted to tools before: TokMem, ICLR 2026.
 """
 
 import sys
@@ -49,7 +49,7 @@ from tinr.training.new_rows import NewRows, RowsConfig, train_rows
 from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
-CONFUSABLE = 0.6  # likeness of documents from which a newcomer is called confusable
+CONFUSABLE = 0.6  # similarity of documents from which a new tool is reported as confusable
 
 
 @dataclass(frozen=True)
@@ -58,67 +58,67 @@ class UpdateConfig(PhaseConfig):
 
     remedy: ClassVar[str] = "Raise rows.evaluations, set train=adapters, or"
 
-    catalogue: Annotated[tuple[str, ...], Doc("the new one: shipped corpora or folders")] = ()
+    catalogue: Annotated[tuple[str, ...], Doc("the new catalogue: shipped corpora or folders")] = ()
     replaces: Annotated[
         tuple[str, ...],
-        Doc("what the new one replaces, where the checkpoint has other tools too; empty: all"),
+        Doc("the catalogue that it replaces, if the checkpoint has other tools too; []: all"),
     ] = ()
     train: Annotated[
         Literal["rows", "adapters"], Doc("new rows on a frozen model, or LoRA in the layers too")
     ] = "rows"
     rows: RowsConfig = field(default_factory=RowsConfig)
     before: Annotated[
-        PairMix, Doc("examples of a new tool that count up to its token; computed once")
+        PairMix, Doc("examples per new tool, trained up to its token; computed once")
     ] = field(default_factory=lambda: PairMix.only(memorise=4, naming=16, lacking=2))
     behind: Annotated[
-        PairMix, Doc("examples of a new tool that go on behind its token; requests of it alone")
+        PairMix, Doc("examples per new tool, trained after its token; requests for it alone")
     ] = field(
         default_factory=lambda: PairMix.only(memorise=1, schema=3, blind=1, naming=2, pseudo=3)
     )
-    contrast: Annotated[PairMix, Doc("examples of each neighbour and sampled tool")] = field(
+    contrast: Annotated[PairMix, Doc("examples per neighbour and sampled tool")] = field(
         default_factory=lambda: PairMix.only(memorise=1, naming=1, lacking=1)
     )
     contrast_queries: Annotated[
-        Whole, Doc("of those stored beside the parent (sft: keep_queries), as further contrast")
+        Whole, Doc("more contrast: queries stored in the parent (sft: keep_queries)")
     ] = 64
-    neighbours: Annotated[Count, Doc("nearest tools of each new one: contrast and gate")] = 3
-    sample: Annotated[Count, Doc("of the other tools: contrast and gate")] = 24
-    trainable: Annotated[TrainableConfig, Doc("of train=adapters")] = field(
+    neighbours: Annotated[Count, Doc("nearest tools of each new one, for contrast and gate")] = 3
+    sample: Annotated[Count, Doc("sample of the other tools, for contrast and gate")] = 24
+    trainable: Annotated[TrainableConfig, Doc("for train=adapters")] = field(
         default_factory=lambda: TrainableConfig(what="lora")
     )
-    training: Annotated[TrainingConfig, Doc("of train=adapters")] = field(
+    training: Annotated[TrainingConfig, Doc("for train=adapters")] = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=1024
         )
     )
-    mix: Annotated[PairMix, Doc("of train=adapters: examples of a tool and epoch")] = field(
+    mix: Annotated[PairMix, Doc("for train=adapters: examples per tool and epoch")] = field(
         default_factory=PairMix
     )
-    epochs: Annotated[Count, Doc("of train=adapters: over new tools and their replay")] = 8
-    full_gate: Annotated[bool, Doc("ask every tool, not neighbours and a sample")] = False
-    compact: Annotated[bool, Doc("take the entries of removed tools out of the vocabulary")] = False
-    min_recall: Annotated[dict[str, float], Formerly("least"), Doc("of new documents")] = field(
-        default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95}
-    )
+    epochs: Annotated[Count, Doc("for train=adapters: epochs over new tools and replay")] = 8
+    full_gate: Annotated[bool, Doc("measure every tool, not only neighbours and a sample")] = False
+    compact: Annotated[bool, Doc("delete removed tools from the vocabulary")] = False
+    min_recall: Annotated[
+        dict[str, float], Formerly("least"), Doc("minimum recall of new documents")
+    ] = field(default_factory=lambda: {"document_to_token": 0.99, "token_to_schema": 0.95})
     max_forgotten: Annotated[
-        Weight, Doc("share of the other documents asked that the parent knew and this does not")
+        Weight, Doc("maximum share of other measured documents that only the parent recalls")
     ] = 0.02
 
 
 def run(config: UpdateConfig) -> Card:
-    """Update a checkpoint. Returns the published card, or the parent's where nothing changed."""
+    """Update a checkpoint. Returns the published card, or the parent's if nothing changed."""
     if not config.catalogue:
         raise BadInput("update: give the new catalogue: catalogue=[FOLDER]")
     phase = begin("update", config, PARENTS, _new_catalogue(config))
     if phase.published:
         return phase.published
     if distributed.world() > 1:
-        raise BadInput("update: trains on one process; start it without a launcher")
+        raise BadInput("update: runs on one process only; start it without a launcher")
     old = load_catalogue(phase.folder)
     changes = difference(old.by_name, phase.catalogue.by_name)
     retired = list(phase.parent.data_position.get("retired", ()))
     if changes.empty and not (config.compact and retired):
-        _say(f"{phase.parent.id} knows this catalogue already; nothing was published")
+        _say(f"{phase.parent.id} already knows this catalogue; nothing was published")
         return phase.parent
     newcomers = [*changes.added, *(name for name, _ in changes.changed)]
     _announce(changes, newcomers, phase.catalogue)
@@ -150,7 +150,7 @@ def run(config: UpdateConfig) -> Card:
 
 
 def _new_catalogue(config: UpdateConfig) -> Catalogue:
-    """The catalogue that the child will know."""
+    """Return the catalogue of the child."""
     new = load_catalogue(config.catalogue)
     if not config.replaces:
         return new
@@ -159,8 +159,8 @@ def _new_catalogue(config: UpdateConfig) -> Catalogue:
     known = load_catalogue(folder)
     if unknown := next((name for name in replaced if name not in known.by_name), None):
         raise BadInput(
-            f"replaces: tool {unknown!r} is none of {config.parent}; give the catalogue that it "
-            "was taught"
+            f"replaces: tool {unknown!r} is not in {config.parent}; give the catalogue that it "
+            "was trained on"
         )
     others = [doc for doc in known.tools if doc.name not in replaced]
     if twice := next((doc.name for doc in others if doc.name in new.by_name), None):
@@ -176,14 +176,14 @@ def _say(text: str) -> None:
 
 
 def _announce(changes: Difference, newcomers: Sequence[str], catalogue: Catalogue) -> None:
-    """Say what changes, and which newcomers queries may confuse with other tools."""
+    """Print the changes, and which new tools queries may confuse with others."""
     _say(", ".join(f"{count} {what}" for what, count in _counts(changes).items() if count))
     for pair in near_duplicates(catalogue.tools, CONFUSABLE):
         if {pair.first, pair.second} & {*newcomers}:
             _say(
-                f"warning: {pair.first} and {pair.second} have like documents "
-                f"({pair.similarity:.2f}); contrast examples are trained between them, and words "
-                "that only one of them has would help more"
+                f"warning: {pair.first} and {pair.second} have similar documents "
+                f"({pair.similarity:.2f}); contrast examples separate them, but distinctive words "
+                "in the documents would help more"
             )
 
 
@@ -194,18 +194,18 @@ def _counts(changes: Difference) -> dict[str, int]:
 
 
 def _check_tokens(changes: Difference, tokenizer: Any, retired: Sequence[str], parent: str) -> None:
-    """Raise BadInput where a new tool's token cannot be told from another entry."""
+    """Raise BadInput if the parent has no tool tokens, or an entry has a new tool's token."""
     codec = Codec(tokenizer)
     if codec.writes_names:
         raise BadInput(
-            f"{parent}: writes tools as names and has no rows to update; align it anew with the "
+            f"{parent}: writes tools as names and has no rows to update; run align with the "
             "new catalogue"
         )
     for name in (*changes.added, *(new for _, new in changes.renamed)):
         if token_of(name) in codec.vocabulary and name not in retired:
             raise BadInput(
-                f"tool {name!r}: its token {token_of(name)} is an entry of this vocabulary "
-                "already; rename the tool"
+                f"tool {name!r}: its token {token_of(name)} is already in this vocabulary; "
+                "rename the tool"
             )
 
 
@@ -221,7 +221,7 @@ def _train_rows(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
     others: Sequence[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
-    """Train the newcomers' rows alone; the other rows' mean length is theirs."""
+    """Train only the newcomers' rows, scaled to the mean length of the other tools' rows."""
     config: Any = phase.config
     ids = [codec.tool_ids[name] for name in newcomers]
     rng = Random(f"{config.seed}/update")
@@ -245,9 +245,9 @@ def _train_adapters(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
     others: Sequence[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
-    """Train adapters and the newcomers' rows, with as many replayed examples of other tools.
+    """Train adapters and the newcomers' rows, with replayed examples of other tools.
 
-    Each epoch draws them anew: as many of `others` as there are newcomers, and of the rest.
+    Each epoch draws as many tools from `others` as there are newcomers, and as many from the rest.
     """
     config: Any = phase.config
     rest = [name for name in phase.catalogue.names if name not in (*newcomers, *others)]
@@ -269,7 +269,7 @@ def _train_adapters(
 
 
 def _queries_beside(phase: Phase, old: Catalogue, changes: Difference) -> list[Query]:
-    """Read the queries that are stored beside the parent, without those of changed tools."""
+    """Read the queries stored in the parent, without those of removed or changed tools."""
     path = phase.folder / QUERIES
     if not path.is_file():
         return []
@@ -297,7 +297,7 @@ def _traces(phase: Phase, codec: Codec, queries: Sequence[Query], rng: Random) -
 def _forgotten(
     phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue
 ) -> dict[str, Any]:
-    """Ask other documents; GateFailed if too many that the parent knew are not known any more."""
+    """Measure recall of other documents; GateFailed if too many that the parent knew are lost."""
     missed = [doc.name for doc in not_recalled(model, codec, checked)]
     if missed:
         parent_model, parent_tokenizer = phase.load()
@@ -308,8 +308,8 @@ def _forgotten(
     if len(missed) > config.max_forgotten * len(checked.tools):
         raise GateFailed(
             f"update: {len(missed)} of {len(checked.tools)} other tools that the parent knew are "
-            f"not recalled any more, {missed[0]} among them; nothing was published. Raise "
-            "contrast, set train=adapters, or accept more: max_forgotten"
+            f"no longer recalled, such as {missed[0]}; nothing was published. Raise contrast, "
+            "set train=adapters, or raise max_forgotten"
         )
     return {"n": len(checked.tools), "names": missed}
 
@@ -320,7 +320,7 @@ def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:
 
 
 def _still_queried(parent: Card, changes: Difference) -> list[str]:
-    """Return the tools that training queries called, by their names now."""
+    """Return the tools that training queries called, by their current names."""
     new_names = dict(changes.renamed)
     queried: Sequence[str] = parent.data_position.get("queried_tools", ())
     return sorted(new_names.get(name, name) for name in queried if name not in changes.removed)

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Thousands of real tools through all phases with a 100M-class model from scratch, timed part by part,
-# and then the benchmarks: what docs/benchmarks.md is to say of an accelerator. No accelerator has
-# run it yet; in miniature it runs anywhere:
+# Train a 100M-class model from scratch on thousands of real tools through all phases, time each part,
+# then run the benchmarks: the accelerator figures that docs/benchmarks.md is to report. It has not
+# been run on an accelerator yet. A miniature version runs anywhere:
 #     REAL=folder HIDDEN=64 LAYERS=2 TOKENS=20000 EPOCHS=1 STEPS=2 SKIP_BENCH=1 scripts/accelerator.sh
-# REAL names folders of real tools (tools.jsonl and queries.jsonl in each); OUT keeps what was made.
+# REAL: folders of real tools, each with tools.jsonl and queries.jsonl. OUT: folder for the results.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 out=${OUT:-runs/accelerator}
 registry=$out/registry
 hidden=${HIDDEN:-768} layers=${LAYERS:-12} tokens=${TOKENS:-60000000}
-: "${REAL:?names no folder of real tools; set it}"
+: "${REAL:?missing; set it to folders of real tools}"
 mkdir -p "$out"
 common=("registry=$registry" "run=$out/logs")
-part() { # part NAME COMMAND...: its seconds go to OUT/times.tsv
+part() { # part NAME COMMAND...: run it and add its seconds to OUT/times.tsv
     local began=$SECONDS
     echo "-- $1"
     "${@:2}"
@@ -31,7 +31,7 @@ if [ ! -f "$out/traces.jsonl" ]; then
 fi
 part base tinr base --preset tiny "${common[@]}" "hidden=$hidden" "layers=$layers" \
     "heads=$((hidden / 64))" "tokens=$tokens" positions=4096
-gates='accept=[document_to_token, token_to_document, token_to_schema]' # what comes out is the figure
+gates='accept=[document_to_token, token_to_document, token_to_schema]' # the gates' recall is the result
 part align tinr align "${common[@]}" parent=base@latest "catalogue=[$out/tools]" "$gates" \
     "epochs=${EPOCHS:-6}" training.optimiser.name=muon training.optimiser.learning_rate=0.003
 part sft tinr sft "${common[@]}" "queries=$out/traces.jsonl" "$gates" \

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The arms of docs/studies.md, trained for each seed and compared:
+# Train the arms of docs/studies.md with each seed and compare them:
 #     scripts/arms.sh [SEED ...] [ARM ...] [--change PHASE.KEY=VALUE ...]
-# Without words: seeds 0 1 2, all arms. BASE: a model folder or hub name that all seeds begin from;
-# without it each seed trains a base of its own.
+# Default: seeds 0 1 2, all arms. BASE: a model folder or hub name that all seeds start from;
+# without it each seed trains its own base.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 seeds=() arms=()

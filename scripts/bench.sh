@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The benchmarks whose tables stand in docs/benchmarks.md, on this machine and its accelerator, if it
-# has one: JSON in OUT (default runs/bench), one file each, and plots. REGISTRY has the policy of the
-# rollouts and of the search; REAL names folders of real tools (tools.jsonl in each) and is optional;
-# of REPEATS runs the median counts (default 3). Let nothing else run beside it; with one run of each
-# it takes about twenty minutes on two cores.
+# Run the benchmarks of docs/benchmarks.md on this machine, and on its accelerator if it has one. Each
+# writes one JSON file to OUT (default runs/bench), some also a plot. REGISTRY has the policy for
+# rollouts and search. REAL (optional): folders of real tools, each with tools.jsonl. REPEATS: runs
+# per benchmark, of which the median is reported (default 3). Run nothing else at the same time. With
+# one run per benchmark it takes about twenty minutes on two cores.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 out=${OUT:-runs/bench}
@@ -12,7 +12,7 @@ real=()
 for folder in ${REAL:-}; do real+=(--tools "$folder/tools.jsonl"); done
 repeats=(--repeats "${REPEATS:-3}")
 mkdir -p "$out"
-measure() { # measure NAME COMMAND...: printed, and kept whole or not at all
+measure() { # measure NAME COMMAND...: print its JSON and write it completely or not at all
     echo "$1"
     "${@:2}" --json > "$out/$1.json.part"
     mv "$out/$1.json.part" "$out/$1.json"

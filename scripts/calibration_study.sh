@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What calibration gains (docs/studies.md): all variants for each seed given (0 1 2), each in a
-# run of its own, then compared over the seeds: on all queries, and on those with several calls; and
-# what the same number of written tokens buys. BASE: a model folder or hub name that all seeds begin
-# from; without it each seed trains a base of its own.
+# Measure what calibration gains (docs/studies.md). Train all variants with each given seed (default
+# 0 1 2), each seed in its own run. Then compare them over the seeds: on all queries, on queries with
+# several calls, and at the same number of generated tokens. BASE: a model folder or hub name that all
+# seeds start from; without it each seed trains its own base.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 seeds=("$@")
 [ $# -eq 0 ] && seeds=(0 1 2)
-measured=runs/calibration # every seed's evaluations, so that nothing is measured twice
+measured=runs/calibration # the evaluations of all seeds, so that nothing is measured twice
 mkdir -p "$measured"
 registries=()
 for seed in "${seeds[@]}"; do

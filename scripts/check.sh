@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, format and types; changes nothing.
+# Check lint, format and types; changes nothing.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 ruff check .

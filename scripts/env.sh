@@ -1,10 +1,10 @@
-# Sourced by the other scripts: the environment in .venv, made where it is missing.
+# Sourced by the other scripts: activates the environment in .venv and creates it if it is missing.
 # Needs Python 3.11; set PYTHON to name another interpreter.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stamp=.venv/installed
 wanted=$(cat scripts/requirements.txt scripts/requirements-base.txt setup.cfg pyproject.toml | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    echo "making .venv (once, a minute or two)"
+    echo "creating .venv (once, a minute or two)"
     "${PYTHON:-python3.11}" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
         "$(grep '^torch==' scripts/requirements.txt)"

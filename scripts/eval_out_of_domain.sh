@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The out-of_domain suite of a checkpoint, both documents modes; options go to `tinr eval`.
+# Evaluate a checkpoint on the out_of_domain suite in two documents modes; options go to `tinr eval`.
 # Example: scripts/eval_out_of_domain.sh --checkpoint grpo@latest --registry runs/quickstart/registry
 set -euo pipefail
 source "$(dirname "$0")/env.sh"

@@ -1,8 +1,8 @@
-# Sourced by align.sh, sft.sh and grpo.sh: `launch PHASE ...` states the machine, nothing else.
+# Sourced by the scripts of the phases: `launch PHASE ...` starts DeepSpeed with the machine's settings.
 where=$PWD
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 root=$PWD
-cd "$where"  # paths in the arguments are the caller's
+cd "$where"  # paths in the arguments are relative to the caller's folder
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 launch() {
     local phase=$1 facts=(--no_local_rank)

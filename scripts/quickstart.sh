@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole job on the shipped corpora; options go to `tinr quickstart`.
+# Run everything on the shipped corpora; options go to `tinr quickstart`.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 exec tinr quickstart "$@"

@@ -2,11 +2,11 @@
 
 Run `python scripts/wrong_edits.py`. It copies the repository to a temporary folder. First it runs
 the tests of all edits there without an edit, because a test that fails anyway catches nothing.
-Then it makes the edits, each alone, runs the tests of the edit with `pytest -x`, and restores the
-file. It prints a line for each edit and a sum. The exit code is 1 if an edit is not caught.
+Then it makes the edits one by one, runs the tests of each with `pytest -x`, and restores the
+file. It prints one line per edit, and totals. The exit code is 1 if an edit is not caught.
 
 `--check` runs no test. It checks that each edit applies once and that the file still compiles.
-`--only 3,17` takes some of the edits. `--jobs 4` runs four at a time, each in its own copy.
+`--only 3,17` runs only these edits. `--jobs 4` runs four at a time, each in its own copy.
 """
 
 import argparse
@@ -36,25 +36,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Edit:
-    """State a wrong edit and the tests that must fail with it."""
+    """A wrong edit, and the tests that must fail with it."""
 
     area: str
     file: str
-    right: str  # stands in the file exactly once
+    right: str  # occurs in the file exactly once
     wrong: str
     tests: tuple[str, ...]  # as pytest takes them: FILE or FILE::NAME
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """State what the tests said of an edit."""
+    """The result of the tests for an edit."""
 
     words: str  # caught, NOT CAUGHT or does not apply
     reason: str
     seconds: float
 
 
-# The files of the tests, by short names.
+# Short names of the test files.
 BINDINGS = "tests/data/test_bindings.py"
 UPDATE = "tests/phases/test_update.py"
 OWN_TOOLS = "tests/rollout/test_own_tools.py"
@@ -87,7 +87,7 @@ TRACES = "tests/data/test_traces.py"
 TRAINING = "tests/training/test_training.py"
 
 EDITS = (
-    # Loss: where it stands, whose it is, and who sees whom.
+    # Loss: its positions, its examples, and the attention mask.
     Edit(
         "loss",
         "tinr/data/packing.py",
@@ -474,8 +474,8 @@ EDITS = (
     Edit(
         "rewards",
         "tinr/rollout/scoring/rewards.py",
-        "(tool, weights.tool)",
-        "(tool, weights.format)",
+        "getattr(weights, name)",
+        "weights.format",
         (f"{REWARDS}::test_total_is_the_weighted_mean_of_what_is_scored",),
     ),
     Edit(
@@ -956,7 +956,7 @@ EDITS = (
         "calls = parse(self.spoken).calls",
         (f"{CONVERSATION}::test_each_turn_runs_its_own_calls_only",),
     ),
-    # What may be written, and what it was drawn from.
+    # What may be generated, and what it was sampled from.
     Edit(
         "grammar",
         "tinr/rollout/grammar.py",
@@ -1288,7 +1288,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def run(selection: Sequence[tuple[int, Edit]], copies: Sequence[Path]) -> int:
-    """Try the edits in the copies, print what the tests say, and return the exit code."""
+    """Try the edits in the copies, print the results, and return the exit code."""
     tests = sorted({test for _, edit in selection for test in edit.tests})
     failures = _failures(tests, copies)
     for test, reason in failures.items():
@@ -1309,7 +1309,7 @@ def run(selection: Sequence[tuple[int, Edit]], copies: Sequence[Path]) -> int:
 def try_edit(edit: Edit, copy: Path, failures: dict[str, str]) -> Verdict:
     """Make an edit in a copy, run its tests, and restore the file.
 
-    `failures` has the tests that fail without an edit. They catch nothing.
+    `failures` lists the tests that fail without an edit; they catch nothing.
     """
     fault = fault_of(edit, copy)
     if fault:
@@ -1340,7 +1340,7 @@ def fault_of(edit: Edit, root: Path) -> str:
     source = path.read_text("utf-8")
     count = source.count(edit.right)
     if count != 1:
-        return f"the text stands {count} times in the file: {edit.right!r}"
+        return f"the text occurs {count} times in the file: {edit.right!r}"
     if edit.wrong == edit.right:
         return "nothing changes"
     try:
@@ -1351,7 +1351,7 @@ def fault_of(edit: Edit, root: Path) -> str:
 
 
 def copy_repository(root: Path, copy: Path) -> None:
-    """Copy the files that git lists, as they are in the working tree."""
+    """Copy the files that git lists, in the state of the working tree."""
     command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others"]
     listing = subprocess.run([*command, "--exclude-standard"], check=True, capture_output=True)
     for name in listing.stdout.decode().split("\0"):
@@ -1376,7 +1376,7 @@ def _fault_of_test(test: str, root: Path) -> str:
 
 
 def _failures(tests: Iterable[str], copies: Sequence[Path]) -> dict[str, str]:
-    """Run tests without an edit, those of a file together. Return test -> why it is no proof."""
+    """Run tests without an edit, file by file. Return test -> why it proves nothing."""
     files: dict[str, list[str]] = {}
     for test in tests:
         files.setdefault(test.partition("::")[0], []).append(test)
@@ -1395,7 +1395,7 @@ def _failures(tests: Iterable[str], copies: Sequence[Path]) -> dict[str, str]:
 
 
 def _reason(test: str, outcomes: dict[str, bool]) -> str:
-    """Say why a test is no proof, by what each test of its file did; empty if it is."""
+    """Say why a test proves nothing, from the outcomes of its file; empty if it is valid."""
     name = test.partition("::")[2]
     own = [
         passes
@@ -1418,7 +1418,7 @@ def _outcomes(report: Path) -> dict[str, bool]:
 def _pytest(words: Sequence[str], copy: Path) -> int | None:
     """Run pytest in a copy. Return its exit code, None if it takes too long.
 
-    No bytecode is written: an edit of the same size and second would not be noticed.
+    No bytecode is written, because an edit of the same size in the same second would go unnoticed.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
     env = {
@@ -1475,9 +1475,13 @@ def _line(number: int, edit: Edit, verdict: Verdict) -> str:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Check that tests catch wrong edits of the code.")
-    parser.add_argument("--check", action="store_true", help="run no test: do the edits apply?")
-    parser.add_argument("--only", type=_numbers, metavar="N[,N]", help="some of the edits")
-    parser.add_argument("--jobs", type=int, default=1, help="edits at a time; each has a copy")
+    parser.add_argument(
+        "--check", action="store_true", help="run no test; check that the edits apply"
+    )
+    parser.add_argument("--only", type=_numbers, metavar="N[,N]", help="run only these edits")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="edits to run at a time, each in its own copy"
+    )
     options = parser.parse_args(words)
     if options.jobs < 1:
         parser.error("--jobs: give 1 or more")

@@ -47,7 +47,7 @@ def small_repository(folder: Path) -> None:
     ("right", "wrong", "fault"),
     [
         ("LIMIT = 3", "LIMIT = 4", ""),
-        ("LIMIT = 5", "LIMIT = 4", "stands 0 times"),
+        ("LIMIT = 5", "LIMIT = 4", "occurs 0 times"),
         ("LIMIT = 3", "LIMIT = (", "does not compile"),
         ("LIMIT = 3", "LIMIT = 3", "nothing changes"),
     ],

@@ -1,7 +1,7 @@
-"""How a command runs: its exit code, and a phase from a configuration to a printed card.
+"""How a command runs: exit codes, and a phase from its configuration to its printed card.
 
 `python -m phases.NAME`, `deepspeed --module phases.NAME` and `tinr NAME` are the same command.
-Exit code 0 done, 1 a gate or check failed, 2 wrong use or bad input.
+Exit code 0 done, 1 a gate or check failed, 2 wrong usage or bad input.
 """
 
 import logging
@@ -18,35 +18,35 @@ from typer.exceptions import TyperException
 
 from tinr.records import BadInput, RunFailed
 
-# Defaults of environment variables. Our own progress bars and errors say what a user needs;
-# the libraries' output would hide them.
+# Defaults of environment variables. They silence libraries, whose output would hide our own
+# progress bars and errors.
 ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
-    # Every step has shapes of its own; oneDNN keeps a compiled product for each of the last
-    # 1,024 shapes, which grew by 5.7 MB a step. A few are as fast.
+    # Shapes differ from step to step. oneDNN caches a compiled product for each of the last 1,024
+    # shapes, so memory grew by 5.7 MB per step. A small cache is as fast.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the file."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the files."),
 ]
 ConfigFiles = Annotated[
     list[Path] | None,
-    typer.Option("--config", help="YAML file of what differs; repeatable, the last one wins."),
+    typer.Option("--config", help="YAML file of settings; repeatable, the last one wins."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the card as JSON.")]
 ShowSettings = Annotated[
-    bool, typer.Option("--settings", help="Print every setting: default, unit, meaning.")
+    bool, typer.Option("--settings", help="Print all settings with defaults and help.")
 ]
 Recipe = tuple[type, Callable[[Any], Any]]  # a phase's configuration class and its `run`
 
 
 def main(settings: type, run: Callable[[Any], Any]) -> None:
-    """Run the program of a phase module: `python -m phases.NAME`."""
+    """Run a phase module as a program: `python -m phases.NAME`."""
     summary = (sys.modules[run.__module__].__doc__ or "").partition("\n")[0]
     sys.argv = [argument for argument in sys.argv if not argument.startswith("--local_rank")]
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -55,7 +55,7 @@ def main(settings: type, run: Callable[[Any], Any]) -> None:
 
 
 def phase_command(load: Callable[[], Recipe]) -> Callable[..., None]:
-    """Return the command of a phase. load: imports the phase, after help and options are read."""
+    """Return the command of a phase. load: imports the phase, after the options are parsed."""
 
     def command(
         config: ConfigFiles = None,
@@ -107,14 +107,14 @@ def show_card(card: Any, as_json: bool) -> None:
 
 
 def guarded(program: Callable[[], Any]) -> int:
-    """Run a program and return its exit code; an error is printed in one line.
+    """Run a program and return its exit code; print an error in one line.
 
-    Call a Typer program with standalone_mode=False: it returns its code, and raises.
+    A Typer program must be called with standalone_mode=False, so that it returns and raises.
     """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in ("huggingface_hub", "mcp", "httpx"):  # a user need not see their retries
+    for name in ("huggingface_hub", "mcp", "httpx"):  # users need not see their retries
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", module="trl")
@@ -136,13 +136,15 @@ def guarded(program: Callable[[], Any]) -> int:
         prefix = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         message = getattr(error, "strerror", None) or str(error)
         errors.print(
-            f"error: {prefix}{message}; check the path, the rights and the disk", markup=False
+            f"error: {prefix}{message}; check the path, the permissions and the disk", markup=False
         )
         return 2
     except RunFailed as error:
         errors.print(f"failed: {error}", markup=False)
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted; what was published stays, the same command goes on from there")
+        errors.print(
+            "interrupted; published checkpoints are kept, run the same command again to resume"
+        )
         return 130
     return code if isinstance(code, int) else 0

@@ -1,7 +1,7 @@
-"""Configurations from YAML files and dotted overrides; every setting with its meaning. No torch.
+"""Load configurations from YAML files and dotted overrides, and list all settings. No torch.
 
-A YAML file holds only what differs from the defaults; a `key=value` on the command line wins
-over it; an unknown key fails with the nearest known name.
+A YAML file has only the settings that differ from the defaults. A `key=value` on the command line
+overrides it. An unknown key fails with the nearest known name.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ def load_config(
 ) -> Settings:
     """Return a checked configuration of `kind` from YAML files and `key=value` overrides.
 
-    A later file wins over an earlier one, and an override wins over all files. Raises BadInput
-    for a missing or broken file, an unknown key, or a wrong value.
+    A later file overrides an earlier one, and an override all files. Raises BadInput
+    for a missing or invalid file, an unknown key, or an invalid value.
     """
     files = [files] if isinstance(files, str | Path) else files or []
     values: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def build(
 ) -> Settings:
     """Build a frozen dataclass from plain data; BadInput names the key and the expected value.
 
-    A group with only some of its keys takes the others from the group's default in `kind`.
+    Missing keys of a group are filled in from the group's default in `kind`.
     overridden: keys from the command line; an error in one of them names the command line.
     """
     _check_keys(kind, values, place, ())
@@ -74,12 +74,12 @@ def build(
             f"{place}: {key}: {message}, not {first_error['input']!r}; correct it"
         ) from error
     for key, value in _infinite_numbers(config):  # cards, fingerprints and logs cannot store it
-        raise BadInput(f"{place}: {key}: {value} is no finite number; give a large one instead")
+        raise BadInput(f"{place}: {key}: {value} is not a finite number; give a finite one")
     return config
 
 
 def override(key: str, value: object) -> str:
-    """Return `key=value` that is read back as exactly this text, also if it looks like YAML."""
+    """Return `key=value` that is read back as exactly this text, even if it looks like YAML."""
     return f"{key}={json.dumps(str(value), ensure_ascii=False)}"
 
 
@@ -162,7 +162,9 @@ def _assign(
         default = default.get(key) if isinstance(default, Mapping) else getattr(default, key, None)
         group = values.setdefault(key, dict(default) if isinstance(default, Mapping) else {})
         if not isinstance(group, dict):
-            raise BadInput(f"{override!r}: {key} is a value, not a group; drop the part after it")
+            raise BadInput(
+                f"{override!r}: {key} is a value, not a group; leave out the part after it"
+            )
         values = group
     values[keys[-1]] = value
 
@@ -176,7 +178,7 @@ def _renamed(kind: Any, values: Any, place: str) -> Any:
     for key, value in values.items():
         name = _name_of_today(hints, key, place)
         if name in values_by_name:
-            raise BadInput(f"{place}: {name} is given twice, as {key} too; leave one out")
+            raise BadInput(f"{place}: {name} is given twice, also as {key}; leave one out")
         values_by_name[name] = _renamed(_annotated_type(hints.get(name)), value, place)
     return values_by_name
 
@@ -227,7 +229,7 @@ def _check_keys(kind: Any, values: Any, place: str, parents: tuple[str, ...]) ->
 
 
 def described(kind: type) -> str:
-    """Return the defaults of a dataclass as YAML, each with its meaning as a comment."""
+    """Return the defaults of a dataclass as YAML, each with its help text as a comment."""
     return "\n".join(_lines(kind(), 0)) + "\n"
 
 
@@ -245,11 +247,11 @@ def _lines(config: Any, depth: int) -> Iterator[str]:
 
 def _yaml_scalar(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
-    return text.removesuffix("...\n").strip()  # the end of a document that is one value
+    return text.removesuffix("...\n").strip()  # end-of-document mark of a scalar
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """Return field -> text of its `Doc`; a subclass overrides its base class."""
+    """Return field -> its `Doc` text; a subclass overrides its base class."""
     meanings: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         for name, hint in get_type_hints(base, include_extras=True).items():

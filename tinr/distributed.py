@@ -1,7 +1,7 @@
-"""The processes of one run: each trains its share; only the first writes and decides.
+"""The ranks of one run: each trains its share; only the first one writes and decides.
 
 A launcher (deepspeed, torchrun) sets RANK and WORLD_SIZE. Without a launcher there is one
-process, and this module costs nothing: torch is imported only when it is needed.
+process, and this module costs nothing: torch is imported only if it is needed.
 """
 
 import os
@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from tinr.records import BadInput, RunFailed
 
-COLLECTIVE_TIMEOUT = timedelta(hours=6)  # the others wait while the first measures a gate
+COLLECTIVE_TIMEOUT = timedelta(hours=6)  # other ranks wait while the first measures a gate
 Result = TypeVar("Result")
 
 
 def rank() -> int:
-    """Return the number of this process, 0 for the first."""
+    """Return the rank of this process, 0 for the first."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -44,7 +44,7 @@ def start() -> None:
 
 
 def finish() -> None:
-    """Disconnect the processes; without this a launcher warns of leaks."""
+    """Disconnect the processes; otherwise a launcher warns about leaks."""
     import torch.distributed as dist
 
     if dist.is_initialized():
@@ -52,7 +52,7 @@ def finish() -> None:
 
 
 def shared(make: Callable[[], Result]) -> Result:
-    """Call `make` on the first process; return its result or raise its error on all of them."""
+    """Call `make` on the first rank; return its result or raise its error on all ranks."""
     if world() == 1:
         return make()
     import torch.distributed as dist
@@ -74,7 +74,7 @@ def keep_stdout_clean() -> None:
     import torch
 
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it prints a warning
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise it prints a warning
     if find_spec("deepspeed") is not None:
         with redirect_stdout(sys.stderr):
-            import deepspeed  # noqa: F401  # its log keeps the stream of this moment
+            import deepspeed  # noqa: F401  # its log keeps the stream set at import

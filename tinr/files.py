@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write files completely or not at all."""
 
 import errno
 import json
@@ -12,25 +12,25 @@ from tinr.records import BadInput
 
 
 def make_folder(path: Path | None) -> None:
-    """Make the folder for results before the work for them; BadInput if it cannot be made."""
+    """Create the folder for results before the work starts; BadInput if that is impossible."""
     if path is None:
         return
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{path}: no folder can be made there ({error.strerror})") from error
+        raise BadInput(f"{path}: cannot create the folder ({error.strerror})") from error
 
 
 def not_over(out: Path, sources: Iterable[str | Path]) -> None:
     """Raise BadInput if the file to write is one of the files to read."""
     if out.exists() and out.resolve() in {Path(source).resolve() for source in sources}:
-        raise BadInput(f"--out {out}: that is what is read; give another file")
+        raise BadInput(f"--out {out}: is an input file; give another file")
 
 
 def without_halves(value: Any, source: str) -> Any:
-    """Replace lone surrogates in the texts of a JSON value: no file and no tokenizer accepts them.
+    """Replace lone surrogates in the texts of a JSON value.
 
-    source: the JSON text of the value.
+    No file and no tokenizer accepts them. source: the JSON text of the value.
     """
     if not re.search(r"\\u[dD][89a-fA-F]", source):
         return value
@@ -48,7 +48,7 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
 
 
 def write_together(texts: Mapping[Path, str | Iterable[str]]) -> None:
-    """Write several files; none is renamed to its final name before all of them are written."""
+    """Write several files; none gets its final name before all are written."""
     partials = {path: path.with_name(f"{path.name}.{os.getpid()}.partial") for path in texts}
     try:
         for path, text in texts.items():

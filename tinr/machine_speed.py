@@ -1,8 +1,8 @@
-"""Measure how fast this machine multiplies matrices: processor flags do not tell.
+"""Measure how fast this machine multiplies matrices, because processor flags do not tell.
 
-Bfloat16 is several times as fast as float32 on one maker's AVX512-BF16, slower on another's,
+Bfloat16 is several times as fast as float32 with one vendor's AVX512-BF16, slower with another's,
 and sixty times slower without hardware support. The measurement is stored in the user's cache
-folder, so that a resumed run and all processes of one run compute in the same type.
+folder, so that a resumed run and all ranks of one run compute in the same type.
 """
 
 import functools
@@ -24,8 +24,8 @@ from tinr.files import write_text
 INNER, COLUMNS = 576, 1536  # of the measured products: a small model's feed-forward layer
 FEW_ROWS, ROWS = 64, 512
 REPEATS, TURNS = 3, 2
-LIMIT = 0.25  # seconds for a measurement with ROWS; FEW_ROWS are enough where it takes longer
-FASTER = 1.1  # speed-up that bfloat16 must reach; near 1 a second measurement might differ
+LIMIT = 0.25  # seconds for a measurement with ROWS; if it takes longer, FEW_ROWS are used
+FASTER = 1.1  # required speed-up of bfloat16; close to 1, a second measurement might disagree
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -33,8 +33,8 @@ TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def faster_type() -> torch.dtype:
     """Return bfloat16 if this machine's processor multiplies faster in it, else float32.
 
-    It is measured once per machine and looked up once per process. Several processes take the
-    measurement of the first one, and must therefore call this together.
+    It is measured once per machine and looked up once per process. All ranks use the measurement
+    of the first one, so they must call this together.
     """
     seconds = distributed.shared(_product_times)
     bf16_wins = seconds["float32"] >= FASTER * seconds["bfloat16"]
@@ -45,9 +45,9 @@ def faster_type() -> torch.dtype:
 def product_seconds(
     rows: int, inner: int, columns: int, dtype: torch.dtype, repeats: int = REPEATS
 ) -> float:
-    """Time one layer's product on the CPU, (rows, inner) by weights (columns, inner), in seconds.
+    """Time one layer's product on the CPU, (rows, inner) by weights (columns, inner).
 
-    Returns the median of `repeats`, after one warm-up.
+    Returns the median seconds of `repeats` runs, after one warm-up.
     """
     inputs = torch.randn(rows, inner).to(dtype)
     weights = torch.randn(columns, inner).to(dtype)
@@ -62,8 +62,8 @@ def product_seconds(
 def _measure() -> dict[str, float]:
     """Time one product of each type, in seconds, on one thread.
 
-    Several threads wait for each other when other work takes a core, and then a slow type looks
-    as fast as the other. Types take turns and the fastest turn counts.
+    Several threads wait for each other if other work takes a core, and then a slow type looks
+    as fast as the other. Types take turns, and the fastest turn counts.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -85,7 +85,7 @@ def _turn(rows: int) -> dict[str, float]:
 
 
 def _product_times() -> dict[str, float]:
-    """Read the stored times, or measure and store them. An unusable file is not an error."""
+    """Read the cached times, or measure and cache them. An invalid cache file is not an error."""
     path, machine = _cache_file(), _machine()
     entries = _read(path)
     entry = entries.get(machine)
@@ -111,7 +111,7 @@ def _is_measurement(entry: dict[str, Any]) -> bool:
 
 
 def _cache_file() -> Path | None:
-    """The file of the measurements; None for a user without a home folder."""
+    """Return the cache file of the measurements; None for a user without a home folder."""
     folder = os.environ.get("XDG_CACHE_HOME", "")
     try:
         return (Path(folder) if folder else Path.home() / ".cache") / "tinr" / "machine.json"
@@ -120,7 +120,7 @@ def _cache_file() -> Path | None:
 
 
 def _machine() -> str:
-    """Key of the measurement: the processor, PyTorch, and the number of threads."""
+    """Return the cache key: the processor, PyTorch, and the number of threads."""
     features = (name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True)
     halves = [name for name in sorted(features) if "bf16" in name]
     words = (_processor(), *halves, f"torch {torch.__version__}")

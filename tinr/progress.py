@@ -1,6 +1,6 @@
-"""Progress bars with the time left, in one style, on stderr, from the first process only.
+"""Progress bars with the remaining time, in one style, on stderr, from the first rank only.
 
-At a terminal a bar appears at once, and disappears at the end of short work. In a log, where a
+At a terminal, a bar appears at once, and disappears at the end of short work. In a log, where a
 line cannot be overwritten, it appears after some seconds and is updated twice a minute.
 """
 
@@ -13,16 +13,16 @@ from tqdm import tqdm
 
 from tinr import distributed
 
-SHORT = 2.0  # seconds; the bar of shorter work does not stay at a terminal
+SHORT = 2.0  # seconds; a terminal does not keep the bar of shorter work
 TERMINAL_PAUSE, LOG_PAUSE = 0.5, 30.0  # seconds between two updates of a bar
 LOG_DELAY = 5.0  # seconds before a log shows a bar
-SMOOTHING = 0.1  # of the speed for the time left: batches finish in bursts
+SMOOTHING = 0.1  # of the speed, for the remaining time: batches finish in bursts
 
 Move = Callable[[int], Any]
-Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as tinr.rollout.generate has it
+Respond = Callable[[int, Sequence[int]], Sequence[int] | None]  # as in tinr.rollout.generate
 Steer = Callable[
     [Any, Any, Any], tuple[Sequence[int], Sequence[int]]
-]  # as tinr.rollout.generate has it
+]  # as in tinr.rollout.generate
 
 
 class Bar(tqdm):
@@ -47,7 +47,7 @@ def progress_bar(total: int, title: str, unit: str) -> Bar:
         unit=unit,
         ncols=90,
         mininterval=interval,
-        miniters=1,  # checked at every move: rows end far apart
+        miniters=1,  # check at every move: rows finish far apart
         smoothing=SMOOTHING,
         delay=0.0 if is_terminal else LOG_DELAY,
         unit_scale=unit == "token",
@@ -58,9 +58,9 @@ def progress_bar(total: int, title: str, unit: str) -> Bar:
 
 @contextmanager
 def part_of(bar: tqdm, amount: int) -> Iterator[Move]:
-    """Yield a function that moves the bar by `amount` at most; the end moves it by the rest.
+    """Yield a function that moves the bar by at most `amount`; the exit moves it by the rest.
 
-    After an exception the bar does not move further.
+    After an exception the bar does not move any further.
     """
     remainder = amount
 
@@ -87,9 +87,9 @@ def counting_ends(respond: Respond, move: Move) -> Respond:
 
 
 def counting_tokens(prompts: int, move: Move) -> Steer:
-    """Return a `Steer` that only moves a bar by each token.
+    """Return a `Steer` that only moves a bar by one for each token.
 
-    The first step adds the tokens of the prompts; every step adds one for each running row.
+    The first step adds the tokens of the prompts; every step adds one per running row.
     """
     unread_prompts = prompts
 

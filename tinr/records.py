@@ -1,4 +1,4 @@
-"""The frozen records every room shares, and the one error for bad input. No torch."""
+"""Frozen records shared by all packages, and the exceptions for users. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 class BadInput(Exception):
-    """Something a user gave is wrong. One line: what, where, what to do.
+    """The user's input is wrong. The message is one line: what, where, what to do.
 
     Commands print it as `error: ...` and exit with code 2.
     """
 
 
 class RunFailed(Exception):
-    """Something ran and failed: a diverging loss, a fault, a check. Commands exit with code 1."""
+    """A run failed: a diverging loss, a fault, a check. Commands exit with code 1."""
 
 
 class GateFailed(RunFailed):
-    """A phase ended below a gate that its configuration does not accept."""
+    """A phase missed a gate, and its configuration does not accept that."""
 
 
 @dataclass(frozen=True)
 class ToolDoc:
-    """A tool document: what a model may know of a tool.
+    """A tool document: what a model may know about a tool.
 
     `parameters` is a JSON Schema of type object. `returns` describes the result in words.
     `source` names the catalogue that the document came from.
@@ -42,7 +42,7 @@ class ToolDoc:
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a tool: its name and its arguments, both as plain data."""
+    """One call of a tool: its name and its arguments, both as plain data."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -58,27 +58,27 @@ class Message:
 
 @dataclass(frozen=True)
 class Mention:
-    """A tool in a thought: the thought has its tool token at this place."""
+    """A tool in a thought: the thought has its tool token at this position."""
 
     tool: str
 
 
-UNANSWERED = "I have no tool for that."  # the reply to a query without calls that states none
-NO_ARGUMENTS = "no_reference_arguments"  # the flag of a query whose reference is names only
-SOME_CALL = "some_call_expected"  # the flag of a query that any call answers
-HISTORY_CUT = "history_cut"  # the source goes on after the last message of the user
-OTHER_REFERENCE = "other_reference"  # the source has a second reference; it is not scored
-# Accepted values of each parameter of one call; "" among them: it may be left out.
+UNANSWERED = "I have no tool for that."  # reply to a query without calls, if it has none
+NO_ARGUMENTS = "no_reference_arguments"  # flag: the reference has tool names only
+SOME_CALL = "some_call_expected"  # flag: any call is right
+HISTORY_CUT = "history_cut"  # flag: the source continues after the user's last message
+OTHER_REFERENCE = "other_reference"  # flag: a second reference exists; it is not scored
+# Accepted values of each parameter of one call; if "" is one of them, it may be left out.
 Accepted = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a user asks and what is expected of the reply.
+    """A user's query, and the expected reply.
 
     `turns` groups the reference calls: calls in one turn are parallel, a later turn
-    uses what an earlier one returned. No turns: no call is expected. `answer` is the
-    reference final answer, None where there is none to score.
+    uses results of an earlier one. No turns: no call is expected. `answer` is the
+    reference final answer, None if there is none to score.
     """
 
     id: str
@@ -87,15 +87,15 @@ class Query:
     answer: str | None = None
     split: Split | None = None
     kind: str = ""
-    reply: str = ""  # a suitable final answer in words, where none can be scored
-    observations: tuple[str, ...] = ()  # what the reference calls returned, turn after turn
-    thought: tuple[str | Mention, ...] = ()  # of a reasoning trace; empty: composed
+    reply: str = ""  # a suitable final answer in words, if none can be scored
+    observations: tuple[str, ...] = ()  # results of the reference calls, turn by turn
+    thought: tuple[str | Mention, ...] = ()  # thought of a trace; empty: composed
     history: tuple[Message, ...] = ()  # the messages before the query
-    tools: tuple[str, ...] = ()  # candidates that come with the query; empty: not stated
-    accept: tuple[Accepted, ...] = ()  # accepted values, one mapping for each reference call
+    tools: tuple[str, ...] = ()  # candidates given with the query; empty: not stated
+    accept: tuple[Accepted, ...] = ()  # accepted values, one mapping per reference call
     flags: tuple[str, ...] = ()  # known defects of the reference, in the source's words
-    group: str = ""  # its row in the tables; empty: its split
-    # of each reference call: parameter -> words of the text that ask for its value; empty: unknown
+    group: str = ""  # row in the tables; empty: the split
+    # per reference call: parameter -> words of the text that ask for its value; empty: unknown
     implied: tuple[Mapping[str, str], ...] = ()
     # templates that the text was made from; queries that share one are not independent
     phrasings: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class Query:
 
     @property
     def any_call(self) -> bool:
-        """Whether any call is right: the reference does not say which."""
+        """Whether any call is right, because the reference does not say which."""
         return SOME_CALL in self.flags
 
     @property
@@ -128,13 +128,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote in one conversation, read by `tinr.chat.parse.parse`.
+    """A model's reply in one conversation, parsed by `tinr.chat.parse.parse`.
 
-    `named` has the tools of the <tool_token> part, in order and with repeats. `calls` has the
+    `named` lists the tools of the <tool_token> part, in order and with repeats. `calls` lists the
     calls that could be parsed. `response` is the final answer. `problems` says in stable words
     why the reply is not well formed; it is empty for a well-formed reply. `attempted`: a part
-    names or calls tools, even if it cannot be read. `observed`: the reply has tool results.
-    `failed`: the places in `calls` of those that were answered by an error.
+    names or calls tools, even if it cannot be parsed. `observed`: the reply has tool results.
+    `failed`: the indices in `calls` of those that returned an error.
     """
 
     thought: str | None = None
@@ -148,13 +148,13 @@ class Reply:
 
     @property
     def calls_tools(self) -> bool:
-        """Whether it names or calls tools, even in a part that cannot be read."""
+        """Whether the reply names or calls tools, even in a part that cannot be parsed."""
         return bool(self.calls or self.named) or self.attempted
 
 
 @dataclass(frozen=True)
 class Score:
-    """Rewards of one reply, each in [0, 1] or None where it cannot be scored."""
+    """Rewards of one reply, each in [0, 1] or None if it cannot be scored."""
 
     format: float
     tool: float | None

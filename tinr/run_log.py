@@ -1,7 +1,7 @@
 """The log of a run: always JSONL, and wandb on request, offline by default.
 
-Metric names are stable and listed here; `log` refuses any other. If wandb fails, the run prints
-one warning and goes on without it: the JSONL has the same rows.
+Metric names are stable and listed here; `log` raises for any other. If wandb fails, the run prints
+one warning and continues without it: the JSONL has the same rows.
 """
 
 import fcntl
@@ -20,24 +20,24 @@ from tinr.records import REWARDS, BadInput
 STEP = "train/global_step"  # the axis of every metric in wandb; `step` in a row
 METRIC_NAMES = {
     "train/loss": "cross-entropy over labelled tokens, nats",
-    "train/learning_rate": "of the first parameter group",
-    "train/grad_norm": "before clipping",
-    "train/tokens": "real tokens trained on so far",
-    "train/bucket": "of the curriculum, the easiest is 0; only where one is set",
-    "train/difficulty": "mean of that bucket's queries, a share in [0, 1]",
-    "preference/margin": "chosen less rejected side, mean log-probability a token, nats",
-    "preference/accuracy": "share of pairs whose chosen side is the likelier one, a token",
+    "train/learning_rate": "learning rate of the first parameter group",
+    "train/grad_norm": "gradient norm before clipping",
+    "train/tokens": "tokens trained on so far, without padding",
+    "train/bucket": "curriculum bucket, 0 is the easiest; only with a curriculum",
+    "train/difficulty": "mean difficulty of that bucket's queries, in [0, 1]",
+    "preference/margin": "chosen minus rejected side, mean log-probability per token, nats",
+    "preference/accuracy": "share of pairs whose chosen side is more likely per token",
     "reward/total": "mean total reward of the step's conversations",
     "reward/format": "mean format reward",
     "reward/tool": "mean tool reward",
-    "reward/answer": "mean answer reward over those that can be scored",
+    "reward/answer": "mean answer reward of the conversations that can be scored",
     "rollout/flat_groups": "share of groups whose rewards are all equal",
-    "rollout/length": "mean tokens of a completion, environment included",
-    "rollout/entropy": "mean entropy of the policy, nats a token",
-    "rollout/kl": "mean KL of the policy to its parent, nats a token; only where beta is set",
-    "rollout/finished": "share of conversations that ended before the limit",
-    "rollout/stuck": "share of conversations that ended because nothing was allowed any more",
-    "rollout/tool_faults": "calls so far in which a tool broke a bound or ended its process",
+    "rollout/length": "mean tokens per completion, environment included",
+    "rollout/entropy": "mean entropy of the policy, nats per token",
+    "rollout/kl": "mean KL of the policy to its parent, nats per token; only if beta is set",
+    "rollout/finished": "share of conversations that ended before the token limit",
+    "rollout/stuck": "share of conversations that ended because no token was allowed any more",
+    "rollout/tool_faults": "calls so far in which a tool exceeded a limit or ended its process",
 }
 Beside = Callable[[int], Mapping[str, float]]  # step -> further values of its row
 GATES = ("document_to_token", "token_to_document", "token_to_schema")
@@ -45,7 +45,7 @@ GATE_PARTS = {  # keys of a gate in a card
     "value": "recall after the phase",
     "low": "lower end of its 95 % interval",
     "high": "upper end of its 95 % interval",
-    "limit": "the least that the gate lets pass",
+    "limit": "minimum recall to pass",
 }
 
 
@@ -59,14 +59,14 @@ METRIC_NAMES |= {
 }
 TABLE_NAMES = {
     "conversations": "a few of the step's conversations: prompt, reply, rewards",
-    "lineage": "the checkpoints from the base to the one that was published",
+    "lineage": "the checkpoints from the base to the published one",
 }
 CONVERSATION = ("query", "prompt", "reply", *REWARDS)
 ANCESTOR = ("id", "phase", "parent", "created", "base_model", "seed", "tokens", "seconds")
 
 
 class PublishedCard(Protocol):
-    """What wandb is told of a checkpoint's card."""
+    """The part of a checkpoint's card that wandb gets."""
 
     @property
     def id(self) -> str: ...
@@ -82,7 +82,7 @@ class PublishedCard(Protocol):
 class RunLog:
     """Rows of one phase in `folder/PHASE.jsonl`, each with step and seconds since the start.
 
-    done: steps that an earlier start made; their rows stay, and the clock continues after them.
+    done: steps of an earlier start; their rows stay, and the clock continues from them.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RunLog:
             ) from error
         self.offset = 0  # added to every step: the steps of earlier rounds
         self.beside: Beside | None = None  # called for every row with a loss
-        self._step = int(rows[-1]["step"]) if rows else 0  # the last one that was logged
+        self._step = int(rows[-1]["step"]) if rows else 0  # the last logged step
         self._started = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         self._wandb = _Wandb(self.path.parent, phase, config, wandb)
 
@@ -119,7 +119,7 @@ class RunLog:
         return round(time.monotonic() - self._started, 3)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one row; an unlisted metric name is a programming error."""
+        """Write one row; KeyError for an unlisted metric name, which is a programming error."""
         if self.beside is not None and "train/loss" in values:
             values = {**values, **self.beside(step)}
         unknown_names = set(values) - set(METRIC_NAMES)
@@ -153,9 +153,9 @@ class RunLog:
         self._wandb.do(lambda run: run.summary.update({"gates": dict(gates)}))
 
     def published(self, lineage: Sequence[PublishedCard]) -> None:
-        """Log the new checkpoint to wandb: the last card of `lineage`, which begins at the base.
+        """Log the new checkpoint to wandb: the last card of `lineage`, which starts at the base.
 
-        The registry has the cards, so the JSONL does not repeat them. No weights are uploaded.
+        The registry has the cards, so the JSONL does not repeat them. Weights are not uploaded.
         """
         self._wandb.published(lineage)
 
@@ -190,15 +190,15 @@ def _lock(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadInput(
-                f"{path}: another run writes this log; give this one a folder of its own: run=..."
+                f"{path}: another run writes this log; give this run its own folder: run=..."
             ) from error
         yield
 
 
 def _keep_rows_until(path: Path, last_step: int) -> list[dict[str, float]]:
-    """Keep an earlier start's rows up to its last step, and return them.
+    """Keep the rows of an earlier start up to `last_step`, and return them.
 
-    Rows of gates are removed: gates are measured again.
+    Rows of gates are removed, because gates are measured again.
     """
     rows = read_log(path) if last_step and path.is_file() else []
     early_rows = [
@@ -207,7 +207,7 @@ def _keep_rows_until(path: Path, last_step: int) -> list[dict[str, float]]:
         if row["step"] <= last_step and not any(key.startswith("gate/") for key in row)
     ]
     if early_rows:
-        # written whole, or the old file stays
+        # written completely, or the old file stays
         write_text(path, (json.dumps(row) + "\n" for row in early_rows))
     else:
         path.unlink(missing_ok=True)
@@ -215,14 +215,14 @@ def _keep_rows_until(path: Path, last_step: int) -> list[dict[str, float]]:
 
 
 class _Wandb:
-    """The same log in wandb: an offline run below `folder` unless WANDB_MODE says otherwise.
+    """The same log in wandb: an offline run under `folder` unless WANDB_MODE says otherwise.
 
     No method raises: at the first failure it prints a warning and switches wandb off.
     """
 
     def __init__(self, folder: Path, phase: str, config: Mapping[str, Any], is_on: bool):
         self._run: Any = None
-        self._lent: list[str] = []  # environment variables that it set itself
+        self._lent: list[str] = []  # environment variables set here
         if is_on:
             self._guarded(lambda: self._start(str(folder.resolve()), phase, config))
 
@@ -240,20 +240,20 @@ class _Wandb:
             config=dict(config),
             dir=os.environ.get("WANDB_DIR", folder),
             mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
-            reinit="create_new",  # never the run of an earlier phase that could not be ended
+            reinit="create_new",  # never reuse the run of an earlier phase that could not be ended
         )
         self._run.define_metric("*", step_metric=STEP)
 
     def _guarded(self, action: Callable[[], Any]) -> None:
         try:
             action()
-        except Exception as error:  # of any kind: it must not end days of training
+        except Exception as error:  # any exception: it must not end days of training
             self._run = None
             reason = str(error).partition("\n")[0] or type(error).__name__
-            print(f"warning: wandb is off, the JSONL goes on: {reason}", file=sys.stderr)
+            print(f"warning: wandb is off, the JSONL continues: {reason}", file=sys.stderr)
 
     def do(self, action: Callable[[Any], Any]) -> None:
-        """Call `action` with the run, if there is one that works."""
+        """Call `action` with the run if wandb is on."""
         if self._run is not None:
             self._guarded(lambda: action(self._run))
 
@@ -275,14 +275,14 @@ class _Wandb:
         facts = {name: value for name, value in vars(card).items() if name not in NOT_FACTS}
         ids = {"base": lineage[0].id, "parent": card.parent, "checkpoint": card.id}
         self.do(lambda run: run.summary.update({"checkpoint": facts}))
-        self.do(lambda run: run.config.update({"lineage": ids}))  # runs are grouped by it
+        self.do(lambda run: run.config.update({"lineage": ids}))  # to group runs by it
         self.table(
             "lineage",
             ANCESTOR,
             [[getattr(ancestor, name) for name in ANCESTOR] for ancestor in lineage],
         )
         self.do(lambda run: run.log_artifact(_artifact(card)))
-        if card.parent is not None:  # wandb refuses an input offline; the table has it as well
+        if card.parent is not None:  # offline, wandb allows no input; the table has it too
             self.do(lambda run: run.offline or run.use_artifact(_artifact(lineage[-2])))
 
     def close(self, failed: bool) -> None:
@@ -298,7 +298,7 @@ NOT_FACTS = ("config", "gates", "files", "version", "fingerprint")  # long, or l
 
 
 def _artifact(card: PublishedCard) -> Any:
-    """Return an artifact with the card only: equal bytes in every run, so wandb recognises it."""
+    """Return an artifact of the card only: same bytes in every run, so wandb recognises it."""
     import wandb
 
     artifact = wandb.Artifact(card.id, type="checkpoint", description=f"card of {card.id}")

@@ -57,7 +57,7 @@ def test_a_folder_loads_in_order_with_its_source(tmp_path: Path) -> None:
         ('{"name": "add"', ["not JSON", "column"]),
         ("[1]", ["not a JSON object"]),
         ("9" * 5000, []),
-        (ADD | {"name": ""}, ["name ''", "blanks"]),
+        (ADD | {"name": ""}, ["name ''", "spaces"]),
         (ADD | {"name": "two words"}, ["'two words'"]),
         (ADD | {"name": "a<b"}, ["'a<b'"]),
         (ADD | {"name": "a" * 129}, ["1 to 128"]),
@@ -160,10 +160,10 @@ QUERY = {"id": "1", "query": "Add?", "calls": [{"name": "add", "arguments": {"x"
         (QUERY | {"calls": [{"name": "add", "turn": -1}]}, ["turn"]),
         (QUERY | {"id": "0"}, ["'0'", "queries.jsonl:1"]),
         (QUERY | {"observations": 5}, ["observations"]),
-        (QUERY | {"observations": ["1", "2", "3"]}, ["observations", "one for each call"]),
-        (QUERY | {"implied": {"a": "two"}}, ["implied", "one for each call"]),
-        (QUERY | {"implied": [{}, {}, {}]}, ["implied", "one for each call"]),
-        (QUERY | {"implied": [{"a": 2}] * len(QUERY["calls"])}, ["implied", "must be a text"]),
+        (QUERY | {"observations": ["1", "2", "3"]}, ["observations", "one per call"]),
+        (QUERY | {"implied": {"a": "two"}}, ["implied", "one per call"]),
+        (QUERY | {"implied": [{}, {}, {}]}, ["implied", "one per call"]),
+        (QUERY | {"implied": [{"a": 2}] * len(QUERY["calls"])}, ["implied", "must be a string"]),
         ('{"id"', ["not JSON"]),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_bad_query_is_named_with_its_line(line: Any, words: list[str], tmp_pat
 
 def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text("\n\n")
-    with pytest.raises(BadInput, match=r"queries\.jsonl: holds no query"):
+    with pytest.raises(BadInput, match=r"queries\.jsonl: contains no queries"):
         read_queries(tmp_path / "queries.jsonl")
 
 

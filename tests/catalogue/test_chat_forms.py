@@ -363,7 +363,7 @@ REPORTED = {
     "an unknown parameter": (arguments({"port": "Kiel", "moon": 1}), "unknown parameter"),
     "a missing one": (arguments({}), "missing parameter"),
     "a text for a number": (arguments({"port": "Kiel", "day": "3"}), "wrong type"),
-    "arguments encoded twice": (arguments(json.dumps(TEXT)), "no object"),
+    "arguments encoded twice": (arguments(json.dumps(TEXT)), "not an object"),
     "arguments in Python": (arguments("{'port': 'Kiel'}"), "cannot be read"),
     "a key that stands twice": (arguments('{"port": "a", "port": "b"}'), "twice"),
     "arguments cut short": (arguments('{"port": "Ki'), "cannot be read"),
@@ -373,11 +373,11 @@ REPORTED = {
     "a call in the text beside another one": (
         [USER, {"role": "assistant", "tool_calls": [OPENAI], "content":
                 '<tool_call>{"name": "get_tide", "arguments": {"port": "Rome"}}</tool_call>'}],
-        "not those of the message"),
+        "differ from those of the message"),
     "a call that was not written to its end": (
         [USER, {"role": "assistant", "parts": [typed(
             "tool-get_tide", toolCallId="1", state="input-streaming", input=ARGUMENTS)]}],
-        "not written to its end"),
+        "an incomplete call"),
     "results inside the text of the calls": (
         [USER, {"role": "assistant", "content":
                 f"Action: get_tide\nAction Input: {TEXT}\nObservation: high\nFinal Answer: High."}],
@@ -399,7 +399,7 @@ def test_what_is_not_taught_is_reported(case, tmp_path, tide):
 def test_a_refused_call_is_kept_if_the_user_says_so(tmp_path, tide):
     path = tmp_path / "log.jsonl"
     path.write_text(json.dumps({"messages": arguments({"port": "Kiel", "moon": 1})}))
-    with pytest.raises(BadInput, match=r"unknown parameter.*or say --keep-refused"):
+    with pytest.raises(BadInput, match=r"unknown parameter.*or use --keep-refused"):
         import_queries([str(path)], tide)
     (line,), problems = import_queries([str(path)], tide, keep_refused=True)
     assert line["calls"][0]["arguments"]["moon"] == 1 and not problems

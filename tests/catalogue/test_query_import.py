@@ -292,17 +292,17 @@ UNREADABLE = {
     "brackets without end": ([called() | {"tool_calls": [
         {"function": {"name": "get_time", "arguments": "[" * 20_000}}]}, SAID], "cannot be read"),
     "tags without end": (
-        [{"role": "assistant", "content": "<tool_call>{"}, SAID], "without its end"),
+        [{"role": "assistant", "content": "<tool_call>{"}, SAID], "without an end"),
     "a call cut short": (
         [{"role": "assistant", "content": "<functioncall> {\"name\": \"get_time\""}, SAID],
-        "without its end",
+        "without an end",
     ),
     "a call in a form that is not known": (
         [{"role": "assistant", "content": "I ask get_time('Kiel')."}, SAID], "looks like a call",
     ),
     "a role that nobody knows": ([{"role": "oracle", "content": "noon"}, SAID], "'oracle'"),
-    "results of no call": ([returned("noon"), SAID], "no call that is known as one"),
-    "nobody answers": ([], "nobody answered"),
+    "results of no call": ([returned("noon"), SAID], "no call was recognised"),
+    "nobody answers": ([], "no answer"),
 }  # fmt: skip
 
 
@@ -382,7 +382,7 @@ def test_what_is_read_is_not_written_over(tmp_path, tools):
     path.write_text(json.dumps([{"id": 1, "query": "x", "calls": []}]))
     words = ["traces", "import", str(path), "--catalogue", str(tools), "--out", str(path)]
     done = CliRunner().invoke(app, words)
-    assert isinstance(done.exception, BadInput) and "is what is read" in str(done.exception)
+    assert isinstance(done.exception, BadInput) and "is an input file" in str(done.exception)
     assert "query" in path.read_text()
 
 
@@ -392,7 +392,7 @@ def test_a_file_of_a_folder_that_is_read_is_not_written_over(tmp_path, tools):
     path.write_text(json.dumps({"id": "d", "query": "x", "calls": []}) + "\n")
     words = ["traces", "import", str(path.parent), "--catalogue", str(tools), "--out", str(path)]
     done = CliRunner().invoke(app, words)
-    assert isinstance(done.exception, BadInput) and "is what is read" in str(done.exception)
+    assert isinstance(done.exception, BadInput) and "is an input file" in str(done.exception)
     assert json.loads(path.read_text())["id"] == "d"
 
 
@@ -419,7 +419,7 @@ def test_queries_without_arguments_are_not_trained_on(tmp_path, tools):
     rows = [{"query": "Time?", "relevant APIs": [["x", "get_time"]], "query_id": 3}]
     bare, *_ = imported(tmp_path, tools, rows)
     whole = replace(bare[0], flags=())
-    with pytest.warns(UserWarning, match="FILE: 1 of 2 queries say no arguments"):
+    with pytest.warns(UserWarning, match="FILE: 1 of 2 queries have no reference arguments"):
         assert teachable([*bare, whole], "FILE") == [whole]
     with pytest.raises(BadInput, match="FILE: 1 of 1 queries"):
         teachable(bare, "FILE")

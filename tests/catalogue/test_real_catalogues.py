@@ -148,7 +148,7 @@ def test_of_1060_plain_turns_of_real_chats_at_least_99_in_100_are_taught(tmp_pat
     plain = sum(not line["calls"] for line in lines)
     lost = [p for p in problems if p.kind == "lost" and not p.fault]
     assert plain == 1058 and len(lost) == 2
-    assert all("no call that is known as one" in p.reason for p in lost)
+    assert all("no call was recognised" in p.reason for p in lost)
 
 
 @pytest.mark.parametrize(

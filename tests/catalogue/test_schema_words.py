@@ -145,7 +145,7 @@ def test_references_out_of_a_schema_are_cut_and_said():
     refs = {"u": {"$ref": "http://127.0.0.1:1/x"}, "v": {"$ref": "#/$defs/Gone"}}
     words, notes = mark_loss(function(refs))
     assert words == "u: any, v: any"
-    assert sum("leads out of the schema or nowhere" in note for note in notes) == 2
+    assert sum("is external or has no target" in note for note in notes) == 2
 
 
 YAML = """

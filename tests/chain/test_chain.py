@@ -290,7 +290,7 @@ def test_an_arm_with_documents_in_the_prompt_is_trained_and_measured(work):
     full = tinr(*judge, "--documents", "in_prompt", cwd=work, code=2)
     assert (
         "never in_prompt" in full.stderr
-        and "no query can be asked" in full.stderr
+        and "no prompt fits" in full.stderr
         and "context of 2,048" in full.stderr
     )
 
@@ -375,7 +375,7 @@ BAD_PHASES = {
     "parent of no tools": (("sft", "parent=base@latest"), "base"),
     "a catalogue for an aligned parent": (
         ("sft", "parent=align@latest", "catalogue=[toolbox]"),
-        "leave the key out",
+        "omit the key",
     ),
     "missing file": (("sft", "queries=nosuch.jsonl"), "nosuch.jsonl"),
     "missing catalogue": (("align", "catalogue=[nosuch]"), "nosuch"),
@@ -416,6 +416,6 @@ def test_a_missed_gate_fails_by_name_and_can_be_accepted_by_name(work):
     card = registry_of(work).resolve("align@latest")
     assert any("document_to_token" in note for note in card.notes)
     done = tinr("align", gate, *quick, cwd=work, code=1)
-    assert f"{card.id} had been accepted; accept it by name" in done.stderr
+    assert f"{card.id} was accepted earlier; accept it by name" in done.stderr
     done = tinr("align", gate, "accept=[document_to_token]", *quick, cwd=work)
     assert card.id in done.stdout

@@ -50,7 +50,7 @@ def test_own_tools_are_taught_beside_the_shipped_ones(tmp_path):
 def test_an_own_tool_with_the_name_of_a_shipped_one_is_refused_at_once(tmp_path):
     line = {"name": "add_days", "description": "x", "parameters": {"type": "object"}}
     (tmp_path / "tools.jsonl").write_text(json.dumps(line) + "\n")
-    with pytest.raises(BadInput, match="'add_days' already stands at"):
+    with pytest.raises(BadInput, match="'add_days' is already defined at"):
         run_quickstart("quickstart", 0, tmp_path / "out", catalogues=[str(tmp_path)])
     assert not (tmp_path / "out").exists()
 
@@ -62,7 +62,7 @@ def test_how_many_tools_are_asked_for(text, count):
 
 @pytest.mark.parametrize("text", ["2", "0", "-4", "many", "3.5"])
 def test_a_number_of_tools_that_is_none_is_refused(text):
-    with pytest.raises(BadInput, match=r"--tools .*: give a number from 3 on, or all"):
+    with pytest.raises(BadInput, match=r"--tools .*: give a number of at least 3, or all"):
         tool_count(text)
 
 
@@ -146,8 +146,8 @@ def test_three_conversations_are_shown_one_of_each_split_first(tmp_path):
     )  # fmt: skip
     shown = [word for word in "first second third fourth fifth".split() if word in text]
     assert shown == ["first", "third", "fourth"]
-    assert "seen: called right" in text and "unseen: named right, called otherwise" in text
-    assert "no_tool: rightly without a tool" in text
+    assert "seen: right call" in text and "unseen: right tool, wrong call" in text
+    assert "no_tool: right: no call" in text
 
 
 def test_what_a_query_or_a_reply_spells_is_printed_as_it_is(tmp_path):

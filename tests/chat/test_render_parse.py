@@ -233,9 +233,9 @@ def test_any_layout_of_a_call_parses(inside: str) -> None:
 
 
 BAD_CALLS = {
-    "duplicate key": ('{"token": "<<a>>", "parameters": {"x": 1, "x": 2}}', "a key stands twice"),
-    "NaN": ('{"token": "<<a>>", "parameters": {"x": NaN}}', "NaN is no JSON value"),
-    "Infinity": ('{"token": "<<a>>", "parameters": {"x": -Infinity}}', "-Infinity is no JSON"),
+    "duplicate key": ('{"token": "<<a>>", "parameters": {"x": 1, "x": 2}}', "duplicate key"),
+    "NaN": ('{"token": "<<a>>", "parameters": {"x": NaN}}', "NaN is not a JSON value"),
+    "Infinity": ('{"token": "<<a>>", "parameters": {"x": -Infinity}}', "-Infinity is not a JSON"),
     "trailing comma": ('{"token": "<<a>>", "parameters": {"x": 1,}}', "not JSON"),
     "comma in list": (f"[{GOOD},]", "not JSON"),
     "two objects": (f"{GOOD}\n{GOOD}", "not JSON"),
@@ -280,13 +280,13 @@ BAD_REPLIES = {
     "thought last": ("<response>4</response><think>x</think>", "does not begin with <think>"),
     "two thoughts": (
         "<think>x</think><think>y</think><response>4</response>",
-        "<think> stands twice",
+        "<think> occurs twice",
     ),
     "two responses": (
         "<think>x</think><response>4</response><response>5</response>",
-        "<response> stands twice",
+        "<response> occurs twice",
     ),
-    "two lists of names": (f"<think>x</think>{NAMES}{NAMES}{CALL}", "<tool_token> stands twice"),
+    "two lists of names": (f"<think>x</think>{NAMES}{NAMES}{CALL}", "<tool_token> occurs twice"),
     "thought alone": ("<think>x</think>", "parts missing or out of order"),
     "names alone": (f"<think>x</think>{NAMES}", "parts missing or out of order"),
     "call without names": (f"<think>x</think>{CALL}", "parts missing or out of order"),
@@ -308,11 +308,11 @@ BAD_REPLIES = {
     "empty names": (f"<think>x</think><tool_token>\n</tool_token>{CALL}", "empty <tool_token>"),
     "words among names": (
         f"<think>x</think><tool_token>\n<<a>> and\n</tool_token>{CALL}",
-        "something else than tool tokens",
+        "something other than tool tokens",
     ),
     "two names in a line": (
         f"<think>x</think><tool_token>\n<<a>> <<b>>\n</tool_token>{CALL}",
-        "two tokens in one line",
+        "two tokens on one line",
     ),
 }
 
@@ -338,7 +338,7 @@ def test_a_name_spelled_as_text_names_no_tool() -> None:
     spelled = [Piece(p.text) if p.text == token_of("b") else p for p in pieces]
     assert parse(pieces).named == ("b",)
     assert parse(spelled).named == ()
-    assert any("something else" in problem for problem in parse(spelled).problems)
+    assert any("something other" in problem for problem in parse(spelled).problems)
 
 
 def test_messages_of_tools_are_documents_or_observations_never_markup() -> None:

@@ -484,6 +484,6 @@ def test_a_tokenizer_that_reads_text_otherwise_is_warned_of(made):
         pad_token="<pad>", eos_token="<|end|>",
     )  # fmt: skip
     model = tiny_model(len(tokenizer))
-    warned = pytest.warns(UserWarning, match="reads marked-up text otherwise")
+    warned = pytest.warns(UserWarning, match="reads marked-up text differently")
     with warned, usable(model, tokenizer):
         pass

@@ -51,12 +51,12 @@ def cut(path: Path, size: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: cut(path, path.stat().st_size - 900), "is cut or damaged"),
-        (lambda path: cut(path, 40), "is cut or damaged"),
-        (lambda path: path.write_bytes(b"no model at all" * 9), "is no GGUF file"),
-        (lambda path: path.write_bytes(b""), "is no GGUF file"),
-        (lambda path: write_gguf(path, "nosuch"), "no GGUF of architecture 'nosuch'"),
-        (lambda path: write_gguf(path, tensors=0), "holds no weights"),
+        (lambda path: cut(path, path.stat().st_size - 900), "is truncated or damaged"),
+        (lambda path: cut(path, 40), "is truncated or damaged"),
+        (lambda path: path.write_bytes(b"no model at all" * 9), "is not a GGUF file"),
+        (lambda path: path.write_bytes(b""), "is not a GGUF file"),
+        (lambda path: write_gguf(path, "nosuch"), "GGUF files of architecture 'nosuch'"),
+        (lambda path: write_gguf(path, tensors=0), "contains no weights"),
         (lambda path: path.unlink(), "no such GGUF file"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_package_that_is_not_there_is_named_with_the_command(monkeypatch):
 def test_a_package_of_another_version_is_named(monkeypatch):
     other = replace(PACKAGED["smollm2"], package="numpy", module="numpy", file="nosuch.gguf")
     monkeypatch.setitem(PACKAGED, "smollm2", other)
-    with pytest.raises(BadInput, match=r"numpy [\d.]+ does not hold nosuch\.gguf"):
+    with pytest.raises(BadInput, match=r"numpy [\d.]+ does not contain nosuch\.gguf"):
         find_source("smollm2")
 
 
@@ -115,7 +115,7 @@ def test_the_headers_of_a_folder_count_its_weights(tmp_path, codec):
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     assert stored_weights(tmp_path) == 3 * 5 + 1
     path.write_bytes(len(header).to_bytes(8, "little") + header[:9])
-    with pytest.raises(BadInput, match=r"model\.safetensors: is cut"):
+    with pytest.raises(BadInput, match=r"model\.safetensors: is truncated"):
         stored_weights(tmp_path)
 
 

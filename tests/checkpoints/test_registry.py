@@ -77,9 +77,9 @@ def test_to_json_and_from_json_are_inverses(phase: str, **changes: Any) -> None:
         ({"phase": "pretrain"}, "key phase is 'pretrain'"),
         ({"parent": "base@latest"}, "key parent is 'base@latest'"),
         ({"created": "yesterday"}, "key created is 'yesterday'"),
-        ({"files": [{"path": "a", "bytes": 1}]}, "key files holds"),
-        ({"files": [{"path": "../a", "bytes": 1, "sha256": "0"}]}, "key files holds"),
-        ({"files": [{"path": "/etc/a", "bytes": 1, "sha256": "0"}]}, "key files holds"),
+        ({"files": [{"path": "a", "bytes": 1}]}, "key files has"),
+        ({"files": [{"path": "../a", "bytes": 1, "sha256": "0"}]}, "key files has"),
+        ({"files": [{"path": "/etc/a", "bytes": 1, "sha256": "0"}]}, "key files has"),
     ],
 )
 def test_a_wrong_card_names_the_file_and_the_key(change: dict[str, Any], said: str) -> None:
@@ -214,9 +214,9 @@ def test_a_tag_that_stands_for_nothing_is_said_to(registry: Registry) -> None:
     publish(registry, "base", 1)
     registry.tag("best", "base@latest")
     (registry.root / "tags" / "best").write_text("base-20250131-00000000\n")
-    with pytest.raises(BadInput, match="tag best: stands for base-20250131-00000000"):
+    with pytest.raises(BadInput, match="tag best: points to base-20250131-00000000"):
         registry.resolve("best")
-    assert any("stands for" in problem for problem in registry.verify())
+    assert any("points to" in problem for problem in registry.verify())
 
 
 def test_lineage_goes_from_the_base_to_the_named(registry: Registry) -> None:
@@ -248,16 +248,16 @@ def test_open_shows_both_values_of_a_mismatch(registry: Registry) -> None:
     good = {"phase": ("base", "align"), "catalogue_hash": "cat-1", "tokenizer_hash": "tok-1"}
     assert registry.open(published.id, **good) == (published, registry.path(published))
     for bad, found, needed in (
-        ({"phase": "sft"}, "phase is align", "needed is sft"),
-        ({"phase": ("sft", "grpo")}, "phase is align", "needed is sft or grpo"),
-        ({"catalogue_hash": "cat-2"}, "catalogue is cat-1", "needed is cat-2"),
-        ({"tokenizer_hash": "tok-2"}, "tokenizer is tok-1", "needed is tok-2"),
+        ({"phase": "sft"}, "phase is align", "but sft is required"),
+        ({"phase": ("sft", "grpo")}, "phase is align", "but sft or grpo is required"),
+        ({"catalogue_hash": "cat-2"}, "catalogue is cat-1", "but cat-2 is required"),
+        ({"tokenizer_hash": "tok-2"}, "tokenizer is tok-1", "but tok-2 is required"),
     ):
         with pytest.raises(BadInput) as caught:
             registry.open(published.id, **{**good, **bad})
         assert found in str(caught.value) and needed in str(caught.value)
     publish(registry, "base", 2)
-    with pytest.raises(BadInput, match="catalogue is none, needed is cat-1"):
+    with pytest.raises(BadInput, match="catalogue is none, but cat-1 is required"):
         registry.open("base@latest", catalogue_hash="cat-1")
 
 

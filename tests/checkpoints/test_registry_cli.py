@@ -75,7 +75,7 @@ def test_list_says_how_many_cards_are_broken(registry: Registry) -> None:
     path.chmod(0o644)
     path.write_text("{")
     result = run(registry, "list")
-    assert result.exit_code == 0 and "1 with a broken card left out" in result.stderr
+    assert result.exit_code == 0 and "1 with an invalid card left out" in result.stderr
 
 
 def test_show_prints_the_card(registry: Registry) -> None:

@@ -79,7 +79,7 @@ def test_publish_refuses_what_is_not_a_checkpoint(registry: Registry, tmp_path: 
         (tmp_path / "weights").write_bytes(b"")
         (folder / "model.bin").symlink_to(tmp_path / "weights")
 
-    with pytest.raises(BadInput, match=r"model\.bin: a checkpoint holds plain files only"):
+    with pytest.raises(BadInput, match=r"model\.bin: a checkpoint may contain only regular files"):
         registry.publish(make_card(), link)
     with pytest.raises(ValueError, match="at least one file"):
         registry.publish(make_card(), lambda folder: None)
@@ -90,7 +90,7 @@ def test_publish_refuses_what_is_not_a_checkpoint(registry: Registry, tmp_path: 
 
 def test_publishing_the_same_card_twice_spares_the_first(registry: Registry) -> None:
     published = publish(registry, "base", 1)
-    with pytest.raises(BadInput, match="already there"):
+    with pytest.raises(BadInput, match="already exists"):
         publish(registry, "base", 1)
     assert registry.cards() == [published] and registry.verify() == []
 

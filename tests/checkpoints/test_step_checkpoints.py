@@ -155,7 +155,7 @@ def test_a_run_goes_on_with_as_many_ranks_as_it_began_with(tmp_path, monkeypatch
     (tmp_path / "checkpoint-5").mkdir()
     steps.complete(5)
     monkeypatch.setattr("tinr.distributed.world", lambda: 2)
-    with pytest.raises(BadInput, match="begun on 1 ranks, and this is 2"), steps.held():
+    with pytest.raises(BadInput, match="started with 1 ranks, not 2"), steps.held():
         pass
     assert steps.done == 5
 

@@ -174,7 +174,7 @@ def test_one_registry_is_not_taken_for_two_seeds(tmp_path, capsys):
         (["eval"], "Missing option '--checkpoint'; see "),
         (["registry", "nosuch"], "registry --help"),
         (["quickstart", "--seed", "x"], "--seed"),
-        (["base", "--preset", "huge"], "unknown; the one from scratch is tiny"),
+        (["base", "--preset", "huge"], "unknown; the only one is tiny"),
         (["study", "arms", "--change", "nosuch.key=1"], "PHASE.KEY=VALUE"),
         (["registry", "verify", "--registry", "."], "no registry there"),
     ],

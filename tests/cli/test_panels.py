@@ -125,7 +125,7 @@ def test_settings_that_wandb_cannot_read_are_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(wandb, "setup", refuse)
     said = error_of("--entity", "team", capsys=capsys)
-    assert "wandb refuses its settings (API key may only contain letters)" in said
+    assert "wandb rejects its settings (API key may only contain letters)" in said
 
 
 def test_the_address_of_the_new_view_is_printed(no_account, monkeypatch):

@@ -212,7 +212,7 @@ def test_whatever_fails_in_wandb_the_log_goes_on(fails, broken, tmp_path, capsys
     whole_log(tmp_path)
     assert [row["step"] for row in read_log(tmp_path / "grpo.jsonl")] == [5, 9, 9]
     said = capsys.readouterr().err.splitlines()
-    assert said == ["warning: wandb is off, the JSONL goes on: no space left"]
+    assert said == ["warning: wandb is off, the JSONL continues: no space left"]
     assert run.called[-1][0] == fails  # and it is left alone from then on
 
 

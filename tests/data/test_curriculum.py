@@ -74,8 +74,8 @@ def test_mixed_queries_go_anywhere_and_sizes_stay(catalogue):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"borders": (0.7, 0.4)}, "shares that grow"),
-        ({"borders": (1.0,)}, "shares that grow"),
+        ({"borders": (0.7, 0.4)}, "not increasing between 0 and 1"),
+        ({"borders": (1.0,)}, "not increasing between 0 and 1"),
         ({"borders": (0.5,), "weights": {"calls": 0.0}}, "at least one feature"),
         ({"mixed": 2.0}, "not a share"),
     ],
@@ -167,5 +167,5 @@ def test_it_is_off_unless_set_and_set_by_words():
     assert sft.SftConfig().curriculum.borders == ()
     config = load_config(sft.SftConfig, None, ["curriculum={borders: [0.4, 0.7], mixed: 0.1}"])
     assert config.curriculum.borders == (0.4, 0.7)
-    with pytest.raises(BadInput, match="shares that grow"):
+    with pytest.raises(BadInput, match="not increasing between 0 and 1"):
         load_config(sft.SftConfig, None, ["curriculum.borders=[0.7, 0.4]"])

@@ -154,7 +154,7 @@ def test_unseen_tools_get_no_question_and_are_nobody_s_partner(catalogue, tmp_pa
     assert lines and not [line for line in lines if "city.find" in json.dumps(line["calls"])]
     with pytest.raises(BadInput, match="'nobody' is not in the catalogue"):
         build_queries(catalogue, settings(server), tmp_path / "k", unseen=["nobody"])
-    with pytest.raises(BadInput, match="kinds: 'odd' is none of plain"):
+    with pytest.raises(BadInput, match="kinds: 'odd' is not one of plain"):
         build_queries(catalogue, settings(server, kinds=("odd",)), tmp_path / "k")
 
 

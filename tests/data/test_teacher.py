@@ -74,7 +74,7 @@ def test_a_teacher_that_never_answers_costs_that_query_only(catalogue, tmp_path)
 
 @pytest.mark.parametrize("status", ["401", "404"])
 def test_a_refused_key_or_model_ends_the_run_with_one_line(status, catalogue, tmp_path):
-    with pytest.raises(BadInput, match="the request is refused"):
+    with pytest.raises(BadInput, match="the request was refused"):
         build_traces(QUERIES, catalogue, config(Teacher(status)), tmp_path / "j")
 
 

@@ -88,7 +88,7 @@ def test_files_stand_where_the_package_looks_for_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("identifier", ["multi_turn_base_0", "tinr-1", "simple_0", ""])
 def test_queries_of_other_sets_are_refused(identifier: str) -> None:
-    with pytest.raises(BadInput, match="of no single-turn category"):
+    with pytest.raises(BadInput, match="in no single-turn category"):
         category_of(identifier)
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_bfcl_s_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
         source_types(tmp_path)
     (tmp_path / "BFCL_v4_simple_java.json").write_text('{"id": "simple_java_0"}')
-    with pytest.raises(BadInput, match="no question of BFCL"):
+    with pytest.raises(BadInput, match="not a BFCL question"):
         source_types(tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_equal_checkpoints_cannot_be_told_apart_and_the_words_say_what_could_be(
     assert (found.difference, found.p) == (0.0, 1.0)
     assert "cannot be told apart" in found.words()
     assert found.low < -0.01 < 0.01 < found.high, "100 queries alike do not exclude a point"
-    assert found.least > 0.02 and f"of {100 * found.least:.0f} points" in found.words()
+    assert found.least > 0.02 and f": {100 * found.least:.0f} points." in found.words()
 
 
 def test_several_seeds_are_averaged_by_query():
@@ -58,7 +58,7 @@ def test_a_difference_that_one_seed_makes_is_said_to_hold_for_these_runs_alone()
     )[0]
     assert found.p < 0.001 and found.p_seeds == pytest.approx(0.1835, abs=1e-3)
     assert found.low < 0 and found.high == 1.0  # three seeds say little
-    assert "of others it is not shown" in found.words()
+    assert "not for others" in found.words()
 
 
 def test_a_difference_that_all_seeds_make_is_said_without_that():
@@ -67,7 +67,7 @@ def test_a_difference_that_all_seeds_make_is_said_without_that():
     b = [run(list((rng.random(200) < 0.6).astype(float))) for _ in range(3)]
     found = differences({"a": a, "b": b}, METRIC)[0]
     assert found.p_seeds is not None and found.p_seeds < 0.05
-    assert "p over seeds" in found.words() and "not shown" not in found.words()
+    assert "p over seeds" in found.words() and "not for others" not in found.words()
 
 
 def test_one_run_each_says_nothing_of_seeds():
@@ -164,7 +164,7 @@ def test_seeds_that_are_all_alike_are_no_proof():
     a, b = [run([0.0] * 50)] * 2, [run([1.0] * 6 + [0.0] * 44)] * 2
     found = differences({"a": a, "b": b}, METRIC)[0]
     assert found.by_seed == (0.12, 0.12) and found.p_seeds is None
-    assert "of others that says nothing" in found.words()
+    assert "no conclusion for other seeds" in found.words()
     nothing = cells({"a": a}, "seen", "call_em")["a"]
     assert nothing.low == 0.0 and nothing.high > 0.05
 

@@ -74,7 +74,7 @@ def test_nothing_that_can_be_asked_or_scored_is_bad_input(asked):
     unknown = Query("q3", "x", ((Call("nosuch", {}),),))
     with pytest.raises(BadInput, match="no query can be scored: 'q3'"):
         evaluate(model, codec, [unknown], catalogue, executor, "none", max_tokens=8)
-    with pytest.raises(BadInput, match="no query can be asked: 'q1'"):
+    with pytest.raises(BadInput, match="no prompt fits: query 'q1'"):
         evaluate(model, codec, [AREA], catalogue, executor, "none", max_tokens=96)
     with pytest.raises(BadInput, match="no query can be scored"):
         evaluate(model, codec, [], catalogue, executor, "none", max_tokens=8)
@@ -113,7 +113,7 @@ def test_groups_that_are_no_lists_of_names_are_bad_input(tmp_path, catalogue, te
 def test_groups_that_overlap_are_bad_input(tmp_path, catalogue):
     groups = '[["circle_area", "city.find"], ["city.find", "length_convert"]]'
     (tmp_path / "groups.json").write_text(groups)
-    with pytest.raises(BadInput, match=r"'city\.find' stands in two groups"):
+    with pytest.raises(BadInput, match=r"'city\.find' is in two groups"):
         read_equivalent(tmp_path / "groups.json", catalogue)
 
 

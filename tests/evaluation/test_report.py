@@ -137,7 +137,7 @@ def test_the_printed_table_fits_100_columns_and_takes_names_literally() -> None:
 def test_the_headline_gives_the_evidence() -> None:
     assert headline(summary()) == (
         "Without any documentation in the prompt the model names exactly the right tools for 93 % "
-        "of new queries for tools it has practised and gets every call right for 80 %. "
+        "of new queries for tools with training queries and gets every call right for 80 %. "
         "Its calls are right for 66 % with "
         "tools it knows only from their documents and 40 % with tools of another domain; it makes "
         "no call for 98 % of queries that need none."
@@ -153,7 +153,8 @@ def test_the_page_says_what_the_run_was(tmp_path: Path) -> None:
     assert "93.2 90.1\u201395.4" in text  # a value beside its interval
     assert "86.0 81.6\u201389.5" in text and "documents none on selection" in text
     # (61 - 22) / 900 = 4.33 points
-    assert "61 came right" in text and "22 went wrong" in text and "+4.3 points" in text
+    assert "61 changed from wrong to right and 22 from right to wrong" in text
+    assert "+4.3 points" in text
     assert "is distinguishable from chance (p < 0.0001" in text
     assert "align-20260102-00000002 400 30 s" in text  # tokens: the last of 100, 200, 400
     # 200 - (60 + 30 + 20 + 40) = 50 s, a quarter of it
@@ -243,7 +244,7 @@ def test_any_part_may_be_missing(tmp_path: Path, part: str) -> None:
     ("text", "said"),
     [
         (None, "cannot read it"),
-        ("{", "no valid JSON"),
+        ("{", "invalid JSON"),
         ("[]", "/ is [], not an object"),
         ('{"phases": 3}', "/phases is 3, not an object"),
         (
@@ -255,7 +256,7 @@ def test_any_part_may_be_missing(tmp_path: Path, part: str) -> None:
         ('{"seconds": NaN}', "/seconds is nan, not a finite number"),
         ('{"seed": "x\\ny"}', "not a whole number"),
         ('{"versions": {"a\\nb": 3}}', r"/versions/a\nb is 3, not text"),
-        ("\udcff", "no valid JSON"),
+        ("\udcff", "invalid JSON"),
     ],
 )
 def test_a_broken_summary_stops_with_one_line(tmp_path: Path, text: str | None, said: str) -> None:
@@ -361,7 +362,7 @@ def test_knowledge_stands_beside_chance_and_tax_in_its_unit(whole: Path) -> None
     row, named = tables["knowledge"]["rows"]
     assert row["label"] == "which tool has parameter" and row["cells"][3]["value"] == 0.25
     assert row["cells"][4]["value"] == 0.64
-    assert named["label"] == "named at a usual request, only tools allowed: unseen tools"
+    assert named["label"] == "named on a usual request, only tools allowed: unseen tools"
     (row,) = tables["tax"]["rows"]
     assert row["cells"][0] == {"value": 2.31, "low": 2.2, "high": 2.42, "n": 400, "unit": "nats"}
     assert "2.31 nats 2.2\u20132.42" in words((whole / "report.html").read_text())
@@ -398,8 +399,8 @@ def test_gates_stand_beside_the_least_that_passes(whole: Path) -> None:
     assert tables_of(whole)["gates"]["columns"] == ["align", "sft", "grpo"]  # a base has none
     measured = rows["measured", "document to token"][0]
     assert (measured["value"], measured["low"], measured["n"]) == (0.996, 0.976, 228)
-    assert rows["least that passes", "document to token"][2]["value"] == 0.99
-    assert ("least that passes", "token to document") not in rows
+    assert rows["minimum", "document to token"][2]["value"] == 0.99
+    assert ("minimum", "token to document") not in rows
 
 
 def test_configuration_marks_what_differs_from_the_default(whole: Path) -> None:
@@ -417,7 +418,7 @@ def test_what_a_query_took_is_shown_where_it_was_counted(tmp_path: Path) -> None
     write_lines(run / "eval" / "grpo-20260102-00000004" / "replies.none.jsonl", rows)
     write_report(run)
     table = tables_of(run)["cost"]
-    assert table["columns"] == ["queries", "tokens written, mean", "tokens written, median"]
+    assert table["columns"] == ["queries", "generated tokens, mean", "generated tokens, median"]
     assert table["rows"][0]["cells"] == [3, 4.0, 2.0]
 
 
@@ -438,7 +439,7 @@ def test_broken_replies_stop_with_one_line(tmp_path: Path, text: str) -> None:
     path = run / "eval" / "grpo-20260102-00000004" / "replies.none.jsonl"
     write_lines(path, [{"id": "1", "query": "x", "calls": []}])
     path.write_text(path.read_text() + text + "\n")
-    with pytest.raises(BadInput, match=r"replies\.none\.jsonl:2: no reply") as caught:
+    with pytest.raises(BadInput, match=r"replies\.none\.jsonl:2: not a reply") as caught:
         write_report(run)
     assert "\n" not in str(caught.value)
 
@@ -479,6 +480,6 @@ def test_the_log_of_another_run_is_no_curve_of_this_one(whole: Path, tmp_path: P
     path.write_text(json.dumps({**card.config, "seed": 99}))
     write_report(run)
     page, before = ((one / "report.html").read_text() for one in (run, whole))
-    assert "the log of grpo, which is of another run" in words(page)
+    assert "the log of grpo, which belongs to another run" in words(page)
     assert "plot-grpo" in before and "plot-grpo" not in page and "plot-sft" in page
     assert "<h3>grpo</h3>" in before and "<h3>grpo</h3>" not in page  # conversations

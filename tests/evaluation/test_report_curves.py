@@ -104,7 +104,7 @@ def test_a_plot_is_told_to_those_who_do_not_see_it() -> None:
     for svg in plots().values():
         label, said = re.findall(r'aria-(?:labelledby|describedby)="([^"]*)"', svg)
         assert f'<title id="{label}">' in svg and f'<desc id="{said}">' in svg
-    assert "b called as" in plots()["heat"] and "a 50.0" in plots()["phases"]
+    assert "b, called" in plots()["heat"] and "a 50.0" in plots()["phases"]
 
 
 def test_ids_of_two_plots_never_meet() -> None:

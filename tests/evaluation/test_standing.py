@@ -63,6 +63,6 @@ def test_it_is_printed_with_its_findings(runs):
     out = io.StringIO()
     found = standing(runs)
     show(found, Console(file=out, width=200))
-    assert "simpo is better than sft in call_em of seen by 66.7 points" in out.getvalue()
+    assert "simpo is better than sft on call_em (seen) by 66.7 points" in out.getvalue()
     assert "simpo has fewer replies with malformed than sft: -66.7 points" in out.getvalue()
-    assert sentences(found)[-1].startswith("Of 3 comparisons of a grade or kind of deficiency 3")
+    assert sentences(found)[-1].startswith("3 of 3 comparisons of grades and deficiencies")

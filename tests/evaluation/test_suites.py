@@ -206,8 +206,8 @@ BAD = {
         [{"id": "a", "query": "x", "calls": [{"name": "book", "arguments": []}]}],
         '"arguments" must be an object',
     ),
-    "an id twice": ([line("a"), line("a")], "stands twice"),
-    "bad accepted values": ([line("a", accept=[{"arguments": {"x": 1}}])], '"accept" must hold'),
+    "an id twice": ([line("a"), line("a")], "occurs twice"),
+    "bad accepted values": ([line("a", accept=[{"arguments": {"x": 1}}])], '"accept" must contain'),
     "accepted values of no call": ([line("a"), line("b", accept=[{}, {}])], "accept"),
     "no queries": ([], "no query can be scored"),
 }

@@ -71,10 +71,10 @@ def test_runs_are_pooled_by_arm_and_seed_over_their_suites(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("", "no verdicts"),
-        ('{"arm": "x"}\n', "no verdicts"),
-        ('{"arm": "", "seed": 1}\n', "no verdicts"),
-        ('{"arm": "x", "seed": true}\n', "no verdicts"),
+        ("", "not a verdict file"),
+        ('{"arm": "x"}\n', "not a verdict file"),
+        ('{"arm": "", "seed": 1}\n', "not a verdict file"),
+        ('{"arm": "x", "seed": true}\n', "not a verdict file"),
         ('{"arm": "x", "seed": 1}\n{"split": "seen"}\n', "line 2: not a split"),
         ('{"arm": "x", "seed": 1}\nnonsense\n', "x.jsonl:2"),
     ],
@@ -98,17 +98,17 @@ def test_a_cut_column_is_bad_input(tmp_path):
 
 def test_what_cannot_be_compared_is_bad_input(tmp_path):
     one, other = verdicts(tmp_path, "sft", 1, "11"), verdicts(tmp_path, "grpo", 1, "11")
-    with pytest.raises(BadInput, match="verdicts of one arm"):
+    with pytest.raises(BadInput, match="all files are of one arm"):
         pooled([one])
-    with pytest.raises(BadInput, match="stands in two files"):
+    with pytest.raises(BadInput, match="occurs in two files"):
         pooled([one, one, other])
-    with pytest.raises(BadInput, match="--baseline x: not among"):
+    with pytest.raises(BadInput, match="--baseline x: unknown arm"):
         pooled([one, other], "x")
     with pytest.raises(BadInput, match="several calls"):
         pooled([one, other], several=True)
-    with pytest.raises(BadInput, match="no seed that every arm has"):
+    with pytest.raises(BadInput, match="the arms share no seed"):
         pooled([one, verdicts(tmp_path, "x", 2, "11")])
-    with pytest.raises(BadInput, match="no query stands in all files"):
+    with pytest.raises(BadInput, match="no query is in all files"):
         pooled([one, verdicts(tmp_path, "x", 1, "11", "b")])
 
 
@@ -117,7 +117,7 @@ def test_files_that_do_not_belong_together_are_told(tmp_path):
     text = other.path.read_text()
     mark = one.rows[0]["mark"]
     other.path.write_text(text.replace(mark, "00000000"))
-    with pytest.raises(BadInput, match="'a0' is another question than in"):
+    with pytest.raises(BadInput, match="'a0' differs from the one in"):
         pooled([one, read_verdicts(other.path)])
     shown = Verdicts(other.path, "sft", 2, {"documents": "on_select"}, one.rows)
     with pytest.raises(BadInput, match=r"documents on_select, but .* of the same arm has None"):
@@ -142,7 +142,7 @@ def test_files_are_compared_by_the_command(tmp_path, capsys):
     app(["compare", *files, "--json"], standalone_mode=False)
     comparison = json.loads(capsys.readouterr().out)
     assert comparison["cells"]["grpo"]["seen"]["call_em"]["value"] == 1.0
-    with pytest.raises(BadInput, match="with files give no option"):
+    with pytest.raises(BadInput, match="with files, give only"):
         app(["compare", *files, "--suite", "in_domain"], standalone_mode=False)
     with pytest.raises(BadInput, match="--baseline is for files"):
         app(["compare", "a@latest", "b@latest", "--baseline", "x"], standalone_mode=False)

@@ -145,7 +145,7 @@ def test_a_wrong_file_is_named(text: str, words: list[str], tmp_path: Path) -> N
 @pytest.mark.parametrize("written", ["inf", "-inf", ".inf", "nan", ".nan", "1e999"])
 def test_a_number_without_end_is_refused_before_anything_is_trained(written: str) -> None:
     """No card could be written with it."""
-    with pytest.raises(BadInput, match=r"command line: gamma|gamma: -?(inf|nan) is no finite"):
+    with pytest.raises(BadInput, match=r"command line: gamma|gamma: -?(inf|nan) is not a finite"):
         load_config(PreferenceConfig, None, [f"gamma={written}"])
     with pytest.raises(BadInput, match=r"optimiser.gradient_clip"):
         load_config(PreferenceConfig, None, [f"optimiser.gradient_clip={written}"])

@@ -265,14 +265,14 @@ def asked(model, codec, catalogue, name: str) -> None:
         "shifts": lambda: shifts_of(model, codec, model, codec, rows, rows, name),
         "free": lambda: knowledge.name_freely(model, codec, ["a", "b", "c"], name),
         "hard": lambda: perplexities(model, [Example(row, row) for row in rows], 0, name),
-        "how likely given texts are": lambda: count_bits(catalogue, model, codec),
+        "likelihood of texts": lambda: count_bits(catalogue, model, codec),
     }
     works[name]()
 
 
 TITLES = (
     "choices", "likeliest", "evidence", "text", "sampled", "requests", "shifts", "free", "hard",
-    "how likely given texts are",
+    "likelihood of texts",
 )  # fmt: skip
 
 

@@ -397,7 +397,7 @@ def test_the_phase_publishes_what_it_calibrated(warmed, tmp_path):
 
 def test_a_round_without_a_pair_ends_in_one_line(warmed, tmp_path):
     words = [*warmed, "pairs.gap=9"]
-    with pytest.raises(RunFailed, match="gave no pair of which one side ends better"):
+    with pytest.raises(RunFailed, match="gave no pair with a better side"):
         calibrate.run(load_config(calibrate.CalibrateConfig, None, words))
     assert not [c for c in Registry(tmp_path / "registry").cards() if c.phase == "calibrate"]
 

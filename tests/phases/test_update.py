@@ -212,7 +212,7 @@ def test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child(w
 def test_nothing_changed_publishes_nothing(work, catalogue, capsys):
     card = updated(work, catalogue.tools)
     assert card.phase == "align"
-    assert "knows this catalogue already" in capsys.readouterr().err
+    assert "already knows this catalogue" in capsys.readouterr().err
     assert published(work) == []
 
 
@@ -287,7 +287,7 @@ def test_new_rows_learn(model, codec, catalogue, tmp_path, monkeypatch):
 def test_a_confusable_newcomer_is_named(work, catalogue, capsys):
     twin = replace(catalogue.tools[0], name="disc_area", returns="Square feet.")
     updated(work, [*catalogue.tools, twin])
-    warning = [line for line in capsys.readouterr().err.splitlines() if "like documents" in line]
+    warning = [line for line in capsys.readouterr().err.splitlines() if "similar documents" in line]
     assert len(warning) == 1 and "disc_area" in warning[0] and "circle_area" in warning[0]
 
 
@@ -391,7 +391,7 @@ def test_a_part_of_the_catalogue_is_replaced(work, catalogue, capsys):
     assert load_catalogue(folder).names == sorted([SQUARE.name, *(doc.name for doc in others)])
     assert child.metrics["changes"] == {"added": 1, "removed": 1, "renamed": 0, "changed": 0}
     for old, new, says in (
-        ([SQUARE], [circle], f"replaces: tool '{SQUARE.name}' is none of align@latest"),
+        ([SQUARE], [circle], f"replaces: tool '{SQUARE.name}' is not in align@latest"),
         ([circle], others, f"has another tool '{others[0].name}'"),
     ):
         write_tools(work / "part", old)

@@ -265,7 +265,7 @@ BAD = {
     "no such base": (("base=no/such-base",), "no model can be found"),
     "no such catalogue": (("catalogue=[nosuch]",), "no such catalogue"),
     "ranks": (("--ranks", "0"), "--ranks 0"),
-    "nodes": (("--ranks", "8", "--nodes", "3"), "cannot be shared evenly"),
+    "nodes": (("--ranks", "8", "--nodes", "3"), "cannot be split evenly"),
     "no node": (("--nodes", "0"), "--nodes 0"),
     "memory": (("--memory", "-3"), "--memory"),
     "flops": (("--flops", "0"), "--flops"),
@@ -297,7 +297,7 @@ def test_a_file_that_is_missing_or_names_no_phase(place, tmp_path, capsys):
     (tmp_path / "mine.yaml").write_text("epochs: 1\n")
     assert guarded(lambda: CliRunner().invoke(
         app, ["preflight", str(tmp_path / "mine.yaml")], catch_exceptions=False)) == 2  # fmt: skip
-    assert "the name says no phase" in capsys.readouterr().err
+    assert "the file name is not a phase" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMED)

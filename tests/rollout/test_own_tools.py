@@ -338,14 +338,14 @@ def test_only_allowed_hosts_are_asked(goods, hosts):
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({"hosts": []}, r"run.0: hosts: none is allowed; to allow these: hosts: \['127.0.0.1:"),
-        ({"url": ""}, "run.0: url: the file names no server"),
+        ({"hosts": []}, r"run.0: hosts: no host is allowed; to allow these: hosts: \['127.0.0.1:"),
+        ({"url": ""}, "run.0: url: the file has no server"),
         ({"mcp": "server"}, "run.0: give exactly one of python, mcp, http"),
         ({"http": "other.json"}, "no tools come from 'other.json'; the catalogue's sources are"),
         ({"tools": ["x_*"]}, r"no tools match \['x_\*'\]"),
         ({"headers": {"A": "${TINR_UNSET}"}}, "variable TINR_UNSET is not set"),
-        ({"environment": {"A": "b"}}, "run.0: environment is no setting of http"),
-        ({"headers": {"A": "b\nC: d"}}, "headers: A is no line of ASCII"),
+        ({"environment": {"A": "b"}}, "run.0: environment is not a setting of http"),
+        ({"headers": {"A": "b\nC: d"}}, "headers: A is not one line of ASCII"),
         ({"host": ["127.0.0.1"]}, "unknown key 'run.0.host'; did you mean 'hosts'"),
     ],
 )
@@ -358,7 +358,7 @@ def test_a_wrong_file_is_refused_in_one_line(goods, entry, reason):
 def test_two_entries_that_run_the_same_tools_name_them(goods, tmp_path, shop):
     goods().close()
     entry = {"http": "shop.json", "url": shop, "hosts": ["127.0.0.1"]}
-    with pytest.raises(BadInput, match=r"run.1: an earlier entry runs find_goods already"):
+    with pytest.raises(BadInput, match=r"run.1: an earlier entry already runs find_goods"):
         executor_of(tmp_path, "", run=[entry, entry])
     other = {**entry, "url": "http://127.0.0.1:9", "tools": ["find_*"]}
     with executor_of(tmp_path, "", run=[other, {**entry, "tools": ["*"]}]) as executor:
@@ -368,9 +368,9 @@ def test_two_entries_that_run_the_same_tools_name_them(goods, tmp_path, shop):
 
 @pytest.mark.parametrize(
     ("entry", "reason"),
-    [({"mcp": "python 'x", "tools": ["*"]}, "is no command"),
-     ({"python": "os.path:join()", "tools": ["*"]}, "is no name of a module or function"),
-     ({"mcp": "python x.py", "tools": ["*"], "headers": {"A": "b"}}, "headers are of a URL")],
+    [({"mcp": "python 'x", "tools": ["*"]}, "is not a valid command"),
+     ({"python": "os.path:join()", "tools": ["*"]}, "is not a name of a module or function"),
+     ({"mcp": "python x.py", "tools": ["*"], "headers": {"A": "b"}}, "headers need a URL")],
 )  # fmt: skip
 def test_an_entry_that_cannot_run_is_refused(goods, tmp_path, entry, reason):
     pytest.importorskip("mcp", reason="the mcp package is not installed")

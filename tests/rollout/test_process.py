@@ -205,7 +205,7 @@ def test_secrets_of_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -
 def test_stop_ends_the_run_and_names_tool_and_bound() -> None:
     with bounded(ExecutorConfig(seconds=0.3, on_fault="stop")) as executor:
         assert ask(executor, "fail").startswith('{"error"')  # what a tool raises stops nothing
-        with pytest.raises(ToolFault, match=r"tool hang took .* 0\.3 s; arguments: \{\}; mend"):
+        with pytest.raises(ToolFault, match=r"tool hang took .* 0\.3 s; arguments: \{\}; fix"):
             executor.run(Call("hang", {}))
     assert issubclass(ToolFault, RunFailed)  # exit code 1
 

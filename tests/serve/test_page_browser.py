@@ -68,7 +68,7 @@ def test_a_reply_is_shown_part_by_part_and_is_accessible(page: Any, address: str
     assert all(one.startswith(address) for one in page.said), page.said  # and no complaint
     new, old = page.locator("article").all()
     assert [h.inner_text() for h in new.locator("h3").all()] == [
-        "Thought", "Tools", "Call", "Result", "Answer", "Which tools were close"]  # fmt: skip
+        "Thought", "Tools", "Call", "Result", "Answer", "Most likely tools"]  # fmt: skip
     assert new.locator(".obs").inner_text() == "12.57"
     assert new.locator(".answer").inner_text() == f"It is 12.57 {MARKUP}."
     assert page.locator("#evil").count() == 0  # what a model says is text

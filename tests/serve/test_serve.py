@@ -385,14 +385,14 @@ def test_offered_tools_are_the_only_ones_that_may_be_called(served, codec):
 
 
 BAD = {
-    "no JSON": (b"{", "no JSON"),
-    "no object": (b"[]", "no JSON object"),
+    "no JSON": (b"{", "not valid JSON"),
+    "no object": (b"[]", "not a JSON object"),
     "no messages": ({}, "messages: field required"),
     "empty messages": ({"messages": []}, "messages:"),
-    "no user": ({"messages": [{"role": "system", "content": "x"}]}, "none of the user's"),
+    "no user": ({"messages": [{"role": "system", "content": "x"}]}, "no user message"),
     "a role": ({"messages": [{"role": "judge", "content": "x"}]}, "messages.0.role"),
     "a picture": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-                  "a part of type 'image_url' cannot be read; send text"),
+                  "a part of type 'image_url' is not supported; send text"),
     "too hot": ({"messages": [ASKED], "temperature": 3}, "temperature"),
     "no tokens": ({"messages": [ASKED], "max_tokens": 0}, "max_tokens"),
     "endless": ({"messages": [ASKED], "max_tokens": 10**9}, "max_tokens"),
@@ -412,7 +412,7 @@ BAD = {
         "'circle_area' is not among the tools"),
     "JSON mode": (
         {"messages": [ASKED], "response_format": {"type": "json_object"}}, "response_format"),
-    "no tools": ({"messages": [ASKED], "tools": []}, "tools: none is offered"),
+    "no tools": ({"messages": [ASKED], "tools": []}, "tools: the list is empty"),
     "half a pair": (
         {"messages": [ASKED, {"role": "assistant", "tool_calls": [
             {"id": "a", "function": {"name": "\ud83d\n", "arguments": "{}"}}]}]},
@@ -431,7 +431,7 @@ BAD = {
     "arguments": (
         {"messages": [ASKED, {"role": "assistant", "tool_calls": [
             {"id": "x", "function": {"name": "circle_area", "arguments": "[1]"}}]},
-            {"role": "tool", "tool_call_id": "x", "content": "1"}]}, "no JSON object"),
+            {"role": "tool", "tool_call_id": "x", "content": "1"}]}, "not a JSON object"),
     "too long": ({"messages": [{"role": "user", "content": "word " * 2000}]}, "do not fit"),
     "too long a reply": ({"messages": [ASKED], "max_tokens": 5000}, "do not fit"),
 }  # fmt: skip
@@ -448,7 +448,7 @@ def test_a_bad_request_is_one_line_and_status_400(served, case):
 
 def test_other_models_addresses_and_bodies_too_large(served):
     client, _ = served()
-    assert "grpo-1 is" in refused(client, {"messages": [ASKED], "model": "gpt"}, 404)
+    assert "use grpo-1" in refused(client, {"messages": [ASKED], "model": "gpt"}, 404)
     assert ask(client, ASKED, model="grpo@latest")["model"] == "grpo-1"
     assert "more than 4,000,000 bytes" in refused(client, b" " * 4_000_001, 413)
     assert client.get(ADDRESS).status_code == 405
@@ -456,7 +456,7 @@ def test_other_models_addresses_and_bodies_too_large(served):
     assert [one["id"] for one in client.get("/v1/models").json()["data"]] == [
         "grpo-1", "grpo@latest"]  # fmt: skip
     assert client.get("/v1/models/grpo@latest").json()["id"] == "grpo@latest"
-    assert "grpo-1 is" in client.get("/v1/models/gpt").json()["error"]["message"]
+    assert "use grpo-1" in client.get("/v1/models/gpt").json()["error"]["message"]
     assert client.get("/health").json()["status"] == "ok"
 
 
@@ -469,7 +469,7 @@ def test_a_fault_of_ours_is_status_500_and_the_desk_goes_on(served):
         return CALLING
 
     client, _ = served(writes)
-    assert "its log says why" in refused(client, {"messages": [ASKED]}, 500)
+    assert "see the server's log" in refused(client, {"messages": [ASKED]}, 500)
     assert ask(client, ASKED)["choices"]
 
 
@@ -803,7 +803,7 @@ def test_pages_of_other_sites_are_turned_away(served):
         assert client.get("/v1/tools", headers={"sec-fetch-site": site}).status_code == 403
     assert client.get("/v1/tools", headers={"sec-fetch-site": "same-origin"}).is_success
     local = TestClient(make_app(client.app.state.services, hosts=["localhost"]))  # type: ignore
-    assert "none of this server's names" in local.get("/health").json()["error"]["message"]
+    assert "not a name of this server" in local.get("/health").json()["error"]["message"]
     assert local.get("/health", headers={"host": "localhost:8000"}).status_code == 200
 
 
@@ -937,7 +937,7 @@ def test_memory_needs_the_very_calls_after_the_very_reply_and_is_bounded(catalog
 
 
 def test_an_address_that_cannot_be_had_is_said(tmp_path):
-    with bind("127.0.0.1", 0) as place, pytest.raises(BadInput, match="give another one"):
+    with bind("127.0.0.1", 0) as place, pytest.raises(BadInput, match="choose another one"):
         bind("127.0.0.1", place.getsockname()[1])
     with pytest.raises(BadInput, match=r"--host no.such.place.invalid"):
         bind("no.such.place.invalid", 0)

@@ -117,11 +117,11 @@ def test_time_is_measured_by_tools_model_and_group(monkeypatch, tmp_path):
     for name, value in settings.items():
         monkeypatch.setattr(scaling, name, value)
     laws = scaling.measure_scaling(load_catalogue("fieldkit"), steps=5, repeats=1)
-    assert [law.of for law in laws] == ["tools", "parameters", "conversations of a prompt"]
+    assert [law.of for law in laws] == ["tools", "parameters", "conversations per prompt"]
     assert laws[0].sizes == (4, 8, 16) and laws[2].sizes == (2, 3, 4)
     assert all(seconds > 0 for law in laws for seconds in law.seconds)
     assert laws[0].exponent > 0.3  # four times the documents are never as quick
     scaling.plot_laws(laws, tmp_path / "laws.svg")
     assert "an epoch of alignment" in (tmp_path / "laws.svg").read_text()
-    with pytest.raises(BadInput, match="16 are needed, give more"):
+    with pytest.raises(BadInput, match="16 are needed; give more"):
         scaling.measure_scaling(Catalogue(load_catalogue("fieldkit").tools[:8]))

@@ -103,7 +103,7 @@ def test_documents_that_say_the_same_count_once(tiny_tokenizer, catalogue):
     assert twice.likelihood == pytest.approx(once.likelihood) and twice.packed == once.packed
     assert twice.tokens == pytest.approx(4 * 2)
     plan = make_plan(twice, Moving(10**6), read_calibration())
-    assert any("1 documents say what another one says" in note for note in plan.notes)
+    assert any("1 documents are equal to another one" in note for note in plan.notes)
 
 
 def test_two_documents_that_say_the_same_are_read_as_one(tiny_tokenizer, catalogue):
@@ -113,7 +113,7 @@ def test_two_documents_that_say_the_same_are_read_as_one(tiny_tokenizer, catalog
     found = count_bits(Catalogue((catalogue.tools[0], twin)), model, codec, read=128)
     assert (found.same, found.read) == (1, 1)
     assert found.likelihood_low == found.likelihood == found.likelihood_high > 0
-    with pytest.raises(BadInput, match="one document says nothing of the others"):
+    with pytest.raises(BadInput, match="one document gives no interval"):
         count_bits(catalogue, model, codec, read=1)
 
 
@@ -189,14 +189,14 @@ def test_what_no_model_reached_is_said_and_not_extrapolated():
         read_calibration(PUBLISHED), recall={"facts": ((0.1, 0.9, 0.8, 1.0), (2, 0.1, 0, 0.2))}
     )
     plan = make_plan(bits(), Moving(20_000), weak, 0.95)
-    assert plan.needed is None and "no calibrated model recalled 0.95" in " ".join(plan.notes)
+    assert plan.needed is None and "reached a recall of 0.95 (best" in " ".join(plan.notes)
     beyond = make_plan(bits(), Moving(1000), weak)
-    assert "beyond the calibrated ones (up to 2)" in " ".join(beyond.notes)
+    assert "above the calibrated range (up to 2)" in " ".join(beyond.notes)
     assert beyond.recall["facts"].value == 0.1
     below = make_plan(bits(), Moving(10**6), weak)
-    assert "below the calibrated ones (from 0.1)" in " ".join(below.notes)
+    assert "below the calibrated range (from 0.1)" in " ".join(below.notes)
     assert below.recall["facts"].value == 0.9
-    assert "calibrated on 2,612 to 220,626 parameters; here are 1,000,000" in below.notes
+    assert "calibrated on 2,612 to 220,626 parameters; this model trains 1,000,000" in below.notes
 
 
 def test_the_needed_recall_is_read_off_the_curve():
@@ -214,9 +214,9 @@ def test_exposures_steps_and_a_rank_are_worked_out():
     adapters = Moving(2100, "adapters of rank 4", 4, 500)
     known = read_calibration(PUBLISHED)
     plan = make_plan(bits(), adapters, known, 0.95, Practice(20, 50, 1000))
-    assert plan.steps == 50 and "each tool has 20 examples of the kinds" in " ".join(plan.notes)
+    assert plan.steps == 50 and "each tool has 20 examples of the" in " ".join(plan.notes)
     assert any("--lora 15" in advice for advice in plan.advice)
-    assert "calibrated on models of which all weights moved" in plan.notes
+    assert "calibrated only on models whose weights were all trained" in plan.notes
 
 
 def test_thousands_of_tools_are_told_to_look_up():
@@ -274,7 +274,7 @@ def test_the_command_says_load_recall_and_on_what_it_was_calibrated(base, catalo
     ("words", "said"),
     [
         (("--lora", "0"), "--lora 0: no parameter would be trained"),
-        (("--lora", "4", "--rows-only"), "give one of them"),
+        (("--lora", "4", "--rows-only"), "give only one of them"),
         (("--recall", "1.5"), "--recall 1.5: not a recall"),
         (("--read", "-1"), "-1 is below 0"),
         (("--calibration", "nowhere.json"), "nowhere.json: cannot be read"),
@@ -300,8 +300,8 @@ def test_one_tool_is_refused(base, catalogue, tmp_path):
     [
         ({"kind": "guessed"}, "kind 'guessed'"),
         ({"recall": {}}, "no curve"),
-        ({"recall": {"a": [[1, 0.5, 0.4, 0.6], [0.5, 0.5, 0.4, 0.6]]}}, "do not rise"),
-        ({"recall": {"a": [[1, 0.5, 0.6, 0.7]]}}, "not within its interval"),
+        ({"recall": {"a": [[1, 0.5, 0.4, 0.6], [0.5, 0.5, 0.4, 0.6]]}}, "do not increase"),
+        ({"recall": {"a": [[1, 0.5, 0.6, 0.7]]}}, "outside its interval"),
         ({"safe": "much"}, "safe"),
     ],
 )
@@ -424,7 +424,7 @@ def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
     for line in (whole | {"more": 1}, whole | {"asked": 0}, whole | {"token_to_schema": 201},
                  whole | {"load": "1"}):  # fmt: skip
         path.write_text(json.dumps(whole) + "\n" + json.dumps(line) + "\n")
-        with pytest.raises(BadInput, match=r"cells.jsonl:2: not a cell"):
+        with pytest.raises(BadInput, match=r"cells.jsonl:2: not a valid cell"):
             read_cells(path)
 
 
@@ -551,7 +551,7 @@ def test_a_study_is_resumed_and_writes_a_calibration(tmp_path, monkeypatch, caps
     [
         (["--preset", "huge"], "no 'huge'; give one of smoke, cpu, full"),
         (["--minutes", "0"], "--minutes: 0"),
-        (["--preset", "full"], "the preset wants"),
+        (["--preset", "full"], "the preset needs"),
         (["--catalogue", "nowhere"], "no such catalogue"),
     ],
 )

@@ -414,7 +414,7 @@ def test_cells_are_read_back_and_a_broken_file_is_named_with_its_line(tmp_path):
                  json.dumps(whole | {"seconds": "1"}), json.dumps(whole | {"asked": 0, "right": 0}),
                  json.dumps(whole | {"right": 65})):  # fmt: skip
         path.write_text(json.dumps(whole) + "\n" + line + "\n")
-        with pytest.raises(BadInput, match=r"cells.jsonl:2: not a cell"):
+        with pytest.raises(BadInput, match=r"cells.jsonl:2: not a valid cell"):
             read_cells(path)
 
 
@@ -459,7 +459,7 @@ def test_a_study_without_time_leaves_its_points_open(tmp_path, monkeypatch):
     found = run_study("tiny", tmp_path, minutes=1e-9)
     assert not found["complete"]
     assert {point["status"] for points in found["curves"].values() for point in points} == {"open"}
-    assert "open: time ended" in markdown(found)
+    assert "open: out of time" in markdown(found)
 
 
 def test_presets_cover_what_they_promise():

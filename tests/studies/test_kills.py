@@ -60,7 +60,7 @@ def test_a_child_that_fails_by_itself_is_no_kill(chain, inside):
     if not child:
         (chain.out / "said.txt").write_text("Traceback\nValueError: no\n")
         os._exit(1)
-    with pytest.raises(BadInput, match="a child ended by itself: ValueError: no"):
+    with pytest.raises(BadInput, match="a child failed: ValueError: no"):
         _live_a_while(child, chain, Random(0), inside)
 
 

@@ -137,5 +137,5 @@ def test_the_verdict_compares_the_first_tools_calls_query_by_query():
 
 
 def test_too_few_newcomers_are_told(data, catalogue):
-    with pytest.raises(BadInput, match="4 newcomers, and 60 are needed"):
+    with pytest.raises(BadInput, match="4 newcomers, but 60 are needed"):
         stream._newcomers(data, catalogue, StreamConfig())

@@ -114,7 +114,7 @@ def test_the_backward_pass_ends_at_the_lowest_layer_that_moves():
 
 
 def test_more_layers_than_there_are_is_refused():
-    with pytest.raises(BadInput, match=r"trainable\.layers=3: this model has 2"):
+    with pytest.raises(BadInput, match=r"trainable\.layers=3: this model has only 2"):
         adapt(fresh_model(True), TrainableConfig("top", layers=3), ROWS)
 
 

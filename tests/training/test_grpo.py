@@ -357,7 +357,7 @@ def test_queries_that_do_not_fit_are_left_out_before_the_first_step(arena):
     model: Any = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=limit))
     long = replace(QUERIES[0], id="long", text="circle " * 400)
     given = (model, made.codec, made.library)
-    with pytest.warns(UserWarning, match=f"1 of {len(QUERIES) + 1} queries are left out: 'long'"):
+    with pytest.warns(UserWarning, match=f"1 of {len(QUERIES) + 1} queries are excluded: 'long'"):
         kept = fitting_queries(*given, [*QUERIES, long], ("none",), 48)
     assert kept == list(QUERIES)
     with pytest.raises(BadInput, match=r"no query fits: .*policy\.max_tokens"):
@@ -365,5 +365,5 @@ def test_queries_that_do_not_fit_are_left_out_before_the_first_step(arena):
 
 
 def test_a_server_takes_whole_weights_alone():
-    with pytest.raises(BadInput, match="a server takes whole weights"):
+    with pytest.raises(BadInput, match="a server needs training of all weights"):
         GrpoConfig(policy=PolicyConfig(vllm="http://h:1"), trainable=TrainableConfig("lora"))

@@ -93,7 +93,7 @@ def test_a_fault_leaves_the_rules_grade_and_is_said_once(fault, catalogue, capsy
         assert graded([(reply, AREA)]) == [judge(reply, AREA, catalogue)]
     assert graded.counts() == (2, 2)
     said = capsys.readouterr().err
-    assert said.count("warning: ") == 1 and "the rules grade what it leaves" in said
+    assert said.count("warning: ") == 1 and "the rules grade the rest" in said
     if fault in ("500", "401", "404", "cut"):  # it is not asked for the second reply
         assert server.count == (2 if fault in ("500", "cut") else 1)
 
@@ -124,7 +124,7 @@ def test_it_is_not_waited_for_when_it_is_gone(catalogue):
 def test_an_address_that_is_none_leaves_the_rules_grade(address, catalogue, capsys):
     graded = ModelJudge(catalogue, JudgeConfig(endpoint=address, model="m", attempts=1))
     assert graded([(OFF, AREA)]) == [judge(OFF, AREA, catalogue)]
-    assert "the rules grade what it leaves" in capsys.readouterr().err
+    assert "the rules grade the rest" in capsys.readouterr().err
 
 
 def test_a_search_counts_its_grades(grown, catalogue, monkeypatch):

@@ -234,7 +234,7 @@ def test_of_rows_alone_those_of_the_head_learn_as_well(codec, tmp_path, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_bad_step_stops_the_run(codec, tmp_path, loss):
     config = settings(loss, optimiser=OptimiserConfig(gradient_limit=1e-6))
-    with pytest.raises(RunFailed, match="step 1: the gradient's norm"):
+    with pytest.raises(RunFailed, match="step 1: the gradient norm"):
         run(fresh_model(codec), codec, some_pairs(4), config, tmp_path)
 
 

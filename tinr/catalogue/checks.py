@@ -10,15 +10,15 @@ import jsonschema_rs
 from tinr.records import BadInput
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-DEEPEST = 100  # levels of a document's parameters
+DEEPEST = 100  # maximum nesting depth of a document's parameters
 NAME = re.compile(r"[^\s<>\"\\\x00-\x1f]{1,128}")
 
 
 def check_document(line: Any, place: str) -> None:
-    """Raise BadInput, with `place` and the fault, unless `line` is a valid tool document.
+    """Raise BadInput, naming `place` and the error, unless `line` is a valid tool document.
 
-    Valid: a name without blanks, angle brackets, quotes and backslashes (it becomes `<<name>>`), a
-    description that is not empty, parameters that are a JSON Schema of type object.
+    A valid document has a name without spaces, angle brackets, quotes or backslashes (it becomes
+    `<<name>>`), a non-empty description, and parameters that are a JSON Schema of type object.
     """
     if not isinstance(line, dict):
         raise BadInput(f"{place}: a tool document must be a JSON object")
@@ -26,7 +26,7 @@ def check_document(line: Any, place: str) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadInput(
             f"{place}: tool name {name!r} is not valid; "
-            "use 1 to 128 characters without blanks, angle brackets, quotes and backslashes"
+            "use 1 to 128 characters without spaces, angle brackets, quotes or backslashes"
         )
     description = line.get("description")
     if not isinstance(description, str) or not description.strip():
@@ -43,7 +43,7 @@ def check_document(line: Any, place: str) -> None:
     unknown_names = [key for key in schema.get("required", []) if key not in properties]
     if unknown_names:
         raise BadInput(
-            f"{place}: tool {name!r}: required {unknown_names} not among its properties; "
+            f"{place}: tool {name!r}: required {unknown_names} missing from its properties; "
             "add or remove them"
         )
 
@@ -64,22 +64,22 @@ def _is_shallow(tree: Any) -> bool:
 
 
 def schema_fault(schema: Mapping[str, Any]) -> str:
-    """Return why a schema is not of draft 2020-12, as `pointer: reason`; empty if it is valid."""
+    """Return why a schema is invalid in draft 2020-12, as `pointer: reason`; empty if valid."""
     error = schema_error(schema)
     return f"{'/'.join(map(str, error.absolute_path))}: {error.message}" if error else ""
 
 
 def schema_error(schema: Mapping[str, Any]) -> jsonschema.SchemaError | None:
-    """Return the fault of a schema that is not of draft 2020-12; None if it is valid.
+    """Return the error of a schema that is invalid in draft 2020-12; None if it is valid.
 
-    The fast validator decides what is valid: it takes a thousandth of the time, which 50,000
-    documents need. The slow validator finds the fault of an invalid schema. A "$schema" of
-    another draft is ignored: it could name any address.
+    The fast validator decides whether a schema is valid: it takes a thousandth of the time, which
+    matters for 50,000 documents. The slow validator finds the error of an invalid schema. A
+    "$schema" of another draft is ignored: it could name any address.
     """
     try:
         if jsonschema_rs.meta.is_valid({**schema, "$schema": DIALECT}):
             return None
-    except (ValueError, TypeError):  # the slow validator decides what the fast one cannot read
+    except (ValueError, TypeError):  # the fast validator cannot read it: the slow one decides
         pass
     try:
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -5,12 +5,12 @@ import re
 from collections import Counter
 from functools import cache
 
-HELD_OUT = 20  # every 20th sentence is kept for measuring perplexity
+HELD_OUT = 20  # every 20th sentence is held out to measure perplexity
 
 
 @cache
 def sentences() -> tuple[str, ...]:
-    """Return sentences of 20 to 200 characters, without markup and repeats, in a fixed order."""
+    """Return sentences of 20 to 200 characters, without markup or duplicates, in fixed order."""
     text = "\n".join(topic for _, topic in sorted(pydoc_data.topics.topics.items()))
     text = re.sub(r"[*`=~^#|]{2,}|\n\s+", "\n", text)
     fragments = re.split(r"(?<=[.!?])\s+|\n\n", text)

@@ -1,4 +1,4 @@
-"""Calls that fail: why a document refuses arguments, and failures made up for training."""
+"""Failing calls: why a document rejects arguments, and synthetic failures for training."""
 
 import json
 import math
@@ -12,8 +12,8 @@ from referencing import Registry
 from tinr.catalogue.words import random_word
 from tinr.records import Call, ToolDoc
 
-REFUSAL_CHARACTERS = 200  # of a reason, at most
-REASONS = (  # of a right call's failure; {name} and {value} are one of its arguments
+REFUSAL_CHARACTERS = 200  # maximum length of a reason
+REASONS = (  # why a correct call fails; {name} and {value} come from one of its arguments
     "{name}: {value} is greater than the maximum of {bound}",
     "{name}: {value} is less than the minimum of {bound}",
     "{name}: {value} is not known",
@@ -41,7 +41,7 @@ def misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | Non
         for error in validator.iter_errors(dict(arguments)):
             path = "/".join(map(str, error.absolute_path))
             return f"{path}: {error.message}" if path else str(error.message)
-    except Exception as error:  # of the checker itself: too deep, or too large a number
+    except Exception as error:  # the checker itself failed: nesting too deep, number too large
         return f"{type(error).__name__}: {error}"
     if any(isinstance(v, float) and not math.isfinite(v) for v in arguments.values()):
         return "a number is not finite"
@@ -49,7 +49,7 @@ def misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | Non
 
 
 def refusal(message: str) -> str:
-    """Write what the environment shows for a failed call."""
+    """Return the observation of a failed call: `{"error": message}`, with the message cut."""
     return json.dumps({"error": message[:REFUSAL_CHARACTERS]}, ensure_ascii=False)
 
 
@@ -66,13 +66,13 @@ def refusal_reason(observation: str) -> str | None:
 def spoiled(
     call: Call, doc: ToolDoc, rng: Random, words: Sequence[str] = ()
 ) -> tuple[Call, str] | None:
-    """Spoil one argument of a call in a way that the document refuses.
+    """Corrupt one argument of a call so that the document rejects it.
 
-    Returns the call and the environment's answer; None where the document refuses nothing, or the
-    call itself: its correction would be refused for the same reason. The ways are those of models:
-    a word that is none of the fixed values, a value outside its bounds or of another type, a needed
-    argument left out, a misspelled or made-up parameter. words: of the query; they stand in place
-    of fixed values.
+    Returns the call and the environment's answer. Returns None if the document accepts every
+    corruption, or rejects the call itself: the corrected call would be rejected for the same
+    reason. The corruptions are errors that models make: a word outside the fixed values, a value
+    out of bounds or of another type, a missing required argument, a misspelled or invented
+    parameter. words: words of the query, used in place of fixed values.
     """
     if misfit(call.arguments, doc.parameters) is not None:
         return None
@@ -117,7 +117,7 @@ def _wrong_values(
 
 
 def invented_reason(call: Call, rng: Random) -> str:
-    """Draw why a right call fails: its tool refuses a value, or does not answer."""
+    """Draw a reason why a correct call fails: its tool rejects a value or does not answer."""
     name, value = rng.choice([*call.arguments.items()] or [("request", "it")])
     text = json.dumps(value, ensure_ascii=False) if rng.random() < 0.5 else str(value)
     return rng.choice(REASONS).format(name=name, value=text, bound=rng.randint(1, 100))

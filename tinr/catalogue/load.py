@@ -1,4 +1,4 @@
-"""Catalogue and suite folders: `tools.jsonl` and `queries.jsonl`, one JSON object a line."""
+"""Catalogue and suite folders: `tools.jsonl` and `queries.jsonl`, one JSON object per line."""
 
 import gzip
 import hashlib
@@ -29,7 +29,7 @@ class Catalogue:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 over the documents sorted by name, wherever they came from."""
+        """sha256 of the documents, independent of their order and source."""
         lines = sorted(
             json.dumps(asdict(doc) | {"source": ""}, sort_keys=True) for doc in self.tools
         )
@@ -44,8 +44,8 @@ class Catalogue:
 def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
     """Load the tools of one or more sources: names of shipped corpora or catalogue folders.
 
-    Raises BadInput for a missing source, a broken line, an invalid document, or a name
-    that two documents share (the message has both places).
+    Raises BadInput for a missing source, a malformed line, an invalid document, or a name
+    that two documents share (the message names both places).
     """
     if isinstance(sources, str | Path):
         sources = [sources]
@@ -56,8 +56,8 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
             doc = document_from(line, place, source=str(source))
             if doc.name in docs:
                 raise BadInput(
-                    f"{place}: tool {doc.name!r} already stands at {places[doc.name]}; "
-                    "rename one of them or put a namespace in front"
+                    f"{place}: tool {doc.name!r} is already defined at {places[doc.name]}; "
+                    "rename one of them or add a namespace prefix"
                 )
             docs[doc.name], places[doc.name] = doc, place
     if not docs:
@@ -66,7 +66,7 @@ def load_catalogue(sources: str | Path | Sequence[str | Path]) -> Catalogue:
 
 
 def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """Yield `(place, line)` of every document of a corpus or a catalogue folder, unchecked."""
+    """Yield `(place, line)` for every document of a corpus or a catalogue folder, unchecked."""
     if str(source) in tool_corpora.NAMES:
         corpus = tool_corpora.load(str(source))
         yield from ((f"{source}/{tool.domain}", tool.document()) for tool in corpus.values())
@@ -83,7 +83,7 @@ def documents(source: str | Path) -> Iterator[tuple[str, Any]]:
 
 
 def document_from(line: Any, place: str, source: str = "") -> ToolDoc:
-    """Check one catalogue line and return its document; BadInput names `place` and the fault."""
+    """Check one catalogue line and return its document; BadInput names `place` and the error."""
     check_document(line, place)
     return ToolDoc(
         name=line["name"],
@@ -102,7 +102,7 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield `("file:line", object)` of every non-empty line; a `.gz` file is decompressed.
+    """Yield `("file:line", object)` for every non-empty line; a `.gz` file is decompressed.
 
     Raises BadInput for a line that is not JSON.
     """
@@ -118,7 +118,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 ({error}); convert the file to UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{path}: cannot be read ({error}); give a whole file") from error
+        raise BadInput(f"{path}: cannot be read ({error}); give a complete file") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -128,30 +128,30 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
             reason = getattr(error, "msg", str(error))
             column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             raise BadInput(
-                f"{path}:{number}: not JSON ({reason}{column}); write one JSON object a line"
+                f"{path}:{number}: not JSON ({reason}{column}); write one JSON object per line"
             ) from error
         if not isinstance(value, dict):
-            raise BadInput(f"{path}:{number}: not a JSON object; write one JSON object a line")
+            raise BadInput(f"{path}:{number}: not a JSON object; write one JSON object per line")
         yield f"{path}:{number}", value
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one compact JSON object a line; the file is written whole or not at all."""
+    """Write one JSON object per line; the file is written completely or not at all."""
     write_text(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_queries(path: Path, catalogue: Catalogue | None = None) -> list[Query]:
-    """Read the queries of a `queries.jsonl`; BadInput for a bad line, unknown tool or no line."""
+    """Read a `queries.jsonl`; BadInput for an invalid line, an unknown tool or no queries."""
     queries: list[Query] = []
     id_places: dict[str, str] = {}
     for place, line in read_jsonl(path):
         query = query_from(line, place, catalogue)
         if query.id in id_places:
-            raise BadInput(f"{place}: id {query.id!r} already stands at {id_places[query.id]}")
+            raise BadInput(f"{place}: id {query.id!r} is already used at {id_places[query.id]}")
         id_places[query.id] = place
         queries.append(query)
     if not queries:
-        raise BadInput(f"{path}: holds no query; write one on each line")
+        raise BadInput(f"{path}: contains no queries; write one per line")
     return queries
 
 
@@ -159,9 +159,9 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
     """Read a query from a suite line. A call's optional "turn" (0, 1, ...) groups chained calls."""
     identifier, calls = line.get("id"), line.get("calls")
     if not isinstance(identifier, str | int):
-        raise BadInput(f'{place}: no "id"; give each query an id of its own')
+        raise BadInput(f'{place}: no "id"; give each query its own id')
     if not isinstance(calls, list):
-        raise BadInput(f'{place}: "calls" must be a list; write [] where no call is expected')
+        raise BadInput(f'{place}: "calls" must be a list; write [] if no call is expected')
     turns: dict[int, list[Call]] = {}
     places: dict[int, list[int]] = {}  # turn -> indices of its calls in the line
     for index, call in enumerate(calls):
@@ -184,7 +184,7 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
         isinstance(text, str) for text in observations
     )
     if not are_texts or len(observations) not in (0, len(calls)):
-        raise BadInput(f'{place}: "observations" must be a list of texts, one for each call')
+        raise BadInput(f'{place}: "observations" must be a list of strings, one per call')
     return Query(
         id=str(identifier),
         text=_query_text(line, place),
@@ -206,52 +206,52 @@ def query_from(line: Mapping[str, Any], place: str, catalogue: Catalogue | None 
 
 
 def _implied(line: Mapping[str, Any], place: str) -> list[Mapping[str, str]]:
-    """Return the words that ask for the values of each call; empty: not stated."""
+    """Return the words that ask for the values of each call; empty if not given."""
     implied = line.get("implied") or []
     is_list = isinstance(implied, list) and len(implied) in (0, len(line["calls"]))
     if not is_list or not all(isinstance(words, dict) for words in implied):
         raise BadInput(
-            f'{place}: "implied" must be a list of objects, one for each call: '
+            f'{place}: "implied" must be a list of objects, one per call: '
             "parameter -> words of the query"
         )
     if not all(isinstance(text, str) for words in implied for text in words.values()):
-        raise BadInput(f'{place}: "implied": the words of a parameter must be a text')
+        raise BadInput(f'{place}: "implied": the words of a parameter must be a string')
     return implied
 
 
 def _split(line: Mapping[str, Any], place: str) -> Any:
-    """Return the split: seen, unseen, ood, no_tool, or the source's own word."""
+    """Return the split: seen, unseen, ood, no_tool, or the source's own value."""
     value = line.get("split")
     if value is not None and not isinstance(value, str):
-        raise BadInput(f'{place}: "split" must be a text: seen, unseen, ood or no_tool')
+        raise BadInput(f'{place}: "split" must be a string: seen, unseen, ood or no_tool')
     return value
 
 
 def _texts(line: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
     value = line.get(key) or []
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise BadInput(f'{place}: "{key}" must be a list of texts')
+        raise BadInput(f'{place}: "{key}" must be a list of strings')
     return tuple(value)
 
 
 def _accept(line: Mapping[str, Any], place: str) -> tuple[Accepted, ...]:
-    """Read BFCL's accepted values, {"name", "arguments": {key: [value]}} for each call."""
+    """Read BFCL's accepted values, {"name", "arguments": {key: [value]}} per call."""
     value = line.get("accept") or []
     if not isinstance(value, list) or (value and len(value) != len(line["calls"])):
-        raise BadInput(f'{place}: "accept" must be a list with one object for each call')
+        raise BadInput(f'{place}: "accept" must be a list with one object per call')
     accepted: list[Accepted] = []
     for entry in value:
         values = entry.get("arguments") if isinstance(entry, dict) else None
         if not isinstance(values, dict) or not all(isinstance(v, list) for v in values.values()):
             raise BadInput(
-                f'{place}: "accept" must hold {{"name", "arguments": {{key: [value, ...]}}}}'
+                f'{place}: "accept" must contain {{"name", "arguments": {{key: [value, ...]}}}}'
             )
         accepted.append(values)
     return tuple(accepted)
 
 
 def _thought(segments: Any, place: str) -> tuple[str | Mention, ...]:
-    """Read a list of texts and {"tool": name}; a plain text is a list of one."""
+    """Read a list of strings and {"tool": name}; a single string is a list of one."""
     if segments is None or isinstance(segments, str):
         return (segments,) if segments else ()
     thought: list[str | Mention] = []
@@ -261,7 +261,7 @@ def _thought(segments: Any, place: str) -> tuple[str | Mention, ...]:
         elif isinstance(segment, dict) and isinstance(segment.get("tool"), str):
             thought.append(Mention(segment["tool"]))
         else:
-            raise BadInput(f'{place}: "thought" must be a list of texts and {{"tool": name}}')
+            raise BadInput(f'{place}: "thought" must be a list of strings and {{"tool": name}}')
     return tuple(thought)
 
 
@@ -275,7 +275,7 @@ def _history(messages: Any, place: str) -> tuple[Message, ...]:
         role, content = fields.get("role"), fields.get("content")
         if role not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
             raise BadInput(
-                f'{place}: a message has no "role" (system, user, assistant, tool) and "content"'
+                f'{place}: a message needs a "role" (system, user, assistant, tool) and "content"'
             )
         history.append(Message(role, content))
     users = [index for index, message in enumerate(history) if message.role == "user"]
@@ -306,7 +306,7 @@ def _call_from(call: Any, place: str) -> tuple[Call, int]:
         raise BadInput(f'{place}: "arguments" must be an object')
     turn = call.get("turn", 0)
     if not isinstance(turn, int) or isinstance(turn, bool) or turn < 0:
-        raise BadInput(f'{place}: "turn" must be 0 or a positive whole number')
+        raise BadInput(f'{place}: "turn" must be 0 or a positive integer')
     return Call(call["name"], arguments), turn
 
 

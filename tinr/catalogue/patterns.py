@@ -1,8 +1,8 @@
 """Draw a string that matches a regular expression, for values of a schema with a `pattern`.
 
-`rstr` does the same, but its draws depend on the order of sets and so on the process; practice
-calls must be the same in every process. Look-around and backreferences are not followed, so the
-caller checks what it gets.
+`rstr` does the same, but its draws depend on the order of sets and therefore on the process;
+practice calls must be the same in every process. Look-around is ignored and backreferences are
+not supported, so the caller must check the result.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 LETTERS = string.ascii_lowercase
 ANY = string.ascii_letters + string.digits
-MAX_REPEATS = 6  # of what may repeat without an end, beyond its minimum
+MAX_REPEATS = 6  # maximum repetitions beyond the minimum
 CATEGORIES = {
     "category_digit": string.digits,
     "category_not_digit": LETTERS,
@@ -26,7 +26,7 @@ CATEGORIES = {
 
 
 def matching(pattern: str, rng: Random) -> str | None:
-    """Draw a string for a regular expression; None if it is not one of Python's dialect."""
+    """Draw a string for a regular expression; None if it is invalid in Python or unsupported."""
     try:
         parsed = parser.parse(pattern)
     except (re.error, RecursionError, OverflowError):
@@ -67,7 +67,7 @@ def _part(kind: str, value: Any, rng: Random) -> str:
 
 
 def _characters(members: Sequence[Any]) -> str:
-    """Return the characters of a set; of a negated one, those of ANY that it does not name."""
+    """Return a set's characters; for a negated set, the other characters of ANY and `-_ `."""
     is_negated = members[0][0].name.lower() == "negate"
     named = "".join(_named(op.name.lower(), value) for op, value in members[is_negated:])
     return "".join(c for c in ANY + "-_ " if c not in named) if is_negated else named

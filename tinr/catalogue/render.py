@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from tinr.records import ToolDoc
 
-DEEPEST = 8  # levels of a schema that are written out; references may be circular
+DEEPEST = 8  # levels of a schema that are rendered; references may be circular
 
 
 def signature(doc: ToolDoc) -> str:
@@ -29,7 +29,7 @@ def sentences(doc: ToolDoc) -> list[str]:
 def describe(doc: ToolDoc) -> str:
     """Return the whole document: description, each parameter with its description, returns.
 
-    Described members of objects and lists have lines of their own: `body.unit`, `stops[].name`.
+    Described members of objects and lists get their own lines: `body.unit`, `stops[].name`.
     """
     lines = [doc.description, *_lines(doc.parameters, doc.parameters, "", 0)]
     if doc.returns:
@@ -40,7 +40,7 @@ def describe(doc: ToolDoc) -> str:
 def _lines(
     schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str, depth: int
 ) -> list[str]:
-    """Return a line for each property, and for each described one inside it."""
+    """Return a line for each property, and for each nested one with a description."""
     lines: list[str] = []
     required = _names(schema.get("required"))
     for name, spec in _properties(schema).items():
@@ -57,7 +57,7 @@ def _lines(
 
 
 def _inside(spec: Any, root: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
-    """Return the objects directly inside a property's schema, with the step that leads there."""
+    """Return the objects directly inside a property's schema, each with its path step."""
     step, schema = "", spec
     for _ in range(DEEPEST):
         if not isinstance(schema, Mapping):
@@ -148,7 +148,7 @@ def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value as it is said; a text that reads as a number or a constant keeps quotes."""
+    """Return a value as text; a string that looks like a number or a constant keeps its quotes."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     try:
@@ -161,7 +161,7 @@ def _value(value: Any) -> str:
 def referred(reference: str, root: Mapping[str, Any]) -> Any:
     """Return the target of a reference within a document; None if it is outside or missing.
 
-    `#` is the document itself; pointers lead into lists too, and may be percent-encoded.
+    `#` is the document itself; pointers may lead into lists and may be percent-encoded.
     """
     if reference == "#":
         return root

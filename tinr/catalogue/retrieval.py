@@ -19,12 +19,12 @@ from tinr.config import Count, Whole
 from tinr.records import BadInput, DocumentsMode, Query, ToolDoc
 
 NO_WORD = "-"  # replaces a text without words: bm25s cannot take an empty list
-LSA_DIMENSIONS = 128  # or one fewer than there are documents
+LSA_DIMENSIONS = 128  # at most the number of documents minus 1
 
 
 @dataclass(frozen=True)
 class DocumentsConfig:
-    """The two baselines in which a prompt carries documents."""
+    """The two baselines in which a prompt contains documents."""
 
     retriever: Annotated[
         str, Doc("bm25, lsa, or a sentence-transformers model (folder or hub name)")
@@ -33,8 +33,8 @@ class DocumentsConfig:
     candidates: Annotated[
         Whole,
         Doc(
-            "in_prompt: a query's own tools among so many drawn ones; 0: the candidates"
-            " that stand beside the query, or else the whole catalogue"
+            "in_prompt: documents in the prompt: the query's own tools and random others;"
+            " 0: the candidates listed with the query, or else the whole catalogue"
         ),
     ] = 0
 
@@ -58,7 +58,7 @@ class Bm25:
         self.index.index([words_of_document(doc) or [NO_WORD] for doc in docs], show_progress=False)
 
     def rank(self, texts: Sequence[str], count: int) -> list[list[str]]:
-        """See `Retriever`; documents that share no word come last, in no stated order."""
+        """See `Retriever`; documents that share no word come last, in arbitrary order."""
         count = min(count, len(self.names))
         queries = [words_of_text(text) or [NO_WORD] for text in texts]
         results: Any = self.index.retrieve(queries, k=count, show_progress=False)
@@ -88,7 +88,7 @@ def make_retriever(name: str, docs: Sequence[ToolDoc]) -> Retriever:
 
 
 def _lsa(docs: Sequence[ToolDoc]) -> Any:
-    """Return a function that embeds texts by a truncated SVD of TF-IDF, fitted on the documents."""
+    """Return a function that embeds texts with a truncated SVD of TF-IDF, fitted on `docs`."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
@@ -101,9 +101,9 @@ def _lsa(docs: Sequence[ToolDoc]) -> Any:
     return lambda texts, as_queries: pipeline.transform(texts)
 
 
-@lru_cache(maxsize=1)  # a server makes a retriever for each set of tools that is offered
+@lru_cache(maxsize=1)  # a server makes a retriever for each set of offered tools
 def _sentence_transformer(name: str) -> Any:
-    """Return a function that embeds texts by the user's model, with its prompt for queries."""
+    """Return a function that embeds texts with the user's model and its prompt for queries."""
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -141,8 +141,8 @@ class Library:
     ) -> list[tuple[ToolDoc, ...]]:
         """Return the documents in the prompt of each query: none in the modes none and on_select.
 
-        taught: for training, where the retrieved documents must have the query's own tools; a
-        tool that the retriever missed replaces one of the lowest-ranked others.
+        taught: for training. The retrieved documents must then include the query's own tools, so
+        a tool that the retriever missed replaces one of the lowest-ranked others.
         """
         if mode == "in_prompt":
             names = [self._candidates(query) for query in queries]
@@ -188,7 +188,7 @@ def _with_own(names: Sequence[str], query: Query) -> list[str]:
 
 
 def all_shown(shown: Sequence[Sequence[ToolDoc]], queries: Sequence[Query]) -> list[bool | None]:
-    """Return for each query whether its prompt has all its tools' documents; None without calls."""
+    """Return for each query if its prompt contains all its tools' documents; None without calls."""
     return [
         {call.name for call in query.calls} <= {doc.name for doc in docs} if query.calls else None
         for docs, query in zip(shown, queries, strict=True)

@@ -13,13 +13,13 @@ from tinr.catalogue.render import describe
 from tinr.records import ToolDoc
 
 COMMON = 1000  # a word in more documents than this does not make a candidate pair by itself
-BLOCK = 1000  # documents that are compared with all others at a time
-LEAST_RARE = 0.3  # least cosine over the rare words of a pair whose full cosine is computed
+BLOCK = 1000  # documents compared with all others at once
+LEAST_RARE = 0.3  # minimum cosine over a pair's rare words to compute its full cosine
 
 
 @dataclass(frozen=True)
 class Near:
-    """Two documents and how near they are (cosine, 0 to 1)."""
+    """Two documents and their similarity (cosine, 0 to 1)."""
 
     first: str
     second: str
@@ -43,12 +43,12 @@ def near_duplicates(docs: Sequence[ToolDoc], threshold: float = 0.8) -> list[Nea
 
 
 def near_texts(texts: Sequence[str], threshold: float = 0.8) -> list[tuple[int, int]]:
-    """Return the places of texts with similar words, by the measure of `near_duplicates`."""
+    """Return index pairs of texts with similar words, by the measure of `near_duplicates`."""
     return [(i, j) for i, j, _ in _near([words_of_text(text) for text in texts], threshold)]
 
 
 def _near(texts: Sequence[list[str]], threshold: float) -> Iterator[tuple[int, int, float]]:
-    """Yield pairs of texts (i < j), each text as its words, and their cosine."""
+    """Yield (i, j, cosine) for similar texts, i < j; each text is a list of words."""
     matrix = _tf_idf(texts)
     if matrix.shape[1] == 0:
         return
@@ -88,7 +88,7 @@ def nearest_neighbours(docs: Sequence[ToolDoc], count: int) -> dict[str, list[st
 
 
 def groups(pairs: Sequence[Near]) -> list[list[str]]:
-    """Group names that pairs connect, largest group first: a query cannot tell them apart."""
+    """Group names connected by pairs, largest first; a query cannot tell a group's tools apart."""
     names = dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second))
     members: dict[str, list[str]] = defaultdict(list)
     for name, root in connected([*names], [(pair.first, pair.second) for pair in pairs]).items():
@@ -97,7 +97,7 @@ def groups(pairs: Sequence[Near]) -> list[list[str]]:
 
 
 def connected(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return for each name one name of its group; pairs connect the names of a group."""
+    """Map each name to one name that represents its group; pairs connect the names of a group."""
     parent = {name: name for name in names}
 
     def root(name: str) -> str:
@@ -112,7 +112,7 @@ def connected(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> dict[st
 
 
 def words_of_document(doc: ToolDoc) -> list[str]:
-    """Return the lower-case words of name (split at capitals too), description and parameters."""
+    """Return the lower-case words of name (also split at capitals), description and parameters."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", doc.name)
     return words_of_text(f"{name} {describe(doc)}")
 

@@ -1,4 +1,4 @@
-"""Facts about a catalogue before training: faults, near-duplicates, costs."""
+"""Facts about a catalogue before training: errors, near-duplicates, tokens."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from tinr.records import BadInput, ToolDoc
 
 
 def read_all(sources: Sequence[str]) -> tuple[Catalogue, list[str]]:
-    """Return every valid document of the sources, and the fault of each invalid one."""
+    """Return every valid document of the sources, and the error of each invalid one."""
     docs: dict[str, ToolDoc] = {}
     places: dict[str, str] = {}
     faults: list[str] = []
@@ -26,7 +26,9 @@ def read_all(sources: Sequence[str]) -> tuple[Catalogue, list[str]]:
                 faults.append(str(error))
                 continue
             if doc.name in docs:
-                faults.append(f"{place}: tool {doc.name!r} already stands at {places[doc.name]}")
+                faults.append(
+                    f"{place}: tool {doc.name!r} is already defined at {places[doc.name]}"
+                )
                 continue
             docs[doc.name], places[doc.name] = doc, place
     return Catalogue(tuple(docs.values())), faults
@@ -35,10 +37,10 @@ def read_all(sources: Sequence[str]) -> tuple[Catalogue, list[str]]:
 def survey(catalogue: Catalogue, near: float = 0.8, tokenizer: str = "") -> dict[str, Any]:
     """Return near-duplicates, groups, documents without a description, and tokens as plain data.
 
-    `tokenizer` (a folder or hub name) counts the tokens; without one, four characters are one.
+    `tokenizer` (a folder or hub name) counts the tokens; without it, a token is four characters.
     """
     if not 0 < near <= 1:
-        raise BadInput(f"--near {near}: not a similarity; give a number above 0, at most 1")
+        raise BadInput(f"--near {near}: not a similarity; give a number above 0 and at most 1")
     if not catalogue.tools:
         raise BadInput("no tools; give at least one document")
     pairs = near_duplicates(catalogue.tools, near)
@@ -69,7 +71,7 @@ def _unqualified_name(name: str) -> str:
 
 
 def _costs(catalogue: Catalogue, tokenizer: str) -> np.ndarray:
-    """Return the tokens of each document in a prompt."""
+    """Return the number of tokens of each document in a prompt."""
     texts = [f"{doc.name}\n{describe(doc)}" for doc in catalogue.tools]
     if not tokenizer:
         return np.array([-(-len(text) // 4) for text in texts])

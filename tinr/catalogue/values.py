@@ -1,10 +1,10 @@
-"""Draw values that fit a JSON Schema, for practice calls: the one generator of them. No torch.
+"""Draw values that fit a JSON Schema, for practice calls; the only such generator. No torch.
 
-Values are drawn by the structure of the schema and checked where they are made: a value that its
-schema refuses is drawn again, and NoValue is raised if none fits. They are open values as users
-have them (words, numbers of few digits), not the hostile ones that `hypothesis-jsonschema` looks
-for; that library also refuses recursive references and draws from no generator of ours. `jsf`
-draws from the process's own random state.
+Values are drawn from the structure of the schema and checked at once: a value that its schema
+rejects is drawn again, and NoValue is raised if none fits. They are everyday values (words,
+numbers with few digits), not the adversarial ones that `hypothesis-jsonschema` looks for; that
+library also rejects recursive references and cannot draw from a given generator. `jsf` draws from
+the random state of the process.
 """
 
 import base64
@@ -30,14 +30,14 @@ from tinr.catalogue.words import (
 )
 
 TRIES = 20  # draws of a value before it counts as impossible
-SHALLOW, DEEPEST = 3, 8  # levels: below the first only what is required; below the second nothing
-FEW = 8  # optional parameters: of more, each is drawn more rarely
-DECK, RARE_DECK = (True, False), (True, True, False, False, False)  # draws of an optional one
-NULL_SHARE = 0.05  # of values that may be null
-EXAMPLE_SHARE = 0.3  # of strings with examples that are one of them, unchanged
-LARGEST = 1_000  # characters, members or properties that a value may need
+SHALLOW, DEEPEST = 3, 8  # levels: optional parts are rare from the first on; the second is the last
+FEW = 8  # optional parameters; if there are more, each is drawn less often
+DECK, RARE_DECK = (True, False), (True, True, False, False, False)  # outcomes for an optional one
+NULL_SHARE = 0.05  # share of nullable values that are null
+EXAMPLE_SHARE = 0.3  # share of strings with examples that are an unchanged example
+LARGEST = 1_000  # maximum of minLength, minItems and minProperties
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
-INFERRED = {  # a keyword -> the type that it is about, for schemas that name no type
+INFERRED = {  # keyword -> the type that it implies, for schemas without a type
     "properties": "object", "additionalProperties": "object", "patternProperties": "object",
     "required": "object", "items": "array", "prefixItems": "array", "minItems": "array",
     "minimum": "number", "maximum": "number", "multipleOf": "number", "exclusiveMinimum": "number",
@@ -47,7 +47,7 @@ Schema = Mapping[str, Any]
 
 
 class NoValue(Exception):
-    """No value that fits could be drawn."""
+    """No fitting value could be drawn."""
 
 
 class ArgumentDrawer:
@@ -62,8 +62,8 @@ class ArgumentDrawer:
     def draw(self, rng: Random) -> dict[str, Any]:
         """Draw arguments that the whole schema accepts; NoValue if none is found.
 
-        Required parameters always have a value. Optional ones have one in every second draw, in
-        two of five where there are many: they are dealt from decks, so none stays out by chance.
+        Required parameters always have a value. Optional ones have one in half of the draws, or
+        in two of five if there are many. They are dealt from decks, so none is left out by chance.
         """
         for attempt in range(TRIES):
             with suppress(NoValue):
@@ -98,7 +98,7 @@ class ArgumentDrawer:
         raise NoValue(f"no value was found for {str(spec)[:80]}")
 
     def _draw(self, spec: Any, rng: Random, depth: int) -> Any:
-        """Draw a value by a schema's structure; it may not fit all that the schema says."""
+        """Draw a value from a schema's structure; it may violate the schema's other keywords."""
         if spec is True or spec == {}:
             return random_word(rng)
         if not isinstance(spec, Mapping) or depth > DEEPEST:
@@ -132,7 +132,7 @@ class ArgumentDrawer:
         return own
 
     def _chosen(self, flat: Schema, rng: Random) -> Schema:
-        """Draw one alternative of `oneOf` and of `anyOf`, merged with what stands beside them."""
+        """Draw one alternative of `oneOf` and of `anyOf`, merged with the keywords beside them."""
         for key in ("oneOf", "anyOf"):
             options = flat.get(key)
             if isinstance(options, list) and options:
@@ -142,7 +142,7 @@ class ArgumentDrawer:
                     name for o in options for name in _mapping(self._flat(o).get("properties"))
                 }
                 foreign = others - set(_mapping(option.get("properties")))
-                if foreign and "properties" in rest:  # of the other alternatives alone
+                if foreign and "properties" in rest:  # declared only by other alternatives
                     own = _mapping(rest["properties"])
                     rest["properties"] = {n: own[n] for n in own if n not in foreign}
                 flat = self._chosen(merged(rest, option), rng)
@@ -173,7 +173,7 @@ class ArgumentDrawer:
         return value
 
     def _extra(self, flat: Schema, patterns: Mapping[str, Any], rng: Random) -> tuple[str, Any]:
-        """Draw the name of a property that is not declared, with its schema."""
+        """Draw the name of an undeclared property, with its schema."""
         if patterns:
             pattern = rng.choice(sorted(patterns))
             key = matching(pattern, rng)
@@ -188,7 +188,7 @@ class ArgumentDrawer:
         return str(key)
 
     def _names(self, flat: Schema, rng: Random, depth: int, sparse: bool) -> list[str]:
-        """Draw which properties have a value, in the schema's order, with what these need."""
+        """Draw which properties have a value, in schema order, with those that they require."""
         properties, required = _mapping(flat.get("properties")), _texts(flat.get("required"))
         optional = [name for name in properties if name not in required]
         if sparse:
@@ -199,7 +199,7 @@ class ArgumentDrawer:
             share = 0.5 if depth < SHALLOW and len(optional) <= FEW else 0.1
             drawn = {name for name in optional if rng.random() < share}
             if optional and not drawn and not required:
-                drawn = {rng.choice(optional)}  # users say something of an object that they name
+                drawn = {rng.choice(optional)}  # users who mention an object describe it
         names = {*required, *drawn}
         needs = _mapping(flat.get("dependentRequired"))
         while missing := {n for name in names for n in _texts(needs.get(name))} - names:
@@ -238,7 +238,7 @@ class ArgumentDrawer:
 
 
 def merged(first: Schema, second: Schema) -> dict[str, Any]:
-    """Merge two schemas that must both hold, as far as values are drawn from the result."""
+    """Merge two schemas that must both hold, for the keywords that drawing uses."""
     result = dict(first)
     for key, other in second.items():
         if key not in result:
@@ -270,7 +270,7 @@ def merged(first: Schema, second: Schema) -> dict[str, Any]:
 
 
 def _checker(spec: Any, root: Schema) -> Callable[[Any], bool]:
-    """Return the check of a value against a schema whose references lead into `root`."""
+    """Return a function that checks a value against a schema with references into `root`."""
     definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
     schema = {**spec, **definitions} if isinstance(spec, Mapping) else spec
     try:
@@ -283,7 +283,7 @@ def _checker(spec: Any, root: Schema) -> Callable[[Any], bool]:
 
 
 def _not_null(options: Sequence[Any], rng: Random) -> Any:
-    """Draw an alternative; null seldom, since users do not say it."""
+    """Draw an alternative; null rarely, since users do not say it."""
     others = [o for o in options if not (isinstance(o, Mapping) and o.get("type") == "null")]
     if not others or (len(others) < len(options) and rng.random() < NULL_SHARE):
         return rng.choice(options)
@@ -315,7 +315,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _least(value: Any) -> int:
-    """Return a least length or size, 0 if it is not stated; NoValue for an absurd one."""
+    """Return a minimum length or size, 0 if there is none; NoValue if it is above LARGEST."""
     least = int(value) if _are_numbers(value) else 0
     if least > LARGEST:
         raise NoValue(f"at least {least:,} of something")
@@ -335,10 +335,10 @@ def _numeric(value: Any) -> float | None:
 
 
 def _bounds(flat: Schema, step: float) -> tuple[float | None, float | None]:
-    """Return the least and the largest number that the bounds allow; None: there is no bound."""
+    """Return the smallest and the largest allowed number; None if there is no bound."""
     low, high = _numeric(flat.get("minimum")), _numeric(flat.get("maximum"))
     above, below = flat.get("exclusiveMinimum"), flat.get("exclusiveMaximum")
-    if above is True and low is not None:  # as draft 4 wrote it
+    if above is True and low is not None:  # draft 4
         low += step
     if below is True and high is not None:
         high -= step
@@ -353,7 +353,7 @@ def _bounds(flat: Schema, step: float) -> tuple[float | None, float | None]:
 def _integer(flat: Schema, rng: Random) -> int:
     multiple = _numeric(flat.get("multipleOf")) or 1
     step = Fraction(str(multiple)) if multiple > 0 else Fraction(1)
-    step = Fraction(step.numerator)  # the least whole multiple of a fraction
+    step = Fraction(step.numerator)  # the smallest integer multiple of a fraction
     low, high = _bounds(flat, 1)
     if flat.get("format") == "int32":
         high = 2**31 - 1 if high is None else high

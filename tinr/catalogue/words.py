@@ -1,4 +1,4 @@
-"""Open random values: words, numbers, dates, results. No torch."""
+"""Draw random everyday values: words, numbers, dates, results. No torch."""
 
 import re
 import string
@@ -12,7 +12,7 @@ CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 
 def stem(word: str) -> str:
-    """Return a word in lower case without its ending, to compare words by."""
+    """Return a word in lower case without its ending, for comparison."""
     word = re.sub(r"[\W_]", "", word.lower())
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
@@ -21,7 +21,7 @@ def stem(word: str) -> str:
 
 
 def random_word(rng: Random) -> str:
-    """Draw a common word, a pronounceable invention, or a run of letters."""
+    """Draw a common word, a pronounceable made-up word, or random letters."""
     kind = rng.random()
     if kind < 0.3:
         return rng.choice(common_words())
@@ -37,12 +37,12 @@ def random_word(rng: Random) -> str:
 
 
 def random_whole(rng: Random) -> int:
-    """Draw a whole number of one to five digits, seldom negative."""
+    """Draw an integer of one to five digits, rarely negative."""
     return rng.randint(0, 10 ** rng.randint(1, 5)) * rng.choice((1,) * 9 + (-1,))
 
 
 def random_decimal(rng: Random) -> float:
-    """Draw a number of up to four digits with one to three decimals, seldom negative."""
+    """Draw a number of up to four digits with one to three decimals, rarely negative."""
     size = rng.uniform(0, 10 ** rng.randint(0, 4)) * rng.choice((1,) * 9 + (-1,))
     return round(size, rng.randint(1, 3))
 
@@ -72,7 +72,7 @@ def invented_result(rng: Random) -> Any:
 
 
 def like(rng: Random, example: str) -> str:
-    """Draw a string of the example's shape: replace each digit or letter by one of its class."""
+    """Draw a string shaped like the example: replace each digit or letter by one of its class."""
 
     def swap(character: str) -> str:
         if character.isdigit():

@@ -1,1 +1,1 @@
-"""The three phases in sequence: the quickstart, its estimate of time, its presets."""
+"""The three phases in sequence: the quickstart, its time estimate and its presets."""

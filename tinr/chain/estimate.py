@@ -1,7 +1,7 @@
 """Estimate how long a quickstart takes on this machine, before it starts.
 
-A few seconds of measurement on the base itself give the seconds of a trained token and of a
-written one. The tokens to train and to write are counted on the job's own examples. Overheads that
+A few seconds of measurement on the base itself give the seconds per trained and per generated
+token. The tokens to train and to generate are counted on the run's own examples. Overheads that
 hardly depend on the machine are constants.
 """
 
@@ -32,27 +32,27 @@ from tinr.training.loop import labelled_loss
 from tinr.training.optimiser import make_optimiser
 from tool_corpora.suites import training_queries
 
-FIXED_SECONDS = 60.0  # seconds: imports, a base taken in, four checkpoints written, the report
-SAMPLE = 12  # tools whose examples are counted
-COMPILE_SECONDS = 40.0  # once, if layers are compiled
-COMPILED_SHARE = 0.87  # seconds of a step with compiled layers as a share of one without
-STEPS = 3  # of training that are timed, after one that warms up
-ROWS = (16, 64)  # rows of the two decoding steps that are timed
-PROMPT, REPLY = 60, 170  # tokens of a query's prompt, and of the longest replies of a batch
-SILENT_SHARE = 0.45  # share of the shipped tools that no training query asks for
-QUERIES = 100  # whose traces are counted
-REPLY_SHARE = 0.65  # mean length of replies as a share of the longest: rows that end leave
-GATE = (9, 110, 60)  # steps of a gate's three questions
+FIXED_SECONDS = 60.0  # seconds: imports, importing the base, writing four checkpoints, the report
+SAMPLE = 12  # number of tools whose examples are counted
+COMPILE_SECONDS = 40.0  # seconds, once, if layers are compiled
+COMPILED_SHARE = 0.87  # seconds of a step with compiled layers, as a share of a step without
+STEPS = 3  # timed training steps, after one warm-up step
+ROWS = (16, 64)  # rows of the two timed decoding steps
+PROMPT, REPLY = 60, 170  # tokens of a query's prompt, and of the longest reply of a batch
+SILENT_SHARE = 0.45  # share of the shipped tools without training queries
+QUERIES = 100  # number of queries whose traces are counted
+REPLY_SHARE = 0.65  # mean length of replies as a share of the longest: finished rows leave
+GATE = (9, 110, 60)  # decoding steps of a gate's three questions
 BATCH = 128  # rows of an evaluation batch
 
 
 @dataclass(frozen=True)
 class MachineSpeed:
-    """Seconds of a training token, and of a decoding step that writes a token in each row."""
+    """Seconds per training token, and per decoding step, which generates a token in each row."""
 
     trained: float
-    step: float  # the part that does not depend on the rows
-    row: float  # added for each row
+    step: float  # part of a step that does not depend on the rows
+    row: float  # added per row
 
     def written(self, steps: float, rows: float) -> float:
         """Return the seconds of `steps` decoding steps over `rows` rows."""
@@ -61,14 +61,14 @@ class MachineSpeed:
 
 @dataclass(frozen=True)
 class ChainWork:
-    """The work of a whole job: training tokens, and decoding steps with their rows."""
+    """The work of a whole run: training tokens, and decoding steps with their rows."""
 
     trained: float
     written: tuple[tuple[float, float], ...]  # steps, rows
     compiled: bool = False
 
     def seconds(self, speed: MachineSpeed) -> float:
-        """Return the seconds of the work at a speed."""
+        """Return the seconds of the work at a given speed."""
         return (
             FIXED_SECONDS
             + (COMPILE_SECONDS if self.compiled else 0.0)
@@ -79,7 +79,7 @@ class ChainWork:
 
 @dataclass(frozen=True)
 class Size:
-    """Size of a job: tools, queries of sft, test queries in all."""
+    """Size of a run: tools, queries of sft, total test queries."""
 
     tools: int
     queries: int
@@ -100,7 +100,7 @@ def measure(
 ) -> MachineSpeed:
     """Measure the speed of a loaded base in some seconds; this changes the model.
 
-    Training is measured by whole steps of align, the optimiser included.
+    Training is measured by complete steps of align, including the optimiser.
     """
     grow(model, tokenizer, catalogue)
     codec = Codec(tokenizer)
@@ -114,7 +114,7 @@ def measure(
 def _training_seconds(
     model: PreTrainedModel, codec: Codec, catalogue: Catalogue, config: align.AlignConfig
 ) -> float:
-    """Measure the training seconds of a token, padding excluded."""
+    """Measure the training seconds per token, padding excluded."""
     examples = align.epoch_examples(config, codec, catalogue, placeholder_completions(), 0)
     batch = next(make_batches(examples, config.training, 0, codec.pad))
     bf16 = use_bf16(config.training.bf16)
@@ -135,8 +135,9 @@ def _training_seconds(
 
 @torch.inference_mode()
 def _step_seconds(model: PreTrainedModel, codec: Codec, rows: int) -> float:
-    """Measure the seconds of one decoding step over `rows` rows, after a prompt and a quarter of
-    a reply.
+    """Measure the seconds of one decoding step over `rows` rows.
+
+    The step follows a prompt and a quarter of a reply.
     """
     model.eval()
     cache, prompt = DynamicCache(), [codec.pad] * (PROMPT + REPLY // 4)
@@ -152,7 +153,7 @@ def _step_seconds(model: PreTrainedModel, codec: Codec, rows: int) -> float:
 
 
 def _median_seconds(action: Callable[[], None], times: int) -> float:
-    """Return the median seconds of `times` runs, after one run that warms up."""
+    """Return the median seconds of `times` runs, after one warm-up run."""
     action()
     seconds = []
     for _ in range(times):
@@ -164,7 +165,7 @@ def _median_seconds(action: Callable[[], None], times: int) -> float:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Tokens: an align epoch and the replay of sft, both for each tool, and a query's trace."""
+    """Tokens of an align epoch and of sft's replay, both per tool, and of a query's trace."""
 
     pairs: float
     replayed: float
@@ -193,7 +194,7 @@ def amounts_of(codec: Codec, catalogue: Catalogue, configs: Configs) -> Amounts:
 
 
 def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
-    """Return the work of a whole job of a size."""
+    """Return the work of a whole run of the given size."""
     policy = configs.grpo.policy
     traces = size.queries * amounts.trace * (1 + configs.sft.replay)
     update_tokens = policy.prompts * policy.group * (PROMPT + REPLY_SHARE * REPLY) + (
@@ -217,7 +218,7 @@ def work_of(amounts: Amounts, configs: Configs, size: Size) -> ChainWork:
 
 
 def foresee(folder: Path, configs: Configs, sizes: Sequence[Size]) -> list[float]:
-    """Estimate the seconds of the whole job at each size, from the base in `folder`.
+    """Estimate the seconds of the whole run at each size, with the base in `folder`.
 
     The speed is measured with the tools of align's configuration.
     """

@@ -1,7 +1,8 @@
-"""The whole job on the shipped corpora: base, align, sft, grpo, evaluation, report.
+"""The whole run on the shipped corpora: base, align, sft, grpo, evaluation, report.
 
-The tools of a user's own catalogue can be taught beside them: align has their documents, and what
-sft teaches with queries of the shipped tools holds for them too, as for all tools without queries.
+Tools of a user's own catalogue can be trained together with them. Align trains on their documents.
+What sft teaches with queries of the shipped tools applies to them too, as to all tools without
+queries.
 """
 
 import ctypes
@@ -55,18 +56,18 @@ PRESETS_FOLDER = Path(__file__).parent / "presets"
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings of a whole job, in addition to those of its phases in `presets/`."""
+    """The settings of a whole run, in addition to those of its phases in `presets/`."""
 
     base: str  # a pretrained model's name; empty: from scratch, by base.yaml
-    tools: int  # of the shipped corpora; 0: all
-    queries_per_split: int  # test queries
-    modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes it is evaluated in
-    probes: bool  # whether knowledge beyond recall and the ability tax are measured as well
-    queries_per_tool: int = 0  # training queries of sft; 0: as its configuration says
-    catalogues: tuple[str, ...] = ()  # the user's own, beside the shipped tools
+    tools: int  # number of shipped tools; 0: all
+    queries_per_split: int  # test queries per split
+    modes: Mapping[str, tuple[DocumentsMode, ...]]  # phase -> documents modes of its evaluation
+    probes: bool  # also measure knowledge beyond recall, and the ability tax
+    queries_per_tool: int = 0  # sft's training queries per tool; 0: as configured
+    catalogues: tuple[str, ...] = ()  # the user's own, in addition to the shipped tools
 
     def overrides(self, phase: str) -> tuple[str, ...]:
-        """Return a phase's overrides for the tools and the number of their queries."""
+        """Return a phase's overrides of the tools and of the number of queries."""
         if phase == "align":
             part = (f"tools={self.tools}",) if self.tools else ()
             sources = json.dumps([*tool_corpora.NAMES, *self.catalogues])
@@ -75,26 +76,26 @@ class Preset:
 
     @cached_property
     def own_tools(self) -> int:
-        """The number of tools in the user's own catalogues. BadInput if they cannot be taught."""
+        """The number of tools in the user's own catalogues. BadInput if they cannot be loaded."""
         everything = load_catalogue([*tool_corpora.NAMES, *self.catalogues])
         return len(everything.tools) - len(splits())
 
     @property
     def queries(self) -> int:
-        """Training queries of sft."""
+        """The number of training queries of sft."""
         low, high = QUERIES
         return min(high, max(low, self.queries_per_tool * (self.tools or high)))
 
     def size(self, tools: int) -> Size:
-        """Return the size of the whole job over so many shipped tools, for an estimate."""
+        """Return the size of the whole run with `tools` shipped tools, for an estimate."""
         preset = replace(self, tools=tools)
         modes = sum(map(len, self.modes.values()))
         evaluated = modes * round(3.5 * self.queries_per_split)
         return Size(tools + self.own_tools, preset.queries, evaluated)
 
 
-QUERIES = (400, 3200)  # minimum and maximum of sft's training queries, where the tools decide them
-MAX_SECONDS = 600  # the largest number of tools that takes no more is printed as well
+QUERIES = (400, 3200)  # minimum and maximum of sft's training queries, if they depend on the tools
+MAX_SECONDS = 600  # the largest number of tools that takes at most this long is printed too
 PRESETS: dict[str, Preset] = {
     "quickstart": Preset("smollm2", 64, 30, {"grpo": ("none",)}, False, 38),
     "smoke": Preset(
@@ -140,10 +141,10 @@ def run_quickstart(
     tools: int | None = None,
     catalogues: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run the job; reuse what an earlier run has published or measured.
+    """Run everything; reuse checkpoints and evaluations of an earlier run.
 
-    base: as in `train_chain`. tools: how many of the shipped ones (0: all; None: the preset's).
-    catalogues: folders whose tools are taught beside them.
+    base: as in `train_chain`. tools: number of shipped tools (0: all; None: the preset's).
+    catalogues: folders whose tools are trained too.
     Writes OUT/summary.json and OUT/report.html. Prints the table and some conversations. Returns
     the summary.
     """
@@ -166,8 +167,8 @@ def run_quickstart(
     print_replies(paths.replies(cards["grpo"].id) / "replies.none.jsonl", console)
     if own_count:
         console.print(
-            f"{own_count} tools of {', '.join(catalogues)} are in the weights too; no query asked "
-            "for them here: tinr call asks, tinr eval --suite FOLDER measures",
+            f"{own_count} tools of {', '.join(catalogues)} are trained too, but not tested here: "
+            "try them with tinr call, measure them with tinr eval --suite FOLDER",
             soft_wrap=True,
         )
     console.print(f"report: {write_report(out, defaults())}", soft_wrap=True)
@@ -175,11 +176,11 @@ def run_quickstart(
 
 
 def _announce(preset: str, settings: Preset, paths: Paths, console: Console, base: str) -> None:
-    """Print an estimate of the job's time before a pretrained base is trained; a few seconds."""
+    """Print an estimate of the run's time before a pretrained base is trained; takes seconds."""
     registry, name = Registry(paths.registry), base or settings.base
     if not name or any(card.phase == "align" for card in registry.cards()):
         return
-    console.print("measuring this machine")
+    console.print("measuring the speed of this machine")
     folder = registry.path(named_base(name, registry))
     phase_configs: dict[str, Any] = {
         phase: load_config(
@@ -197,7 +198,7 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
     console.print(f"{tools} tools{beside}: about {minutes:.0f} minutes on this machine")
     tool_count = max((n for n in counts if seconds[n] <= MAX_SECONDS), default=None)
     if tool_count is None:
-        console.print("no number of tools takes ten minutes or less here")
+        console.print("any number of tools takes more than ten minutes here")
     elif tool_count != tools:
         console.print(f"--tools {tool_count} would take about ten minutes")
 
@@ -219,9 +220,9 @@ def train_chain(
 ) -> dict[str, Card]:
     """Train or reuse the phases in `changes`, or all three; return their cards.
 
-    changes: phase -> overrides of the preset's settings, for a chain that differs (an arm). The
-    base always has a card. base: a published base of this registry, or what `tinr base --model`
-    takes, instead of the preset's.
+    changes: phase -> overrides of the preset's settings, for a different chain (an arm). The
+    base always has a card. base: a published base of this registry, or a value of `tinr base
+    --model`, instead of the preset's.
     """
     changes = {name: () for name, _, _ in CHAIN} if changes is None else changes
     base = base or known_preset(preset).base
@@ -255,7 +256,7 @@ def train_chain(
 def _give_back() -> None:
     """Return free memory to the system: the next phase allocates blocks of other sizes."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)
 
@@ -267,7 +268,7 @@ def _measure(
     start = time.monotonic()
     evaluations = _evaluate_all(cards, settings, paths)
     knowledge = _knowledge(cards, paths) if settings.probes else {}
-    # a reused phase counts with the seconds of its training
+    # a reused phase counts with its training seconds
     seconds = time.monotonic() - start + sum(card.seconds for card in cards.values())
     summary = _summary(cards, evaluations, seed, round(seconds, 1)) | knowledge
     return summary | {"measured": _measurement(settings)}
@@ -293,7 +294,7 @@ def _measured(paths: Paths, cards: Mapping[str, Card], settings: Preset) -> dict
 
 
 def _measurement(settings: Preset) -> dict[str, Any]:
-    """Return the settings that decide the figures of a checkpoint."""
+    """Return the settings that determine a checkpoint's results."""
     modes = {phase: list(modes) for phase, modes in settings.modes.items()}
     facts = {"size": settings.queries_per_split, "modes": modes, "probes": settings.probes}
     return {"version": tinr.__version__, "judged": SCORING_VERSION} | facts
@@ -342,7 +343,7 @@ def _summary(
         for mode, result in modes.items():
             for split, metrics in plain(by_split(result)).items():
                 history.setdefault(phase, {}).setdefault(split, {})[mode] = metrics
-    # a reused phase counts with the peak of its training
+    # a reused phase counts with its training peak
     peaks = [card.hardware.get("peak_rss_gib", 0.0) for card in cards.values()]
     return {
         "phases": {
@@ -365,7 +366,7 @@ def _summary(
 
 
 def _comparison(evaluations: Evaluations) -> dict[str, Any]:
-    """Compare calls before and after the last phase, where both were measured."""
+    """Compare calls before and after the last phase, if both were measured."""
     if "sft" not in evaluations:
         return {}
     comparison = compare_calls(evaluations["sft"]["none"], evaluations["grpo"]["none"])
@@ -373,7 +374,7 @@ def _comparison(evaluations: Evaluations) -> dict[str, Any]:
 
 
 def _costs(modes: Mapping[str, SuiteResult]) -> dict[str, dict[str, float]]:
-    """Map each cost of a query to the mean in each documents mode."""
+    """Map each cost of a query to its mean per documents mode."""
     by_mode = {mode: costs(result) for mode, result in modes.items()}
     kinds = next(iter(by_mode.values()))
     return {kind: {mode: means[kind] for mode, means in by_mode.items()} for kind in kinds}

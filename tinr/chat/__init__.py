@@ -1,1 +1,1 @@
-"""The conversation's format: pieces and ids, rendering, parsing."""
+"""The conversation format: pieces and ids, rendering, parsing."""

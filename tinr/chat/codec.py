@@ -26,7 +26,7 @@ IGNORE = -100  # label of a position that carries no loss
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a conversation; `token`: one vocabulary entry; `learn`: has loss."""
+    """A piece of a conversation; `token`: it is one vocabulary entry; `learn`: it has loss."""
 
     text: str
     token: bool = False
@@ -38,8 +38,8 @@ class Frame:
     """How a model family wraps a message: `open role line_end content close after`.
 
     start: the vocabulary entries before the first message, if the family has them. names: the
-    family's own names of roles. joins_system: the family has no system message, and puts its
-    text in front of the first message of the user.
+    family's own names of roles. joins_system: the family has no system message; its text is put
+    before the user's first message.
     """
 
     open: str
@@ -56,7 +56,7 @@ class Frame:
         return [Piece(token, token=True) for token in self.start]
 
     def begin(self, role: Role) -> list[Piece]:
-        """The pieces that open a message of `role`."""
+        """Return the pieces that open a message of `role`."""
         if self.role_is_token:
             return [Piece(self.open.format(role=role), token=True)]
         opening = [Piece(self.open, token=True), Piece(dict(self.names).get(role, role))]
@@ -66,11 +66,11 @@ class Frame:
         return [*opening, Piece(self.opened)]
 
     def end(self) -> list[Piece]:
-        """The pieces that close a message."""
+        """Return the pieces that close a message."""
         return [Piece(self.close, token=True), *([Piece(self.after)] if self.after else [])]
 
     def tokens(self) -> list[str]:
-        """The vocabulary entries the frame needs."""
+        """Return the vocabulary entries that the frame needs."""
         if self.role_is_token:
             roles = ("system", "user", "assistant", "tool")
             return [self.open.format(role=role) for role in roles] + [self.close]
@@ -78,7 +78,7 @@ class Frame:
         return [self.open, *header, self.close]
 
 
-# Families whose own markers are kept, so that their models keep what they know about turns.
+# Families that keep their own markers, so that their models keep what they know about turns.
 FRAMES = {
     "chatml": Frame("<|im_start|>", "\n", "<|im_end|>", "\n"),
     "llama3": Frame("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"),
@@ -96,7 +96,7 @@ FRAMES = {
 
 
 def token_of(name: str) -> str:
-    """The tool token's spelling: `<<name>>`."""
+    """Return the tool token's spelling: `<<name>>`."""
     return f"<<{name}>>"
 
 
@@ -108,7 +108,8 @@ def name_of(token: str) -> str | None:
 def frame_of(tokenizer: PreTrainedTokenizerFast) -> Frame:
     """Return the message frame of a tokenizer's family, or ours for an unknown family.
 
-    It starts as the tokenizer starts a text: Llama 3 and Gemma never saw a text without it.
+    It includes the entries that the tokenizer puts before a text: Llama 3 and Gemma never saw a
+    text without them.
     """
     vocabulary = tokenizer.get_vocab()
     frames = (
@@ -125,14 +126,14 @@ def _start_of(tokenizer: PreTrainedTokenizerFast) -> tuple[str, ...]:
         tokenizer.encode("a", add_special_tokens=add_special_tokens)
         for add_special_tokens in (True, False)
     )
-    for length in range(len(ids_with_start) - len(plain_ids) + 1):  # some add an end too
+    for length in range(len(ids_with_start) - len(plain_ids) + 1):  # some also add an end
         if plain_ids and ids_with_start[length : length + len(plain_ids)] == plain_ids:
             return tuple(tokenizer.convert_ids_to_tokens(ids_with_start[:length]))  # type: ignore[arg-type]
     return ()
 
 
 def rows_needed(tokenizer: PreTrainedTokenizerFast) -> int:
-    """Return how many rows a table needs for every entry: a vocabulary may have holes."""
+    """Return how many rows a table needs for every entry: a vocabulary may have gaps."""
     return max(tokenizer.get_vocab().values()) + 1
 
 
@@ -162,8 +163,8 @@ def grow_tokenizer(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> 
 class Codec:
     """Pieces <-> ids for one grown tokenizer.
 
-    With a vocabulary without tool tokens, tools are plain text `<<name>>`; `decode` reads it
-    back as a tool.
+    If the vocabulary has no tool tokens, tools are plain text `<<name>>`; `decode` reads it back as
+    a tool.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
@@ -187,7 +188,7 @@ class Codec:
 
     @cached_property
     def tool_ids(self) -> dict[str, int]:
-        """Tool name -> id, every tool token of the vocabulary."""
+        """Tool name -> id, for every tool token of the vocabulary."""
         pairs = ((name_of(token), index) for token, index in self._markup.items())
         return {name: index for name, index in pairs if name is not None}
 
@@ -209,7 +210,7 @@ class Codec:
             ) from None
 
     def encode_plain(self, text: str) -> list[int]:
-        """Encode text that stays text; a lone surrogate, as tools can return it, is replaced."""
+        """Encode text that stays text; lone surrogates, which tools can return, are replaced."""
         try:
             return self.plain.encode(text, add_special_tokens=False).ids
         except TypeError:
@@ -243,7 +244,7 @@ class Codec:
         return [piece for piece in pieces if piece.text]
 
     def _plain_pieces(self, text: str) -> list[Piece]:
-        """Return plain text as pieces; if tools are written as text, each is a piece of its own."""
+        """Return plain text as pieces; if tools are written as text, each is a separate piece."""
         if not self.writes_names:
             return [Piece(text)]
         segments = re.split(f"({SPELLING.pattern})", text)

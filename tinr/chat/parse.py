@@ -13,7 +13,7 @@ from tinr.chat.render import as_text, render_observations
 from tinr.records import Call, Message, Reply
 
 MARKUP = re.compile("|".join([*map(re.escape, TAG_TOKENS), SPELLING.pattern]))
-# An answer only; or names, then calls with observations after each, then the answer.
+# Only an answer; or names, then calls with observations after each, then the answer.
 _LETTERS = {"think": "T", "tool_token": "N", "tool_call": "C", "obs": "O", "response": "R"}
 _FLOW = re.compile("T(R|NC(O+C)*O*R?)")
 CALL_KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
@@ -35,14 +35,14 @@ class Section:
 def parse(pieces: Sequence[Piece]) -> Reply:
     """Read a reply: the model's pieces and the observations of the environment.
 
-    The pieces must not have documents from the environment. Never raises: `problems` has every
-    fault of the form.
+    The pieces must not include documents from the environment. Never raises: `problems` lists every
+    format error.
     """
     sections, problems = _sections(pieces)
     tools: list[str] = []
     calls: list[Call] = []
     failed: list[int] = []
-    unanswered: list[int] = []  # places of the last turn's calls
+    unanswered: list[int] = []  # indices of the last turn's calls
     for section in sections:
         if section.tag == "obs" and unanswered:
             place = unanswered.pop(0)
@@ -73,7 +73,7 @@ def parse(pieces: Sequence[Piece]) -> Reply:
 
 
 def last_calls(pieces: Sequence[Piece]) -> tuple[Call, ...]:
-    """Return the calls of the last part of a reply that calls."""
+    """Return the calls of the last `<tool_call>` of a reply."""
     starts = [n for n, piece in enumerate(pieces) if piece == Piece("<tool_call>", token=True)]
     return parse(pieces[starts[-1] :]).calls if starts else ()
 
@@ -84,9 +84,9 @@ def parse_text(text: str) -> Reply:
 
 
 def parse_messages(messages: Sequence[Message]) -> Reply:
-    """Read a reply given as messages: assistant's text is split into markup, a tool's is not.
+    """Read a reply given as messages: assistant text is split into markup, tool text is not.
 
-    A tool message right after `</tool_token>` holds documents; any other holds observations.
+    A tool message right after `</tool_token>` contains documents; any other contains observations.
     """
     pieces: list[Piece] = []
     for message in messages:
@@ -164,9 +164,9 @@ def _names(section: Section) -> tuple[list[str], list[str]]:
         if name is not None:
             names.append(name)
         elif piece.text.strip():
-            problems.append("<tool_token> holds something else than tool tokens")
+            problems.append("<tool_token> contains something other than tool tokens")
     if any("\n" not in as_text(gap) for gap in _gaps(section.pieces)):
-        problems.append("<tool_token> has two tokens in one line")
+        problems.append("<tool_token> has two tokens on one line")
     return names, problems
 
 
@@ -192,7 +192,7 @@ def _calls(text: str) -> tuple[list[Call], list[str]]:
             parse_constant=_no_constant,
             parse_float=_finite,
         )
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is not text
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _NotStrict) else "not JSON"
         return [], [f"<tool_call> is not strict JSON: {reason}"]
@@ -211,13 +211,13 @@ def _calls(text: str) -> tuple[list[Call], list[str]]:
 
 
 class _NotStrict(ValueError):
-    """JSON that json.loads takes but strict JSON does not allow."""
+    """JSON that json.loads accepts but strict JSON does not allow."""
 
 
 def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys):
-        raise _NotStrict("a key stands twice")
+        raise _NotStrict("duplicate key")
     return dict(pairs)
 
 
@@ -227,7 +227,7 @@ def _finite(digits: str) -> float:
 
 
 def _no_constant(name: str) -> Any:
-    raise _NotStrict(f"{name} is no JSON value")
+    raise _NotStrict(f"{name} is not a JSON value")
 
 
 def _call(item: Any) -> Call | None:
@@ -245,7 +245,7 @@ def _order_problems(order: Sequence[str]) -> list[str]:
     problems = [] if order[:1] == ["think"] else ["does not begin with <think>"]
     for tag in ("think", "tool_token", "response"):
         if order.count(tag) > 1:
-            problems.append(f"<{tag}> stands twice")
+            problems.append(f"<{tag}> occurs twice")
     letters = "".join(_LETTERS[tag] for tag in order)
     if not problems and not _FLOW.fullmatch(letters):
         problems.append(f"parts missing or out of order: {', '.join(order)}")

@@ -1,7 +1,7 @@
 """Render conversations as pieces: every tag and prompt. `tinr.chat.parse` is the inverse.
 
 assistant  <think> reasoning, naming tool tokens </think>
-           <tool_token> one token a line </tool_token>
+           <tool_token> one token per line </tool_token>
 tool       documents of the named tools                      (on_select only)
 assistant  <tool_call> JSON object or list </tool_call>
 tool       <obs> ... </obs>
@@ -18,7 +18,7 @@ from tinr.chat.codec import Frame, Piece, token_of
 from tinr.records import Call, Message, ToolDoc
 
 SYSTEM = "Think, name the tools, call them, then answer."
-OBSERVATION_CHARACTERS = 400  # of an observation at most; longer ones are cut
+OBSERVATION_CHARACTERS = 400  # longest observation; longer ones are cut
 
 
 def render_prompt(
@@ -29,8 +29,8 @@ def render_prompt(
 ) -> list[Piece]:
     """Render system message, history, query, and the opening of the assistant's turn.
 
-    The one system message has our own line, what the system messages of the history say, and
-    the documents (modes in_prompt and retrieved).
+    The single system message has our own line, the text of the history's system messages, and the
+    documents (modes in_prompt and retrieved).
     """
     rules = [message.content for message in history if message.role == "system"]
     system = "\n".join([SYSTEM, *(rule for rule in rules if rule != SYSTEM)])
@@ -66,20 +66,20 @@ def render_environment(content: Iterable[Piece], frame: Frame) -> list[Piece]:
 
 
 def render_thought(content: Sequence[Piece | str]) -> list[Piece]:
-    """`<think>..</think>`; strings are plain text."""
+    """Render `<think>..</think>`; strings are plain text."""
     return _tagged(
         "think", [piece if isinstance(piece, Piece) else Piece(piece) for piece in content]
     )
 
 
 def render_names(names: Sequence[str]) -> list[Piece]:
-    """`<tool_token>` with one tool token a line."""
+    """Render `<tool_token>` with one tool token per line."""
     lines = [piece for name in names for piece in (Piece(token_of(name), token=True), Piece("\n"))]
     return _tagged("tool_token", [Piece("\n"), *lines])
 
 
 def render_calls(calls: Sequence[Call]) -> list[Piece]:
-    """`<tool_call>` with a JSON object, or with a JSON list for several calls."""
+    """Render `<tool_call>` with a JSON object, or with a JSON list for several calls."""
     call_pieces = [_call_pieces(call) for call in calls]
     if len(call_pieces) == 1:
         return _tagged("tool_call", call_pieces[0])
@@ -101,12 +101,12 @@ def _call_pieces(call: Call) -> list[Piece]:
 
 
 def render_response(text: str) -> list[Piece]:
-    """`<response>..</response>`."""
+    """Render `<response>..</response>`."""
     return _tagged("response", [Piece(text)])
 
 
 def cut(text: str) -> str:
-    """Return a short observation as it is, and a long one as JSON with its beginning."""
+    """Return a short observation unchanged, and a long one as JSON with its beginning."""
     length, excerpt = OBSERVATION_CHARACTERS // 2, text
     while len(excerpt) > OBSERVATION_CHARACTERS:
         excerpt = json.dumps({"cut": text[:length]}, ensure_ascii=False)
@@ -115,7 +115,7 @@ def cut(text: str) -> str:
 
 
 def render_observations(observations: Sequence[str]) -> list[Piece]:
-    """One `<obs>..</obs>` per call of the turn, in the order of the calls."""
+    """Render one `<obs>..</obs>` per call of the turn, in the order of the calls."""
     return [piece for text in observations for piece in _tagged("obs", [Piece(text)])]
 
 

@@ -1,7 +1,7 @@
-"""The card: what one published checkpoint is, where it came from, and what it passed.
+"""The card: what one published checkpoint is, where it came from, and which gates it passed.
 
-A card is plain JSON; `Card.from_json` and `to_json` are inverses. Its id is a hash of all
-the rest of it, so a card that was edited after publication no longer fits its own id.
+A card is plain JSON; `Card.from_json` and `to_json` are inverses. Its id is a hash of the rest of
+the card, so a card that was edited after publication no longer matches its own id.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class Card:
     base_model: str  # name of the open-weights model, or of the preset it was made from
     base_hash: str
     tokenizer_hash: str
-    config: Mapping[str, Any]  # resolved: every key, defaults too
+    config: Mapping[str, Any]  # resolved: every key, including defaults
     seed: int
-    fingerprint: str  # sha256 of what determines the checkpoint, from the caller
+    fingerprint: str  # sha256 of what determines the checkpoint; the caller computes it
     parent: str | None = None  # id, never a tag
     catalogue_hash: str | None = None  # None: no catalogue yet (base)
     data_position: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Card:
     version: int = CARD_VERSION
 
     def to_json(self) -> str:
-        """The card as indented strict JSON; BadInput names a field that is not plain data."""
+        """Return the card as indented strict JSON; BadInput if a field is not plain data."""
         values = {field_info.name: getattr(self, field_info.name) for field_info in fields(self)}
         for name, value in values.items():
             try:
@@ -67,13 +67,13 @@ class Card:
             except (TypeError, ValueError) as error:
                 raise BadInput(
                     f"card of phase {self.phase}: {name} is not plain JSON ({error}); "
-                    "use text, finite numbers, lists and dicts, and null for what is unscored"
+                    "use text, finite numbers, lists and dicts, and null for unscored values"
                 ) from error
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: Path | str = "card") -> "Card":
-        """The card written in `text`; `where` is the file that BadInput names."""
+        """Read the card in `text`; `where` is the file that BadInput names."""
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
         except ValueError as error:
@@ -84,7 +84,7 @@ class Card:
 
 
 def card_id(card: Card) -> str:
-    """`<phase>-<YYYYMMDD>-<8 hex>`, the hex from the sha256 of the card without its id."""
+    """Return `<phase>-<YYYYMMDD>-<8 hex>`, the hex from the sha256 of the card without its id."""
     content = {
         field_info.name: getattr(card, field_info.name)
         for field_info in fields(card)
@@ -126,7 +126,7 @@ def _check_values(data: dict[str, Any], where: Path | str) -> None:
         if not isinstance(data[name], kind):
             raise BadInput(f"{where}: key {name} is {data[name]!r}, not {hint}; correct it")
     if data["version"] != CARD_VERSION:
-        raise BadInput(f"{where}: key version is {data['version']}; this tinr reads 1")
+        raise BadInput(f"{where}: key version is {data['version']}, not {CARD_VERSION}; correct it")
     if data["phase"] not in PHASES:
         raise BadInput(f"{where}: key phase is {data['phase']!r}; phases are {', '.join(PHASES)}")
     if data["parent"] is not None and not ID.fullmatch(data["parent"]):
@@ -142,14 +142,14 @@ def _check_values(data: dict[str, Any], where: Path | str) -> None:
 
 
 def _check_entry(entry: Any, where: Path | str) -> None:
-    """Refuses a file entry that is malformed or points outside the checkpoint's folder."""
+    """Raise BadInput for a file entry that is malformed or points outside the checkpoint."""
     is_valid = isinstance(entry, dict) and entry.keys() == {"path", "bytes", "sha256"}
     is_valid = is_valid and isinstance(entry["path"], str) and isinstance(entry["bytes"], int)
     if is_valid:
         path = PurePosixPath(entry["path"])
         is_valid = not path.is_absolute() and ".." not in path.parts and path.parts != ()
     if not is_valid:
-        raise BadInput(f"{where}: key files holds {entry!r}, not a file of it; restore the file")
+        raise BadInput(f"{where}: key files has the invalid entry {entry!r}; restore the file")
 
 
 def git_commit() -> str | None:
@@ -179,7 +179,7 @@ def package_versions() -> dict[str, str]:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # an optional package: not installed is not listed
+            continue  # optional packages are listed only if installed
     return versions
 
 
@@ -192,8 +192,8 @@ def peak_rss_gib() -> float:
 def hardware() -> dict[str, Any]:
     """Return the hardware: {"cpu", "cores", "accelerators", "ram_gib", "peak_rss_gib"}.
 
-    "cores" counts usable ones. "ram_gib" is the machine's memory, "peak_rss_gib" this process's
-    peak.
+    "cores" are the usable ones, "ram_gib" is the machine's memory, and "peak_rss_gib" this
+    process's peak.
     """
     import torch  # slow to import, and only this function needs it
 
@@ -211,7 +211,7 @@ def hardware() -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    listing = Path("/proc/cpuinfo")  # Linux; elsewhere the name from `platform`
+    listing = Path("/proc/cpuinfo")  # on Linux; elsewhere, `platform` gives the name
     text = listing.read_text(errors="replace") if listing.exists() else ""
     match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return match.group(1).strip() if match else platform.processor() or platform.machine()

@@ -1,22 +1,22 @@
-"""What makes a checkpoint's folder usable with nothing of ours: its chat template and its stops.
+"""Make a checkpoint's folder usable without tinr: its chat template and its stop ids.
 
 `chat_template` renders messages to the text whose ids were trained, as `tinr serve` reads them:
-the system message that was trained (others go behind it), what was said before the last message
-of the user as plain messages, and what follows it as the reply so far, with calls in
-`<tool_call>` and results in `<obs>`. `tools` are not shown: the model calls from memory
-(documents mode none).
+first the system message used in training (others are appended to it), then the messages up to the
+user's last one as plain messages, then those after it as the reply so far, with calls in
+`<tool_call>` and results in `<obs>`. `tools` are not shown: the model calls from memory (documents
+mode none).
 
-A reply goes back as it was written, tags and all, in `content`; or in OpenAI's form, as
-`reasoning_content` and `tool_calls`, whose messages' content is passed over as the server does.
-In that form a call without its thought gets one that only names its tools, for a template knows
-no documents; arguments that are a text are taken as they stand, and were trained as
-`json.dumps(arguments, ensure_ascii=False)` writes them. Of an earlier turn only what was
-answered is shown, as in training.
+A client can pass a reply back as generated, with its tags, in `content`; or in OpenAI's form, as
+`reasoning_content` and `tool_calls`. In OpenAI's form, the content of a message with calls is
+ignored, as in the server. A call without its thought gets a thought that only names its tools,
+because a template knows no documents. String arguments are inserted unchanged; training used
+`json.dumps(arguments, ensure_ascii=False)`. Of an earlier turn, only the answer is shown, as in
+training.
 
-A limit of templates: an added entry is recognised wherever text spells it, and nothing can
-escape it. So in what is said by users, tools, system messages and arguments a zero-width space
-stands inside whatever spells a tool token, a tag, a marker of the frame or a special token. All
-other text has the very ids that were trained.
+Templates have a limit: the tokenizer recognises an added entry wherever text spells it, and nothing
+can escape it. In text of users, tools, system messages and arguments, the template therefore puts a
+zero-width space inside anything that spells a tool token, a tag, a marker of the frame or a special
+token. All other text has exactly the trained ids.
 """
 
 import json
@@ -41,7 +41,7 @@ from tinr.records import Message, Role
 
 BODY = Path(__file__).with_name("chat_template.jinja")
 ZERO_WIDTH = "\u200b"
-REPLY_TOKENS = 1024  # at most, by plain `generate`: its own limit of 20 cuts every reply
+REPLY_TOKENS = 1024  # limit for plain `generate`: its default of 20 cuts every reply
 IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -73,8 +73,8 @@ def chat_template(codec: Codec) -> str:
 def turn_ends(codec: Codec) -> list[int]:
     """Return the ids that stop generation.
 
-    They are the stops of a rollout without documents (after a call comes the environment, after
-    a response the user), and the tokenizer's own end-of-text id.
+    They are the stops of a rollout without documents (the environment follows a call, and the user
+    a response), and the tokenizer's own end-of-text id.
     """
     ends = stop_ids(codec) - {codec.id("</tool_token>")}
     eos_id: Any = codec.tokenizer.eos_token_id
@@ -88,10 +88,10 @@ def is_grown(tokenizer: Any) -> bool:
 
 
 def renders_alike(codec: Codec) -> bool:
-    """Whether rendered text has the same ids as its pieces, on one conversation.
+    """Whether rendered text has the same ids as its pieces, tested on one conversation.
 
-    They differ for tokenizers that put a blank before the first text only, or whose markers
-    swallow neighbouring blanks. For these the template only approximates the trained ids.
+    They differ for tokenizers that put a space before the first text only, or whose markers absorb
+    neighbouring spaces. For these, the template only approximates the trained ids.
     """
     query, frame = "Area of a circle, radius 2:\n\n  in  m", codec.frame
     pieces = [
@@ -106,11 +106,11 @@ def renders_alike(codec: Codec) -> bool:
 
 @contextmanager
 def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
-    """Give model and tokenizer the settings of the saved folder, and restore them at the end.
+    """Give model and tokenizer the settings to save, and restore their own afterwards.
 
-    A grown vocabulary gets the chat template, stop ids, padding and greedy decoding, as in all
-    our measurements (a base's own temperature or repetition penalty would spoil the arguments
-    of calls). An imported base keeps its settings, unless transformers refuses to save them.
+    A grown vocabulary gets the chat template, stop ids, padding and greedy decoding, as in all our
+    measurements (a base's own temperature or repetition penalty would corrupt the arguments of
+    calls). An imported base keeps its settings, unless transformers refuses to save them.
     """
     original_settings = model.generation_config, tokenizer.chat_template
     if is_grown(tokenizer):
@@ -119,8 +119,8 @@ def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
         model.generation_config = _generation(model, codec)
         if not renders_alike(codec):
             warnings.warn(
-                "chat template: this tokenizer reads marked-up text otherwise than it was "
-                "trained here; tinr serve gives the ids that were",
+                "chat template: this tokenizer reads marked-up text differently from training; "
+                "use tinr serve for the trained ids",
                 stacklevel=3,
             )
     else:
@@ -134,7 +134,7 @@ def usable(model: PreTrainedModel, tokenizer: Any) -> Iterator[None]:
 def savable(config: GenerationConfig) -> GenerationConfig:
     """Return a configuration that transformers can save.
 
-    It refuses some, such as a temperature with `do_sample: false`; of these only the ids stay.
+    It refuses some, such as a temperature with `do_sample: false`; these are reduced to the ids.
     """
     try:
         config.validate(strict=True)
@@ -156,7 +156,7 @@ def _generation(model: PreTrainedModel, codec: Codec) -> GenerationConfig:
 
 
 def _marks(codec: Codec) -> list[str]:
-    """Return the texts that a message must not spell, other than tool tokens, which have a form."""
+    """Return the texts that a message must not spell, except tool tokens, which have a pattern."""
     added_tokens = codec.tokenizer.added_tokens_decoder.values()
     special_tokens = {token.content for token in added_tokens if token.special}
     marks = {token for token in codec.markup if name_of(token) is None} | special_tokens
@@ -164,5 +164,5 @@ def _marks(codec: Codec) -> list[str]:
 
 
 def _literal(value: Any) -> str:
-    """Write plain data for Jinja: `true` and escapes are as in JSON."""
+    """Write plain data for Jinja, which has `true` and escapes as in JSON."""
     return json.dumps(value, ensure_ascii=False)

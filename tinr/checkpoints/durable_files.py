@@ -1,6 +1,6 @@
-"""Files of a checkpoint: hashed, flushed, sealed, checked and removed.
+"""Hash, flush, seal, check and remove the files of a checkpoint.
 
-Nothing here knows what a checkpoint is. A full or read-only disk becomes one line of BadInput.
+This module does not know what a checkpoint is. A full or read-only disk raises a one-line BadInput.
 """
 
 import errno
@@ -27,16 +27,16 @@ FULL_DISK = (os.strerror(errno.ENOSPC), "PytorchStreamWriter failed", "unexpecte
 
 
 def check_new(folder: Path) -> None:
-    """Raise BadInput if something is written there already."""
+    """Raise BadInput unless the folder is missing or empty."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BadInput(f"{folder}: exists and is not an empty folder; choose a new one")
 
 
 @contextmanager
 def disk_errors(folder: Path, outcome: str) -> Iterator[None]:
-    """Turns errors of the disk below `folder` into BadInput that ends with `outcome`.
+    """Convert disk errors below `folder` into BadInput whose message ends with `outcome`.
 
-    safetensors and torch.save report a full disk by errors of their own, known by their text.
+    safetensors and torch.save report a full disk with their own errors, recognised by their text.
     """
     try:
         yield
@@ -56,17 +56,19 @@ def disk_errors(folder: Path, outcome: str) -> Iterator[None]:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file in hex, read in pieces."""
+    """Return the sha256 of a file in hex, reading it in chunks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def walk(folder: Path) -> list[Path]:
-    """Return the regular files below a folder, sorted; BadInput at a link or device."""
+    """Return the regular files below a folder, sorted; BadInput for a link or device."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     for path in paths:
         if path.is_symlink() or not path.is_file():
-            raise BadInput(f"{path}: a checkpoint holds plain files only; write a copy instead")
+            raise BadInput(
+                f"{path}: a checkpoint may contain only regular files; write a copy instead"
+            )
     return paths
 
 
@@ -83,7 +85,7 @@ def inventory(folder: Path) -> list[dict[str, Any]]:
 
 
 def damage(folder: Path, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield differences from the inventory, one line a file: first all sizes, then the hashes."""
+    """Yield differences from the inventory, one line per file: first sizes, then hashes."""
     hashes = []
     for entry in entries:
         path = folder / entry["path"]
@@ -106,7 +108,7 @@ def damage(folder: Path, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def flush(path: Path) -> None:
-    """Forces a file or a folder's entries to the disk."""
+    """Force a file, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -115,7 +117,7 @@ def flush(path: Path) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Makes every file read-only and flushes all files and folders, innermost first."""
+    """Make every file read-only and flush all files and folders, innermost first."""
     for path in walk(folder):
         path.chmod(path.stat().st_mode & ~0o222)
         flush(path)
@@ -125,7 +127,7 @@ def seal(folder: Path) -> None:
 
 
 def write_whole(path: Path, text: str, *, temporary: Path, mode: int) -> None:
-    """Writes a file so that readers see the old one or all of the new one."""
+    """Write a file so that readers see either the old one or all of the new one."""
     temporary.write_text(text, encoding="utf-8")
     temporary.chmod(mode)
     flush(temporary)
@@ -134,7 +136,7 @@ def write_whole(path: Path, text: str, *, temporary: Path, mode: int) -> None:
 
 
 def age(path: Path) -> float:
-    """Seconds since the last write to a file or in a folder; 0 if it is being removed."""
+    """Return the seconds since the last write to a file or folder; 0 if it is being removed."""
     try:
         newest = max(child.lstat().st_mtime for child in (path, *path.rglob("*")))
     except FileNotFoundError:
@@ -143,9 +145,9 @@ def age(path: Path) -> float:
 
 
 def delete(path: Path) -> None:
-    """Removes a file or folder, also one that another process is removing.
+    """Remove a file or folder, even if another process is removing it too.
 
-    BadInput where something remains.
+    Raises BadInput if something remains.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)  # checked below

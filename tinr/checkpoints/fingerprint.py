@@ -10,7 +10,7 @@ from tinr.config import MACHINE_KEYS, as_dict
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return sha256 of what determines a checkpoint; the version of this code is part of it."""
+    """Return the sha256 of what determines a checkpoint, including the version of this code."""
     text = json.dumps([tinr.__version__, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -29,12 +29,12 @@ def settings(config: Any) -> dict[str, Any]:
 
 
 def contents(config: Any) -> list[str]:
-    """sha256 of the files of queries and executors that a configuration names, if it does."""
+    """Return the sha256 of each file of queries or executors that a configuration names."""
     paths = [Path(getattr(config, name, "")) for name in ("queries", "executors")]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """sha256 of the vocabulary with its ids."""
+    """Return the sha256 of the vocabulary with its ids."""
     text = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]))
     return hashlib.sha256(text.encode()).hexdigest()

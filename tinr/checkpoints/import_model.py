@@ -1,6 +1,6 @@
-"""Take a pretrained model in as a base, from whatever `tinr.checkpoints.model_source` can find.
+"""Import a pretrained model as a base, from any source that `tinr.checkpoints.model_source` finds.
 
-The card says where the weights came from, and that they were dequantised.
+The card says where the weights came from, and whether they were dequantised.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tinr.checkpoints.card import Card, environment
+from tinr.checkpoints.durable_files import digest
 from tinr.checkpoints.fingerprint import fingerprint, tokenizer_hash
 from tinr.checkpoints.model import load, load_gguf
 from tinr.checkpoints.model_source import (
@@ -26,13 +27,13 @@ from tinr.checkpoints.model_source import (
 from tinr.checkpoints.open import save
 from tinr.checkpoints.registry import Registry
 
-UNLIKE = ("_name_or_path", "transformers_version")  # they differ between copies of one model
+UNLIKE = ("_name_or_path", "transformers_version")  # these differ between copies of one model
 
 
 def import_base(name: str, registry: Registry, seed: int = 0) -> Card:
-    """Publish a pretrained model unchanged as a base; return the card if it is published already.
+    """Publish a pretrained model unchanged as a base, or return its card if already published.
 
-    BadInput if it cannot be read or does not fit this machine.
+    Raises BadInput if it cannot be read or does not fit this machine.
     """
     source = find_source(name)
     if source.gguf:
@@ -56,9 +57,9 @@ def import_base(name: str, registry: Registry, seed: int = 0) -> Card:
 
 
 def named_base(name: str, registry: Registry) -> Card:
-    """Return a published base by its id or tag, or else import it with `import_base`.
+    """Return a published base by its id or tag; import any other name with `import_base`.
 
-    BadInput for a checkpoint of another phase, and for an unknown name.
+    Raises BadInput for a checkpoint of another phase, and for an unknown name.
     """
     if Path(name).exists() or name in PACKAGED or not registry.holds(name):
         return import_base(name, registry)
@@ -66,18 +67,18 @@ def named_base(name: str, registry: Registry) -> Card:
 
 
 def weights_hash(model: PreTrainedModel) -> str:
-    """Return sha256 over the names and values of all parameters, sorted by name."""
-    digest = hashlib.sha256()
+    """Return the sha256 of the names and values of all parameters, sorted by name."""
+    hasher = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        hasher.update(name.encode())
+        hasher.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def _import_gguf(source: Source, registry: Registry, seed: int) -> Card:
-    """Import a GGUF file; its hash identifies it, and an imported file is not read again."""
-    digest = hashlib.sha256(source.file.read_bytes()).hexdigest()
-    source_fingerprint = fingerprint("import", digest, metadata.version("transformers"))
+    """Import a GGUF file; its hash identifies it, and an imported file is not loaded again."""
+    file_hash = digest(source.file)
+    source_fingerprint = fingerprint("import", file_hash, metadata.version("transformers"))
     card = registry.find("base", source_fingerprint)
     if card:
         return card
@@ -88,7 +89,7 @@ def _import_gguf(source: Source, registry: Registry, seed: int) -> Card:
         **source.facts,
         "source": source.name,
         "file": source.file.name,
-        "sha256": digest,
+        "sha256": file_hash,
         "licence": source.facts.get("licence", content.licence),
         "quantisation": content.quantisation,
     }

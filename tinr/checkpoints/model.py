@@ -26,7 +26,7 @@ from tinr.records import BadInput
 
 Initialisation = Literal["name_mean", "document", "random"]
 ToolsAs = Literal["tokens", "names"]
-PAD = "<|pad|>"  # of a tokenizer that has neither padding nor an end of text
+PAD = "<|pad|>"  # for a tokenizer with neither a padding nor an end-of-text token
 ROOM = 1.3  # memory for inference on an accelerator, as a multiple of the weights
 
 
@@ -34,11 +34,11 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
     """Load a float32 model with SDPA attention and its fast tokenizer, from a folder or a hub name.
 
     Names of packaged models and GGUF files work too (see `tinr.checkpoints.model_source`).
-    BadInput if it cannot be loaded or has no fast tokenizer.
+    Raises BadInput if it cannot be loaded or has no fast tokenizer.
     """
     model_source = find_source(str(source))
     if model_source.gguf:
-        read_gguf(model_source.file)  # raises BadInput for a faulty file
+        read_gguf(model_source.file)  # raises BadInput for an invalid file
         return load_gguf(model_source.file)
     refuse_quantised(source)
     try:
@@ -56,7 +56,7 @@ def load(source: str | Path) -> tuple[PreTrainedModel, Any]:
 
 
 def _pretrained(source: str | Path) -> PreTrainedModel:
-    """Load a model with SDPA attention, or with its own where it has no SDPA."""
+    """Load a model with SDPA attention, or with its own if it has no SDPA."""
     try:
         return AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32, attn_implementation="sdpa"
@@ -70,7 +70,7 @@ def _pretrained(source: str | Path) -> PreTrainedModel:
 def load_gguf(path: Path) -> tuple[PreTrainedModel, Any]:
     """Load a GGUF file as `load` does: dequantised to float32, with its tokenizer.
 
-    The configuration loses its mark of a GGUF file: `save_pretrained` refuses such models.
+    The configuration loses its GGUF entry, because `save_pretrained` refuses models with one.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -128,15 +128,15 @@ def grow(
     seed: int = 0,
     tools_as: ToolsAs = "tokens",
 ) -> int:
-    """Add tags, frame and one entry per tool, with input and output rows; return how many.
+    """Add tags, frame and one entry per tool, with input and output rows; return their number.
 
-    tools_as "names" adds no entry for tools: they are written as text (see `Codec`).
-    Existing rows do not change. Tied models stay tied. A new tool row starts as the mean of the
-    rows of the name's pieces (TInR-U) or of the document's pieces (GTI, arXiv 2604.02324), or
-    at random with the spread of the trained rows. A tag row starts as the mean of the rows of
-    its spelling's pieces.
+    tools_as "names" adds no entries for tools: they are written as text (see `Codec`). Existing
+    rows do not change. Tied models stay tied. A new tool row starts as the mean of the rows of the
+    name's pieces (TInR-U) or of the document's pieces (GTI, arXiv 2604.02324), or at random with
+    the spread of the trained rows. A tag row starts as the mean of the rows of its spelling's
+    pieces.
     """
-    codec = Codec(tokenizer)  # has no tool token yet: spellings are text
+    codec = Codec(tokenizer)  # it has no tool tokens yet: spellings are text
     known_tokens, trained_ids = set(codec.vocabulary), sorted(set(codec.vocabulary.values()))
     grow_tokenizer(tokenizer, catalogue.names if tools_as == "tokens" else [])
     new_ids = {
@@ -152,7 +152,7 @@ def grow(
 
 @torch.no_grad()
 def _give_rows(model: PreTrainedModel, tokenizer: Any) -> None:
-    """Give every entry of a tokenizer rows in both tables, new ones of zeros."""
+    """Give every entry of a tokenizer a row in both tables; new rows are zero."""
     rows, needed = vocabulary_rows(model)[0].weight.shape[0], rows_needed(tokenizer)
     if needed > rows:
         model.resize_token_embeddings(needed, mean_resizing=False)
@@ -166,7 +166,7 @@ def vocabulary_rows(model: PreTrainedModel) -> tuple[Any, Any]:
 
 
 def tables_of(model: PreTrainedModel) -> list[torch.Tensor]:
-    """Return input and output rows, (V, H) each; one table where they are tied."""
+    """Return input and output rows, (V, H) each; one table if they are tied."""
     tables = [module.weight for module in vocabulary_rows(model)]
     return tables[:1] if tables[0].data_ptr() == tables[1].data_ptr() else tables
 
@@ -185,7 +185,10 @@ class Scale:
 
 
 def scale_of(model: PreTrainedModel) -> Scale:
-    """Granite divides by `logits_scaling`, Cohere multiplies by `logit_scale`, Gemma caps."""
+    """Return the scale of a model's output head.
+
+    Granite divides by `logits_scaling`, Cohere multiplies by `logit_scale`, Gemma caps.
+    """
     names = ("logits_scaling", "logit_scale", "final_logit_softcapping")
     scaling, scale, cap = (getattr(model.config, name, None) or None for name in names)
     return Scale((scale or 1.0) / (scaling or 1.0), cap)
@@ -198,21 +201,21 @@ def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def check_head(model: PreTrainedModel) -> None:
-    """Raise BadInput if a model's logits differ from `head_logits`, which the loss is taken of."""
+    """Raise BadInput if a model's logits differ from `head_logits`, which the loss uses."""
     ids = torch.tensor([[0, 1]], device=model.device)
     model_logits = model(input_ids=ids, use_cache=False).logits.float()
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     if not torch.allclose(head_logits(model, hidden).float(), model_logits, rtol=1e-3, atol=1e-3):
         raise BadInput(
-            f"{model.config.model_type}: its logits are not those of its output head, whose loss "
-            "is trained on; give a model of another kind"
+            f"{model.config.model_type}: its logits are not those of its output head, which the "
+            "loss uses; choose a model of another type"
         )
 
 
 def _sources(
     catalogue: Catalogue, new_tokens: Mapping[str, int], initialisation: Initialisation
 ) -> dict[str, str | None]:
-    """Return for every new entry the text whose pieces its row starts from; None: random."""
+    """Return, per new entry, the text from whose pieces its row starts; None: random."""
     texts: dict[str, str | None] = {token: token.strip("<>|/") for token in new_tokens}
     for doc in catalogue.tools:
         if token_of(doc.name) not in new_tokens:
@@ -247,7 +250,7 @@ def _initialise(
 
 
 def layer_list(model: PreTrainedModel) -> torch.nn.ModuleList:
-    """The model's layers: its longest list of modules. BadInput where it has none."""
+    """Return the model's layers, its longest list of modules; BadInput if it has none."""
     lists = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
     if not lists:
         raise BadInput(

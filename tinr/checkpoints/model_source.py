@@ -4,8 +4,8 @@
     model.gguf                 any architecture that transformers reads; dequantised to float32
     folder or hub name         an ordinary Hugging Face model
 
-A model that cannot be read, or needs more memory or disk than there is, is refused after its files'
-headers are read, before its weights are.
+A model that cannot be read, or that needs more memory or disk than is free, is refused after
+reading the headers of its files and before reading its weights.
 """
 
 import json
@@ -24,13 +24,13 @@ from transformers import PretrainedConfig
 from tinr.records import BadInput
 
 FLOAT32 = 4  # bytes of a weight
-DEQUANTISED = ("mxfp4",)  # methods whose weights transformers makes whole where it loads them
+DEQUANTISED = ("mxfp4",)  # methods that transformers dequantises while loading
 HEADROOM = 2.5  # memory to import a model, as a multiple of its float32 weights
 
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A model in a Python package, as a GGUF file."""
+    """A GGUF model in a Python package."""
 
     package: str
     version: str
@@ -96,7 +96,7 @@ class GgufContent:
 
 
 def read_gguf(path: Path) -> GgufContent:
-    """Read the header of a GGUF file; BadInput if it is no GGUF file, cut, or not usable."""
+    """Read the header of a GGUF file; BadInput if it is invalid, truncated or unsupported."""
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
     if util.find_spec("gguf") is None:
@@ -108,18 +108,18 @@ def read_gguf(path: Path) -> GgufContent:
     except (ValueError, IndexError, KeyError, OSError, UnicodeError) as error:
         with path.open("rb") as file:
             magic = file.read(4)
-        reason = "is cut or damaged" if magic == b"GGUF" else "is no GGUF file"
-        raise BadInput(f"{path}: {reason} ({error}); fetch the file again") from error
+        reason = "is truncated or damaged" if magic == b"GGUF" else "is not a GGUF file"
+        raise BadInput(f"{path}: {reason} ({error}); download it again") from error
     texts = {key: _text(reader, key) for key in ("general.architecture", "general.license")}
     architecture = texts["general.architecture"]
     if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
         architectures = ", ".join(sorted(GGUF_SUPPORTED_ARCHITECTURES))
         raise BadInput(
-            f"{path}: transformers reads no GGUF of architecture {architecture!r}; give the "
-            f"Hugging Face folder of the model, or a file of {architectures}"
+            f"{path}: transformers cannot read GGUF files of architecture {architecture!r}; give "
+            f"the Hugging Face folder of the model, or a file of {architectures}"
         )
     if not reader.tensors:
-        raise BadInput(f"{path}: holds no weights (a vocabulary alone); give the model's own file")
+        raise BadInput(f"{path}: contains no weights, only a vocabulary; give the model's own file")
     types: Counter[str] = Counter()
     for tensor in reader.tensors:
         types[tensor.tensor_type.name] += int(tensor.n_elements)
@@ -133,17 +133,17 @@ def _text(reader: Any, key: str) -> str:
 
 
 def stored_weights(folder: Path) -> int:
-    """Count the weights in a folder's safetensors files by their headers; 0 means unknown."""
+    """Count the weights in a folder's safetensors files from their headers; 0 means unknown."""
     total = 0
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as file:
             header_size = int.from_bytes(file.read(8), "little")
             if not 0 < header_size <= path.stat().st_size:
-                raise BadInput(f"{path}: is cut or no safetensors file; fetch it again")
+                raise BadInput(f"{path}: is truncated or not a safetensors file; download it again")
             try:
                 header = json.loads(file.read(header_size))
             except ValueError as error:
-                raise BadInput(f"{path}: its header is damaged; fetch it again") from error
+                raise BadInput(f"{path}: its header is damaged; download it again") from error
         for name, tensor in header.items():
             if name != "__metadata__":
                 total += math.prod(tensor["shape"])
@@ -155,13 +155,13 @@ def refuse_quantised(source: str | Path) -> None:
     try:
         settings = PretrainedConfig.get_config_dict(str(source))[0]
     except (OSError, ValueError):
-        return  # what loads the model says why it cannot
+        return  # loading the model reports the reason
     quantisation = settings.get("quantization_config")
     method = quantisation.get("quant_method") if isinstance(quantisation, Mapping) else None
     if quantisation and method not in DEQUANTISED:
         raise BadInput(
-            f"{source}: its weights are quantised ({method}), and training needs the whole ones; "
-            "give the model that it was made from (its model card names it), or a .gguf file"
+            f"{source}: its weights are quantised ({method}), but training needs full precision; "
+            "give the model that it was made from (see its model card), or a .gguf file"
         )
 
 
@@ -174,7 +174,7 @@ def _packaged_file(name: str, package: PackagedModel) -> Path:
     if not path.is_file():
         version = metadata.version(package.package)
         raise BadInput(
-            f"{name}: {package.package} {version} does not hold {package.file}; {command}"
+            f"{name}: {package.package} {version} does not contain {package.file}; {command}"
         )
     return path
 

@@ -38,7 +38,7 @@ def open_model(folder: Path) -> tuple[PreTrainedModel, Codec]:
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue | None) -> None:
     """Save a Hugging Face folder (see `tinr.checkpoints.chat_template`), with the catalogue."""
-    keep_stdout_clean()  # saving imports DeepSpeed where it is installed
+    keep_stdout_clean()  # saving imports DeepSpeed if it is installed
     with usable(model, tokenizer):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

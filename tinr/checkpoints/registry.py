@@ -1,8 +1,8 @@
-"""Writing the registry: one folder, many readers and writers, no lock.
+"""Write the registry: one folder, many readers and writers, no lock.
 
-A checkpoint is written in staging, hashed, sealed, flushed and renamed into place, and
-its card is written last. A process that dies at any moment leaves a whole checkpoint or
-none, and at most a leftover that `gc` removes after a day.
+A checkpoint is written in staging, hashed, sealed, flushed and renamed into place, and its card is
+written last. A process that dies at any moment leaves a complete checkpoint or none, and at most a
+leftover that `gc` removes after a day.
 """
 
 import errno
@@ -20,14 +20,14 @@ from tinr.checkpoints.step_checkpoints import Steps
 from tinr.records import BadInput
 
 EXPORTED_CARD = "tinr_card.json"
-PARENT = "parent"  # a file among step checkpoints: the id of what that phase starts from
+PARENT = "parent"  # a file among step checkpoints with the id of the phase's parent
 LEFTOVER_AGE = 86400.0  # seconds; younger ones may belong to a running process
-STEPS_AGE = 7 * 86400.0  # of step checkpoints: a user may resume from them
+STEPS_AGE = 7 * 86400.0  # seconds; for step checkpoints: a user may resume from them
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """The ids and the leftovers of dead processes that `gc` removed or would remove."""
+    """The checkpoint ids, and leftovers of dead processes, that `gc` removed or would remove."""
 
     checkpoints: list[str]
     leftovers: list[Path]
@@ -37,10 +37,10 @@ class Registry(Shelf):
     """Published checkpoints below `root`, which the first publication creates."""
 
     def publish(self, card: Card, write: Callable[[Path], object]) -> Card:
-        """Publishes what `write(folder)` writes; returns the card with id, created, files.
+        """Publish what `write(folder)` writes; return the card with id, created and files.
 
-        All or nothing: after any exception nothing is published and no file stays.
-        BadInput: the card is not plain JSON (before `write`), the disk is full or read-only.
+        All or nothing: after any exception, nothing is published and no file remains. Raises
+        BadInput if the card is not plain JSON (before `write`), or the disk is full or read-only.
         """
         card = Card.from_json(replace(card, id="", files=[]).to_json(), "card to publish")
         with durable_files.disk_errors(self.root, "nothing was published"):
@@ -53,16 +53,14 @@ class Registry(Shelf):
                 published_folder = self._move(staging_folder, self.path(card))
                 _write_card(published_folder, card)
             except BaseException:
-                if published_folder is not None:
-                    os.rename(
-                        published_folder, staging_folder
-                    )  # readers must not see it while it is removed
+                if published_folder is not None:  # readers must not see it while it is removed
+                    os.rename(published_folder, staging_folder)
                 shutil.rmtree(staging_folder, ignore_errors=True)  # the first error is raised
                 raise
         return card
 
     def steps(self, phase: str, fingerprint: str) -> Steps:
-        """The step checkpoints of the run with this fingerprint."""
+        """Return the step checkpoints of the run with this fingerprint."""
         return Steps(self.root / "steps" / f"{phase}-{fingerprint[:16]}")
 
     def _stage(self) -> Path:
@@ -79,19 +77,19 @@ class Registry(Shelf):
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
             raise BadInput(
-                f"{folder}: already there; the same checkpoint was published before"
+                f"{folder}: already exists; the same checkpoint was published before"
             ) from error
         return folder
 
     def tag(self, name: str, ref: str) -> Card:
-        """Makes the tag `name` point to the checkpoint `ref`; replaces an existing tag."""
+        """Make the tag `name` point to the checkpoint `ref`; replace an existing tag."""
         if not TAG.fullmatch(name) or ID.fullmatch(name):
             raise BadInput(
                 f"tag {name!r}: not a tag name; use up to 100 of a-z 0-9 . _ -, "
-                "first a letter or digit, and nothing that looks like an id"
+                "starting with a letter or digit, and not the form of an id"
             )
         card = self.resolve(ref)
-        with durable_files.disk_errors(self._tags, "the tag is as it was"):
+        with durable_files.disk_errors(self._tags, "the tag is unchanged"):
             self._tags.mkdir(exist_ok=True)
             temporary = self._stage()
             try:
@@ -105,17 +103,17 @@ class Registry(Shelf):
         return card
 
     def untag(self, name: str) -> None:
-        """Removes a tag, not its checkpoint."""
+        """Remove a tag, but not its checkpoint."""
         if name not in self.tags():
             raise self._unknown(name, "tag", list(self.tags()))
         (self._tags / name).unlink(missing_ok=True)
 
     def gc(self, *, dry_run: bool = True) -> Garbage:
-        """Removes unneeded checkpoints, leftovers older than a day, and step checkpoints and
-        searches older than a week.
+        """Remove unneeded checkpoints, and old leftovers of dead processes.
 
-        Kept: tagged checkpoints, the newest of each phase, the parents of running phases, and
-        all their ancestors. BadInput at a broken card: its ancestors are unknown.
+        It keeps tagged checkpoints, the newest of each phase, the parents of running phases, and
+        all their ancestors. Leftovers are removed after a day, step checkpoints and searches after
+        a week. Raises BadInput for a broken card: its ancestors are unknown.
         """
         needed_ids = self._needed_ids()
         names = [card.id for card in reversed(self.cards()) if card.id not in needed_ids]
@@ -123,7 +121,7 @@ class Registry(Shelf):
         if dry_run:
             return Garbage(names, leftovers)
         removed_names = []
-        with durable_files.disk_errors(self.root, "what gc removed so far stays removed"):
+        with durable_files.disk_errors(self.root, "what gc has already removed stays removed"):
             for name in names:  # newest first: children before their parents
                 if self._remove(name):
                     removed_names.append(name)
@@ -132,11 +130,11 @@ class Registry(Shelf):
         return Garbage(removed_names, leftovers)
 
     def _remove(self, name: str) -> bool:
-        """Removes a checkpoint unless it is needed now, also by a new tag or a new phase.
+        """Remove a checkpoint unless it is needed now, for example by a new tag or a new phase.
 
-        Tagging and starting a phase first write and then look for the checkpoint. This method
-        first moves the checkpoint away and then looks for them. So the later of the two always
-        sees the other.
+        Tagging and starting a phase first write and then look for the checkpoint. This method first
+        moves the checkpoint away and then looks for tags and phases. The later of the two therefore
+        always sees the other.
         """
         if name in self._needed_ids() or not self._exists(name):
             return False
@@ -171,7 +169,7 @@ class Registry(Shelf):
         return [path.read_text().strip() for path in self.root.glob(f"steps/*/{PARENT}")]
 
     def _leftovers(self) -> list[Path]:
-        """Return old folders and files that no process writes to any more and no reader sees."""
+        """Return old folders and files that no process still writes to and no reader sees."""
         incomplete_folders = [
             path
             for path in self._checkpoints.glob("*")
@@ -188,10 +186,10 @@ class Registry(Shelf):
         ]
 
     def export(self, ref: str, out: Path | str) -> Card:
-        """Copies a checkpoint into `out`, an ordinary Hugging Face folder, all or nothing.
+        """Copy a checkpoint into `out`, as an ordinary Hugging Face folder, all or nothing.
 
-        `out` is new or an empty folder; the card is written to it as tinr_card.json. BadInput
-        for another `out`, or if the sha256 of a copy is not the card's.
+        `out` must be missing or an empty folder; the card is written to it as tinr_card.json.
+        Raises BadInput for any other `out`, or if the sha256 of a copy is not the card's.
         """
         card, out = self.resolve(ref), Path(out)
         durable_files.check_new(out)
@@ -202,15 +200,13 @@ class Registry(Shelf):
                 _copy(card, self.path(card), staging_folder)
                 os.rename(staging_folder, out)
             except BaseException:
-                shutil.rmtree(
-                    staging_folder, ignore_errors=True
-                )  # the first error is the one to tell
+                shutil.rmtree(staging_folder, ignore_errors=True)  # the first error is raised
                 raise
         return card
 
 
 def _seal_and_complete(card: Card, folder: Path) -> Card:
-    """Seals the files of a staged checkpoint and enters them in its card."""
+    """Seal the files of a staged checkpoint and list them in its card."""
     entries = durable_files.inventory(folder)
     if not entries:
         raise ValueError("a checkpoint needs at least one file, and none was written")
@@ -223,14 +219,14 @@ def _seal_and_complete(card: Card, folder: Path) -> Card:
 
 
 def _write_card(folder: Path, card: Card) -> None:
-    """Makes a checkpoint visible, its folder's own entry flushed first."""
+    """Make a checkpoint visible, after flushing its folder's own entry."""
     durable_files.flush(folder.parent)
     temporary = folder / f"{CARD}.tmp"
     durable_files.write_whole(folder / CARD, card.to_json(), temporary=temporary, mode=0o444)
 
 
 def _copy(card: Card, source: Path, target: Path) -> None:
-    """Copies the files a card lists and checks the originals' sizes and the copies' hashes."""
+    """Copy the files that a card lists, and check the sizes and hashes of the copies."""
     for entry in card.files:
         copy = target / entry["path"]
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Reading the registry: what is there, how it is named, whether it is whole.
+"""Read the registry: list its checkpoints, resolve their names, check that they are complete.
 
-    ROOT/checkpoints/ID/    files and card.json; without card.json it does not exist
-    ROOT/tags/NAME          the id it stands for
+    ROOT/checkpoints/ID/    files and card.json; without card.json it is not a checkpoint
+    ROOT/tags/NAME          the id that the tag points to
     ROOT/staging/           what is being written or removed
-    ROOT/steps/             where runs that were killed go on (`tinr.checkpoints.step_checkpoints`)
+    ROOT/steps/             where killed runs resume (`tinr.checkpoints.step_checkpoints`)
 
-Nothing here writes.
+This module writes nothing.
 """
 
 import difflib
@@ -22,7 +22,7 @@ TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 class Shelf:
-    """The checkpoints and tags below `root`; a root that does not exist holds none."""
+    """The checkpoints and tags below `root`; a missing root has none."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
@@ -33,14 +33,14 @@ class Shelf:
         self._staging = self.root / "staging"
 
     def path(self, card: Card | str) -> Path:
-        """The folder of a checkpoint given by card or id."""
+        """Return the folder of a checkpoint given by card or id."""
         name = card if isinstance(card, str) else card.id
         if not ID.fullmatch(name):
             raise BadInput(f"{name!r}: not a checkpoint id; resolve the name first")
         return self._checkpoints / name
 
     def tags(self) -> dict[str, str]:
-        """Tag -> id, sorted by tag; the checkpoint may be missing, which `verify` reports."""
+        """Return tag -> id, sorted by tag; `verify` reports tags whose checkpoint is missing."""
         ids = {}
         for path in sorted(self._tags.glob("*")):
             if TAG.fullmatch(path.name):
@@ -49,7 +49,7 @@ class Shelf:
         return ids
 
     def ids(self) -> list[str]:
-        """The ids of all checkpoints, also of those whose card is broken."""
+        """Return the ids of all checkpoints, including those with a broken card."""
         return [
             path.name for path in sorted(self._checkpoints.glob("*")) if self._exists(path.name)
         ]
@@ -59,14 +59,14 @@ class Shelf:
         return "@" in ref or ref in self.ids() or ref in self.tags()
 
     def cards(self) -> list[Card]:
-        """All cards, oldest first. Broken ones are left out: `verify` reports them."""
+        """Return all cards, oldest first, except broken ones, which `verify` reports."""
         return self._survey()[0]
 
     def resolve(self, ref: str) -> Card:
-        """The card named by id, tag or `phase@latest` (newest of the phase, ties by id)."""
+        """Return the card for an id, tag or `phase@latest` (newest of the phase, ties by id)."""
         name = self._identify(ref)
         if not self._exists(name):
-            raise BadInput(f"tag {ref}: stands for {name}, which is not in {self.root}; tag again")
+            raise BadInput(f"tag {ref}: points to {name}, which is not in {self.root}; tag again")
         return self._read(name)
 
     def open(
@@ -80,8 +80,8 @@ class Shelf:
     ) -> tuple[Card, Path]:
         """Return the card and folder of an undamaged checkpoint with the required properties.
 
-        None requires nothing. BadInput shows both values of a mismatch, or names the first
-        file whose size or sha256 differs from the card (verify=False: not checked).
+        A property that is None is not required. BadInput shows both values of a mismatch, or names
+        the first file whose size or sha256 differs from the card (verify=False: not checked).
         """
         card = self.resolve(ref)
         phases = (phase,) if isinstance(phase, str) else phase or ()
@@ -95,7 +95,7 @@ class Shelf:
             if needs and value not in needs:
                 raise BadInput(
                     f"checkpoint {ref} ({card.id}): {noun} is {value or 'none'}, "
-                    f"needed is {' or '.join(needs)}; name another checkpoint"
+                    f"but {' or '.join(needs)} is required; name another checkpoint"
                 )
         folder = self.path(card)
         for fault in durable_files.damage(folder, card.files) if verify else ():
@@ -103,12 +103,12 @@ class Shelf:
         return card, folder
 
     def find(self, phase: str, fingerprint: str) -> Card | None:
-        """Return the newest checkpoint of a phase with this fingerprint: it need not be redone."""
+        """Return the newest checkpoint of a phase with this fingerprint; it can be reused."""
         cards = [card for card in self._survey(phase)[0] if card.fingerprint == fingerprint]
         return cards[-1] if cards else None
 
     def lineage(self, ref: str) -> list[Card]:
-        """The cards from the first ancestor to `ref`."""
+        """Return the cards from the first ancestor to `ref`."""
         cards = [self.resolve(ref)]
         while (parent := cards[0].parent) is not None:
             if not self._exists(parent):
@@ -125,11 +125,11 @@ class Shelf:
             return
         subfolder = self.root / "registry"
         hint = f"did you mean {subfolder}?" if (subfolder / self._checkpoints.name).is_dir() else ""
-        name = "name its folder: --registry FOLDER, of a phase registry=FOLDER"
+        name = "name its folder with --registry FOLDER, or registry=FOLDER for a phase"
         raise BadInput(f"{self.root}: no registry there; {hint or name}")
 
     def _identify(self, ref: str) -> str:
-        """Return the id for a name. The checkpoint of a tag may be missing."""
+        """Return the id for a name. A tag's checkpoint may be missing."""
         if ID.fullmatch(ref) and self._exists(ref):
             return ref
         tags = self.tags()
@@ -193,19 +193,19 @@ class Shelf:
                 problems.append(f"{folder}: not named by an id; rename or remove it")
             elif not self._exists(folder.name):
                 problems.append(
-                    f"{folder}: no {CARD}: being published, or its process died; "
+                    f"{folder}: no {CARD}: it is being published, or its process died; "
                     "tinr registry gc --delete removes it when it is a day old"
                 )
         for tag, name in self.tags().items():
             if not self._exists(name):
                 problems.append(
-                    f"{self._tags / tag}: stands for {name}, which is not there; tag again"
+                    f"{self._tags / tag}: points to {name}, which does not exist; tag again"
                 )
         return problems
 
     def _faults(self, name: str) -> list[str]:
         if not self._exists(name):
-            return [f"{self.root}: checkpoint {name} is not there; restore its folder"]
+            return [f"{self.root}: checkpoint {name} is missing; restore its folder"]
         try:
             card = self._read(name)
         except BadInput as error:
@@ -218,5 +218,5 @@ class Shelf:
             if not is_folder and path.relative_to(folder).as_posix() not in card_paths:
                 faults.append(f"{path}: not in the card; remove it")
         if card.parent is not None and not self._exists(card.parent):
-            faults.append(f"{folder}: its parent {card.parent} is not there; restore its folder")
+            faults.append(f"{folder}: its parent {card.parent} is missing; restore its folder")
         return faults

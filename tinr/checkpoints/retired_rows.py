@@ -1,6 +1,6 @@
-"""Entries of tools that are gone: rows that are never produced, and a vocabulary without them.
+"""Retire the entries of removed tools, so that they are never produced, or delete them.
 
-A retired entry keeps its place, so no other id moves; `compacted` takes them out.
+A retired entry keeps its place, so no other id changes; `compact` deletes such entries.
 """
 
 import json
@@ -19,7 +19,7 @@ UNLIKELY = 20.0  # nats: a retired entry's probability is at most about e^-20
 
 @torch.no_grad()
 def copy_rows(model: PreTrainedModel, pairs: Mapping[int, int]) -> None:
-    """Copy rows, source -> target: an entry with another name."""
+    """Copy rows, source id -> target id, for an entry with a new name."""
     for table in tables_of(model):
         for source, target in pairs.items():
             table[target] = table[source]
@@ -32,13 +32,13 @@ def retire(
     hidden: torch.Tensor,
     others: torch.Tensor | None = None,
 ) -> None:
-    """Overwrite rows so that their entries are not produced, and say nothing of what they meant.
+    """Overwrite rows so that their entries are never produced and do not reveal their tools.
 
     hidden (N, H): states at which these tools are named. others (M, H): states at which other tools
-    are; None: `hidden`. The new output row lies along the mean of the others, so far that its
-    product with `hidden` is below that of every other entry. Along the mean of a tool's own states
-    it would tell, where tables are tied and it is read, which tool it was. Untied: the input row is
-    the mean of all.
+    are named; None: `hidden`. The new output row points along the mean of the others, scaled so
+    that its product with `hidden` is below that of every other entry. Along the mean of a tool's
+    own states, it would reveal the tool if the tables are tied and the row is read. If they are
+    untied, the input row becomes the mean of all rows.
     """
     if not ids:
         return
@@ -59,9 +59,9 @@ def retire(
 
 @torch.no_grad()
 def compact(model: PreTrainedModel, tokenizer: Any, names: Collection[str]) -> None:
-    """Take the entries of retired tools out of model and tokenizer, in place.
+    """Remove the entries of retired tools from model and tokenizer, in place.
 
-    Entries behind them move forward; every other entry keeps its rows.
+    Later entries move forward; every other entry keeps its rows.
     """
     old_ids = tokenizer.get_vocab()
     state = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -71,7 +71,7 @@ def compact(model: PreTrainedModel, tokenizer: Any, names: Collection[str]) -> N
     for entry in entries:
         entry["id"] -= sum(index < entry["id"] for index in removed_ids)
     state["added_tokens"] = entries
-    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # it has no way to forget one
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # it cannot remove an entry
     new_ids = tokenizer.get_vocab()
     order = torch.arange(len(tables_of(model)[0]))
     for token, index in new_ids.items():

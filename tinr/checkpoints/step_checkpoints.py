@@ -3,8 +3,8 @@
     ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/    the trainer's files after step N
     ROOT/steps/PHASE-FINGERPRINT/checkpoint-N/whole.json    written last: the files are complete
 
-They belong to this machine and not to the registry's contract: they are never published, and
-removed when the phase has published.
+They belong to this machine and are not part of the registry's contract: they are never published,
+and are removed when the phase has published.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ KEPT = 2  # the newest is incomplete while it is written
 
 @dataclass
 class Steps:
-    """The step checkpoints of one run, and its seconds so far over all its starts."""
+    """The step checkpoints of one run, and its run time so far over all starts."""
 
     folder: Path
     _start_time: float = field(default_factory=time.monotonic)
@@ -46,15 +46,15 @@ class Steps:
 
     @property
     def seconds(self) -> float:
-        """Seconds of this run, with earlier starts up to their last complete step checkpoint."""
+        """Run time in seconds, with earlier starts up to their last complete step checkpoint."""
         return round(time.monotonic() - self._start_time, 1)
 
     def add(self, seconds: float) -> None:
-        """Add the seconds of a part of this run that has step checkpoints of its own."""
+        """Add the seconds of a part of this run that has its own step checkpoints."""
         self._start_time -= seconds
 
     def last(self) -> Path | None:
-        """Return the newest complete step checkpoint."""
+        """Return the newest complete step checkpoint; None if there is none."""
         complete_checkpoints = [
             path.parent for path in self.folder.glob(f"checkpoint-*/{WHOLE}") if _completion(path)
         ]
@@ -80,9 +80,9 @@ class Steps:
     def held(self) -> Iterator[None]:
         """Lock the folder for this process, and remove incomplete step checkpoints.
 
-        The lock is reentrant. Of several ranks only the first takes it. BadInput if another
-        process runs the same phase with the same settings, or if an earlier start had another
-        number of ranks: its steps had other batches.
+        The lock is reentrant; only rank 0 takes it. Raises BadInput if another process runs the
+        same phase with the same settings, or if an earlier start had another number of ranks,
+        because its steps had other batches.
         """
         if self._is_locked or distributed.rank() > 0:
             yield
@@ -111,8 +111,8 @@ class Steps:
         ranks = _completion(last / WHOLE).get("ranks", 1) if last else distributed.world()
         if ranks != distributed.world():
             raise BadInput(
-                f"{self.folder}: begun on {ranks} ranks, and this is {distributed.world()}; "
-                f"go on with {ranks}, or remove the folder to begin again"
+                f"{self.folder}: started with {ranks} ranks, not {distributed.world()}; "
+                f"resume with {ranks}, or remove the folder to start again"
             )
 
     def clear(self) -> None:

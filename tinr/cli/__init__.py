@@ -1,1 +1,1 @@
-"""The command line: `tinr COMMAND`, and the same phases as `python -m phases.NAME`."""
+"""The command line: `tinr COMMAND`; the phases also run as `python -m phases.NAME`."""

@@ -1,4 +1,4 @@
-"""`tinr bench`: the benchmarks that the docs quote."""
+"""`tinr bench`: the benchmarks quoted in the docs."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from tinr.cli.options import (
 from tinr.files import make_folder, write_text
 from tinr.records import BadInput, RunFailed
 
-app = typer.Typer(help="Benchmarks that the docs quote.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks quoted in the docs.", no_args_is_help=True)
 
 
 def _check_plot(plot: Path | None) -> None:
@@ -32,11 +32,13 @@ def _check_plot(plot: Path | None) -> None:
 
 @app.command()
 def catalogue(
-    tools: Annotated[int, typer.Option(help="Documents to make and import.")] = 50_000,
-    seed: Annotated[int, typer.Option(help="Of the made documents.")] = 0,
+    tools: Annotated[
+        int, typer.Option(help="Number of documents to generate and import.")
+    ] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of the generated documents.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Import, hash and compare made documents; a 5 MB OpenAPI file; 46,985 tool tokens.
+    """Time import, hash and comparison of documents, 5 MB of OpenAPI, 46,985 tool tokens.
 
     Example: OMP_NUM_THREADS=1 tinr bench catalogue --tools 50000
     """
@@ -52,16 +54,16 @@ def catalogue(
 
 @app.command()
 def serving(
-    url: Annotated[str, typer.Option(help="Of a server: http://HOST:PORT/v1.")],
-    model: Annotated[str, typer.Option(help="The name that it serves.")] = "",
-    clients: Annotated[int, typer.Option(min=1, help="At once.")] = 64,
-    requests: Annotated[int, typer.Option(min=1, help="Together.")] = 128,
-    tokens: Annotated[int, typer.Option(min=1, help="Most of a reply.")] = 200,
+    url: Annotated[str, typer.Option(help="Address of a server: http://HOST:PORT/v1.")],
+    model: Annotated[str, typer.Option(help="Name of the served model.")] = "",
+    clients: Annotated[int, typer.Option(min=1, help="Concurrent clients.")] = 64,
+    requests: Annotated[int, typer.Option(min=1, help="Requests in total.")] = 128,
+    tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens per reply.")] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Many clients at once: seconds to the first token, tokens a second, requests lost.
+    """Load-test a server: seconds to the first token, tokens per second, failed requests.
 
-    They ask test queries of the shipped corpora. The server may be another program's.
+    The clients send test queries of the shipped corpora. The server may be another program.
 
     Example: tinr bench serving --url http://127.0.0.1:8000/v1 --clients 64
     """
@@ -75,9 +77,10 @@ def serving(
     else:
         print(
             f"{result.requests} requests of {result.clients} clients in {result.seconds:.1f} s: "
-            f"{result.tokens_a_second:.0f} tokens a second; first token {result.first_median:.1f} "
-            f"s (longest {result.first_longest:.1f}), reply {result.whole_median:.1f} s (longest "
-            f"{result.whole_longest:.1f}); {len(result.failures)} lost"
+            f"{result.tokens_a_second:.0f} tokens per second; first token after "
+            f"{result.first_median:.1f} s (longest {result.first_longest:.1f}), reply after "
+            f"{result.whole_median:.1f} s (longest {result.whole_longest:.1f}); "
+            f"{len(result.failures)} failed"
         )
     if result.failures:
         raise RunFailed(f"{len(result.failures)} requests failed: {result.failures[0]}")
@@ -85,13 +88,15 @@ def serving(
 
 @app.command()
 def update(
-    base: Annotated[str, typer.Option(help="What `tinr base --model` takes.")] = "smollm2",
-    prompts: Annotated[int, typer.Option(min=1, help="Groups.")] = 2,
-    group: Annotated[int, typer.Option(min=2, help="Conversations of one prompt.")] = 8,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    base: Annotated[str, typer.Option(help="Base, as in `tinr base --model`.")] = "smollm2",
+    prompts: Annotated[int, typer.Option(min=1, help="Number of groups.")] = 2,
+    group: Annotated[int, typer.Option(min=2, help="Conversations per prompt.")] = 8,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Runs per measurement; the median is reported.")
+    ] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Seconds of GRPO's update against supervised training of the same tokens; rollouts.
+    """Compare GRPO's update with supervised training on the same tokens; time its rollouts.
 
     Example: tinr bench update --repeats 1
     """
@@ -109,7 +114,7 @@ def update(
     print(
         f"{result.conversations} conversations of {result.tokens:,} tokens: update "
         f"{result.update_seconds:.1f} s, supervised {result.supervised_seconds:.1f} s, ratio "
-        f"{result.ratio:.2f}; rollouts {result.rollout_tokens_a_second:,.0f} tokens a second"
+        f"{result.ratio:.2f}; rollouts {result.rollout_tokens_a_second:,.0f} tokens per second"
     )
 
 
@@ -117,26 +122,31 @@ def update(
 def stream(
     checkpoint: Checkpoint = "sft@latest",
     registry: RegistryFolder = REGISTRY,
-    out: Annotated[Path, typer.Option(help="Folder of catalogues and rows.")] = Path("runs/stream"),
+    out: Annotated[Path, typer.Option(help="Folder for catalogues and results.")] = Path(
+        "runs/stream"
+    ),
     data: Data = DATA,
-    batches: Annotated[int, typer.Option(min=1, help="Batches of ten events.")] = 10,
+    batches: Annotated[int, typer.Option(min=1, help="Number of batches of ten events.")] = 10,
     queries: Annotated[
-        int, typer.Option(min=1, help="Of the first tools, a split, after each batch.")
+        int, typer.Option(min=1, help="Queries per split for the first tools, after each batch.")
     ] = 50,
     compared: Annotated[
-        int, typer.Option(min=1, help="The same at the beginning and at the end.")
+        int,
+        typer.Option(
+            min=1, help="Queries per split for the first tools, at the beginning and end."
+        ),
     ] = 250,
     retrained: Annotated[
-        str, typer.Option(help="Checkpoint trained on the last catalogue, to compare with.")
+        str, typer.Option(help="Checkpoint trained on the last catalogue, for comparison.")
     ] = "",
     adapters: Annotated[
-        bool, typer.Option("--adapters", help="Updates with LoRA in the layers.")
+        bool, typer.Option("--adapters", help="Update with LoRA in the layers.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the events.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the events.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for a plot.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Update a checkpoint batch after batch: 6 tools come, 2 go, one is renamed, one changes.
+    """Update a checkpoint in batches: each adds 6 tools, removes 2, renames 1 and changes 1.
 
     Example: tinr bench stream --checkpoint sft@latest --plot docs/plots/stream.svg
     """
@@ -168,11 +178,11 @@ def stream(
     if calls["difference"] is not None:
         print(
             f"calls of the first tools: {calls['difference']:+.1%} from beginning to end, "
-            f"{'not worse' if calls['not_worse'] else 'NOT SHOWN to be not worse'} by 2 points "
-            f"(one-sided 95 % bound {calls['low']:+.1%}, n = {calls['n']})"
+            f"{'non-inferior' if calls['not_worse'] else 'NOT SHOWN to be non-inferior'} at a "
+            f"margin of 2 points (one-sided 95 % bound {calls['low']:+.1%}, n = {calls['n']})"
         )
     if shown["added"] is not None:
-        print(f"added tools are named {shown['added']:+.1%} less often than by the retrained one")
+        print(f"added tools are named {shown['added']:+.1%} less often than after retraining")
     print(f"largest probability of a removed tool's token: {shown['removed']:.2g}")
 
 
@@ -182,12 +192,16 @@ def training(
         list[str] | None,
         typer.Option(help="Shipped corpora, catalogue folders or files; default: both corpora."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=5, help="Steps that are counted, after 5.")] = 20,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
-    hidden: Annotated[int, typer.Option(min=64, help="Width of the model, 4 layers.")] = 192,
+    steps: Annotated[int, typer.Option(min=5, help="Measured steps, after 5 warm-up steps.")] = 20,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Runs per measurement; the median is reported.")
+    ] = 3,
+    hidden: Annotated[
+        int, typer.Option(min=64, help="Width of the model, which has 4 layers.")
+    ] = 192,
     as_json: AsJson = False,
 ) -> None:
-    """Useful tokens a second of our trainer, of transformers' padded one, and what lies between.
+    """Compare useful tokens per second: our trainer, transformers' padded one, steps in between.
 
     Example: tinr bench training --tools toolbox --repeats 1
     """
@@ -199,7 +213,7 @@ def training(
     if as_json:
         print(json.dumps(asdict(runs)))
         return
-    table = Table("loop", "tokens a second", "times the first", "padding", "of the matrix rate")
+    table = Table("loop", "tokens per second", "speed-up", "padding", "share of matrix rate")
     for speed in runs.speeds:
         table.add_row(
             speed.name,
@@ -211,7 +225,7 @@ def training(
     table_console().print(table)
     median, p90, longest = runs.lengths
     print(
-        f"{runs.tools:,} tools, examples of {median} tokens (90 %: {p90}, longest {longest:,}), "
+        f"{runs.tools:,} tools, examples of {median} tokens (90 %: {p90}, maximum {longest:,}), "
         f"{runs.parameters:,} parameters, vocabulary {runs.vocabulary:,}, "
         f"{'bfloat16' if runs.bf16 else 'float32'}; matrix rate {runs.matrix_rate / 1e9:,.0f} "
         "GFLOP/s"
@@ -222,14 +236,16 @@ def training(
 def scaling(
     tools: Annotated[
         list[str] | None,
-        typer.Option(help="Catalogue folders or files, of 1,000 tools or more; default: made."),
+        typer.Option(help="Catalogue folders or files of 1,000 or more tools; default: generated."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=5, help="Steps that are counted, after 5.")] = 10,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
-    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    steps: Annotated[int, typer.Option(min=5, help="Measured steps, after 5 warm-up steps.")] = 10,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Runs per measurement; the median is reported.")
+    ] = 3,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for a plot.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How time grows with tools, model and group: points, and exponents of power laws.
+    """Measure how time grows with tools, model and group: points, and exponents of power laws.
 
     Example: tinr bench scaling --tools my_tools/tools.jsonl --plot scaling.svg
     """
@@ -250,7 +266,7 @@ def scaling(
     if as_json:
         print(json.dumps([asdict(law) for law in laws]))
         return
-    table = Table("time of", "by", "sizes", "seconds", "exponent (95 %)")
+    table = Table("time of", "against", "sizes", "seconds", "exponent (95 %)")
     for law in laws:
         table.add_row(
             law.what,
@@ -268,12 +284,14 @@ def rollouts(
         str, typer.Option(help="Policy: id, tag or phase@latest.")
     ] = "sft@latest",
     registry: RegistryFolder = REGISTRY,
-    prompts: Annotated[int, typer.Option(min=1, help="Training queries.")] = 16,
-    group: Annotated[int, typer.Option(min=1, help="Completions of each.")] = 8,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of training queries.")] = 16,
+    group: Annotated[int, typer.Option(min=1, help="Completions per query.")] = 8,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Runs per measurement; the median is reported.")
+    ] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Completions a second of the local sampler and of transformers' generate, one turn each.
+    """Compare the local sampler with transformers' generate: completions per second, one turn.
 
     Example: tinr bench rollouts --checkpoint sft@latest --registry runs/quickstart/registry
     """
@@ -288,8 +306,8 @@ def rollouts(
     if as_json:
         print(json.dumps(asdict(result) | {"ratio": result.ratio}))
         return
-    print(f"ours   {result.ours:8.1f} completions a second of {result.our_length:.0f} tokens")
-    print(f"usual  {result.usual:8.1f} completions a second of {result.usual_length:.0f} tokens")
+    print(f"ours   {result.ours:8.1f} completions per second of {result.our_length:.0f} tokens")
+    print(f"usual  {result.usual:8.1f} completions per second of {result.usual_length:.0f} tokens")
     print(f"ratio  {result.ratio:8.2f}")
     print(f"the same greedy completion for {result.same_greedy} of {result.prompts} prompts")
 
@@ -299,11 +317,11 @@ def prompt_cost(
     tools: Annotated[
         list[int] | None, typer.Option(help="Numbers of tools; default: 10 to 46,985.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the made documents.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="File for a plot, SVG.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the generated documents.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for a plot.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prompt tokens, prefill and end-to-end time of the four documents modes.
+    """Measure prompt tokens, prefill and end-to-end time of the four documents modes.
 
     Example: tinr bench prompt-cost --tools 10 --tools 1000 --plot cost.svg
     """
@@ -330,14 +348,14 @@ def prompt_cost(
 
 @app.command()
 def kills(
-    kills: Annotated[int, typer.Option(help="How often a phase is killed.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    kills: Annotated[int, typer.Option(help="Number of kills.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder to work in.")] = Path("runs/kills"),
     as_json: AsJson = False,
 ) -> None:
-    """Kill phases at random moments; count what is corrupt, lost, half visible or different.
+    """Kill phases at random moments; count results that are corrupt, lost, partial or different.
 
-    Exit code 1 where anything is. Example: OMP_NUM_THREADS=1 tinr bench kills --kills 1000
+    Exit code 1 if there are any. Example: OMP_NUM_THREADS=1 tinr bench kills --kills 1000
     """
     from tqdm import tqdm
 
@@ -356,17 +374,17 @@ def kills(
         for name, value in count.as_dict().items():
             print(f"{name.replace('_', ' '):22} {value:,}")
     if not count.clean:
-        raise RunFailed(f"--out {out}: not everything survived; what is left lies there")
+        raise RunFailed(f"--out {out}: crash test failed; inspect this folder")
 
 
 @app.command()
 def search(
     checkpoint: Annotated[str, typer.Option(help="Policy: id, tag or phase@latest.")],
     registry: RegistryFolder = REGISTRY,
-    trees: Annotated[int, typer.Option(help="Queries that are searched.")] = 48,
+    trees: Annotated[int, typer.Option(help="Number of queries to search.")] = 48,
     as_json: AsJson = False,
 ) -> None:
-    """Calibration's tree search: all trees in one batch against one tree at a time.
+    """Compare calibration's tree search with all trees in one batch and one tree at a time.
 
     Example: tinr bench search --checkpoint sft@latest --registry runs/quickstart/registry
     """
@@ -384,13 +402,13 @@ def search(
 
 @app.command()
 def roundtrip(
-    tokens: Annotated[int, typer.Option(help="The least that is compared.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(help="Of the conversations.")] = 0,
+    tokens: Annotated[int, typer.Option(help="Minimum number of tokens to compare.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Seed of the conversations.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Random conversations through the sampler and the trainer; count every id that differs.
+    """Run random conversations through sampler and trainer; count the ids that differ.
 
-    Exit code 1 where any does. Example: OMP_NUM_THREADS=1 tinr bench roundtrip --tokens 1000000
+    Exit code 1 if any differs. Example: OMP_NUM_THREADS=1 tinr bench roundtrip --tokens 1000000
     """
     from tinr.studies.benchmarks import roundtrip as trip
 
@@ -403,4 +421,6 @@ def roundtrip(
         for name, value in result.as_dict().items():
             print(f"{name:22} {value:,}")
     if result.errors:
-        raise RunFailed(f"{result.errors:,} ids, masks or sets were not trained as sampled")
+        raise RunFailed(
+            f"{result.errors:,} ids, masks or token sets differ between sampler and trainer"
+        )

@@ -1,4 +1,4 @@
-"""`tinr capacity`: whether a catalogue fits into the weights that may move."""
+"""`tinr capacity`: whether a catalogue fits into the trainable weights."""
 
 import json
 from dataclasses import asdict
@@ -22,23 +22,23 @@ def capacity(
     catalogue: Annotated[list[str], typer.Option(help="Folder or shipped corpus; repeatable.")],
     base: Annotated[str, typer.Option(help="Model folder, hub name, or registry reference.")],
     lora: Annotated[
-        int | None, typer.Option(help="Adapters of this rank and the new rows move, nothing else.")
+        int | None, typer.Option(help="Train only adapters of this rank and the new rows.")
     ] = None,
     rows_only: Annotated[
-        bool, typer.Option("--rows-only", help="The new rows alone move.")
+        bool, typer.Option("--rows-only", help="Train only the new rows.")
     ] = False,
-    recall: Annotated[float, typer.Option(help="The recall that is wanted, above 0 to 1.")] = 0.95,
+    recall: Annotated[float, typer.Option(help="Target recall, above 0 and at most 1.")] = 0.95,
     read: Annotated[
-        int, typer.Option(help="Documents that the base reads, drawn; 0: all of them.")
+        int, typer.Option(help="Number of sampled documents that the base reads; 0: all.")
     ] = 0,
     calibration: Annotated[
-        Path | None, typer.Option(help="File that tinr study capacity wrote; else the shipped one.")
+        Path | None, typer.Option(help="File from tinr study capacity; default: the shipped one.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
-    """Bits to learn, load, recall to expect, and what to do: the base reads the documents once.
+    """Estimate bits to learn, load and recall, with advice; the base reads the documents once.
 
     Example: tinr capacity --catalogue toolbox --base base@latest --lora 16
     """
@@ -70,36 +70,38 @@ def show(plan: "CapacityPlan") -> None:
     console.print(f"calibrated on {plan.calibration}", markup=False, soft_wrap=True)
 
 
-WITHOUT = "all weights, without the rows of tokens that the base knew"
+WITHOUT = "all weights except the rows of tokens that the base knew"
 
 
 def rows_of(plan: "CapacityPlan") -> list[tuple[str, str, str]]:
     """Return rows of name, value and derivation."""
     bits, practice = plan.bits, []
-    rows = [("tools", f"{bits.tools:,}", f"{bits.same} say what another one says")]
+    rows = [("tools", f"{bits.tools:,}", f"{bits.same} have the same document as another")]
     if bits.likelihood is not None:
         rows.append(("documents, by the base", f"{bits.likelihood:,.0f} bits",
-                     "its negative log-likelihood of them after the tools' names"))  # fmt: skip
+                     "negative log-likelihood, given the tools' names"))  # fmt: skip
     rows += [
-        ("documents, packed", f"{bits.packed:,.0f} bits", "LZMA over all of them together"),
-        ("tokens", f"{bits.tokens:,.0f} bits", "log2 of the number of tools for each"),
-        ("bits to learn", f"{bits.total:,.0f} bits", "tokens and the smaller of the other two"),
-        ("parameters that hold", f"{plan.moving.parameters:,}",
+        ("documents, compressed", f"{bits.packed:,.0f} bits", "with LZMA, all together"),
+        ("tokens", f"{bits.tokens:,.0f} bits", "log2 of the number of tools, per tool"),
+        ("bits to learn", f"{bits.total:,.0f} bits", "tokens plus the smaller of the other two"),
+        ("trainable parameters", f"{plan.moving.parameters:,}",
          WITHOUT if plan.moving.words == "all weights" else plan.moving.words),
         ("load", f"{plan.load:.3g}",
-         f"bits a parameter, {plan.load_low:.3g} to {plan.load_high:.3g}: {plan.verdict}"),
+         f"bits per parameter, {plan.load_low:.3g} to {plan.load_high:.3g}: {plan.verdict}"),
     ]  # fmt: skip
     rows += [
         (f"recall, {name}", f"{rate.value:.2f}", f"expected; {rate.low:.2f} to {rate.high:.2f}")
         for name, rate in plan.recall.items()
     ]
-    parameters = "not known" if plan.needed is None else f"{plan.needed:,}"
-    rows.append((f"parameters for {plan.target:g}", parameters, "at this many bits"))
+    parameters = "unknown" if plan.needed is None else f"{plan.needed:,}"
+    rows.append(
+        (f"parameters for {plan.target:g}", parameters, "for this recall and this many bits")
+    )
     if plan.exposures_needed is not None:
         practice.append(("exposures", f"{plan.exposures_needed:,.0f}",
-                         "of each tool, alike of memorise, recall and schema: enough when "
-                         "calibrated, without usage"))  # fmt: skip
+                         "per tool, equally of memorise, recall and schema: enough in the "
+                         "calibration, without usage"))  # fmt: skip
     if plan.steps is not None:
         practice.append(("steps", f"{plan.steps:,}",
-                         "of these examples alone, in align's default batches"))  # fmt: skip
+                         "with only these examples, in align's default batches"))  # fmt: skip
     return rows + practice

@@ -28,7 +28,7 @@ def import_(
     format: Annotated[
         str,
         typer.Option(
-            help="auto, or the one format that all sources must have: openapi, openai, mcp, "
+            help="auto, or one format for all sources: openapi, openai, mcp, "
             "rapidapi, bfcl, tinr, acebench, apibank, nestful, sealtools, canonical."
         ),
     ] = "auto",
@@ -36,19 +36,20 @@ def import_(
         list[str] | None,
         typer.Option(help="A running MCP server: its URL, or the command that starts it."),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds an MCP server may take.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Timeout of an MCP server, seconds.")
+    ] = 30.0,
     start: Annotated[
-        bool, typer.Option(help="Start the MCP servers that a file of settings (mcpServers) names.")
+        bool, typer.Option(help="Start the MCP servers listed in a settings file (mcpServers).")
     ] = False,
     namespace: Annotated[
-        str, typer.Option(help="Namespace in front of a name: where names collide, or always.")
+        str,
+        typer.Option(help="When names get a namespace: collide (only if they collide) or always."),
     ] = "collide",
-    replace: Annotated[
-        bool, typer.Option(help="Replace a catalogue that stands in --out.")
-    ] = False,
+    replace: Annotated[bool, typer.Option(help="Replace an existing catalogue in --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a catalogue of tools as you have them; what did not arrive is listed with its reason.
+    """Convert your tools into a catalogue; tools not imported are listed with the reason.
 
     Example: tinr catalogue import petstore.yaml --mcp "python server.py" --out tools/
     """
@@ -71,24 +72,26 @@ def import_(
     show_problems("not imported", result.lost)
     show_problems("changed", result.notes)
     print(
-        f"{counts['tools']} tools in {out / 'tools.jsonl'}; {counts['lost']} not imported and "
-        f"{counts['notes']} notes, all in {out / 'problems.jsonl'}"
+        f"{counts['tools']} tools in {out / 'tools.jsonl'}; {counts['lost']} not imported, "
+        f"{counts['notes']} notes: see {out / 'problems.jsonl'}"
     )
 
 
 @app.command()
 def check(
     sources: Sources,
-    near: Annotated[float, typer.Option(help="Similarity from which documents are alike.")] = 0.8,
+    near: Annotated[
+        float, typer.Option(help="Similarity from which documents are near-duplicates.")
+    ] = 0.8,
     groups: Annotated[
-        Path | None, typer.Option(help="Write the groups of tools that are alike, as JSON.")
+        Path | None, typer.Option(help="Write the groups of near-duplicates, as JSON.")
     ] = None,
     tokenizer: Annotated[
-        str, typer.Option(help="Folder or hub name: count a document's tokens with it.")
+        str, typer.Option(help="Tokenizer to count tokens with: folder or hub name.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check every document: faults, near-duplicates, missing descriptions, tokens, the hash.
+    """Check every document: errors, near-duplicates, missing descriptions, tokens, hash.
 
     Example: tinr catalogue check toolbox fieldkit
     """
@@ -98,7 +101,7 @@ def check(
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
-        raise BadInput(f"{len(faults)} documents are not valid; the first is {faults[0]}")
+        raise BadInput(f"{len(faults)} documents are invalid; the first: {faults[0]}")
     report = survey(catalogue, near, tokenizer)
     if groups is not None:
         write_text(groups, json.dumps(report["alike"], ensure_ascii=False, indent=1) + "\n")
@@ -106,17 +109,17 @@ def check(
         print(json.dumps(report, ensure_ascii=False))
         return
     for pair in report["near"][:20]:
-        print(f"alike ({pair['similarity']:.2f}): {pair['first']}, {pair['second']}")
+        print(f"near-duplicates ({pair['similarity']:.2f}): {pair['first']}, {pair['second']}")
     if len(report["near"]) > 20:
-        print(f"alike: {len(report['near']) - 20} more pairs; --json lists them all")
+        print(f"near-duplicates: {len(report['near']) - 20} more pairs; --json lists all")
     if report["alike"]:
-        print(f"{len(report['alike'])} groups of tools that queries may not tell apart")
+        print(f"{len(report['alike'])} groups of tools that queries may not distinguish")
     for name in report["undescribed"]:
-        print(f"no description but its name: {name}")
+        print(f"no description except the name: {name}")
     tokens = report["tokens"]
     print(
-        f"{tokens['unit']} a document: median {tokens['median']}, 95 % {tokens['p95']}, "
-        f"most {tokens['most']} ({tokens['longest']}), all {tokens['all']}"
+        f"{tokens['unit']} per document: median {tokens['median']}, 95 % {tokens['p95']}, "
+        f"maximum {tokens['most']} ({tokens['longest']}), total {tokens['all']}"
     )
     print(f"{report['tools']} tools, all valid, hash {report['hash']}")
 
@@ -124,10 +127,10 @@ def check(
 @app.command()
 def diff(
     old: Annotated[str, typer.Argument(help="A catalogue folder, or a shipped corpus.")],
-    new: Annotated[str, typer.Argument(help="Another one.")],
+    new: Annotated[str, typer.Argument(help="The catalogue to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
-    """What was added, removed, renamed and changed from one catalogue to another.
+    """Show which tools were added, removed, renamed and changed between two catalogues.
 
     Example: tinr catalogue diff tools-2025/ tools/
     """
@@ -153,7 +156,7 @@ def diff(
 @app.command()
 def show(
     sources: Sources,
-    tool: Annotated[str, typer.Option(help="Only this tool, its whole document.")] = "",
+    tool: Annotated[str, typer.Option(help="Show only this tool, with its whole document.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the tools of a catalogue, or show one document as the model learns it.
@@ -181,11 +184,11 @@ def show(
 @app.command()
 def practice(
     sources: Sources,
-    each: Annotated[int, typer.Option(min=1, help="Practice calls of each tool.")] = 3,
+    each: Annotated[int, typer.Option(min=1, help="Practice calls per tool.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the practice calls that align makes up from the documents; each fits its document.
+    """Show the practice calls that align generates from the documents; each fits its document.
 
     Example: tinr catalogue practice tools/ --each 5 --json
     """

@@ -1,4 +1,4 @@
-"""`tinr dashboards`: the panels of a wandb project, made by one command."""
+"""`tinr dashboards`: create the dashboard of a wandb project."""
 
 import json
 from typing import Annotated

@@ -36,7 +36,7 @@ Size = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Queries of each split, half as many without a tool; default: 300 of a shipped suite, "
+        help="Queries per split, half as many without a tool; default: 300 of a shipped suite, "
         "all of any other.",
     ),
 ]
@@ -63,35 +63,36 @@ def evaluate_checkpoint(
         str | None,
         typer.Option(help="bm25, lsa, or a sentence-transformers model; default: as trained."),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Documents that a retriever gives.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Documents from the retriever.")] = None,
     candidates: Annotated[
-        int | None, typer.Option(help="in_prompt: documents, the right ones among them; 0: all.")
+        int | None,
+        typer.Option(help="in_prompt: number of documents, with the right ones; 0: all."),
     ] = None,
     data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="Folder for replies and summary.")] = None,
     verdicts: Annotated[
         Path | None,
-        typer.Option(help="File for the verdicts alone, small; `tinr compare` pools such files."),
+        typer.Option(help="Small file for the verdicts only; `tinr compare` pools such files."),
     ] = None,
     arm: Annotated[
-        str, typer.Option(help="With --verdicts: what is compared; default: the phase.")
+        str, typer.Option(help="With --verdicts: name of the arm; default: the phase.")
     ] = "",
     equivalent: Annotated[
         Path | None,
         typer.Option(
-            help="Groups of tools that count as one, as `catalogue check --groups` writes."
+            help="File of groups of tools that count as one, from `catalogue check --groups`."
         ),
     ] = None,
     earlier: Annotated[
         int,
-        typer.Option(min=0, help="Other queries of the suite, with answers, before each query."),
+        typer.Option(min=0, help="Number of other queries, with answers, before each query."),
     ] = 0,
     constrained: Constrained = False,
     executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
-    """Measure naming, calling, answers, form and abstention, with 95 % intervals.
+    """Measure naming, calling, answers, format and abstention, with 95 % intervals.
 
     Example: tinr eval --checkpoint grpo@latest --suite in_domain --documents none
     """
@@ -126,7 +127,7 @@ def evaluate_checkpoint(
         after_others(query, loaded_suite.queries, earlier, Random(f"earlier/{query.id}"))
         for query in loaded_suite.queries
     ]
-    # a foreign tool may have the name of one of ours; ours must not be run in its place
+    # a foreign tool may have the name of one of ours; ours must not run instead
     is_own_catalogue = loaded_suite.catalogue is catalogue
     make_folder(out)
     with (
@@ -189,7 +190,7 @@ def evaluate_checkpoint(
 def _prompt_overrides(
     documents: str, retriever: str | None, top_k: int | None, candidates: int | None
 ) -> dict[str, Any]:
-    """Return the options that override the trained prompt; BadInput for one of another mode."""
+    """Return the options that override the trained prompt; BadInput if the mode lacks one."""
     options = {"retriever": retriever, "top_k": top_k, "candidates": candidates}
     overrides = {key: value for key, value in options.items() if value is not None}
     for key in overrides:
@@ -200,7 +201,7 @@ def _prompt_overrides(
 
 
 def _keep(out: Path, suite: "Suite", result: "SuiteResult", summary: dict[str, Any]) -> None:
-    """Write replies and summary, and for BFCL the result files of its own package."""
+    """Write replies and summary, and for BFCL also the result files of its own package."""
     from tinr.evaluation import evaluate as ev
     from tinr.evaluation.bfcl_export import write_results
 
@@ -221,47 +222,47 @@ def _print(checkpoint: str, summary: dict[str, Any]) -> None:
     console.print(table)
     cost = summary["cost"]
     console.print(
-        f"a query: {cost['prompt_tokens']:.0f} tokens of prompt, "
-        f"{cost['generated_tokens']:.0f} written, {cost['seconds']:.3f} s"
+        f"per query: {cost['prompt_tokens']:.0f} prompt tokens, "
+        f"{cost['generated_tokens']:.0f} generated, {cost['seconds']:.3f} s"
     )
     _print_some(console, "not scored", summary["unscorable"])
-    _print_some(console, "not asked, counted as wrong", summary["unasked"])
+    _print_some(console, "not sent, counted as wrong", summary["unasked"])
 
 
 def _print_some(console: Console, title: str, reasons: dict[str, str]) -> None:
     for query, reason in list(reasons.items())[:5]:
         console.print(f"{title}: {query}: {reason}", markup=False)
     if len(reasons) > 5:
-        console.print(f"{title}: {len(reasons)} queries in all")
+        console.print(f"{title}: {len(reasons)} queries in total")
 
 
 def compare_checkpoints(
     refs: Annotated[
         list[str],
         typer.Argument(
-            help="REF or REF=MODE; the first is the baseline. Or files of `tinr eval --verdicts`."
+            help="REF or REF=MODE; the first is the baseline. Or files from `tinr eval --verdicts`."
         ),
     ],
     suite: Annotated[
-        list[str] | None, typer.Option(help="Repeatable; default: both shipped suites.")
+        list[str] | None, typer.Option(help="Suite; repeatable; default: both shipped ones.")
     ] = None,
     size: Size = None,
     data: Data = DATA,
     registry: Annotated[
-        list[Path] | None, typer.Option(help="Checkpoint registry; several: one for each seed.")
+        list[Path] | None, typer.Option(help="Checkpoint registry; repeatable, one per seed.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder that keeps what was measured, for the next time.")
+        Path | None, typer.Option(help="Folder in which evaluations are cached.")
     ] = None,
     several: Annotated[
         bool, typer.Option("--several", help="Only queries that expect two or more calls.")
     ] = False,
     baseline: Annotated[
-        str, typer.Option(help="Of files: the arm that the others are compared with.")
+        str, typer.Option(help="With files: the arm to compare the others with.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Compare checkpoints on the same queries, by paired tests, and say what they show.
+    """Compare checkpoints on the same queries with paired tests, and state the conclusions.
 
     Example: tinr compare sft@latest grpo@latest --suite in_domain
     """
@@ -271,12 +272,12 @@ def compare_checkpoints(
     if all(ref.endswith(".jsonl") for ref in refs):
         if suite or size or registry or out:
             raise BadInput(
-                f"compare {refs[0]}: with files give no option but --baseline, --several and --json"
+                f"compare {refs[0]}: with files, give only --baseline, --several and --json"
             )
         files = [read_verdicts(Path(ref)) for ref in refs]
         runs, phrasings = pooled(files, baseline, several)
     elif baseline:
-        raise BadInput("--baseline is for files; of checkpoints the first one is the baseline")
+        raise BadInput("--baseline is for files; for checkpoints, put the baseline first")
     else:
         runs, phrasings = _measured(refs, suite, size, data, registry, out, several)
     comparison = standing(runs, phrasings)
@@ -295,7 +296,7 @@ def _measured(
     out: Path | None,
     several: bool,
 ) -> "tuple[Contenders, Phrasings]":
-    """The runs of checkpoints, evaluated where they were not before."""
+    """Return the runs of checkpoints; evaluate those that are not cached."""
     from tinr.checkpoints.open import open_catalogue
     from tinr.checkpoints.registry import Registry
     from tinr.evaluation.contenders import phrasings_of, read_contender, values_of
@@ -307,7 +308,7 @@ def _measured(
     suites = suite or ["in_domain", "out_of_domain"]
     folders = registry or [REGISTRY]
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise BadInput(f"--registry {folders[0]} ...: one is given twice; give one for each seed")
+        raise BadInput(f"--registry {folders[0]} ...: one is given twice; give one per seed")
     shelves = [Registry(folder) for folder in folders]
     for contender in contenders:
         for shelf in shelves:

@@ -1,4 +1,4 @@
-"""Commands that ask what a checkpoint knows and what that cost: probe, tax."""
+"""Commands that measure what a checkpoint knows and what that costs: probe, tax."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinr.checkpoints.card import Card
     from tinr.checkpoints.registry import Registry
 
-Seed = Annotated[int, typer.Option(help="Of what is drawn: options, queries, samples.")]
+Seed = Annotated[int, typer.Option(help="Seed of options, queries and samples.")]
 SHARES = ("tasks", "tasks_framed", "tasks_base", "choice", "choice_base")  # in percent
 
 
@@ -29,13 +29,13 @@ def register(app: typer.Typer) -> None:
 def probe_checkpoint(
     checkpoint: Checkpoint,
     full: Annotated[
-        bool, typer.Option("--full", help="Multiple choice and vague queries as well.")
+        bool, typer.Option("--full", help="Also multiple choice and vague queries.")
     ] = False,
     seed: Seed = 0,
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a checkpoint what it knows of its tools: document -> token, token -> document, schema.
+    """Probe what a checkpoint knows: document -> token, token -> document, token -> schema.
 
     Example: tinr probe --checkpoint align@latest --full
     """
@@ -64,9 +64,11 @@ def probe_checkpoint(
 
 def tax_checkpoint(
     checkpoint: Checkpoint,
-    base: Annotated[str, typer.Option(help="Registry reference; empty: its first ancestor.")] = "",
+    base: Annotated[
+        str, typer.Option(help="Registry reference; default: the first ancestor.")
+    ] = "",
     text: Annotated[
-        Path | None, typer.Option(help="Plain text nobody trained on; empty lines part it.")
+        Path | None, typer.Option(help="Plain text not trained on; empty lines separate texts.")
     ] = None,
     seed: Seed = 0,
     registry: RegistryFolder = REGISTRY,
@@ -107,12 +109,12 @@ def read_texts(path: Path) -> list[str]:
         if paragraph.strip()
     ]
     if not texts:
-        raise BadInput(f"{path}: no text in it; give plain text, empty lines between paragraphs")
+        raise BadInput(f"{path}: contains no text; give plain text, empty lines between paragraphs")
     return texts
 
 
 def _splits(shelf: "Registry", card: "Card", names: list[str]) -> dict[str, str]:
-    """Return the shipped corpora's splits, or those from the lineage: tools with queries or not."""
+    """Return the shipped corpora's splits, or derive them from the lineage's training queries."""
     from tool_corpora.suites import splits
 
     corpus_splits = splits()

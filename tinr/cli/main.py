@@ -1,6 +1,6 @@
-"""The `tinr` program: exit code 0 done, 1 a gate or check failed, 2 wrong use or bad input.
+"""The `tinr` program: exit code 0 done, 1 a gate or check failed, 2 wrong usage or bad input.
 
-Heavy imports happen inside the commands, so help and mistakes answer at once.
+Heavy imports happen inside the commands, so help and usage errors appear at once.
 """
 
 import sys
@@ -70,17 +70,15 @@ def program(
 @app.command()
 def quickstart(
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
-    seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/quickstart"),
     base: OtherBase = "",
     tools: Annotated[
-        str, typer.Option(help="How many of the shipped tools, or all; else the preset's number.")
+        str, typer.Option(help="Number of shipped tools, or all; default: the preset's.")
     ] = "",
     own: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--catalogue", help="Folder of tools to teach beside the shipped ones; repeatable."
-        ),
+        typer.Option("--catalogue", help="Folder of your own tools to train too; repeatable."),
     ] = None,
 ) -> None:
     """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
@@ -99,16 +97,16 @@ def tool_count(text: str) -> int | None:
     if text == "all":
         return 0
     if not text.isdecimal() or int(text) < 3:
-        raise BadInput(f"--tools {text}: give a number from 3 on, or all")
+        raise BadInput(f"--tools {text}: give a number of at least 3, or all")
     return int(text)
 
 
 @app.command()
 def report(
     run: Annotated[list[Path], typer.Option(help="Folder of a quickstart run; repeatable.")],
-    markdown: Annotated[bool, typer.Option(help="Print a table, medians over runs.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print a table of medians over the runs.")] = False,
 ) -> None:
-    """Write the report of a run again (page, JSON, Markdown), or print its results.
+    """Rewrite the report of a run (page, JSON, Markdown), or print its results.
 
     Example: tinr report --run runs/quickstart
     """
@@ -126,7 +124,7 @@ def report(
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 

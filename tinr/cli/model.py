@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def call(
     queries: Annotated[
         list[str],
-        typer.Argument(metavar="QUERY...", help="What to ask; then the user's next messages."),
+        typer.Argument(metavar="QUERY...", help="The user's message, then further ones."),
     ],
     checkpoint: Checkpoint = "grpo@latest",
     documents: Documents = "none",
@@ -39,9 +39,9 @@ def call(
     registry: RegistryFolder = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
-    """Have one conversation, in which the tools really run.
+    """Run one conversation, including its tool calls.
 
-    With several messages each is answered with what was said before; tools with a state keep it.
+    With several messages, each is answered in the context of the earlier ones; tools keep state.
 
     Example: tinr call --checkpoint grpo@latest "Convert 12 foot to metre."
     """
@@ -89,12 +89,12 @@ def score_replies(
     catalogue: Annotated[
         list[str] | None,
         typer.Option(
-            help="Catalogue folder or shipped corpus, repeatable; with it a call that spells "
-            "out a default counts as the one that leaves it out."
+            help="Catalogue folder or shipped corpus, repeatable; with it, a call that writes "
+            "out a default equals the call without it."
         ),
     ] = None,
 ) -> None:
-    """Rewards of given replies, one JSON line each; no model is needed.
+    """Score given replies: print the rewards of each as a JSON line. Needs no model.
 
     Example: tinr score --references queries.jsonl --replies replies.jsonl --catalogue tools
     """
@@ -106,7 +106,7 @@ def score_replies(
     documents = load_catalogue(catalogue).by_name if catalogue else None
     replies_by_id = list(read_replies(replies, queries))
     if not replies_by_id:
-        raise BadInput(f"{replies}: no replies in it; give a line for each")
+        raise BadInput(f"{replies}: contains no replies; write one per line")
     for identifier, reply in replies_by_id:
         result = score(reply, queries[identifier], documents=documents)
         print(json.dumps({"id": identifier, **asdict(result)}))

@@ -16,26 +16,26 @@ OtherBase = Annotated[
     str,
     typer.Option(
         "--base",
-        help="smollm2, a GGUF file, a model folder, a hub name or a registry reference, in place "
-        "of the preset's base; the learning rates stay the preset's.",
+        help="Base instead of the preset's: smollm2, a GGUF file, a model folder, a hub name or a "
+        "registry reference. The preset's learning rates stay.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Documents = Annotated[str, typer.Option(help="none, on_select, in_prompt or retrieved.")]
 Constrained = Annotated[
-    bool, typer.Option("--constrained", help="Inside the tags only tools, and fitting calls.")
+    bool, typer.Option("--constrained", help="Inside tags, allow only tools and valid calls.")
 ]
 Executors = Annotated[
-    Path | None, typer.Option(help="YAML file that says what runs the tools of your catalogue.")
+    Path | None, typer.Option(help="YAML file that says how to run your catalogue's tools.")
 ]
-Data = Annotated[Path, typer.Option(help="Folder that holds the real sets.")]
+Data = Annotated[Path, typer.Option(help="Folder of the real data sets.")]
 REGISTRY = Path("runs/registry")
 DATA = Path("../shared/data")
-WIDE = 240  # columns of a table that no terminal bounds
+WIDE = 240  # columns of a table outside a terminal
 
 
 def table_console() -> Console:
-    """Return the console of tables: as wide as the terminal; a file or pipe cuts no column."""
+    """Return the console for tables: as wide as the terminal, and WIDE in a file or pipe."""
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if has_width else WIDE, highlight=False)
 

@@ -1,4 +1,4 @@
-"""The dashboard of a wandb project, as code: what the HTML report draws, in the same panels.
+"""The dashboard of a wandb project as code, with the same panels as the HTML report.
 
 `panels` is plain data and needs neither an account nor a network; `create` sends it.
 """
@@ -14,8 +14,8 @@ from tinr.evaluation.report.curves import DRAWN
 from tinr.records import BadInput
 from tinr.run_log import GATE_PARTS, GATES, STEP, gate_metric
 
-NAME = "tinr"  # of the view
-SECTIONS = {  # by metric's prefix
+NAME = "tinr"  # name of the view
+SECTIONS = {  # by prefix of the metric
     "train": "Training",
     "preference": "Training",
     "reward": "Rewards",
@@ -69,12 +69,12 @@ def create(entity: str, project: str) -> str:
     """
     if not has_key():
         raise BadInput(
-            f"wandb: no account here; set WANDB_API_KEY or run `wandb login`, {ALTERNATIVE}"
+            f"wandb: not logged in; set WANDB_API_KEY or run `wandb login`, {ALTERNATIVE}"
         )
     dashboard = workspace(entity, project)
     try:
         return dashboard.save().url
-    except Exception as error:  # wandb, its client and its service each have errors of their own
+    except Exception as error:  # wandb, its client and its service each raise their own errors
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise BadInput(
             f"wandb: {entity}/{project} was not changed ({reason}); check entity, project and "
@@ -118,7 +118,7 @@ def _wandb_panel(panel: dict[str, Any]) -> Any:
 
 
 def has_key() -> bool:
-    """Whether wandb would find a key: in variables first, then netrc. It shows no prompt.
+    """Whether wandb would find a key, in environment variables or netrc. It never prompts.
 
     BadInput if wandb cannot read its own settings.
     """
@@ -126,10 +126,10 @@ def has_key() -> bool:
 
     try:
         settings = wandb.setup().settings
-    except Exception as error:  # of several kinds: wandb checks each setting itself
+    except Exception as error:  # of several types: wandb checks each setting itself
         reason = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"wandb refuses its settings ({reason}); correct its variables, {ALTERNATIVE}"
+            f"wandb rejects its settings ({reason}); correct its variables, {ALTERNATIVE}"
         ) from error
     if settings.api_key or settings.identity_token_file:
         return True

@@ -21,10 +21,10 @@ from tinr.command import (
 from tinr.records import BadInput
 
 SUMMARIES = {
-    "align": "Phase 1: put the documents of a catalogue into the weights, both ways.",
+    "align": "Phase 1: train the documents of a catalogue into the weights, in both directions.",
     "sft": "Phase 2: supervised warm-up on reasoning traces.",
-    "grpo": "Phase 3: reinforcement with format, tool and answer rewards.",
-    "calibrate": "Optional, after sft or grpo: preference pairs of fragments (iTool).",
+    "grpo": "Phase 3: reinforcement learning with format, tool and answer rewards.",
+    "calibrate": "Optional, after sft or grpo: training on preference pairs of fragments (iTool).",
     "reject": "Optional, after sft or grpo: sft on the policy's own right replies.",
 }
 
@@ -32,7 +32,9 @@ SUMMARIES = {
 def register(app: typer.Typer) -> None:
     """Add the phases, `base` and `update` to the program."""
     for name, summary in SUMMARIES.items():
-        example = f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all)"
+        example = (
+            f"Example: tinr {name} --config FILE seed=1 (tinr {name} --settings lists all settings)"
+        )
         command = phase_command(partial(recipe_of, name))
         app.command(name, help=f"{summary}\n\n{example}")(command)
     app.command("base")(base)
@@ -46,7 +48,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def base(
-    preset: Annotated[str, typer.Option(help="A small model from scratch, for tests: tiny.")] = "",
+    preset: Annotated[str, typer.Option(help="Small model from scratch, for tests: tiny.")] = "",
     model: Annotated[
         str, typer.Option(help="smollm2, a GGUF file, a model folder or a hub name.")
     ] = "",
@@ -75,14 +77,14 @@ def base(
         show_card(import_base(model, Registry(registry)), as_json)
         return
     if preset != "tiny":
-        raise BadInput(f"--preset {preset}: unknown; the one from scratch is tiny")
+        raise BadInput(f"--preset {preset}: unknown; the only one is tiny")
     config = load_config(BaseConfig, None, [override("registry", registry), *(overrides or [])])
     show_card(build_base(config), as_json)
 
 
 def update(
     checkpoint: Annotated[str, typer.Option(help="What to update: id, tag or phase@latest.")],
-    catalogue: Annotated[list[str], typer.Option(help="The new catalogue: a folder; repeatable.")],
+    catalogue: Annotated[list[str], typer.Option(help="Folder of the new catalogue; repeatable.")],
     replaces: Annotated[
         list[str] | None,
         typer.Option(help="The catalogue that it replaces, if the checkpoint has other tools too."),
@@ -91,19 +93,20 @@ def update(
         bool, typer.Option("--adapters", help="Train LoRA in the layers too, with replay.")
     ] = False,
     full_gate: Annotated[
-        bool, typer.Option("--full-gate", help="Ask every tool, not neighbours and a sample.")
+        bool,
+        typer.Option("--full-gate", help="Measure every tool, not only neighbours and a sample."),
     ] = False,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Take removed tools out of the vocabulary.")
+        bool, typer.Option("--compact", help="Delete removed tools from the vocabulary.")
     ] = False,
     registry: RegistryFolder = REGISTRY,
     config: ConfigFiles = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a checkpoint up to date with a catalogue: added, removed, renamed, changed tools.
+    """Update a checkpoint for a catalogue with added, removed, renamed or changed tools.
 
-    New rows are trained on the frozen model; nothing else moves. A child is published.
+    New rows are trained on the frozen model; nothing else changes. A child is published.
 
     Example: tinr update --checkpoint sft@latest --catalogue tools/
     """

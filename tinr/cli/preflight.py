@@ -1,4 +1,4 @@
-"""`tinr preflight`: what a run would cost and whether it fits, before anything is spent."""
+"""`tinr preflight`: estimate what a run costs and whether it fits, before it starts."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from tinr.cli.phases import recipe_of
 from tinr.command import Overrides
 from tinr.records import BadInput, RunFailed
 
-FORESEEN = ("align", "sft", "grpo")  # what calibrate takes depends on what its search finds
+FORESEEN = ("align", "sft", "grpo")  # the cost of calibrate depends on what its search finds
 
 
 def register(app: typer.Typer) -> None:
@@ -24,28 +24,28 @@ def register(app: typer.Typer) -> None:
 def preflight(
     file: Annotated[Path, typer.Argument(help="YAML file of a phase, as --config takes it.")],
     overrides: Overrides = None,
-    phase: Annotated[str, typer.Option(help="align, sft or grpo; else FILE's name says.")] = "",
+    phase: Annotated[str, typer.Option(help="align, sft or grpo; default: FILE's name.")] = "",
     ranks: Annotated[int, typer.Option(help="Processes, one accelerator each.")] = 1,
     nodes: Annotated[int, typer.Option(help="Machines that share the ranks evenly.")] = 1,
     memory: Annotated[
         float | None,
-        typer.Option(help="GiB free on each accelerator; default: what this machine has."),
+        typer.Option(help="Free GiB per accelerator; default: that of this machine."),
     ] = None,
     host_memory: Annotated[
-        float | None, typer.Option(help="GiB free on a node; default: what this machine has.")
+        float | None, typer.Option(help="Free GiB per node; default: that of this machine.")
     ] = None,
     flops: Annotated[
-        float | None, typer.Option(help="TFLOP/s of a rank; default: this machine's, measured.")
+        float | None, typer.Option(help="TFLOP/s per rank; default: measured on this machine.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Memory, tokens, time and disk of a run; refuses what cannot fit and says what would.
+    """Estimate memory, tokens, time and disk of a run; refuse what cannot fit, say what would.
 
     Example: tinr preflight align.yaml base=Qwen/Qwen2.5-7B-Instruct --ranks 8 --memory 80
     """
     name = phase or file.stem
     if name not in FORESEEN:
-        message = f"--phase {phase}: unknown" if phase else f"{file}: the name says no phase"
+        message = f"--phase {phase}: unknown" if phase else f"{file}: the file name is not a phase"
         raise BadInput(f"{message}; give --phase {' or '.join(FORESEEN)}")
     from tinr.config_files import load_config
     from tinr.planning.preflight.plan import preflight as estimate

@@ -1,6 +1,6 @@
-"""`tinr registry`: what is published, what it is worth, what may go.
+"""`tinr registry`: list, show, tag, verify, export and remove published checkpoints.
 
-Bad input is left to the main program, which prints one line and exits with code 2.
+The main program handles BadInput: it prints one line and exits with code 2.
 """
 
 import json
@@ -27,7 +27,7 @@ ROOT = Path("runs/registry")
 
 @app.command("list")
 def list_(root: Root = ROOT, as_json: Json = False) -> None:
-    """Every checkpoint, oldest first.
+    """List all checkpoints, oldest first.
 
     Example: tinr registry list --registry runs/registry
     """
@@ -37,13 +37,13 @@ def list_(root: Root = ROOT, as_json: Json = False) -> None:
     broken_count = len(registry.ids()) - len(rows)
     if broken_count > 0:
         typer.echo(
-            f"{broken_count} with a broken card left out; see tinr registry verify", err=True
+            f"{broken_count} with an invalid card left out; run tinr registry verify", err=True
         )
 
 
 @app.command()
 def show(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
-    """One card in full.
+    """Show one card in full.
 
     Example: tinr registry show align@latest
     """
@@ -61,7 +61,7 @@ def show(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
 
 @app.command()
 def lineage(ref: Ref, root: Root = ROOT, as_json: Json = False) -> None:
-    """The checkpoints that one descends from, first ancestor first.
+    """List a checkpoint and its ancestors, oldest first.
 
     Example: tinr registry lineage grpo@latest
     """
@@ -77,7 +77,7 @@ def tag(
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
-    """Let NAME stand for a checkpoint, which gc then keeps.
+    """Name a checkpoint NAME; gc keeps tagged checkpoints.
 
     Example: tinr registry tag best grpo@latest
     """
@@ -94,7 +94,7 @@ def tag(
 
 @app.command()
 def verify(
-    ref: Annotated[str | None, typer.Argument(help="One checkpoint; all without it.")] = None,
+    ref: Annotated[str | None, typer.Argument(help="One checkpoint; default: all.")] = None,
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
@@ -113,11 +113,11 @@ def verify(
 
 @app.command()
 def gc(
-    delete: Annotated[bool, typer.Option("--delete", help="Remove; else only list.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove; default: only list.")] = False,
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
-    """Remove what no tag and no newest checkpoint of a phase descends from.
+    """Remove all except tagged checkpoints, the newest of each phase, and their ancestors.
 
     Example: tinr registry gc --delete
     """
@@ -140,7 +140,9 @@ def registry_export(
 
     Example: tinr registry export best exported/
     """
-    typer.echo("tinr registry export is now tinr export; the old name goes with 1.0", err=True)
+    typer.echo(
+        "tinr registry export is now tinr export; the old name will be removed in 1.0", err=True
+    )
     export(ref, out, "hf", None, root, as_json)
 
 
@@ -165,9 +167,9 @@ def export(
     root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
-    """Write a checkpoint for other programs, chat template and stops included.
+    """Export a checkpoint for other programs, with chat template and stop tokens.
 
-    --push creates a private repository where there is none; HF_TOKEN or `hf auth login` says who.
+    --push creates a private repository if there is none. Log in with HF_TOKEN or `hf auth login`.
 
     Example: tinr export best exported/ --to gguf
     """
@@ -177,8 +179,8 @@ def export(
     card = write(_open(root), ref, out, to)
     template = out / "chat_template.jinja"
     if to != "gguf" and not (template.is_file() and "<response>" in template.read_text("utf-8")):
-        reason = "it is a base as it came, or an earlier version published it"
-        typer.echo(f"{out}: no chat template of what was trained in it: {reason}", err=True)
+        reason = "it is an untrained base, or an earlier version published it"
+        typer.echo(f"{out}: has no chat template for the trained format: {reason}", err=True)
     lines = [f"{card.id} -> {out}"]
     if to == "vllm":
         lines.append(
@@ -251,6 +253,6 @@ def _print_result(result: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 def _console() -> Console:
-    """Return a console without markup; in a pipe, lines are wide enough for two ids."""
+    """Return a console without markup; in a pipe, lines have room for two ids."""
     width = None if sys.stdout.isatty() else 200
     return Console(width=width, markup=False, highlight=False, emoji=False)

@@ -12,7 +12,7 @@ from tinr.records import BadInput, Message, Query, Reply, Role
 def read_replies(path: Path, queries: Mapping[str, Query]) -> Iterator[tuple[str, Reply]]:
     """Yield `(id, reply)` of every line `{"id", "text"}` or `{"id", "messages"}`.
 
-    BadInput for a line of another form or an id without a reference; the content of a text is
+    BadInput for a line in another format or an id without a reference; the content of a text is
     never an error. All lines are checked before the first one is yielded.
     """
     lines = list(read_jsonl(path))

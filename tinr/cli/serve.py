@@ -1,4 +1,4 @@
-"""`tinr serve`: a checkpoint behind an OpenAI-compatible address."""
+"""`tinr serve`: serve a checkpoint through an OpenAI-compatible API."""
 
 from contextlib import ExitStack, closing
 from typing import Annotated
@@ -24,21 +24,21 @@ def register(app: typer.Typer) -> None:
 def serve(
     checkpoint: Checkpoint = "grpo@latest",
     beside: Annotated[
-        str | None, typer.Option(help="Another checkpoint, to compare with on the page.")
+        str | None, typer.Option(help="Another checkpoint, to compare on the page.")
     ] = None,
     documents: Documents = "none",
     constrained: Constrained = False,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
-    rows: Annotated[int, typer.Option(min=1, help="Replies that are written at once.")] = 64,
-    most: Annotated[int, typer.Option(min=1, help="Open requests; more are turned away.")] = 256,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8000,
+    rows: Annotated[int, typer.Option(min=1, help="Replies generated at the same time.")] = 64,
+    most: Annotated[int, typer.Option(min=1, help="Open requests; more are rejected.")] = 256,
     execute: Annotated[
-        bool, typer.Option("--execute", help="Run the calls here, and answer when they are done.")
+        bool, typer.Option("--execute", help="Run the calls on the server, then answer.")
     ] = False,
     executors: Executors = None,
     registry: RegistryFolder = REGISTRY,
 ) -> None:
-    """Answer chat completions as OpenAI's clients ask for them; the address / shows a page.
+    """Serve chat completions for OpenAI clients; the address / shows a page.
 
     The client runs the tools. With --execute, or with --executors, the server runs them.
 
@@ -71,7 +71,7 @@ def serve(
                 typer.echo(warning, err=True)
             library = with_candidates_of_requests(Library(catalogue, trained_prompt(card)))
             reader = Reader(codec, library, mode)
-            reader.shown(Query("first", "hello"))  # a retriever that cannot be made raises now
+            reader.shown(Query("first", "hello"))  # raises now if the retriever cannot be built
             executor = None
             if execute or executors is not None:
                 executor = opened.enter_context(closing(executor_of(catalogue, executors)))
@@ -86,5 +86,5 @@ def serve(
             print(f"{card.id}: {len(catalogue.tools)} tools", flush=True)
         hosts = LOOPBACK if host in LOOPBACK else ()
         url = f"http://{f'[{host}]' if ':' in host else host}:{socket.getsockname()[1]}"
-        print(f"page at {url}, API at {url}/v1 (interrupt to end)", flush=True)
+        print(f"page at {url}, API at {url}/v1 (Ctrl-C to stop)", flush=True)
         run_server(make_app(services, metrics, hosts), socket)

@@ -1,4 +1,4 @@
-"""`tinr study`: the experiments whose results the docs quote."""
+"""`tinr study`: the experiments quoted in the docs."""
 
 import json
 from pathlib import Path
@@ -9,26 +9,28 @@ import typer
 from tinr.cli.options import DATA, AsJson, Data, OtherBase, table_console
 from tinr.records import BadInput
 
-app = typer.Typer(help="Experiments whose results the docs quote.", no_args_is_help=True)
+app = typer.Typer(help="Experiments quoted in the docs.", no_args_is_help=True)
 
 
 @app.command()
 def arms(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="internalized, retrieved, in_prompt, names, one_direction; all."),
+        typer.Argument(
+            help="internalized, retrieved, in_prompt, names, one_direction; default: all."
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
-    seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and sampling.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/arms"),
     base: OtherBase = "",
     change: Annotated[
         list[str] | None,
-        typer.Option(help="PHASE.KEY=VALUE, a setting of every arm with this phase; repeatable."),
+        typer.Option(help="PHASE.KEY=VALUE, for every arm with this phase; repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the arms that internalizing is compared with: same base, same data, one registry.
+    """Train internalizing and the arms it is compared with: same base, same data, one registry.
 
     Example: tinr study arms --seed 0 --out runs/arms0
     Example: tinr study arms internalized in_prompt --change sft.size=5000 --change align.epochs=4
@@ -49,17 +51,19 @@ def arms(
 def calibration(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="sft, grpo, simpo, dpo, ipo, orpo, simpo_grpo, rejection; all."),
+        typer.Argument(
+            help="sft, grpo, simpo, dpo, ipo, orpo, simpo_grpo, rejection; default: all."
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
-    seed: Annotated[int, typer.Option(help="Of data, weights and sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and sampling.")] = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder of a run; what it has published is reused.")
+        Path, typer.Option(help="Folder of the run; its checkpoints are reused.")
     ] = Path("runs/calibration"),
     base: OtherBase = "",
     as_json: AsJson = False,
 ) -> None:
-    """What calibration gains over sft, grpo and rejection sampling: trained, measured, compared.
+    """Train and compare calibration, sft, grpo and rejection sampling.
 
     Example: tinr study calibration --seed 0 --out runs/quickstart
     """
@@ -81,19 +85,24 @@ def calibration(
 def in_tool(
     preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/in_tool"),
-    seeds: Annotated[int | None, typer.Option(help="Models a point; the preset's.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Models per point; default: the preset's.")
+    ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Recall that is enough; default: 0.95.")
+        float | None, typer.Option(help="Sufficient recall; default: 0.95.")
     ] = None,
     dependence: Annotated[
         float | None,
-        typer.Option(help="How often a last name decides an attribute, 0 to 1; default: 0."),
+        typer.Option(help="How often a last name determines an attribute, 0 to 1; default: 0."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Time of this run; the preset's. Run it again to go on.")
+        float | None, typer.Option(help="Time limit; default: the preset's. Rerun to continue.")
     ] = None,
     retention: Annotated[
-        bool, typer.Option("--retention", help="Instead: what either way does to a base's skills.")
+        bool,
+        typer.Option(
+            "--retention", help="Instead, measure how either way affects a base's skills."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -128,20 +137,23 @@ def capacity(
         list[str] | None,
         typer.Option(
             help="Folder or shipped corpus; repeatable. Default: both corpora, enough for smoke; "
-            "cpu wants 400 documents of at most 240 characters, full 2,400 of at most 600."
+            "cpu needs 400 documents of at most 240 characters, full 2,400 of at most 600."
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help="cpu, full (an accelerator) or smoke.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/capacity"),
     minutes: Annotated[
-        float | None, typer.Option(help="Begin nothing after it; the preset's. Run again to go on.")
+        float | None,
+        typer.Option(
+            help="Start nothing new after this; default: the preset's. Rerun to continue."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Align real documents at several loads, fit recall against load, and validate the fit.
 
-    Writes OUT/calibration.json, which `tinr capacity --calibration` takes; in the place of
-    tinr/planning/capacity/calibration.json it is what every command uses.
+    Writes OUT/calibration.json for `tinr capacity --calibration`. Copy it to
+    tinr/planning/capacity/calibration.json to make it the default of every command.
 
     Example: tinr study capacity --catalogue path/to/catalogue --preset cpu
     """
@@ -155,8 +167,8 @@ def capacity(
 
 @app.command()
 def real(
-    tools: Annotated[int, typer.Option(help="Tools in the weights; those with most questions.")],
-    seed: Annotated[int, typer.Option(help="Of weights and data; the tools are always the same.")],
+    tools: Annotated[int, typer.Option(help="Number of tools, those with the most questions.")],
+    seed: Annotated[int, typer.Option(help="Seed of weights and data; the tools stay the same.")],
     arm: Annotated[
         list[str] | None,
         typer.Option(
@@ -167,30 +179,30 @@ def real(
     offered: Annotated[
         bool,
         typer.Option(
-            "--offered", help="Replies name only the functions that come with the question."
+            "--offered", help="Replies may name only the functions given with the question."
         ),
     ] = False,
     suite: Annotated[
-        str, typer.Option(help="bfcl, tinr, another named set, or a folder in their form.")
+        str, typer.Option(help="bfcl, tinr, another named set, or a folder in their format.")
     ] = "bfcl",
     data: Data = DATA,
     retriever: Annotated[
-        str, typer.Option(help="Of the arm dense: a sentence-transformers model.")
+        str, typer.Option(help="For the arm dense: a sentence-transformers model.")
     ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/real"),
     results: Annotated[
-        Path | None, typer.Option(help="Folder of the verdicts; default: OUT/results.")
+        Path | None, typer.Option(help="Folder for the verdicts; default: OUT/results.")
     ] = None,
     base: OtherBase = "smollm2",
     preset: Annotated[str, typer.Option(help="quickstart or smoke.")] = "quickstart",
     change: Annotated[
-        list[str] | None, typer.Option(help="PHASE.KEY=VALUE, a setting of every arm; repeatable.")
+        list[str] | None, typer.Option(help="PHASE.KEY=VALUE, for every arm; repeatable.")
     ] = None,
 ) -> None:
-    """What internalizing is worth on real tools and questions: arms side by side.
+    """Compare internalizing with other arms on real tools and questions.
 
-    Each cell (arm, tools, seed) writes one small file of verdicts, and is skipped where its file
-    is there. `tinr compare` pools such files.
+    Each cell (arm, tools, seed) writes one small file of verdicts, and is skipped if that file
+    exists. `tinr compare` pools such files.
 
     Example: tinr study real --tools 64 --seed 1 --arm internalized
     """

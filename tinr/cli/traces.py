@@ -1,4 +1,4 @@
-"""`tinr traces` and `tinr queries`: queries with reference calls, and the thoughts to them."""
+"""`tinr traces` and `tinr queries`: queries with reference calls, and their thoughts."""
 
 import json
 from collections import Counter
@@ -22,16 +22,16 @@ Catalogues = Annotated[
 @app.command("import")
 def import_(
     sources: Annotated[list[str], typer.Argument(help="Files or folders of queries with calls.")],
-    catalogue: Annotated[Path, typer.Option(help="The imported catalogue they speak of.")],
+    catalogue: Annotated[Path, typer.Option(help="The imported catalogue that they use.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("queries.jsonl"),
     keep_refused: Annotated[
-        bool, typer.Option(help="Keep queries whose calls the documents of their tools refuse.")
+        bool, typer.Option(help="Keep queries whose calls do not fit their tools' documents.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring queries with reference calls into one form: BFCL, ACEBench, API-Bank, chat logs, ...
+    """Convert queries with reference calls: BFCL, ACEBench, API-Bank, chat logs, ...
 
-    What did not arrive, and what was changed, is listed with its reason, in full beside OUT.
+    Queries that are changed or not imported are listed with the reason, in full beside OUT.
 
     Example: tinr traces import chats.json --catalogue tools/ --out tools/queries.jsonl
     """
@@ -47,7 +47,7 @@ def import_(
     lines, problems = import_queries(sources, catalogue, keep_refused)
     write_jsonl(out, lines)
     write_jsonl(report_path, map(vars, problems))
-    read_queries(out, load_catalogue(catalogue))  # what is written can be read back
+    read_queries(out, load_catalogue(catalogue))  # raises if the file cannot be read back
     lost = [problem for problem in problems if problem.kind == "lost"]
     faults = Counter(problem.fault for problem in problems if problem.fault)
     refused = Counter(problem.fault for problem in lost if problem.fault)
@@ -58,13 +58,13 @@ def import_(
         return
     show_problems("not imported", lost)
     show_problems("note", [problem for problem in problems if problem.kind != "lost"])
-    print(f"{len(lines)} queries in {out}, {len(lost)} not imported; every one in {report_path}")
+    print(f"{len(lines)} queries in {out}, {len(lost)} not imported; see {report_path}")
     if refused:
         kinds = ", ".join(f"{kind} {count}" for kind, count in refused.most_common())
         share = called / (called + refused.total())
         print(
-            f"kept {share:.1%} of the queries with calls; refused by the documents of their tools: "
-            f"{kinds} (--keep-refused teaches them as they are)"
+            f"kept {share:.1%} of the queries with calls; calls that do not fit the documents: "
+            f"{kinds} (--keep-refused keeps them unchanged)"
         )
 
 
@@ -74,19 +74,20 @@ def build(
     catalogue: Catalogues,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("traces.jsonl"),
     endpoint: Annotated[
-        str, typer.Option(help="OpenAI-compatible base URL of a teacher; none: composed thoughts.")
+        str,
+        typer.Option(help="OpenAI-compatible base URL of a teacher; default: composed thoughts."),
     ] = "",
     model: Annotated[str, typer.Option(help="The teacher's model.")] = "",
     thoughts: Annotated[
-        Path | None, typer.Option(help="Traces with thoughts of an earlier data set, to be judged.")
+        Path | None, typer.Option(help="Traces with existing thoughts, to be checked.")
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A teacher's setting, as key=value; repeatable."),
+        typer.Option("--set", help="Setting of the teacher, as key=value; repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give queries the thoughts that lead to their calls: a teacher's, given ones, or composed.
+    """Add thoughts to queries: a teacher's, existing ones, or composed ones.
 
     Example: tinr traces build --queries q.jsonl --catalogue tools/ \\
     --endpoint http://localhost:8000/v1 --model qwen --set price_out=0.6
@@ -101,13 +102,13 @@ def build(
     loaded_catalogue = load_catalogue(catalogue)
     loaded_queries = read_queries(queries, loaded_catalogue)
     if endpoint and thoughts:
-        raise BadInput("--endpoint and --thoughts: give one of them")
+        raise BadInput("--endpoint and --thoughts: give only one of them")
     if not endpoint and (model or setting):
         option = "--model" if model else "--set"
-        raise BadInput(f"{option} is of a teacher; give its --endpoint, or leave it out")
+        raise BadInput(f"{option} needs a teacher; give its --endpoint, or leave it out")
     if endpoint:
         if not model:
-            raise BadInput("--endpoint needs --model; say which model the teacher is")
+            raise BadInput("--endpoint needs --model; name the teacher's model")
         teacher_settings = [override("endpoint", endpoint), override("model", model)]
         settings = [*teacher_settings, *(setting or [])]
         config = load_config(thought_writer.TeacherConfig, None, settings)
@@ -121,7 +122,7 @@ def build(
             "price": round(usage.price(config), 4),
         }
         _check_answered(usage, lines, endpoint, out)
-        # a teacher is asked only for queries with calls: without calls nothing can judge it
+        # a teacher gets only queries with calls: without calls its thoughts cannot be checked
         queries_without_calls = [query for query in loaded_queries if not query.calls]
         lines += [query_line(composed(query, loaded_catalogue)) for query in queries_without_calls]
         summary["composed_without_calls"] = len(queries_without_calls)
@@ -148,11 +149,11 @@ def check(
     file: Annotated[Path, typer.Argument(help="Traces, or queries.")],
     catalogue: Catalogues,
     unseen: Annotated[
-        Path | None, typer.Option(help="File of tool names, one a line, that must not be called.")
+        Path | None, typer.Option(help="File of tool names, one per line, that must not be called.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Length, coverage, duplicates, and leaks of unseen tools (exit code 1).
+    """Check length, coverage, duplicates, and leaks of unseen tools (exit code 1).
 
     Example: tinr traces check traces.jsonl --catalogue tools/ --unseen unseen.txt
     """
@@ -163,9 +164,7 @@ def check(
     unseen_names: list[str] = []
     if unseen is not None:
         unseen_names = _lines_of_names(unseen)
-        unknown_names = [
-            name for name in unseen_names if name and name not in loaded_catalogue.by_name
-        ]
+        unknown_names = [name for name in unseen_names if name not in loaded_catalogue.by_name]
         if unknown_names:
             raise BadInput(
                 f"{unseen}: {unknown_names[0]!r} is not in the catalogue; correct the name"
@@ -176,35 +175,35 @@ def check(
     else:
         median, p95, longest = report.words
         print(
-            f"{report.traces} traces, words of a thought: "
-            f"median {median}, 95 % {p95}, most {longest}"
+            f"{report.traces} traces, words per thought: "
+            f"median {median}, 95 % {p95}, maximum {longest}"
         )
-        print(f"{report.tools} tools called, {len(report.uncovered)} of the catalogue never")
+        print(f"{report.tools} tools called, {len(report.uncovered)} of the catalogue never called")
         for first, second in report.duplicates[:10]:
-            print(f"the same query twice: {first}, {second}")
+            print(f"duplicate query: {first}, {second}")
         for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
-            print(f"{count} thoughts would not pass: {reason}")
+            print(f"{count} thoughts would be rejected: {reason}")
     if report.leaks:
         raise RunFailed(
             f"{file}: {len(report.leaks)} unseen tools are called, such as {report.leaks[0]!r}; "
-            "take these traces out"
+            "remove these traces"
         )
 
 
 def _check_answered(usage: Any, lines: Sequence[Any], endpoint: str, out: Path) -> None:
-    """Raise BadInput where a teacher answered nothing at all."""
+    """Raise BadInput if a teacher answered nothing at all."""
     if usage.failed and not usage.answered and not lines:
         raise BadInput(
             f"{endpoint}: none of {usage.requests} requests was answered; check the address "
-            f"and the server ({out} is as it was)"
+            f"and the server ({out} is unchanged)"
         )
 
 
 def _lines_of_names(path: Path) -> list[str]:
-    """Read a file of tool names, one a line."""
+    """Read a file of tool names, one per line; without empty lines and outer spaces."""
     if not path.is_file():
-        raise BadInput(f"{path}: no such file; give one with a tool name on each line")
-    return path.read_text("utf-8").split("\n")
+        raise BadInput(f"{path}: no such file; give a file with one tool name per line")
+    return [name for line in path.read_text("utf-8").splitlines() if (name := line.strip())]
 
 
 @queries_app.callback()
@@ -221,7 +220,7 @@ def build_queries(
     model: Annotated[str, typer.Option(help="The teacher's model.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("queries.jsonl"),
     unseen: Annotated[
-        Path | None, typer.Option(help="File of tool names, one a line, that get no query.")
+        Path | None, typer.Option(help="File of tool names, one per line, that get no query.")
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -229,7 +228,7 @@ def build_queries(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a teacher write questions of every tool, each checked by a round trip.
+    """Let a teacher write questions for every tool, each checked by a round trip.
 
     Kinds: plain, vague, missing (a value), two (tools), decoy (a near tool), negated, enumerated.
 
@@ -244,14 +243,14 @@ def build_queries(
     loaded_catalogue = load_catalogue(catalogue)
     names: list[str] = []
     if unseen is not None:
-        names = [line.strip() for line in _lines_of_names(unseen) if line.strip()]
+        names = _lines_of_names(unseen)
     settings = [override("endpoint", endpoint), override("model", model), *(setting or [])]
     config = load_config(QuestionConfig, None, settings)
     journal = out.with_name(out.name + ".journal")
     lines, usage, reasons = written(loaded_catalogue, config, journal, names)
     _check_answered(usage, lines, endpoint, out)
     if not lines:
-        raise RunFailed(f"no question was kept ({dict(reasons)}); {out} is as it was")
+        raise RunFailed(f"no question was kept ({dict(reasons)}); {out} is unchanged")
     write_jsonl(out, lines)
     summary = {"queries": len(lines), "not_kept": reasons.total(), **vars(usage)}
     summary |= {"price": round(usage.price(config), 4)}

@@ -1,1 +1,1 @@
-"""What is taught: examples, traces, replay, batches."""
+"""Training data: examples, traces, replay, batches."""

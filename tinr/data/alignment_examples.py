@@ -2,9 +2,9 @@
 
 memorise  document -> token
 recall    token -> document, token -> signature (the schema in one line)
-usage     the conversation's own frame, without any query of the tool: pseudo-queries
-          worded from the document, and queries that say nothing useful, so that what
-          follows the token in the thought is recalled from the token alone
+usage     the conversation format, without any real query of the tool: pseudo-queries
+          written from the document, and uninformative queries, so that what follows
+          the token in the thought is recalled from the token alone
 Source: TInR-U, arXiv 2604.10788 (memorise + alpha recall + beta usage); the two forms of
 usage are what made tools without queries callable in our trials (docs/notebook.md).
 """
@@ -40,8 +40,8 @@ from tinr.records import Call, ToolDoc
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
 SEVERAL_SHARE = 0.5  # share of the pseudo-queries that ask for more than one call
-NEAR_SHARE = 0.4  # share of the other tools of these that are neighbours of the first
-CHAIN_SHARE = 0.3  # share of these in which a later call takes what an earlier one returned
+NEAR_SHARE = 0.4  # share of the other tools in these that are neighbours of the first
+CHAIN_SHARE = 0.3  # share of these in which a later call takes the result of an earlier one
 LACKING_BEFORE_TWIN = 2  # queries that lack a value before one that states it
 LINKS = tuple(
     f"{determiner} {noun}{tail}"
@@ -50,8 +50,8 @@ LINKS = tuple(
     for tail in ("", "", " of that", " from before", " of the first one", " you found")
 )
 JOINTS = ("", "", "", "Then: ", "After that: ", "Next, ", "And then: ", "Finally: ", "With it: ")
-PRACTICE = ("pseudo", "naming", "blind", "lacking")  # forms that need made-up calls
-END_SHARE = 0.5  # share of the pseudo-queries' conversations that go on to a response
+PRACTICE = ("pseudo", "naming", "blind", "lacking")  # forms that need invented calls
+END_SHARE = 0.5  # share of the pseudo-queries' conversations that continue to a response
 FAILING_SHARE = 0.25  # share of these in which a call fails
 TO_SIGNATURE = ("Parameters of ", "How is this called? ", "Schema of ")
 
@@ -65,9 +65,9 @@ class PairMix:
     schema: Annotated[Whole, Doc("token -> signature")] = 1
     pseudo: Annotated[Whole, Doc("conversation from a pseudo-query, call included")] = 4
     naming: Annotated[Whole, Doc("the same, up to the names of the tools")] = 4
-    blind: Annotated[Whole, Doc("conversation whose query says nothing useful")] = 1
+    blind: Annotated[Whole, Doc("conversation with an uninformative query")] = 1
     lacking: Annotated[
-        Whole, Doc("pseudo-query without a needed value: no call; every third one states it")
+        Whole, Doc("pseudo-query without a required value: no call; every third one states it")
     ] = 1
 
     @classmethod
@@ -94,7 +94,7 @@ def make_pairs(
 ) -> Iterator[AlignmentExample]:
     """Make one epoch of examples for every tool of the catalogue, or for the names in `only`.
 
-    A tool whose calls cannot be made up (`pseudo_queries.unpractised`) gets no example with a call.
+    A tool without valid invented calls (`pseudo_queries.unpractised`) gets no example with a call.
     """
     wording = Wording(catalogue)
     return (
@@ -139,9 +139,9 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     """Put one to three pseudo-queries in one message, like real ones, with their calls.
 
     CHAIN_SHARE of the messages with several calls are a chain: the later call takes the earlier
-    result. END_SHARE of the conversations go on to their end: an invented result and a response
+    result. END_SHARE of the conversations continue to their end: an invented result and a response
     that repeats it. Without such ends a model with phase 1 alone never ends a reply. In
-    FAILING_SHARE of these a call fails; it is mended, or the response tells the error.
+    FAILING_SHARE of these a call fails; it is mended, or the response reports the error.
     """
     several = rng.random() < SEVERAL_SHARE
     if several and rng.random() < CHAIN_SHARE and (chain := _chain(doc, wording, rng)):
@@ -193,12 +193,12 @@ def _chain(
 
 
 def _near(doc: ToolDoc, rng: Random) -> ToolDoc | None:
-    """Return the tool in NEAR_SHARE of the draws: a neighbour of it goes into the same message."""
+    """Return the tool in NEAR_SHARE of the draws: its message then also asks for a neighbour."""
     return doc if rng.random() < NEAR_SHARE else None
 
 
 def _naming(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """Render pseudo-queries up to the tools' names: half as long, for more wordings of a tool."""
+    """Render pseudo-queries up to the tools' names: half as long, so a tool gets more wordings."""
     text, docs, calls = _requests(doc, rng.random() < SEVERAL_SHARE, wording, rng)
     lines = derivations(text, [calls], docs=wording.catalogue.by_name)
     return [*render_prompt(text, frame), *mark_loss(render_plan(docs, lines=lines))]
@@ -237,10 +237,10 @@ def _blind(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Pi
 
 
 def _lacking(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[Piece]:
-    """Leave out a required value and ask back; in every third one of the tool, state it and call.
+    """Omit a required value and ask for it; every third query of a tool states it and calls.
 
-    The third differs from the second in the value alone: without it, whatever is worded oddly seems
-    to lack something. Without a value to leave out this is a whole pseudo-query.
+    The third differs from the second only in the value: without it, the model would treat any odd
+    wording as a missing value. If no value can be omitted, this is a complete pseudo-query.
     """
     needed_names = needed_parameters(doc, wording)
     if not needed_names:

@@ -1,8 +1,8 @@
 """Generic skills for a base model: each task is a conversation about invented things.
 
-Values are open (random words, numbers, dates, lists): a model would memorise closed lists
-instead of copying. The context has a schema. The model fills its call from the query and reads
-an observation.
+Values are open (random words, numbers, dates, lists), because a model would memorise closed lists
+instead of copying. The context contains a schema. The model fills in its call from the query and
+reads an observation.
 """
 
 import json
@@ -32,17 +32,17 @@ from tinr.chat.render import (
 
 @dataclass(frozen=True)
 class Level:
-    """How hard the tasks are: the share of each, tools, parameters of a tool, and cues to them.
+    """Difficulty of the tasks: the share of each kind, tools, parameters per tool, and cues.
 
-    A model learns to copy on easy tasks first. It learns to bind a value to its parameter's name
-    from queries that name several parameters in another order than the schema's.
+    A model first learns to copy on easy tasks. It learns to bind a value to its parameter's name
+    from queries that name several parameters in an order other than the schema's.
     """
 
     mix: Mapping[str, int]
     slots: tuple[int, ...]
     named: float  # share of queries that name their parameters
     shuffled: float  # share of these in which the order is not the schema's
-    tools: tuple[int, ...]  # of a query
+    tools: tuple[int, ...]  # per query
 
 
 EASY = Level(
@@ -82,7 +82,7 @@ class Slot:
 
 
 def make_task(rng: Random, frame: Frame, level: Level = HARD) -> list[Piece]:
-    """Make one task of the mix: the pieces of a conversation; the assistant's carry loss."""
+    """Draw a task of the mix: the pieces of a conversation; the assistant's carry loss."""
     kind = rng.choices(list(level.mix), list(level.mix.values()))[0]
     return _TASKS[kind](rng, frame, level)
 
@@ -92,7 +92,7 @@ def _words(rng: Random, minimum: int, maximum: int) -> list[str]:
 
 
 def _symbols(rng: Random) -> str:
-    """Make a code of letters, digits and signs, like an identifier or a colour."""
+    """Make a code of letters, digits and symbols, like an identifier or a colour."""
     alphabet = rng.choice(
         ("0123456789abcdef", "01", "ABCDEFGH0123456789", "abcxyz-+*/()", ascii_lowercase + "-._@")
     )
@@ -108,7 +108,7 @@ def _slot(rng: Random) -> Slot:
 
 
 def _name(rng: Random) -> str:
-    """Draw a name, mostly a common word: names of few pieces teach to bind a value to a name."""
+    """Draw a name, mostly a common word: names of few tokens teach binding a value to a name."""
     if rng.random() < 0.65:
         return "_".join(rng.sample(common_words(), 1 if rng.random() < 0.8 else 2))
     return "_".join(_words(rng, 1, 2)) if rng.random() < 0.3 else random_word(rng)
@@ -193,9 +193,9 @@ def _query_text(rng: Random, slots: Sequence[Slot], topic: str, level: Level) ->
 
 
 def _fill(rng: Random, frame: Frame, level: Level) -> list[Piece]:
-    """Put schemas in the thought, values in the query: write the calls, read the results.
+    """Make a task with schemas in the thought and values in the query: calls, then results.
 
-    Half of the queries about two tools are chained: the second call takes the first's result.
+    Half of the queries about two tools are chains: the second call takes the first one's result.
     """
     tools = [
         ("_".join(_words(rng, 1, 2)), _slots(rng, level)) for _ in range(rng.choice(level.tools))

@@ -12,15 +12,15 @@ from tinr.catalogue.english import train_sentences
 from tinr.chat.codec import FRAMES, TAG_TOKENS, grow_tokenizer
 from tinr.data.base_tasks import make_task
 
-TASK_LINES = 6000  # how many tasks its statistics come from
+TASK_LINES = 6000  # tasks that its statistics come from
 
 
 def train_tokenizer(vocabulary: int, seed: int) -> PreTrainedTokenizerFast:
-    """Train byte-pair pieces on English and generic tasks, `vocabulary` entries before tags.
+    """Train byte-pair pieces on English and generic tasks; `vocabulary` entries plus tags.
 
-    Blanks are pieces of their own, so a word has the same pieces after a blank as inside
-    JSON quotes; a small model learns to copy several times sooner that way (see
-    docs/notebook.md). Digits are single pieces; unknown characters fall back to bytes.
+    Blanks are separate pieces, so a word has the same pieces after a blank as inside JSON quotes;
+    a small model learns to copy several times sooner that way (see docs/notebook.md). Digits are
+    single pieces; unknown characters fall back to bytes.
     """
     rng = Random(seed)
     tasks = [

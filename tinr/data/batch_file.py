@@ -1,8 +1,8 @@
-"""Batches in a file of the run's own, written once before step one and memory-mapped.
+"""Batches in a file of the run, written once before the first step and memory-mapped.
 
     FOLDER/batches.bin    the tensors of each batch, (5, R, T): ids, positions, labels, weights,
                           rows of distributions
-    FOLDER/batches.json   R, T and the real tokens of each batch; written last, to mark a whole file
+    FOLDER/batches.json   R, T and the real tokens of each batch; written last, to mark completion
 
 Memory holds one epoch during writing and one batch during training, however many epochs there
 are. All processes of a run read the file that the first one wrote.
@@ -25,11 +25,11 @@ from tinr.records import BadInput
 DATA, INDEX = "batches.bin", "batches.json"
 FIELDS = {"input_ids": "<i4", "position_ids": "<i4", "labels": "<i4", "weights": "<f4"}
 FIELDS["soft"] = "<i4"
-POSITION_BYTES = 4 * len(FIELDS)  # of the file
+POSITION_BYTES = 4 * len(FIELDS)  # per position, in the file
 
 
 class Prepared:
-    """The batches of a run in their order; `tokens`: real tokens of each batch."""
+    """The batches of a run in order; `tokens`: real tokens of each batch."""
 
     def __init__(self, folder: Path):
         rows = json.loads((folder / INDEX).read_text())
@@ -53,10 +53,10 @@ class Prepared:
 
 
 def prepare(batches: Iterable[Batch], steps: Steps, title: str) -> Prepared:
-    """Write the batches below the run's step checkpoints, or use the file that is there.
+    """Write the batches to the folder of the run's step checkpoints, or reuse the existing file.
 
-    A run that continues from a step checkpoint uses the batches of its first start and does not
-    consume `batches`. Raises BadInput where there is no batch.
+    A run that resumes from a step checkpoint uses the batches of its first start and does not
+    consume `batches`. Raises BadInput if there is no batch.
     """
 
     def write() -> Path:

@@ -1,13 +1,13 @@
 """Derive the values of a call from the words of its query, as a line of the thought.
 
-Open values stand in the query's order, each among the words that tell which one it is, followed by
-its parameter: `height 49.58 = height; radius 10.1 = radius`. Behind them comes each parameter that
-takes one of a few fixed values, in the document's order: the words that speak of it and its value,
-or a dash where the query does not ask for it: `place: On mars a -> mars; imperial: -`. No sign of
-its own says whether it is asked for: to copy the words that ask is learned sooner than to judge
-that there are some. The model reads a value where it stands and says what it is before it writes
-the call. Such lines are composed without a teacher. They are the "line that derives each value from
-the query" of small models that write arguments well (docs/notebook.md has our figures).
+Open values come first, in the query's order: each with the words that tell which one it is,
+followed by its parameter: `height 49.58 = height; radius 10.1 = radius`. Then come the parameters
+that take one of a few fixed values, in the document's order: the words that ask for the value and
+the value, or a dash if the query does not ask for it: `place: On mars a -> mars; imperial: -`. No
+separate symbol states whether an option is asked for: copying the words that ask is learned sooner
+than judging that there are some. The model reads a value in its context and says what it is before
+it writes the call. Such lines are composed without a teacher. They are the "line that derives each
+value from the query" of small models that write arguments well (docs/notebook.md has our figures).
 """
 
 import json
@@ -21,27 +21,27 @@ from tinr.catalogue.render import referred
 from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
-MAX_CHARACTERS = 14  # of a value that is repeated
+MAX_CHARACTERS = 14  # of a value repeated in a line
 WORD = r"[\w#](?:[\w'#-]|\.(?=\d))*"
 MAX_BEFORE = 4  # words before a value
-MAX_AFTER = 3  # words behind it
-BESIDE = 100  # characters on either side in which they stand
-MOST_PLACES = 50  # of a value in a query
+MAX_AFTER = 3  # words after it
+BESIDE = 100  # characters on either side in which they are searched
+MOST_PLACES = 50  # considered for a value in a query
 FUNCTION_WORDS = frozenset(
     "a an the of is are was were be at to by in on for from with my its as and or if when than "
     "then which".split()
 )
-LEADING = frozenset("of as for a an the".split())  # behind a value they lead to what it is
+LEADING = frozenset("of as for a an the".split())  # after a value they lead to what it is
 MAX_IMPLYING = 4  # words that imply an option
 UNTELLING = {
     stem(word)
     for word in "and for from the not only with whether that true false say give use instead "
     "put take list every each one number whose after before into then than".split()
 }
-UNASKED = "-"  # in place of the value of an option that the call leaves out
-MOST_UNASKED = 4  # options of a line that are left out
-RESULT = "(result)"  # behind the words that speak of what an earlier call returned
-LINK = re.compile(  # words that speak of what an earlier call returns
+UNASKED = "-"  # replaces the value of an option that the call omits
+MOST_UNASKED = 4  # omitted options in a line
+RESULT = "(result)"  # follows the words that refer to an earlier call's result
+LINK = re.compile(  # words that refer to an earlier call's result
     r"\b(?:the|that|this|its|your)\s(?:(?:resulting|previous|first|last|earlier|final)\s)?"
     r"(?:result|value|number|outcome|output|answer|figure|sum|total|amount|product)\b"
     r"(?:\s(?:of that|of the first one|(?:from|to) (?:before|the first (?:part|step))|"
@@ -60,11 +60,11 @@ def derivations(
     """Derive the values of each call, in the order of the calls; "" for a call without arguments.
 
     observations: what the calls returned, in the same order. A value that an earlier call returns
-    stands behind the words that speak of it. A value that stands neither in the text nor in an
-    earlier result is an option: it stands behind the words that are said to ask for it (implied: of
-    each call, parameter -> words of the text), or else those that its document has in common with
-    the text, or by itself. docs: the tools' documents. Without them every parameter is taken for a
-    needed one with open values.
+    follows the words that refer to it. A value that is neither in the text nor in an earlier result
+    is an option: it follows the words that are known to ask for it (implied: for each call,
+    parameter -> words of the text), or else the words that its document has in common with the
+    text, or stands alone. docs: the tools' documents. Without them every parameter is treated as a
+    required one with open values.
     """
     words = _Words(text)
     results = [_parsed(observation) for observation in observations]
@@ -86,13 +86,13 @@ def _line(
 ) -> str:
     """Derive the values of one call; earlier: the results of earlier turns, None in the first.
 
-    asking: parameter -> the words that ask for its value, where they are known.
+    asking: parameter -> the words that ask for its value, if they are known.
     """
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
     slots = [name for name, spec in specs.items() if _is_closed(spec, doc)]
     about = {name: _stems(_about(name, specs.get(name))) for name in call.arguments}
-    # of equal values the one that the words beside a place speak of takes it
+    # of parameters with equal values, the one that the words beside a place describe gets it
     names = sorted(about, key=lambda name: -words.fit(call.arguments[name], about[name]))
     phrases: dict[str, str] = {}  # the words that give a parameter its value
     places: dict[str, int] = {}
@@ -133,7 +133,7 @@ def _line(
 
 
 def options_of(doc: ToolDoc) -> list[str]:
-    """Return the parameters that have a slot in the line and may be left out."""
+    """Return the optional parameters that have a slot in the line."""
     required = doc.parameters.get("required", ())
     specs = doc.parameters.get("properties", {})
     return [name for name, spec in specs.items() if _is_closed(spec, doc) and name not in required]
@@ -147,7 +147,7 @@ def _slot(name: str, value: str, phrase: str) -> str:
 
 
 def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
-    """Whether a parameter takes one of a few fixed values (yes or no too), or one or nothing."""
+    """Whether a parameter takes one of a few fixed values (also true or false), or null."""
     if not isinstance(spec, Mapping):
         return False
     if doc is not None and isinstance(spec.get("$ref"), str):
@@ -161,7 +161,7 @@ def _is_closed(spec: Any, doc: ToolDoc | None) -> bool:
 
 
 def _own_words(doc: ToolDoc | None, name: str) -> frozenset[str]:
-    """Return the stems that a tool's document says of this parameter alone."""
+    """Return the stems that a tool's document uses for this parameter alone."""
     if doc is None:
         return frozenset()
     specs = doc.parameters.get("properties", {})
@@ -183,7 +183,8 @@ def _stems(text: str) -> set[str]:
 def _may_be_result(value: Any, earlier: Sequence[Any]) -> bool:
     """Whether a value that the query does not state comes from an earlier call.
 
-    It may be a part of a result, or rounded. Only options are implied by words: booleans and names.
+    It may be part of a result, or rounded. Only booleans and names are options that words imply, so
+    only these must occur in a result.
     """
     if isinstance(value, bool):
         return any(leaf is value for leaf in _leaves(earlier))
@@ -208,15 +209,15 @@ class _Words:
     def __init__(self, text: str):
         self.text = text
         self.taken: list[tuple[int, int]] = []
-        self.asking: set[tuple[int, int]] = set()  # of them, words that are known to ask
+        self.asking: set[tuple[int, int]] = set()  # those of them that are known to ask
         words = re.finditer(r"[^\W\d_]+", text)
         self.stems = [(match.start(), match.end(), stem(match[0])) for match in words]
 
     def place(self, value: Any, about: Collection[str] = ()) -> tuple[int, int] | None:
-        """Take a free place of a value, or of a list's first member; None: there is none.
+        """Take a free place of a value; None if there is none.
 
-        Of several places it is the one beside words of `about` (stems), else the first. Booleans
-        have no place: yes and no are not said by these words.
+        Of several places it takes the one beside words of `about` (stems), else the first. Booleans
+        have no place, because queries do not spell yes and no as true and false.
         """
         free = self._places(value)
         if not free:
@@ -226,7 +227,7 @@ class _Words:
         return place
 
     def fit(self, value: Any, about: Collection[str]) -> int:
-        """Return how many stems of `about` stand beside a value at most; 0 without a place."""
+        """Return the maximum number of stems of `about` beside a value; 0 without a place."""
         return max((self._shared(*span, about) for span in self._places(value)), default=0)
 
     def _places(self, value: Any) -> list[tuple[int, int]]:
@@ -240,7 +241,7 @@ class _Words:
         return []
 
     def link(self, about: Collection[str]) -> tuple[int, int] | None:
-        """Find the words that speak of an earlier result: beside words of `about`, or the last."""
+        """Find the words that refer to an earlier result: beside words of `about`, or the last."""
         free = [m.span() for m in LINK.finditer(self.text) if self._is_free(*m.span())]
         if not free:
             return None
@@ -249,10 +250,10 @@ class _Words:
         return place
 
     def implying(self, about: Collection[str]) -> tuple[int, int] | None:
-        """Find the words that imply an option; None: there are none.
+        """Find the words that imply an option; None if there are none.
 
         They are the run of at most MAX_IMPLYING words with the most stems of `about`; it begins
-        and ends with one of them and has no value's place in it.
+        and ends with one of them and contains no place of a value.
         """
         runs = [
             (len({word for *_, word in run} & set(about)), -run[0][0], run[-1][1])
@@ -269,7 +270,7 @@ class _Words:
     def quoted(self, phrase: str) -> tuple[int, int] | None:
         """Take the first free place of a phrase, or one that asked for a value before; else None.
 
-        Words ask for the same option of several calls ("half spheres of radius 2 and 3").
+        Words may ask for the same option of several calls ("half spheres of radius 2 and 3").
         """
         spans = [match.span() for match in re.finditer(re.escape(phrase), self.text)]
         free = [span for span in spans if phrase and self._is_free(*span)]
@@ -291,16 +292,16 @@ class _Words:
         return len({word for *_, word in beside} & set(about))
 
     def around(self, start: int, end: int) -> str:
-        """Return the words of a place with those beside it that may tell which value it is."""
+        """Return the words of a place with adjacent words that may tell which value it is."""
         value = _shortened(self.text[start:end])
         before = self.text[max(0, start - BESIDE) : start]
         return " ".join([*_before(before), value, *_after(self.text[end : end + BESIDE])])
 
 
 def _before(text: str) -> list[str]:
-    """Return the words at the end of a text, from the last that is none of FUNCTION_WORDS.
+    """Return the words at the end of a text, from the last one that is not in FUNCTION_WORDS.
 
-    They belong to one clause, and to no earlier value: of "46 megabits at" only "at" is left.
+    They belong to one clause and to no earlier value: of "46 megabits at" only "at" remains.
     """
     clause = re.split(r"[;?!]|[.,](?!\d)", text)[-1]
     words = re.findall(WORD, clause)[-MAX_BEFORE:]
@@ -335,7 +336,7 @@ def _has_digit(word: str) -> bool:
 
 
 def _spellings(value: Any, alone: bool = True) -> Iterator[str]:
-    """Yield the patterns of a value's texts; a list is its members with little between them."""
+    """Yield patterns of a value's spellings; a list is its members with little between them."""
     if isinstance(value, list | tuple):
         members = [next(_spellings(member, alone=False), None) for member in value]
         if members and None not in members:
@@ -351,9 +352,9 @@ def _spellings(value: Any, alone: bool = True) -> Iterator[str]:
 
 
 def _whole(text: str, alone: bool) -> str:
-    """Return the pattern of a text that is no part of a longer word or number, nor its negative.
+    """Return the pattern of a text outside longer words and numbers and outside its negative.
 
-    alone: commas between digits do not end it: 1,500 is one number.
+    alone: commas between digits do not end a number: 1,500 is one number.
     """
     start, end = r"(?<![\w.])(?<!\w-)", r"(?!\w|\.\d)"
     if alone and text[:1].isdigit():
@@ -374,6 +375,6 @@ def _written(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Return a value as one line; of a long one the first words."""
+    """Return a value in one line; a long one is cut to its first words."""
     text = " ".join(text.split())
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS].rsplit(' ', 1)[0]}..."

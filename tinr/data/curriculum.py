@@ -1,9 +1,9 @@
-"""Easy queries before hard ones: how hard a query is, and into which bucket it goes. No torch.
+"""Train on easy queries before hard ones: the difficulty and the bucket of a query. No torch.
 
 The difficulty of a query is the weighted mean of its ranks, each a share in [0, 1], among the
-queries of the run. The ranks are by calls, by the arguments of the calls, by the catalogue's
-documents that are near those of its tools, and by the words of its messages. Equal values have
-equal ranks.
+queries of the run. Queries are ranked by their numbers of calls, of arguments of the calls, of
+documents in the catalogue that are similar to those of their tools, and of words in their messages.
+Equal values have equal ranks.
 Source: iTool, arXiv 2501.09766, warm-up from easy to hard.
 """
 
@@ -33,30 +33,30 @@ class CurriculumConfig:
     borders: Annotated[
         tuple[float, ...],
         Doc(
-            "shares of the queries, the easiest first, at which a harder bucket begins,"
+            "shares of the queries, easiest first, at which the next harder bucket begins,"
             " such as [0.4, 0.7]"
         ),
     ] = ()
     weights: dict[Feature, Weight] = field(
         default_factory=lambda: {"calls": 1.0, "parameters": 1.0, "neighbours": 1.0, "length": 1.0}
     )
-    near: Annotated[float, Doc("cosine from which on another document is a neighbour")] = 0.3
-    mixed: Annotated[
-        float, Doc("share of the queries that go into any bucket, as if there were no order")
-    ] = 0.0
-    epochs: Annotated[int, Doc("that go from easy to hard; later ones have no order")] = 1
+    near: Annotated[float, Doc("minimum cosine similarity of a neighbouring document")] = 0.3
+    mixed: Annotated[float, Doc("share of the queries that are shuffled among the buckets")] = 0.0
+    epochs: Annotated[int, Doc("number that go from easy to hard; later ones are unordered")] = 1
 
     def __post_init__(self) -> None:
         steps = (0.0, *self.borders, 1.0)
         if not all(a < b for a, b in pairwise(steps)):
             raise BadInput(
-                f"curriculum.borders={list(self.borders)}: not shares that grow within 0 and 1; "
-                "write such as [0.4, 0.7]"
+                f"curriculum.borders={list(self.borders)}: not increasing between 0 and 1; give "
+                "shares such as [0.4, 0.7]"
             )
         if not 0 <= self.mixed <= 1:
-            raise BadInput(f"curriculum.mixed={self.mixed}: not a share; write 0 to 1")
+            raise BadInput(f"curriculum.mixed={self.mixed}: not a share; give 0 to 1")
         if self.borders and not any(weight > 0 for weight in self.weights.values()):
-            raise BadInput("curriculum.weights: none is above 0; give at least one feature weight")
+            raise BadInput(
+                "curriculum.weights: none is above 0; give at least one feature a positive weight"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Bucket:
     """Queries that share a training stage, and their difficulties."""
 
     queries: tuple[Query, ...]
-    low: float  # of their difficulties
+    low: float  # lowest difficulty
     mean: float
     high: float
 
@@ -106,7 +106,7 @@ def buckets(
 ) -> list[Bucket]:
     """Put every query into one of the buckets, the easiest bucket first.
 
-    Queries keep their input order within a bucket. Raises BadInput where a bucket has none.
+    Queries keep their input order within a bucket. Raises BadInput if a bucket is empty.
     """
     if not config.borders:
         return [Bucket(tuple(queries), 0.0, 0.5, 1.0)]
@@ -125,7 +125,7 @@ def buckets(
         if not members:
             raise BadInput(
                 f"curriculum.borders={list(config.borders)}: bucket {number + 1} has none of the "
-                f"{len(queries)} queries; write fewer borders, or give more queries"
+                f"{len(queries)} queries; give fewer borders or more queries"
             )
         bucket_scores = [scores[i] for i in members]
         mean = sum(bucket_scores) / len(bucket_scores)

@@ -1,8 +1,8 @@
-"""Next-token distributions of a teacher, which a student is held to while it learns other things.
+"""Next-token distributions of a teacher, which a student should keep while it learns other things.
 
-Of each position the likeliest entries are stored, and what is left of the probability as one
-number. The loss is KL(teacher || student) over these entries and the rest taken together: a lower
-bound of the whole KL, without its noise of one sampled token.
+The most likely entries of each position are stored; the remaining probability counts as one entry.
+The loss is KL(teacher || student) over these entries and the remainder: a lower bound of the full
+KL, without the noise of a single sampled token.
 Source: Hinton et al., arXiv 1503.02531 (temperature 1).
 """
 
@@ -18,14 +18,14 @@ from transformers import PreTrainedModel
 
 from tinr.checkpoints.model import head_logits
 
-ENTRIES = 32  # of a position
-ROWS = 16  # that the teacher reads at once
-LEAST = 1e-6  # of what is left to the student, so that its logarithm is finite
+ENTRIES = 32  # per position
+ROWS = 16  # sequences that the teacher reads at once
+LEAST = 1e-6  # lower bound of a probability, so that its logarithm is finite
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """A table of distributions; an example's `soft` names its rows, and row 0 is none.
+    """A table of distributions; an example's `soft` contains its row numbers, and row 0 is none.
 
     ids (M, K): entries of the vocabulary. probs (M, K): their probabilities, whose sum is below 1.
     """
@@ -48,7 +48,7 @@ class Distributions:
 def distributions_of(
     teacher: PreTrainedModel, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
 ) -> Distributions:
-    """Distributions at the positions of all completions, in order, behind the row of none."""
+    """Compute the distributions at all positions of completions, in order, after row 0 (none)."""
     table: Any = teacher.get_input_embeddings().weight
     width = min(ENTRIES, len(table) - 1)
     sizes = [len(completion) for completion in completions]
@@ -59,7 +59,7 @@ def distributions_of(
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     for first in range(0, len(rows), ROWS):
         batch = by_length[first : first + ROWS]
-        # padding stands behind the text, where a causal model does not see it
+        # padding follows the text, where a causal model does not see it
         inputs = pad_sequence([rows[i] for i in batch], batch_first=True).to(teacher.device)
         hidden = teacher.base_model(input_ids=inputs, use_cache=False).last_hidden_state
         for states, i in zip(hidden, batch, strict=True):

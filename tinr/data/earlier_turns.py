@@ -1,8 +1,8 @@
-"""Put earlier exchanges before queries, as a user who goes on in one conversation has them.
+"""Put earlier exchanges before queries, as in a conversation that a user continues.
 
-A later turn sees of an exchange what was asked and what was answered, not its thought and calls,
-as `tinr call` and `tinr serve` show it. Without such examples a model answers a second request with
-the tool and the values of the first one.
+A later turn sees only the question and the answer of an exchange, not its thought and calls, as in
+`tinr call` and `tinr serve`. Without such examples a model answers a second request with the tool
+and the values of the first one.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ def exchange(query: Query) -> tuple[Message, Message]:
 
 
 def after_others(query: Query, others: Sequence[Query], count: int, rng: Random) -> Query:
-    """Return the query behind the exchanges of `count` of the others (all, if they are fewer).
+    """Return the query after the exchanges of `count` of the others (all, if there are fewer).
 
-    Its own history, if it has one, stays in front.
+    Its own history, if any, stays in front.
     """
     answered = [other for other in others if other.id != query.id and _is_answered(other)]
     earlier = rng.sample(answered, min(count, len(answered)))

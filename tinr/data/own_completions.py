@@ -1,13 +1,13 @@
-"""What the base itself says without tools, replayed to preserve its skills.
+"""The base's own completions without tools, replayed to preserve its skills.
 
-It answers plain requests, continues beginnings of texts, and answers requests of its own making:
+The base answers plain requests, continues openings of texts, and answers requests that it invents:
 after the opening of a user's turn a chat model writes what users ask (Magpie, arXiv 2406.08464).
-All of it is sampled once for each base and stored beside the registry's checkpoints: every phase
-and every start replays the same, with the base's distributions at every token of it: the loss is
-KL(base || policy), without a second model in memory.
+All completions are sampled once per base and stored next to the registry's checkpoints, so every
+phase and every start replays the same ones. The base's distributions at each of their tokens are
+stored too: the loss is KL(base || policy), without a second model in memory.
 
-An answer is replayed in the base's own chat template, or in the conversation that tools are asked
-in, behind the thought that none is needed: there a user must find the same skills.
+An answer is replayed in the base's own chat template, or in a tool conversation after the thought
+that no tool is needed, because a user must find the same skills there.
 """
 
 import json
@@ -35,13 +35,13 @@ from tinr.files import write_text
 from tinr.records import BadInput
 from tinr.rollout.generate import generate
 
-REPLY_TOKENS = 96  # of an answer, and of a text
-REQUEST_TOKENS = 40  # of a request of its own making; longer ones are dropped
-OWN_REQUESTS = 320  # requests that a chat model makes itself
-ROWS = 64  # sampled at once: memory
-TEXTS = 8  # texts that continue each opening; of a base made here one is enough
-TEMPERATURE = 0.8  # of answers; at 1, small models often write what a greedy reply never has
-FRAMED_SHARE = 0.5  # of the answers
+REPLY_TOKENS = 96  # maximum of an answer or a text
+REQUEST_TOKENS = 40  # maximum of a request that the base invents; longer ones are dropped
+OWN_REQUESTS = 320  # requests that a chat model invents
+ROWS = 64  # sampled at once; memory limits them
+TEXTS = 8  # texts that continue each opening; one is enough for a base made by tinr
+TEMPERATURE = 0.8  # of answers; at 1, small models often write what a greedy reply never contains
+FRAMED_SHARE = 0.5  # of the answers that are placed in a tool conversation
 SENTENCE_ENDS = set(".!?")
 FOLDER = "own_completions"
 
@@ -50,8 +50,8 @@ FOLDER = "own_completions"
 class Completion:
     """A plain prompt and the base's completion of it, as ids of its vocabulary.
 
-    request: the text of the prompt where a chat model answered it, else empty. said: how many ids
-    of the completion are whole sentences. row: of the table, for the completion's first id.
+    request: the text of the prompt if it is a request, else empty. said: how many ids of the
+    completion are whole sentences. row: the table's row for the completion's first id.
     """
 
     prompt: tuple[int, ...]
@@ -62,14 +62,14 @@ class Completion:
 
     @property
     def rows(self) -> list[int]:
-        """The rows of all ids of the completion; 0 without a table."""
+        """The table's rows for all ids of the completion; 0 without a table."""
         size = len(self.completion)
         return list(range(self.row, self.row + size)) if self.row else [0] * size
 
 
 @dataclass(frozen=True)
 class OwnCompletions:
-    """What a base says, and its distributions at every id of that."""
+    """The completions of a base, and its distributions at each of their ids."""
 
     completions: tuple[Completion, ...] = ()
     teacher: Distributions | None = None
@@ -78,7 +78,7 @@ class OwnCompletions:
 def own_completions(registry: Registry, ref: str, seed: int, share: float = 1.0) -> OwnCompletions:
     """Read or sample the completions of the base of `ref`; BadInput for a broken file.
 
-    share: of what is replayed; none are read or sampled where it is 0.
+    share: of the replay; if it is 0, nothing is read or sampled.
     """
     if not share:
         return OwnCompletions()
@@ -107,7 +107,7 @@ def own_completions(registry: Registry, ref: str, seed: int, share: float = 1.0)
         )
         return OwnCompletions(completions, Distributions(**load_file(table)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise BadInput(f"{path}: damaged ({error}); remove it, and it is sampled again") from error
+        raise BadInput(f"{path}: damaged ({error}); remove it to sample it again") from error
 
 
 def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> OwnCompletions:
@@ -134,9 +134,9 @@ def sample_own(model: PreTrainedModel, codec: Codec, seed: int) -> OwnCompletion
 
 
 def _said(codec: Codec, ids: Sequence[int]) -> int:
-    """Count the ids of an answer's whole sentences; of a finished one, all but its end.
+    """Count the ids of an answer's whole sentences; for a finished answer, all but its end.
 
-    Markup of the base's own ends an answer: inside a tool conversation it would mean something.
+    The base's own markup ends an answer, because it would have a meaning in a tool conversation.
     """
     markup = {codec.vocabulary.get(token) for token in codec.frame.tokens()} | ends_of(codec)
     first = next((n for n, index in enumerate(ids) if index in markup), None)
@@ -147,7 +147,7 @@ def _said(codec: Codec, ids: Sequence[int]) -> int:
 
 
 def _own_requests(model: PreTrainedModel, codec: Codec, seed: int) -> list[str]:
-    """Let a chat model write requests: short ones without numbers, which no tool is meant for."""
+    """Let a chat model invent requests; keep short ones without numbers, which need no tool."""
     opening = _user_opening(codec)
     if not opening:
         return []
@@ -207,7 +207,7 @@ def _plain(completion: Completion) -> Example:
 
 
 def _framed(completion: Completion, codec: Codec) -> Example:
-    """Put the same ids into a tool conversation, behind the thought that no tool is needed."""
+    """Put the same ids into a tool conversation, after the thought that no tool is needed."""
     opening = mark_loss([*render_thought([NO_TOOL["chat"]]), Piece("<response>", token=True)])
     ids, labels = codec.encode([*render_prompt(completion.request, codec.frame), *opening])
     end = codec.encode(mark_loss([Piece("</response>", token=True), *codec.frame.end()]))
@@ -218,7 +218,7 @@ def _framed(completion: Completion, codec: Codec) -> Example:
 
 def placeholder_completions() -> OwnCompletions:
     """Return as many completions as there usually are, for estimates without a base."""
-    answers = len(REQUESTS) + OWN_REQUESTS // 2  # of its own requests half can be used
+    answers = len(REQUESTS) + OWN_REQUESTS // 2  # half of the invented requests can be used
     completion = Completion((0,) * 24, (0,) * REPLY_TOKENS)
     return OwnCompletions((completion,) * (answers + TEXTS * len(OPENINGS)))
 
@@ -253,9 +253,9 @@ def _opening_prompt(codec: Codec, text: str) -> list[int]:
 
 
 def _user_opening(codec: Codec) -> list[int]:
-    """Encode the base's chat template up to the text of a user; empty for no chat model.
+    """Encode the base's chat template up to the user's text; empty if it is no chat model.
 
-    A base made here has a template too, but has never seen what users ask without tools.
+    A base made by tinr has a template too, but has never seen what users ask without tools.
     """
     tokenizer: Any = codec.tokenizer
     if not tokenizer.chat_template or "<response>" in codec.vocabulary:

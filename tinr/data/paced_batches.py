@@ -1,4 +1,4 @@
-"""Epochs of sft as ready batches: traces with their replay, optionally easy ones first.
+"""Batches of all epochs of sft: traces with their replay, optionally from easy to hard.
 
 Source of the order: iTool, arXiv 2501.09766, warm-up from easy to hard.
 """
@@ -19,7 +19,7 @@ UNORDERED = -1  # the bucket of a batch of all queries
 
 @dataclass(frozen=True)
 class Paced:
-    """Batches in their order, and their buckets for the log and the card.
+    """Batches in order, and their buckets for the log and the card.
 
     numbers: the bucket of each batch. (): there is only one bucket, and the iterator makes
     batches on demand.
@@ -30,7 +30,7 @@ class Paced:
     numbers: Sequence[int] = ()
 
     def beside(self, share: int) -> Beside | None:
-        """Map a step to its bucket and the bucket's difficulty. share: batches of a step."""
+        """Return a map from a step to its bucket and difficulty. share: batches per step."""
         if not self.numbers:
             return None
 
@@ -47,7 +47,7 @@ class Paced:
 
     @property
     def taught(self) -> dict[str, list[dict[str, float]]]:
-        """Describe each bucket for the card; batches count over all epochs that keep the order."""
+        """Describe each bucket for the card; batches are counted over all ordered epochs."""
         if not self.numbers:
             return {}
         rows = [

@@ -1,8 +1,7 @@
-"""Examples into batches: rows shared by first fit, loss positions and weights beside the ids.
+"""Pack examples into batches: rows shared by best fit, with loss positions and weights.
 
-Each example is a run of ids with labels. Examples share rows, longest first; position ids
-restart at each example, from which the block-diagonal attention follows, so neighbours
-never see each other.
+Each example is a sequence of ids with labels. Examples share rows, longest first. Position ids
+restart at each example, which makes attention block-diagonal: neighbours never see each other.
 """
 
 import warnings
@@ -25,9 +24,9 @@ from tinr.records import BadInput
 class Example:
     """Ids with labels (IGNORE: no loss) and the weight of its loss.
 
-    soft: for each id the row of a table of distributions (`tinr.data.distillation`) that takes the
-    place of its label, 0: none; empty: none at all. All are 4-byte numbers: Python's own take five
-    times as much memory, and an epoch over a large catalogue has 100 million of them.
+    soft: for each id, the row of a table of distributions (`tinr.data.distillation`) that replaces
+    its label; 0: none; empty: none at all. All are 4-byte integers: Python's own take five times as
+    much memory, and an epoch over a large catalogue has 100 million of them.
     """
 
     ids: Sequence[int]
@@ -49,13 +48,13 @@ class Example:
 class PreferencePair:
     """Two continuations of the same ids, the better and the worse one.
 
-    Training uses the ids unchanged: a side without an end of sequence gets none.
+    Training uses the ids unchanged: no end of sequence is added.
     """
 
     prompt: Sequence[int]  # a conversation and the answer's start that both sides share: no loss
     chosen: Sequence[int]
     rejected: Sequence[int]
-    kind: str = ""  # of deficiency; training does not use it
+    kind: str = ""  # the kind of deficiency; training does not use it
 
     @property
     def width(self) -> int:
@@ -70,7 +69,7 @@ Item = TypeVar("Item", Example, PreferencePair)
 def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
     """Pack examples into rows of at most `row_tokens` by best fit, longest first.
 
-    A longer example has a row of its own.
+    A longer example gets its own row.
     """
     rows: list[list[Example]] = []
     rows_by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]  # room left -> rows
@@ -117,7 +116,7 @@ def collate(rows: Sequence[Sequence[Example]], pad: int) -> Batch:
 def fitting(given: Sequence[Item], max_tokens: int, what: str = "examples") -> list[Item]:
     """Return the examples or pairs of at most `max_tokens` tokens; warn once about longer ones.
 
-    Raises BadInput where none remains: otherwise training would silently lack their content.
+    Raises BadInput if none remains: otherwise training would silently lack their content.
     """
     items = [item for item in given if item.width <= max_tokens]
     long_count = len(given) - len(items)
@@ -125,9 +124,7 @@ def fitting(given: Sequence[Item], max_tokens: int, what: str = "examples") -> l
         message = f"max_tokens={max_tokens}: {long_count} of {len(given)} {what} are longer"
         if not items:
             min_width = min(item.width for item in given)
-            raise BadInput(
-                f"{message} (the shortest has {min_width}); raise it, or show less in them"
-            )
+            raise BadInput(f"{message} (the shortest has {min_width}); raise it, or shorten them")
         if distributed.rank() == 0:
             warnings.warn(f"{message} and are left out", stacklevel=2)
     return items

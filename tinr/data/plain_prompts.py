@@ -1,4 +1,4 @@
-"""Plain requests and openings that are not about tools: training replays a base's completions.
+"""Plain requests and openings that are not about tools; training replays a base's completions.
 
 Written for this project. None of them is in a corpus, in a suite, or in the data that measures
 the ability tax.

@@ -1,9 +1,9 @@
 """Pseudo-queries: how a user might word a request, written from the document alone.
 
-Real wordings share a few telling words with the document and bury them among others. A
-pseudo-query is drawn in the same way. It has one to six of the words that distinguish a document
-from the rest of its catalogue, and some of its other words. Everyday and strange words stand
-among them, word endings vary, and the values stand anywhere.
+Real wordings share a few telling words with the document and hide them among others. A pseudo-query
+is drawn in the same way. It has one to six telling words, which distinguish a document from the
+rest of its catalogue, and some of the document's other words. Everyday and strange words are mixed
+in, word endings vary, and the values can be anywhere.
 """
 
 import json
@@ -22,7 +22,7 @@ from tinr.catalogue.values import ArgumentDrawer, NoValue
 from tinr.catalogue.words import random_word, stem
 from tinr.records import Call, ToolDoc
 
-# Everyday words of requests that are about no tool.
+# Everyday words of requests that do not point to any tool.
 EVERYDAY_WORDS = (
     "a an the of to in on at by for from with and or as is are was be do does did has have "
     "had can could would will should may please what which who when where why how many much "
@@ -32,11 +32,11 @@ EVERYDAY_WORDS = (
     "two first last next same other new old good right left back given using if not no yes "
     "value result answer number thing time way people work day"
 ).split()
-# How many telling words (they distinguish a document) and how many strange words a query has:
+# Numbers of telling words (they distinguish a document) and of strange words in a query:
 # seen tools' training queries have 1.6 and 2.3 of about ten words (docs/notebook.md).
 TELLING_COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 6)
 STRANGE_COUNTS = (0, 0, 1, 1, 2, 3)
-# How many words of the document each degree of vagueness has, telling words first.
+# Words of the document at each degree of vagueness, telling words first.
 DEGREES = {"explicit": 8, "usual": 3, "vague": 1}
 # Wordings of a value, with its parameter's name and without it.
 NAME_VALUE_FORMS = (
@@ -70,7 +70,7 @@ FIXED_VALUE_FORMS = (  # wordings of one of a few fixed values: "in radians", "f
     *("of {value}", "the {value}", "{value} one", "from the {value}", "at the {value}"),
     *("how many {value}", "with {value}", "by {value}", "on {value}", "using {value}"),
 )
-VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of the suites'
+VAGUE_VALUES = (  # they replace a missing required value; the suites use none of them
     *(
         f"{which} {what}"
         for which in ("some", "a certain", "one", "my", "that", "the usual", "another")
@@ -82,15 +82,15 @@ VAGUE_VALUES = (  # they stand where a needed value is missing; none is one of t
 )
 NOTICE_NAMES = 5  # tools that a notice names
 NEIGHBOURS = 3  # nearest documents of a tool
-CONTRAST_SHARE = 0.8  # of the requests that have a word which the nearest document lacks
-OTHER_TRIES = 100  # draws of another tool that can be practised
-IN_ORDER_SHARE = 0.4  # of the queries, whose values stand in the document's order
-NAMED_SHARE = 0.5  # of the values that stand in the document's order, or tell what they are
-FREE_SHARE = 0.5  # of the values that tell what they are: they leave the document's order
-IMPLIED_SHARE = 0.7  # of the switches that are on: words of their description alone say so
-FIXED_SHARE = 0.7  # of the fixed values: they are said without their parameter's name
-BEHIND_SHARE = 0.3  # of the fixed values that stand right behind a number where there is one
-DESCRIBED_SHARE = 0.5  # of these that stand beside words of the parameter's description
+CONTRAST_SHARE = 0.8  # of the requests: they get a word that the nearest document lacks
+OTHER_TRIES = 100  # draws of another tool, until its calls can be invented
+IN_ORDER_SHARE = 0.4  # of the queries: their values are in the document's order
+NAMED_SHARE = 0.5  # of the values in the document's order or self-explanatory: with their name
+FREE_SHARE = 0.5  # of the queries in order: a self-explanatory value leaves the order
+IMPLIED_SHARE = 0.7  # of the switches that are on: only words of their description say so
+FIXED_SHARE = 0.7  # of the fixed values: without their parameter's name
+BEHIND_SHARE = 0.3  # of the fixed values: right after a number, if there is one
+DESCRIBED_SHARE = 0.5  # of the names of values: words of the parameter's description instead
 OPENINGS = (
     "Please",
     "What is",
@@ -113,7 +113,7 @@ class Wording:
         self._drawers: dict[str, ArgumentDrawer] = {}
         self._practicable: dict[str, bool] = {}
         self._misleading: dict[str, set[str]] = {}
-        # tool -> the seeds and the values of its last queries that lacked one
+        # tool -> the seeds and the values of its last queries that lacked a value
         self.lacking: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
 
     def drawer(self, doc: ToolDoc) -> ArgumentDrawer:
@@ -123,7 +123,7 @@ class Wording:
         return self._drawers[doc.name]
 
     def practicable(self, doc: ToolDoc) -> bool:
-        """Whether calls of a tool can be made up that its own document accepts."""
+        """Whether calls that the tool's own document accepts can be invented."""
         if doc.name not in self._practicable:
             try:
                 self.drawer(doc).draw(Random(doc.name))
@@ -139,9 +139,9 @@ class Wording:
         return nearest_neighbours(self.catalogue.tools, NEIGHBOURS)
 
     def another(self, rng: Random, near: ToolDoc | None = None) -> ToolDoc:
-        """Draw a tool whose calls can be made up; NoValue if there is hardly one.
+        """Draw a tool whose calls can be invented; NoValue if none is found.
 
-        near: of this tool's neighbours, if one of them will do.
+        near: prefer a neighbour of this tool.
         """
         if near is not None:
             names = rng.sample(self.neighbours[near.name], len(self.neighbours[near.name]))
@@ -152,7 +152,7 @@ class Wording:
             doc = rng.choice(self.catalogue.tools)
             if self.practicable(doc):
                 return doc
-        raise NoValue("no tool of this catalogue can be practised")
+        raise NoValue("no valid calls can be invented for the tools of this catalogue")
 
     @cached_property
     def commonness(self) -> Counter[str]:
@@ -170,10 +170,10 @@ class Wording:
     ) -> tuple[str, Call]:
         """Write a pseudo-query of the tool and its call, with open values for its parameters.
 
-        NoValue if the tool is not practicable. said: parameter name -> text that stands for its
-        value. values: of the parameters, instead of drawn ones. Values in another order than the
-        document's stand beside their parameter's name or words of its description: without these no
-        reader could assign them. A fixed value of one parameter alone needs neither: "on mars".
+        NoValue if the tool is not practicable. said: parameter name -> text that replaces its
+        value. values: of the parameters, instead of drawn ones. Values in an order other than the
+        document's get their parameter's name or words of its description, because no reader could
+        assign them otherwise. A fixed value of only one parameter needs neither: "on mars".
         """
         said = said or {}
         values = self.drawer(doc).draw(rng) if values is None else values
@@ -241,14 +241,14 @@ class Wording:
         return texts, Call(doc.name, values)
 
     def _tells_itself(self, doc: ToolDoc, name: str) -> bool:
-        """Whether a parameter takes one of a few fixed values, which no other one takes."""
+        """Whether a parameter takes one of a few fixed values that no other parameter takes."""
         fixed = self._fixed_values(doc)
         return bool(fixed.get(name)) and all(
             fixed[name].isdisjoint(values) for other, values in fixed.items() if other != name
         )
 
     def _fixed_values(self, doc: ToolDoc) -> dict[str, set[str]]:
-        """Map each parameter to its fixed values, none where it takes open ones."""
+        """Map each parameter to its fixed values; none if it takes open ones."""
         drawer = self.drawer(doc)
         return {
             name: {str(value) for value in drawer.resolved(name).get("enum", ())}
@@ -265,7 +265,7 @@ class Wording:
     def _request_words(self, doc: ToolDoc, rng: Random) -> list[str]:
         """Draw the words that state the request, among words without information.
 
-        None is a word of a fixed value or a switch: only what asks for it says it.
+        No word is one of a fixed value or a switch: only the words that ask for it contain it.
         """
         fixed_stems = self._fixed_stems(doc)
         if rng.random() < 0.15:  # the description, or a sentence of it
@@ -304,13 +304,13 @@ class Wording:
         return rng.choice(rng.choice(self.catalogue.tools).description.split()).strip(".,").lower()
 
     def _own_indices(self, doc: ToolDoc, words: Sequence[str]) -> set[int]:
-        """Return the places of the words that the nearest document does not have."""
+        """Return the indices of the words that the nearest document does not have."""
         nearest = [self.catalogue.by_name[name] for name in self.neighbours[doc.name][:1]]
         shared = {stem(word) for other in nearest for word in _words(other)}
         return {i for i, word in enumerate(words) if stem(word) not in shared and len(word) > 2}
 
     def _misleading_stems(self, doc: ToolDoc) -> set[str]:
-        """Return the words of a tool's neighbours that its own document lacks: no filler."""
+        """Return the neighbours' stems that a tool's own document lacks; no filler has them."""
         if doc.name not in self._misleading:
             others = map(self.catalogue.by_name.__getitem__, self.neighbours[doc.name])
             near_stems = {stem(word) for other in others for word in _words(other)}
@@ -322,7 +322,7 @@ class Wording:
 
 
 def practice(catalogue: Catalogue, each: int, seed: int) -> Iterator[tuple[str, Call]]:
-    """Write `each` pseudo-queries, with their calls, of every tool that can be practised."""
+    """Write `each` pseudo-queries, with their calls, of every practicable tool."""
     wording = Wording(catalogue)
     for doc in catalogue.tools:
         rng = Random(f"{seed}/practice/{doc.name}")
@@ -331,7 +331,7 @@ def practice(catalogue: Catalogue, each: int, seed: int) -> Iterator[tuple[str, 
 
 
 def unpractised(catalogue: Catalogue) -> list[str]:
-    """Return the tools of which no call can be made up that its own document accepts."""
+    """Return the tools for which no call that their own document accepts can be invented."""
     wording = Wording(catalogue)
     return [doc.name for doc in catalogue.tools if not wording.practicable(doc)]
 
@@ -341,7 +341,7 @@ def unpractised_notice(names: Sequence[str]) -> str:
     shown = ", ".join(names[:NOTICE_NAMES]) + (", ..." if len(names) > NOTICE_NAMES else "")
     return (
         f"{len(names)} tools get no practice calls, because no arguments were found that their "
-        f"schemas accept: {shown}; correct their parameters, or give queries of their own"
+        f"schemas accept: {shown}; correct their parameters, or provide queries for them"
     )
 
 
@@ -376,7 +376,7 @@ def _inflected_word(word: str, rng: Random) -> str:
 
 
 def _interleave(words: list[str], phrases: Sequence[str], rng: Random) -> list[str]:
-    """Put phrases behind, before, or anywhere among the words; the order of phrases stays."""
+    """Put phrases after, before, or anywhere among the words; the order of phrases stays."""
     draw = rng.random()
     if draw < 0.45:
         return [*words, *phrases]
@@ -392,7 +392,7 @@ def _interleave(words: list[str], phrases: Sequence[str], rng: Random) -> list[s
 def _label(doc: ToolDoc, name: str, rng: Random) -> str:
     """Draw what a query calls a parameter: its name, or words of its own description.
 
-    Users seldom know a parameter's name; they say what the document says of it.
+    Users seldom know a parameter's name; they use the words of the document.
     """
     words = _parameter_words(doc, name)
     if words and rng.random() < DESCRIBED_SHARE:
@@ -407,7 +407,7 @@ def _label(doc: ToolDoc, name: str, rng: Random) -> str:
 
 
 def _implying_words(doc: ToolDoc, name: str, rng: Random) -> str:
-    """Draw what a user says who wants an option: words of its description, never "true"."""
+    """Draw words that ask for an option: from its description, never "true"."""
     words = _parameter_words(doc, name)
     if words[:1] == ["whether"]:
         words = words[2:] if words[1:2] == ["to"] else words[1:]
@@ -428,7 +428,7 @@ def _value_phrase(
     label: str, value: Any, rng: Random, named: bool, shown: str | None = None
 ) -> str:
     template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
-    text = _value_text(value, rng)  # drawn in any case: a twin has the same words around it
+    text = _value_text(value, rng)  # always drawn, so that a twin has the same words around it
     return template.format(name=label, value=shown or text)
 
 

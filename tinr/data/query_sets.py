@@ -1,4 +1,4 @@
-"""The training queries of a phase: the shipped corpora's, or a user's file."""
+"""The training queries of a phase, from the shipped corpora or from a user's file."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ def load_queries(
 ) -> list[Query]:
     """Load `size` queries of the shipped corpora ("corpus"), or the teachable ones of a file.
 
-    The catalogue has the tools of every corpus query. phase: part of the seed, so that phases
-    have sets of their own. Raises BadInput where there are none, or too few.
+    Corpus queries ask only for tools of the catalogue. phase: part of the seed, so that each phase
+    has its own set. Raises BadInput if there are no queries, or too few.
     """
     if source != "corpus":
         return teachable(read_queries(Path(source), catalogue), source)
@@ -22,6 +22,6 @@ def load_queries(
         return training_queries(size, seed, phase, catalogue.by_name)
     except ValueError as error:
         raise BadInput(
-            f"queries=corpus: of the shipped queries, those of this catalogue: {error}; lower "
-            "size, or give queries=FILE of your own"
+            f"queries=corpus: shipped queries for this catalogue: {error}; lower size, or give "
+            "your own with queries=FILE"
         ) from error

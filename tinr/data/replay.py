@@ -1,7 +1,7 @@
-"""Examples that keep what was learned before: alignment pairs, pseudo-queries, reference traces.
+"""Examples that preserve what was learned before: alignment pairs, pseudo-queries, traces.
 
 Without them phase 2 erases phase 1 (recall from 100 % to 0 % in our trials).
-`tinr.data.own_completions` keeps the base's own skills.
+`tinr.data.own_completions` preserves the base's own skills.
 """
 
 import warnings
@@ -22,10 +22,8 @@ from tinr.data.pseudo_queries import Wording
 from tinr.data.traces import render_trace
 from tinr.records import BadInput, DocumentsMode, Query
 
-DRAWS = 6  # requests that are drawn for each that is taken, as most name another tool too
-OPTION_TIMES = (
-    3  # how many times as often tools with options are practised, where they have no query
-)
+DRAWS = 6  # requests drawn per request used, because most name another tool too
+OPTION_TIMES = 3  # factor of the pseudo-queries for tools with options but without queries
 
 
 def aligned_examples(
@@ -48,7 +46,7 @@ def aligned_examples(
 def requests_of_one_tool(
     codec: Codec, catalogue: Catalogue, mix: PairMix, rng: Random, names: Collection[str]
 ) -> dict[int, list[Example]]:
-    """Draw different examples of each tool in which no other tool's token stands, by its id."""
+    """Draw distinct examples per tool that contain no other tool's token; maps its id to them."""
     counts, tool_ids = vars(mix), codec.tool_ids
     several = PairMix(**{form: count * DRAWS for form, count in counts.items()})
     alone: dict[tuple[str, str], dict[tuple[int, ...], Example]] = defaultdict(dict)
@@ -72,7 +70,7 @@ def unqueried_examples(
     """Make `count` pseudo-queries, and as many up to the names, for each tool without a query.
 
     Without these examples, tools with queries outweigh the others. Tools with options get more
-    pseudo-queries (OPTION_TIMES): no other example says which words ask for them.
+    pseudo-queries (OPTION_TIMES), because no other example shows which words ask for an option.
     """
     silent_tools = tools_without_queries(catalogue, queries)
     usage = PairMix.only(pseudo=count, naming=count)
@@ -112,18 +110,18 @@ def teachable(queries: Sequence[Query], source: str) -> list[Query]:
     """Return the queries whose reference states the right calls with their arguments.
 
     The reference of such a query does not depend on later messages either. A UserWarning counts
-    the other queries. Raises BadInput where none remains.
+    the other queries. Raises BadInput if none remains.
     """
     teachable_queries = [query for query in queries if query.teachable]
     omissions = len(queries) - len(teachable_queries)
     message = (
-        f"{source}: {omissions} of {len(queries)} queries say no arguments, or not which call, or "
-        "depend on what followed them"
+        f"{source}: {omissions} of {len(queries)} queries have no reference arguments, accept any "
+        "call, or depend on later messages"
     )
     if not teachable_queries:
-        raise BadInput(f"{message}; give queries with whole reference calls")
+        raise BadInput(f"{message}; give queries with complete reference calls")
     if omissions and distributed.rank() == 0:
-        warnings.warn(f"{message}, and are left out", stacklevel=2)
+        warnings.warn(f"{message}, and are dropped", stacklevel=2)
     return teachable_queries
 
 
@@ -137,7 +135,7 @@ def trace_examples(
 ) -> list[Example]:
     """Render reference traces of queries, each in a documents mode drawn by the modes' shares.
 
-    failing: share of them in which a call fails, and is mended or its error told.
+    failing: share of traces in which a call fails, and is then mended or its error reported.
     """
     modes = rng.choices(list(shares), list(shares.values()), k=len(queries))
     examples: list[Example] = []
@@ -166,7 +164,7 @@ def kept_examples(
     traces: int,
     rng: Random,
 ) -> list[Example]:
-    """Make an epoch that a policy must not forget: alignment pairs, traces of some queries."""
+    """Make an epoch of what a policy must not forget: alignment pairs, traces of some queries."""
     pairs = aligned_examples(codec, library.catalogue, mix, rng)
     pairs += unqueried_examples(codec, library.catalogue, queries, unqueried, rng)
     sample = rng.sample(queries, min(traces, len(queries)))
@@ -176,7 +174,7 @@ def kept_examples(
 def endless(
     epoch_examples: Callable[[int], Sequence[Example]], config: TrainingConfig, pad: int
 ) -> Iterator[Batch]:
-    """Yield batches of epoch after epoch; BadInput where an epoch has no example."""
+    """Yield batches of epoch after epoch; BadInput if an epoch has no example."""
     for epoch in count():
         examples = epoch_examples(epoch)
         if not examples:

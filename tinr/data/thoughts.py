@@ -1,7 +1,7 @@
-"""Which thoughts may be taught: judge a candidate against the reference and give the reason.
+"""Decide which thoughts may be taught: judge candidates against the reference, with reasons.
 
-A thought passes when its calls reach the reference and when it does not depend on a visible list
-of tools: it names every tool that it calls, as a token, and no other one.
+A thought passes if its calls match the reference and if it does not depend on a visible list of
+tools: it names every tool that it calls, as a token, and no other tool.
 Source: TInR-U, arXiv 2604.10788, phase 2 (candidates that reach the gold call are kept, tool
 names become tool tokens); the reasons are the defects of its public traces.
 """
@@ -22,7 +22,7 @@ from tinr.records import Call, Mention, Query
 from tinr.rollout.scoring.rewards import same_calls
 
 MIN_WORDS, MAX_WORDS = 5, 400  # of a thought
-GIVEAWAYS = {  # reason -> what gives it away
+GIVEAWAYS = {  # reason for rejection -> pattern that shows it
     "speaks of the reference": r"original output|ground truth|reference (?:answer|call|output)|"
     r"expected (?:output|answer|response)|gold (?:call|answer)|the (?:given|provided) answer",
     "speaks of a list of tools": r"(?:list|set|lists) of (?:\w+ )?(?:tools?|functions?|apis?)|"
@@ -89,14 +89,14 @@ def with_tokens(text: str, names: Sequence[str]) -> list[str | Mention]:
         return [text]
     longest_first = sorted(spellings, key=len, reverse=True)
     alternatives = "|".join(map(re.escape, longest_first))
-    # `repos/get` does not stand in `repos/get-branch`, nor in `all.repos/get`
+    # `repos/get` does not match in `repos/get-branch` or `all.repos/get`
     pieces = re.split(rf"(?<![\w.])(?<!\w[-/])({alternatives})(?!\w|[-/.]\w)", text)
     parts = [Mention(spellings[p]) if n % 2 else p for n, p in enumerate(pieces)]
     return [part for part in parts if part != ""]
 
 
 def _telling_names(names: Iterable[str], text: str) -> list[str]:
-    """Return the names that occur in a text, without plain words, which do not mean a tool."""
+    """Return the names that occur in a text, except plain words, which need not mean a tool."""
     return [name for name in names if name in text and not _is_plain_word(name)]
 
 
@@ -109,10 +109,10 @@ class Check:
     """What `check` found in a set of traces."""
 
     traces: int
-    words: tuple[int, int, int]  # of a thought: median, 95 %, most
-    tools: int  # that some trace calls
-    uncovered: tuple[str, ...]  # tools of the catalogue that none calls
-    leaks: tuple[str, ...]  # unseen tools that are called or spoken of: fatal
+    words: tuple[int, int, int]  # per thought: median, 95th percentile, maximum
+    tools: int  # tools that some trace calls
+    uncovered: tuple[str, ...]  # tools of the catalogue that no trace calls
+    leaks: tuple[str, ...]  # unseen tools that are called or named: fatal
     duplicates: tuple[tuple[str, str], ...]  # ids of traces with the same query
     reasons: Mapping[str, int]  # why thoughts would not pass, with counts
 
@@ -178,8 +178,8 @@ def judge_all(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return trace lines of the queries whose thought in `path` passes, and why others fail.
 
-    `path` has a line for each query: an id, and either "thought" (text) or what an assistant
-    wrote ("assistant_1" and "assistant_2", as in TInR's traces).
+    `path` has one line per query: an id, and either "thought" (text) or what an assistant wrote
+    ("assistant_1" and "assistant_2", as in TInR's traces).
     """
     by_id = {query.id: query for query in queries}
     lines: list[dict[str, Any]] = []
@@ -211,7 +211,7 @@ def _candidate_of(row: Mapping[str, Any], query: Query | None) -> Candidate | No
         return None
     thought = re.sub(r"<<([^<>]+)>>", lambda name: f"<<{clean_name(name[1])}>>", thought)
     calls, position, decoder = [], 0, json.JSONDecoder()
-    while (position := match[1].find("{", position)) >= 0:  # one object a line, as published
+    while (position := match[1].find("{", position)) >= 0:  # one object per line, as published
         try:
             call, position = decoder.raw_decode(match[1], position)
             calls.append(Call(clean_name(call["token"].strip("<>")), dict(call["parameters"])))

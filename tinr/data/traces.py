@@ -1,9 +1,9 @@
 """Phase 2 examples: reasoning traces of reference conversations.
 
-A thought names the tool that the query needs, recalls from memory its purpose and its
-parameters, and says which words give them their values; the calls follow. Only the assistant's
-tokens carry loss. The token comes before the description: a greedy reply then picks the likeliest
-tool, not the likeliest first word of a description (docs/notebook.md has the figures).
+A thought names the tool that the query needs, recalls its purpose and parameters from memory, and
+states which words give them their values; the calls follow. Only the assistant's tokens carry loss.
+The token comes before the description: a greedy reply then picks the most likely tool, not the most
+likely first word of a description (docs/notebook.md has the figures).
 """
 
 import json
@@ -36,9 +36,9 @@ NO_TOOL = {
     "missing": "A needed value is missing.",
     "foreign": "No tool fits.",
 }
-MENDED_SHARE = 0.5  # of the conversations in which a call fails; in the others the error is told
-MISLED_SHARE = 0.5  # of the mended ones: the thought was wrong already, and has no loss
-NEED_WORDS = 24  # of a description's first sentence in a thought
+MENDED_SHARE = 0.5  # of the conversations with a failed call; the others report the error
+MISLED_SHARE = 0.5  # of the mended ones: the thought is already wrong and has no loss
+NEED_WORDS = 24  # maximum words of a description's first sentence in a thought
 
 
 def render_plan(
@@ -46,7 +46,7 @@ def render_plan(
     thought: Sequence[str | Mention] = (),
     lines: Sequence[str] = (),
 ) -> list[Piece]:
-    """Render the thought and the names of the tools; compose the thought where it is empty.
+    """Render the thought and the names of the tools; compose the thought if it is empty.
 
     lines: where the values of each call come from (`tinr.data.bindings`), for a composed thought.
     """
@@ -72,8 +72,10 @@ def compose(docs: Sequence[ToolDoc], lines: Sequence[str] = ()) -> list[str | Me
 def value_lines(
     query: Query, turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc]
 ) -> list[str]:
-    """Derive the values of the calls of `turns` from the query, and from earlier messages of the
-    user where it does not state them."""
+    """Derive the values of the calls of `turns` from the query.
+
+    Values that the query does not state are derived from earlier messages of the user.
+    """
     said = [message.content for message in query.history if message.role == "user"]
     text = "\n".join([query.text, *reversed(said)])
     return derivations(text, turns, query.observations, docs, query.implied)
@@ -85,9 +87,9 @@ def _piece(part: str | Mention) -> Piece | str:
 
 @dataclass(frozen=True)
 class Failure:
-    """A first try that fails: the turn, the place in it, the call as written, what was said of it.
+    """A first try that fails: its turn, its place there, the call as written, the observation.
 
-    misled: the thought was wrong already; its line speaks of this call.
+    misled: the thought is already wrong; its line of values is about this call.
     """
 
     turn: int
@@ -100,7 +102,7 @@ class Failure:
 def first_try(
     turns: Sequence[Sequence[Call]], docs: Mapping[str, ToolDoc], text: str, rng: Random
 ) -> Failure | None:
-    """Make up a first try of one of the calls that its document refuses; None if it refuses none.
+    """Invent a first try of one of the calls that its document rejects; None if it rejects none.
 
     The model reads the failed call and the reason, and learns the call that follows. text: the
     query.
@@ -114,7 +116,7 @@ def first_try(
 
 
 def planned(turns: Sequence[Sequence[Call]], failure: Failure | None) -> list[list[Call]]:
-    """Return the calls that the thought speaks of: a misled thought's have the one that fails."""
+    """Return the calls that the thought is about; for a misled thought, with the failing call."""
     calls = [[*turn] for turn in turns]
     if failure is not None and failure.misled:
         calls[failure.turn][failure.place] = failure.call
@@ -124,9 +126,9 @@ def planned(turns: Sequence[Sequence[Call]], failure: Failure | None) -> list[li
 def refused(
     turns: Sequence[Sequence[Call]], observations: Sequence[str], rng: Random
 ) -> tuple[Sequence[Sequence[Call]], list[str], str]:
-    """Let one of the right calls fail for good.
+    """Make one of the right calls fail permanently.
 
-    Returns the turns up to it, what the environment says of them, and the response.
+    Returns the turns up to it, the environment's observations of them, and the response.
     """
     turns = turns[: rng.randrange(len(turns)) + 1]
     before = sum(map(len, turns[:-1]))
@@ -138,7 +140,7 @@ def refused(
 
 
 def answer_of(observations: Sequence[str]) -> str:
-    """Say the results of the last calls in words, and why others failed."""
+    """State the results of the last calls in words, and why others failed."""
     reasons = [refusal_reason(text) for text in observations]
     results = [
         _bare(text) for text, reason in zip(observations, reasons, strict=True) if reason is None
@@ -167,7 +169,7 @@ def render_turns(
     """Render the calls of each turn with the environment's results, then the response.
 
     `observations` has the results of all calls in order. Without a response the conversation
-    ends at its last calls. failure: a first try, without loss; the call alone follows it.
+    ends at its last calls. failure: a first try, without loss; only the right call follows it.
     """
     pieces: list[Piece] = []
     rest = list(observations)
@@ -197,8 +199,8 @@ def render_trace(
 ) -> list[Piece]:
     """Render a query's reference conversation: documents in the prompt, on selection, or none.
 
-    Where the results of the calls are unknown, the conversation ends at the first turn's calls
-    and names only their tools. failing: draws a call that fails; half of them are mended.
+    If the results of the calls are unknown, the conversation ends at the first turn's calls and
+    names only their tools. failing: draws a call that fails; MENDED_SHARE of them are mended.
     """
     prompt = render_prompt(query.text, frame, history=query.history, documents=documents)
     if not query.turns:

@@ -25,10 +25,10 @@ KINDS = {"chat": "no_tool", "foreign": "missing_tool", "missing": "missing_value
 def call_evidence(
     model: PreTrainedModel, codec: Codec, conversations: Sequence[Conversation], title: str = ""
 ) -> list[float]:
-    """For each conversation the log-odds of naming tools against answering, after its thought.
+    """Per conversation, the log-odds of naming tools against answering, after its thought.
 
-    A thought without an end is closed where the reply continues with another part. A title shows
-    progress.
+    A thought without an end is closed where the reply continues with another part. A non-empty
+    title shows a progress bar.
     """
     call, answer = codec.id("<tool_token>"), codec.id("<response>")
     thoughts = [_thought_of(codec, conversation) for conversation in conversations]

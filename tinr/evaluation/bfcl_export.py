@@ -4,9 +4,9 @@
     BFCL_PROJECT_ROOT=ROOT bfcl evaluate --model Qwen/Qwen3-0.6B-FC --test-category single_turn \\
         --partial-eval
 
-`write_results` fills ROOT/result. The package scores only models that it has registered: ours
-uses the name of one whose calls it reads as JSON, unchanged. `--partial-eval` scores only the
-queries in the files. Scores are ROOT/score/MODEL/*/BFCL_v4_CATEGORY_score.json.
+`write_results` fills ROOT/result. The package scores only registered models, so we use the name of
+one whose calls it reads as JSON, unchanged. `--partial-eval` scores only the queries in the files.
+Scores are in ROOT/score/MODEL/*/BFCL_v4_CATEGORY_score.json.
 Source: bfcl-eval 2026.3.23, constants/eval_config.py and model_handler/local_inference/qwen_fc.py.
 """
 
@@ -42,8 +42,8 @@ def write_results(
     """Write a result file for each category of the replies; return the paths.
 
     source_names: `Suite.source_names`. types: `source_types`; without them a Java long is written
-    as an integer and an ArrayList as an array. Raise BadInput for a query that is not of BFCL or
-    occurs twice.
+    as an integer and an ArrayList as an array. Raise BadInput for a query that is not from BFCL
+    or occurs twice.
     """
     rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for query, reply in replies:
@@ -63,11 +63,11 @@ def write_results(
 
 
 def category_of(identifier: str) -> str:
-    """The category in a query's id: live_simple_3-1-0 -> live_simple; BadInput for no BFCL id."""
+    """The category in a query's id: live_simple_3-1-0 -> live_simple; BadInput for any other id."""
     category = identifier.rsplit("_", 1)[0]
     if category not in CATEGORIES:
         raise BadInput(
-            f"query {identifier!r} is of no single-turn category of BFCL; give a bfcl suite's"
+            f"query {identifier!r} is in no single-turn category of BFCL; give a bfcl suite"
         )
     return category
 
@@ -112,7 +112,7 @@ def _source_arguments(
 
 
 def source_types(raw: Path) -> dict[str, dict[str, dict[str, tuple[str, str]]]]:
-    """The words that BFCL's own files (a folder of `BFCL_v4_*.json`) use for types.
+    """The type names in BFCL's own files (a folder of `BFCL_v4_*.json`).
 
     Only for Java and JavaScript, which write a long and an integer in different ways.
     """
@@ -130,7 +130,7 @@ def source_types(raw: Path) -> dict[str, dict[str, dict[str, tuple[str, str]]]]:
                 }
             except (LookupError, TypeError, AttributeError) as error:
                 raise BadInput(
-                    f"{place}: no question of BFCL ({error!r}); give its own file"
+                    f"{place}: not a BFCL question ({error!r}); give BFCL's own file"
                 ) from error
     return types
 

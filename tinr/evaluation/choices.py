@@ -1,9 +1,9 @@
 """Multiple-choice questions about a catalogue, made from its documents alone. No model.
 
-Every question has a form that phase 1 teaches. The right option comes first. Every wrong option is
-what the catalogue says of another tool, so all options are equally well known by heart, and only
-the tool decides. A document without a wrong option gives no question: the catalogue describes the
-other tools in the same words, or the tool has no such property.
+Every question has a form that phase 1 teaches. The right option comes first. Every wrong option
+comes from another tool of the catalogue, so the model has memorised all options equally well and
+only the tool decides. A document without a wrong option gives no question: the catalogue describes
+the other tools in the same words, or the tool has no such property.
 
     choose_description   token -> which description      (wrong: those of the nearest tools)
     choose_token         description -> which tool token
@@ -13,9 +13,9 @@ other tools in the same words, or the tool has no such property.
     choose_enum          ... with other enumerations
     choose_required      ... with other required flags
 
-The last four differ in their property and in as little else as the catalogue has, nearest tools
-first. `blind` asks the same about a tool half the catalogue away: the share that is right there
-shows nothing of the tool.
+In the last four, wrong options differ in the property and in as few others as the catalogue
+allows, nearest tools first. `blind` asks the same about a tool half the catalogue away: the share
+of right answers there shows no knowledge of the tool.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +30,8 @@ from tinr.chat.render import render_question
 from tinr.data.alignment_examples import TO_DOCUMENT, TO_SIGNATURE, TO_TOKEN, ask_about
 from tinr.records import ToolDoc
 
-NEIGHBOURS = 64  # nearest tools of which wrong options are taken
-WRONG = 3  # most wrong options of a question
+NEIGHBOURS = 64  # nearest tools that supply wrong options
+WRONG = 3  # maximum wrong options per question
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Choice:
     """A prompt and its options, the right one first.
 
     `even`: options are compared by mean log-probability per token, because they are texts of any
-    length; else by their sum, because they are whole replies that differ in one word.
+    length; otherwise by the sum, because they are whole replies that differ in one word.
     """
 
     prompt: tuple[Piece, ...]
     options: tuple[tuple[Piece, ...], ...]
     even: bool = False
     about: str = ""  # the tool
-    asks: str = "signature"  # of _PROMPTS
+    asks: str = "signature"  # key of _PROMPTS
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ Make = Callable[[Subject, Frame], Choice]
 
 
 def make_choices(catalogue: Catalogue, frame: Frame) -> dict[str, list[Choice]]:
-    """Every question of every kind that the documents give, in the catalogue's order."""
+    """Kind -> all its questions that the documents give, in the catalogue's order."""
     neighbours = nearest_neighbours(catalogue.tools, NEIGHBOURS)
     subjects = [
         Subject(doc, tuple(catalogue.by_name[name] for name in neighbours[doc.name]))
@@ -75,7 +75,7 @@ def make_choices(catalogue: Catalogue, frame: Frame) -> dict[str, list[Choice]]:
 
 
 def blind(choices: Sequence[Choice], catalogue: Catalogue, frame: Frame) -> list[Choice]:
-    """The same options behind the question about a tool half the catalogue away."""
+    """The same options after the question about a tool half the catalogue away."""
     tools = catalogue.tools
     positions = {doc.name: number for number, doc in enumerate(tools)}
     distant_tools = (tools[(positions[c.about] + len(tools) // 2) % len(tools)] for c in choices)
@@ -100,7 +100,7 @@ _PROMPTS: Mapping[str, Callable[[ToolDoc, Frame], Sequence[Piece]]] = {
 
 
 def _choice(subject: Subject, frame: Frame, asks: str, texts: Iterable[str]) -> Choice:
-    """The question with the first texts that differ: the right one and up to WRONG others."""
+    """A question with the first distinct texts as options: the right one and up to WRONG others."""
     different_texts = list(dict.fromkeys(texts))[: WRONG + 1]
     options = tuple((Piece(text, token=asks == "token"),) for text in different_texts)
     prompt = tuple(_PROMPTS[asks](subject.doc, frame))
@@ -123,7 +123,7 @@ def _signature(subject: Subject, frame: Frame) -> Choice:
 
 
 def _property(name: str) -> Make:
-    """The signature among those that differ in a property, and in as little else as there is."""
+    """Ask for the signature among others that differ in a property and in little else."""
 
     def make(subject: Subject, frame: Frame) -> Choice:
         own = _properties(subject.doc)
@@ -140,7 +140,7 @@ def _property(name: str) -> Make:
 
 
 def _properties(doc: ToolDoc) -> dict[str, tuple[str, ...]]:
-    """What a signature says of its parameters, by property."""
+    """Property -> what the signature says about it, over all parameters."""
     required = doc.parameters.get("required", ())
     specs = {
         name: spec if isinstance(spec, Mapping) else {}
@@ -155,7 +155,7 @@ def _properties(doc: ToolDoc) -> dict[str, tuple[str, ...]]:
 
 
 def _type(spec: Mapping[str, Any]) -> str:
-    """The kind of value, and of a list's items."""
+    """The type of a value, and of the items of a list."""
     schemas = [s for s in (spec, spec.get("items")) if isinstance(s, Mapping)]
     kinds = [str(schema.get("format", schema.get("type", "any"))) for schema in schemas]
     return " of ".join(kinds)

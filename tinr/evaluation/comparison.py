@@ -1,13 +1,13 @@
 """Compare two or more checkpoints on the same queries: which differences are distinguishable.
 
-Every test is paired by query. One run of each: McNemar's exact test. Several seeds: each
-query's values are averaged over the seeds and the signs of the differences are flipped at
-random (a permutation test over queries). This test says that these runs differ. Where queries share
-phrasings, they are no independent samples: variances grow by `metrics.design_effect`, and p is that
-of Student's t with the variance over queries. The paired t test
-over the seeds' differences says whether other runs would differ. The intervals treat seeds and
-queries both as samples. The p-values of one table are corrected together (Holm 1979): those over
-queries as one family, those over seeds as another.
+Every test is paired by query. One run each: McNemar's exact test. Several seeds: each query's
+values are averaged over the seeds, and the signs of the differences are flipped at random (a
+permutation test over queries). This test tells whether these runs differ. Queries that share
+phrasings are not independent samples: variances grow by `metrics.design_effect`, and p is that of
+Student's t with the variance over queries. The paired t test over the seeds' differences tells
+whether other runs would differ. The intervals treat both seeds and queries as samples. The
+p-values of one table are corrected together (Holm 1979): those over queries as one family, those
+over seeds as another.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,10 +24,10 @@ RESAMPLES = 10_000
 BLOCK = 500  # resamples drawn at a time
 LEVEL = 0.05
 
-# One run of a checkpoint: split -> metric -> query's id -> value in [0, 1].
+# One run of a checkpoint: split -> metric -> query id -> value in [0, 1].
 Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 Contenders = Mapping[str, Sequence[Values]]  # name -> a run for each seed
-Phrasings = Mapping[str, Collection[str]]  # query's id -> the templates that it was made from
+Phrasings = Mapping[str, Collection[str]]  # query id -> the templates it was made from
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,20 @@ class Difference:
 
     def words(self) -> str:
         """The finding in a sentence."""
-        place = f"{self.metric} of {self.split}"
+        place = f"{self.metric} ({self.split})"
         interval = f"95 % {100 * self.low:+.1f} to {100 * self.high:+.1f}"
         figures = f"{interval}, p = {self.p_holm:.2g} after Holm, n = {self.n}"
         if self.distinguishable:
             direction = "better" if self.difference > 0 else "worse"
             points = f"{abs(100 * self.difference):.1f} points"
             finding = (
-                f"{self.other} is {direction} than {self.first} in {place} by {points} ({figures})"
+                f"{self.other} is {direction} than {self.first} on {place} by {points} ({figures})"
             )
             return f"{finding}{self._seeds_clause()}."
         return (
-            f"{self.other} and {self.first} cannot be told apart in {place}: "
-            f"{100 * self.difference:+.1f} points ({figures}); a difference would have to be of "
-            f"{100 * self.least:.0f} points to be found in four of five such comparisons."
+            f"{self.other} and {self.first} cannot be told apart on {place}: "
+            f"{100 * self.difference:+.1f} points ({figures}); minimum detectable difference at "
+            f"80 % power: {100 * self.least:.0f} points."
         )
 
     def _seeds_clause(self) -> str:
@@ -96,8 +96,8 @@ class Difference:
             return ""
         seeds = f"{len(self.by_seed)} seeds"
         if self.p_seeds is None:
-            return f"; {seeds}, the same in each: of others that says nothing"
-        caveat = "" if self.p_seeds < LEVEL else ": so of these runs, of others it is not shown"
+            return f"; {seeds}, equal differences: no conclusion for other seeds"
+        caveat = "" if self.p_seeds < LEVEL else ": shown for these runs, not for others"
         return f"; {seeds}, p over seeds = {self.p_seeds:.2g} after Holm{caveat}"
 
 
@@ -219,7 +219,7 @@ def _seeds_p(by_seed: Sequence[float]) -> float | None:
 
 
 def _shared_queries(runs: Sequence[Values], split: str, metric: str) -> list[str]:
-    """The queries that every run has a value of, in the order of the first run."""
+    """The queries for which every run has a value, in the order of the first run."""
     values = [run.get(split, {}).get(metric, {}) for run in runs]
     return [q for q in values[0] if all(q in by_query for by_query in values[1:])] if values else []
 
@@ -321,7 +321,7 @@ def _newcombe(hits: np.ndarray, other_hits: np.ndarray) -> tuple[float, float]:
 
 
 def _t_p(differences: np.ndarray, clusters: Clusters) -> float:
-    """Two-sided p of the mean difference by Student's t, its variance being that of clusters."""
+    """Two-sided p of the mean difference by Student's t, with the variance over clusters."""
     variance = _variance(differences[None], clusters)
     if not variance.error:
         return 1.0

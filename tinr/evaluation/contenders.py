@@ -30,14 +30,14 @@ from tinr.evaluation.suites import same_names
 from tinr.records import BadInput, DocumentsMode, Query
 from tinr.rollout.tools.executor import corpus_executor
 
-ALL = ""  # not a split: the key of the faults of all queries together
+ALL = ""  # not a split: key for the faults of all queries
 SCORING_VERSION = 6  # version of the scoring rules; a new one invalidates cached rows
-CALLS = "calls"  # key of all queries that expect calls, if these are of several splits
+CALLS = "calls"  # key for all queries that expect calls, if they are in several splits
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A registry reference and its documents mode; None: the mode of its training."""
+    """A registry reference and a documents mode; None: the mode it was trained in."""
 
     ref: str
     documents: DocumentsMode | None = None
@@ -63,24 +63,24 @@ def trained_mode(card: Card) -> DocumentsMode:
 
 
 def _mode_shares(card: Card) -> dict[DocumentsMode, float]:
-    """Documents mode -> weight in a checkpoint's last training; {}: it had no conversations."""
+    """Documents mode -> weight in a checkpoint's last training; {} if it had no conversations."""
     policy, shares = card.config.get("policy") or {}, card.config.get("documents") or {}
     return dict.fromkeys(policy.get("documents") or (), 1.0) or dict(shares)
 
 
 def untrained(card: Card, documents: str) -> str:
-    """A note if a checkpoint was never trained in a documents mode; empty if it was."""
+    """A note if a checkpoint was trained in other documents modes only; otherwise empty."""
     modes = [mode for mode, share in _mode_shares(card).items() if share]
     if not modes or documents in modes:
         return ""
     return (
-        f"note: {card.id} was trained with documents {', '.join(modes)}, never {documents}: what "
-        "follows says nothing of a model that was (tinr study arms trains one)"
+        f"note: {card.id} was trained with documents {', '.join(modes)}, never {documents}: these "
+        "results do not apply to a model that was (tinr study arms trains one)"
     )
 
 
 def trained_prompt(card: Card) -> DocumentsConfig:
-    """The configuration of the documents in a checkpoint's training prompts."""
+    """The configuration of documents in a checkpoint's training prompts."""
     return build(DocumentsConfig, card.config.get("prompt") or {}, f"the card of {card.id}")
 
 
@@ -99,11 +99,11 @@ def values_of(
     several: bool = False,
     data: Path = DATA,
 ) -> Values:
-    """Split -> metric -> query -> value of one run, from the cache if it was measured before.
+    """Split -> metric -> query -> value of one run; cached if it was evaluated before.
 
-    cache: folder of the rows of earlier runs; None: no cache. several: only queries that expect
-    two or more calls. Raise BadInput if the checkpoint lacks a suite's tools, or was trained on
-    its queries.
+    cache: folder with the rows of earlier runs; None: no cache. several: only queries that expect
+    two or more calls. Raise BadInput if the checkpoint lacks tools of a suite, or its lineage was
+    trained on queries of an unseen or ood tool.
     """
     card, folder, catalogue = open_catalogue(registry, contender.ref)
     mode, prompt = contender.documents or trained_mode(card), trained_prompt(card)
@@ -114,7 +114,7 @@ def values_of(
     )
     if repeated_id is not None:
         raise BadInput(
-            f"{', '.join(suites)}: query id {repeated_id!r} stands in two of them; rename one"
+            f"{', '.join(suites)}: query id {repeated_id!r} occurs more than once; rename one"
         )
     same = {name: group for suite in loaded_suites for name, group in same_names(suite).items()}
     check_splits(queries, trained_tools(registry, card))
@@ -148,16 +148,16 @@ def values_of(
             write_jsonl(path, rows)
     query_ids = {query.id for query in queries if not several or len(query.calls) > 1}
     if not query_ids:
-        raise BadInput(f"{', '.join(suites)}: no query expects several calls; leave the option out")
+        raise BadInput(f"{', '.join(suites)}: no query expects several calls; omit the option")
     return values_from([row for row in rows if row["id"] in query_ids])
 
 
 def phrasings_of(
     registry: Registry, ref: str, suites: Sequence[str], size: int | None, data: Path = DATA
 ) -> dict[str, tuple[str, ...]]:
-    """Query's id -> the templates that it was made from; queries without one are left out.
+    """Query id -> the templates it was made from; queries without a template are left out.
 
-    ref: a checkpoint that is asked these suites.
+    ref: a checkpoint; the suites are loaded for its catalogue.
     """
     _, _, catalogue = open_catalogue(registry, ref)
     return {
@@ -169,7 +169,7 @@ def phrasings_of(
 
 
 def _kept(path: Path) -> Iterator[dict[str, Any]]:
-    """The cached rows; invalid rows are left out, so that `values_of` evaluates again."""
+    """The cached rows. Invalid ones are dropped, so `values_of` evaluates again."""
     try:
         for _, row in read_jsonl(path) if path.is_file() else ():
             if isinstance(row.get("id"), str) and isinstance(row.get("split"), str):
@@ -184,7 +184,7 @@ def _mark(
     catalogue: Catalogue,
     same: Mapping[str, str],
 ) -> str:
-    """A short hash of all that determines an evaluation of one checkpoint."""
+    """A short hash of everything that determines the evaluation of a checkpoint."""
     lines = [query_line(query) for query in queries]
     text = json.dumps(
         [tinr.__version__, SCORING_VERSION, lines, asdict(prompt), catalogue.hash, same],
@@ -196,7 +196,7 @@ def _mark(
 def values_from(rows: Sequence[Mapping[str, Any]]) -> Values:
     """Values by split, with all queries that expect calls under CALLS and faults under ALL.
 
-    rows: of each query its id, its split, values of metrics and (or not) its faults.
+    rows: per query its id, split, metric values and, optionally, faults.
     """
     values: dict[str, dict[str, dict[str, float]]] = {}
     call_splits = {row["split"] for row in rows if row.get("abstain_acc") is None}

@@ -27,8 +27,8 @@ from tinr.rollout.scoring.rewards import without_written_defaults
 from tinr.rollout.tools.executor import Executor
 from tool_corpora.suites import SHIPPED, test_suite
 
-DATA = Path("../shared/data")  # default folder of the named sets of real queries
-SIZE = 300  # default number of queries of each split of a shipped suite
+DATA = Path("../shared/data")  # default folder of the named real query sets
+SIZE = 300  # default number of queries per split of a shipped suite
 # Tokens of a reply; documents shown on selection are included.
 REPLY_TOKENS: dict[str, int] = {"none": 320, "on_select": 640, "in_prompt": 320, "retrieved": 320}
 
@@ -38,18 +38,18 @@ def load_suite(
 ) -> Suite:
     """Load a shipped suite, a named set of real queries below `data`, or a folder.
 
-    size: queries of each split, the same ones every time; None: SIZE of a shipped suite, all of
-    any other. known: the checkpoint's catalogue; queries take its names. given: keep the suite's
-    own documents, for the prompt, so that queries may need tools that the model never met. Raise
-    BadInput if there is no such suite, or the checkpoint lacks its tools.
+    size: queries per split, always the same ones; None: SIZE of a shipped suite, all of any other.
+    known: the checkpoint's catalogue; queries use its names. given: keep the suite's own documents,
+    for the prompt, so that queries may need tools that the model has never seen. Raise BadInput if
+    there is no such suite, or the checkpoint lacks its tools.
     """
     if which in SHIPPED:
         try:
             queries = test_suite(which, size or SIZE, known.by_name)
         except ValueError as error:
             raise BadInput(
-                f"suite {which}: its queries of the checkpoint's tools: {error}; ask for fewer, "
-                "align with the shipped corpora, or give a suite folder"
+                f"suite {which}: too few queries of the checkpoint's tools: {error}; ask for "
+                "fewer, align with the shipped corpora, or give a suite folder"
             ) from error
         return Suite(which, known, tuple(queries), (), {})
     folder = Path(which)
@@ -57,7 +57,7 @@ def load_suite(
         return read_suite(which, data, size, None if given else known)
     if not (folder / "queries.jsonl").is_file():
         raise BadInput(
-            f"{which}: no suite; give {', '.join((*SHIPPED, *NAMES))}, or a folder with "
+            f"{which}: no such suite; give {', '.join((*SHIPPED, *NAMES))}, or a folder with "
             "queries.jsonl"
         )
     queries = read_queries(folder / "queries.jsonl", known)
@@ -71,15 +71,15 @@ def check_splits(queries: Sequence[Query], queried_tools: set[str]) -> None:
             for call in query.calls:
                 if call.name in queried_tools:
                     raise BadInput(
-                        f"query {query.id!r} is marked {query.split}, but queries of "
-                        f"{call.name!r} were trained on in this checkpoint's lineage; "
+                        f"query {query.id!r} is marked {query.split}, but this checkpoint's "
+                        f"lineage was trained on queries of {call.name!r}; "
                         "correct the split or the training data"
                     )
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """A suite under one checkpoint in one documents mode, in the order of its queries.
+    """The result of a suite for one checkpoint and documents mode, in the order of its queries.
 
     A query whose prompt does not fit the model's context counts as an empty reply.
     """
@@ -90,7 +90,7 @@ class SuiteResult:
     evidence: Sequence[float | None]  # of calling, see `abstention.call_evidence`; None: not asked
     unscorable: Mapping[str, str]  # id -> why
     unasked: Mapping[str, str]  # id -> why its prompt does not fit
-    found: Sequence[bool | None]  # whether all documents that a query needs stood in its prompt
+    found: Sequence[bool | None]  # whether the prompt had all documents that the query needs
 
     def scored(self) -> Iterator[tuple[Conversation, Outcome]]:
         """The conversations that can be scored, each with its outcome."""
@@ -114,13 +114,13 @@ def evaluate(
     constrained: bool = False,
     offered: Mapping[str, Sequence[str]] | None = None,
 ) -> SuiteResult:
-    """Hold and score a greedy conversation for every query; the model stays in eval mode.
+    """Run and score a greedy conversation for every query; the model stays in eval mode.
 
     The self-test runs first: RunFailed if it fails, BadInput if no query can be scored or no
     prompt fits. max_tokens: tokens after the prompt, including those of the environment (None:
-    REPLY_TOKENS). same: tools that count as one. constrained: decode only tools, and calls that
-    fit their documents, inside the tags. offered: the same, and of a query's tools only these
-    (its id -> their names). A title shows progress.
+    REPLY_TOKENS). same: tools that count as one. constrained: inside the tags, decode only tools,
+    and calls that fit their documents. offered: query id -> the only tools that may be decoded;
+    implies constrained. A non-empty title shows a progress bar.
     """
     mode = documents_mode(documents)
     queries = [reachable(query, executor) for query in queries]
@@ -135,7 +135,7 @@ def evaluate(
     prompts = make_prompts(codec, queries, documents_shown)
     overlong = too_long(model, prompts, max_tokens)
     if len(overlong) == len(queries):
-        raise BadInput(f"no query can be asked: {queries[0].id!r}: {overlong[0]}")
+        raise BadInput(f"no prompt fits: query {queries[0].id!r}: {overlong[0]}")
     fitting_numbers = [number for number in range(len(queries)) if number not in overlong]
     model.eval()
     conversations = converse(
@@ -193,7 +193,7 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
     try:
         groups = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: no JSON ({error}); give a list of lists of names") from error
+        raise BadInput(f"{path}: invalid JSON ({error}); give a list of lists of names") from error
     if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
         raise BadInput(f"{path}: not a list of lists of tool names; correct it")
     names = [name for group in groups for name in group]
@@ -202,7 +202,7 @@ def read_equivalent(path: Path, catalogue: Catalogue) -> dict[str, str]:
     repeated_name = next((name for name, times in Counter(names).items() if times > 1), None)
     if repeated_name is not None:
         raise BadInput(
-            f"{path}: {repeated_name!r} stands in two groups or twice; unite or correct them"
+            f"{path}: {repeated_name!r} is in two groups, or twice in one; merge or correct them"
         )
     unknown_names = [name for name in names if name not in catalogue.by_name]
     if unknown_names:
@@ -266,15 +266,15 @@ def _document_hits(evaluated: SuiteResult, split: str) -> list[tuple[bool, Colle
 
 
 def split_of(query: Query) -> str:
-    """The group of the tables that a query belongs to."""
+    """The table group of a query."""
     return query.group or query.split or ("all" if query.expects_call else "no_tool")
 
 
 def costs(evaluated: SuiteResult) -> dict[str, float]:
-    """Means per query: prompt tokens (documents shown on selection included), generated tokens,
-    seconds of its batch.
+    """Mean prompt tokens, generated tokens and seconds (share of the batch's time) per query.
 
-    Prompts that do not fit count only in the mean of prompt tokens.
+    Prompt tokens include documents shown on selection. Prompts that do not fit count only in the
+    mean of prompt tokens.
     """
     conversations = [
         conversation
@@ -330,8 +330,8 @@ def write_replies(
 ) -> None:
     """Write a line per query: what the model wrote, how it was scored and what it cost.
 
-    documents: name -> document, for `without_written_defaults`: the calls of both sides as they
-    were compared, if a default was spelled out.
+    documents: name -> document. If a default was written out, the line then also has the calls of
+    both sides as they were compared (`without_written_defaults`).
     """
     rows = [
         query_line(c.query)

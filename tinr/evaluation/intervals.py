@@ -14,10 +14,10 @@ BLOCK = 200  # resamples drawn at a time
 
 @dataclass(frozen=True)
 class Figure:
-    """A value with its 95 % interval over `n` cases; n = 0: everything None.
+    """A value with its 95 % interval over `n` cases; if n is 0, everything is None.
 
     `chance`: the expected value of a guess. `blind`: the value of this model if it is not told
-    which tool the question is about. None: it has no meaning or was not measured.
+    which tool the question is about. None: undefined or not measured.
     """
 
     value: float | None
@@ -46,8 +46,8 @@ def ratio(
 
     The interval is the percentile bootstrap over the sequences (Efron & Tibshirani 1993,
     chapter 13), 2,000 resamples: the positions of one sequence are not independent.
-    Sequences with count 0 are left out. If none is left there is no value, if one is left no
-    interval.
+    Sequences with count 0 are left out. If none is left, the value is None; if one is left, the
+    interval is None.
     """
     counted_pairs = [(s, c) for s, c in zip(sums, counts, strict=True) if c]
     if not counted_pairs:

@@ -2,8 +2,8 @@
 
     choose_*        multiple choice by likelihood (tinr.evaluation.choices), chance level stated
     name_DEGREE     a pseudo-query at three degrees of vagueness, the tool named freely
-    ..._among       the same, where only tools can be decoded as the name
-    document_to_token_among    recall where only tools can be decoded
+    ..._among       the same, with decoding of the name restricted to tools
+    document_to_token_among    recall with decoding restricted to tools
 
 No model judges: a choice is right if the right option is the most likely, a name if it is exactly
 the expected tool. Every tool with the property is in the denominator.
@@ -30,7 +30,7 @@ from tinr.evaluation.recall import rows_at_once
 from tinr.progress import counting_ends, part_of, progress_bar
 from tinr.rollout.generate import generate
 
-THOUGHT_TOKENS = 200  # ids of a thought and the names after it
+THOUGHT_TOKENS = 200  # maximum ids of a thought and the names after it
 
 
 def knowledge_summary(
@@ -51,7 +51,7 @@ def knowledge(
     splits: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> dict[str, Figure]:
-    """The figure of every probe; those of vagueness also per split, as `name_vague/unseen`.
+    """The figure of every probe; vagueness probes also per split, as `name_vague/unseen`.
 
     splits: tool -> split; tools without a split count only in the overall figure.
     """
@@ -92,7 +92,7 @@ def _choice_figure(
 
 
 def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
-    """Degree of vagueness -> one query of each tool, in the catalogue's order."""
+    """Degree of vagueness -> one query per tool, in the catalogue's order."""
     wording = Wording(catalogue)
     texts_by_tool = [
         wording.at_degrees(doc, Random(f"{seed}/vague/{doc.name}"))[0] for doc in catalogue.tools
@@ -103,9 +103,9 @@ def vague_queries(catalogue: Catalogue, seed: int = 0) -> dict[str, list[str]]:
 def name_freely(
     model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
 ) -> list[str | None]:
-    """The only tool that a greedy reply names; None if it names none or several.
+    """The tool that each greedy reply names; None if it names none or several.
 
-    A title shows progress.
+    A non-empty title shows a progress bar.
     """
     prompts = [codec.encode(render_prompt(text, codec.frame))[0] for text in texts]
     stops = frozenset(codec.id(t) for t in ("</tool_token>", "</response>", codec.frame.close))

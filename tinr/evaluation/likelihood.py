@@ -17,8 +17,8 @@ from tinr.evaluation.choices import Choice
 from tinr.progress import progress_bar
 from tinr.rollout.generate import forward, prefill
 
-BATCH_TOKENS = 4096  # of all rows of a batch, padding included
-BATCH_LOGITS = 100_000_000  # numbers in the logits of a batch: 400 MB
+BATCH_TOKENS = 4096  # tokens in a batch, padding included
+BATCH_LOGITS = 100_000_000  # logits in a batch: 400 MB
 
 Tree = dict[int, Any]  # id -> subtree, or the name of the option that ends here
 
@@ -42,13 +42,13 @@ def likelihoods(
     codec: Codec,
     choices: Sequence[Choice],
     shared: bool = True,
-    title: str = "how likely given texts are",
+    title: str = "likelihood of texts",
 ) -> list[list[Likelihood]]:
-    """The likelihood of every option of every choice, in their order; a title shows progress.
+    """The likelihood of every option of every choice, in order; a title shows a progress bar.
 
     Prompts must not be empty. shared=False: the common prefix of a choice's options is read once
-    and not counted. This changes no comparison of sums, and halves the work on lines that differ
-    in a word. The last digits may depend on the batch.
+    and not counted. This changes no comparison of sums, and halves the work if options differ in
+    one word. The last digits may depend on the batch.
     """
     prompts = [codec.encode(choice.prompt)[0] for choice in choices]
     options = [[codec.encode(option)[0] for option in choice.options] for choice in choices]
@@ -104,9 +104,9 @@ def decode_among(
     codec: Codec,
     prompts: Sequence[Sequence[Piece]],
     options: Mapping[str, Sequence[Piece]],
-    title: str = "the likeliest of all options",
+    title: str = "most likely option",
 ) -> list[str]:
-    """Decode greedily among the options only: the name of the option decoded after each prompt.
+    """Decode greedily among the options only; return the name of the option for each prompt.
 
     Each step takes the most likely id that continues an option. If every option is one id, the
     result is the most likely option.
@@ -124,7 +124,7 @@ def decode_among(
 
 
 def batch_tokens(model: PreTrainedModel) -> int:
-    """The most tokens of a batch whose logits fit in memory."""
+    """The maximum number of tokens in a batch, so that its logits fit in memory."""
     rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
     return max(1, min(BATCH_TOKENS, BATCH_LOGITS // int(rows)))
 
@@ -132,8 +132,8 @@ def batch_tokens(model: PreTrainedModel) -> int:
 def batches(sizes: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[int]]:
     """Group item numbers into batches of at most `tokens`, short prompts first.
 
-    sizes: (tokens of the prompt, full width, rows) of each item. An item larger than a batch is a
-    batch of its own.
+    sizes: (tokens of the prompt, full width, rows) of each item. An item larger than a batch gets
+    a batch of its own.
     """
     batch: list[int] = []
     width = rows = 0
@@ -153,7 +153,7 @@ def _score(
     options: Sequence[Sequence[Sequence[int]]],
     pad: int,
 ) -> list[list[Likelihood]]:
-    """Score the options of each prompt: the first id by the prompt's logits, the rest by theirs."""
+    """Score the options: the first id by the prompt's logits, the rest by the option's own."""
     cache = DynamicCache()
     logits, mask = prefill(model, prompts, pad, cache)
     first = torch.log_softmax(logits, -1)
@@ -204,7 +204,9 @@ def _tree(options: Mapping[str, Sequence[int]]) -> Tree:
         for index in ids[:-1]:
             node = node.setdefault(index, {}) if isinstance(node, dict) else None
         if not ids or not isinstance(node, dict) or ids[-1] in node:
-            raise ValueError(f"option {name!r} is empty, or it and another begin alike and end")
+            raise ValueError(
+                f"option {name!r} is empty, or a prefix of another option, or begins with one"
+            )
         node[ids[-1]] = name
     return tree
 

@@ -1,4 +1,4 @@
-"""Counts into rates with intervals, and tests between them. Pure; every denominator is whole."""
+"""Rates with intervals, and tests between them. Pure; every denominator is the full set."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,25 +20,25 @@ from tinr.rollout.scoring.rewards import (
     without_written_defaults,
 )
 
-Clusters = Sequence[Collection[str]]  # of each value the names of its clusters
+Clusters = Sequence[Collection[str]]  # per value the names of its clusters
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of `n` with its 95 % interval, all in [0, 1]; no n: value None."""
+    """A share of `n` with its 95 % interval, all in [0, 1]; the value is None if n is 0."""
 
     value: float | None
     n: int
     low: float | None
     high: float | None
-    effective: float | None = None  # independent outcomes that tell as much; None: all n are
+    effective: float | None = None  # equivalent independent outcomes; None: all n are
 
 
 def rate(outcomes: Sequence[bool | float], clusters: Clusters = ()) -> Rate:
     """Mean of outcomes in [0, 1] with the Wilson score interval (Wilson 1927) at 95 %.
 
-    clusters: those of each outcome. Outcomes that share one are not independent: the interval is
-    that of fewer outcomes, see `effective_count`.
+    clusters: those of each outcome. Outcomes that share a cluster are not independent: the
+    interval is that of fewer outcomes, see `effective_count`.
     """
     n = len(outcomes)
     if not n:
@@ -55,7 +55,7 @@ def rate(outcomes: Sequence[bool | float], clusters: Clusters = ()) -> Rate:
 
 
 def effective_count(values: np.ndarray, clusters: Clusters) -> float:
-    """How many independent outcomes tell as much as `values` (n,); at least 1, at most n.
+    """The number of independent outcomes as informative as `values` (n,); from 1 to n.
 
     n / `design_effect`, times (t of n - 1 / t of G - 1 degrees of freedom) ** 2 at 95 % for G
     clusters (Korn and Graubard 1998).
@@ -69,13 +69,14 @@ def effective_count(values: np.ndarray, clusters: Clusters) -> float:
 
 
 def design_effect(values: np.ndarray, clusters: Clusters) -> float:
-    """By how much clusters raise the variance of the mean of values in [-1, 1] (n,); at least 1.
+    """The factor by which clusters raise the variance of the mean; at least 1.
 
-    clusters: those of each value, one, several or none (alone); (): every value is alone. The
-    variance is the sum of the products of residuals over all pairs that share a cluster (Cameron,
-    Gelbach and Miller 2011, with clusters that overlap), corrected for few clusters. One more
-    cluster of mean size is counted, all of the rarer outcome: where nearly all values are alike, it
-    stands for the phrasing that could have failed as a whole.
+    values: (n,) in [-1, 1]. clusters: one or several per value, or none if the value is
+    independent; (): all values are independent. The variance is the sum of the products of
+    residuals over all pairs that share a cluster (Cameron, Gelbach and Miller 2011, with
+    overlapping clusters), corrected for few clusters. One more cluster of mean size is added, all
+    of the rarer outcome: if nearly all values are equal, it stands for a phrasing that could have
+    failed as a whole.
     """
     if not clusters or not len(values):
         return 1.0
@@ -101,12 +102,12 @@ def design_effect(values: np.ndarray, clusters: Clusters) -> float:
 
 
 def number_of_clusters(clusters: Clusters) -> int:
-    """How many clusters there are; a value without one is one of its own."""
+    """The number of clusters; a value without one is a cluster of its own."""
     return len(_numbered(clusters))
 
 
 def _numbered(clusters: Clusters) -> dict[str | int, int]:
-    """Each cluster's number; a value without clusters is one of its own, by its row."""
+    """Cluster -> number; a value without one is a cluster of its own, keyed by its row."""
     names = chain.from_iterable(set(own) or {row} for row, own in enumerate(clusters))
     return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
@@ -121,19 +122,19 @@ def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one reply got right. None where the query has nothing to measure it by."""
+    """What one reply got right; None if the metric does not apply to the query."""
 
     name_em: bool | None  # the called tools are the reference's
-    family_em: bool | None  # ... or neighbours of them, whose documents are alike
-    call_em: bool | None  # the calls are the reference's: by value, in any order, defaults or not
-    call_em_strict: bool | None  # to the letter: 1 is not 1.0, parallel calls in their order
-    call_em_lenient: bool | None  # also alternatives that are accepted, and texts by their letters
-    tool_acc: float | None  # share of reference tools among the called ones
-    param_acc: float | None  # Jaccard index of the arguments, each call matched with one
+    family_em: bool | None  # ... or neighbours of them, with similar documents
+    call_em: bool | None  # the calls are the reference's: by value, in any order, ignoring defaults
+    call_em_strict: bool | None  # exactly: 1 is not 1.0, parallel calls in order
+    call_em_lenient: bool | None  # accepts alternatives; ignores case and punctuation of texts
+    tool_acc: float | None  # share of reference tools that were called
+    param_acc: float | None  # Jaccard index of the arguments, calls matched one to one
     answer_acc: bool | None  # the response agrees with what the reference calls return
     format_ok: bool
     abstain_acc: bool | None  # an answer without a call, where none is expected
-    mended: bool | None = None  # after an error: well formed, and the calls without error are right
+    mended: bool | None = None  # after a failed call: well formed, and the other calls are right
 
 
 def outcome(
@@ -145,10 +146,10 @@ def outcome(
 ) -> Outcome:
     """The metrics of one reply; names and calls are judged as the model wrote them.
 
-    documents: name -> document, for defaults; without them a default that is spelled out counts
-    as an argument. same: tools that count as one. families: tool -> its family, see
-    `families_of`. If a query's reference states no arguments,
-    only names are judged. If any call answers the query, only the presence of a call is judged.
+    documents: name -> document, for defaults; without them a written-out default counts as an
+    argument. same: tools that count as one. families: tool -> its family, see `families_of`. If
+    a query's reference states no arguments, only names are judged. If any call answers the query,
+    only the presence of a call is judged.
     """
     if query.any_call:
         has_call = bool(reply.calls)
@@ -158,7 +159,7 @@ def outcome(
     lenient_match = (
         lenient_calls(reply.calls, query, documents or {}, same) if has_arguments else None
     )
-    # by each call's own document, before tools are renamed
+    # uses each call's own document, so it comes before tools are renamed
     short_reply, short_query = without_written_defaults(reply, query, documents)
     if same:
         reply, query = as_one(reply, query, same)
@@ -198,7 +199,7 @@ def outcome(
 
 
 def _tried_names(reply: Reply) -> list[str]:
-    """The names of a reply's calls; one that failed and is tried again counts once."""
+    """The names of a reply's calls; a failed call that is tried again counts once."""
     names = [call.name for call in reply.calls]
     retried = {n for n in reply.failed if names[n] in names[n + 1 :]}
     return [name for n, name in enumerate(names) if n not in retried]
@@ -217,24 +218,24 @@ def as_one(reply: Reply, query: Query, same: Mapping[str, str]) -> tuple[Reply, 
 
 
 def families_of(tools: Sequence[ToolDoc]) -> dict[str, str]:
-    """Tool -> the first name of its family: tools whose documents are alike, directly or in steps.
+    """Tool -> first name of its family: tools linked by similar documents, directly or in steps.
 
-    A tool without neighbours is its own family. To name a tool is to find its family, then the tool
-    in it: the rate of name_em is that of family_em times that of `name_in_family`.
+    A tool without neighbours is its own family. Naming a tool means finding its family, then the
+    tool in it: the rate of name_em is that of family_em times that of `name_in_family`.
     """
     groups_of_names = groups(near_duplicates(tools, FAMILY))
     return {name: group[0] for group in groups_of_names for name in group}
 
 
-FAMILY = 0.35  # cosine from which on documents are neighbours
+FAMILY = 0.35  # minimum cosine of neighbouring documents
 METRICS = tuple(field.name for field in fields(Outcome))
-IN_FAMILY = "name_in_family"  # of the queries whose family is right, those whose tool is
+IN_FAMILY = "name_in_family"  # share with the right tool among queries with the right family
 
 
 def summarise(outcomes: Sequence[Outcome], phrasings: Clusters = ()) -> dict[str, Rate]:
-    """Every metric over the outcomes that have it; all replies count, empty ones too.
+    """Every metric over the outcomes that have it; all replies count, including empty ones.
 
-    phrasings: those of the query of each outcome, as clusters of `rate`.
+    phrasings: per outcome those of its query; they are the clusters of `rate`.
     """
     pairs = list(zip(outcomes, phrasings or [()] * len(outcomes), strict=True))
 

@@ -18,9 +18,9 @@ from tinr.progress import counting_tokens, part_of, progress_bar
 from tinr.records import ToolDoc
 from tinr.rollout.generate import Row, generate
 
-ROWS, CPU_ROWS = 256, 32  # rows of a batch; on a CPU few are as fast, and the bar moves more often
+ROWS, CPU_ROWS = 256, 32  # batch sizes; small ones are as fast on a CPU, and move the bar more
 PROBES = ("document_to_token", "token_to_document", "token_to_schema")
-MARGIN = 8  # tokens beyond the expected answer: another tokenization, and the end
+MARGIN = 8  # tokens beyond the expected answer, for another tokenization and the end
 
 
 def probe(
@@ -28,18 +28,18 @@ def probe(
 ) -> dict[str, Rate]:
     """document_to_token, token_to_document and token_to_schema over the whole catalogue.
 
-    title: of the progress bars; empty: no bars.
+    title: of the progress bars; if empty, there are none.
     """
     hits_of_probe = probe_hits(model, codec, catalogue, title)
     return {name: rate(tool_hits) for name, tool_hits in hits_of_probe.items()}
 
 
 def not_recalled(model: PreTrainedModel, codec: Codec, catalogue: Catalogue) -> list[ToolDoc]:
-    """The tools that their document does not name, or whose token does not recite its schema."""
+    """The tools for which document -> token or token -> schema is wrong."""
     if not catalogue.tools:
         return []
     probes = ("document_to_token", "token_to_schema")
-    hits = probe_hits(model, codec, catalogue, "kept", probes)
+    hits = probe_hits(model, codec, catalogue, "recall check", probes)
     pairs = zip(*(hits[name] for name in probes), strict=True)
     return [doc for doc, both in zip(catalogue.tools, pairs, strict=True) if not all(both)]
 
@@ -51,7 +51,7 @@ def probe_hits(
     title: str = "gate",
     probes: Sequence[str] = PROBES,
 ) -> dict[str, list[bool]]:
-    """Hit or miss of every tool, in the catalogue's order, for each of the probes asked for."""
+    """Probe -> hit or miss of every tool, in the catalogue's order; only the given probes."""
     frame, tools = codec.frame, catalogue.tools
     questions: dict[str, tuple[list[list[Piece]], list[Piece]]] = {
         "document_to_token": (
@@ -75,7 +75,7 @@ def probe_hits(
 
 
 def rows_at_once(model: PreTrainedModel) -> int:
-    """Rows of a batch of questions with short answers."""
+    """Batch size for questions with short answers."""
     return CPU_ROWS if model.device.type == "cpu" else ROWS
 
 
@@ -89,14 +89,14 @@ def _ask(
 ) -> list[bool]:
     """Whether each greedy reply, up to the end of its turn, equals the expected text.
 
-    Prompts are sorted by the length of their answers; each batch has room for its longest answer.
+    Prompts are sorted by answer length; each batch allows the tokens of its longest answer.
     """
     ids = [codec.encode(prompt)[0] for prompt in prompts]
     lengths = [len(codec.encode([piece])[0]) for piece in expected]
     end = codec.id(codec.frame.close)
     order = sorted(range(len(ids)), key=lambda number: lengths[number])
     size = rows_at_once(model)
-    tokens = [len(row) + length + 1 for row, length in zip(ids, lengths, strict=True)]  # with ends
+    tokens = [len(row) + length + 1 for row, length in zip(ids, lengths, strict=True)]  # + end
     replies: dict[int, Row] = {}
     with progress_bar(sum(tokens), title, "token") as bar:
         for start in range(0, len(order), size):

@@ -1,4 +1,4 @@
-"""Measure whether a tool is gone from the weights: not produced, and nothing is recited."""
+"""Measure whether a tool is gone from the weights: not produced and not recited."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -16,18 +16,18 @@ from tinr.evaluation.recall import rows_at_once
 from tinr.records import ToolDoc
 from tinr.rollout.generate import generate
 
-QUERIES = 8  # pseudo-queries of a tool
-RUN = 5  # consecutive words of a document in a reply: it recites
-MARGIN = 8  # tokens of a reply beyond the document's
+QUERIES = 8  # pseudo-queries per tool
+RUN = 5  # consecutive words of a document in a reply that count as reciting it
+MARGIN = 8  # tokens of a reply beyond the document's length
 
 
 def naming_prompts(
     codec: Codec, catalogue: Catalogue, docs: Sequence[ToolDoc], seed: int = 0
 ) -> dict[str, list[list[int]]]:
-    """Return for each tool the ids of prompts behind which its token is due, if any.
+    """Return, per tool, the prompts (as ids) after which a model that knows it writes its token.
 
     They are its document, and QUERIES pseudo-queries up to the beginning of the thought.
-    catalogue: it must hold the tools.
+    catalogue: must contain the tools.
     """
     wording, rng = Wording(catalogue), Random(f"{seed}/removal")
     prompts: dict[str, list[list[int]]] = {}
@@ -44,7 +44,7 @@ def naming_prompts(
 
 @torch.no_grad()
 def final_states(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Return the hidden states (N, H) behind prompts."""
+    """Return the hidden states (N, H) after the last token of each prompt."""
     states = [
         model.base_model(
             input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False
@@ -58,7 +58,7 @@ def final_states(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> to
 def naming_probability(
     model: PreTrainedModel, codec: Codec, prompts: Mapping[str, Sequence[Sequence[int]]]
 ) -> float:
-    """Return the largest probability of a tool's token behind its own prompts, unconstrained."""
+    """Return the largest probability of a tool's token after its own prompts, unconstrained."""
     largest = 0.0
     for name, tool_prompts in prompts.items():
         index = codec.id(token_of(name))
@@ -73,8 +73,8 @@ def recited(
 ) -> list[str]:
     """Return the tools whose token still recites RUN consecutive words of its own document.
 
-    Every wording that phase 1 asks with is asked, greedily. others: documents that the model still
-    knows; what stands in one of them too ("number: integer. Number of the book") is no recital.
+    Every question wording of phase 1 is asked, greedily. others: documents that the model still
+    knows; words that one of them contains too ("number: integer. Number of the book") do not count.
     """
     if not docs:
         return []
@@ -103,7 +103,7 @@ def _said_of(doc: ToolDoc) -> str:
 
 
 def shares_run(reply: str, text: str, known: Sequence[str] = (), run: int = RUN) -> bool:
-    """Whether `run` consecutive words of a text stand in a reply, and in no known text."""
+    """Whether `run` consecutive words of a text occur in a reply, and in no known text."""
     words, reply_words = text.lower().split(), _spaced(reply)
     known_words = [_spaced(other) for other in known]
     size = min(run, len(words))

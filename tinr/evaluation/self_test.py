@@ -30,9 +30,7 @@ def self_test(queries: Sequence[Query], documents: Mapping[str, ToolDoc]) -> dic
         verdict = outcome(reference_reply(query, documents), query, documents)
         missed_metrics = [name for name in RIGHT if getattr(verdict, name) is False]
         if missed_metrics or not verdict.format_ok:
-            unscorable[query.id] = (
-                f"its own reference misses {(missed_metrics or ['format_ok'])[0]}"
-            )
+            unscorable[query.id] = f"its own reference fails {(missed_metrics or ['format_ok'])[0]}"
         _check_empty(outcome(Reply(), query, documents), query)
     return unscorable
 
@@ -49,7 +47,7 @@ def reference_reply(query: Query, documents: Mapping[str, ToolDoc]) -> Reply:
         return parse([*render_thought([NO_TOOL["chat"]]), *render_response(answer_text)])
     observations = list(query.observations)
     has_all_results = len(observations) == len(query.calls)
-    # without results a conversation ends at its first calls, so all calls go there
+    # without results a conversation ends at its first calls, so all calls are in one turn
     for turn in query.turns if has_all_results else [query.calls]:
         pieces += render_calls(turn)
         turn_results, observations = observations[: len(turn)], observations[len(turn) :]

@@ -32,7 +32,7 @@ COMPARED = (
 def standing(runs: Contenders, phrasings: Phrasings | None = None) -> dict[str, Any]:
     """Cells and tests against the first contender, as plain data.
 
-    phrasings: those of each query, see `comparison`. {"cells": contender -> split -> metric ->
+    phrasings: per query, see `comparison`. {"cells": contender -> split -> metric ->
     cell, "differences": [...], "faults": contender -> grade or kind -> cell, "changes": [...]}.
     """
     splits = dict.fromkeys(split for seeds in runs.values() for run in seeds for split in run)
@@ -97,7 +97,7 @@ def standing_tables(comparison: Mapping[str, Any]) -> list[Table]:
         for cell in by_metric.values()
     ]
     has_spread = any(cell["spread"] is not None for cell in cells)
-    note = f"Percent (95 %){', ± spread over seeds' if has_spread else ''}."
+    note = f"Percent (95 % interval){', ± spread over seeds' if has_spread else ''}."
     tables = (
         Table("standing", "Contenders", (*names, "n"), tuple(rows), "metric", note),
         Table("faults", "Grades and deficiencies, all queries", (*names, "n"), tuple(faults),
@@ -123,15 +123,15 @@ def _words(cell: Mapping[str, Any] | None) -> str | None:
 
 
 def sentences(comparison: Mapping[str, Any]) -> list[str]:
-    """The tested differences in words; of grades and deficiencies only distinguishable ones."""
+    """The tested differences in words; for grades and deficiencies only distinguishable ones."""
     texts = [Difference(**values).words() for values in comparison["differences"]]
     changes = [Difference(**values) for values in comparison["changes"]]
     findings = [change for change in changes if change.distinguishable]
     texts += [_change_words(change) for change in findings]
     if changes:
         texts.append(
-            f"Of {len(changes)} comparisons of a grade or kind of deficiency {len(findings)} can "
-            "be told apart."
+            f"{len(findings)} of {len(changes)} comparisons of grades and deficiencies are "
+            "distinguishable."
         )
     return texts
 
@@ -149,7 +149,7 @@ def _change_words(change: Difference) -> str:
 def show(comparison: Mapping[str, Any], console: Console) -> None:
     """Print tables and sentences."""
     for table in standing_tables(comparison):
-        kind = "split" if table.key == "standing" else "what"
+        kind = "split" if table.key == "standing" else "kind"
         title = f"{table.title}. {table.note}"
         printed_table = PrintedTable(kind, table.head, *table.columns, title=title)
         for row in table.rows:

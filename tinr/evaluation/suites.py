@@ -21,7 +21,7 @@ from tinr.catalogue.load import Catalogue, document_from, file_of, query_from, r
 from tinr.records import BadInput, Query
 
 NAMES = ("bfcl", "tinr", "acebench", "apibank", "nestful", "toolalpaca", "metatool")
-CHAINED = ("toolalpaca",)  # sets of sequential calls that the lines do not mark as such
+CHAINED = ("toolalpaca",)  # sets of sequential calls whose lines do not mark them as such
 TOOLS, QUERIES = "tools.jsonl", "queries.jsonl"
 
 
@@ -30,7 +30,7 @@ class Suite:
     """Queries with the documents of their tools; `group` of each is its row in a table.
 
     left_out: (query id or place, reason). source_names: a tool's name here -> its name in the
-    source, where several documents may share a name.
+    source, in which several documents may share a name.
     """
 
     name: str
@@ -45,9 +45,9 @@ def read_suite(
 ) -> Suite:
     """Read a named set below `data`, or a set in any folder or file.
 
-    size: queries of each split, the same ones whatever their order; None: all. catalogue: the
-    tools that the model knows. Tools take its names, and a query with a tool that it lacks is
-    left out. Raise BadInput if there is no set, a line is bad, or no query is left.
+    size: queries per split, the same ones in any order; None: all. catalogue: the tools that the
+    model knows. Tools get its names, and a query with a tool that it lacks is left out. Raise
+    BadInput if there is no such set, a line is invalid, or no query is left.
     """
     path = data / which if which in NAMES else Path(which)
     if which == "bfcl" and not path.exists():
@@ -71,10 +71,10 @@ def read_suite(
             continue
         query = query_from(_with_names(line, names), place)
         if query.id in queries:
-            raise BadInput(f"{place}: id {query.id!r} stands twice; give each query its own")
+            raise BadInput(f"{place}: id {query.id!r} occurs twice; give each query its own")
         queries[query.id] = query
     if not queries:
-        cause = left_out[0][1] if left_out else "it has none"
+        cause = left_out[0][1] if left_out else "the suite is empty"
         raise BadInput(f"{path}: no query can be scored ({cause}); give another suite or catalogue")
     chosen_queries = tuple(sample(list(queries.values()), size))
     original_names = {names[name]: source for name, source in source_names.items() if name in names}
@@ -99,7 +99,7 @@ Read = tuple[Catalogue, dict[str, str], Sequence[tuple[str, Line]], list[tuple[s
 
 
 def _folder(path: Path) -> Read:
-    """Read a folder in the common form; clean names that cannot be tool tokens."""
+    """Read a folder in the common format; clean names that cannot be tool tokens."""
     tools = file_of(path, TOOLS)
     original_names = {str(row.get("name")): row.get("orig_name") for _, row in read_jsonl(tools)}
     tools_import = import_tools([str(tools)])
@@ -127,7 +127,7 @@ def _bfcl_package() -> Path | None:
 def _source_files(path: Path) -> Read:
     """Read files as their source published them, through the importers.
 
-    A reference call that its document refuses is kept: the set is scored as it was published.
+    A reference call that its document rejects is kept: the set is scored as it was published.
     """
     sources = [str(path)]
     if (
@@ -175,7 +175,7 @@ def _with_names(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _missing_tool(line: Line, documents: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """The reason why no model can reach a query's reference; empty if one can."""
+    """Why no model can produce a query's reference; empty if one can."""
     for call in line["calls"]:
         name = call.get("name")
         if isinstance(name, str) and name not in documents:
@@ -202,7 +202,7 @@ def _names_in(catalogue: Catalogue, suite_catalogue: Catalogue) -> dict[str, str
 
 
 def sample(queries: Sequence[Query], size: int | None) -> Iterator[Query]:
-    """At most `size` queries of each group, chosen by the hash of their ids, in their order."""
+    """At most `size` queries per group, chosen by the hash of their ids, in the given order."""
     groups: dict[Any, list[str]] = defaultdict(list)
     for query in queries:
         groups[query.group or query.split].append(query.id)

@@ -1,9 +1,9 @@
-"""Verdicts of an evaluation in a small file: for each query whether its reply is right.
+"""Store the verdicts of an evaluation in a small file: whether the reply to each query is right.
 
-What was measured on different days and machines is compared by `tinr compare FILES`. A file has
-one line of facts, then one line for each split: ids, marks of the questions, numbers of reference
-calls, phrasings, and for each metric a text with one character a query: 1, 0, or - if the metric
-does not apply.
+`tinr compare FILES` compares evaluations from different days and machines. A file has one line of
+facts, then one line per split: query ids, hashes of the questions, numbers of reference calls,
+phrasings, and per metric a string with one character per query: 1, 0, or - if the metric does not
+apply.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from tinr.records import BadInput, Query
 
 SIGNS = {True: "1", False: "0", None: "-"}
 VALUES = {sign: value for value, sign in SIGNS.items()}
-# facts that all files of an arm share -> what a file without the fact means
+# facts that all files of an arm must share -> default for files without the fact
 ALIKE = {"documents": None, "tools": None, "earlier": 0}
 
 
@@ -35,13 +35,13 @@ class Verdicts:
     arm: str  # what is compared: runs of one arm differ in their seeds
     seed: int | None  # None: the arm is the same for every seed
     facts: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]  # of each query id, mark, split, calls, phrasings and metrics
+    rows: Sequence[Mapping[str, Any]]  # per query: id, mark, split, calls, phrasings and metrics
 
 
 def write_verdicts(
     path: Path, result: SuiteResult, *, arm: str, seed: int | None, facts: Mapping[str, Any]
 ) -> None:
-    """Write the verdicts of all queries that can be scored. facts: what else to know of the run."""
+    """Write the verdicts of all queries that can be scored. facts: further facts about the run."""
     splits: dict[str, dict[str, Any]] = {}
     for conversation, outcome in result.scored():
         query = conversation.query
@@ -61,7 +61,7 @@ def write_verdicts(
 
 
 def _mark_of(query: Query) -> str:
-    """What tells a question from another one with its id: ids of made queries are numbers."""
+    """A hash that tells questions with the same id apart: ids of generated queries are numbers."""
     turns = [[asdict(call) for call in turn] for turn in query.turns]
     return _mark(json.dumps([query.text, turns], sort_keys=True))
 
@@ -71,25 +71,25 @@ def _mark(text: str) -> str:
 
 
 def read_verdicts(path: Path) -> Verdicts:
-    """Read a file of `write_verdicts`; BadInput if it is none."""
+    """Read a file written by `write_verdicts`; raise BadInput for any other file."""
     lines = [line for _, line in read_jsonl(path)]
     first = lines[0] if lines else {}
     arm, seed = first.get("arm"), first.get("seed", "")
     if not isinstance(arm, str) or not arm or not (seed is None or type(seed) is int):
-        raise BadInput(f"{path}: no verdicts; give files that `tinr eval --verdicts` wrote")
+        raise BadInput(f"{path}: not a verdict file; give files written by `tinr eval --verdicts`")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines[1:], 2):
         try:
             rows += _rows(line)
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(
-                f"{path}: line {number}: not a split of verdicts ({error}); write it anew"
+                f"{path}: line {number}: not a split of verdicts ({error}); write the file again"
             ) from error
     return Verdicts(path, arm, seed, first, rows)
 
 
 def _rows(line: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A split's queries; KeyError, TypeError or ValueError where it is none."""
+    """A split's queries; KeyError, TypeError or ValueError if the line is invalid."""
     columns: dict[str, Sequence[Any]] = {"id": _texts(line["ids"]), "mark": _texts(line["marks"])}
     columns["calls"] = [int(count) for count in line["calls"]]
     columns["phrasings"] = [_texts(own) for own in line["phrasings"]]
@@ -105,11 +105,11 @@ def _rows(line: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _texts(values: Any) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"no list of texts: {str(values)[:40]}")
+        raise TypeError(f"not a list of strings: {str(values)[:40]}")
     return values
 
 
-Run = dict[str, Mapping[str, Any]]  # a query's id -> its row
+Run = dict[str, Mapping[str, Any]]  # query id -> its row
 
 
 def pooled(
@@ -117,9 +117,10 @@ def pooled(
 ) -> tuple[Contenders, Phrasings]:
     """The runs of each arm, the baseline's first, and the phrasings of the queries.
 
-    Files of one arm and seed are one run (its suites). Runs of different arms are paired by seed,
-    so only seeds that every arm has are taken; an arm without seeds is the same for each. several:
-    only queries that expect two or more calls. BadInput where files do not belong together.
+    Files of one arm and seed form one run (they hold its suites). Runs of different arms are
+    paired by seed, so only seeds that every arm has are used; an arm without seeds is the same for
+    every seed. several: only queries that expect two or more calls. Raise BadInput if the files do
+    not belong together.
     """
     for file in files:
         first = next(other for other in files if other.arm == file.arm)
@@ -139,24 +140,24 @@ def pooled(
             name = row["id"]
             if name in run:
                 raise BadInput(
-                    f"{file.path}: query {name!r} of {file.arm!r}, seed {file.seed}, stands "
-                    "in two files; leave one out"
+                    f"{file.path}: query {name!r} of arm {file.arm!r}, seed {file.seed}, occurs "
+                    "in two files; omit one"
                 )
             mark, where = marks.setdefault(name, (row["mark"], file.path))
             if mark != row["mark"]:
                 raise BadInput(
-                    f"{file.path}: query {name!r} is another question than in {where}; compare "
+                    f"{file.path}: query {name!r} differs from the one in {where}; compare "
                     "files of the same suite and tools"
                 )
             if row["calls"] > 1 or not several:
                 run[name] = row
                 phrasings[name] = phrasings.get(name, ()) or tuple(row["phrasings"])
     if several and not phrasings:
-        raise BadInput("compare: no query expects several calls; leave --several out")
+        raise BadInput("compare: no query expects several calls; omit --several")
     if len(runs) < 2:
-        raise BadInput(f"compare: verdicts of one arm ({', '.join(runs)}); give those of another")
+        raise BadInput(f"compare: all files are of one arm ({', '.join(runs)}); add another arm")
     if baseline and baseline not in runs:
-        raise BadInput(f"--baseline {baseline}: not among the arms; one of {', '.join(runs)}")
+        raise BadInput(f"--baseline {baseline}: unknown arm; choose one of {', '.join(runs)}")
     seeds = _shared_seeds(runs)
     arms = sorted(runs, key=lambda arm: arm != baseline)
     contenders = {
@@ -169,7 +170,7 @@ def pooled(
     }  # fmt: skip
     shared = set.intersection(*({*run} for by_seed in runs.values() for run in by_seed.values()))
     if not shared:
-        raise BadInput("compare: no query stands in all files; give files of the same suites")
+        raise BadInput("compare: no query is in all files; give files of the same suites")
     return contenders, phrasings
 
 
@@ -179,5 +180,5 @@ def _shared_seeds(runs: Mapping[str, Mapping[int | None, Run]]) -> list[int]:
     seeded = [seeds for seeds in seeded if seeds]
     seeds = sorted(set.intersection(*seeded)) if seeded else [0]
     if not seeds:
-        raise BadInput("compare: no seed that every arm has; runs are paired by seed")
+        raise BadInput("compare: the arms share no seed; give runs of the same seeds")
     return seeds

@@ -1,1 +1,1 @@
-"""What a run would cost, and whether a catalogue fits."""
+"""The cost of a run, and whether a catalogue fits, estimated in advance."""

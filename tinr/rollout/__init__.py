@@ -1,1 +1,1 @@
-"""Conversations of a model: generation, tools that run, rewards."""
+"""Rollouts: generate conversations, run their tool calls, score the replies."""

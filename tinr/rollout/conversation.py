@@ -1,4 +1,4 @@
-"""Conversations between a policy and an environment in which tools really run."""
+"""Run conversations between a policy and an environment that executes tools."""
 
 import time
 import warnings
@@ -29,14 +29,14 @@ from tinr.rollout.grammar import Grammars
 from tinr.rollout.scoring.matching import alike
 from tinr.rollout.tools.executor import Executor
 
-MOST_TURNS = 4  # of tool calls in one conversation, unless its reference has more
-REPLY_TOKENS = 384  # default tokens of a reply, with observations
-ROWS = 128  # conversations in one batch of the sampler
+MOST_TURNS = 4  # turns with tool calls per conversation, unless its reference has more
+REPLY_TOKENS = 384  # default token limit of a reply, including observations
+ROWS = 128  # conversations per batch of the sampler
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A finished rollout: its row of ids and the reply that the rewards read."""
+    """A finished rollout: its row of ids, and the parsed reply that the rewards score."""
 
     query: Query
     prompt: Sequence[int]
@@ -44,35 +44,35 @@ class Conversation:
     reply: Reply
     pieces: tuple[Piece, ...]
     seconds: float = 0.0  # its share of the batch's time
-    shown: int = 0  # tokens of the documents that the environment showed
+    shown: int = 0  # tokens of the documents that the environment showed to the model
 
 
 @dataclass
 class Environment:
-    """Answers the stops of one conversation and collects the reply's pieces.
+    """Responds at the stops of one conversation and collects the pieces of the reply.
 
     After `</tool_token>` it shows documents (on_select) or nothing (none). After `</tool_call>` it
-    runs the calls. `</response>` and the end of a turn end the conversation. For a tool without
-    code here it answers with the recorded result of the matching reference call, or with an error
-    if none matches, so that the conversation continues after right and wrong calls alike. If
-    nothing was recorded, a call of it ends the conversation.
+    runs the calls. `</response>` and the end of a turn end the conversation. For a tool that has no
+    code here, it returns the recorded result of the matching reference call, or an error if no call
+    matches, so that the conversation continues after right and wrong calls alike. If no results are
+    recorded, a call of such a tool ends the conversation.
     """
 
     codec: Codec
     catalogue: Catalogue
     executor: Executor
     documents: DocumentsMode
-    recorded: Sequence[tuple[Call, str]] = ()  # the reference's calls with their results
-    most: int = MOST_TURNS  # of calls that are answered
-    spoken: list[Piece] = field(default_factory=list)  # of the reply, with observations
-    read: int = 0  # how many ids of the row are already in `spoken`
+    recorded: Sequence[tuple[Call, str]] = ()  # reference calls with their results
+    most: int = MOST_TURNS  # turns of calls that get a response
+    spoken: list[Piece] = field(default_factory=list)  # reply with observations
+    read: int = 0  # number of ids of the row that are already in `spoken`
     turns: int = 0
-    shown: int = 0  # tokens of documents
+    shown: int = 0  # tokens of the documents shown
 
     def respond(self, ids: Sequence[int]) -> Sequence[int] | None:
-        """Return what the environment adds after the ids so far; None: the conversation is over.
+        """Return what the environment adds after the ids so far; None ends the conversation.
 
-        Its session of the executor ends then.
+        Ending the conversation also ends its executor session.
         """
         addition = self.answer(ids)
         if addition is None:
@@ -80,7 +80,7 @@ class Environment:
         return addition
 
     def answer(self, ids: Sequence[int]) -> Sequence[int] | None:
-        """Return what the environment adds after the ids so far; None: the conversation is over."""
+        """Return what the environment adds after the ids so far; None ends the conversation."""
         pieces = self.codec.decode(ids[self.read :])
         self.spoken += pieces
         self.read = len(ids)
@@ -102,7 +102,7 @@ class Environment:
         return self._say(observations)
 
     def _return(self, call: Call) -> str | None:
-        """Return the result of a call; None if its tool has no code and nothing was recorded."""
+        """Return the result of a call; None if its tool has no code and no result is recorded."""
         if self.executor.runs(call):
             return self.executor.run(call)
         if not self.recorded:
@@ -115,7 +115,7 @@ class Environment:
         return refusal(f"no result of {call.name} is recorded for these arguments")
 
     def finish(self, ids: Sequence[int]) -> None:
-        """Add what was written after the last stop."""
+        """Add the pieces that were written after the last stop."""
         self.spoken += self.codec.decode(ids[self.read :])
         self.read = len(ids)
 
@@ -153,13 +153,13 @@ def converse(
     named: Sequence[Sequence[str]] = (),
     offered: Sequence[Sequence[str]] = (),
 ) -> list[Conversation]:
-    """Run `group` conversations per query, in the order of the queries. A title shows progress.
+    """Run `group` conversations per query; return them in the order of the queries.
 
-    prompts: of the queries, with documents (None: without documents). engine: the local sampler,
-    or a substitute. grammars: constrain the replies (None: no constraint). named: for each query
-    the tools named in the start of a reply, if its prompt ends with one. offered: for each query
-    the only tools that the grammars let it name (none: all). BadInput for a prompt that does not
-    fit the model's context.
+    title: of the progress bar ("": no bar). prompts: one per query, including documents (None: made
+    without documents). engine: the local sampler, or a substitute. grammars: constrain the replies
+    (None: no constraint). named: for each query, the tools that the start of a reply at the end of
+    its prompt already names. offered: for each query, the only tools that the grammars allow it to
+    name (default: all). Raises BadInput for a prompt that does not fit the model's context.
     """
     prompts = prompts or make_prompts(codec, queries, [()] * len(queries))
     for number, reason in too_long(model, prompts, max_tokens).items():
@@ -225,24 +225,24 @@ def environment_of(
     executor: Executor,
     documents: DocumentsMode = "none",
 ) -> Environment:
-    """Make the environment of a conversation about a query that is fully reachable."""
+    """Make the environment for a conversation about a query that `reachable` returned."""
     turn_limit = max(MOST_TURNS, len(query.turns))
     session = executor.session()
     return Environment(codec, catalogue, session, documents, recorded(query), turn_limit)
 
 
 def recorded(query: Query) -> list[tuple[Call, str]]:
-    """The reference calls of a query with their results as shown, if all results are known."""
+    """Return the reference calls with their results as shown; [] unless all are known."""
     if len(query.observations) != len(query.calls):
         return []
     return list(zip(query.calls, map(cut, query.observations), strict=True))
 
 
 def reachable(query: Query, executor: Executor) -> Query:
-    """Cut a query to what a conversation can reach: up to the first call of a tool without code.
+    """Truncate a query to what a conversation can reach: the first call of a tool without code.
 
-    A query with such a tool keeps the turns up to that call, and no answer, unless the results of
-    its calls are recorded.
+    A query with such a tool keeps the turns up to and including that call, but not its answer. It
+    stays complete if the results of its calls are recorded.
     """
     if all(map(executor.runs, query.calls)) or recorded(query):
         return query
@@ -265,14 +265,14 @@ def make_prompts(
 def too_long(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], max_tokens: int
 ) -> dict[int, str]:
-    """Find the prompts that with a reply exceed the model's context: number -> reason."""
+    """Return the prompts that exceed the model's context with a reply: index -> reason."""
     limit = getattr(model.config, "max_position_embeddings", None) or float("inf")
     return {
         number: f"a prompt of {len(prompt):,} tokens and a reply of up to {max_tokens:,} do not "
-        f"fit the model's context of {limit:,}; carry fewer documents (--top-k, --candidates; in "
-        "training prompt.top_k, prompt.candidates) or ask for shorter replies (policy.max_tokens)"
+        f"fit the model's context of {limit:,}; use fewer documents (--top-k, --candidates; in "
+        "training prompt.top_k, prompt.candidates) or shorter replies (policy.max_tokens)"
         for number, prompt in enumerate(prompts)
-        if len(prompt) + max_tokens >= limit  # one more token is read for the evidence of calling
+        if len(prompt) + max_tokens >= limit  # the evidence for a call needs one more token
     }
 
 
@@ -284,9 +284,9 @@ def fitting_queries(
     modes: Sequence[DocumentsMode],
     max_tokens: int,
 ) -> list[Query]:
-    """Keep the queries whose prompts, in every documents mode, leave room for a reply.
+    """Return the queries whose prompts leave room for a reply in every documents mode.
 
-    A UserWarning counts the others. BadInput if no query remains.
+    Warns with the number of excluded queries. Raises BadInput if no query remains.
     """
     reasons: dict[int, str] = {}
     for mode in dict.fromkeys(modes):
@@ -297,7 +297,7 @@ def fitting_queries(
     if reasons and distributed.rank() == 0:
         first_number = min(reasons)
         warnings.warn(
-            f"{len(reasons)} of {len(queries)} queries are left out: {queries[first_number].id!r}: "
+            f"{len(reasons)} of {len(queries)} queries are excluded: {queries[first_number].id!r}: "
             f"{reasons[first_number]}",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The number type of a model's weights during decoding, whose seconds are spent reading them."""
+"""Decode with bfloat16 weights on a CPU, where reading the weights takes most of the time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,16 @@ from transformers import PreTrainedModel
 from tinr import distributed
 from tinr.machine_speed import faster_type
 
-MIN_PARAMETERS = 20_000_000  # a smaller model's weights are read from the processor's cache
+MIN_PARAMETERS = 20_000_000  # the weights of a smaller model fit the CPU cache
 
 
 @contextmanager
 def decoding_weights(model: PreTrainedModel) -> Iterator[None]:
-    """Within, a float32 model on a CPU has bfloat16 weights where products are faster in them.
+    """Give a float32 model on a CPU bfloat16 weights inside the context, if that is faster.
 
-    The float32 weights come back unchanged. Only for one thread at a time, and not with several
-    processes, whose weights may be in parts. Needs half the weights' memory on top.
+    The float32 weights are restored unchanged. Use it from one thread at a time. It does nothing
+    with several processes, because their weights may be sharded. It needs half of the weights'
+    memory in addition.
     """
     if not gains(model):
         yield
@@ -34,7 +35,7 @@ def decoding_weights(model: PreTrainedModel) -> Iterator[None]:
 
 
 def gains(model: PreTrainedModel) -> bool:
-    """Whether the model writes faster with bfloat16 weights on this machine."""
+    """Whether the model decodes faster with bfloat16 weights on this machine."""
     parameters = list(model.parameters())
     return (
         model.device.type == "cpu"

@@ -1,4 +1,4 @@
-"""The local generation backend: batched decoding with a prefill that a group shares.
+"""The local sampler: batched decoding, with one prefill per prompt for its whole group.
 
 Each prompt is prefilled once and its cache repeated for the group. Every step feeds one token per
 row, either sampled or inserted by the environment, so conversations of many turns run in one batch
@@ -20,15 +20,15 @@ from tinr.rollout.decoding_weights import decoding_weights
 from tinr.rollout.grammar import Constraint
 from tinr.rollout.sampling_support import Support, logp_of, logp_over, nucleus, pack, unpack
 
-COMPACT_BELOW = 0.75  # rows still running, as a share of the batch, before it is compacted
+COMPACT_BELOW = 0.75  # the batch is compacted below this share of running rows
 
-# Called when a row writes a stop id, with the row's number and its ids so far. Returns the ids the
-# environment adds (none: the model just continues), or None if the conversation is over.
+# Called when a row writes a stop id, with the row's number and its ids so far. Returns the ids that
+# the environment adds (empty: the model just continues), or None if the conversation is over.
 Respond = Callable[[int, Sequence[int]], Sequence[int] | None]
 
-# Called after each step, before any answer, with the numbers of the running rows, their new ids,
-# and whether the model wrote them. Returns the rows that end here, and the rows that are written
-# greedily from here on.
+# Called after each step, before the environment responds, with the numbers of the running rows,
+# their new ids, and whether the model wrote them. Returns the rows that end here, and the rows that
+# are decoded greedily from here on.
 Steer = Callable[
     [NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]], tuple[Sequence[int], Sequence[int]]
 ]
@@ -43,12 +43,10 @@ class Row:
     logprobs: list[float] = field(default_factory=list)
     finished: bool = False  # ended by the environment or the caller, not by the limit
     stuck: bool = False  # ended because the constraint left nothing to write
-    support: Support | None = (
-        None  # the sets it was sampled from, where smaller than the vocabulary
-    )
+    support: Support | None = None  # the sets it was sampled from, if less than the vocabulary
 
 
-ROOM = 128  # positions a cache grows by
+ROOM = 128  # positions by which a cache grows
 
 
 class RoomyLayer(DynamicLayer):
@@ -59,7 +57,7 @@ class RoomyLayer(DynamicLayer):
     room: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(self, key_states, value_states, *args, **kwargs):
-        """Append (B, heads, T, D); returns the keys and values so far, as views of the room."""
+        """Append (B, heads, T, D); return all keys and values so far, as views of `room`."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         old_length = self.keys.shape[-2] if self.keys.numel() else 0
@@ -78,7 +76,7 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep these rows, and free the room of all rows at once, not at the next step."""
+        """Keep these rows, and free the room of all rows now instead of at the next step."""
         super().batch_select_indices(indices)
         self.room = None
 
@@ -88,7 +86,7 @@ class RoomyLayer(DynamicLayer):
         self.room = None
 
     def _fits(self, length: int) -> bool:
-        """Whether the keys still lie in the room (a selection of rows copies them out)."""
+        """Whether `length` fits and the keys are still in the room (selecting rows copies them)."""
         if self.room is None or self.keys.data_ptr() != self.room[0].data_ptr():
             return False
         return self.keys.shape[0] == self.room[0].shape[0] and length <= self.room[0].shape[2]
@@ -112,10 +110,10 @@ def generate(
 ) -> list[Row]:
     """Generate `group` completions of each prompt; row r belongs to prompt r // group.
 
-    max_tokens: tokens of a completion, with the environment's. temperature 0: greedy, with
-    log-probabilities of 0. The same seed gives the same rows. top_p: nucleus of the probability at
-    this temperature. constraint: a fresh one for as many rows. steer: ends rows at other ids than
-    stops, or makes them greedy.
+    max_tokens: token limit of a completion, including the environment's tokens. temperature: 0
+    decodes greedily, with log-probabilities of 0. The same seed gives the same rows. top_p: nucleus
+    of the probabilities at this temperature. constraint: a new one for this number of rows. steer:
+    ends rows at ids other than stops, or makes them greedy.
     """
     device = model.device
     random = torch.Generator(device="cpu").manual_seed(seed)
@@ -163,7 +161,7 @@ def generate(
 
 
 def trim(mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-    """Drop the padding at the start of all rows from the cache and from the mask (B, T)."""
+    """Drop the left padding that all rows share from the cache and from the mask (B, T)."""
     start = int(mask.argmax(1).min())
     for layer in cache.layers if start else ():
         assert isinstance(layer, RoomyLayer)
@@ -183,7 +181,7 @@ def prefill(
 def padded(
     prompts: Sequence[Sequence[int]], pad: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The prompts with left padding: ids and mask, each (B, T)."""
+    """Pad the prompts on the left; return ids and mask, each (B, T)."""
     width = max(map(len, prompts))
     ids = [[pad] * (width - len(p)) + list(p) for p in prompts]
     masks = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
@@ -199,7 +197,7 @@ def forward(
 ) -> torch.Tensor:
     """Compute logits (B, T, V) after each of `ids` (B, T), or after the last `keep` of them.
 
-    mask: over all positions so far, with the cache, which grows by T.
+    mask: over all positions so far, including the cached ones. The cache grows by T.
     """
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     return model(
@@ -230,7 +228,7 @@ def next_logits(
 def _allowed_entries(
     constraint: Constraint, rows: NDArray[np.int64], logits: torch.Tensor
 ) -> torch.Tensor | None:
-    """The set (B, V) bool that each of `rows` may write next; None if there is no constraint."""
+    """Return the set (B, V) bool that each of `rows` may write next; None: no row is limited."""
     sets = constraint.allowed(rows)
     if sets is None:
         return None
@@ -250,8 +248,8 @@ def _choose(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Choose next ids (B,) by inverse CDF; greedily at temperature 0, and in the rows `greedy`.
 
-    Returns them, their log-probabilities (B,), and the set they were sampled from (B, V) bool
-    (None: the vocabulary).
+    Returns the ids, their log-probabilities (B,), and the set (B, V) bool that they were sampled
+    from (None: the vocabulary).
     """
     if temperature == 0:
         next_ids = likeliest_ids(logits, allowed)
@@ -276,16 +274,14 @@ def draw(
     top_p: float,
     allowed: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Sample by inverse CDF. Returns the same as `_choose`."""
+    """Sample by inverse CDF; return the same values as `_choose`."""
     logp = logp_over(logits, temperature, allowed)
     if top_p < 1:
         allowed = nucleus(logp, top_p)
         logp = logp_over(logits, temperature, allowed)
     levels = torch.rand(len(logits), 1, generator=random).to(logits.device)
     cumulative = logp.exp().cumsum(-1)
-    if (
-        allowed is not None
-    ):  # what is not allowed must not be hit by a rounding, nor by a level of 0
+    if allowed is not None:  # neither rounding nor a level of 0 may select an excluded entry
         cumulative = cumulative.masked_fill(~allowed, 0.0).cummax(-1).values
         levels = levels.clamp(min=1e-9)
     next_ids = torch.searchsorted(cumulative, levels * cumulative[:, -1:]).squeeze(1)
@@ -296,22 +292,22 @@ def draw(
 
 
 class DraftTable:
-    """The rows of a batch during generation: arrays (T, R), since all running rows are as long."""
+    """The rows of a batch as arrays (T, R): during generation, all running rows have one length."""
 
     def __init__(self, rows: int, max_tokens: int):
         self.step = 0
         self.ids = np.zeros((max_tokens, rows), np.int64)
         self.own = np.zeros((max_tokens, rows), np.int64)
         self.logprobs = np.zeros((max_tokens, rows), np.float32)
-        self.given = np.full((max_tokens, rows), -1)  # the environment's ids still to be written
+        self.given = np.full((max_tokens, rows), -1)  # the environment's ids to write
         self.lengths = np.zeros(rows, np.int64)
         self.over = np.zeros(rows, bool)
         self.stuck = np.zeros(rows, bool)
-        self.greedy = np.zeros(rows, bool)  # written greedily from here on
+        self.greedy = np.zeros(rows, bool)  # decoded greedily from here on
         self.drawn: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []  # rows, sets, step
 
     def end_stuck(self, rows: NDArray[np.int64], allowed: torch.Tensor) -> None:
-        """End those of `rows` (B,) with an empty set, and fill their sets (B, V)."""
+        """End those of `rows` (B,) whose set is empty, and fill their sets (B, V)."""
         is_empty = ~allowed.any(-1)
         allowed[is_empty] = True  # the ids sampled there are not kept
         is_free = self.given[self.step, rows] < 0
@@ -327,7 +323,7 @@ class DraftTable:
     ) -> NDArray[np.int64]:
         """Write one id for each of `rows` (B,): the environment's, else the sampled one.
 
-        Returns the rows that still ran.
+        Returns the rows that were still running.
         """
         answers = self.given[self.step, rows]
         is_own, is_running = answers < 0, ~self.over[rows]
@@ -343,7 +339,7 @@ class DraftTable:
         return rows[is_running]
 
     def last(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The last ids of `rows` (B,)."""
+        """Return the last ids of `rows` (B,)."""
         return self.ids[self.step - 1, rows]
 
     def steer(self, rows: NDArray[np.int64], steer: Steer) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
-"""Constrain the text inside the tags: tools after `<tool_token>`, a fitting call after
-`<tool_call>`. Everything else is free.
+"""Constrain the text inside the tags: tools in `<tool_token>`, valid calls in `<tool_call>`.
 
-llguidance runs the grammars over bytes and single vocabulary entries, so that they hold for any
-tokenizer and any split of text into tokens. A call has the form that `tinr.chat.render` writes, in
-any layout, with arguments by the tool's schema, in the schema's order. A row that cannot continue
-(for example if no tool is known) ends; it is counted and never raises.
+All other text is free. llguidance runs the grammars over bytes and single vocabulary entries, so
+that they hold for any tokenizer and any split of text into tokens. A call has the form that
+`tinr.chat.render` writes, in any layout; its arguments follow the tool's schema, in the schema's
+order. A row that cannot continue (for example if no tool is known) ends; it is counted, and nothing
+is raised.
 """
 
 import copy
@@ -26,13 +26,13 @@ from tinr.chat.codec import Codec, name_of, token_of
 from tinr.records import ToolDoc
 
 SPACE = r"[ \t\r\n]{0,32}"  # between the parts of a call: any layout of bounded length
-MOST_SCHEMAS = 500  # tools in one grammar; for more tools, arguments are any object
-KEPT = 1024  # cached grammars, one for each set of named tools
+MOST_SCHEMAS = 500  # most tools in one grammar; with more, arguments are any object
+KEPT = 1024  # cached grammars, one per set of named tools
 OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
 class Grammars:
-    """The grammars of a catalogue for a codec. Make it once, and `start` it for each batch."""
+    """The grammars of a catalogue for a codec. Make it once, and call `start` for each batch."""
 
     def __init__(self, codec: Codec, catalogue: Catalogue):
         self.codec = codec
@@ -52,7 +52,7 @@ class Grammars:
     def only(self, names: Iterable[str], *, one_call: bool = False) -> "Grammars":
         """Restrict the grammars to some of the tools, or to one call in a turn.
 
-        The copy shares what is costly.
+        The copy shares the tokenizer, the executor and the schemas, which are costly to make.
         """
         subset = copy.copy(self)
         subset.one_call = one_call
@@ -67,19 +67,19 @@ class Grammars:
         named: Sequence[Sequence[str]] = (),
         offered: Sequence[Sequence[str]] = (),
     ) -> "Constraint":
-        """Make the states of a batch, all outside the tags.
+        """Make the states of a batch, with all rows outside the tags.
 
-        named: for each row the tools that its reply has named already (default: none). offered: for
-        each row the only tools that it may name (default, and for a row with none: all).
+        named: for each row, the tools that its reply has already named (default: none). offered:
+        for each row, the only tools that it may name (by default, or if empty: all).
         """
         return Constraint(self, rows, named, offered)
 
     def names(self) -> LLMatcher:
-        """Matcher of tool names, one a line, up to `</tool_token>`."""
+        """Return a matcher of tool names, one per line, up to `</tool_token>`."""
         return self._names.deep_copy()
 
     def calls(self, named: Iterable[str]) -> LLMatcher:
-        """Matcher of one call or more, of the named tools (if none, of any), to the end tag."""
+        """Return a matcher of one or more calls of the named tools (none: any), to the end tag."""
         tools = frozenset(named).intersection(self.known) or frozenset(self.known)
         if tools not in self._calls:
             if len(self._calls) >= KEPT:
@@ -120,7 +120,7 @@ class Grammars:
         )
 
     def _argument_schema(self, doc: ToolDoc) -> Mapping[str, Any]:
-        """The schema for the arguments: closed to other keys, as the executor reads it."""
+        """Return the schema of the arguments; it excludes other keys, as the executor does."""
         if doc.name not in self._schemas:
             schema = {"additionalProperties": False, **doc.parameters}
             message = LLMatcher.validate_grammar(f"start: {_schema(schema)}", self.tokenizer)
@@ -128,8 +128,8 @@ class Grammars:
                 self.loose.add(doc.name)
                 reason = message.splitlines()[0]
                 warnings.warn(
-                    f"tool {doc.name}: its parameters have no grammar ({reason}); a constrained "
-                    "call of it may have any JSON object as arguments",
+                    f"tool {doc.name}: its parameters have no grammar ({reason}); constrained "
+                    "calls of it may have any JSON object as arguments",
                     stacklevel=2,
                 )
                 schema = OBJECT
@@ -137,7 +137,7 @@ class Grammars:
         return self._schemas[doc.name]
 
     def _tool_choice(self, names: Iterable[str]) -> str:
-        """Grammar of any of the tools, as the vocabulary writes them."""
+        """Return a grammar that matches one of the tools, as the vocabulary writes them."""
         if self.codec.writes_names:
             return " | ".join(json.dumps(token_of(n), ensure_ascii=False) for n in names)
         return f"<[{','.join(str(self.codec.tool_ids[name]) for name in names)}]>"
@@ -161,7 +161,7 @@ class Turn:
 
 
 class Constraint:
-    """The states of the rows of one batch."""
+    """The state of each row of one batch."""
 
     def __init__(
         self,
@@ -176,14 +176,16 @@ class Constraint:
             Turn(subsets.get(tuple(only), grammars), named=list(names))
             for names, only in zip(named or [()] * rows, offered or [()] * rows, strict=True)
         ]
-        self.within = np.zeros(rows, bool)  # a tag
+        self.within = np.zeros(rows, bool)  # whether a row is inside a tag
 
     def allowed(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None:
-        """Return which of `rows` (B,) are inside a tag (N,), and the set that each may write next,
-        (N, W) in the format of `sampling_support.pack`. None if no row is. A row that cannot
-        continue has an empty set."""
+        """Return which of `rows` (B,) are inside a tag (N,), and which set each may write next.
+
+        The sets (N, W) have the format of `sampling_support.pack`; that of a row that cannot
+        continue is empty. Returns None if no row is inside a tag.
+        """
         inside = self.within[rows].nonzero()[0]
         if not len(inside):
             return None
@@ -222,7 +224,7 @@ class Constraint:
 
 
 def _schema(schema: Mapping[str, Any]) -> str:
-    """A JSON Schema inside a grammar."""
+    """Write a JSON Schema for use inside a grammar."""
     layout = {"x-guidance": {"whitespace_flexible": True, "whitespace_pattern": SPACE}}
     return f"%json {json.dumps({**schema, **layout})}"
 

@@ -21,11 +21,11 @@ class Support:
     A position takes an eighth of a byte for each entry of the vocabulary: 19 KB for 152,000.
     """
 
-    positions: NDArray[np.int64]  # (K,), rising
+    positions: NDArray[np.int64]  # (K,), ascending
     packed: NDArray[np.uint8]  # (K, W): entry v is bit v % 8 of byte v // 8
 
     def sets(self, entries: int) -> torch.Tensor:
-        """(K, V) bool."""
+        """Unpack the sets, (K, V) bool."""
         return unpack(torch.from_numpy(self.packed), entries)
 
 
@@ -42,7 +42,7 @@ def unpack(packed: torch.Tensor, entries: int) -> torch.Tensor:
 
 
 def nucleus(logp: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Find the smallest set (B, V) bool of likeliest entries with total probability `top_p`.
+    """Find the smallest set (B, V) bool of most likely entries with total probability `top_p`.
 
     Source: Holtzman et al., arXiv 1904.09751.
     """
@@ -56,8 +56,10 @@ def nucleus(logp: torch.Tensor, top_p: float) -> torch.Tensor:
 def logp_over(
     logits: torch.Tensor, temperature: float, allowed: torch.Tensor | None
 ) -> torch.Tensor:
-    """Compute log-probabilities (..., V) at a temperature: -inf outside the set (None: the
-    vocabulary), normalised inside."""
+    """Compute log-probabilities (..., V) at a temperature, normalised over the set `allowed`.
+
+    They are -inf outside the set. None: the set is the vocabulary.
+    """
     tempered = logits if temperature == 1 else logits / temperature
     tempered = tempered if allowed is None else tempered.masked_fill(~allowed, -torch.inf)
     return torch.log_softmax(tempered, -1)
@@ -66,8 +68,11 @@ def logp_over(
 def logp_of(
     ids: torch.Tensor, logits: torch.Tensor, temperature: float, allowed: torch.Tensor
 ) -> torch.Tensor:
-    """Compute the values (...,) of `logp_over` (..., V) at ids (...,), accurate to about the last
-    bit of float32: small differences of large terms are computed in float64."""
+    """Compute the values (...,) of `logp_over` (..., V) at ids (...,).
+
+    They are accurate to about the last bit of float32: small differences of large terms are
+    computed in float64.
+    """
     tempered = (logits / temperature).masked_fill(~allowed, -torch.inf)
     top = tempered.detach().amax(-1, keepdim=True)
     total = (tempered - top).exp().sum(-1).double().log()
@@ -78,8 +83,10 @@ def logp_of(
 def gather_sets(
     supports: Sequence[Support | None], rows: NDArray[np.int64], positions: NDArray[np.int64]
 ) -> NDArray[np.uint8] | None:
-    """Gather packed sets (N, W) at the positions (N,) of rows (N,): the whole vocabulary if a row
-    has no set there. None if no row has any set."""
+    """Gather the packed sets (N, W) at the positions (N,) of rows (N,).
+
+    A row without a set at a position gets the whole vocabulary. Returns None if no row has any set.
+    """
     widths = [support.packed.shape[1] for support in supports if support is not None]
     if not widths:
         return None

@@ -1,4 +1,4 @@
-"""Rollouts by a vLLM server: the same conversations as the local sampler's, turn by turn.
+"""Rollouts on a vLLM server: the same conversations as the local sampler's, turn by turn.
 
 The server is `vllm serve` with SERVING; TRL's client sends it the policy's weights before each
 rollout. This module turns its completions into rows. It checks that the weights arrive, because a
@@ -18,13 +18,13 @@ SERVING = (
     'VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config \'{"backend": "nccl"}\' '
     "--logprobs-mode processed_logprobs --max-logprobs -1"
 )
-STALE_ROLLOUTS = 3  # consecutive rollouts that may give the same probabilities to the last bit
+STALE_ROLLOUTS = 3  # consecutive rollouts that may give bit-identical probabilities
 PROBED = 8  # tokens whose probabilities are requested
-CERTAIN = -1e-3  # above this log-probability a trained model may not change with its weights
+CERTAIN = -1e-3  # a log-probability above this may stay the same under new weights
 
 
 class Client(Protocol):
-    """The part of TRL's `VLLMClient` that is used."""
+    """The part of TRL's `VLLMClient` that this module uses."""
 
     def generate(self, prompts: list[list[int]], **settings: Any) -> dict[str, Any]:
         """Return `completion_ids` (B, T) and `logprobs` (B, T, 1) for prompts of ids."""
@@ -40,8 +40,8 @@ def connect(address: str) -> Client:
         return client
     except ImportError as error:
         raise BadInput(
-            f"policy.vllm: {address}: vLLM is not installed here; pip install vllm, or leave the "
-            "key out: the local sampler rolls out"
+            f"policy.vllm: {address}: vLLM is not installed here; pip install vllm, or remove the "
+            "key to use the local sampler"
         ) from error
     except (ConnectionError, OSError) as error:
         raise BadInput(
@@ -51,7 +51,7 @@ def connect(address: str) -> Client:
 
 @dataclass
 class Served:
-    """Replaces the local sampler by a server; takes the sampler's arguments."""
+    """Replaces the local sampler with a server; takes the same arguments."""
 
     client: Client
     _asked: list[int] = field(default_factory=list)  # prompt of the check, always the same
@@ -72,8 +72,10 @@ class Served:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[Row]:
-        """Generate `group` completions of each prompt, as `tinr.rollout.generate.generate` does.
-        The server uses its own seed."""
+        """Generate `group` completions per prompt, as `tinr.rollout.generate.generate` does.
+
+        The server uses its own seed.
+        """
         rows = [Row() for _ in range(len(prompts) * group)]
         numbers = list(range(len(rows)))
         while numbers:
@@ -90,7 +92,7 @@ class Served:
                     batch, response["completion_ids"], response["logprobs"], strict=True
                 ):
                     if not ids:
-                        raise RunFailed("policy.vllm: the server wrote nothing; look at its log")
+                        raise RunFailed("policy.vllm: the server wrote nothing; check its log")
                     _take(
                         rows[r],
                         r,
@@ -104,11 +106,11 @@ class Served:
         return rows
 
     def check(self, prompt: Sequence[int]) -> None:
-        """Request, once a rollout, the server's probabilities after half of the first prompt.
+        """Check once per rollout that the policy's weights reach the server.
 
-        Raises RunFailed if they never change: then the policy's weights do not arrive.
-        It takes half of the prompt, because a trained model is certain of the start of a reply, and
-        its probabilities would not show new weights.
+        Requests the probabilities after half of the first prompt, and raises RunFailed if they
+        never change. It uses half of the prompt because a trained model is certain of the start of
+        a reply: its probabilities there would not show new weights.
         """
         self._asked = self._asked or list(prompt[: len(prompt) // 2 + 1])
         response = self.client.generate(
@@ -121,15 +123,18 @@ class Served:
         if len(self._seen) > STALE_ROLLOUTS and len(set(self._seen)) == 1:
             raise RunFailed(
                 f"policy.vllm: the server gave the same probabilities in {STALE_ROLLOUTS + 1} "
-                "rollouts running: the policy's weights do not reach it; restart the server"
+                "consecutive rollouts: the policy's weights do not reach it; restart the server"
             )
 
 
 def _by_room(
     rows: Sequence[Row], numbers: Sequence[int], max_tokens: int
 ) -> Iterator[tuple[list[int], int]]:
-    """Yield groups of rows for one request, and their token limit: at least half of what each row
-    has room for, because a group's rooms have the same power of two."""
+    """Yield groups of rows for one request each, and the token limit of each group.
+
+    The limit is at least half of what each row has room for, because the rooms of a group have the
+    same power of two.
+    """
     rooms = {r: max_tokens - len(rows[r].ids) for r in numbers}
     for power in sorted({room.bit_length() for room in rooms.values()}):
         batch = [r for r in numbers if rooms[r].bit_length() == power]
@@ -140,7 +145,7 @@ def _take(
     row: Row, number: int, ids: Sequence[int], logprobs: Sequence[float],
     respond: Respond, stops: frozenset[int], max_tokens: int,
 ) -> None:  # fmt: skip
-    """Append the server's tokens, and the environment's answer to them."""
+    """Append the server's tokens, and the environment's response to them."""
     for token, logprob in list(zip(ids, logprobs, strict=True))[: max_tokens - len(row.ids)]:
         row.ids.append(token)
         row.mask.append(1)

@@ -1,7 +1,7 @@
-"""The HTTP side; every error has a status and one line of text.
+"""The HTTP interface. Every error has a status and a one-line message.
 
 POST /v1/chat/completions     GET /v1/models[/NAME]     GET /health     GET /metrics
-GET / (a page to look at it)  GET /v1/tools[/NAME]      of our own: what is known of the tools
+GET / (a web page)            GET /v1/tools[/NAME]      our extension: documents of the tools
 """
 
 import asyncio
@@ -30,14 +30,14 @@ from tinr.serve.page.routes import page_routes
 from tinr.serve.schema import failure, read_request
 from tinr.serve.service import CompletionService, Replies
 
-MOST_BYTES = 4_000_000  # of a request's body
-GRACE = 60  # seconds in which open replies may end when the server is stopped
-REFUSALS = (BadInput, Busy, Ended)  # a request that is not answered, and why
+MOST_BYTES = 4_000_000  # in a request's body
+GRACE = 60  # seconds that open replies have to finish when the server stops
+REFUSALS = (BadInput, Busy, Ended)  # why a request is not answered
 T = TypeVar("T")
 
 
 class EventStream(StreamingResponse):
-    """The parts of replies; whoever leaves early, they are given up then."""
+    """Streams the parts of replies; cancels them if the client disconnects."""
 
     def __init__(self, replies: Replies):
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -57,9 +57,9 @@ def make_app(
     metrics: Metrics | None = None,
     hosts: Sequence[str] = (),
 ) -> Starlette:
-    """The ASGI application; the first service answers where a request names no model.
+    """Make the ASGI application; the first service answers requests that name no model.
 
-    hosts: the names by which this server may be addressed; (): any.
+    hosts: the host names by which this server may be addressed; (): any.
     """
     metrics = metrics or services[0].batcher.metrics
     by_name: dict[str, CompletionService] = {}
@@ -140,11 +140,11 @@ class _NoModel(BadInput):
     """A model that is not served."""
 
     def __init__(self, name: str, served: str):
-        super().__init__(f"model: {name!r:.80} is not served here; {served} is")
+        super().__init__(f"model: {name!r:.80} is not served here; use {served}")
 
 
 async def _whole(replies: Replies) -> Mapping[str, Any]:
-    """The whole completion; if it is cancelled, its replies are given up."""
+    """Return the whole completion; cancel its replies if this is cancelled."""
     try:
         return await replies.whole()
     finally:
@@ -188,7 +188,7 @@ async def _refused(http_request: HttpRequest, error: Exception) -> Response:
 
 
 def _refusal(error: Exception) -> Response:
-    """Say in the API's form why a request is not answered."""
+    """Return an error in the API's form for a request that is not answered."""
     if isinstance(error, _NoModel):
         return JSONResponse(failure(str(error), code="model_not_found"), 404)
     if isinstance(error, Busy):
@@ -201,13 +201,13 @@ def _refusal(error: Exception) -> Response:
 
 async def _server_error(http_request: HttpRequest, error: Exception) -> Response:
     """Answer after an internal error; uvicorn logs the traceback."""
-    return JSONResponse(failure("the server failed; its log says why", "server_error"), 500)
+    return JSONResponse(failure("internal error; see the server's log", "server_error"), 500)
 
 
 def run_server(app: Starlette, place: socket.socket) -> None:
     """Serve on a bound socket until interrupted or terminated; open replies end within GRACE."""
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what uvicorn raises at its end
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at its end
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[place])
 
@@ -219,4 +219,4 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput(f"--host {host} --port {port}: {reason}; give another one") from error
+        raise BadInput(f"--host {host} --port {port}: {reason}; choose another one") from error

@@ -1,8 +1,8 @@
-"""One model for many clients: their replies are written side by side, a token of each at a time.
+"""One model for many clients: continuous batching, one token of every reply per step.
 
-A reply joins as soon as one of the rows is free, in the order of arrival, and leaves at its end.
-While its calls run, its row is free for others. A long prompt is read in parts, one between two
-tokens of the others, in turn with the prompts that arrive behind it.
+A reply joins as soon as a row is free, in the order of arrival, and leaves at its end. While its
+calls run, its row is free for others. A long prompt is prefilled in parts, one between two steps,
+alternating with the prompts that arrive later.
 """
 
 import queue
@@ -27,9 +27,9 @@ from tinr.serve.draft import Draft, Job, Next, Written
 from tinr.serve.limits import ChoiceLimit
 from tinr.serve.metrics import Metrics
 
-GRAMMARS = 16  # most cached grammars, one for each set of offered tools
-UNLIKE = 4  # a prompt so many times as long as another one is not read side by side with it
-MOST_JOINING = 4096  # tokens of prompts, with their padding, that are read side by side
+GRAMMARS = 16  # most cached grammars, one per set of offered tools
+UNLIKE = 4  # prompts are not prefilled together if one is more than this many times longer
+MOST_JOINING = 4096  # most tokens of prompts, with padding, that are prefilled together
 
 
 class Busy(Exception):
@@ -41,32 +41,32 @@ class Ended(Exception):
 
 
 class ToolsFailed(Exception):
-    """The server's tools cannot be run."""
+    """The server's tools cannot run."""
 
 
 @dataclass(frozen=True, eq=False)
 class Joining:
-    """Drafts whose prompts are read."""
+    """Drafts whose prompts are prefilled together."""
 
     drafts: list[Draft]
     width: int  # tokens of the longest prompt
-    parts: Iterator[torch.Tensor | None]  # of `Decoder.join`
+    parts: Iterator[torch.Tensor | None]  # from `Decoder.join`
 
 
 @dataclass
 class Batcher:
     """Writes the replies of jobs in the order of arrival, up to `rows` at once; close it after use.
 
-    executor: runs the calls; None: the client does. decoder: a substitute for the model's own.
+    executor: runs the calls; None: the client does. decoder: replaces the model's own.
     """
 
     model: PreTrainedModel
     codec: Codec
     catalogue: Catalogue
     documents: DocumentsMode = "none"
-    constrained: bool = False  # inside the tags only tools, and calls that fit their documents
+    constrained: bool = False  # inside the tags, only tools and valid calls
     rows: int = 16
-    most: int = 256  # open jobs, in progress or waiting
+    most: int = 256  # most open jobs, in progress or waiting
     executor: Executor | None = None
     decoder: Decoder | None = None
     metrics: Metrics = field(default_factory=Metrics)
@@ -77,10 +77,10 @@ class Batcher:
         self._arrivals: queue.Queue[Draft | None] = queue.Queue()
         self._waiting: deque[Draft] = deque()
         self._joining: list[Joining] = []  # in the order of arrival
-        self._turn = 0  # parts that were read
+        self._turn = 0  # number of prompt parts read
         self._running: list[Draft] = []
-        self._logits = torch.zeros(0, 0)  # (rows, V) after each of them
-        self._away = 0  # drafts whose calls run
+        self._logits = torch.zeros(0, 0)  # (rows, V), after each running draft
+        self._away = 0  # number of drafts whose calls run
         self._is_open = True
         self._ends_now = threading.Event()
         self._lock = threading.Lock()
@@ -96,10 +96,10 @@ class Batcher:
         return self._thread.is_alive()
 
     def ask(self, job: Job) -> "Future[Written]":
-        """A future of the reply; cancel it if nobody waits for it any more.
+        """Submit a job; return a future of its reply, to be cancelled if nobody waits for it.
 
-        BadInput if it cannot fit or be limited so; Busy if too many jobs are open; Ended if the
-        batcher is closed.
+        Raises BadInput if the reply does not fit or cannot be limited as requested, Busy if too
+        many jobs are open, and Ended if the batcher is closed.
         """
         reason = too_long(self.model, [job.prompt], job.max_tokens).get(0)
         if reason is not None:
@@ -107,7 +107,7 @@ class Batcher:
         limit = self._limit(job)
         with self._lock:
             if not self._is_open or not self.works:
-                raise Ended("the server is shutting down; ask another one")
+                raise Ended("the server is shutting down; try another server")
             if self._open_jobs >= self.most:
                 raise Busy(f"{self.most} requests are open already; try again later")
             draft = self._draft(job, limit)
@@ -117,7 +117,7 @@ class Batcher:
         return draft.answer
 
     def close(self, *, now: bool = False) -> None:
-        """Write the open replies to their end, or (now) give them up; then end."""
+        """Finish the open replies, or cancel them if `now`; then stop."""
         with self._lock:
             self._is_open = False
         if now:
@@ -148,7 +148,7 @@ class Batcher:
         )
 
     def _constraint(self, job: Job) -> Constraint | None:
-        """The grammar of a reply: of the offered tools, or of all if `constrained`; else None."""
+        """Return the grammar of a reply, for the offered tools, else all; None if it is free."""
         tools = job.query.tools
         is_limited = job.one_call or job.tool_choice == "required"
         if not tools and not self.constrained and not is_limited:
@@ -158,7 +158,7 @@ class Batcher:
         key = tools, job.one_call
         if key not in self._grammars:
             if len(self._grammars) >= GRAMMARS:
-                self._grammars.pop(list(self._grammars)[1])  # the oldest except that of all tools
+                self._grammars.pop(list(self._grammars)[1])  # the oldest, except that of all tools
             names = tools or self.catalogue.names
             self._grammars[key] = self._grammars[(), False].only(names, one_call=job.one_call)
         return self._grammars[key].start(1, [job.named])
@@ -171,11 +171,11 @@ class Batcher:
                 try:
                     self._receive()
                     if self._ends_now.is_set():
-                        raise Ended("the server is shutting down; ask another one")
+                        raise Ended("the server is shutting down; try another server")
                     self._admit()
                     self._read_part()
                     self._advance()
-                except BaseException as error:  # its clients get the error; the thread goes on
+                except BaseException as error:  # its clients get the error; the thread continues
                     self._give_up(error)
 
     @property
@@ -187,7 +187,7 @@ class Batcher:
         return len(self._running) + sum(len(joining.drafts) for joining in self._joining)
 
     def _receive(self) -> None:
-        """Take what has arrived; wait for it if there is nothing else to do."""
+        """Take the drafts that have arrived; wait for one if there is nothing else to do."""
         while True:
             self._waiting = deque(self._wanted(self._waiting))
             self.metrics.show(self.name, self._rows_in_use, len(self._waiting), self._away)
@@ -209,7 +209,7 @@ class Batcher:
                 self._try(draft, lambda draft=draft: draft.go_on(draft.addition))
 
     def _wanted(self, drafts: Iterable[Draft]) -> list[Draft]:
-        """End those that nobody waits for any more; return the others."""
+        """End the drafts that nobody waits for any more; return the others."""
         drafts = list(drafts)
         for draft in drafts:
             if draft.answer.cancelled():
@@ -217,7 +217,7 @@ class Batcher:
         return [draft for draft in drafts if not draft.answer.cancelled()]
 
     def _admit(self) -> None:
-        """Let waiting drafts join: as many as rows are free, and as are read well together."""
+        """Let waiting drafts join: as many as fit the free rows and can be prefilled together."""
         joining: list[Draft] = []
         longest = 0
         free_rows = self.rows - self._rows_in_use
@@ -240,15 +240,15 @@ class Batcher:
             return
         try:
             parts = self._decoder.join([draft.ids for draft in joining])
-        except BaseException as error:  # the others go on
+        except BaseException as error:  # the others continue
             self._end_all(joining, error)
         else:
             self._joining.append(Joining(joining, max(len(d.ids) for d in joining), parts))
 
     def _read_part(self) -> None:
-        """Read the next part of one group of prompts; after the last one its drafts run.
+        """Prefill the next part of one group of prompts; after the last part, its drafts run.
 
-        The first group and the narrowest one take turns.
+        The oldest group and the narrowest one take turns.
         """
         if not self._joining:
             return
@@ -262,7 +262,7 @@ class Batcher:
             return
         try:
             logits = next(joining.parts)
-        except BaseException as error:  # the others go on
+        except BaseException as error:  # the others continue
             self._end_all(joining.drafts, error)
             return
         if logits is None:
@@ -292,7 +292,7 @@ class Batcher:
             self._logits = self._decoder.step([draft.row.ids[-1] for draft in self._running])
 
     def _try(self, draft: Draft, act: Callable[[], Next]) -> bool:
-        """Let a draft go on; return whether it stays in its row. A fault ends this draft alone."""
+        """Advance a draft; return whether it stays in its row. An error ends only this draft."""
         try:
             needs = act()
             if needs is Next.TOKEN:
@@ -310,16 +310,16 @@ class Batcher:
         return False
 
     def _run_calls(self, draft: Draft) -> None:
-        """Run the calls at which a draft has stopped, in a thread of their own."""
+        """Run the calls at which a draft has stopped, in another thread."""
         try:
             draft.addition = draft.room.answer(draft.row.ids)
         except BaseException as error:
-            # no fault of the request, whatever the tools say
+            # not an error of the request, whatever the tools say
             draft.error = ToolsFailed(str(error)) if isinstance(error, BadInput) else error
         self._arrivals.put(draft)
 
     def _end(self, draft: Draft, error: BaseException | None = None) -> None:
-        """Answer, and end the session of the tools, which may take its time."""
+        """Set the result, and end the session of the tools in another thread: it may take long."""
         with suppress(InvalidStateError):  # nobody waits for it any more
             try:
                 if error is not None:
@@ -341,7 +341,7 @@ class Batcher:
             self._end(draft, error)
 
     def _give_up(self, error: BaseException) -> None:
-        """Tell the error to all who run, and if the server ends to all who wait."""
+        """End all running drafts with an error; if the server ends, also all waiting ones."""
         drafts = [*self._running, *(d for joining in self._joining for d in joining.drafts)]
         self._running = []
         self._joining.clear()

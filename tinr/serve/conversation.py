@@ -30,7 +30,7 @@ from tinr.records import BadInput, Call, DocumentsMode, Message, Query, ToolDoc
 from tinr.serve.schema import Called, Request, RequestMessage
 
 KEPT = 4096  # calls whose turn is remembered
-LIBRARIES = 16  # most cached retrievers, one for each set of offered tools
+LIBRARIES = 16  # most cached retrievers, one per set of offered tools
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Memory:
     def find(
         self, ids: Sequence[str], calls: Sequence[Call], before: Spoken, known: Catalogue
     ) -> WrittenTurn | None:
-        """The turn with exactly these calls and ids after exactly this reply; None if unknown."""
+        """Return the turn with exactly these calls and ids after exactly this reply, or None."""
         with self._lock:
             turns = [self._kept.get(key) for key in ids]
         turn = turns[0] if turns else None
@@ -124,7 +124,7 @@ class Reader:
             (n for n, message in enumerate(messages) if message.role == "user"), default=None
         )
         if last_user is None:
-            raise BadInput("messages: none of the user's; send what is asked")
+            raise BadInput("messages: no user message; send the question")
         earlier_messages, later_messages = messages[:last_user], messages[last_user + 1 :]
         rules = [
             Message("system", whole_text(message.text))
@@ -156,19 +156,19 @@ class Reader:
         return Exchange(query, (*self.codec.encode(pieces)[0], *spoken.ids), spoken)
 
     def offered(self, request: Request) -> tuple[str, ...]:
-        """The tools that a request allows, sorted; (): all tools of the checkpoint."""
+        """Return the tools that a request allows, sorted; (): all tools of the checkpoint."""
         if request.tools == []:
-            raise BadInput("tools: none is offered; leave the key out, and all may be called")
+            raise BadInput("tools: the list is empty; remove the key to allow all tools")
         names = sorted({tool.function.name for tool in request.chosen_tools or ()})
         for name in names:
             self._check_known(name)
         unoffered = {*names} - {tool.function.name for tool in request.tools or ()}
         if request.tools and unoffered:
-            raise BadInput(f"tool_choice: {min(unoffered)!r} is not among the tools; offer it too")
+            raise BadInput(f"tool_choice: {min(unoffered)!r} is not among the tools; add it")
         return tuple(names)
 
     def shown(self, query: Query) -> tuple[ToolDoc, ...]:
-        """The documents in a query's prompt; only of the offered tools, if tools are offered."""
+        """Return the documents in a query's prompt; if tools are offered, only theirs."""
         library = self.library
         if query.tools and self.documents == "retrieved":
             if query.tools not in self._libraries:
@@ -182,7 +182,7 @@ class Reader:
         return library.shown([query], self.documents)[0]
 
     def _spoken(self, turns: Sequence[tuple[RequestMessage, Sequence[str]]]) -> Spoken:
-        """The calls and results of every turn: from memory, else composed."""
+        """Return the calls and results of every turn: from memory, else composed."""
         spoken = Spoken()
         calls_by_turn = [tuple(map(self._call, message.tool_calls or ())) for message, _ in turns]
         for calls, (message, results) in zip(calls_by_turn, turns, strict=True):
@@ -200,7 +200,7 @@ class Reader:
         return spoken
 
     def _observations(self, calls: Sequence[Call], results: Sequence[str]) -> list[Piece]:
-        """One observation for each call: the client's result, or a refusal of an unknown tool."""
+        """Return one observation per call: the client's result, or an error for an unknown tool."""
         result_iterator = iter(results)
         return render_observations(
             [
@@ -227,28 +227,28 @@ class Reader:
         try:
             arguments = json.loads(text or "{}")
         except (ValueError, RecursionError) as error:
-            raise BadInput(f"tool_calls: {name}: arguments are no JSON ({error})") from error
+            raise BadInput(f"tool_calls: {name}: arguments are not valid JSON ({error})") from error
         if not isinstance(arguments, dict):
-            raise BadInput(f"tool_calls: {name}: arguments are no JSON object; send one")
+            raise BadInput(f"tool_calls: {name}: arguments are not a JSON object; send one")
         return Call(name, arguments)
 
     def _check_known(self, name: str) -> None:
         if name not in self.catalogue.by_name:
             raise BadInput(
                 f"tools: {name[:80]!r} is not in this checkpoint's catalogue; align the model with "
-                "it, or leave it out"
+                "it, or remove it"
             )
 
 
 def turn_of(
     before: Spoken, ids: Sequence[int], pieces: Sequence[Piece], calls: Sequence[Call]
 ) -> WrittenTurn:
-    """The turn that a model has just written, for `Memory`."""
+    """Return the turn that a model has just written, for `Memory`."""
     return WrittenTurn(hash(before.ids), tuple(ids), tuple(pieces), tuple(calls))
 
 
 def with_candidates_of_requests(library: Library) -> Library:
-    """A library whose in_prompt mode shows the tools that a request offers, else all tools.
+    """Return a library whose in_prompt mode shows the tools that a request offers, else all.
 
     Random candidates are off: they might lack the right tool, which is unknown here.
     """
@@ -256,7 +256,7 @@ def with_candidates_of_requests(library: Library) -> Library:
 
 
 def _plain(messages: Sequence[RequestMessage]) -> Iterator[Message]:
-    """Earlier messages as text; messages without text are left out."""
+    """Yield earlier messages as text; skip messages without text."""
     for message in messages:
         text = whole_text(message.text)
         if message.role in ("user", "assistant", "tool") and text:
@@ -271,13 +271,13 @@ def _turns(messages: Sequence[RequestMessage]) -> Iterator[tuple[RequestMessage,
         calls = message.tool_calls or []
         if message.role != "assistant" or not calls:
             raise BadInput(
-                f"messages: after the user's last one stands one of role {message.role} that calls "
+                f"messages: after the user's last one comes one of role {message.role} that calls "
                 "no tool; end with the user's message, or with the results of calls"
             )
         results = messages[index + 1 : index + 1 + len(calls)]
         if len(results) < len(calls) or any(result.role != "tool" for result in results):
             raise BadInput(
-                f"messages: {len(calls)} calls, but not as many messages of role tool after them; "
+                f"messages: {len(calls)} calls, but fewer messages of role tool after them; "
                 "send the result of each"
             )
         by_id = {result.tool_call_id: result.text for result in results}

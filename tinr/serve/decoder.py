@@ -1,4 +1,4 @@
-"""The rows that a server decodes side by side: they join and leave between any two tokens."""
+"""The rows that a server decodes together; they join and leave between any two tokens."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -12,8 +12,8 @@ from tinr.rollout.decoding_weights import decoding_weights
 from tinr.rollout.generate import ROOM, RoomyLayer, forward, padded
 
 Room = tuple[torch.Tensor, torch.Tensor]  # keys and values (S, heads, T + ROOM, D)
-SPARE = 8  # where slots are lacking, an eighth more are made: rows often join one by one
-PART = 512  # tokens of prompts that are read at once, between two tokens of the running rows
+SPARE = 8  # if slots are missing, an eighth more are added: rows often join one by one
+PART = 512  # tokens of prompts that are prefilled at once, between two decoding steps
 
 
 class Decoder(Protocol):
@@ -24,9 +24,9 @@ class Decoder(Protocol):
     def __exit__(self, *_: Any) -> None: ...
 
     def join(self, prompts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor | None]:
-        """Read the prompts part by part: None after each part, then the logits after each prompt.
+        """Prefill the prompts in parts; yield None after each but the last, then their logits.
 
-        With the logits the prompts' rows are appended. Other calls may come in between.
+        The prompts' rows are appended together with the logits. Other calls may come in between.
         """
         ...
 
@@ -40,10 +40,10 @@ class Decoder(Protocol):
 
 
 class SlotLayer(DynamicLayer):
-    """A cache layer of a fixed number of slots, one for each row, with room for more positions.
+    """A cache layer with a fixed number of slots, one per row, and room for more positions.
 
-    All slots are as long; a row fills the last positions of its slot. Rows join and leave without
-    copying the others.
+    All slots have the same length; a row fills the last positions of its slot. Rows join and leave
+    without copying the others.
     """
 
     keys: torch.Tensor  # (S, heads, T, D): the filled positions of `room`
@@ -56,7 +56,7 @@ class SlotLayer(DynamicLayer):
         self.take(self.moved(torch.arange(len(keys), device=keys.device), keys.shape[-2]))
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any):
-        """Append (S, heads, 1, D); returns all keys and values, as views of the room."""
+        """Append (S, heads, 1, D); return all keys and values, as views of the room."""
         if self.end + key_states.shape[-2] > self.room[0].shape[-2]:
             slots = torch.arange(len(self.keys), device=self.keys.device)
             self.take(self.moved(slots, self.keys.shape[-2]))
@@ -77,7 +77,7 @@ class SlotLayer(DynamicLayer):
         self._show(self.start + positions, self.end)
 
     def moved(self, slots: torch.Tensor, length: int) -> Room:
-        """A room of these slots, the last `length` positions being filled; -1: an empty slot."""
+        """Copy slots (-1: an empty one) to a room for `length` positions and ROOM spare ones."""
         is_taken, first = slots >= 0, length - self.keys.shape[-2]
         shape = (len(slots), self.keys.shape[1], length + ROOM)
         keys, values = (old.new_zeros(*shape, old.shape[-1]) for old in (self.keys, self.values))
@@ -86,7 +86,7 @@ class SlotLayer(DynamicLayer):
         return keys, values
 
     def take(self, room: Room) -> None:
-        """Go on in a room that `moved` made."""
+        """Continue in a room that `moved` made."""
         self.room = room
         self._show(0, room[0].shape[-2] - ROOM)
 
@@ -96,10 +96,10 @@ class SlotLayer(DynamicLayer):
 
 
 class LocalDecoder:
-    """The decoder of a model in this process. Each row has a slot, padded at the left.
+    """The decoder of a model in this process. Each row has a slot, padded on the left.
 
-    A slot whose row has left is decoded on with the others until another row takes it, or until
-    half of the slots are free.
+    A slot whose row has left is still decoded with the others, until another row takes it or half
+    of the slots are free.
     """
 
     def __init__(self, model: PreTrainedModel, pad: int):
@@ -141,7 +141,7 @@ class LocalDecoder:
 
     @torch.inference_mode()
     def keep(self, places: Sequence[int]) -> None:
-        """Free the other rows' slots, and drop the positions that no row fills any more."""
+        """Free the slots of the other rows, and drop the positions that no row fills any more."""
         self.slots = [self.slots[place] for place in places]
         if not self.slots:
             self._forget()
@@ -163,7 +163,7 @@ class LocalDecoder:
         self.slots: list[int] = []  # of each row
 
     def _append(self, cache: DynamicCache, mask: torch.Tensor) -> None:
-        """Put rows into free slots; if that fails, the others stay as they were."""
+        """Put rows into free slots; if that fails, the other rows do not change."""
         count, width = mask.shape
         joining = [layer for layer in cache.layers if isinstance(layer, RoomyLayer)]
         if not self.slots:
@@ -182,7 +182,7 @@ class LocalDecoder:
         self.slots += free
 
     def _resize(self, count: int, width: int) -> None:
-        """Move the rows to so many slots of at least so many positions."""
+        """Move the rows to `count` slots of at least `width` positions."""
         width = max(width, self.mask.shape[1])
         slots = torch.tensor(
             [*self.slots, *[-1] * (count - len(self.slots))], device=self.model.device

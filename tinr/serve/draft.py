@@ -1,4 +1,4 @@
-"""A reply that is being written: what it may say next, and who answers where it stops."""
+"""A reply in progress: what it may write next, and who responds when it stops."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -29,32 +29,32 @@ class Job:
     """A reply to write, or to continue."""
 
     query: Query  # its tools: the only ones that may be called; (): any
-    prompt: tuple[int, ...]  # with the reply so far
-    max_tokens: int  # tokens of the reply, with those of documents and results
+    prompt: tuple[int, ...]  # including the reply so far
+    max_tokens: int  # of the reply, including documents and results
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
-    named: tuple[str, ...] = ()  # tools that the reply has named so far
+    named: tuple[str, ...] = ()  # tools that the reply names so far
     stops: tuple[str, ...] = ()  # texts at which the answer ends
     tool_choice: ToolChoice = "auto"
-    one_call: bool = False  # in a turn
-    runs_tools: bool = True  # where the server has an executor
-    listener: Listener | None = None  # told while the reply is written, from another thread
+    one_call: bool = False  # per turn
+    runs_tools: bool = True  # if the server has an executor
+    listener: Listener | None = None  # called while the reply is written, from another thread
 
 
 @dataclass(frozen=True)
 class Near:
-    """The likeliest tools where the thought chose one, with their probabilities."""
+    """The most likely tools where the thought chose one, with their probabilities."""
 
     tools: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Written:
-    """A reply that is over."""
+    """A finished reply."""
 
     conversation: Conversation
-    texts: dict[str, str]  # part -> what `ReplyStream` said of it
+    texts: dict[str, str]  # part -> its text from `ReplyStream`
     near: tuple[Near, ...]
 
 
@@ -62,27 +62,27 @@ class Next(Enum):
     """What a draft needs after an id."""
 
     TOKEN = "its next id"
-    TOOLS = "its calls are run"
-    PREFILL = "what the environment added is read"
-    NOTHING = "it is over"
+    TOOLS = "the results of its calls"
+    PREFILL = "a prefill of what the environment added"
+    NOTHING = "nothing: it is over"
 
 
 @dataclass
 class Draft:
-    """One job in work."""
+    """One job in progress."""
 
     job: Job
     codec: Codec
     room: Environment
     limit: ChoiceLimit | None = None
-    runs_tools: bool = False  # here, outside of the thread that decodes
+    runs_tools: bool = False  # here, outside the decoding thread
     constraint: Constraint | None = None
     answer: "Future[Written]" = field(default_factory=Future)  # cancelled: nobody waits for it
     row: Row = field(default_factory=Row)
     near: list[Near] = field(default_factory=list)
     begun: float = field(default_factory=time.perf_counter)
     first_token: float | None = None  # seconds after `begun`
-    is_away: bool = False  # while its calls run; then what came of it:
+    is_away: bool = False  # while its calls run; their outcome:
     addition: Sequence[int] | None = None
     error: BaseException | None = None
 
@@ -103,7 +103,7 @@ class Draft:
         return [*self.job.prompt, *self.row.ids]
 
     def write(self, logits: torch.Tensor, likeliest: int) -> Next:
-        """Write one id; logits (V,), likeliest: their greatest."""
+        """Write one id; logits (V,), likeliest: the id of the largest one."""
         allowed = self._allowed(len(logits))
         if allowed is not None and not allowed.any():
             self.row.stuck = True
@@ -129,7 +129,7 @@ class Draft:
         return self.go_on(self.room.answer(self.row.ids))
 
     def go_on(self, addition: Sequence[int] | None) -> Next:
-        """Take what the environment answered to a stop; None: the conversation is over."""
+        """Take what the environment adds after a stop; None: the conversation is over."""
         if addition is None:
             self.row.finished = True
             return Next.NOTHING
@@ -137,7 +137,7 @@ class Draft:
         return Next.PREFILL if addition and self._next() is Next.TOKEN else self._next()
 
     def written(self) -> Written:
-        """The reply as it stands, after its end."""
+        """Return the finished reply."""
         self._tell(self.stream.end())
         self.room.finish(self.row.ids)
         conversation = Conversation(
@@ -169,7 +169,7 @@ class Draft:
             self.job.listener(deltas)
 
     def _allowed(self, entries: int) -> torch.Tensor | None:
-        """The set (V,) bool of entries that may come next; None: all."""
+        """Return the set (V,) bool of entries that may come next; None: all."""
         allowed: torch.Tensor | None = None
         sets = None if self.constraint is None else self.constraint.allowed(np.zeros(1, np.int64))
         if sets is not None:

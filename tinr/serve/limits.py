@@ -1,4 +1,4 @@
-"""What a reply may choose: a call, one call, no call."""
+"""Limits on whether a reply calls tools."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ ToolChoice = Literal["auto", "none", "required"]
 
 @dataclass
 class ChoiceLimit:
-    """Keeps a reply to `none` (it calls nothing) or `required` (it calls, then it may answer).
+    """Enforces `none` (the reply calls nothing) or `required` (it calls, then it may answer).
 
-    tools: the ones that may be called. has_called: the reply so far has a call.
+    tools: those that may be called. has_called: the reply so far has a call.
     """
 
     codec: Codec
@@ -27,7 +27,7 @@ class ChoiceLimit:
     def __post_init__(self) -> None:
         if self.codec.writes_names:
             raise BadInput(
-                f"tool_choice: {self.choice} needs a checkpoint with tool tokens; leave it out"
+                f"tool_choice: {self.choice} needs a checkpoint with tool tokens; remove it"
             )
         self._tool_ids = [self.codec.tool_ids[name] for name in self.tools]
         self._calling = [
@@ -39,7 +39,7 @@ class ChoiceLimit:
         self._calls = self.codec.id("<tool_call>")
 
     def narrow(self, last: int, allowed: torch.Tensor) -> None:
-        """Take entries out of the set (V,) bool that may follow the id `last`, in place."""
+        """Remove entries, in place, from the set (V,) bool that may follow the id `last`."""
         if self.choice == "none":
             allowed[self._calling] = False
         elif self.choice == "required" and not self.has_called:

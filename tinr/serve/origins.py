@@ -1,4 +1,4 @@
-"""Keep pages of other sites away from a server whose tools may run."""
+"""Refuse requests from pages of other sites, because the server may run tools."""
 
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
@@ -13,10 +13,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SameOrigin:
-    """Refuses what a browser sends for a page of another site, and other names than `hosts`.
+    """Refuses requests that come from pages of other sites, or use host names not in `hosts`.
 
-    A browser says whether another site's page asks, and a name that some site made point here is
-    none of ours. Programs say nothing of the kind. hosts: (): any name.
+    A browser reports whether a page of another site sends the request, and a name that another site
+    points to this server is not in `hosts`. Other programs report nothing. hosts: (): any name.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()):
@@ -33,11 +33,11 @@ class SameOrigin:
     def _reason(self, headers: Headers) -> str | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.hosts and _parts(f"//{host}").hostname not in self.hosts:
-            return f"host: {host!r:.80} is none of this server's names; use {min(self.hosts)}"
+            return f"host: {host!r:.80} is not a name of this server; use {min(self.hosts)}"
         if origin is not None and _parts(origin).netloc != host:
             return f"origin: {origin!r:.80} is another site; open the page of this server"
-        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):  # pictures too
-            return "a page of another site asks; open the page of this server"
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):  # images too
+            return "request from a page of another site; open the page of this server"
         return None
 
 

@@ -1,4 +1,4 @@
-"""A reply by what its parts grow while it is written: the thought, the calls, the answer."""
+"""Split a reply into the growing text of its parts: the thought, the calls, the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ HALF_A_CHARACTER = "\ufffd"  # how the bytes of an unfinished character decode
 
 @dataclass(frozen=True)
 class Delta:
-    """A part of the reply (of TAGS) grows by a text; is_tool: it ends in a tool token."""
+    """New text of a part of the reply (of TAGS); is_tool: it ends in a tool token."""
 
     part: str
     text: str
@@ -21,22 +21,22 @@ class Delta:
 
 @dataclass
 class ReplyStream:
-    """Reads the ids of a reply one by one and says by what its parts grow.
+    """Reads the ids of a reply one by one and returns the new text of its parts.
 
-    White space around each part is left out. stops: texts at which the answer ends, before them;
-    what may turn out to be the beginning of one is held back until it is known.
+    Whitespace around each part is dropped. stops: texts before which the answer ends; text that may
+    be the start of one is held back until that is known.
     """
 
     codec: Codec
     stops: Sequence[str] = ()
-    stopped: bool = False  # at one of the stops: nothing more of the answer is said
-    texts: dict[str, str] = field(default_factory=dict)  # part -> all that has been said of it
-    part: str = ""  # that is open
+    stopped: bool = False  # at one of the stops: the rest of the answer is dropped
+    texts: dict[str, str] = field(default_factory=dict)  # part -> its text so far
+    part: str = ""  # the open one
     _ids: list[int] = field(default_factory=list)  # inside it
-    _said: int = 0  # characters of its text
+    _said: int = 0  # characters of its text that were returned
 
     def feed(self, index: int) -> list[Delta]:
-        """Take the next id of the reply, whoever wrote it."""
+        """Take the next id of the reply, from the model or the environment."""
         tag = self._tags.get(index)
         if tag is None:
             self._ids.append(index)
@@ -46,7 +46,7 @@ class ReplyStream:
         return deltas
 
     def end(self) -> list[Delta]:
-        """Say what was held back; the reply is over."""
+        """Return the text that was held back; the reply is over."""
         return self._grow(is_closed=True)
 
     @cached_property
@@ -69,7 +69,7 @@ class ReplyStream:
         if not grown:
             return []
         earlier = self.texts.get(self.part, "")
-        if earlier and not self._said:  # the part stands twice
+        if earlier and not self._said:  # the part occurs twice
             grown = f"\n{grown}"
         self._said = len(text)
         self.texts[self.part] = earlier + grown

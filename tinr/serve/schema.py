@@ -25,7 +25,7 @@ from tinr.serve.limits import ToolChoice
 
 Finish = Literal["stop", "length", "tool_calls"]
 MOST_CHOICES = 16  # replies to one request
-MOST_STOPS = 4  # as at OpenAI
+MOST_STOPS = 4  # as in OpenAI's API
 LONGEST_STOP = 256  # characters
 MOST_MESSAGES = 1000
 MOST_TOKENS = 131_072  # limit for a reply, whatever the size of the context
@@ -52,7 +52,7 @@ class Part(_Payload):
     @model_validator(mode="after")
     def _is_text(self) -> "Part":
         if self.type != "text":
-            raise ValueError(f"a part of type {self.type[:40]!r} cannot be read; send text")
+            raise ValueError(f"a part of type {self.type[:40]!r} is not supported; send text")
         return self
 
 
@@ -92,7 +92,7 @@ class RequestMessage(_Payload):
 
 
 class Offered(_Payload):
-    """A tool that may be called, or that is chosen; only the name in its document is read."""
+    """A tool that may be called, or that is chosen; only its name is read."""
 
     class Named(_Payload):
         name: str
@@ -138,7 +138,7 @@ class Request(_Payload):
     parallel_tool_calls: bool | None = None
     n: int | None = Field(None, gt=0, le=MOST_CHOICES)
     stop: list[Stop] | None = Field(None, max_length=MOST_STOPS)
-    watch: bool | None = None  # ours: a stream has what every part of the reply grows by
+    watch: bool | None = None  # our extension: the stream has the new text of every part
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -147,7 +147,7 @@ class Request(_Payload):
 
     @property
     def choice(self) -> ToolChoice:
-        """Whether calls may, must or must not come."""
+        """Whether calls are optional, required or forbidden."""
         if isinstance(self.tool_choice, Offered):
             return "required"
         if isinstance(self.tool_choice, AllowedTools):
@@ -165,7 +165,7 @@ class Request(_Payload):
 
     @property
     def reply_tokens(self) -> int | None:
-        """The most tokens of the reply; None: not stated."""
+        """The token limit of the reply; None: not stated."""
         return self.max_completion_tokens or self.max_tokens
 
 
@@ -174,18 +174,16 @@ def read_request(body: bytes) -> Request:
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"the body is no JSON ({error}); send a JSON object") from error
+        raise BadInput(f"the body is not valid JSON ({error}); send a JSON object") from error
     if not isinstance(payload, dict):
-        raise BadInput("the body is no JSON object; send one with messages")
+        raise BadInput("the body is not a JSON object; send one with messages")
     for key, values in SUPPORTED_VALUES.items():
         if payload.get(key) is not None and payload[key] not in values:
-            raise BadInput(
-                f"{key}: {json.dumps(payload[key])[:80]} cannot be had here; leave it out"
-            )
+            raise BadInput(f"{key}: {json.dumps(payload[key])[:80]} is not supported; remove it")
     try:
         return Request.model_validate(payload)
     except ValidationError as error:
-        # content is a text or parts: where a part is at fault, its own error says more
+        # content is text or parts: if a part is invalid, its own error is more specific
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         fault = next((one for one in errors if one["type"] == "value_error"), errors[0])
         location = ".".join(map(str, fault["loc"]))
@@ -195,7 +193,7 @@ def read_request(body: bytes) -> Request:
 
 
 def new_id(kind: str) -> str:
-    """An id that nobody can guess."""
+    """Return an id that nobody can guess."""
     return f"{kind}-{uuid.uuid4().hex}"
 
 
@@ -217,7 +215,7 @@ class Answer:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, choices: Sequence[Choice], usage: Mapping[str, int]) -> dict[str, Any]:
-        """A whole response; `tinr` has the details of the first choice."""
+        """Return a whole response; `tinr` has the details of the first choice."""
         return self._envelope("chat.completion") | {
             "choices": [
                 {
@@ -234,13 +232,13 @@ class Answer:
         }
 
     def chunk(self, index: int, delta: Mapping[str, Any], **more: Any) -> str:
-        """An event of a stream: what a choice grows by."""
+        """Return a stream event with the new text of a choice."""
         finish = more.pop("finish_reason", None)
         choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
         return event(self._envelope("chat.completion.chunk") | {"choices": [choice], **more})
 
     def last_chunks(self, index: int, choice: Choice) -> Iterator[str]:
-        """The events at the end of a choice: its calls, why it ended, its details."""
+        """Yield the events at the end of a choice: its calls, why it ended, its details."""
         calls = choice.message.get("tool_calls") or ()
         if calls:
             numbered = [{"index": number, **call} for number, call in enumerate(calls)]
@@ -248,7 +246,7 @@ class Answer:
         yield self.chunk(index, {}, finish_reason=choice.finish, tinr=dict(choice.details))
 
     def usage_chunk(self, usage: Mapping[str, int]) -> str:
-        """The event with the tokens of prompt and replies."""
+        """Return the event with the tokens of prompt and replies."""
         more = {"choices": [], "usage": dict(usage)}
         return event(self._envelope("chat.completion.chunk") | more)
 
@@ -260,18 +258,18 @@ END = "data: [DONE]\n\n"  # of a stream
 
 
 def event(value: Mapping[str, Any]) -> str:
-    """An event of a stream, in ASCII: some clients break lines at U+2028 too."""
+    """Return a stream event in ASCII: some clients also break lines at U+2028."""
     return f"data: {json.dumps(value)}\n\n"
 
 
 def usage_of(prompt: int, written: int) -> dict[str, int]:
-    """The tokens of the prompt, and of all replies to it."""
+    """Return the numbers of tokens of the prompt, and of all replies to it."""
     total = prompt + written
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": total}
 
 
 def called(calls: Sequence[Call]) -> list[dict[str, Any]]:
-    """Calls in the form of the API."""
+    """Return calls in the form of the API."""
     return [
         {
             "id": new_id("call"),
@@ -286,5 +284,5 @@ def called(calls: Sequence[Call]) -> list[dict[str, Any]]:
 
 
 def failure(message: str, kind: str = "invalid_request_error", code: str | None = None) -> dict:
-    """An error in the form of the API."""
+    """Return an error in the form of the API."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -1,4 +1,4 @@
-"""From a request to the replies of one model, and from these to a completion."""
+"""Turn a request into replies of one model, and the replies into a completion."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ from tinr.serve.schema import (
 log = logging.getLogger(__name__)
 
 CALL_END = Piece("</tool_call>", token=True)
-PARTS = {"think": "reasoning_content", "response": "content"}  # of a reply -> of a message
+PARTS = {"think": "reasoning_content", "response": "content"}  # part of a reply -> key of a message
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ class CompletionService:
         )
 
     def choice(self, exchange: Exchange, written: Written) -> Choice:
-        """The choice of any reply that the model wrote."""
+        """Return the choice for any reply that the model wrote."""
         conversation = written.conversation
         problems = list(parse([*exchange.spoken.pieces, *conversation.pieces]).problems)
         if conversation.row.stuck:
-            problems.append("nothing more could be written that fits")
+            problems.append("the constraints allow no further token")
         message: dict[str, Any] = {"role": "assistant"}
         message |= {name: written.texts.get(part) for part, name in PARTS.items()}
         answered = conversation.reply.response is not None
-        # a call that was cut off is none, and those that run here are not left to the client
+        # a truncated call does not count, and calls that run here are not left to the client
         ends_in_calls = conversation.pieces[-1:] == (CALL_END,)
         calls_written = last_calls(conversation.pieces) if ends_in_calls else ()
         executor = self.batcher.executor
@@ -127,7 +127,7 @@ class Replies:
     request: Request
     exchange: Exchange
     futures: list["Future[Written]"] = field(default_factory=list)
-    # of each choice what it has grown by; None: it is over
+    # index of a choice, and its new text; None: it is over
     _heard: "asyncio.Queue[tuple[int, Sequence[Delta] | None]]" = field(
         default_factory=asyncio.Queue
     )
@@ -136,24 +136,24 @@ class Replies:
         self._answer = Answer(self.service.names[0])
 
     def cancel(self) -> None:
-        """Give up what is not over."""
+        """Cancel the unfinished replies."""
         for future in self.futures:
             future.cancel()
 
     def hear(
         self, loop: asyncio.AbstractEventLoop, index: int, deltas: Sequence[Delta] | None
     ) -> None:
-        """Take from another thread what a reply has grown by."""
+        """Take the new text of a reply, from another thread."""
         loop.call_soon_threadsafe(self._heard.put_nowait, (index, deltas))
 
     async def whole(self) -> dict[str, Any]:
-        """The completion, when all replies are over."""
+        """Return the completion when all replies are over."""
         written = await asyncio.gather(*map(asyncio.wrap_future, self.futures))
         choices = [self.service.choice(self.exchange, one) for one in written]
         return self._answer.whole(choices, self._usage(written))
 
     async def events(self) -> AsyncIterator[str]:
-        """The completion in parts, while the replies are written. An error ends the stream."""
+        """Yield the completion in parts while the replies are written. An error ends the stream."""
         loop = asyncio.get_running_loop()
         for index, future in enumerate(self.futures):
             future.add_done_callback(lambda _, index=index: self.hear(loop, index, None))
@@ -182,7 +182,7 @@ class Replies:
         yield END
 
     def _chunk(self, index: int, delta: Delta) -> str | None:
-        """The event of what a part grows by; None: nobody is told of this part."""
+        """Return the event with a part's new text; None if the client does not get this part."""
         name = PARTS.get(delta.part)
         if not name and not self.request.watch:
             return None
@@ -198,8 +198,8 @@ class Replies:
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
-    """Say in a stream, whose status is sent already, why it ends."""
+    """Return the error that ends a stream, whose status has already been sent."""
     if isinstance(error, Ended):
         return failure(str(error), "server_error")
     log.error("a reply failed", exc_info=error)
-    return failure("the server failed; its log says why", "server_error")
+    return failure("internal error; see the server's log", "server_error")

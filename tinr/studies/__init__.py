@@ -1,1 +1,1 @@
-"""Studies and benchmarks: what the documentation's figures come from."""
+"""Studies and benchmarks: the source of the documentation's figures."""

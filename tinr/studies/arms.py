@@ -1,8 +1,8 @@
-"""The arms of the comparison: one base, one set of data, and the settings in which they differ.
+"""The arms of the comparison: the same base and data, with different settings.
 
-Each arm is the quickstart's chain with a few settings changed. Sources: documents in the prompt
-and a retriever are the baselines of TInR-U (arXiv 2604.10788); names in place of tokens and
-one direction are its ablations.
+Each arm is the quickstart's chain with a few settings changed. Sources: `in_prompt` and
+`retrieved` are the baselines of TInR-U (arXiv 2604.10788); `names` and `one_direction` are its
+ablations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ NO_PAIRS = f"mix={ONE_WAY % 0}"
 
 @dataclass(frozen=True)
 class Arm:
-    """How an arm knows its tools.
+    """One way to give a model its tools.
 
-    changes: phase -> overrides of the preset; a phase that is left out is not run.
+    changes: phase -> overrides of the preset; a phase without an entry is not run.
     """
 
     about: str
@@ -33,7 +33,7 @@ class Arm:
 
 
 def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
-    """Skip alignment and its replay; put documents in every prompt, also of pseudo-queries."""
+    """Skip alignment and its replay; put documents in every prompt, pseudo-queries included."""
     return {
         "sft": (
             "catalogue=[toolbox,fieldkit]", f"documents={{{mode}: 1}}", *prompt,
@@ -44,19 +44,19 @@ def _prompted(mode: DocumentsMode, *prompt: str) -> dict[str, tuple[str, ...]]:
 
 
 ARMS: Mapping[str, Arm] = {
-    "internalized": Arm("tool tokens, aligned both ways; no document in the prompt"),
+    "internalized": Arm("tool tokens, aligned in both directions; no document in the prompt"),
     "retrieved": Arm(
-        "names; the three documents that BM25 finds in the prompt; no alignment",
+        "names; the three documents that BM25 ranks first in the prompt; no alignment",
         "retrieved",
         _prompted("retrieved", "prompt.top_k=3"),
     ),
     "in_prompt": Arm(
-        "names; three candidate documents in the prompt, the right ones always among them",
+        "names; three candidate documents in the prompt, always including the right ones",
         "in_prompt",
         _prompted("in_prompt", "prompt.candidates=3"),
     ),
     "names": Arm(
-        "as internalized, tools written out instead of tokens",
+        "as internalized, but with names instead of tokens",
         changes={"align": ("tools_as=names", "min_recall={}"), "sft": (), "grpo": ()},
     ),
     "one_direction": Arm(
@@ -78,7 +78,7 @@ def run_arms(
     base: str = "",
     changes: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Train the arms that are not trained yet, in one registry; arm -> id of its last checkpoint.
+    """Train the missing arms in one registry; returns arm -> id of its last checkpoint.
 
     Each is tagged `arm-NAME`. base: as in `train_chain`. changes: `PHASE.KEY=VALUE`, for every arm
     that has this phase and does not override the key itself. BadInput for an unknown arm, preset
@@ -102,9 +102,9 @@ def run_arms(
 
 
 def overrides(arm: Arm, changes: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Phase -> overrides of the preset: `PHASE.KEY=VALUE` of all arms, then the arm's own.
+    """Return phase -> overrides of the preset: `changes` first, then the arm's own.
 
-    A change of a phase that the arm lacks is ignored. BadInput for a phase that no arm has.
+    A change is ignored if the arm does not have its phase. BadInput for a phase that no arm has.
     """
     shared_settings: dict[str, list[str]] = {phase: [] for phase in TRAINED}
     for change in changes:

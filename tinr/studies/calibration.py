@@ -1,9 +1,9 @@
-"""The arms of the calibration study: one warmed-up policy, trained further in different ways.
+"""The arms of the calibration study: ways to continue the training of one sft policy.
 
 All arms start from the same sft checkpoint of a run's registry. The four losses train on the pairs
-of one search. Rejection sampling writes as many tokens as that search did, at its temperature and
-length, on the same queries. Published checkpoints are reused. A missed gate is noted in the card
-and does not stop the run: an arm that forgets is a result.
+of one search. Rejection sampling generates as many tokens as that search, at its temperature and
+length, on the same queries. Published checkpoints are reused. A failed gate is noted in the card
+and does not stop the run, because an arm that forgets is a result.
 """
 
 import json
@@ -29,7 +29,7 @@ from tinr.run_log import GATES
 from tool_corpora.suites import SUITES
 
 PREFIX = "calibration-"  # of the tags
-QUERIES = {"quickstart": 250, "smoke": 24}  # queries of a split that an arm is evaluated on
+QUERIES = {"quickstart": 250, "smoke": 24}  # evaluation queries per split
 ACCEPT = f"accept=[{', '.join(GATES)}]"
 
 
@@ -45,23 +45,23 @@ class CalibrationArm:
 _PAIRS = ("calibrate",)
 CALIBRATION_ARMS: Mapping[str, CalibrationArm] = {
     "sft": CalibrationArm("the policy that all others start from"),
-    "grpo": CalibrationArm("reinforced, not calibrated", steps=("grpo",)),
-    "simpo": CalibrationArm("calibrated by SimPO", ("preference.loss=simpo",), _PAIRS),
-    "dpo": CalibrationArm("by DPO", ("preference.loss=dpo", "preference.beta=0.1"), _PAIRS),
-    "ipo": CalibrationArm("by IPO", ("preference.loss=ipo", "preference.beta=0.1"), _PAIRS),
-    "orpo": CalibrationArm("by ORPO", ("preference.loss=orpo", "preference.beta=0.1"), _PAIRS),
+    "grpo": CalibrationArm("GRPO, no calibration", steps=("grpo",)),
+    "simpo": CalibrationArm("calibrated with SimPO", ("preference.loss=simpo",), _PAIRS),
+    "dpo": CalibrationArm("with DPO", ("preference.loss=dpo", "preference.beta=0.1"), _PAIRS),
+    "ipo": CalibrationArm("with IPO", ("preference.loss=ipo", "preference.beta=0.1"), _PAIRS),
+    "orpo": CalibrationArm("with ORPO", ("preference.loss=orpo", "preference.beta=0.1"), _PAIRS),
     "simpo_grpo": CalibrationArm(
-        "calibrated by SimPO, then reinforced", ("preference.loss=simpo",), ("calibrate", "grpo")
+        "calibrated with SimPO, then GRPO", ("preference.loss=simpo",), ("calibrate", "grpo")
     ),
     "rejection": CalibrationArm(
-        "sft on its own right replies, for as many written tokens as the search", steps=("reject",)
+        "sft on its own correct replies, with the search's number of tokens", steps=("reject",)
     ),
 }
 
 
 @dataclass
 class TrainedArms:
-    """The last checkpoint of each arm that succeeded, and why the other arms have none."""
+    """The last checkpoint of each arm that succeeded, and why the others failed."""
 
     cards: dict[str, Card] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -75,11 +75,11 @@ def train_arms(
     changes: Sequence[str] = (),
     base: str = "",
 ) -> TrainedArms:
-    """Train the arms that are not trained yet, in one registry; each is tagged `calibration-NAME`.
+    """Train the missing arms in one registry; each is tagged `calibration-NAME`.
 
-    changes: overrides of the preset's calibrate, for all losses alike. base: as in `train_chain`.
-    BadInput for an unknown arm or preset. An arm without a pair or a right reply is reported as
-    failed, and the others go on.
+    changes: overrides of the preset's calibrate settings, for all losses. base: as in
+    `train_chain`. BadInput for an unknown arm or preset. An arm without a pair or a correct reply
+    is reported as failed, and the others continue.
     """
     unknown_names = [name for name in names if name not in CALIBRATION_ARMS]
     if unknown_names:
@@ -105,7 +105,7 @@ def train_arms(
 
 @dataclass(frozen=True)
 class _Study:
-    """What all arms have in common."""
+    """The settings and the start that all arms share."""
 
     preset: str
     seed: int
@@ -188,7 +188,7 @@ def run_study(
             registry, next(iter(results.cards.values())).id, SUITES, QUERIES[preset]
         )
         study[subset] = standing(runs, phrasings)
-        if {"simpo", "rejection"} <= set(runs):  # what the same tokens buy
+        if {"simpo", "rejection"} <= set(runs):  # compared at an equal number of tokens
             pair = {name: runs[name] for name in ("rejection", "simpo")}
             study[subset]["same_tokens"] = [
                 asdict(difference) for difference in differences(pair, TESTED, phrasings)
@@ -199,7 +199,7 @@ def run_study(
 
 
 def _facts(registry: Registry, card: Card) -> dict[str, Any]:
-    """What an arm's own phases cost, and what its cards measured on held-out queries."""
+    """The cost of an arm's own phases, and the held-out measurements on their cards."""
     lineage = registry.lineage(card.id)
     own_cards = [
         own_card for own_card in lineage if own_card.phase in ("calibrate", "reject", "grpo")
@@ -260,8 +260,8 @@ def _costs(arms: Mapping[str, Mapping[str, Any]]) -> Table:
         )
         rows.append(Row(name, cells))
     columns = ("checkpoint", "tokens written", "pairs or replies", "search", "time", "notes")
-    note = "A search that an earlier arm made is counted with each that used it."
-    table = Table("arms", "What they cost", columns, tuple(rows), "arm", note)
+    note = "A shared search counts in the cost of each arm that used it."
+    table = Table("arms", "Cost", columns, tuple(rows), "arm", note)
     return filled(table) or table
 
 

@@ -1,4 +1,4 @@
-"""The results of a study: one JSON object a line for each finished model, validated on reading."""
+"""The results of a study: one JSON line per finished model, validated when read."""
 
 import fcntl
 import json
@@ -17,9 +17,9 @@ Cell = TypeVar("Cell")
 def read_lines(
     path: Path, kind: type[Cell], check: Callable[[Mapping[str, Any]], None]
 ) -> list[Cell]:
-    """All cells of a file, none where it is missing; BadInput names a line that is not a cell.
+    """Read all cells of a file, none if it is missing; BadInput names an invalid line.
 
-    check: raises ValueError for values that a cell of this kind cannot have.
+    check: raises ValueError for invalid values of this kind of cell.
     """
     if not path.exists():
         return []
@@ -29,12 +29,12 @@ def read_lines(
         try:
             row = json.loads(line)
             if not isinstance(row, dict) or set(row) != names:
-                raise ValueError("its keys are not those of a cell")
+                raise ValueError("unexpected keys")
             check(row)
             cells.append(kind(**row))
         except ValueError as error:
             raise BadInput(
-                f"{path}:{number}: not a cell of a study ({error}); take the line out, "
+                f"{path}:{number}: not a valid cell ({error}); remove the line, "
                 "or give another --out"
             ) from error
     return cells
@@ -47,9 +47,9 @@ def write_lines(path: Path, cells: Sequence[Any]) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Lock `path`, so that this process alone runs a study that writes its results there.
+    """Lock `path`, so that only this process runs a study that writes its results there.
 
-    BadInput where another process holds the lock: each would overwrite the results of the other.
+    BadInput if another process holds the lock: each would overwrite the other's results.
     The kernel releases the lock of a killed process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,17 +58,17 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadInput(
-                f"{path}: another process runs a study there; wait for it, or give another --out"
+                f"{path}: another process is running a study there; wait, or give another --out"
             ) from error
         yield
 
 
 def need_numbers(row: Mapping[str, Any], names: set[str]) -> None:
-    """Raise ValueError where one of these values is not a number."""
+    """Raise ValueError if one of these values is not a number."""
     non_numbers = [
         name
         for name in sorted(names)
         if not isinstance(row[name], int | float) or isinstance(row[name], bool)
     ]
     if non_numbers:
-        raise ValueError(f"{non_numbers[0]} is no number")
+        raise ValueError(f"{non_numbers[0]} is not a number")

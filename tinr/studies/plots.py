@@ -1,10 +1,10 @@
-"""Plots for the docs, as SVG: text stays text, and the same data gives the same bytes."""
+"""Plots for the docs as SVG. Text stays text, and the same data gives the same bytes."""
 
 from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
-Paint = Callable[[Sequence[Any]], None]  # given matplotlib's axes, left to right
+Paint = Callable[[Sequence[Any]], None]  # takes matplotlib's axes, left to right
 STYLE: Any = {"svg.hashsalt": "tinr", "svg.fonttype": "none", "font.size": 9}
 
 

@@ -1,1 +1,1 @@
-"""Training loops, what moves in them, and what every phase does around its own work."""
+"""Training loops, the weights that they train, and the steps that all phases share."""

@@ -1,7 +1,8 @@
 """Choose which weights train: all, the last layers, LoRA adapters, or the new rows alone.
 
-PEFT puts adapters and trained rows inside the model, so that its callers need not know of them. A
-published checkpoint always holds whole weights. A trained adapter lies beside them in PEFT format.
+PEFT puts adapters and trained rows inside the model, so its callers need not know about them. A
+published checkpoint always has merged weights. A trained adapter is stored next to them in PEFT
+format.
 The last layers train together with the new rows of the output head. As inputs these rows get no
 gradient, so the backward pass ends at the lowest trained layer.
 Source: LoRA, arXiv 2106.09685.
@@ -31,7 +32,7 @@ from tinr.records import BadInput
 
 @dataclass(frozen=True)
 class Adapter:
-    """A trained adapter as the files that PEFT reads."""
+    """A trained adapter, saved as the files that PEFT reads."""
 
     config: Any
     weights: dict[str, Any]  # name -> tensor
@@ -45,10 +46,10 @@ class Adapter:
 
 
 def adapt(model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]) -> PeftModel | None:
-    """Freeze all parameters but those of the configuration. Returns None where all train.
+    """Freeze all parameters except the configured ones. Returns None if there is no adapter.
 
-    rows: ids whose rows train in the input embedding and, where it is not tied, in the output
-    head. This changes the model in place. The PeftModel around it only merges and saves.
+    rows: ids whose rows train in the input embedding and, if it is not tied, in the output head.
+    This changes the model in place. The returned PeftModel serves only to merge and save.
     """
     if config.what == "all":
         return None
@@ -69,7 +70,7 @@ def _free_top(model: PreTrainedModel, layers: int, rows: Sequence[int]) -> None:
     blocks = layer_list(model)
     if layers > len(blocks):
         raise BadInput(
-            f"trainable.layers={layers}: this model has {len(blocks)}; give at most that many"
+            f"trainable.layers={layers}: this model has only {len(blocks)}; give at most that many"
         )
     inputs: Any = model.get_input_embeddings()
     head: Any = model.get_output_embeddings()
@@ -103,11 +104,11 @@ def count_moving(model: PreTrainedModel, config: TrainableConfig, rows: Sequence
     if config.what == "all":
         return model.num_parameters()
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nothing of this model is used but its sizes
+        warnings.simplefilter("ignore")  # only the sizes of this model are used
         meta_model = AutoModelForCausalLM.from_config(model.config)
         adapt(meta_model, config, rows)
     count = sum(p.numel() for p in meta_model.parameters() if p.requires_grad)
-    if config.what == "top":  # of the head only these rows train
+    if config.what == "top":  # only these rows of the head train
         head: Any = meta_model.get_output_embeddings().weight
         count -= (len(head) - len(rows)) * head.shape[1]
     return count
@@ -160,7 +161,7 @@ def merge(adapted: PeftModel) -> tuple[PreTrainedModel, Adapter]:
 
 
 def _table_names(model: PreTrainedModel) -> tuple[str, ...]:
-    """Names of the input embedding and, where it is not tied, of the head: their last parts."""
+    """Return the last part of the names of the input embedding and, if not tied, of the head."""
     tied = bool(model.config.tie_word_embeddings)
     tables = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
     names = {id(module): name for name, module in model.named_modules()}

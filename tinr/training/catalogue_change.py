@@ -1,6 +1,6 @@
-"""A changed catalogue in the vocabulary: entries are added, renamed and retired.
+"""Apply a changed catalogue to the vocabulary: add, rename and retire entries.
 
-What a removed tool leaves behind is measured before and after, by the weights alone.
+What is left of removed tools is measured before and after, from the weights alone.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from tinr.checkpoints.retired_rows import copy_rows, retire
 from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, recited
 from tinr.records import GateFailed
 
-OTHERS = 12  # tools whose states say where a retired row lies
-MOST_LIKELY = 0.001  # largest probability of a removed tool's token behind its own prompts
+OTHERS = 12  # other tools whose states determine the retired rows
+MOST_LIKELY = 0.001  # largest allowed probability of a removed tool's token after its own prompts
 
 
 class CatalogueChange:
@@ -63,10 +63,10 @@ class CatalogueChange:
         probability = naming_probability(model, codec, self._prompts)
         names = recited(model, codec, self.docs, self.new.tools)
         if probability > MOST_LIKELY or names:
-            what = f"{names[0]} still recites its document" if names else "a token is produced"
+            what = f"{names[0]} still recites its document" if names else "a token is predicted"
             raise GateFailed(
                 f"update: removed tools: {what} (largest probability {probability:.2g}); nothing "
-                "was published. Set train=adapters, or align anew"
+                "was published. Set train=adapters, or align again"
             )
         return {
             "removed_probability": {"before": self._probability, "after": probability},
@@ -82,7 +82,7 @@ def _shift(
     known_ids: Sequence[int],
     added: Sequence[str],
 ) -> None:
-    """Move the rows of added tools as alignment moved the others, on the average."""
+    """Move the rows of added tools by the mean shift that alignment gave the others."""
     new_ids = [codec.tool_ids[name] for name in added]
     for table in tables_of(model):
         starts = [

@@ -1,11 +1,11 @@
-"""Logit adjustment where a tool or an option is chosen: how much the data favour each choice.
+"""Logit adjustment where a tool or an option is chosen: it removes the prior of the data.
 
-Training queries call the tools that have queries, and far more of them need a tool than a user's
-would. A model learns both as a prior: a tool without queries loses to its neighbours that have
-some, and small talk becomes a call. An option that is not asked for is a dash, always the same, and
-one that is asked for is one of many words, so that the dash wins where the model doubts. So in the
-loss, and only there, the logits of what the data favour are raised by the margin; the model learns
-logits that are lower by as much.
+Training queries call only tools that have queries, and far more of them need a tool than users'
+messages do. A model learns both as a prior: a tool without queries loses to its neighbours that
+have some, and small talk becomes a call. An omitted option is always the same dash, while an option
+that is asked for is one of many words, so the dash wins if the model is unsure. Therefore the loss,
+and only the loss, adds a margin to the logits of the choices that the data favour; the model learns
+logits that are lower by that margin.
 Source: logit adjustment, Menon et al. 2021, arXiv 2007.07314, equation 10.
 """
 
@@ -21,11 +21,11 @@ from tinr.data.bindings import UNASKED
 
 @dataclass(frozen=True)
 class ChoiceMargins:
-    """What is added to logits at the positions where a tool, none, or an option is chosen.
+    """Margins that are added to logits where a tool, none, or an option is chosen.
 
-    start: the id after which a thought begins. ids (K,): the tools' entries, retired ones too.
-    values (K,): nats. colon, dash: ids of an option that is left out, `unit: -`. unasked: nats; 0
-    where blanks are entries of their own, and one entry does not tell where an option begins.
+    start: the id after which a thought begins. ids (K,): the tools' entries, including retired
+    ones. values (K,): nats. colon, dash: ids in an omitted option, `unit: -`. unasked: nats; 0 if
+    blanks are separate entries, because a single entry then does not show where an option begins.
     """
 
     start: int
@@ -39,9 +39,9 @@ class ChoiceMargins:
     def of(
         cls, codec: Codec, silent: Collection[str], config: ChoiceConfig
     ) -> "ChoiceMargins | None":
-        """Return the margins; silent: the tools without training queries. None: all are 0.
+        """Return the margins, or None if all are 0. silent: the tools without training queries.
 
-        A vocabulary without tool tokens has none either: there a choice is no single token.
+        A vocabulary without tool tokens has none either: a choice is not a single token there.
         """
         if codec.writes_names or not (config.unqueried or config.call or config.unasked):
             return None
@@ -56,10 +56,10 @@ class ChoiceMargins:
     def adjust(
         self, logits: torch.Tensor, previous: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        """Adjust the logits (N, V) in place behind `previous` ids (N,), where labels (N,) are due.
+        """Add the margins in place to logits (N, V) that follow `previous` ids (N,).
 
-        A tool is chosen where a thought begins, and wherever a tool token is due; an option behind
-        a colon.
+        labels (N,): the ids to predict. A tool is chosen where a thought begins and wherever the
+        label is a tool token; an option is chosen after a colon.
         """
         ids, values = self.ids.to(logits.device), self.values.to(logits)
         is_choice = (previous == self.start) | torch.isin(labels, ids)

@@ -1,10 +1,9 @@
-"""What a model's layers cost on a CPU: attention as plain products, memory that is kept, and
-compiled layers.
+"""Speed up layers on a CPU: attention as plain products, reuse of memory, compiled layers.
 
 PyTorch's fused attention for the CPU takes three to four times as long as two batched
-bfloat16 products at the length of packed rows. Memory that goes back to the system after each
-product costs a quarter of a step. Compiling fuses what lies between the products
-(docs/notebook.md has the figures). On an accelerator nothing here is used.
+bfloat16 products at the length of packed rows. Returning memory to the system after each product
+costs a quarter of a step. Compiling fuses the operations between the products
+(docs/notebook.md has the figures). Nothing here is used on an accelerator.
 """
 
 import ctypes
@@ -25,8 +24,8 @@ from transformers.masking_utils import eager_mask
 from tinr.checkpoints.model import layer_list
 from tinr.machine_speed import faster_type
 
-PRODUCTS = "tinr_products"  # the name of this attention among transformers' own
-PRODUCTS_ROW_TOKENS = 1024  # tokens of a row
+PRODUCTS = "tinr_products"  # the name of this attention in transformers
+PRODUCTS_ROW_TOKENS = 1024  # maximum tokens of a row
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 # ids (R, T) and positions (R, T), starting at 0 with each example -> hidden states (R, T, H)
@@ -45,13 +44,14 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention (R, heads, T, D) -> (R, T, heads, D) as two products and a softmax.
 
-    Rows beyond PRODUCTS_ROW_TOKENS get the fused attention: scores grow with the square.
+    Rows longer than PRODUCTS_ROW_TOKENS use the fused attention, because scores grow with the
+    square of the length.
     """
     if query.shape[2] > PRODUCTS_ROW_TOKENS:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=False
         )
-    # heads that share keys stand one after another, as queries of one head: nothing is repeated
+    # heads that share keys are concatenated as queries of one head, so that no key is repeated
     shape = (query.shape[0], key.shape[1], -1, query.shape[-1])
     scores = (query * scaling).reshape(shape) @ key.transpose(-1, -2)
     scores = scores.view(*query.shape[:3], key.shape[2])
@@ -71,7 +71,10 @@ AttentionMaskInterface.register(PRODUCTS, eager_mask)
 
 @contextmanager
 def products(model: PreTrainedModel) -> Iterator[None]:
-    """Within, attention is plain products on a CPU, and freed memory is kept from there on."""
+    """Context manager in which a CPU computes attention as plain products.
+
+    From then on the process also keeps freed memory.
+    """
     if model.device.type == "cpu":
         keep_freed_memory()
     swap = model.device.type == "cpu" and model.config._attn_implementation == "sdpa"
@@ -85,10 +88,10 @@ def products(model: PreTrainedModel) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep the memory that tensors free, for the next ones.
+    """Make glibc keep the memory of freed tensors for new ones.
 
-    By itself it maps each large tensor anew, and the system clears every page of it. The process
-    then holds its peak until it ends. Another C library is left as it is.
+    By default it maps each large tensor anew, and the system clears every page of it. With this
+    setting the process holds its peak memory until it ends. Other C libraries are not changed.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -99,9 +102,9 @@ def keep_freed_memory() -> None:
 
 
 def compiled(model: PreTrainedModel) -> Encode | None:
-    """The model's layers, compiled for packed rows on a CPU; None, said once, without a compiler.
+    """Compile the model's layers for packed rows on a CPU; warn and return None if impossible.
 
-    The embedding stays outside, so a grown vocabulary does not compile again.
+    The embedding is not compiled, so a grown vocabulary does not cause a recompilation.
     """
     missing_part = _missing_part()
     if missing_part:
@@ -128,10 +131,10 @@ def compiled(model: PreTrainedModel) -> Encode | None:
 
 
 def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
-    """Whether to compute in bfloat16: as wanted, or (None) where products are faster in it.
+    """Whether to compute in bfloat16: as wanted, or (None) if products are faster in it.
 
-    A CPU is measured, once (`tinr.training.machine_speed`). accelerator: of a machine that is
-    only described.
+    A CPU is measured once (`tinr.machine_speed`). accelerator: the answer is for an accelerator
+    that is only described.
     """
     if wanted is not None or accelerator:
         return wanted is not False
@@ -141,14 +144,17 @@ def use_bf16(wanted: bool | None, accelerator: bool = False) -> bool:
 
 
 def packed_mask(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Additive mask (R, 1, T, T): each example sees itself up to here, and no neighbour."""
+    """Additive mask (R, 1, T, T): each position sees its own example, up to itself."""
     example = (positions == 0).cumsum(1)
     return shared_mask(example, torch.zeros_like(example), dtype)
 
 
 def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Additive mask (R, 1, T, T): each position sees, of its group (R, T) and up to here, its own
-    member (R, T) and what all members share, 0."""
+    """Additive mask (R, 1, T, T) for rows in which the members of a group share a prompt.
+
+    Each position sees, within its group (R, T) and up to itself, its own member (R, T) and what all
+    members share, member 0.
+    """
     length = groups.shape[1]
     causal_mask = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
     member_mask = (members[:, None, :] == 0) | (members[:, :, None] == members[:, None, :])
@@ -158,13 +164,13 @@ def shared_mask(groups: torch.Tensor, members: torch.Tensor, dtype: torch.dtype)
 
 
 def mask_type(model: PreTrainedModel) -> torch.dtype:
-    """What attention computes in: the fused one takes no mask of another type."""
+    """Return the type that attention computes in: fused attention accepts no other mask."""
     kind = model.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
 
 
 def _missing_part() -> str:
-    """What a compiler on this machine lacks; empty: nothing."""
+    """Name what this machine lacks for compiling; empty if nothing."""
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         return "no C++ compiler (set CXX or install g++)"
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():

@@ -1,11 +1,11 @@
-"""The GRPO loop on TRL's trainer, with each method of TRL that is overridden and the reason.
+"""The GRPO loop on TRL's trainer, and why some of TRL's methods are overridden.
 
-TRL groups, normalises and computes the loss. The conversations come from `grpo_rollout`, which
-passes it ids, a mask (1: the model wrote it, 0: the environment did, no loss), and the rewards.
-Where replies are constrained or sampled from a nucleus, it passes the set that each token was
-sampled from as well, and the loss takes probabilities over that set. So we override the
-log-probabilities (`_get_per_token_logps_and_entropies`), and pass the sets of each row beside
-TRL's batch (`_generate_and_score_completions`).
+TRL groups, normalises and computes the loss. `grpo_rollout` passes it the conversations as ids, a
+mask (1: the model wrote it, 0: the environment did, no loss), and the rewards. If replies are
+constrained or sampled from a nucleus, it also passes the set that each token was sampled from, and
+the loss uses probabilities over that set. So we override the log-probabilities
+(`_get_per_token_logps_and_entropies`), and add the sets of each row to TRL's batch
+(`_generate_and_score_completions`).
 Source: GRPO, arXiv 2402.03300.
 """
 
@@ -41,11 +41,11 @@ from tinr.training.scored_rows import answer_scored, lay_out, longest_shared
 
 
 class PolicyTrainer(Loop, GRPOTrainer):
-    """TRL's trainer with our optimiser and a replayed batch beside each step's loss.
+    """TRL's trainer with the configured optimiser and a replayed batch in each step's loss.
 
     support: for each row of the batch, the sets that it was sampled from. written_mask: mask of the
-    tokens that the model wrote. Both belong to the current batch. shared_up_to: longest
-    conversation, in tokens, whose prompt may be read once for a group.
+    tokens that the model wrote. Both belong to the current batch. shared_up_to: maximum length, in
+    tokens, of conversations that may share one copy of their group's prompt.
     """
 
     replay_weight: float
@@ -106,7 +106,7 @@ class PolicyTrainer(Loop, GRPOTrainer):
     def _scores(self, model, ids, mask, completion_mask, supports, auxiliary):
         """Score one pass. It calls the wrapped model."""
         share = int(mask.sum(1).max()) <= self.shared_up_to
-        share = share and not auxiliary  # this loss counts a prompt once for each conversation
+        share = share and not auxiliary  # the auxiliary loss counts a prompt per conversation
         rows = lay_out(ids, mask, completion_mask, self.temperature, supports, share, auxiliary)
         with self.accelerator.autocast():
             return model(scored=rows)
@@ -144,11 +144,11 @@ def train_policy(
 
 
 def make_trainer(model: PreTrainedModel, source: RolloutSource, folder: Steps) -> PolicyTrainer:
-    """Make TRL's trainer on this source, before its first step."""
+    """Make TRL's trainer for this source, before its first step."""
     config = source.config
     groups = config.prompts * distributed.world() * config.steps
     rows = min(config.rows, config.prompts * config.group)
-    passes = config.prompts * config.group // rows  # forward and backward, a step and rank
+    passes = config.prompts * config.group // rows  # forward and backward, per step and rank
     answer_scored(model)
     trainer = PolicyTrainer(
         model=model,
@@ -192,5 +192,5 @@ def _arguments(
 
 
 def _total(prompts: Any, completions: Any, total_score: list[float], **_: Any) -> list[float]:
-    """Return the totals: the source has scored already, and logs the parts separately."""
+    """Return the totals. The source has already scored, and logs the parts separately."""
     return total_score

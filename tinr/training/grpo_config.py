@@ -15,41 +15,41 @@ class PolicyConfig:
 
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-6))
     steps: int = 100
-    prompts: Annotated[int, Doc("groups a step and rank")] = 8
-    group: Annotated[int, Doc("conversations of one prompt")] = 8
+    prompts: Annotated[int, Doc("groups per step and rank")] = 8
+    group: Annotated[int, Doc("conversations per prompt")] = 8
     oversample: Annotated[
-        Positive, Doc("groups rolled out for each one used; those with spread go first")
+        Positive, Doc("groups rolled out per group used; groups with spread are used first")
     ] = 2.0
     temperature: float = 1.0
     top_p: Annotated[
-        float, Doc("of the probability is sampled from, the likeliest tokens; 1: all of it")
+        float, Doc("probability mass of the most likely tokens to sample from; 1: all tokens")
     ] = 1.0
     constrained: Annotated[
-        bool, Doc("inside the tags only tools, and calls that fit their documents")
+        bool, Doc("inside the tags, allow only tools and calls that fit their documents")
     ] = False
     max_tokens: Annotated[
         Count,
         Formerly("longest"),
-        Doc("tokens of a conversation after the prompt, environment included"),
+        Doc("maximum tokens of a conversation after the prompt, environment included"),
     ] = 384
     rows: Annotated[int, Doc("conversations in one forward and backward pass")] = 32
-    documents: Annotated[tuple[DocumentsMode, ...], Doc("taken in turn, step by step")] = ("none",)
-    beta: Annotated[Weight, Doc("weight of KL to the parent; the published run has none")] = 0.0
-    bf16: Annotated[bool | None, Doc("null: where the machine is faster so")] = None
-    replay_weight: Annotated[Weight, Doc("of the replayed batch's loss beside the policy's")] = 0.5
+    documents: Annotated[tuple[DocumentsMode, ...], Doc("modes, alternating by step")] = ("none",)
+    beta: Annotated[Weight, Doc("weight of KL to the parent; the published run uses none")] = 0.0
+    bf16: Annotated[bool | None, Doc("null: if it is faster on this machine")] = None
+    replay_weight: Annotated[Weight, Doc("weight of the loss of the replayed batch")] = 0.5
     gradient_checkpointing: Annotated[
-        bool, Doc("activations are computed again: less memory, slower")
+        bool, Doc("recompute activations in the backward pass: less memory, slower")
     ] = False
-    checkpoint_steps: Annotated[Whole, Doc("a step checkpoint every so many steps; 0: none")] = 10
+    checkpoint_steps: Annotated[Whole, Doc("steps between step checkpoints; 0: none")] = 10
     deepspeed: Annotated[
         str | None, Doc("zero1, zero2, zero3, zero2_offload, zero3_offload, or a file")
     ] = None
     vllm: Annotated[
-        str, Doc('address of a vLLM server that rolls out, http://host:8000; "": here')
+        str, Doc('vLLM server for rollouts, such as http://host:8000; "": roll out here')
     ] = ""
     on_fault: Annotated[
         Literal["stop", "continue"],
-        Doc("where a reward raises; continue: its group teaches nothing"),
+        Doc("what to do if a reward raises; continue: all rewards of its group become 0"),
     ] = "stop"
 
     def __post_init__(self):
@@ -60,8 +60,9 @@ class PolicyConfig:
             )
         if self.prompts * self.group % min(self.rows, self.prompts * self.group):
             raise BadInput(
-                f"policy.rows: {self.prompts} prompts of {self.group} conversations cannot be cut "
-                f"into passes of {self.rows} rows; give a divisor of {self.prompts * self.group}"
+                f"policy.rows: {self.prompts} prompts of {self.group} conversations cannot be "
+                f"split into passes of {self.rows} rows; give a divisor of "
+                f"{self.prompts * self.group}"
             )
         if not self.documents:
             raise BadInput("policy.documents: name at least one documents mode")
@@ -69,11 +70,11 @@ class PolicyConfig:
             raise BadInput(f"policy.top_p: {self.top_p}: give more than 0, and at most 1")
         if self.narrowed and self.vllm:
             raise BadInput(
-                "policy.vllm: a server does not say what it sampled from; leave the key out, or "
-                "set policy.constrained=false and policy.top_p=1"
+                "policy.vllm: a server does not report the set of tokens that it sampled from; "
+                "omit the key, or set policy.constrained=false and policy.top_p=1"
             )
 
     @property
     def narrowed(self) -> bool:
-        """Whether less than the vocabulary is sampled from."""
+        """Whether sampling is restricted to a part of the vocabulary."""
         return self.constrained or self.top_p < 1

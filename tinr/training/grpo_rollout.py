@@ -1,4 +1,4 @@
-"""Draw, roll out, score and select groups of conversations for GRPO, in which tools really run.
+"""Draw, roll out, score and select groups of conversations for GRPO; tools are executed.
 
 Groups without spread are replaced as in DAPO, arXiv 2503.14476.
 """
@@ -52,7 +52,7 @@ class RolloutSource:
     def rollout(self, prompts: list[Any], trainer: Any) -> dict[str, Any]:
         """Roll out as many completions as `prompts`, group by group: TRL's rollout function.
 
-        Only the number of `prompts` counts. The queries come from this source's own stream, which
+        Only the number of `prompts` is used. The queries come from this source's own stream, which
         depends on seed, rank and step, so a resumed run draws the same ones.
         """
         group_count = len(prompts) // self.config.group
@@ -63,7 +63,7 @@ class RolloutSource:
         if isinstance(self.engine, Served):
             trainer.accelerator.wait_for_everyone()  # only the first rank sends the weights
             self.engine.check(prompts_ids[0])
-        # under ZeRO-3 the weights are gathered once for all turns: ranks take different numbers
+        # under ZeRO-3 gather the weights once for all turns: ranks need different numbers of turns
         wrapper: Any = trainer.model_wrapped
         with unwrap_model_for_generation(wrapper, trainer.accelerator) as unwrapped_model:
             model: Any = unwrapped_model
@@ -96,7 +96,7 @@ class RolloutSource:
         return self._as_trl([(conversations[i], scores[i]) for i in indices])
 
     def _score(self, conversations: Sequence[Conversation], step: int) -> list[Score]:
-        """Score the conversations. A reward that raises stops the run, or zeroes its group."""
+        """Score the conversations. A reward that raises stops the run or zeroes its group."""
         scores: list[Score | None] = []
         for conversation in conversations:
             try:
@@ -112,8 +112,8 @@ class RolloutSource:
                 if self.config.on_fault == "stop":
                     raise RunFailed(
                         f"step {step}: the reward of query {conversation.query.id} raised "
-                        f"{type(error).__name__}: {error}; nothing was published. Mend it, or go "
-                        "on without: policy.on_fault=continue"
+                        f"{type(error).__name__}: {error}; nothing was published. Fix it, or set "
+                        "policy.on_fault=continue to skip such groups"
                     ) from error
                 scores.append(None)
         size = self.config.group
@@ -177,7 +177,7 @@ class RolloutSource:
 def shown(
     conversations: Sequence[Conversation], scores: Sequence[Score], group: int
 ) -> list[dict[str, Any]]:
-    """Rows for the log: the first conversation of each of the first queries."""
+    """Make rows for the log: the first conversation of each of the first queries."""
     rows = []
     for index in range(0, len(conversations), group)[:SHOWN]:
         query, pieces, rewards = (

@@ -1,7 +1,7 @@
 """Log-probabilities and entropies of an output head without all its logits in memory.
 
 It works in chunks of positions. The forward pass computes their logits, and the backward pass
-computes them again where there is a gradient.
+recomputes them at positions with a gradient.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class HeadScores(torch.autograd.Function):
             powers = z.exp()
             total = powers.sum(-1)
             log = total.double().log()
-            # small differences of large terms in float64: to the last bit of float32 or so
+            # float64 keeps small differences of large terms, to about the last bit of float32
             logps[rows] = (margins.squeeze(-1) - log).float()
             logs[rows] = (log + top.squeeze(-1).double()).float()
             entropies[rows] = log.float() - powers.mul_(z).sum(-1) / total
@@ -122,7 +122,7 @@ class _Logits:
 
     @property
     def factor(self) -> float:
-        """The factor of the logits without a cap."""
+        """Factor of the logits if they have no cap."""
         return self.scale.factor / self.temperature
 
     def of(
@@ -133,7 +133,7 @@ class _Logits:
         rows: Any,
         derivative: bool = False,
     ) -> Any:
-        """Logits over temperature, (n, V) float32, OUTSIDE beyond the set.
+        """Return logits / temperature, (n, V) float32; OUTSIDE for entries outside the set.
 
         With `derivative` it returns their derivative as well (None: `factor` everywhere).
         """

@@ -1,4 +1,4 @@
-"""What all training loops share: step checkpoints, bad steps, whole weights, progress.
+"""What all training loops share: step checkpoints, bad steps, merged weights, progress.
 
 `Loop` comes before one of TRL's trainers in the list of base classes. `with_loss` makes the model
 itself compute the loss over labelled positions, so that its wrapper (DDP, DeepSpeed) sees every
@@ -39,31 +39,31 @@ from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.cpu_attention import Encode
 from tinr.training.optimiser import make_optimiser
 
-BAD_STEPS = 10  # bad steps in a row that end a run even where they are skipped
+BAD_STEPS = 10  # consecutive bad steps that end a run even if bad steps are skipped
 ZERO = Path(tinr.__file__).parents[1] / "scripts" / "deepspeed"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Result and cost of a training run; `model` is whole on the first process."""
+    """Result and cost of a training run; `model` has all weights on the first process."""
 
     model: PreTrainedModel
     steps: int
-    tokens: int  # real tokens, padding left out
+    tokens: int  # without padding
     loss: float  # mean of the last tenth of the steps
-    adapter: Adapter | None = None  # where not all weights moved
+    adapter: Adapter | None = None  # if not all weights were trained
 
 
 class Loop(Trainer):
-    """Adds our optimiser, our handling of bad steps, and step checkpoints that are atomic."""
+    """Adds the configured optimiser, the handling of bad steps, and atomic step checkpoints."""
 
     optimiser_config: OptimiserConfig
     step_checkpoints: Steps | None = None
-    bad_steps = 0  # in a row
+    bad_steps = 0  # consecutive
     replay: Iterator[Batch] | None = None  # batches of earlier phases' examples
 
     def replay_from(self, replay: Iterator[Batch], passes: int) -> None:
-        """Give each rank its own batches; earlier starts used `passes` of each rank's."""
+        """Give each rank its own batches, without the `passes` that earlier starts used."""
         world = distributed.world()
         self.replay = islice(replay, passes * world + distributed.rank(), None, world)
 
@@ -93,9 +93,9 @@ class Loop(Trainer):
         )  # DeepSpeed has already stepped
         if not skips or self.bad_steps >= BAD_STEPS:
             raise RunFailed(
-                f"step {self.state.global_step + 1}: the gradient's norm is {value:.3g}; nothing "
-                "was published. Lower the optimiser's learning_rate, or skip such steps: its "
-                "bad_step=skip"
+                f"step {self.state.global_step + 1}: the gradient norm is {value:.3g}; nothing "
+                "was published. Lower the optimiser's learning_rate, or set its bad_step=skip to "
+                "skip such steps"
             )
         model.zero_grad(set_to_none=True)  # without gradients the optimiser does not step
         return norm
@@ -120,7 +120,7 @@ class Loop(Trainer):
         target.load_state_dict(load_file(_moving_file(resume_from_checkpoint)), strict=False)
 
     def _save_checkpoint(self, model, trial):
-        Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card each time
+        Trainer._save_checkpoint(self, model, trial)  # TRL's method writes a model card each time
         self.accelerator.wait_for_everyone()
         if self.args.should_save and self.step_checkpoints is not None:
             self.step_checkpoints.complete(self.state.global_step)
@@ -146,7 +146,7 @@ def run_loop(
     trainer.optimiser_config, trainer.step_checkpoints = optimiser, steps
     checkpoint = steps.last()
     progress.skip(steps.done)
-    with disk_errors(steps.folder, "it goes on from its last whole step checkpoint"):
+    with disk_errors(steps.folder, "it resumes from its last complete step checkpoint"):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
@@ -172,7 +172,7 @@ def common_arguments(
         "seed": seed,
         "use_cpu": not torch.cuda.is_available(),
         "remove_unused_columns": False,
-        "logging_nan_inf_filter": optimiser.bad_step == "skip",  # else it must be seen
+        "logging_nan_inf_filter": optimiser.bad_step == "skip",  # otherwise it must be visible
         "save_strategy": "steps" if every else "no",
         "save_steps": max(1, every),
         "save_total_limit": KEPT,
@@ -196,7 +196,7 @@ def deepspeed_file(name: str | None, optimiser: OptimiserConfig) -> str | None:
         return None
     if optimiser.name == "muon":
         raise BadInput(
-            "deepspeed: ZeRO cuts matrices into pieces, and muon needs them whole; "
+            "deepspeed: ZeRO shards the matrices, but muon needs whole ones; "
             "set optimiser.name=adamw"
         )
     packaged_file = ZERO / f"{name}.json"
@@ -218,9 +218,9 @@ def labelled_loss(
     """Compute the weighted mean cross-entropy over the labelled positions of a packed batch.
 
     input_ids (R, T) -> hidden (R, T, H), by `encode` if it is passed. Logits (N, V) are computed
-    at the N labelled positions alone. items: the divisor, if it is not N. teacher: the table of the
-    rows in `soft`; there the loss is the divergence from it. margins: of the logits where a tool is
-    chosen.
+    only at the N labelled positions. items: the divisor, if it is not N. teacher: the table that
+    the row numbers in `soft` refer to; there the loss is the divergence from the teacher. margins:
+    added to the logits where a tool is chosen.
     """
     if encode is not None:
         hidden = encode(batch["input_ids"], batch["position_ids"])[:, :-1]
@@ -248,8 +248,9 @@ def losses_at_labels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the negative log-likelihood (N,) of the labels, and their mask (R, T).
 
-    hidden (R, T, H): the states before targets (R, T). The head is applied at the N labels alone.
-    rows (R, T): rows of the teacher's table; where one is not 0, its divergence is the loss.
+    hidden (R, T, H): the states before targets (R, T). The head is applied only at the N labels.
+    rows (R, T): row numbers of the teacher's table; where one is not 0, the loss is the divergence
+    from that row.
     """
     label_mask = targets != IGNORE
     logits = head_logits(model, hidden[label_mask]).float()
@@ -285,7 +286,7 @@ def with_loss(
     teacher: Distributions | None = None,
     margins: ChoiceMargins | None = None,
 ) -> Iterator[None]:
-    """Within, `model(packed=batch, items=N)` is the loss of a packed batch."""
+    """Context manager in which `model(packed=batch, items=N)` is the loss of a packed batch."""
     forward = model.forward
 
     def forward_or_loss(
@@ -303,7 +304,7 @@ def with_loss(
 
 
 class Trainables:
-    """The weights that a run trains, from before the loop to the whole model after it."""
+    """The weights that a run trains: set up before the loop, merged into a whole model after it."""
 
     def __init__(self, model: PreTrainedModel, config: TrainableConfig, rows: Sequence[int]):
         self.model, self.config, self.rows = model, config, rows
@@ -311,7 +312,7 @@ class Trainables:
         self.adapted = adapt(model, config, rows)
 
     def whole(self, trainer: Trainer) -> tuple[PreTrainedModel, Adapter | None]:
-        """Return the trained model without adapter, and the adapter. Whole on the first process."""
+        """Return the trained model without adapter, and the adapter; complete on the first rank."""
         model, adapted = self.model, self.adapted
         if trainer.is_deepspeed_enabled:
             state: Any = trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -321,7 +322,7 @@ class Trainables:
             if distributed.rank() == 0:
                 model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
                 model.tie_weights()
-        # a trainer leaves settings on: router logits, whose loss cannot read a cached step
+        # trainers leave settings on, such as router logits, whose loss fails with a cache
         vars(model.config.get_text_config()).update(self._settings)
         if self.config.what == "top":
             release_top(model)
@@ -331,8 +332,8 @@ class Trainables:
 class Progress(TrainerCallback):
     """Shows a progress bar, and writes the trainer's metrics to the run's log.
 
-    tokens: of each step, if known in advance; their running sum is logged too.
-    others: further metrics of the trainer to log, the trainer's name -> our name.
+    tokens: tokens of each step, if known in advance; their running sum is logged too.
+    others: additional metrics of the trainer to log, the trainer's name -> our name.
     """
 
     def __init__(
@@ -350,7 +351,7 @@ class Progress(TrainerCallback):
         self.bar = progress_bar(steps, title, "step")
 
     def skip(self, steps: int) -> None:
-        """Skip the steps that an earlier start has made."""
+        """Skip the steps that earlier starts have completed."""
         self.bar.update(steps)
         self.bar.initial = steps
 

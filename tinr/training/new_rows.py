@@ -1,10 +1,10 @@
-"""Train the rows of a few vocabulary entries on a frozen model: tools that are added or changed.
+"""Train the rows of a few vocabulary entries on a frozen model, for added or changed tools.
 
-Every layer and every other row stays as it is. So what does not depend on the new rows is computed
-once: up to the first new token the hidden states, the logits of all other entries, and the keys and
-values. Only what stands behind a new token runs through the layers in every step. Rows are scaled
-to the length of the other tools' rows, as TokMem does (ICLR 2026): a long row would be produced
-everywhere.
+All layers and all other rows stay frozen. Everything that does not depend on the new rows is
+therefore computed once: the hidden states, the logits of all other entries, and the keys and values
+up to the first new token. Only what follows a new token runs through the layers in every step. Rows
+are scaled to the norm of the other tools' rows, as TokMem does (ICLR 2026): a row with a larger
+norm would be predicted everywhere.
 """
 
 import copy
@@ -38,23 +38,23 @@ from tinr.training.cpu_attention import products, use_bf16
 
 STATE = "rows.safetensors"
 HISTORY = 40  # steps that L-BFGS remembers
-LEAST_GAIN = 1e-3  # of the loss, below which a restart of L-BFGS has found nothing more
-GROUP_TOKENS = 2048  # padding included; few large groups: each pass reads all weights anew
+LEAST_GAIN = 1e-3  # decrease of the loss below which L-BFGS is not restarted
+GROUP_TOKENS = 2048  # padding included; groups are large because each pass reads all weights
 
 
 @dataclass(frozen=True)
 class RowsConfig:
     """How new rows are trained."""
 
-    evaluations: Annotated[Count, Doc("of loss and gradient for each new tool, at most")] = 60
-    max_tokens: Annotated[Count, Doc("tokens; longer examples are left out, with a warning")] = 1024
+    evaluations: Annotated[Count, Doc("maximum, of loss and gradient, per new tool")] = 60
+    max_tokens: Annotated[Count, Doc("longer examples are dropped, with a warning")] = 1024
 
 
 class NewRows:
-    """Rows of some entries as tensors of their own, beside the tables of a frozen model.
+    """Rows of some entries, held as tensors outside the tables of a frozen model.
 
-    ids: the entries. rows: (K, H) of the input embedding and of the output head; one tensor where
-    the two are tied. The model itself does not change before `write`.
+    ids: the entries. rows: (K, H) of the input embedding and of the output head; one tensor if the
+    two are tied. The model itself does not change until `write`.
     """
 
     def __init__(self, model: PreTrainedModel, ids: Sequence[int]):
@@ -68,7 +68,7 @@ class NewRows:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Within, the model reads and predicts the new entries by these rows."""
+        """Context manager in which the model embeds and predicts new entries with these rows."""
         embedding, head = vocabulary_rows(self.model)
         hooks = [
             embedding.register_forward_hook(self._embed),
@@ -81,7 +81,7 @@ class NewRows:
                 hook.remove()
 
     def places(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return for each id which of the new rows it has; -1: none."""
+        """Return the index of each id's new row; -1 if it has none."""
         return self._places[ids]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ class NewRows:
 
 
 def _frozen(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the model to compute with: in bfloat16 where that is faster, on an accelerator."""
+    """Return the frozen model, in bfloat16 if that is faster, on an accelerator if it fits."""
     frozen: Any = model
     if use_bf16(None):
         frozen = copy.deepcopy(model).to(torch.bfloat16)  # type: ignore[arg-type]
@@ -120,11 +120,11 @@ def _frozen(model: PreTrainedModel) -> PreTrainedModel:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Positions that no new token precedes: what they contribute beside the new rows.
+    """Cached values of positions that no new token precedes; they do not depend on the new rows.
 
     hidden (N, H): the states. others (N,): logsumexp of the logits of all other entries. labels
-    (N,): the logit of the label, where that is another entry. places (N,): which new row the label
-    is; -1: another entry.
+    (N,): the logit of the label, if the label is another entry. places (N,): index of the label's
+    new row; -1 if the label is another entry.
     """
 
     hidden: torch.Tensor
@@ -134,7 +134,7 @@ class Fixed:
     scale: Scale
 
     def loss(self, rows: NewRows) -> torch.Tensor:
-        """Mean cross-entropy where a new token is due, plus the mean of all other positions."""
+        """Mean cross-entropy where the label is a new token, plus the mean elsewhere."""
         logits = self.scale.applied(rows.logits(self.hidden))
         totals = torch.logaddexp(self.others, logits.logsumexp(-1))
         is_new = self.places >= 0
@@ -147,7 +147,7 @@ class Fixed:
 
 @torch.no_grad()
 def fixed_positions(rows: NewRows, examples: Sequence[Example], pad: int) -> Fixed:
-    """Compute the labelled positions of examples, each up to its first new token."""
+    """Compute the cached values at the labels of examples, up to their first new tokens."""
     config = TrainingConfig(batch_tokens=2048)
     cut_examples = [_up_to_new(example, rows) for example in examples]
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -178,7 +178,7 @@ def _up_to_new(example: Example, rows: NewRows) -> Example:
 
 
 class Continuations:
-    """What examples say from their first new token on; what stands before it is computed once."""
+    """Examples from their first new token on; what precedes that token is computed once."""
 
     def __init__(self, rows: NewRows, examples: Sequence[Example], pad: int):
         self.rows, self.tokens = rows, 0
@@ -193,16 +193,16 @@ class Continuations:
             self.tokens += int(group.mask[:, -group.ids.shape[1] :].sum())
 
     def loss(self) -> torch.Tensor:
-        """Mean cross-entropy behind the first new tokens."""
+        """Mean cross-entropy after the first new tokens."""
         losses = torch.cat([group.losses(self.rows.model) for group in self._groups])
         return losses.mean()
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Examples of like length: ids and labels (R, T) from the first new token on, padded right.
+    """Examples of similar length: ids and labels (R, T) from the first new token, padded right.
 
-    mask (R, P + T) and cache (P positions, padded left) also hold what stands before.
+    mask (R, P + T) and cache (P positions, padded left) also cover what precedes that token.
     """
 
     ids: torch.Tensor
@@ -234,7 +234,7 @@ class _Group:
         return cls(ids[:, before:], labels[:, before:], positions[:, before:], mask, cache)
 
     def losses(self, model: PreTrainedModel) -> torch.Tensor:
-        """Return the cross-entropy of each labelled position behind the new token, (N,)."""
+        """Return the cross-entropy of each labelled position after the new token, (N,)."""
         hidden = model.base_model(
             input_ids=self.ids, attention_mask=self.mask, position_ids=self.positions,
             past_key_values=copy.deepcopy(self.cache), use_cache=True,
@@ -264,11 +264,12 @@ def train_rows(
     log: RunLog,
     steps: Steps,
 ) -> tuple[int, int]:
-    """Train the rows one after another and write them into the model; returns steps and tokens.
+    """Train the rows one by one and write them into the model. Returns steps and tokens.
 
-    lengths: what the rows are scaled to, one tensor for each table. fixed: examples of which only
-    what stands before the first new token counts. behind: for each row, in the order of `rows.ids`,
-    the examples that go on behind its token. A run that was killed goes on behind its last row.
+    lengths: norms to which the rows are scaled, one tensor per table. fixed: examples of which
+    only the positions before the first new token count. behind: for each row, in the order of
+    `rows.ids`, the examples that continue after its token. A killed run resumes after the last
+    row that it finished.
     """
     done, spent, tokens = _resume(steps, rows), 0, 0
     total = config.evaluations * len(rows.ids)
@@ -278,7 +279,7 @@ def train_rows(
         for place in range(done, len(rows.ids)):
             examples = fitting(behind[place], config.max_tokens)
             if not examples:
-                raise BadInput("rows: a new tool has no example behind its token; raise behind")
+                raise BadInput("rows: no example continues after a new tool's token; raise behind")
             continuations = Continuations(rows, examples, pad)
             evaluations, loss = _train_row(rows, place, lengths, known, continuations, config, bar)
             spent += evaluations
@@ -293,11 +294,11 @@ def _train_row(
     rows: NewRows, place: int, lengths: Sequence[torch.Tensor], known: Fixed,
     continuations: Continuations, config: RowsConfig, bar: Any,
 ) -> tuple[int, float]:  # fmt: skip
-    """Train one row by L-BFGS; returns how often the loss was computed, and the best one.
+    """Train one row with L-BFGS. Returns the number of loss evaluations and the best loss.
 
-    The examples stay the same, so that the curvature that L-BFGS gathers holds for all steps. In
-    bfloat16 its line search ends where the noise of the loss begins; then it starts anew, as long
-    as that helps.
+    The examples stay the same, so the curvature that L-BFGS gathers is valid in all steps. In
+    bfloat16 its line search stops at the noise of the loss; L-BFGS is then restarted, as long as
+    that lowers the loss.
     """
     tables = rows.rows
     parameters = [table[place].clone().requires_grad_() for table in tables]
@@ -347,7 +348,7 @@ def _save(steps: Steps, step: int, rows: NewRows) -> None:
 
 
 def _resume(steps: Steps, rows: NewRows) -> int:
-    """Return how many rows are trained already, and put them in their places."""
+    """Load the rows that are already trained. Returns their number."""
     folder = steps.last()
     if folder is None:
         return 0

@@ -1,8 +1,8 @@
 """The optimisers of all phases: AdamW, or Muon for the matrices inside the layers.
 
-Muon here works on stacks of matrices of one shape: the same update as `torch.optim.Muon`
-(a test compares them) at a fifth of its time on small models, where many tiny products
-cost more than their arithmetic.
+Muon here works on stacks of matrices of one shape. It makes the same update as
+`torch.optim.Muon` (a test compares them) in a fifth of the time on small models, where the
+overhead of many tiny products exceeds their arithmetic.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step over every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             stacks: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
             for parameter in group["params"]:
@@ -64,9 +64,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(stack: torch.Tensor) -> torch.Tensor:
-    """The nearest orthogonal matrices, nearly: (..., m, n) -> (..., m, n).
+    """Approximate the nearest orthogonal matrices: (..., m, n) -> (..., m, n).
 
-    Bfloat16 is enough for it, and taken where the machine is faster in it.
+    Bfloat16 is precise enough, and is used if the machine is faster in it.
     """
     a, b, c = QUINTIC
     is_tall = stack.shape[-2] > stack.shape[-1]
@@ -89,11 +89,11 @@ class MuonAdamW(torch.optim.Optimizer):
         ]
         groups = [group for part in self.parts for group in part.param_groups]
         super().__init__(groups, {})
-        self.param_groups = groups  # the very groups of the parts: a scheduler moves both
+        self.param_groups = groups  # the same objects as in the parts: a scheduler changes both
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of both parts."""
+        """Update with both parts."""
         for part in self.parts:
             part.step()
 
@@ -109,7 +109,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over the model's trainable parameters."""
+    """Make the configured optimiser for the model's trainable parameters."""
     rows = {id(p) for table in vocabulary_rows(model) for p in table.parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     embeddings = [p for p in parameters if id(p) in rows]
@@ -125,6 +125,6 @@ def make_optimiser(model: PreTrainedModel, config: OptimiserConfig) -> torch.opt
         }
         return MuonAdamW(matrices, [row_group, vector_group], config)
     group = {"params": layer_parameters, "lr": config.learning_rate}
-    return torch.optim.AdamW(  # fused: a third of the seconds on a CPU
+    return torch.optim.AdamW(  # fused: a third of the time on a CPU
         [row_group, group], betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

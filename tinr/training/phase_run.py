@@ -52,7 +52,7 @@ class PhaseConfig:
         False
     )
     seed: int = 0
-    accept: Annotated[tuple[str, ...], Doc("gates that may fail, by name")] = ()
+    accept: Annotated[tuple[str, ...], Doc("names of gates that may fail")] = ()
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
 
 
@@ -79,7 +79,7 @@ class Phase:
         card = self.registry.find(self.name, self.fingerprint)
         if card is not None:
             missed_gates = [name for name, gate in card.gates.items() if not gate["passed"]]
-            self._refuse(missed_gates, card.gates, f"{card.id} had been accepted;")
+            self._refuse(missed_gates, card.gates, f"{card.id} was accepted earlier;")
         return card
 
     def load(self) -> tuple[PreTrainedModel, Any]:
@@ -91,12 +91,12 @@ class Phase:
 
     @contextmanager
     def log(self, done: int | None = None) -> Iterator[RunLog]:
-        """Within, the phase's log is open, and no other process runs this very phase.
+        """Context manager that opens the phase's log and locks the phase against other processes.
 
         It saves the resolved configuration before the first step. done: steps that earlier starts
-        have made, if the phase's own step checkpoints do not say it. Gate and publish inside, so
-        that their results are logged too. BadInput if the phase is running already, or was
-        published since this process looked.
+        completed, if the phase's own step checkpoints do not record it. Gate and publish inside,
+        so that their results are logged too. BadInput if another process is running this phase, or
+        has published it since this process last looked.
         """
         with self.steps.held():
             if (
@@ -104,8 +104,8 @@ class Phase:
                 is not None
             ):
                 raise BadInput(
-                    f"{self.name}: another process has just published this very phase; the same "
-                    "command again takes what it made"
+                    f"{self.name}: another process has just published this phase; run the same "
+                    "command again to use its checkpoint"
                 )
             if distributed.rank() == 0:
                 write_text(self.steps.folder / PARENT, self.parent.id)  # for gc to keep
@@ -121,7 +121,7 @@ class Phase:
     ) -> TrainedModel:  # fmt: skip
         """Run the supervised loop with the settings that all phases share.
 
-        rows: ids whose rows train where not all weights do; None: those of all tags and tools.
+        rows: ids whose rows train if not all weights do; None: those of all tags and tools.
         """
         return train(
             model, codec.tokenizer, batches, config, self.config.seed, log, self.name,
@@ -135,7 +135,7 @@ class Phase:
         return [c for c in self.registry.lineage(self.parent.id) if c.phase == "align"]
 
     def floor(self, tolerance: float) -> dict[str, float] | None:
-        """The minimum recall: what phase 1 reached at its gates, less the tolerance.
+        """The minimum recall of each gate: what phase 1 reached, minus the tolerance.
 
         None for a model that was never aligned: it knows no documents, so there is no gate.
         """
@@ -154,7 +154,7 @@ class Phase:
         min_recall: Mapping[str, float],
         catalogue: Catalogue | None = None,
     ) -> dict[str, Any]:
-        """Compare the recall of documents (default: all) with the minimum of each gate.
+        """Compare the recall of a catalogue (default: the phase's) with the minimum of each gate.
 
         Raises GateFailed for a missed gate that is not accepted by name.
         """
@@ -197,9 +197,9 @@ class Phase:
     ) -> Card:
         """Gate, unless `min_recall` is None, and publish. The card lists the tools with queries.
 
-        checked: what the gate asks; None: the whole catalogue. position: more of the card's
-        `data_position`. beside: queries that are stored beside the weights, for updates. The first
-        rank does it, and all ranks get its card.
+        checked: the tools that the gate tests; None: the whole catalogue. position: additional
+        entries of the card's `data_position`. beside: queries to store next to the weights, for
+        updates. The first rank does the work, and all ranks get its card.
         """
         tool_names = sorted({call.name for query in queries for call in query.calls})
         position = {"steps": trained.steps, "queried_tools": tool_names} | dict(position or {})
@@ -265,9 +265,9 @@ def begin(
 ) -> Phase:
     """Open the parent and determine catalogue, fingerprint and steps of the checkpoint.
 
-    Without a catalogue it takes the parent's. Only align and update may replace the catalogue of an
+    Without a catalogue it uses the parent's. Only align and update may replace the catalogue of an
     aligned parent. Raises BadInput for a parent of another phase, for files that do not match
-    their hashes (unless verify=False), or if there is no catalogue or a conflict of two.
+    their hashes (unless verify=False), if there is no catalogue, or if two catalogues conflict.
     """
     for section in vars(config).values():  # before any slow work
         if hasattr(section, "deepspeed"):
@@ -280,12 +280,12 @@ def begin(
     parent, folder = registry.open(config.parent, phase=parents, verify=verify)
     if catalogue is None and parent.catalogue_hash is None:
         raise BadInput(
-            f"{parent.id}: a checkpoint of phase {parent.phase} knows no tools; align it, or "
-            "give sft a catalogue=[...] and documents={retrieved: 1}: documents in the prompt"
+            f"{parent.id}: a checkpoint of phase {parent.phase} knows no tools; align it, or give "
+            "sft a catalogue=[...] and documents={retrieved: 1} to put documents in the prompt"
         )
     replaces = phase in ("align", "update")
     if catalogue is not None and parent.catalogue_hash is not None and not replaces:
-        raise BadInput(f"catalogue: {parent.id} has a catalogue of its own; leave the key out")
+        raise BadInput(f"catalogue: {parent.id} already has a catalogue; omit the key")
     if catalogue is None:
         catalogue = load_catalogue(folder)
     mark = fingerprint(phase, settings(config), parent.id, catalogue.hash, *contents(config))
@@ -294,8 +294,10 @@ def begin(
 
 
 def open_log(phase: str, config: Any, done: int) -> RunLog:
-    """Open the log of a phase, which keeps what earlier starts logged. Ranks other than the first
-    have folders of their own."""
+    """Open the log of a phase, which keeps what earlier starts logged.
+
+    Each rank other than the first has its own folder.
+    """
     folder, is_first = Path(config.run), distributed.rank() == 0
     folder = folder if is_first else folder / f"rank{distributed.rank()}"
     return RunLog(folder, phase, as_dict(config), config.wandb and is_first, done)

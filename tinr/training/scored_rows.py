@@ -1,9 +1,9 @@
-"""Pack GRPO's conversations into rows, and score only the tokens that the model wrote.
+"""Pack GRPO's conversations into rows and score only the tokens that the model wrote.
 
-Rows have almost no padding, and a prompt is read once for all members of its group that share a
-row. Log-probabilities and entropies equal those of the padded conversations, one to a row. The
-head is applied only where the model wrote, in chunks of positions, and again in the backward
-pass, so that the logits of a whole pass are never in memory.
+Rows have almost no padding, and all members of a group that share a row share one copy of their
+prompt. Log-probabilities and entropies equal those of padded conversations in separate rows. The
+head is applied only at tokens that the model wrote, in chunks of positions, and recomputed in the
+backward pass, so the logits of a whole pass are never in memory.
 """
 
 import math
@@ -20,27 +20,26 @@ from tinr.rollout.sampling_support import Support, gather_sets
 from tinr.training.cpu_attention import PRODUCTS_ROW_TOKENS, mask_type, shared_mask
 from tinr.training.head_scores import score_targets
 
-WIDTH_STEP = 16  # tokens between the widths of rows that are compared
-ATTENTION = 1024  # width of a row at which attention takes as long as all the rest of a token
+WIDTH_STEP = 16  # tokens between candidate row widths
+ATTENTION = 1024  # row width at which attention takes as long as all other work per token
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """The conversations of a pass in rows, what to score in them, and how.
+    """The conversations of a pass in rows, which tokens to score, and how.
 
-    groups, members: for each position the group whose prompt it sees, and the member whose
-    completion it sees. None if every conversation has a row of its own, padded on the right
-    (`real`).
+    groups, members: for each position, the group whose prompt it sees and the member whose
+    completion it sees. None if every conversation has its own row, padded on the right (`real`).
     """
 
     input_ids: torch.Tensor  # (R, T)
-    position_ids: torch.Tensor  # (R, T), those of the conversation by itself
+    position_ids: torch.Tensor  # (R, T), as in the conversation alone
     real: torch.Tensor  # (R, T), 0: padding
     groups: torch.Tensor | None  # (R, T)
-    members: torch.Tensor | None  # (R, T), 0: the prompt that the group shares
-    before: torch.Tensor  # (N,) where, in rows laid end to end, the token before each target is
+    members: torch.Tensor | None  # (R, T), 0: the shared prompt of the group
+    before: torch.Tensor  # (N,) index, in the flattened rows, of the token before each target
     targets: torch.Tensor  # (N,)
-    sets: torch.Tensor | None  # (N, W) uint8 from `sampling_support.pack`; None: the vocabulary
+    sets: torch.Tensor | None  # (N, W) uint8, see `sampling_support.pack`; None: whole vocabulary
     temperature: float
     auxiliary: bool = False  # whether to compute a mixture of experts' auxiliary loss
 
@@ -57,11 +56,11 @@ def lay_out(
     share: bool,
     auxiliary: bool = False,
 ) -> ScoredRows:
-    """Lay padded conversations (B, S) out as rows.
+    """Lay out padded conversations (B, S) as rows.
 
     The last K columns are completions, padded on the right. The others are prompts, padded on the
-    left. mask (B, S): 0 for padding. written (B, K) bool: what to score. share: whether prompts
-    may be read once for several completions.
+    left. mask (B, S): 0 for padding. written (B, K) bool: which tokens to score. share: whether
+    several completions may share one copy of their prompt.
     """
     prompt_width = ids.shape[1] - written.shape[1]
     pairs = [
@@ -81,8 +80,8 @@ def lay_out(
     tables = torch.zeros(5, len(rows), width, dtype=torch.long)
     tokens, positions, real_mask, groups, members = tables
     positions[:] = torch.arange(width)
-    first_tokens = torch.zeros(len(pairs), dtype=torch.long)  # of each completion's tokens
-    last_tokens = torch.zeros(len(pairs), dtype=torch.long)  # of each prompt's tokens
+    first_tokens = torch.zeros(len(pairs), dtype=torch.long)  # flat index, per completion
+    last_tokens = torch.zeros(len(pairs), dtype=torch.long)  # flat index, per prompt
     for number, row in enumerate(rows):
         offset = 0
         for group, (prompt, indices) in enumerate(row.items(), 1):
@@ -121,9 +120,9 @@ def lay_out(
 def pack_groups(
     prompts: Sequence[tuple[int, ...]], lengths: Sequence[int]
 ) -> list[dict[tuple[int, ...], list[int]]]:
-    """Pack conversations into rows. A row maps each prompt to the members that share it there.
+    """Pack conversations into rows. A row maps each prompt to the members that share it.
 
-    It takes the cheapest row width up to `cpu_attention.PRODUCTS_ROW_TOKENS`: wider rows read a
+    It chooses the cheapest row width up to `cpu_attention.PRODUCTS_ROW_TOKENS`. Wider rows read a
     prompt less often, but attend over more positions.
     """
     least_width = max(len(p) + n for p, n in zip(prompts, lengths, strict=True))
@@ -142,7 +141,7 @@ def pack_groups(
 def _pack_within(
     prompts: Sequence[tuple[int, ...]], lengths: Sequence[int], width: int
 ) -> tuple[list[dict[tuple[int, ...], list[int]]], int]:
-    """Pack rows of up to `width` tokens by best fit. Returns rows and tokens of the fullest."""
+    """Pack rows of up to `width` tokens by best fit. Returns them and the fullest row's width."""
     rows: list[dict[tuple[int, ...], list[int]]] = []
     rooms: list[int] = []
     order = sorted(range(len(prompts)), key=lambda m: (len(prompts[m]), prompts[m], lengths[m]))
@@ -172,8 +171,11 @@ def _widths(row: dict[tuple[int, ...], list[int]], pairs: Sequence[tuple[Any, An
 
 
 def score_rows(model: PreTrainedModel, rows: ScoredRows) -> Scores:
-    """Compute log-probability and entropy (N,), float32, of each target, the entropy without
-    gradient; with `rows.auxiliary` the auxiliary loss of a mixture of experts as well."""
+    """Compute the log-probability and entropy (N,), float32, of each target.
+
+    The entropy has no gradient. With `rows.auxiliary` it also returns the auxiliary loss of a
+    mixture of experts.
+    """
     outputs, hidden = _read(model, rows)
     logps, entropies = score_targets(model, hidden, rows.targets, rows.sets, rows.temperature)
     return logps, entropies, _balance(model, outputs, rows) if rows.auxiliary else None
@@ -206,8 +208,10 @@ def _balance(model: PreTrainedModel, outputs: Any, rows: ScoredRows) -> torch.Te
 
 
 def answer_scored(model: PreTrainedModel) -> None:
-    """Make `model(scored=rows)` return the scores of rows, so that the wrapper of the model (DDP,
-    DeepSpeed) sees every forward pass."""
+    """Make `model(scored=rows)` return the scores of rows.
+
+    The wrapper of the model (DDP, DeepSpeed) then sees every forward pass.
+    """
     forward: Callable[..., Any] = model.forward
 
     def forward_or_scores(*args: Any, scored: ScoredRows | None = None, **kwargs: Any) -> Any:
@@ -218,11 +222,11 @@ def answer_scored(model: PreTrainedModel) -> None:
 
 @torch.no_grad()
 def longest_shared(model: PreTrainedModel) -> float:
-    """Find the row width in tokens up to which this model computes the same for conversations in
-    a shared row as for each by itself; 0 if it does not support shared rows.
+    """Find the row width in tokens up to which shared rows give the same results as separate ones.
 
-    The function tries it: models differ in how they use masks and positions (recurrent layers see
-    neighbours, some add positions of their own). A window is known only from the configuration.
+    Returns 0 if the model does not support shared rows. The function runs the model to find out,
+    because models differ in how they use masks and positions (recurrent layers see neighbours,
+    some add positions of their own). A sliding window is known only from the configuration.
     """
     if "position_ids" not in signature(model.base_model.forward).parameters:
         return 0
@@ -235,7 +239,7 @@ def longest_shared(model: PreTrainedModel) -> float:
     model.eval()
     try:
         hidden_states = [_read(model, lay_out(*layout, share=share))[1] for share in (True, False)]
-    except (TypeError, ValueError, RuntimeError):  # the model does not take such a mask
+    except (TypeError, ValueError, RuntimeError):  # the model does not accept such a mask
         return 0
     finally:
         model.train(training)

@@ -39,7 +39,7 @@ LOG_STEPS = 5
 class PackedTrainer(Loop, SFTTrainer):
     """TRL's supervised trainer over ready batches, with the loss over labelled positions."""
 
-    model_accepts_loss_kwargs = True  # the loss is divided by the labels of the whole step
+    model_accepts_loss_kwargs = True  # the loss is divided by the number of labels in the step
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Mean loss over the labelled positions of all batches of the step, on all ranks."""
@@ -64,13 +64,13 @@ def train(
     teacher: Distributions | None = None,
     margins: ChoiceMargins | None = None,
 ) -> TrainedModel:
-    """Run the batches once, in order; several ranks take them in turn (see `tinr.data.batch_file`).
+    """Run the batches once, in order; several ranks take turns (see `tinr.data.batch_file`).
 
-    It changes the model in place; go on with the one that it returns. With `steps` a killed run
-    resumes from its newest complete step checkpoint. trainable, rows: see
-    `tinr.training.adapters`. teacher: the table of the batches' `soft` rows. margins: of the logits
-    where a tool is chosen. BadInput if there is no batch. RunFailed if the loss is not finite: such
-    a run publishes nothing.
+    It changes the model in place; continue with the returned one. With `steps` a killed run resumes
+    from its newest complete step checkpoint. trainable, rows: see `tinr.training.adapters`.
+    teacher: the table that the batches' `soft` rows refer to. margins: added to the logits where a
+    tool is chosen. BadInput if there is no batch. RunFailed if the loss is not finite: such a run
+    publishes nothing.
     """
     share = config.accumulate * distributed.world()
     weights = Trainables(model, trainable or TrainableConfig(), rows)
@@ -80,7 +80,7 @@ def train(
             sum(batch_file.tokens[start : start + share])
             for start in range(0, len(batch_file), share)
         ]
-        # for ranks that have no batch left in the last step
+        # for ranks without a batch in the last step
         blank_batch = blank(batch_file[len(batch_file) - 1])
         encode = compiled(model) if config.compile and model.device.type == "cpu" else None
         if encode is not None and folder.done:
@@ -106,9 +106,11 @@ def train(
 
 
 def _warm_up(model: PreTrainedModel, encode: Encode, batch: Batch, bf16: bool) -> None:
-    """Compile on the batch of the first start: other shapes give other kernels, whose sums differ
-    in the last bit."""
-    model.train()  # the trainer's mode: another one would compile again
+    """Compile on the first batch, as the first start did, so that a resumed run is the same.
+
+    Other shapes give other kernels, whose sums differ in the last bit.
+    """
+    model.train()  # the trainer's mode: another one would cause a recompilation
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         labelled_loss(model, batch, None, encode).backward()
     model.zero_grad()

@@ -1,1 +1,1 @@
-"""Tools as users have them (OpenAPI, MCP, Python, schemas) into catalogue lines."""
+"""Import users' tools (OpenAPI, MCP, Python, schemas) as catalogue lines."""

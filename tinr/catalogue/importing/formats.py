@@ -1,7 +1,7 @@
 """Readers for the formats of tool catalogues; each reads plain data.
 
 A reader walks the data and yields every tool, or a problem with the reason why it cannot be
-read. `auto` recognises a tool by the names of its keys, whatever is around it.
+read. `auto` recognises a tool by its keys, wherever it is nested.
 """
 
 import ast
@@ -23,10 +23,10 @@ DESCRIPTIONS = (
     "desc",
     "description_for_model",
 )
-# keys of parameters, in the order in which they are looked for
+# keys of parameters, in lookup order
 PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments", "_arguments")
-SCHEMAS = ("inputSchema", "input_schema", "parametersJsonSchema")  # hold a JSON Schema, always
-# the same where nothing else holds them: too common elsewhere to tell a tool by
+SCHEMAS = ("inputSchema", "input_schema", "parametersJsonSchema")  # always a JSON Schema
+# used only if no other key holds parameters: too common elsewhere to recognise a tool by
 MORE_PARAMETERS = (
     "parametersJsonSchema",  # Gemini
     "parameters_json_schema",
@@ -58,9 +58,9 @@ HOLDERS = (
     "result",
     "Documentation",
 )
-DEEPEST = 16  # levels of holders
+DEEPEST = 16  # levels of nested holders
 LONGEST_PROMPT = 1_000_000  # characters
-MOST_TRIES = 1000  # braces in a prompt that begin no JSON
+MOST_TRIES = 1000  # braces in a prompt that do not start JSON
 EXTRA_KEYS = ("token", "method", "annotations", "outputSchema")  # kept in the document's line
 UNREAD_KEYS = ("metadata", "_meta", "meta", "execution", "cache_control", "examples", "icons")
 
@@ -68,13 +68,13 @@ Reader = Callable[[Data], Iterator[Item]]
 
 
 def auto(data: Data) -> Iterator[Item]:
-    """Yield every tool of a document; its shape tells the format."""
+    """Yield every tool of a document; the format follows from its shape."""
     empty = True
     for item in _walk(data.value, data.file, data.pointer, "", 0):
         empty = False
         yield item
     if empty:
-        yield Problem(data.file, data.pointer, "holds no tools", "note")
+        yield Problem(data.file, data.pointer, "contains no tools", "note")
 
 
 def _walk(value: Any, file: str, pointer: str, namespace: str, depth: int) -> Iterator[Item]:
@@ -86,7 +86,7 @@ def _walk(value: Any, file: str, pointer: str, namespace: str, depth: int) -> It
         for number, item in enumerate(value):
             yield from _walk(item, file, step(pointer, number), namespace, depth + 1)
     elif not isinstance(value, Mapping):
-        yield Problem(file, pointer, f"no tool: a value of type {type(value).__name__}")
+        yield Problem(file, pointer, f"not a tool: a value of type {type(value).__name__}")
     elif is_openapi(value):
         yield from read_openapi(value, file, pointer)
     elif value.get("type") == "function" and isinstance(value.get("function"), Mapping):
@@ -109,7 +109,7 @@ def is_tool(value: Mapping[str, Any]) -> bool:
 def _tools_behind_keys(
     value: Mapping[str, Any], file: str, pointer: str, namespace: str, depth: int
 ) -> Iterator[Item]:
-    """Yield the tools behind keys that hold tools, in mappings by name and in system prompts."""
+    """Yield the tools under holder keys, in mappings by name and in system prompts."""
     holders = [key for key in HOLDERS if key in value]
     if holders:
         name = _first(value, ("server", "tool_name", "Name", "title", *NAMES))
@@ -121,20 +121,20 @@ def _tools_behind_keys(
             yield from _walk(content, file, place, name or namespace, depth + 1)
         if "tools" in value and value.get("nextCursor"):
             place = step(pointer, "nextCursor")
-            yield Problem(file, place, "more tools follow on pages that are not here; import them")
+            yield Problem(file, place, "more tools are on pages that are missing here; import them")
     elif _prompt(value):
         for place, text in _prompt(value):
             yield from from_prompt(text, file, step(pointer, *place), namespace)
     elif value and all(isinstance(v, Mapping) and is_tool(v) for v in value.values()):
-        for key, tool in value.items():  # tools by key, as TInR keeps them
+        for key, tool in value.items():  # tools by key, as TInR stores them
             yield _tool(tool, file, step(pointer, key), namespace)
     elif _is_named_parameters(value):
         for key, tool in value.items():  # name -> {description, parameters}
             yield _tool({"name": key, **tool}, file, step(pointer, key), namespace)
     elif len(value) > 1 and all(isinstance(v, str) for v in value.values()) and not pointer:
-        reason = "texts by name were read as the descriptions of tools"
+        reason = "a mapping of names to strings was read as tool descriptions"
         yield Problem(file, pointer, reason, "note")
-        for key, text in value.items():  # name -> description, as MetaTool keeps them
+        for key, text in value.items():  # name -> description, as MetaTool stores them
             tool = {"name": key, "description": text, "parameters": {}}
             yield _tool(tool, file, step(pointer, key), namespace)
     else:
@@ -154,10 +154,10 @@ def _from_string(value: str, file: str, pointer: str, namespace: str, depth: int
     try:
         content = json.loads(value)
     except (ValueError, RecursionError):
-        yield Problem(file, pointer, "a text that is not JSON, where tools are expected")
+        yield Problem(file, pointer, "a string that is not JSON where tools are expected")
         return
     if isinstance(content, str):
-        yield Problem(file, pointer, "a text, where tools are expected")
+        yield Problem(file, pointer, "a string where tools are expected")
         return
     yield from _walk(content, file, pointer, namespace, depth + 1)
 
@@ -197,7 +197,7 @@ def from_prompt(text: str, file: str, pointer: str, namespace: str) -> Iterator[
         description_match = re.search(r"(?m)^Description:\s*(.*)$", section)
         parameters_match = re.search(r"(?m)^Parameters:\s*(\{.*\})\s*$", section)
         if name_match is None:
-            yield Problem(file, place, "an item of the list without a name")
+            yield Problem(file, place, "a list item without a name")
             continue
         try:
             parameters = ast.literal_eval(parameters_match[1]) if parameters_match else {}
@@ -226,7 +226,7 @@ def _json_tools(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _has_description_or_schema(tool: Mapping[str, Any]) -> bool:
-    """Whether it is a tool and not a call: it has a description or a schema as parameters."""
+    """Whether it is a tool, not a call: it has a description or its parameters are a schema."""
     schema = _first_value(tool, PARAMETERS)
     return _first(tool, DESCRIPTIONS) is not None or (
         isinstance(schema, Mapping) and types.describes_object(schema)
@@ -247,7 +247,7 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
         names = [name for name in map(str, required) if name in parameters["properties"]]
         parameters.pop("required", None)
         parameters |= {"required": names} if names else {}
-    notes += [f"the key {unread!r} was not read" for unread in _unread(value, key)]
+    notes += [f"the key {unread!r} was ignored" for unread in _unread(value, key)]
     return_value = _first_value(value, RETURNS)
     parent = _first(value, ("tool_name",)) if "api_name" in value else None
     return Found(
@@ -265,7 +265,7 @@ def _tool(value: Mapping[str, Any], file: str, pointer: str, namespace: str) -> 
 
 
 def _parameters(value: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return a tool's parameters and the key that holds them; "" for those of several keys."""
+    """Return a tool's parameters and the key that holds them; "" if several keys do."""
     more = () if any(key in value for key in (*FLAT, *RAPID)) else MORE_PARAMETERS
     for key in (*PARAMETERS, *more):
         if key in value and (key in PARAMETERS or isinstance(value[key], Mapping)):
@@ -296,7 +296,7 @@ def _parameters(value: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _unread(value: Mapping[str, Any], parameters_key: str) -> list[str]:
-    """Return the keys of a tool that hold an object and that nothing has read."""
+    """Return the keys of a tool that hold an object and were not read."""
     known = {parameters_key, *FLAT, *RAPID, *RETURNS, *EXTRA_KEYS, *UNREAD_KEYS}
     known |= {"required", "$defs", "definitions"} if parameters_key == "properties" else set()
     return [
@@ -316,19 +316,19 @@ def _first_value(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _only(accepts: Callable[[Any], bool], shape: str) -> Reader:
-    """Return `auto` for documents of one shape only."""
+    """Return a reader like `auto` that accepts documents of one shape only."""
 
     def read(data: Data) -> Iterator[Item]:
         if accepts(data.value):
             yield from auto(data)
         else:
-            yield Problem(data.file, data.pointer, f"not {shape}, which --format asks for")
+            yield Problem(data.file, data.pointer, f"not {shape}, which --format requires")
 
     return read
 
 
 def _holds(*keys: str) -> Callable[[Any], bool]:
-    """Whether a tool or a holder in a document has one of these keys."""
+    """Return a function that checks if a tool or holder in a document has one of these keys."""
 
     def accepts(value: Any, depth: int = 0) -> bool:
         if isinstance(value, Mapping):

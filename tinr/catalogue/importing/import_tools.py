@@ -39,13 +39,13 @@ def import_tools(
 ) -> Imported:
     """Import every tool of files, folders and running MCP servers, with a problem for each loss.
 
-    out: the folder of an earlier import; inside another source it is not read. start: start the
-    MCP servers that a file of a client's settings names.
+    out: the folder of an earlier import; it is skipped if it lies inside a source. start: start
+    the MCP servers that a client's settings file lists.
     Raises BadInput for a source that does not exist, an unknown format, and if no tool can be
     imported.
     """
     if format not in FORMATS:
-        raise BadInput(f"--format {format}: unknown; one of {', '.join(FORMATS)}")
+        raise BadInput(f"--format {format}: unknown; give one of {', '.join(FORMATS)}")
     tools, problems = split(list(_items(sources, format, servers, timeout, out, start)))
     lines: list[dict[str, Any]] = []
     for item in canonical(tools, namespaces):
@@ -64,7 +64,7 @@ def import_tools(
 
 
 def _fault_of_line(line: dict[str, Any]) -> Problem | None:
-    """Read a line back as the loader will; return what the loader would refuse."""
+    """Check a line as the loader will; return the problem if the loader would reject it."""
     place = f"{line['source']}#{line['original']['pointer']}"
     try:
         document_from(json.loads(json.dumps(line)), place)
@@ -85,12 +85,12 @@ def _items(
     for source in sources:
         if str(source).endswith(".py"):
             if format != "auto":
-                raise BadInput(f"--format {format}: {source} is Python; give it with auto alone")
+                raise BadInput(f"--format {format}: {source} is Python; use --format auto")
             yield from (item for path in _python_files(source) for item in read_python(path))
             continue
         python_count = sum(1 for path in Path(source).rglob("*.py") if path.is_file())
         if python_count:
-            reason = f"{python_count} Python files were left alone; name each that holds tools"
+            reason = f"{python_count} Python files were skipped; name each one that contains tools"
             yield Problem(str(source), "", reason, "note")
         for path in _other_files(source) if python_count else files_of(source):
             if out is not None and _inside(path, out) and not _inside(source, out):
@@ -112,7 +112,7 @@ def _other_files(source: str) -> list[Path]:
         return files_of(source)
     except BadInput as error:
         raise BadInput(
-            f"{source}: Python files and nothing else; name each that holds tools"
+            f"{source}: contains only Python files; name each one that contains tools"
         ) from error
 
 
@@ -121,7 +121,7 @@ def _inside(path: str | Path, folder: Path) -> bool:
 
 
 def _tools_in(data: Data, format: str) -> Iterator[Item]:
-    """Yield the tools of a document; an exception of its reader loses this document only."""
+    """Yield the tools of a document; an exception in its reader loses only this document."""
     try:
         yield from FORMATS[format](data)
     except Exception as error:
@@ -136,10 +136,10 @@ def _python_files(source: str) -> list[Path]:
 
 
 def write_catalogue(imported: Imported, folder: Path, replace: bool = False) -> None:
-    """Write a folder's tools.jsonl and problems.jsonl, each whole or not at all."""
+    """Write a folder's tools.jsonl and problems.jsonl, each completely or not at all."""
     path = folder / "tools.jsonl"
     make_folder(folder)
     if path.exists() and not replace:
-        raise BadInput(f"{path}: a catalogue stands there; give another --out, or --replace")
+        raise BadInput(f"{path}: already exists; give another --out, or --replace")
     write_jsonl(path, imported.lines)
     write_jsonl(folder / REPORT, [vars(problem) for problem in (*imported.lost, *imported.notes)])

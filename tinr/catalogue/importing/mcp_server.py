@@ -14,18 +14,18 @@ MOST_PAGES = 1000
 
 
 def named_servers(data: Data, start: bool, timeout: float) -> Iterator[Item]:
-    """Yield the tools of the servers that a client's settings name, if they may be started.
+    """Yield the tools of the servers that a client's settings list, if they may be started.
 
-    `{"mcpServers": {name: {"command", "args", "env"} or {"url"}}}`, as Claude Desktop has it. A
-    command of a file is not started unasked.
+    The settings are `{"mcpServers": {name: {"command", "args", "env"} or {"url"}}}`, as in Claude
+    Desktop. A command from a file is started only if `start` is set.
     """
     servers = data.value["mcpServers"]
     if not isinstance(servers, Mapping) or not servers:
-        yield Problem(data.file, data.pointer, "mcpServers names no server")
+        yield Problem(data.file, data.pointer, "mcpServers lists no server")
         return
     if not start:
         names = ", ".join(map(str, servers))[:120]
-        reason = f"names {len(servers)} MCP servers ({names}), not started; --start starts them"
+        reason = f"lists {len(servers)} MCP servers ({names}), not started; --start starts them"
         yield Problem(data.file, data.pointer, reason)
         return
     for name, server in servers.items():
@@ -39,7 +39,7 @@ def named_servers(data: Data, start: bool, timeout: float) -> Iterator[Item]:
 
 
 def _address(server: Any) -> str:
-    """Return a server's URL, or the command that starts it; empty for neither."""
+    """Return a server's URL, or the command that starts it; empty if it has neither."""
     if not isinstance(server, Mapping):
         return ""
     if isinstance(server.get("url"), str):
@@ -54,19 +54,19 @@ def ask_server(
 ) -> Iterator[Item]:
     """Yield the tools of a server's `tools/list`; `address` is a URL or a command to start.
 
-    env: variables of the command's environment, beside the usual ones.
-    A server that hangs, dies or sends invalid data is one problem, after `timeout` seconds
-    at most. The command is stopped again.
+    env: environment variables for the command, in addition to the usual ones.
+    A server that hangs, dies or sends invalid data yields one problem, after `timeout` seconds
+    at most. The command is stopped at the end.
     """
     if not address.strip():
-        raise BadInput("--mcp: nothing in it; give a server's URL or the command that starts it")
+        raise BadInput("--mcp: empty; give a server's URL or the command that starts it")
     require_mcp()
     try:
         name, result = asyncio.run(asyncio.wait_for(_list_tools(address, env), timeout))
     except TimeoutError:
         yield Problem(address, "", f"the MCP server did not answer within {timeout:g} s")
         return
-    except (Exception, BaseExceptionGroup) as error:  # of any kind: the server is not our code
+    except (Exception, BaseExceptionGroup) as error:  # of any type: the server is not our code
         yield Problem(address, "", f"the MCP server failed: {root_of(error)}")
         return
     yield from auto(Data(address, "", {"server": name, "result": result}))
@@ -84,7 +84,7 @@ async def _list_tools(address: str, env: Mapping[str, Any] | None) -> tuple[str,
         for _ in range(MOST_PAGES):
             page, cursor = await _page(client, cursor)
             tools += page
-            if not cursor or cursor in seen_cursors:  # some servers give one page again and again
+            if not cursor or cursor in seen_cursors:  # some servers repeat the same page forever
                 break
             seen_cursors.add(cursor)
         result = {"tools": tools, "nextCursor": cursor}
@@ -92,10 +92,10 @@ async def _list_tools(address: str, env: Mapping[str, Any] | None) -> tuple[str,
 
 
 async def _page(client: Any, cursor: str | None) -> tuple[list[Any], str | None]:
-    """Return a page's tools, as the server sent them if one of them is not as MCP asks.
+    """Return a page's tools and the next cursor; unvalidated if one tool violates MCP.
 
-    The typed call refuses a whole page for one bad tool. The request beneath it is private in the
-    `mcp` package; our own reader then judges tool by tool.
+    The typed call rejects a whole page for one invalid tool. The request beneath it is private in
+    the `mcp` package; our own reader then checks each tool.
     """
     from pydantic import ValidationError
 
@@ -116,7 +116,7 @@ async def _page(client: Any, cursor: str | None) -> tuple[list[Any], str | None]
 
 
 def require_mcp() -> None:
-    """Raise BadInput where the `mcp` package is missing."""
+    """Raise BadInput if the `mcp` package is missing."""
     try:
         import mcp  # noqa: F401
     except ImportError as error:
@@ -138,7 +138,7 @@ def command_of(address: str, env: Mapping[str, Any] | None) -> Any:
 
 
 def root_of(error: BaseException) -> str:
-    """Say in one line what failed first in a group of errors."""
+    """Return the first error of a (nested) group of errors, in one line."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Names, ids and hashes of imported tools: they follow the document, never its position."""
+"""Names, ids and hashes of imported tools: they depend on the document, never on its position."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ LONGEST_NAME = 128
 
 
 def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Iterator[Item | dict]:
-    """Yield catalogue lines of tools, in their order, and a problem for each change or loss.
+    """Yield the catalogue lines of tools, in order, and a problem for each change or loss.
 
-    Documents with the same name and content become one. Where different documents share a
-    name, each gets a namespace in front: the first of the source's own name, its file, the
-    domain and the first digits of the document's hash that makes the name unique.
+    Documents with the same name and content are merged. If different documents share a name,
+    each gets a namespace prefix: the first of the source's own name, its file, the domain and
+    the first digits of the document's hash that makes the name unique.
     """
     groups: dict[str, dict[str, Found]] = defaultdict(dict)  # name -> hash -> first document
     for tool in sorted(found, key=lambda f: (f.namespace, f.file, f.pointer)):
@@ -54,7 +54,7 @@ def canonical(found: Sequence[Found], namespaces: Namespaces = "collide") -> Ite
 
 
 def clean_name(name: str) -> str:
-    """Make a name that can be a tool token: other characters become underscores."""
+    """Replace characters not allowed in a tool token by underscores; "" without letter or digit."""
     cleaned = re.sub(r"[\s<>\"\\\x00-\x1f\x7f]", "_", name.strip().strip("<>"))
     return cleaned if re.search(r"[^\W_]", cleaned) else ""
 
@@ -77,10 +77,10 @@ def _fault(tool: Found, name: str) -> str:
     if not name:
         return f"tool name {tool.name[:60]!r} has no letter or digit"
     if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
-        return f"tool name {name[:60]!r}...: {len(name)} characters, at most {LONGEST_NAME}"
+        return f"tool name {name[:60]!r}...: {len(name)} characters; the limit is {LONGEST_NAME}"
     if len(tool.description) > LONGEST_TEXT:
         length = f"{len(tool.description):,} characters"
-        return f"tool {name!r}: its description has {length}, at most {LONGEST_TEXT:,}"
+        return f"tool {name!r}: its description has {length}; the limit is {LONGEST_TEXT:,}"
     try:
         fields = [
             tool.name,
@@ -93,22 +93,22 @@ def _fault(tool: Found, name: str) -> str:
         fields += [tool.domain, tool.namespace, tool.pointer]
         encoded = json.dumps(fields, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
         if len(encoded) > 4 * LONGEST_TEXT:
-            return f"tool {name!r}: {len(encoded):,} bytes in all, at most {4 * LONGEST_TEXT:,}"
+            return f"tool {name!r}: {len(encoded):,} bytes in all; at most {4 * LONGEST_TEXT:,}"
         length = len(json.dumps(tool.parameters))
         if length > LONGEST_TEXT:
-            return f"tool {name!r}: its schema has {length:,} characters, at most {LONGEST_TEXT:,}"
+            return f"tool {name!r}: schema of {length:,} characters; the limit is {LONGEST_TEXT:,}"
         fault = schema_fault(tool.parameters)
         if fault:
             return f"tool {name!r}: parameters/{fault[:160]}"
     except (RecursionError, ValueError, TypeError) as error:
-        return f"tool {name!r}: it cannot be written as JSON ({str(error)[:80]})"
+        return f"tool {name!r}: cannot be written as JSON ({str(error)[:80]})"
     return ""
 
 
 def _unique(
     groups: Mapping[str, Mapping[str, Found]], namespaces: Namespaces
 ) -> dict[tuple[str, str], str]:
-    """Return (name, hash) -> unique name; the order of the documents does not change it."""
+    """Return (name, hash) -> unique name, whatever the order of the documents."""
     names: dict[tuple[str, str], str] = {}
     used_names: set[str] = set()
     for name, group in sorted(groups.items()):
@@ -143,16 +143,16 @@ def _options(name: str, digest: str, tool: Found) -> list[str]:
 
 def _changes(tool: Found, name: str, unique_name: str) -> Iterator[str]:
     if name != tool.name:
-        yield f"named so because {tool.name[:80]!r} cannot be a tool token"
+        yield f"renamed because {tool.name[:80]!r} cannot be a tool token"
     if unique_name != name:
-        yield f"its namespace is in front because several documents are named {name!r}"
+        yield f"given a namespace prefix because several documents are named {name!r}"
     if not tool.description:
-        yield "no description; the words of its name stand for one"
+        yield "no description; the words of its name are used instead"
     yield from tool.extra.get("notes", ())
 
 
 def _identity(tool: Found) -> str:
-    """Return what a document's id is made of: the id stays the same when the text changes."""
+    """Return the fields that define a document's id: it stays the same when the text changes."""
     fields = [tool.namespace, tool.name, tool.extra.get("method", ""), tool.extra.get("path", "")]
     return json.dumps(fields)
 

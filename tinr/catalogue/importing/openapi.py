@@ -1,7 +1,7 @@
 """OpenAPI 3.0 and 3.1, and Swagger 2: one tool for each operation.
 
 The `referencing` package resolves references. A circular reference is cut. A reference that
-leads out of the file is reported and stays unresolved.
+points outside the file is reported and stays unresolved.
 """
 
 import re
@@ -17,9 +17,9 @@ from tinr.catalogue.importing import types
 from tinr.catalogue.importing.problems import Found, Item, Problem, step
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
-NO_PARAMETERS = ("accept", "content-type", "authorization")  # OpenAPI 3, of headers
+NO_PARAMETERS = ("accept", "content-type", "authorization")  # headers that OpenAPI 3 excludes
 PLACES = ("path", "query", "header", "cookie", "formData", "body")
-LARGEST = 20_000  # values in one operation's schema; references that multiply are cut there
+LARGEST = 20_000  # values in one operation's schema; the rest is cut: references can multiply
 WORDS_ONLY = {"title", "description", "default", "nullable", "readOnly", "deprecated"}
 COMPOSED = {"allOf", "anyOf", "oneOf", "not"}
 ROOT = "urn:tinr:document"
@@ -35,7 +35,7 @@ def read_openapi(data: Mapping[str, Any], file: str, pointer: str = "") -> Itera
     document = _Document(data, file, pointer)
     paths = data.get("paths")
     if not isinstance(paths, Mapping) or not paths:
-        hint = "; webhooks are not called by a model" if "webhooks" in data else ""
+        hint = "; a model cannot call webhooks" if "webhooks" in data else ""
         yield Problem(file, pointer, f"an OpenAPI document without paths{hint}")
         return
     for route, item in paths.items():
@@ -44,13 +44,13 @@ def read_openapi(data: Mapping[str, Any], file: str, pointer: str = "") -> Itera
             continue
         item = document.follow(item, place) if isinstance(item, Mapping) else item
         if not isinstance(item, Mapping):
-            yield Problem(file, place, "a path item that is no object")
+            yield Problem(file, place, "a path item that is not an object")
             continue
         operations = {m: item[m] for m in METHODS if m in item}
         if not operations:
             reason = "a path without operations"
             if isinstance(item.get("$ref"), str):
-                reason = f"the reference {item['$ref']!r} leads out of the file or nowhere"
+                reason = f"the reference {item['$ref']!r} is external or has no target"
             yield Problem(file, place, reason)
         for method, operation in operations.items():
             yield from document.tool(str(route), method, operation, item, step(place, method))
@@ -58,12 +58,12 @@ def read_openapi(data: Mapping[str, Any], file: str, pointer: str = "") -> Itera
 
 @dataclass
 class _Merged:
-    """The parameters of an operation as one object, and where each belongs in a request."""
+    """The parameters of an operation as one object, and the place of each in a request."""
 
     properties: dict[str, Any] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
     places: dict[str, dict[str, Any]] = field(default_factory=dict)  # "in", "name", "whole" body
-    extra: Mapping[str, Any] | None = None  # the schema of what a body takes beside its properties
+    extra: Mapping[str, Any] | None = None  # schema of a body's additional properties
     content_type: str = ""
 
     @property
@@ -96,10 +96,10 @@ class _Document:
         self.notes, self.values_left = {}, LARGEST
         operation = self.follow(operation, place) if isinstance(operation, Mapping) else operation
         if not isinstance(operation, Mapping):
-            yield Problem(self.file, place, "an operation that is no object")
+            yield Problem(self.file, place, "an operation that is not an object")
             return
         if "$ref" in operation:
-            reason = f"the reference {operation['$ref']!r} leads out of the file or nowhere"
+            reason = f"the reference {operation['$ref']!r} is external or has no target"
             yield Problem(self.file, place, reason)
             return
         identifier = operation.get("operationId")
@@ -146,7 +146,7 @@ class _Document:
     def follow(self, value: Mapping[str, Any], place: str) -> Mapping[str, Any]:
         """Return the object that a chain of references leads to.
 
-        A value without a reference, or with one that cannot be resolved, is returned as it is.
+        A value without a reference, or with one that cannot be resolved, is returned unchanged.
         """
         for _ in range(types.DEEPEST):
             reference = value.get("$ref")
@@ -156,17 +156,17 @@ class _Document:
             if not isinstance(target, Mapping):
                 return value
             value = target
-        self._note(place, "a reference that leads to itself was cut")
+        self._note(place, "a reference to itself was cut")
         return {}
 
     def _lookup(self, reference: str, place: str) -> Any:
         if not reference.startswith("#"):
-            self._note(place, f"the external reference {reference!r} was left open")
+            self._note(place, f"the external reference {reference!r} was not resolved")
             return None
         try:
             return self.resolver.lookup(reference).contents
         except (Unresolvable, ValueError, TypeError, LookupError, RecursionError, AttributeError):
-            self._note(place, f"the reference {reference!r} leads nowhere")
+            self._note(place, f"the reference {reference!r} has no target")
             return None
 
     def _servers(self, *holders: Mapping[str, Any]) -> list[str]:
@@ -194,16 +194,16 @@ class _Document:
                 else (None, None)
             )
             if parameter is None or not isinstance(name, str) or location not in PLACES:
-                self._note(place, f"parameter {number} has no name or place and was left out")
+                self._note(place, f"parameter {number} has no name or location and was left out")
                 continue
             if location == "header" and name.lower() in NO_PARAMETERS:
-                self._note(place, f"the header {name} is no parameter and was left out")
+                self._note(place, f"the header {name} is not a parameter and was left out")
                 continue
             # an operation's parameter overrides its path's
             parameters[location, name] = dict(parameter)
         for name in re.findall(r"\{([^{}]+)\}", path):
             if ("path", name) not in parameters:
-                self._note(place, f"the path's parameter {name!r} is not declared; read as a text")
+                self._note(place, f"the path parameter {name!r} is not declared; read as a string")
                 parameters["path", name] = {"schema": {"type": "string"}}
         merged = _Merged()
         for (location, name), parameter in parameters.items():
@@ -228,7 +228,7 @@ class _Document:
         key = name if name not in places else f"{location}.{name}"
         if key != name:
             other = places[name]["in"]
-            self._note(place, f"{name!r} stands in {other} and in {location}: named {key!r}")
+            self._note(place, f"{name!r} occurs in {other} and in {location}; named {key!r}")
         places[key] = {"in": location, "name": name}
         return key
 
@@ -236,7 +236,7 @@ class _Document:
         source = parameter.get("schema")
         if not isinstance(source, Mapping):
             source = self._content(parameter, place)
-        if source is None:  # Swagger 2: the schema stands in the parameter itself
+        if source is None:  # Swagger 2: the parameter itself is the schema
             source = {
                 k: v for k, v in parameter.items() if k not in ("name", "in", "required", "schema")
             }
@@ -256,7 +256,7 @@ class _Document:
     ) -> None:
         """Add a body: the properties of an object, or else one parameter `body`.
 
-        What an object takes beside its declared properties, the whole tool takes.
+        If the object accepts additional properties, the whole tool accepts them.
         """
         schema = self._schema(source, place, ()) if isinstance(source, Mapping) else {}
         body_properties = schema.get("properties") if isinstance(schema, dict) else None
@@ -320,7 +320,7 @@ class _Document:
         return schema
 
     def _drop_read_only(self, schema: dict[str, Any], place: str) -> None:
-        """Remove read-only properties: a server returns them and no request has them."""
+        """Remove read-only properties: servers return them, requests do not contain them."""
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             return
@@ -351,7 +351,7 @@ class _Document:
         media = next((m for m in schemas if "json" in m), next(iter(schemas)))
         if any(schema != schemas[media] for schema in schemas.values()):
             ignored_media = ", ".join(m for m in schemas if m != media)[:80]
-            self._note(place, f"of several contents {media} was read, not {ignored_media}")
+            self._note(place, f"several content types: {media} was read, not {ignored_media}")
         return schemas[media]
 
     def _returns(self, operation: Mapping[str, Any], place: str) -> str:
@@ -375,7 +375,7 @@ def _address(server: Mapping[str, Any]) -> str:
 
 
 def operation_name(method: str, path: str) -> str:
-    """Name an operation that has no name: `GET /pets/{id}/toys` -> get_pets_by_id_toys."""
+    """Make a name for an operation without one: `GET /pets/{id}/toys` -> get_pets_by_id_toys."""
     words = [method]
     for segment in path.strip("/").split("/"):
         segment_text = re.sub(r"\{([^}]*)\}", r"_by_\1_", segment)
@@ -407,7 +407,7 @@ def _all_of(schema: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, An
 
 
 def _both(first: Any, second: Any) -> Any:
-    """Merge the schemas that two parts of an allOf have for one property."""
+    """Merge the schemas of one property from two parts of an allOf."""
     if not isinstance(first, dict) or not isinstance(second, dict):
         return second
     shared_keywords = first.keys() & second.keys() - WORDS_ONLY

@@ -1,4 +1,4 @@
-"""The output of importers: tools as their source states them, and problems with the rest."""
+"""The output of importers: tools as their source declares them, and problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Found:
-    """A tool as a source states it; `schema` is its parameters verbatim."""
+    """A tool as a source declares it; `schema` is its parameters verbatim."""
 
     file: str
     pointer: str  # JSON pointer into the file
@@ -15,7 +15,7 @@ class Found:
     description: str
     schema: Any
     parameters: Mapping[str, Any]  # JSON Schema of type object
-    namespace: str = ""  # the source's own name: of a server, an API, a file
+    namespace: str = ""  # the source's own name: a server, an API or a file
     returns: str = ""
     domain: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)  # kept in the document's line
@@ -23,13 +23,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a source that did not become a tool ("lost"), or became one changed ("note")."""
+    """Something in a source that was not imported ("lost") or was changed on import ("note")."""
 
     file: str
     pointer: str
     reason: str
     kind: str = "lost"
-    fault: str = ""  # what a reference call has that its document refuses
+    fault: str = ""  # why a tool's document rejects a reference call
 
     @property
     def place(self) -> str:
@@ -58,6 +58,6 @@ def split(items: Iterator[Item] | Sequence[Item]) -> tuple[list[Found], list[Pro
 
 
 def step(pointer: str, *parts: str | int) -> str:
-    """Extend a JSON pointer (RFC 6901) by some parts."""
+    """Extend a JSON pointer (RFC 6901) by `parts`."""
     segments = (str(segment).replace("~", "~0").replace("/", "~1") for segment in parts)
     return "/".join([pointer, *segments])

@@ -1,4 +1,4 @@
-"""Python functions as tools: type hints and docstrings, read from the source, never run."""
+"""Python functions as tools: type hints and docstrings from source that is never executed."""
 
 import ast
 from collections.abc import Iterator
@@ -34,11 +34,11 @@ def read_python(path: Path) -> Iterator[Item]:
         )
     ]
     if not functions:
-        yield Problem(file, "", "no public function at the top of the module")
+        yield Problem(file, "", "no public top-level function")
     for node in module.body:
         if isinstance(node, ast.ClassDef | ast.If | ast.Try):
             name = getattr(node, "name", type(node).__name__.lower())
-            yield Problem(file, f"/{name}", "functions inside of it are left alone", "note")
+            yield Problem(file, f"/{name}", "functions inside it are skipped", "note")
     for node in functions:
         try:
             yield _function(node, file, path.stem)
@@ -69,7 +69,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str, module: s
             required.append(argument.arg)
     for star in (arguments.vararg, arguments.kwarg):
         if star is not None:
-            notes.append(f"*{star.arg} was left out: a call names its arguments")
+            notes.append(f"*{star.arg} was left out: calls pass arguments by name")
     schema = {"type": "object", "properties": properties}
     schema |= {"required": required} if required else {}
     texts = [docstring.short_description, docstring.long_description]
@@ -93,7 +93,7 @@ def _parameter(
     words = ast.unparse(argument.annotation) if argument.annotation else ""
     schema = types.from_words(words) if words else {}
     if schema is None:
-        notes.append(f"the type {words[:60]!r} of {argument.arg!r} was read as any value")
+        notes.append(f"the type {words[:60]!r} of {argument.arg!r} was read as any type")
         schema = {}
     schema = dict(schema)
     if descriptions.get(argument.arg):
@@ -102,7 +102,7 @@ def _parameter(
         try:
             value = ast.literal_eval(default)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            notes.append(f"the default of {argument.arg!r} is no plain value")
+            notes.append(f"the default of {argument.arg!r} is not a literal")
         else:
             if value is None or isinstance(value, str | int | float | bool | list | dict):
                 schema["default"] = value

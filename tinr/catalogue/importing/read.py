@@ -1,7 +1,7 @@
-"""Read files into plain data, with bounds: the content of a file is not trusted.
+"""Read files into plain data, with limits: the content of a file is not trusted.
 
-JSON, JSON Lines and YAML, plain or gzipped. A broken line of JSON Lines is reported and
-the others are kept. YAML gives JSON values only; too many values from aliases are refused.
+JSON, JSON Lines and YAML, plain or gzipped. A malformed line of JSON Lines is reported and the
+others are kept. YAML yields JSON values only; too many values from aliases are rejected.
 """
 
 import gzip
@@ -24,14 +24,14 @@ LARGEST_FILE = 512 * 2**20  # bytes, after decompression
 MOST_VALUES = 5_000_000  # values in one YAML document; each use of an alias counts
 MOST_MERGED = 100_000  # keys of one YAML mapping, merged ones included
 DEEPEST = 200  # levels of nesting
-LOOKED_AT = 20  # lines, to tell JSON Lines from a broken JSON file
-REPORT = "problems.jsonl"  # the end of the name of an import's report
+LOOKED_AT = 20  # lines checked to distinguish JSON Lines from a malformed JSON file
+REPORT = "problems.jsonl"  # how the file name of an import's report ends
 SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Data:
-    """One document of a file, at a pointer (a line's number in JSON Lines)."""
+    """One document of a file, at a pointer (the line number in JSON Lines)."""
 
     file: str
     pointer: str
@@ -39,7 +39,7 @@ class Data:
 
 
 def files_of(source: str | Path) -> list[Path]:
-    """Return a file, or all readable files below a folder; BadInput for none."""
+    """Return a file, or all readable files below a folder; BadInput if there are none."""
     path = Path(source)
     if path.is_file():
         return [path]
@@ -51,7 +51,7 @@ def files_of(source: str | Path) -> list[Path]:
         if p.is_file() and _suffix(p) in SUFFIXES and not p.name.endswith(REPORT)
     )
     if not files:
-        raise BadInput(f"{path}: no {', '.join(SUFFIXES)} file in it; give a file")
+        raise BadInput(f"{path}: contains no {', '.join(SUFFIXES)} file; give a file")
     return files
 
 
@@ -95,7 +95,7 @@ def _json(file: str, text: str) -> Iterator[Data | Problem]:
         value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, duplicates))
         value = without_halves(value, text)
         for key in dict.fromkeys(duplicates):
-            yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
+            yield Problem(file, "", f"the key {key!r} occurs twice; the last one is read", "note")
         yield Data(file, "", value)
         return
     except RecursionError:
@@ -129,9 +129,9 @@ def _is_object(line: str) -> bool:
 
 
 class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML loader with the scalar types of YAML 1.2's JSON schema: dates and `no` stay text.
+    """Safe YAML loader with the scalar types of YAML 1.2's JSON schema: dates and `no` are strings.
 
-    The number of merged keys (`<<`) is bounded.
+    The number of merged keys (`<<`) is limited.
     """
 
     def __init__(self, stream: Any):
@@ -139,19 +139,17 @@ class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
         self.duplicates: list[str] = []
 
     def flatten_mapping(self, node: Any) -> None:
-        """Merge keys as YAML defines it, up to a bound: merges of merges multiply."""
+        """Merge keys as YAML defines it, up to a limit: merges of merges multiply."""
         names = [str(key.value)[:80] for key, _ in node.value if isinstance(key.value, str)]
         if len(set(names)) < len(names):
             self.duplicates += [n for n, count in Counter(names).items() if count > 1 and n != "<<"]
         super().flatten_mapping(node)
         if len(node.value) > MOST_MERGED:
-            raise ValueError(
-                f"more than {MOST_MERGED:,} keys in one mapping; merges that multiply?"
-            )
+            raise ValueError(f"more than {MOST_MERGED:,} keys in one mapping (nested merges?)")
 
 
 class SpelledInt(int):
-    """A whole number of a YAML file, with its spelling: where a text is asked for, it is one."""
+    """An integer of a YAML file, with its spelling, which is used if a string is expected."""
 
     text: str
 
@@ -173,7 +171,7 @@ for _tag in ("int", "float"):
     _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_number)
 
 WHOLE = r"-?(?:0|[1-9][0-9]*)"
-PLAIN = {  # words that YAML 1.2 does not read as text; it reads `no`, `on`, 12:30 and 0123 as text
+PLAIN = {  # scalars that are not strings in YAML 1.2; `no`, `on`, 12:30 and 0123 are strings
     "merge": ("<<", "<"),
     "null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -204,7 +202,7 @@ def _yaml(file: str, text: str) -> Iterator[Data | Problem]:
         yield Problem(file, "", f"not YAML: {_short(error)}")
         return
     for key in loader.duplicates:
-        yield Problem(file, "", f"the key {key!r} stands twice; the last one is read", "note")
+        yield Problem(file, "", f"the key {key!r} occurs twice; the last one is read", "note")
     yield Data(file, "", value)
 
 
@@ -226,7 +224,7 @@ def plain(value: Any) -> Any:
         nonlocal values_left
         values_left -= 1
         if values_left < 0:
-            raise ValueError(f"more than {MOST_VALUES:,} values; aliases that multiply?")
+            raise ValueError(f"more than {MOST_VALUES:,} values (nested aliases?)")
         if depth > DEEPEST:
             raise ValueError(f"nested deeper than {DEEPEST} levels")
         if isinstance(node, dict):
@@ -235,7 +233,7 @@ def plain(value: Any) -> Any:
             return [copy(item, depth + 1) for item in node]
         if node is None or isinstance(node, str | int | float):
             return node
-        raise ValueError(f"a value of type {type(node).__name__}; only JSON's types are read")
+        raise ValueError(f"a value of type {type(node).__name__}; only JSON types are read")
 
     return copy(value, 0)
 

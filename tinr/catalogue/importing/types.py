@@ -1,4 +1,4 @@
-"""Words for types, in any of the spellings that catalogues use, to JSON Schema."""
+"""Convert type words, in any spelling that catalogues use, to JSON Schema."""
 
 import ast
 import contextlib
@@ -12,10 +12,10 @@ from tinr.catalogue.checks import schema_error
 from tinr.catalogue.render import referred
 from tinr.catalogue.values import merged
 
-LARGEST = 20_000  # values in one schema; references that multiply are cut there
+LARGEST = 20_000  # values in one schema; the rest is cut: references can multiply
 VALUES = ("default", "const", "enum", "required", "example", "examples")  # no schemas inside
-DEEPEST = 32  # levels of a schema; what lies deeper is cut, with a note
-LONGEST_WORDS = 1000  # characters of a type's words
+DEEPEST = 32  # levels of a schema; deeper ones are cut, with a note
+LONGEST_WORDS = 1000  # maximum characters of a type's words
 KINDS = {
     "string": "str string char character text varchar url uri file path email phone color password "
     "enum unicode bytes callable function regex binary query",
@@ -40,17 +40,17 @@ NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
 
-ANNOTATIONS = (  # keywords that no value depends on
+ANNOTATIONS = (  # keywords that do not constrain values
     "title", "description", "examples", "deprecated", "readOnly", "writeOnly", "format", "$comment",
     "contentEncoding", "contentMediaType",
 )  # fmt: skip
-MOST_ODD = 50  # annotations of the wrong kind in one schema
+MOST_ODD = 50  # annotations of the wrong type in one schema
 
 Note = Callable[[str], None]
 
 
 def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
-    """`List[Union[int, float]]`, `str, optional`, `HashMap<String, Integer>`, `int[]`, ...
+    """Convert `List[Union[int, float]]`, `str, optional`, `HashMap<String, Integer>`, `int[]`, ...
 
     Returns None for an unknown type. The word `optional` is ignored: see `is_optional`.
     """
@@ -74,7 +74,7 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
     if type_name in ("optional", "union") and argument_text:
         options = [from_words(part, depth + 1) for part in _parts(argument_text)]
         return _either([*options, {"type": "null"}] if type_name == "optional" else options)
-    if type_name == "literal" and argument_text:  # with names among them
+    if type_name == "literal" and argument_text:  # some members are names
         return {"enum": [(_literals(part) or [part])[0] for part in _parts(argument_text)]}
     if type_name in ("annotated", "final", "required", "notrequired"):
         return from_words(_parts(argument_text)[0], depth + 1) if _parts(argument_text) else None
@@ -97,12 +97,12 @@ def from_words(text: str, depth: int = 0) -> dict[str, Any] | None:
 
 
 def is_optional(text: Any) -> bool:
-    """Whether a type's words say that it may be left out."""
+    """Whether a type's words mark a parameter as optional."""
     return isinstance(text, str) and bool(re.search(r"(?i)\boptional\b", text[:LONGEST_WORDS]))
 
 
 def _literals(text: str) -> list[Any] | None:
-    """Parse Python literals with commas between them; None if the text has anything else."""
+    """Parse comma-separated Python literals; None if the text contains anything else."""
     try:
         return list(ast.literal_eval(f"[{text}]"))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -110,7 +110,7 @@ def _literals(text: str) -> list[Any] | None:
 
 
 def _parts(text: str, separator: str = ",") -> list[str]:
-    """Split at separators outside of brackets."""
+    """Split at separators outside brackets."""
     parts, depth, start = [], 0, 0
     for index, character in enumerate(text):
         if character in "[<({":
@@ -137,24 +137,24 @@ def _either(options: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
 
 
 def schema(raw: Any, note: Note, depth: int = 0) -> Any:
-    """Convert what a source gives as a schema into a JSON Schema (draft 2020-12).
+    """Convert the schema of a source into a JSON Schema (draft 2020-12).
 
-    Type words become JSON's types. `required` and `enum` become lists. A bound that is not a
-    number is left out. `note` gets every change that is more than another word for a type.
+    Type words become JSON types. `required` and `enum` become lists. A bound that is not a number
+    is left out. `note` receives every change except renamed types.
     """
     if isinstance(raw, bool):
         return raw
     if isinstance(raw, str):
         return _from_text(raw, note)
     if not isinstance(raw, Mapping):
-        note(f"a schema of type {type(raw).__name__} was read as any value")
+        note(f"a schema of type {type(raw).__name__} was read as any type")
         return {}
     if depth > DEEPEST:
         note(f"a schema deeper than {DEEPEST} levels was cut")
         return {}
     target = {str(k): v for k, v in raw.items()}
     target.pop("$schema", None)
-    marks: dict[str, Any] = {}  # "required": true at a property itself
+    marks: dict[str, Any] = {}  # "required": true in a property itself
     target |= _types(target, note)
     for key in LISTS:
         if key in target:
@@ -189,7 +189,7 @@ def schema(raw: Any, note: Note, depth: int = 0) -> Any:
 
 
 def as_spelled(value: Any) -> Any:
-    """Return the numbers of a YAML file as they are spelled there; other values as they are."""
+    """Return the numbers of a YAML file as they are spelled there; other values unchanged."""
     if isinstance(value, list):
         return [as_spelled(member) for member in value]
     return getattr(value, "text", value)
@@ -212,7 +212,7 @@ def _is_set(mark: Any) -> bool:
 
 
 def _from_text(text: str, note: Note) -> dict[str, Any]:
-    """Convert a text: the word for a type, or a sentence that describes the parameter."""
+    """Convert a string: type words, or a sentence that describes the parameter."""
     type_schema = from_words(text)
     if type_schema is not None:
         return type_schema
@@ -224,7 +224,7 @@ def _from_text(text: str, note: Note) -> dict[str, Any]:
 
 
 def _types(source: dict[str, Any], note: Note) -> dict[str, Any]:
-    """Return the keywords that "type" stands for, except those that the schema has already."""
+    """Return the keywords that "type" implies, except those that the schema already has."""
     type_words = source.pop("type", None)
     if type_words is None:
         if "properties" in source:
@@ -242,13 +242,13 @@ def _types(source: dict[str, Any], note: Note) -> dict[str, Any]:
     else:
         type_schema = from_words(str(type_words)) if str(type_words).strip() else {}
     if type_schema is None:
-        note(f"unknown type {str(type_words)[:60]!r} was read as any value")
+        note(f"unknown type {str(type_words)[:60]!r} was read as any type")
         return {}
     return {key: value for key, value in type_schema.items() if key == "type" or key not in source}
 
 
 def _required(target: dict[str, Any], marks: Mapping[str, Any]) -> None:
-    """Write "required" as a list, with the properties that carry the mark themselves."""
+    """Write "required" as a list, including the properties that are marked themselves."""
     name_list, properties = target.pop("required", None), target.get("properties")
     names = [str(n) for n in name_list] if isinstance(name_list, list) else []
     names += [name for name, mark in marks.items() if _is_set(mark)]
@@ -268,7 +268,7 @@ def _enum(target: dict[str, Any], note: Note) -> None:
 
 
 def _default(target: dict[str, Any]) -> None:
-    """Read a default that is written as text, `"5"` of an integer, as a value of its type."""
+    """Convert a default written as a string (`"5"` for an integer) to a value of its type."""
     text, kind = target.get("default"), target.get("type")
     expected = PYTHON_TYPES.get(kind) if isinstance(kind, str) else None
     if expected is None or not isinstance(text, str):
@@ -292,16 +292,16 @@ def _bounds(target: dict[str, Any], note: Note) -> None:
         if key in target and (
             isinstance(target[key], bool) or not isinstance(target[key], int | float)
         ):
-            note(f"{key} {target.pop(key)!r} is no number and was left out")
+            note(f"{key} {target.pop(key)!r} is not a number and was left out")
     for key in COUNTS:
         if key in target and (isinstance(target[key], bool) or not isinstance(target[key], int)):
-            note(f"{key} {target.pop(key)!r} is no whole number and was left out")
+            note(f"{key} {target.pop(key)!r} is not an integer and was left out")
     pattern = target.get("pattern")
     if pattern is not None:
         try:
             re.compile(pattern)
         except (re.error, TypeError, OverflowError, RecursionError):
-            note(f"pattern {str(pattern)[:60]!r} is no regular expression and was left out")
+            note(f"pattern {str(pattern)[:60]!r} is not a regular expression and was left out")
             del target["pattern"]
     if "description" in target and not isinstance(target["description"], str):
         target["description"] = str(target["description"])
@@ -315,15 +315,15 @@ def _bounds(target: dict[str, Any], note: Note) -> None:
 def object_schema(raw: Any, note: Note, is_schema: bool = False) -> dict[str, Any]:
     """Convert a tool's parameters, a schema or a flat mapping, into a schema of type object.
 
-    is_schema: it can be nothing else. A schema of another type becomes one parameter, `value`.
-    A flat mapping has a parameter's name -> its schema, the word for its type, or prose. A
-    parameter is required if it has no mark, no default and no word "optional".
+    is_schema: `raw` is known to be a schema. A schema of another type becomes one parameter,
+    `value`. A flat mapping has a parameter's name -> its schema, its type words, or prose. A
+    parameter without a "required" mark is required if it has no default and no word "optional".
     """
     if raw is None or raw in ([], "", {}):
         return {"type": "object", "properties": {}}
     if isinstance(raw, list):
         if any(not isinstance(parameter, Mapping) for parameter in raw):
-            note("parameters without a schema were read as text")
+            note("parameters without a schema were read as strings")
         parameters = [
             parameter if isinstance(parameter, Mapping) else {"name": parameter, "type": "string"}
             for parameter in raw
@@ -347,14 +347,14 @@ def object_schema(raw: Any, note: Note, is_schema: bool = False) -> dict[str, An
             if isinstance(required, list)
             else []
         )
-        if names:  # `_composed` declares those that the schema requires without declaring them
+        if names:  # `_composed` declares names that are required but not declared
             parameters_schema["required"] = names
         return without_odd_notes(_composed({**parameters_schema, "type": "object"}), note)
     return without_odd_notes(_from_flat(raw, note), note)
 
 
 def without_odd_notes(root: dict[str, Any], note: Note) -> dict[str, Any]:
-    """Leave out annotations of the wrong kind (`examples: {}`): they say nothing of a value."""
+    """Drop annotations of the wrong type (`examples: {}`): they do not constrain values."""
     for _ in range(MOST_ODD):
         error = schema_error(root)
         path = list(error.absolute_path) if error else []
@@ -369,10 +369,10 @@ def without_odd_notes(root: dict[str, Any], note: Note) -> dict[str, Any]:
 
 
 def _composed(root: dict[str, Any]) -> dict[str, Any]:
-    """Lift what the composition of a root says into the root, so that every parameter is shown.
+    """Merge the composition of a root into the root, so that every parameter is visible.
 
-    `allOf` is merged. The properties of alternatives become properties, which are required if all
-    alternatives require them; `oneOf` and `anyOf` stay and say which belong together.
+    `allOf` is merged. The properties of alternatives become properties of the root, required if
+    all alternatives require them; `oneOf` and `anyOf` stay and say which belong together.
     """
     for part in root.pop("allOf", ()) if isinstance(root.get("allOf"), list) else ():
         rest = {key: value for key, value in part.items() if key in ("if", "then", "else", "not")}
@@ -398,7 +398,7 @@ def _composed(root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _either_of(one: Any, other: Any) -> Any:
-    """A property that alternatives state in two ways; constants become one enumeration."""
+    """Combine two schemas of a property from alternatives; constants become one enumeration."""
     values = [
         [spec["const"]] if "const" in spec else list(spec.get("enum", ()))
         for spec in (one, other)
@@ -413,7 +413,7 @@ def _either_of(one: Any, other: Any) -> Any:
 
 
 def describes_object(raw: Mapping[str, Any]) -> bool:
-    """Whether a mapping is a schema of type object itself, not parameters by name."""
+    """Whether a mapping is itself a schema of type object, not parameters by name."""
     if isinstance(raw.get("properties"), Mapping):
         return True
     if isinstance(raw.get("$ref"), str) or isinstance(raw.get("$schema"), str):
@@ -425,7 +425,7 @@ def describes_object(raw: Mapping[str, Any]) -> bool:
 
 
 def resolved(raw: Any, note: Note) -> Any:
-    """Resolve a schema's references into itself; cut those that lead back, out or nowhere."""
+    """Resolve a schema's references into itself; cut circular, external and dangling ones."""
     values_left = LARGEST
 
     def resolve(node: Any, ancestors: tuple[str, ...], depth: int, by_name: bool = False) -> Any:
@@ -438,7 +438,7 @@ def resolved(raw: Any, note: Note) -> Any:
             return [resolve(item, ancestors, depth + 1) for item in node]
         if not isinstance(node, Mapping):
             return node
-        if by_name:  # keys are names here, whatever they spell
+        if by_name:  # keys are names here, not keywords
             return {key: resolve(value, ancestors, depth + 1) for key, value in node.items()}
         reference = node.get("$ref")
         siblings = {
@@ -453,7 +453,7 @@ def resolved(raw: Any, note: Note) -> Any:
             return siblings
         target = referred(reference, raw)
         if not isinstance(target, Mapping):
-            note(f"the reference {reference[:80]!r} leads out of the schema or nowhere")
+            note(f"the reference {reference[:80]!r} is external or has no target")
             return siblings
         return {**resolve(target, (*ancestors, reference), depth + 1), **siblings}
 
@@ -473,7 +473,7 @@ def _from_flat(parameters: Mapping[str, Any], note: Note) -> dict[str, Any]:
         property_schema = schema(schema_source, note)
         property_schema = property_schema if isinstance(property_schema, dict) else {}
         property_schema.pop("name", None)
-        if property_schema.get("default") == "":  # several sources write "no default" so
+        if property_schema.get("default") == "":  # how several sources write "no default"
             del property_schema["default"]
         words = parameter.get("type") if isinstance(parameter, Mapping) else parameter
         optional = is_optional(words) or "default" in property_schema

@@ -1,1 +1,1 @@
-"""A checkpoint as the files that other programs read."""
+"""Export checkpoints as files for other programs."""

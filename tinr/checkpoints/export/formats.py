@@ -17,8 +17,8 @@ PLUGIN = "tinr_tool_parser.py"
 def export(registry: Registry, ref: str, out: Path, form: Format) -> Card:
     """Write a checkpoint into the new or empty folder `out`, all or nothing.
 
-    hf: its files. vllm: these and a tool parser for `vllm serve`. gguf: one file of its name.
-    BadInput for another `out`, for a damaged checkpoint, and for a model that has no GGUF here.
+    hf: its files. vllm: these and a tool parser for `vllm serve`. gguf: one file named by its id.
+    Raises BadInput for any other `out`, a damaged checkpoint, or a model without GGUF support here.
     """
     if form == "hf":
         return registry.export(ref, out)

@@ -1,8 +1,8 @@
-"""A checkpoint as one GGUF file, for llama.cpp and what is built on it.
+"""Write a checkpoint as one GGUF file, for llama.cpp and programs built on it.
 
-Tool tokens and tags are entries of type USER_DEFINED: they are written out as text, where CONTROL
-entries would be blank. A reply ends at `</tool_call>` (the file's end of a message), `</response>`
-(its end of a turn) and the end of the message, none of which is part of the text then.
+Tool tokens and tags are entries of type USER_DEFINED, which are written out as text; CONTROL
+entries would be blank. A reply ends at `</tool_call>` (the file's end of message), `</response>`
+(its end of turn) or the end of the message; these are not part of the text.
 Source: the GGUF specification and the names of the package `gguf`.
 """
 
@@ -20,7 +20,7 @@ from safetensors import safe_open
 from tinr.checkpoints.durable_files import disk_errors
 from tinr.records import BadInput
 
-ARCHITECTURES = {  # of a Hugging Face config -> of GGUF
+ARCHITECTURES = {  # in a Hugging Face config -> in GGUF
     "LlamaForCausalLM": gguf.MODEL_ARCH.LLAMA,
     "MistralForCausalLM": gguf.MODEL_ARCH.LLAMA,
     "Qwen2ForCausalLM": gguf.MODEL_ARCH.QWEN2,
@@ -40,7 +40,7 @@ OTHERWISE = "export --to hf and convert the folder with llama.cpp's convert_hf_t
 def write_gguf(folder: Path, out: Path, name: str) -> None:
     """Write the Hugging Face folder of a checkpoint as the file `out`, in its own number type.
 
-    BadInput for a model or a tokenizer that this does not know; nothing is written then.
+    Raises BadInput, and writes nothing, for an unsupported model or tokenizer.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
@@ -70,10 +70,10 @@ def write_gguf(folder: Path, out: Path, name: str) -> None:
 def _architecture(config: Mapping[str, Any]) -> gguf.MODEL_ARCH:
     named = (config.get("architectures") or ["?"])[0]
     if named not in ARCHITECTURES:
-        raise BadInput(f"architecture {named}: no GGUF is written for it here; {OTHERWISE}")
+        raise BadInput(f"architecture {named} is not supported as GGUF here; {OTHERWISE}")
     rope = _rope(config).get("rope_type", "default")
     if rope != "default":
-        raise BadInput(f"rope_type {rope}: no GGUF is written for it here; {OTHERWISE}")
+        raise BadInput(f"rope_type {rope} is not supported as GGUF here; {OTHERWISE}")
     return ARCHITECTURES[named]
 
 
@@ -82,7 +82,7 @@ def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _pre_tokenizer(tokenizer: Mapping[str, Any]) -> str:
-    """Return GGUF's name of how the tokenizer splits text; only byte-level BPE has one here."""
+    """Return GGUF's name for how the tokenizer splits text; only byte-level BPE is supported."""
     parts = tokenizer.get("pre_tokenizer") or {}
     steps = parts.get("pretokenizers", [parts])
     patterns = [step["pattern"].get("Regex") for step in steps if step.get("type") == "Split"]
@@ -97,7 +97,7 @@ def _pre_tokenizer(tokenizer: Mapping[str, Any]) -> str:
         name = SPLITS.get(patterns[0])
         if name is not None and ignores_merges == (name == "llama-bpe"):
             return name
-    raise BadInput(f"this tokenizer's way to split text has no name in GGUF here; {OTHERWISE}")
+    raise BadInput(f"this tokenizer's way of splitting text has no name in GGUF here; {OTHERWISE}")
 
 
 def _add_shape(writer: gguf.GGUFWriter, config: Mapping[str, Any], name: str) -> None:
@@ -140,7 +140,7 @@ def _add_vocabulary(
     writer.add_token_list(texts)
     writer.add_token_types(types)
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
-    writer.add_add_bos_token(False)  # the template says what a text begins with
+    writer.add_add_bos_token(False)  # the template writes the start of the text
     special = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     for kind in ("bos", "eos", "pad", "unk"):
         text = special.get(f"{kind}_token")
@@ -174,7 +174,7 @@ def _tensors(
                     continue
                 name = names.get_name(key, try_suffixes=(".weight", ".bias"))
                 if name is None:
-                    raise BadInput(f"weight {key}: it has no name in GGUF; {OTHERWISE}")
+                    raise BadInput(f"weight {key} has no name in GGUF; {OTHERWISE}")
                 tensor = tensors.get_tensor(key)
                 if architecture is gguf.MODEL_ARCH.LLAMA and ".self_attn." in key:
                     if ".q_proj." in key:
@@ -185,13 +185,13 @@ def _tensors(
 
 
 def _interleaved(tensor: torch.Tensor, heads: int) -> torch.Tensor:
-    """Reorder the rows of each head as llama.cpp's rotary positions want them: halves in turn."""
+    """Reorder the rows of each head for llama.cpp's rotary positions: alternate the two halves."""
     halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
     return halves.swapaxes(1, 2).reshape(tensor.shape)
 
 
 def _array(tensor: torch.Tensor) -> tuple[np.ndarray, None, gguf.GGMLQuantizationType]:
-    """Return a tensor's array, None for its own shape, and its type; vectors are float32."""
+    """Return a tensor's array, None (keep its shape), and its type; vectors are float32."""
     types = gguf.GGMLQuantizationType
     if tensor.dim() == 1 or tensor.dtype == torch.float32:
         return tensor.float().numpy(), None, types.F32

@@ -1,4 +1,4 @@
-"""Upload an exported folder to a model hub, by the hub's own client."""
+"""Upload an exported folder to a model hub, with the hub's own client."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ from tinr.records import BadInput, RunFailed
 
 
 def push_folder(folder: Path, repository: str, message: str) -> str:
-    """Upload a folder in one commit and return the commit's address.
+    """Upload a folder in one commit and return the commit's URL.
 
-    The repository is created, private, where there is none. HF_ENDPOINT names another hub. BadInput
-    for a name that no repository has or without permission; RunFailed if the hub is not reached.
+    A missing repository is created as private. HF_ENDPOINT selects another hub. Raises BadInput for
+    an invalid name or missing permission, and RunFailed if the hub fails or cannot be reached.
     """
     import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     api = HfApi(library_name="tinr")
-    left = f"the folder {folder} stays; push it again with: hf upload {repository} {folder}"
+    left = f"the folder {folder} is kept; push it again with: hf upload {repository} {folder}"
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         commit = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)

@@ -5,8 +5,8 @@
         --tool-parser-plugin FOLDER/tinr_tool_parser.py
 
 A reply is `<think>...</think>`, then tool tokens and `<tool_call>` with the calls, or `<response>`
-with the answer. vLLM asks a parser only for requests with `tools`; the names suffice, the chat
-template does not show them.
+with the answer. vLLM uses a parser only for requests with `tools`. Their names suffice, because the
+chat template does not show them.
 """
 
 import json
@@ -25,7 +25,7 @@ from vllm.tool_parsers.abstract_tool_parser import (
 try:
     from vllm.entrypoints.generate.base import protocol
 
-    KEEPS_RAW_TEXT = True  # what a parser reads is taken only if it says that tools were called
+    KEEPS_RAW_TEXT = True  # vLLM uses what a parser reads only if tools_called is true
 except ImportError:  # before vLLM 0.30
     from vllm.entrypoints.openai import protocol
 
@@ -39,8 +39,8 @@ KEYS = ({"token", "parameters"}, {"name", "parameters"}, {"name", "arguments"})
 def read(text: str) -> tuple[list[tuple[str, str]], str]:
     """Return the calls (name, arguments as JSON) of the last `<tool_call>`, and the answer so far.
 
-    Text inside a call's JSON opens nothing. A call whose JSON is not complete, or that is no call,
-    is none; of the answer, what may be the beginning of its end tag is held back.
+    A tag inside a call's JSON opens nothing. A call with incomplete JSON, or of another form, is
+    dropped. The end of the answer is held back while it may be the start of the end tag.
     """
     calls: list[tuple[str, str]] = []
     answer, position = "", 0
@@ -74,12 +74,12 @@ def _strict() -> json.JSONDecoder:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return dict(pairs)
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _items(value: Any) -> list[Any]:
@@ -99,9 +99,9 @@ def _call(item: Any) -> tuple[str, str] | None:
 
 @ToolParserManager.register_module("tinr")
 class TinrToolParser(ToolParser):
-    """Reads calls and answers; the thought is left out of the content."""
+    """Reads calls and answers; the content does not include the thought."""
 
-    supports_required_and_named = False  # the model has a form of its own for calls
+    supports_required_and_named = False  # the model has its own form of calls
 
     def __init__(self, tokenizer: Any, *rest: Any, **more: Any):
         super().__init__(tokenizer, *rest, **more)
@@ -109,7 +109,7 @@ class TinrToolParser(ToolParser):
         self._sent_calls = 0
 
     def adjust_request(self, request: Any) -> Any:
-        """Keep the tags in the text, the last one too."""
+        """Keep the tags in the text, including the last one."""
         request = super().adjust_request(request)
         request.skip_special_tokens = False
         request.include_stop_str_in_output = True
@@ -140,7 +140,7 @@ class TinrToolParser(ToolParser):
         delta_token_ids: Sequence[int],
         request: Any,
     ) -> DeltaMessage | None:
-        """Say what the answer has grown by; a call when its JSON is complete."""
+        """Return the new text of the answer, and each call when its JSON is complete."""
         calls, answer = read(current_text)
         grown, self._sent = answer[self._sent :], max(self._sent, len(answer))
         first, self._sent_calls = self._sent_calls, max(self._sent_calls, len(calls))
@@ -154,7 +154,7 @@ class TinrToolParser(ToolParser):
             for index, (name, arguments) in enumerate(calls)
             if index >= first
         ]
-        if deltas:  # vLLM compares these at the end with what was sent
+        if deltas:  # at the end, vLLM compares these with what was sent
             self.prev_tool_call_arr = [{"name": n, "arguments": a} for n, a in calls]
             self.streamed_args_for_tool = [arguments for _, arguments in calls]
         more: dict[str, Any] = {"content": grown} if grown else {}

@@ -1,7 +1,7 @@
 """Chat completions from any OpenAI-compatible endpoint, through the `openai` package.
 
-It sends many requests at once, within a bound and a pace. It retries failed and interrupted
-requests with growing pauses. It counts requests and tokens.
+It sends many requests at once, up to a limit and at a limited rate. It retries failed and
+interrupted requests with growing pauses. It counts requests and tokens.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ Conversation = list[dict[str, str]]  # messages of a role and a content
 
 @dataclass(frozen=True)
 class EndpointConfig:
-    """Whom to ask, and how fast."""
+    """Which endpoint to ask, and how fast."""
 
     endpoint: Annotated[str, Doc("base URL, such as http://localhost:8000/v1")] = ""
     model: str = ""
-    key: Annotated[str, Doc("the environment variable that holds the key")] = "OPENAI_API_KEY"
-    in_flight: Annotated[Count, Doc("requests at once, at most")] = 8
-    per_minute: Annotated[Whole, Doc("requests begun in a minute, at most; 0: no limit")] = 0
-    attempts: Annotated[Count, Doc("at one request, with growing pauses")] = 5
+    key: Annotated[str, Doc("environment variable that holds the API key")] = "OPENAI_API_KEY"
+    in_flight: Annotated[Count, Doc("maximum number of concurrent requests")] = 8
+    per_minute: Annotated[Whole, Doc("maximum requests started per minute; 0: no limit")] = 0
+    attempts: Annotated[Count, Doc("per request, with growing pauses")] = 5
     pause: Annotated[Positive, Doc("seconds before the second attempt; doubled each time")] = 1.0
-    timeout: Annotated[Positive, Doc("seconds for one request")] = 120.0
+    timeout: Annotated[Positive, Doc("seconds per request")] = 120.0
     temperature: Weight = 1.0
-    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of an answer")] = 1024
-    price_in: Annotated[Weight, Doc("of a million prompt tokens, in your currency")] = 0.0
-    price_out: Annotated[Weight, Doc("of a million answer tokens")] = 0.0
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("maximum tokens of an answer")] = 1024
+    price_in: Annotated[Weight, Doc("per million prompt tokens, in your currency")] = 0.0
+    price_out: Annotated[Weight, Doc("per million answer tokens")] = 0.0
 
 
 @dataclass
@@ -45,20 +45,20 @@ class TokenUse:
 
     requests: int = 0
     answered: int = 0
-    failed: int = 0  # requests given up
+    failed: int = 0  # requests that were given up
     retries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
 
     def price(self, config: EndpointConfig) -> float:
-        """In the currency of the prices."""
+        """Return the cost in the currency of the prices."""
         return (self.tokens_in * config.price_in + self.tokens_out * config.price_out) / 1e6
 
 
 class Endpoint:
     """An open connection, as `async with Endpoint(config, spent) as endpoint`.
 
-    Raises BadInput where the `openai` package is missing or the address is invalid.
+    Raises BadInput if the `openai` package is missing or the address is invalid.
     """
 
     def __init__(self, config: EndpointConfig, spent: TokenUse):
@@ -77,7 +77,7 @@ class Endpoint:
             )
         except Exception as error:  # of several libraries: invalid address, unusable key
             raise BadInput(
-                f"{config.endpoint}: no endpoint can be asked there ({error}); correct the address"
+                f"{config.endpoint}: not a usable endpoint ({error}); correct the address"
             ) from error
 
     async def __aenter__(self) -> "Endpoint":
@@ -89,7 +89,7 @@ class Endpoint:
     async def ask(self, messages: Conversation) -> str | None:
         """Return one answer; None after the last attempt has failed.
 
-        BadInput where the endpoint refuses the key or does not know the model.
+        BadInput if the endpoint refuses the key or does not know the model.
         """
         from openai import APIError, APIStatusError
 
@@ -103,14 +103,14 @@ class Endpoint:
                         _collect(self._stream(messages)), config.timeout
                     )
                     token_use.answered += 1
-                    return answer.encode("utf-8", "replace").decode()  # half a pair is no text
+                    return answer.encode("utf-8", "replace").decode()  # lone surrogates
                 except APIStatusError as error:
                     if error.status_code in (400, 413, 422) and token_use.answered:
                         break  # this query is refused, others were not
                     if error.status_code in (400, 401, 403, 404, 413, 422):
                         reason = " ".join(str(error).split())[:160]
                         raise BadInput(
-                            f"{config.endpoint}: the request is refused ({reason}); check the "
+                            f"{config.endpoint}: the request was refused ({reason}); check the "
                             f"endpoint, the model and the key in ${config.key}"
                         ) from error
                     hint = error.response.headers.get("retry-after", "")
@@ -167,13 +167,13 @@ def ask_each(
 
 
 def check_client() -> None:
-    """Raise BadInput where the `openai` package is missing."""
+    """Raise BadInput if the `openai` package is missing."""
     if find_spec("openai") is None:
-        raise BadInput("asking an endpoint needs the openai package; pip install 'tinr[teacher]'")
+        raise BadInput("an endpoint needs the openai package; run pip install 'tinr[teacher]'")
 
 
 class _Pace:
-    """At most `per_minute` request starts a minute, evenly spaced."""
+    """Starts at most `per_minute` requests per minute, evenly spaced."""
 
     def __init__(self, per_minute: int):
         self.gap = 60 / per_minute if per_minute > 0 else 0.0

@@ -1,7 +1,7 @@
-"""Ask an endpoint for many things, each outcome in a journal as soon as it is there.
+"""Ask an endpoint about many items, and write each outcome to a journal as soon as it arrives.
 
-An interrupted run goes on where it stopped: what the journal holds under the same mark counts as
-answered. A mark hashes all that decides an outcome.
+An interrupted run resumes where it stopped: rows in the journal with the same mark count as
+answered. A mark is a hash of everything that determines an outcome.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from tinr.progress import progress_bar
 from tinr.records import BadInput
 
 Row = dict[str, Any]
-# asks for one thing by its id; returns its row, and whether every answer to it came
+# asks about one item by its id; returns its row, and whether all its answers arrived
 Ask = Callable[[str, Endpoint], Awaitable[tuple[Row, bool]]]
 
 
 def mark_of(fields: Mapping[str, Any]) -> str:
-    """Hash what decides an outcome."""
+    """Hash everything that determines an outcome."""
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
 
 def read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, Row]:
-    """Return the outcomes in a journal by id; rows with another mark are not read."""
+    """Return the outcomes in a journal by id; rows with another mark are ignored."""
     outcomes: dict[str, Row] = {}
     if not path.is_file():
         return outcomes
@@ -34,7 +34,7 @@ def read_journal(path: Path, marks: Mapping[str, str]) -> dict[str, Row]:
         try:
             row = json.loads(line)
         except ValueError:
-            continue  # an interruption cut the line off: it is asked for again
+            continue  # an interruption truncated the line: the item is asked about again
         if isinstance(row, dict) and row.get("mark") == marks.get(str(row.get("id")), ""):
             outcomes[row["id"]] = row
     return outcomes
@@ -48,10 +48,9 @@ def ask_for_all(
     title: str,
     unit: str,
 ) -> tuple[dict[str, Row], TokenUse]:
-    """Return the outcome of every id, from the journal or asked for now, and the token use.
+    """Return the outcome of every id, from the journal or the endpoint, and the token use.
 
-    marks: id -> mark. Raises BadInput where the endpoint refuses the key or does not know the
-    model.
+    marks: id -> mark. Raises BadInput if the endpoint refuses the key or does not know the model.
     """
     outcomes = read_journal(journal, marks)
     token_use = TokenUse(answered=len(outcomes))
@@ -79,7 +78,7 @@ async def _ask_pending(
         journal.open("a", encoding="utf-8") as journal_file,
         progress_bar(len(pending), title, unit) as bar,
     ):
-        journal_file.write("\n")  # a line that an interruption cut off stays a line of its own
+        journal_file.write("\n")  # ends a line that an interruption truncated
 
         async def ask_one(identifier: str, endpoint: Endpoint) -> None:
             row, is_whole = await ask(identifier, endpoint)

@@ -1,8 +1,8 @@
 """Questions from documents: a teacher writes queries with reference calls for every tool.
 
-For each tool it writes questions of stated kinds. A question is kept if its calls are valid for
-their documents, if the teacher calls the same tools with the same arguments when it is given the
-question and the documents alone (the round trip), and if no other question says the same.
+For each tool it writes questions of given kinds. A question is kept if its calls are valid for
+their documents, if the teacher makes the same calls with the same arguments when it is given only
+the question and the documents (the round trip), and if no other question has the same words.
 """
 
 import json
@@ -66,10 +66,10 @@ Tools:
 
 @dataclass(frozen=True)
 class QuestionConfig(EndpointConfig):
-    """Whom to ask, and which questions."""
+    """Which endpoint to ask, and for which questions."""
 
-    each: Annotated[Count, Doc("questions of each kind for a tool")] = 1
-    kinds: Annotated[tuple[str, ...], Doc("of questions")] = tuple(KINDS)
+    each: Annotated[Count, Doc("questions of each kind per tool")] = 1
+    kinds: Annotated[tuple[str, ...], Doc("kinds of questions")] = tuple(KINDS)
     shown: Annotated[Count, Doc("tools in the prompt of the round trip")] = 5
     seed: int = 0
 
@@ -92,12 +92,12 @@ def build_queries(
 
     unseen: tools that no query may call; no question is written for them, nor with them as the
     partner of another tool. `journal` keeps each question's outcome, and a run with the same
-    settings continues from it. Raises BadInput for an unknown kind or tool, and where the
-    endpoint refuses the key or does not know the model.
+    settings resumes from it. Raises BadInput for an unknown kind or tool, and if the endpoint
+    refuses the key or does not know the model.
     """
     unknown_kinds = [kind for kind in config.kinds if kind not in KINDS]
     if unknown_kinds:
-        raise BadInput(f"kinds: {unknown_kinds[0]!r} is none of {', '.join(KINDS)}; correct it")
+        raise BadInput(f"kinds: {unknown_kinds[0]!r} is not one of {', '.join(KINDS)}; correct it")
     unknown_tools = [name for name in unseen if name not in catalogue.by_name]
     if unknown_tools:
         raise BadInput(f"unseen: {unknown_tools[0]!r} is not in the catalogue; correct the name")
@@ -165,7 +165,7 @@ def _mark(config: QuestionConfig, task: _Task, catalogue: Catalogue) -> str:
 async def _write(
     task: _Task, catalogue: Catalogue, documents: Documents, endpoint: Endpoint
 ) -> tuple[dict[str, Any], bool]:
-    """Have a question written and solved; return its row, and whether both answers came."""
+    """Let the teacher write and solve a question; return its row, and whether both answers came."""
     wanted = [task.tool, *([task.partner] if task.partner else [])]
     kind = KINDS[task.kind].format(tool=task.tool, partner=task.partner)
     user = f"{kind} Question {task.id.rpartition('-')[2]} of this kind."
@@ -208,7 +208,7 @@ def _documents(names: Sequence[str], catalogue: Catalogue) -> str:
 
 
 def _json_in(text: str, bracket: str) -> Any:
-    """Return the JSON value that begins with a bracket in a text; None for none."""
+    """Return the JSON value that begins with a bracket in a text; None if there is none."""
     start = text.find(bracket)
     try:
         return json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
@@ -260,7 +260,7 @@ def _fault(question: Any, task: _Task, documents: Documents, catalogue: Catalogu
 
 
 def _spells(name: str, text: str) -> bool:
-    """Whether a text has a tool's name as it is spelled, if that is no ordinary word."""
+    """Whether a text contains a tool's name verbatim, unless the name is an ordinary word."""
     return re.search(r"[_.\d]|[a-z][A-Z]", name) is not None and name in text
 
 
@@ -271,9 +271,9 @@ def _is_same(calls: Sequence[Call], query: Query, catalogue: Catalogue) -> bool:
 
 
 def _implied(question: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return, for each call, the words that ask for a value; [] where there are none.
+    """Return, for each call, the words that ask for a value; [] if there are none.
 
-    Words that do not stand in the question, or ask for no value of the call, are left out.
+    Words that are not in the question, or that ask for no value of the call, are dropped.
     """
     implied: list[dict[str, str]] = []
     for call in question["calls"]:
@@ -288,5 +288,5 @@ def _implied(question: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _same_words(text: str) -> str:
-    """Return what is alike in questions that differ in case, signs and the order of words."""
+    """Return a key that ignores case, punctuation and the order of words."""
     return " ".join(sorted(re.findall(r"\w+", text.casefold())))

@@ -1,8 +1,8 @@
 """Thoughts from a teacher: a model that an endpoint serves.
 
-The teacher gives several candidates for each query. Its prompt hides the gold tools among
-retrieved ones. The candidates that `thoughts.judge` lets pass are kept. Every query's outcome is
-appended to a journal as soon as it is there, so an interrupted run goes on where it stopped.
+The teacher gives several candidates per query. Its prompt hides the gold tools among retrieved
+ones. The candidates that pass `thoughts.judge` are kept. Every query's outcome is appended to a
+journal as soon as it arrives, so an interrupted run resumes where it stopped.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ Tools:
 
 @dataclass(frozen=True)
 class TeacherConfig(EndpointConfig):
-    """Whom to ask, how much, and how fast."""
+    """Which endpoint to ask, how much, and how fast."""
 
-    candidates: Annotated[Count, Doc("asked for each query")] = 4
-    keep: Annotated[Count, Doc("passing candidates kept for each query")] = 1
+    candidates: Annotated[Count, Doc("requested per query")] = 4
+    keep: Annotated[Count, Doc("passing candidates kept per query")] = 1
     shown: Annotated[Count, Doc("tools in the prompt: the gold ones, the rest retrieved")] = 10
     seed: int = 0
 
@@ -53,10 +53,10 @@ class TeacherConfig(EndpointConfig):
 def build_traces(
     queries: Sequence[Query], catalogue: Catalogue, config: TeacherConfig, journal: Path
 ) -> tuple[list[dict[str, Any]], TokenUse, Counter[str]]:
-    """Return trace lines of queries with a passing thought, the token use, and reasons of failures.
+    """Return trace lines of queries with a passing thought, the token use, and failure reasons.
 
-    `journal` keeps each query's outcome. A run with the same settings continues from it, and the
-    journal's queries count as answered. Raises BadInput where the endpoint refuses the key or does
+    `journal` keeps each query's outcome. A run with the same settings resumes from it, and the
+    journal's queries count as answered. Raises BadInput if the endpoint refuses the key or does
     not know the model.
     """
     by_id = {query.id: query for query in queries}
@@ -73,7 +73,7 @@ def build_traces(
 
     outcomes, token_use = ask_for_all(marks, ask, config, journal, "teacher", "query")
     lines = []
-    # no answer to these queries is certainly right: the teacher does not get them
+    # no answer to these queries can be verified, so the teacher does not get them
     unclear_count = sum(not query.teachable for query in calling_queries)
     reasons = Counter({"its reference is not whole": unclear_count} if unclear_count else {})
     for identifier, query in by_id.items():
@@ -86,7 +86,7 @@ def build_traces(
 
 
 def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
-    """Hash what decides a query's outcome; journal rows with another mark are not read."""
+    """Hash what determines a query's outcome; journal rows with another mark are ignored."""
     fields = (
         "endpoint",
         "model",
@@ -105,7 +105,7 @@ def _mark(config: TeacherConfig, query: Query, catalogue: Catalogue) -> str:
 def _messages(
     query: Query, catalogue: Catalogue, retriever: Bm25, config: TeacherConfig
 ) -> list[dict[str, str]]:
-    """Write the prompt: gold tools among their nearest others, in an order seeded by the query."""
+    """Write the prompt: gold tools among retrieved ones, in an order seeded by the query."""
     gold = list(dict.fromkeys(call.name for call in query.calls))
     ranking = retriever.rank([query.text], config.shown + len(gold))[0]
     neighbours = [name for name in ranking if name not in gold]
@@ -125,7 +125,7 @@ def _tool_line(doc: ToolDoc) -> str:
 
 
 def read_answer(text: str) -> Candidate | None:
-    """Read the thought and the calls of a teacher's answer; None where they cannot be read."""
+    """Read the thought and the calls of a teacher's answer; None if they cannot be read."""
     match = re.fullmatch(r"\s*<think>(.*?)</think>(.*)", text, re.DOTALL)
     if match is None:
         return None

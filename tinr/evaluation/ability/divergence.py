@@ -39,10 +39,11 @@ class Shift:
 def text_nats(
     model: PreTrainedModel, codec: Codec, texts: Sequence[str], title: str = ""
 ) -> list[tuple[float, int, int]]:
-    """The nats of each window of text, its predicted ids and their bytes; a title shows progress.
+    """The nats of each window of text, its predicted ids and their bytes.
 
     The softmax covers the whole vocabulary, so probability on new entries costs. The first id of
-    a window has no context and is not predicted, unless the tokenizer begins texts with a mark.
+    a window has no context and is not predicted, unless the tokenizer starts texts with a special
+    token. A non-empty title shows a progress bar.
     """
     rows = [[*codec.start, *stretch] for text in texts for stretch in _stretches(codec, text)]
     sums: dict[int, tuple[float, int, int]] = {}
@@ -80,8 +81,8 @@ def sample_completions(
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Sample a completion of each generic prompt from the base at temperature 1; both as ids.
 
-    Every other prompt is the beginning of one of the texts, the others are generic tasks; a base
-    without the markers of a conversation gets the texts alone.
+    Every other prompt is the beginning of one of the texts, the rest are generic tasks. A base
+    without the markers of a conversation gets only texts.
     """
     rng = Random(f"{seed}/tax")
     prompts: list[list[int]] = []
@@ -161,7 +162,7 @@ def shift(
 def _sequences(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], title: str
 ) -> Iterator[list[int]]:
-    """Numbers of rows, short ones first, in batches that fit; a bar moves after each."""
+    """Yield batches of row numbers, short rows first; the bar moves after each batch."""
     sizes = [(len(row), len(row), 1) for row in rows]
     with progress_bar(sum(map(len, rows)), title, "token") as bar:
         for batch in batches(sizes, batch_tokens(model)):

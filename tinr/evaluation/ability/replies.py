@@ -19,7 +19,7 @@ def plain_replies(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[list[int]]:
-    """The ids written after each prompt, its end included; a title shows progress by tokens."""
+    """The ids written after each prompt, with the end token; a title shows a bar of tokens."""
     prompt_tokens = sum(map(len, prompts))
     tokens = prompt_tokens + len(prompts) * max_tokens
     with progress_bar(tokens, title, "token") as bar, part_of(bar, tokens) as move:

@@ -26,12 +26,12 @@ REPLY_TOKENS = 64
 
 @dataclass(frozen=True)
 class Task:
-    """A request and what a right reply has."""
+    """A request and what a right reply must contain."""
 
     ask: str
     any: tuple[str, ...]  # one of these words or phrases
     none: tuple[str, ...] = ()  # none of these
-    words: tuple[int, int] = (1, 1000)  # least and most words
+    words: tuple[int, int] = (1, 1000)  # minimum and maximum number of words
 
 
 def load_tasks() -> list[Task]:
@@ -41,7 +41,7 @@ def load_tasks() -> list[Task]:
 
 
 def is_right(task: Task, reply: str) -> bool:
-    """Whether a reply is right, by its words; capitals do not matter."""
+    """Whether a reply is right, by its words; case is ignored."""
     low, high = task.words
     return (
         low <= len(reply.split()) <= high
@@ -60,7 +60,7 @@ def plain_prompts(base: Codec, tasks: Sequence[Task]) -> list[list[int]]:
 
 
 def framed_prompts(codec: Codec, tasks: Sequence[Task]) -> list[list[int]]:
-    """Encode the tasks as users of a tool conversation ask them."""
+    """Encode the tasks as user messages of a tool conversation."""
     return [codec.encode(render_prompt(task.ask, codec.frame))[0] for task in tasks]
 
 
@@ -71,13 +71,13 @@ def right_replies(
     prompts: Sequence[Sequence[int]],
     title: str = "",
 ) -> list[bool]:
-    """Whether the greedy reply to each task is right; of a reply with tags its response counts."""
+    """Whether the greedy reply to each task is right; if it has tags, only its response counts."""
     replies = plain_replies(model, codec, prompts, REPLY_TOKENS, title)
     return [is_right(task, _said(codec, ids)) for task, ids in zip(tasks, replies, strict=True)]
 
 
 def _said(codec: Codec, ids: Sequence[int]) -> str:
-    """Return what a user reads of a reply: its response, or all of a reply without tags."""
+    """Return what a user reads: the response, or the whole reply if it has no tags."""
     pieces = codec.decode(ids)
     if any(piece.token and piece.text in TAG_TOKENS for piece in pieces):
         return parse(pieces).response or ""

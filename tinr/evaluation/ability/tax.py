@@ -1,4 +1,4 @@
-"""Measure what tools cost a model: its general ability against the base it was grown from.
+"""Measure what tools cost a model: its general ability compared with the base it was grown from.
 
     perplexity        of plain text unrelated to tools, and bits per byte, comparable across
                       vocabularies
@@ -6,19 +6,18 @@
     divergence        KL(p || q) = sum p log(p / q) per position, in nats
     leaked_tools      probability that the model gives to tool tokens, per position
     leaked_other      ... to other entries that the base does not have
-    tasks             share of requests without a tool that are answered rightly (`tasks`), asked
-                      in the base's own chat template
-    tasks_framed      the same, asked in the conversation that tools are asked in
-    choice            of a base made here, in place of tasks: share of questions about values in
-                      the prompt answered by likelihood
+    tasks             share of requests without a tool that are answered correctly (`tasks`), in
+                      the base's own chat template
+    tasks_framed      the same, in the format of tool conversations
+    choice            for a base trained here, instead of tasks: share of questions about values in
+                      the prompt, answered by likelihood
 
 p is the base, q the model. The middle four are measured at the positions of completions that the
 base itself samples, where no tool belongs. Every interval is a bootstrap over whole sequences, or
 Wilson's for shares. A base against itself costs exactly 0.
 
-Plain text is the passages of passages.txt, written for this project, of which nothing is trained
-on. A base made here knows the language of one document alone; of it the text is held-out sentences
-of that document.
+The plain text is passages.txt, written for this project and never trained on. A base trained here
+knows the language of only one document; its plain text is held-out sentences of that document.
 """
 
 import math
@@ -46,7 +45,7 @@ from tinr.evaluation.intervals import Figure, plain, ratio, share
 from tinr.evaluation.likelihood import hits
 from tinr.records import BadInput
 
-UNITS = {  # of measures that are not shares
+UNITS = {  # units of measures that are not shares
     "perplexity_ratio": "times",
     "bits_per_byte": "bits",
     "bits_per_byte_base": "bits",
@@ -79,8 +78,8 @@ def tax(
 ) -> dict[str, Figure]:
     """Every measure; `_base` is the base's value, `_ratio` the model's divided by the base's.
 
-    texts: plain text that neither model was trained on (none: see the module). BadInput unless
-    the model's vocabulary is the base's with added entries.
+    texts: plain text that neither model was trained on (default: see the module). Raise BadInput
+    unless the model's vocabulary is the base's with added entries.
     """
     check_grown(base_codec, codec)
     base.eval()
@@ -101,11 +100,11 @@ def passages() -> list[str]:
 
 
 def check_grown(base: Codec, grown: Codec) -> None:
-    """BadInput unless every entry of the base's vocabulary has the same id in the model's."""
+    """Raise BadInput unless every entry of the base's vocabulary has the same id in the model's."""
     for token, index in base.vocabulary.items():
         if grown.vocabulary.get(token) != index:
             raise BadInput(
-                f"the base's vocabulary entry {token!r} is another one in the model; "
+                f"the base's vocabulary entry {token!r} has another id in the model; "
                 "give the base that the model was grown from"
             )
 
@@ -148,10 +147,10 @@ def _shift_figures(
     seed: int,
 ) -> dict[str, Figure]:
     prompts, completions = sample_completions(
-        base, base_codec, texts, COMPLETIONS, seed, "cost: the base's own replies"
+        base, base_codec, texts, COMPLETIONS, seed, "cost: base's own replies"
     )
     shifts = shifts_of(
-        base, base_codec, model, codec, prompts, completions, "cost: the model along them"
+        base, base_codec, model, codec, prompts, completions, "cost: model on these replies"
     )
     counts = [shift.positions for shift in shifts]
     return {

@@ -1,7 +1,7 @@
 """Align the calls of a reply with those of the reference, and find their differences.
 
 Calls of the same tool are aligned first, then those with the fewest wrong parameters; ties go to
-the earlier calls. To correct one difference that an alignment finds does not change the alignment,
+the earlier calls. Correcting one difference that an alignment finds does not change the alignment,
 so a judge that reads it never punishes a correction.
 """
 
@@ -24,12 +24,12 @@ ANOTHER_TOOL = 10**6  # more than any number of wrong parameters
 
 @dataclass(frozen=True)
 class Wanted:
-    """A reference call with all accepted alternatives and the texts that a reply could know."""
+    """A reference call with all accepted alternatives and the texts that were visible before it."""
 
     call: Call
     document: ToolDoc | None
-    accept: Accepted | None  # what else is right; None: the call itself, defaults left out or not
-    kind: str  # of the query: how values are written
+    accept: Accepted | None  # accepted values; None: only the call itself, with or without defaults
+    kind: str  # of the query; tells how values are written
     names_only: bool  # the reference states no arguments
     known: tuple[str, ...]  # texts before the call: messages and observations
 
@@ -147,7 +147,7 @@ class Alignment:
 
     @property
     def size(self) -> int:
-        """Calls of the longer side."""
+        """The number of calls on the longer side."""
         return len(self.facing) + len(self.extra)
 
 
@@ -183,10 +183,10 @@ def wanted_calls(query: Query, catalogue: Catalogue) -> list[Wanted]:
 
 
 def _first_optimum(distances: np.ndarray) -> dict[int, int]:
-    """Row -> column of the cheapest matching; of several, the first in the order of columns.
+    """Row -> column of the cheapest matching; ties go to the first in the order of columns.
 
     distances (W, G). Only the order of columns breaks ties. A correction that makes the chosen
-    matching cheaper therefore does not break a tie in another way.
+    matching cheaper therefore never breaks a tie differently.
     """
     least_cost = _cost(distances)
     matching: dict[int, int] = {}

@@ -15,7 +15,7 @@ from tinr.records import Query, Reply
 GRADES: tuple[str, ...] = get_args(Grade)
 KINDS: tuple[str, ...] = get_args(Deficiency)
 FAULTS = (*GRADES, *KINDS)
-Faults = Mapping[str, Sequence[str]]  # query's id -> the grade, then what is wrong
+Faults = Mapping[str, Sequence[str]]  # query id -> the grade, then what is wrong
 
 
 def faults_of(reply: Reply, query: Query, catalogue: Catalogue) -> list[str]:

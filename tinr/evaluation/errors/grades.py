@@ -1,16 +1,16 @@
 """Grade a finished reply: five criteria, a grade, and a list of deficiencies. Pure.
 
-It replaces a model that judges itself: the reference is known, so rules give the same criteria
-and grades. Grades follow from the criteria alone:
+These rules replace a model that judges itself: because the reference is known, they give the same
+criteria and grades. Grades follow from the criteria alone:
 
 excellent   all five are 1: the reply is exactly right, by the project's lenient matching
-acceptable  names, count and keys are 1, closeness at least 0.6: only values differ, and little
+acceptable  names, count and keys are 1, closeness at least 0.6: only values differ, slightly
 fair        names at least 0.5, and keys or values at least 0.5
-poor        the rest, and always a reply that is malformed, that calls where no call is
-            expected, or that does not call where one is
+poor        the rest; always a reply that is malformed, that calls although no call is
+            expected, or that does not call although one is
 
-To correct one deficiency (`deficiency` lists them: a tool, a key, a value, a parameter or a call
-missing or extra, the form) never lowers a criterion or the grade. Calls and the names before them
+Correcting one deficiency (`deficiency` lists them: a tool, a key, a value, a missing or extra
+parameter or call, the form) never lowers a criterion or the grade. Calls and the names before them
 are judged, not the words of the final answer.
 Source: iTool, arXiv 2501.09766, also for the worth of each grade.
 """
@@ -28,8 +28,8 @@ from tinr.records import Query, Reply
 
 Grade = Literal["excellent", "acceptable", "fair", "poor"]
 WORTH: dict[Grade, float] = {"excellent": 0.25, "acceptable": 0.025, "fair": -0.25, "poor": -0.5}
-NEAR = 0.6  # least closeness of an acceptable reply
-HALF = 0.5  # least share of names, and of keys or values, of a fair one
+NEAR = 0.6  # minimum closeness of an acceptable reply
+HALF = 0.5  # minimum share of names, and of keys or values, of a fair one
 COMPARED_CHARACTERS = 200  # characters of a text that are compared for closeness
 # In the order in which they are reported.
 Deficiency = Literal[

@@ -12,7 +12,7 @@ from tinr.run_log import read_log
 
 SUFFIX = ".conversations.jsonl"
 STEPS = 8  # of a phase, including the first and the last
-AT_A_STEP = 4  # conversations
+AT_A_STEP = 4  # conversations per step
 TURN_CHARACTERS = 4000  # characters of one turn
 
 
@@ -44,7 +44,7 @@ def _moments(phase: str, path: Path) -> Iterator[Moment]:
     try:
         rows: list[Any] = read_log(path)
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: unreadable ({error}); mend or move it") from error
+        raise BadInput(f"{path}: unreadable ({error}); repair or move it") from error
     steps: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         if isinstance(row, Mapping) and is_finite(row.get("step")):

@@ -10,7 +10,7 @@ from tinr.evaluation.report.tables import Row, Table
 from tinr.records import REWARDS, BadInput
 from tinr.run_log import read_log
 
-Points = Sequence[tuple[float, float]]  # (step, value) by step
+Points = Sequence[tuple[float, float]]  # (step, value), sorted by step
 LOG_SPAN = 20  # a positive series with a larger ratio of max to min has a log axis
 TABLE_ROWS = 12
 
@@ -27,8 +27,8 @@ class Drawn:
 
 
 DRAWN = (
-    Drawn("loss", "loss", "nats a token", {"loss": "train/loss"}),
-    Drawn("bucket", "bucket of the curriculum", "the easiest is 0", {"bucket": "train/bucket"}),
+    Drawn("loss", "loss", "nats per token", {"loss": "train/loss"}),
+    Drawn("bucket", "curriculum bucket", "0 is the easiest", {"bucket": "train/bucket"}),
     Drawn(
         "difficulty",
         "difficulty of the queries",
@@ -36,10 +36,10 @@ DRAWN = (
         {"difficulty": "train/difficulty"},
         share=True,
     ),
-    Drawn("margin", "margin of chosen sides", "nats a token", {"margin": "preference/margin"}),
+    Drawn("margin", "margin of chosen sides", "nats per token", {"margin": "preference/margin"}),
     Drawn(
         "preferred",
-        "chosen side likelier",
+        "chosen side more likely",
         "share of pairs",
         {"preferred": "preference/accuracy"},
         share=True,
@@ -63,11 +63,11 @@ DRAWN = (
         share=True,
     ),
     Drawn("length", "length of a completion", "tokens", {"length": "rollout/length"}),
-    Drawn("entropy", "entropy of the policy", "nats a token", {"entropy": "rollout/entropy"}),
-    Drawn("kl", "KL of the policy to its parent", "nats a token", {"KL": "rollout/kl"}),
-    Drawn("faults", "tools that broke a bound", "calls so far", {"calls": "rollout/tool_faults"}),
-    Drawn("gradient", "norm of the gradient", "before clipping", {"norm": "train/grad_norm"}),
-    Drawn("rate", "learning rate", "of the first group", {"rate": "train/learning_rate"}),
+    Drawn("entropy", "entropy of the policy", "nats per token", {"entropy": "rollout/entropy"}),
+    Drawn("kl", "KL of the policy to its parent", "nats per token", {"KL": "rollout/kl"}),
+    Drawn("faults", "tool calls that exceeded a limit", "so far", {"calls": "rollout/tool_faults"}),
+    Drawn("gradient", "gradient norm", "before clipping", {"norm": "train/grad_norm"}),
+    Drawn("rate", "learning rate", "of the first parameter group", {"rate": "train/learning_rate"}),
     Drawn("tokens", "tokens trained on", "so far", {"tokens": "train/tokens"}),
 )
 
@@ -93,7 +93,7 @@ class Curve:
 
     @property
     def said(self) -> str:
-        """Describe the course of every series in words."""
+        """Describe every series in words: its first and last value."""
         phrases = (
             f"{name} from {ys[0][1]:.3g} at step {ys[0][0]:,.0f} to {ys[-1][1]:.3g} at step "
             f"{ys[-1][0]:,.0f}, smoothed"
@@ -107,13 +107,13 @@ def read_logs(folder: Path) -> dict[str, list[Any]]:
     """Phase -> rows of its log, in the order of the phases."""
     logs = {}
     paths = sorted(folder.glob("*.jsonl"))
-    # `grpo.conversations.jsonl` is no log: see tinr.evaluation.report.conversations
+    # `grpo.conversations.jsonl` is not a log: see tinr.evaluation.report.conversations
     for phase in in_order(path.stem for path in paths if "." not in path.stem):
         path = folder / f"{phase}.jsonl"
         try:
             logs[phase] = read_log(path)
         except (OSError, ValueError, RecursionError) as error:
-            raise BadInput(f"{path}: unreadable log ({error}); mend or move it") from error
+            raise BadInput(f"{path}: unreadable log ({error}); repair or move it") from error
     return logs
 
 
@@ -130,7 +130,7 @@ def curves(logs: Mapping[str, Sequence[Any]]) -> list[Curve]:
 
 
 def series_of(rows: Sequence[Any], name: str) -> Points:
-    """(step, value) by step, of every row that has both as finite numbers."""
+    """(step, value), sorted by step, of every row that has both as finite numbers."""
     return sorted(
         (float(row["step"]), float(row[name]))
         for row in rows
@@ -139,7 +139,7 @@ def series_of(rows: Sequence[Any], name: str) -> Points:
 
 
 def smoothed(points: Points) -> Points:
-    """Moving mean over a twentieth of the points on either side, cut at the ends."""
+    """Moving mean over a twentieth of the points on either side, truncated at the ends."""
     half = len(points) // 20
     means = []
     for i, (x, _) in enumerate(points):
@@ -149,7 +149,7 @@ def smoothed(points: Points) -> Points:
 
 
 def binned(points: Points, most: int = 300) -> Points:
-    """Average into at most `most` points: the last step and the mean value of each bin."""
+    """Average points into at most `most` bins: the last step and the mean value of each."""
     size = -(-len(points) // most)
     bins = [points[i : i + size] for i in range(0, len(points), size or 1)]
     return [(rows[-1][0], sum(y for _, y in rows) / len(rows)) for rows in bins]
@@ -170,7 +170,7 @@ def curve_table(curve: Curve) -> Table:
         for step, values in sorted(by_step.items())
     )
     title = f"{curve.phase}: {curve.drawn.title}"
-    note = f"{curve.drawn.unit}; means of the steps up to the one named."
+    note = f"{curve.drawn.unit}; each row is the mean of the steps up to it."
     return Table(f"curve-{curve.key}", title, tuple(curve.series), rows, "up to step", note, True)
 
 

@@ -1,7 +1,7 @@
 """Tables of calibration in a run: grades and deficiencies before and after, and the cost.
 
-Cards of one parent share the values before, so they share a table: the four losses, and rejection
-sampling. The queries are those that every phase held out.
+Cards of one parent share the values before calibration, so they share a table: the four losses,
+and rejection sampling. The queries are those that every phase held out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,10 +49,10 @@ def _change_table(cards: Sequence[Card], number: int) -> Table | None:
         if any(at(counts_of_card, part, name) for counts_of_card in counts)
     ]
     note = (
-        "Percent of the greedy replies to queries that were kept apart. A reply has one grade, and "
-        "may have several deficiencies."
+        "Percent of the greedy replies to held-out queries. A reply has one grade, and may have "
+        "several deficiencies."
     )
-    title = f"Before, and after calibrating {cards[0].parent}"
+    title = f"Before and after calibrating {cards[0].parent}"
     return filled(Table(f"deficiencies-{number}", title, columns, tuple(rows), "", note))
 
 
@@ -62,7 +62,7 @@ def _share(counts: Mapping[str, Any], group: str, name: str) -> Rate | None:
 
 
 def _cost_table(cards: Sequence[Card]) -> Table | None:
-    """The tokens written in search of training data, and the time."""
+    """The tokens generated to find training data, and the time."""
     rows = []
     for card in cards:
         rounds = card.metrics.get("rounds") or []
@@ -80,9 +80,9 @@ def _cost_table(cards: Sequence[Card]) -> Table | None:
             Seconds(card.seconds) if card.seconds else None,
         )
         rows.append(Row(_name(card), cells))
-    columns = ("checkpoint", "queries", "tokens written", "pairs or replies", "search", "time")
-    note = "A search that several losses trained on is counted with each; the time is the phase's."
-    return filled(Table("search", "What it took", columns, tuple(rows), "", note))
+    columns = ("checkpoint", "queries", "generated tokens", "pairs or replies", "search", "time")
+    note = "A search used by several losses counts for each of them; time is that of the phase."
+    return filled(Table("search", "Search and training cost", columns, tuple(rows), "", note))
 
 
 def _sum(parts: Sequence[Mapping[str, Any]], key: str) -> Any:
@@ -112,7 +112,7 @@ def changes_in_words(cards: Sequence[Card]) -> str:
 
 
 def _name(card: Card) -> str:
-    """The loss; the phase if the card states none, as for rejection sampling."""
+    """The loss; the phase if the card has no loss, as for rejection sampling."""
     return at(card.config, "preference", "loss") or card.phase
 
 

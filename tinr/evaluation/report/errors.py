@@ -9,12 +9,12 @@ from tinr.evaluation.report.replies import KINDS, NOTHING, RIGHT, Judged, Replie
 from tinr.evaluation.report.summary import is_finite
 from tinr.evaluation.report.tables import Cell, Count, Row, Table, filled
 
-MOST_PAIRS = 6  # rows of a split in the table of confusion
-MOST_TOOLS = 12  # on a side of the heat map
+MOST_PAIRS = 6  # rows per split in the table of confusion
+MOST_TOOLS = 12  # per side of the heat map
 MOST_PROBLEMS = 12
 COSTS = {
-    "tokens": "tokens written",
-    "prompt_tokens": "tokens of the prompt",
+    "tokens": "generated tokens",
+    "prompt_tokens": "prompt tokens",
     "seconds": "seconds",
 }
 
@@ -82,7 +82,7 @@ def confusion_table(evaluated: Replies) -> Table | None:
     note = "Percent of the queries that expect the tool." + (
         f" {rare_count} rarer pairs are left out." if rare_count else ""
     )
-    return filled(Table("confusion", "Most frequent", columns, tuple(rows), "expected", note))
+    return filled(Table("confusion", "Most frequent pairs", columns, tuple(rows), "expected", note))
 
 
 def heat(evaluated: Replies) -> tuple[list[str], dict[Pair, int]]:
@@ -101,7 +101,7 @@ def heat(evaluated: Replies) -> tuple[list[str], dict[Pair, int]]:
 
 
 def problem_table(evaluations: Sequence[Replies]) -> Table | None:
-    """Every fault of form with its number of replies, one column per phase and mode."""
+    """Every format error with its number of replies, one column per phase and mode."""
     counts = [
         Counter(p for r in evaluation.replies for p in r.problems) for evaluation in evaluations
     ]
@@ -122,9 +122,9 @@ def problem_table(evaluations: Sequence[Replies]) -> Table | None:
         sound_counts = [
             sum(not r.problems for r in evaluation.replies) for evaluation in evaluations
         ]
-        rows.append(Row("no fault", _counts(sound_counts, evaluations)))
+        rows.append(Row("none", _counts(sound_counts, evaluations)))
     columns = tuple(_column(evaluation) for evaluation in evaluations)
-    return filled(Table("format", "Faults of form", columns, tuple(rows), "fault"))
+    return filled(Table("format", "Format errors", columns, tuple(rows), "error"))
 
 
 def _counts(counts: Sequence[int], evaluations: Sequence[Replies]) -> tuple[Cell, ...]:
@@ -143,7 +143,7 @@ def _column(evaluation: Replies) -> str:
 
 
 def cost_table(evaluations: Sequence[Replies]) -> Table | None:
-    """Mean and median cost of a query: tokens written, tokens of the prompt, seconds."""
+    """Mean and median cost of a query: generated tokens, prompt tokens, seconds."""
     rows = []
     for evaluation in evaluations:
         cells: list[Cell] = [len(evaluation.replies)]
@@ -155,4 +155,4 @@ def cost_table(evaluations: Sequence[Replies]) -> Table | None:
         f"{words}, {statistic}" for words in COSTS.values() for statistic in ("mean", "median")
     )
     columns = ("queries", *measures)
-    return filled(Table("cost", "What a query took", columns, tuple(rows), "documents"))
+    return filled(Table("cost", "Cost per query", columns, tuple(rows), "documents"))

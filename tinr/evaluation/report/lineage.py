@@ -49,22 +49,22 @@ def lineage_tables(cards: Sequence[Card]) -> list[Table]:
     for name in dict.fromkeys(name for card in cards for name in card.hardware):
         machine[name.replace("_", " ")] = [_value_text(card.hardware.get(name)) for card in cards]
     tables = (
-        Table("lineage", "Checkpoints", columns, _rows(facts), "", "Hashes by their beginning."),
+        Table("lineage", "Checkpoints", columns, _rows(facts), "", "Hashes are shortened."),
         Table("packages", "Packages and machine", columns, _rows(machine), folded=True),
     )
     return [table for table in map(filled, tables) if table]
 
 
 def gate_tables(cards: Sequence[Card]) -> list[Table]:
-    """The measured values and the limits of the gates, one column per phase."""
+    """The measured values and limits of the gates, one column per phase."""
     names = dict.fromkeys(name for card in cards for name in card.gates)
     rows = [
         Row(name.replace("_", " "), tuple(cell(card.gates.get(name)) for card in cards), group)
-        for group, cell in (("measured", _measurement), ("least that passes", _limit))
+        for group, cell in (("measured", _measurement), ("minimum", _limit))
         for name in names
     ]
     columns = tuple(card.phase for card in cards)
-    note = "Percent of the catalogue's tools; without a limit it is measured, not gated."
+    note = "Percent of the catalogue's tools; a measure without a minimum is not gated."
     table = filled(Table("gates", "Gates", columns, tuple(rows), "gate", note))
     return [table] if table else []
 
@@ -84,7 +84,7 @@ def _rows(facts: Mapping[str, Sequence[Cell]]) -> tuple[Row, ...]:
 
 
 def _short_hash(text: str | None) -> Code | None:
-    """The beginning of a hash, with a remark if the commit has local changes."""
+    """The beginning of a hash, with a note if the commit has local changes."""
     if not text:
         return None
     suffix = " with changes" if text.endswith("-dirty") else ""
@@ -128,9 +128,9 @@ def _logged_configs(logs: Path) -> dict[str, Mapping[str, Any]]:
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise BadInput(f"{path}: no valid JSON ({error}); mend or move it") from error
+            raise BadInput(f"{path}: invalid JSON ({error}); repair or move it") from error
         if not isinstance(config, Mapping):
-            raise BadInput(f"{path}: not an object; mend or move it")
+            raise BadInput(f"{path}: not an object; repair or move it")
         configs[path.name.removesuffix(".config.json")] = config
     return configs
 
@@ -140,7 +140,7 @@ def config_tables(
 ) -> list[Table]:
     """Each phase's configuration by dotted key, with the default of each changed value.
 
-    defaults: phase -> the default configuration; a phase without one has no marks.
+    defaults: phase -> default configuration; a phase without one has no default column.
     """
     tables = []
     for phase, config in configs.items():
@@ -164,7 +164,7 @@ def config_tables(
             else ""
         )
         title = f"{phase}: {len(rows)} values"
-        columns = ("value", "default, where it differs")
+        columns = ("value", "default, if different")
         table = filled(Table(f"config-{phase}", title, columns, tuple(rows), "key", note, True))
         tables += [table] if table else []
     return tables

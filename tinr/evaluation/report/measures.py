@@ -12,7 +12,7 @@ from tinr.evaluation.metrics import Rate
 from tinr.evaluation.report.summary import CHAIN, at, phases_of
 from tinr.evaluation.report.tables import as_text
 
-CALLS = ("call_em", "call_em_strict")  # the first of these that was measured
+CALLS = ("call_em", "call_em_strict")  # the first of these that was measured is used
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ MEASURES = (
     Measure(CALLED, "out of domain", "call ood", CALLS, "ood"),
     Measure(SILENT, "no tool needed", "no-tool abstention", ("abstain_acc",), "no_tool"),
 )
-RECALLS = 3  # the first of MEASURES are recall
+RECALLS = 3  # the first 3 of MEASURES are recall
 
 
 def call_measures(summary: Mapping[str, Any]) -> list[Measure]:
@@ -119,7 +119,7 @@ def print_table(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """One or two sentences: the model's results without documents, with figures."""
+    """One or two sentences with the model's results without documents."""
 
     def share(split: str, metrics: Iterable[str], words: str) -> str:
         values = (at(summary, "eval", split, "none", metric, "value") for metric in metrics)
@@ -130,7 +130,7 @@ def headline(summary: Mapping[str, Any]) -> str:
         share(
             "seen",
             ["name_em"],
-            "names exactly the right tools for {} of new queries for tools it has practised",
+            "names exactly the right tools for {} of new queries for tools with training queries",
         ),
         share("seen", CALLS, "gets every call right for {}"),
     )

@@ -1,6 +1,6 @@
-"""Write report.html, report.json and report.md of a run: the same tables three times.
+"""Write report.html, report.json and report.md of a run: the same tables in three formats.
 
-The page is one file without scripts and external addresses. Every text from the run's files is
+The page is one file without scripts or external addresses. Every text from the run's files is
 escaped: text of a model or a user is never markup.
 """
 
@@ -54,7 +54,9 @@ def write_report(run: Path, defaults: Mapping[str, Mapping[str, Any]] | None = N
     try:
         write_together({p: t.encode("utf-8", "replace").decode("utf-8") for p, t in texts.items()})
     except OSError as error:
-        raise BadInput(f"{path}: cannot write it ({error.strerror}); make room for it") from error
+        raise BadInput(
+            f"{path}: cannot write it ({error.strerror}); free disk space or clear this path"
+        ) from error
     return path
 
 
@@ -73,13 +75,13 @@ def as_page(report: Report) -> str:
         "sizes": sizes,
         "numeric": numeric,
         "number": number,
-        "drawn": Markup,  # our own plots alone
+        "drawn": Markup,  # only our own plots
     }
     return environment.get_template("report.html.j2").render(report=report, kinds=KINDS)
 
 
 def kind_of(cell: Cell) -> str:
-    """The kind of a cell, as the template names it."""
+    """The template's name for the kind of a cell."""
     if cell is None or (isinstance(cell, Rate) and cell.value is None):
         return "none"
     if isinstance(cell, int | float):

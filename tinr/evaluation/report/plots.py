@@ -1,8 +1,7 @@
 """Draw SVG plots with matplotlib, in the colours of the page.
 
-Every colour that matplotlib gets is a placeholder for a variable of the page's style sheet, so a
-plot suits the light, the dark and the print style. Text stays text. The same data gives the same
-bytes.
+Every colour passed to matplotlib is a placeholder for a variable of the page's style sheet, so a
+plot fits the light, dark and print styles. Text stays text. The same data gives the same bytes.
 """
 
 import re
@@ -34,8 +33,8 @@ COLOURS = {  # colour for matplotlib -> variable of the page
 INK, SOFT, LINE, PAPER, *LINES = COLOURS
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D")
-LABEL = 30  # characters of a tool's name
-SERIES = len(LINES)  # the most series of a plot
+LABEL = 30  # maximum characters of a tool's name
+SERIES = len(LINES)  # maximum series per plot
 SETTINGS: Any = {
     "svg.hashsalt": "tinr",
     "svg.fonttype": "none",
@@ -150,7 +149,9 @@ def heat_plot(key: str, tools: Sequence[str], counts: Mapping[Pair, int]) -> str
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        description = "; ".join(f"{e} called as {c}: {n}" for (e, c), n in sorted(counts.items()))
+        description = "; ".join(
+            f"expected {e}, called {c}: {n}" for (e, c), n in sorted(counts.items())
+        )
         return _svg(figure, key, "Confusion between tools", f"{description}.")
 
 
@@ -169,7 +170,7 @@ def _heat_cell(axes: Axes, x: int, y: int, count: int, largest: int) -> None:
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure of this size in pixels, with room for the labels beside and below its axes."""
+    """A figure of this size in pixels, with space for labels left of and below its axes."""
     figure = Figure(figsize=(width * PIXEL, height * PIXEL))
     field = (40 / width, 24 / height, (width - 50) / width, (height - 34) / height)
     axes = figure.add_axes(field)

@@ -16,7 +16,7 @@ from tinr.evaluation.report.summary import COMPARISON, at, phases_of
 from tinr.evaluation.report.tables import Cell, Code, Figure, Row, Seconds, Table, filled
 
 SPLITS = {
-    "seen": ("Seen tools", "new queries of tools whose queries were trained on"),
+    "seen": ("Seen tools", "new queries for tools with training queries"),
     "unseen": ("Unseen tools", "known from their documents alone"),
     "ood": ("Out of domain", "tools of another corpus, known from their documents alone"),
     "no_tool": ("No tool needed", "queries that need no call, or lack a value for one"),
@@ -39,24 +39,24 @@ METRICS = {
     "answer_acc": "right answer",
     "format_ok": "well formed",
     "abstain_acc": "makes no call",
-    "mended": "mended after an error",
+    "mended": "mended after a failed call",
     "auroc": "AUROC, × 100",
     "false_call_no_tool": "false calls: no tool fits",
     "false_call_missing_tool": "false calls: the tool is missing",
     "false_call_missing_value": "false calls: a value is missing",
-    "documents_found": "its documents were in the prompt",
+    "documents_found": "needed documents in the prompt",
 }
 PROBES = {
     "document_to_token": "document to token",
     "token_to_document": "token to document",
     "token_to_schema": "token to schema",
     "document_to_token_among": "document to token, only tools allowed",
-    "name_explicit": "named at an explicit request",
-    "name_explicit_among": "named at an explicit request, only tools allowed",
-    "name_usual": "named at a usual request",
-    "name_usual_among": "named at a usual request, only tools allowed",
-    "name_vague": "named at a vague request",
-    "name_vague_among": "named at a vague request, only tools allowed",
+    "name_explicit": "named on an explicit request",
+    "name_explicit_among": "named on an explicit request, only tools allowed",
+    "name_usual": "named on a usual request",
+    "name_usual_among": "named on a usual request, only tools allowed",
+    "name_vague": "named on a vague request",
+    "name_vague_among": "named on a vague request, only tools allowed",
 }
 
 
@@ -76,28 +76,28 @@ def mode_word(mode: str) -> str:
 
 
 def knowledge_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """Tables of the recall at the gates, of every probe with interval and chance, of the tax."""
+    """Tables of recall at the gates, of all probes with interval and chance, and of the tax."""
     knowledge, tax = at(summary, "knowledge") or {}, at(summary, "tax") or {}
     tables = (
         _phase_table(
             summary,
             "recall",
-            "What it recalls of the whole catalogue",
+            "Recall of the whole catalogue",
             "Percent of the catalogue's tools, compared exactly.",
             MEASURES[:RECALLS],
         ),
         _by_phase(
             "knowledge",
-            "Probes of knowledge",
-            "Percent; chance is what guessing reaches, blind what this model reached without being "
-            "told which tool it was about: no more than that shows nothing of the tool.",
+            "Knowledge probes",
+            "Percent. chance: the score of guessing. blind: the score of this model if it is not "
+            "told which tool is meant; a value no higher than that shows no knowledge of the tool.",
             knowledge,
             PROBES,
         ),
         _by_phase(
             "tax",
-            "What it cost other abilities",
-            "Shares in percent; perplexity, and what has a unit, as it is.",
+            "Tax on other abilities",
+            "Shares in percent; perplexity and values with a unit are unscaled.",
             tax,
             {},
         ),
@@ -111,7 +111,7 @@ def call_table(summary: Mapping[str, Any]) -> Table | None:
         _phase_table(
             summary,
             "calls",
-            "What it does with no documents in the prompt",
+            "Names, calls and abstention without documents",
             "Percent of queries.",
             call_measures(summary),
         )
@@ -144,7 +144,7 @@ def _by_phase(
 
 
 def _probe_word(name: str, words: Mapping[str, str]) -> str:
-    """`name_usual/unseen` as "named at a usual request: unseen tools"."""
+    """`name_usual/unseen` as "named on a usual request: unseen tools"."""
     probe, _, split = name.partition("/")
     if split not in SPLITS:
         return words.get(name, name.replace("_", " "))
@@ -204,8 +204,8 @@ def comparison(summary: Mapping[str, Any]) -> dict[str, Any] | None:
 def _change_in_words(counts: Mapping[str, Any], points: float) -> str:
     metric = METRICS.get(counts["metric"], counts["metric"]) or "success"
     sentence = (
-        f"On the same {counts['n']:,.0f} queries, {counts['gained']:,.0f} came right that had been "
-        f"wrong, and {counts['lost']:,.0f} went wrong that had been right ({metric}): "
+        f"On the same {counts['n']:,.0f} queries, {counts['gained']:,.0f} changed from wrong to "
+        f"right and {counts['lost']:,.0f} from right to wrong ({metric}): "
         f"{points:+.1f} points. "
     ).replace("-", "−")
     p = counts["p"]
@@ -279,5 +279,5 @@ def prompt_table(summary: Mapping[str, Any]) -> Table | None:
         Row(mode_word(mode), (float(tokens), tokens / none_tokens if none_tokens else None))
         for mode, tokens in prompts.items()
     )
-    columns = ("tokens a query", "times as long")
-    return filled(Table("prompt", "Length of the prompt", columns, tuple(rows), "documents"))
+    columns = ("tokens per query", "ratio to none")
+    return filled(Table("prompt", "Prompt length", columns, tuple(rows), "documents"))

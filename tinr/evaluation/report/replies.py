@@ -19,15 +19,15 @@ from tinr.rollout.scoring.rewards import call_similarity, same_value
 
 RIGHT = "right"
 KINDS = {  # kind of error -> what it is; one reply has one kind, the first that fits
-    "format": "no call could be read from it, or the form is broken around a right call",
-    "missed call": "a call is expected, and it is not there",
-    "false call": "a call too many, or one where none is expected",
-    "wrong name": "another tool than the expected one is called",
-    "missing parameter": "an expected argument is not given",
-    "extra parameter": "an argument is given that is not expected",
-    "wrong value": "an argument has another value than expected",
-    "wrong answer": "the calls are right, at least leniently, the final answer is not",
-    "other": "judged wrong for a reason that is not told here",
+    "format": "no call could be parsed, or the format around a right call is broken",
+    "missed call": "an expected call is missing",
+    "false call": "an extra call, or a call although none is expected",
+    "wrong name": "a different tool is called than expected",
+    "missing parameter": "an expected argument is missing",
+    "extra parameter": "an argument is not expected",
+    "wrong value": "an argument has a different value than expected",
+    "wrong answer": "the calls are right (at least leniently), the final answer is not",
+    "other": "judged wrong for a reason not listed here",
 }
 NOTHING = "no call"
 FORM = ("strict JSON", "<tool_call>")  # in a problem: a call that could not be read
@@ -49,7 +49,7 @@ class Judged:
     words: tuple[str, ...]
     problems: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]  # (expected tool, called tool) where they differ
-    share: float  # of the reference that the reply matches
+    share: float  # share of the reference that the reply matches
     cost: Mapping[str, Any]  # tokens, prompt_tokens, seconds, if they were counted
 
 
@@ -65,7 +65,7 @@ class Replies:
 def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Replies]:
     """Read the files `CHECKPOINT/**/replies.MODE.jsonl` below `folder`, by phase and mode.
 
-    phases: checkpoint id -> phase, in the order of the phases; others are left out.
+    phases: checkpoint id -> phase, in the order of the phases; other checkpoints are left out.
     """
     evaluations = []
     for checkpoint, phase in phases.items():
@@ -79,7 +79,7 @@ def read_evaluations(folder: Path, phases: Mapping[str, str]) -> list[Replies]:
 
 
 def _is_scored(row: Mapping[str, Any]) -> bool:
-    """Whether the evaluation could score it; an unscorable reply is neither right nor wrong."""
+    """Whether the evaluation could score a row; unscorable replies are neither right nor wrong."""
     return not row.get("unscorable")
 
 
@@ -96,7 +96,7 @@ def _rows(path: Path) -> Iterator[Judged]:
             row = json.loads(line)
             reply = judged(row) if _is_scored(row) else None
         except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as error:
-            raise BadInput(f"{path}:{number}: no reply ({error!r}); evaluate again") from error
+            raise BadInput(f"{path}:{number}: not a reply ({error!r}); evaluate again") from error
         if reply is not None:
             yield reply
 
@@ -112,7 +112,7 @@ def judged(row: Mapping[str, Any]) -> Judged:
     problems = tuple(dict.fromkeys(str(problem) for problem in row.get("problems") or ()))
     accepted_arguments = [dict(at(call, "arguments") or {}) for call in row.get("accept") or ()]
     pairs = confused(expected, calls)
-    short_calls = row.get("in_short")  # as they were compared, where a default is spelled out
+    short_calls = row.get("in_short")  # as they were compared, if a default was written out
     compared_calls = (
         (_calls(at(short_calls, "calls")), _calls(at(short_calls, "called")))
         if short_calls
@@ -120,11 +120,11 @@ def judged(row: Mapping[str, Any]) -> Judged:
     )
     faults = faults_of(*compared_calls, accepted_arguments)
     kind = _kind(row.get("outcome"), expected, calls, pairs, faults, problems)
-    suffix = "; counts as the same leniently" if kind in ("wrong answer", "format") else ""
+    suffix = "; accepted by lenient matching" if kind in ("wrong answer", "format") else ""
     phrases = [_pair_in_words(pair) for pair in pairs]
     phrases += [f"{words}{suffix}" for _, words in faults]
     if kind == "false call" and not pairs:
-        phrases.append("a tool is named without need")
+        phrases.append("a tool is named but not needed")
     if kind == "wrong answer":
         phrases.append(f"the answer is not {row.get('answer')!r}")
     share = at(row.get("outcome"), "param_acc")
@@ -172,7 +172,7 @@ def _kind(
 
 
 def confused(expected: Sequence[Call], calls: Sequence[Call]) -> tuple[tuple[str, str], ...]:
-    """(expected tool, called tool) for every difference; NOTHING if a side has no tool left.
+    """(expected tool, called tool) for every difference; NOTHING if one side has no tool left.
 
     Tools that are both expected and called are removed; the others are paired in order.
     """
@@ -194,8 +194,8 @@ def _pair_in_words(pair: tuple[str, str]) -> str:
     if called_name == NOTHING:
         return f"{expected_name} is not called"
     if expected_name == NOTHING:
-        return f"{called_name} is called without need"
-    return f"{called_name} is called, expected is {expected_name}"
+        return f"{called_name} is called but not needed"
+    return f"{called_name} is called, expected {expected_name}"
 
 
 def faults_of(
@@ -233,9 +233,7 @@ def _argument_fault(
     key: str, reference: Call, call: Call, alternatives: Sequence[Any]
 ) -> list[tuple[str, str]]:
     if key not in call.arguments:
-        lack = (
-            f"{reference.name}: {key} is missing, expected is {_json(reference.arguments[key])}",
-        )
+        lack = (f"{reference.name}: {key} is missing, expected {_json(reference.arguments[key])}",)
         return [] if "" in alternatives else [("missing parameter", *lack)]
     value = call.arguments[key]
     if any(same_value(value, alternative) for alternative in alternatives):
@@ -245,7 +243,7 @@ def _argument_fault(
     if same_value(value, reference.arguments[key]):
         return []
     message = (
-        f"{reference.name}: {key} is {_json(value)}, expected is {_json(reference.arguments[key])}"
+        f"{reference.name}: {key} is {_json(value)}, expected {_json(reference.arguments[key])}"
     )
     return [("wrong value", message)]
 

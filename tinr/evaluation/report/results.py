@@ -36,11 +36,11 @@ def _cell(texts: Sequence[str]) -> str:
 
 
 def _run_line(summary: Mapping[str, Any]) -> str:
-    """The cost and the gain of one run, as far as its summary has them."""
+    """The cost and the gain of one run, if its summary has them."""
     seconds = {p: at(summary, "phases", p, "seconds") for p in phases_of(summary)}
     phase_times = ", ".join(f"{phase} {value:.0f}" for phase, value in seconds.items() if value)
     total, peak_gib = at(summary, "seconds"), at(summary, "peak_rss_gib")
-    costs = [f"{total:.0f} s in all ({phase_times})"] if total is not None else []
+    costs = [f"{total:.0f} s in total ({phase_times})"] if total is not None else []
     costs += [f"peak {peak_gib:.1f} GiB"] if peak_gib is not None else []
     gains, losses, p, n = (at(summary, "comparison", key) for key in ("gained", "lost", "p", "n"))
     comparison = (

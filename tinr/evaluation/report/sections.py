@@ -1,4 +1,4 @@
-"""Read a run's folder and make the sections of its report: their order and the text."""
+"""Read a run's folder and build the sections of its report: their order and text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,11 +85,11 @@ class Report:
     headline: str
     facts: Mapping[str, Any]
     sections: tuple[Section, ...]
-    missing: tuple[str, ...]  # titles of sections for which the run holds nothing
+    missing: tuple[str, ...]  # titles of sections without data in this run
 
 
 def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
-    """Read the report of a run's folder; BadInput if a file is broken.
+    """Build the report of a run's folder; raise BadInput if a file is broken.
 
     defaults: phase -> its default configuration, to mark differences.
     """
@@ -107,7 +107,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         Section(
             "knowledge",
             "Knowledge by phase",
-            "What phase 1 put into the weights, measured again at the end of every phase.",
+            "What phase 1 taught, measured again at the end of every phase.",
             tables=tuple(knowledge_tables(summary)),
         ),
         Section(
@@ -123,7 +123,7 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         Section(
             "conversations",
             "Sampled conversations",
-            "What the policy wrote while it was trained, and what it earned, drawn at random.",
+            "A random sample of what the policy wrote during training, with its rewards.",
             moments=tuple(
                 m for m in read_conversations(run / "logs") if m.phase not in other_phases
             ),
@@ -132,13 +132,13 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         Section(
             "lineage",
             "Lineage",
-            "From the base to the last checkpoint, as the registry's cards have it.",
+            "From the base to the last checkpoint, from the registry's cards.",
             tables=(*gate_tables(cards), *lineage_tables(cards)),
         ),
         Section(
             "configuration",
             "Configuration",
-            "Every value that each phase ran with.",
+            "All settings of each phase.",
             tables=tuple(config_tables(read_configs(run / "logs", cards), defaults)),
         ),
     )
@@ -149,7 +149,10 @@ def read_report(run: Path, defaults: Mapping[str, Mapping[str, Any]]) -> Report:
         sections=tuple(section for section in sections if section.filled),
         missing=(
             *(section.title for section in sections if not section.filled),
-            *(f"the log of {phase}, which is of another run" for phase in in_order(other_phases)),
+            *(
+                f"the log of {phase}, which belongs to another run"
+                for phase in in_order(other_phases)
+            ),
         ),
     )
 
@@ -170,8 +173,8 @@ def _calls(summary: Mapping[str, Any]) -> Section:
     return Section(
         "calls",
         "Calls by phase",
-        "No document is ever shown: names and arguments come from the weights. "
-        "A band is the 95 % interval, the mark in it the measured value.",
+        "No document is shown: names and arguments come from the weights. The band is the 95 % "
+        "interval, the mark in it the measured value.",
         charts=tuple(charts),
         tables=(table,) if table else (),
     )
@@ -206,21 +209,21 @@ def _errors(evaluations: Sequence[Replies]) -> Iterable[Section]:
     yield Section(
         "errors",
         "What goes wrong",
-        "Every reply of the last checkpoint counts once, under the first kind that fits.",
+        "Every reply of the last checkpoint counts once, as the first kind that fits.",
         tables=tuple(table for table in tables if table),
     )
     table = confusion_table(evaluations_shown[0]) if evaluations_shown else None
     yield Section(
         "confusion",
         "Confusion between tools",
-        f"Which tool is called where another is expected ({first_title}).",
+        f"Which tool is called when another is expected ({first_title}).",
         charts=_heat(evaluations_shown[0]) if evaluations_shown else (),
         tables=(table,) if table else (),
     )
     yield Section(
         "cases",
         "Worst cases",
-        f"Of every kind of error those that met least of the reference ({first_title}).",
+        f"For every kind of error, the replies that match least of the reference ({first_title}).",
         cases=tuple(worst_cases(evaluations_shown[0])) if evaluations_shown else (),
     )
 
@@ -232,8 +235,8 @@ def _calibration(registry: Path) -> Iterable[Section]:
         yield Section(
             "deficiencies",
             "Deficiencies before and after calibration",
-            "What is wrong with replies, by rule, before and after each calibration from this "
-            "run's checkpoints. Every change is tested, paired by query.",
+            "What is wrong with replies according to rules, before and after each calibration of "
+            "this run's checkpoints. Every change is tested, paired by query.",
             said=changes_in_words(cards),
             tables=tuple(deficiency_tables(cards)),
         )
@@ -244,7 +247,7 @@ def _heat(evaluated: Replies) -> tuple[Chart, ...]:
     if not counts:
         return ()
     svg = heat_plot("confusion", tools, counts)
-    note = "expected downwards, called across, the diagonal empty; queries of all splits"
+    note = "rows: expected; columns: called; empty diagonal; queries of all splits"
     return (Chart("The most confused tools", note, (), svg, wide=True),)
 
 
@@ -253,8 +256,8 @@ def _training(logs: Mapping[str, Sequence[Any]]) -> Section:
     return Section(
         "training",
         "Training",
-        "By step; a moving mean over the faint measured line, with its last value beside the "
-        "title. A group is flat when all its tries earn the same, and then teaches nothing.",
+        "By step: measured values faint, their moving mean strong, its last value beside the "
+        "title. A group is flat if all its rollouts have the same reward; it then teaches nothing.",
         charts=tuple(_curve(curve) for curve in charts if curve.drawn.key not in FOLDED),
         more=tuple(_curve(curve) for curve in charts if curve.drawn.key in FOLDED),
     )

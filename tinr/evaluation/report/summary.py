@@ -1,4 +1,4 @@
-"""Read and check `summary.json`: parts may be absent, but not wrong."""
+"""Read and check `summary.json`: parts may be absent, but not invalid."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ CHAIN = ("base", "align", "sft", "grpo")
 KINDS = {  # type of a value of the summary -> its test
     "text": lambda v: isinstance(v, str),
     "a whole number": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "a finite number from 0 up": lambda v: is_finite(v) and v >= 0,
+    "a finite number of at least 0": lambda v: is_finite(v) and v >= 0,
     "an object": lambda v: isinstance(v, Mapping),
     "a share in [0, 1]": lambda v: is_finite(v) and 0 <= v <= 1,
     "a finite number": lambda v: is_finite(v),
@@ -38,7 +38,7 @@ SHAPE = {
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """Read the summary of a run; parts may be absent; BadInput if one is wrong."""
+    """Read the summary of a run; parts may be absent. Raise BadInput if one is invalid."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -46,7 +46,7 @@ def read_summary(path: Path) -> dict[str, Any]:
             f"{path}: cannot read it ({error.strerror}); give the folder of a finished quickstart"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: no valid JSON ({error}); run the quickstart again") from error
+        raise BadInput(f"{path}: invalid JSON ({error}); run the quickstart again") from error
     _check(data, SHAPE, path, "")
     return data
 

@@ -19,7 +19,7 @@ COLOURS = {
     "response": "bold green",
 }
 TOOL = "magenta"
-SHOWN = 3  # conversations of a run that are printed
+SHOWN = 3  # number of printed conversations of a run
 
 
 def print_conversation(query: str, pieces: Sequence[Piece], console: Console) -> None:
@@ -71,7 +71,7 @@ def _query_text(row: dict[str, Any]) -> str:
 def _verdict(row: dict[str, Any]) -> str:
     outcome = row.get("outcome") or {}
     if outcome.get("abstain_acc") is not None:
-        return "rightly without a tool" if outcome["abstain_acc"] else "a tool, though none fits"
+        return "right: no call" if outcome["abstain_acc"] else "wrong: a call or no answer"
     if outcome.get("call_em"):
-        return "called right"
-    return "named right, called otherwise" if outcome.get("name_em") else "another tool, or none"
+        return "right call"
+    return "right tool, wrong call" if outcome.get("name_em") else "wrong tool or none"

@@ -1,1 +1,1 @@
-"""Whether a catalogue fits into the weights that may move (arXiv 2508.20755)."""
+"""Whether a catalogue fits into the trainable weights (arXiv 2508.20755)."""

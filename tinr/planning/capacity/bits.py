@@ -1,10 +1,10 @@
-"""Count the bits that training must store in the weights: what a base does not know of its tools.
+"""Count the bits that training must store in the weights: what a base does not know of the tools.
 
 documents  the smaller of two bounds: the base's negative log-likelihood of each document after its
            tool's name, and the compressed size of all documents together. The first uses what the
            base knows of the language. The second counts common text once, which a small base
-           does not. Equal documents count once.
-tokens     log2 of the number of tools for each tool: which of them a document belongs to
+           does not do. Equal documents count once.
+tokens     log2 of the number of tools per tool: which tool a document belongs to
 """
 
 import lzma
@@ -23,14 +23,14 @@ from tinr.evaluation.intervals import ratio
 from tinr.evaluation.likelihood import likelihoods
 from tinr.records import BadInput, ToolDoc
 
-DOCUMENT_CHARACTERS = 3000  # characters of a document that the base reads at once
+DOCUMENT_CHARACTERS = 3000  # characters of a document that the base reads in one chunk
 STREAM = [{"id": lzma.FILTER_LZMA1, "preset": 9}]
-READ = 128  # documents that a base reads if all would take too long
+READ = 128  # documents that a base reads if reading all would take too long
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits of a catalogue's tools. `likelihood` None: no base has read them."""
+    """Bits of a catalogue's tools. `likelihood` is None if no base has read them."""
 
     tools: int
     same: int  # documents equal to another one: counted once
@@ -79,7 +79,7 @@ def count_bits(
     if len(catalogue.tools) < 2:
         raise BadInput(
             f"the catalogue has {len(catalogue.tools)} tool; capacity is about telling tools "
-            "apart, give at least two"
+            "apart, so give at least two"
         )
     if read < 0:
         raise BadInput(f"documents to read: {read} is below 0; give 0 for all of them")
@@ -88,7 +88,7 @@ def count_bits(
         docs_by_text.setdefault(describe(doc), doc)
     documents = list(docs_by_text.values())
     if read == 1 < len(documents):
-        raise BadInput("one document says nothing of the others; let the base read two, or 0: all")
+        raise BadInput("one document gives no interval; let the base read two or more, or 0: all")
     read = min(read or len(documents), len(documents))
     value = low = high = None
     if model is not None and codec is not None:

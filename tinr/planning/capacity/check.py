@@ -1,4 +1,4 @@
-"""The capacity check of align: a warning if the load is not safe, an error far over capacity."""
+"""The capacity check of align: warns if the load is not safe, and fails far over capacity."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from tinr.records import RunFailed
 from tinr.training.adapters import count_moving
 
 Switch = Literal["refuse", "warn", "ignore"]
-TARGET = 0.95  # the target recall if no gate has one
+TARGET = 0.95  # the target recall if no gate sets one
 
 
 class Alignment(Protocol):
-    """What the check needs to know of an align run."""
+    """The settings of an align run that the check uses."""
 
     @property
     def trainable(self) -> TrainableConfig: ...
@@ -49,7 +49,7 @@ class Alignment(Protocol):
 def within_capacity(
     model: PreTrainedModel, tokenizer: Any, catalogue: Catalogue, config: Alignment
 ) -> Iterator[None]:
-    """Grow the base within. The bits are counted before, and compared with the weights after.
+    """Count the bits on entry; after the body has grown the base, check them against its weights.
 
     RunFailed far over capacity, unless the switch is warn or ignore.
     """
@@ -93,7 +93,7 @@ def words_of(trainable: TrainableConfig) -> str:
 
 
 def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence[int]) -> Moving:
-    """The parameters that a training of this grown model moves; rows: of its own tokens."""
+    """The parameters of this grown model that training updates; rows: those of its own tokens."""
     parameters = count_moving(model, trainable, rows)
     words = words_of(trainable)
     if trainable.what == "all":
@@ -109,7 +109,7 @@ def moving_of(model: PreTrainedModel, trainable: TrainableConfig, rows: Sequence
 def foresee(
     bits: Bits, moving: Moving, mix: PairMix, epochs: int, min_recall: Mapping[str, float]
 ) -> CapacityPlan:
-    """Make the plan of an align run, by the shipped calibration."""
+    """Make the plan of an align run with the shipped calibration."""
     kinds = [name for name, count in vars(TAUGHT).items() if count]
     exposures = epochs * min(getattr(mix, name) for name in kinds) * len(kinds)
     threshold = max(min_recall.values(), default=0.0)
@@ -127,14 +127,14 @@ def check(
 ) -> CapacityPlan:
     """Warn if the load is not safe; raise RunFailed far over capacity.
 
-    It raises only if the run could not pass a gate: the switch is `refuse` and a gate has a minimum
-    recall.
+    It raises only if the switch is `refuse` and a gate has a minimum recall, which the run could
+    not pass.
     """
     plan = foresee(bits, moving, mix, epochs, min_recall)
     if switch == "refuse" and plan.verdict == "refuse" and any(min_recall.values()):
         raise RunFailed(
-            f"{plan.line}; calibrated on {plan.calibration}. Nothing was trained; to train it all "
-            "the same: capacity=warn"
+            f"{plan.line}; calibrated on {plan.calibration}. Nothing was trained; to train "
+            "anyway: capacity=warn"
         )
     if plan.verdict != "safe" and distributed.rank() == 0:
         print(f"warning: {plan.line}", file=sys.stderr)

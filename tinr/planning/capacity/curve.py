@@ -1,7 +1,7 @@
 """The expected recall at a load. The calibration is data with its source. No torch.
 
-`calibration.json` in this folder is what every command uses: `tinr study capacity --preset cpu`
-wrote it. `published.json` has the figures of arXiv 2508.20755 in the same form.
+The default is `calibration.json` in this folder, written by `tinr study capacity --preset cpu`.
+`published.json` has the figures of arXiv 2508.20755 in the same form.
 """
 
 import json
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tinr.data.alignment_examples import PairMix
 from tinr.records import BadInput
 
-# The examples that count as practice: the calibrated kinds. Usage teaches too, but is not one.
+# The calibrated kinds of examples, which count as practice. Usage teaches too, but does not count.
 TAUGHT = PairMix.only(memorise=1, recall=1, schema=1)
 SHIPPED = Path(__file__).with_name("calibration.json")
 PUBLISHED = Path(__file__).with_name("published.json")
@@ -45,7 +45,7 @@ class Calibration:
     about: str  # description of the models
     source: Mapping[str, Any]  # cells, and where and when they were run
     safe: float | None  # up to this load recall passes a gate; None: no model's did
-    marginal: float | None  # up to this load most of it
+    marginal: float | None  # up to this load most is recalled
     refuse: float | None  # above this load most is lost; None: no model had such a load
     exposures: float | None  # examples per tool that were enough at a safe load
     parameters: tuple[int, int]  # the smallest and the largest model
@@ -53,7 +53,7 @@ class Calibration:
     recall: Mapping[str, tuple[Point, ...]]  # kind of question -> curve, by increasing load
 
     def expected(self, load: float) -> dict[str, Expected]:
-        """Interpolate each kind's recall at this load; beyond the curve, take its nearest end."""
+        """Interpolate each kind's recall at this load; outside the curve, use its nearest end."""
         log_load = np.log(max(load, 1e-9))
         recall = {}
         for name, points in self.recall.items():
@@ -112,7 +112,7 @@ def _crossing(points: Sequence[Point], recall: float) -> float | None:
 
 
 def read_calibration(path: Path = SHIPPED) -> Calibration:
-    """Read a calibration file. BadInput names the file and its fault."""
+    """Read a calibration file. BadInput names the file and the problem."""
     try:
         calibration = TypeAdapter(Calibration).validate_json(path.read_bytes())
     except OSError as error:
@@ -138,13 +138,13 @@ def calibration_text(calibration: Calibration) -> str:
 
 def _fault(calibration: Calibration) -> str:
     if calibration.kind not in KINDS:
-        return f"kind {calibration.kind!r} is none of {', '.join(KINDS)}"
+        return f"kind {calibration.kind!r} is not one of {', '.join(KINDS)}"
     if not calibration.recall or not all(calibration.recall.values()):
-        return "there is no curve"
+        return "no curve"
     for name, points in calibration.recall.items():
         loads = [point[0] for point in points]
         if loads != sorted(set(loads)) or loads[0] <= 0:
-            return f"the loads of {name} do not rise from above 0"
+            return f"the loads of {name} do not increase from above 0"
         if not all(0 <= p[2] <= p[1] <= p[3] <= 1 for p in points):
-            return f"a recall of {name} is not within its interval and within 0 and 1"
+            return f"a recall of {name} is outside its interval, or outside 0 to 1"
     return ""

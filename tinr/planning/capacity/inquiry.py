@@ -1,4 +1,4 @@
-"""`tinr capacity`: make a plan for a catalogue and a base, both by name."""
+"""`tinr capacity`: make a plan for a catalogue and a base, both given by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from tinr.planning.capacity.curve import SHIPPED, TAUGHT, read_calibration
 from tinr.planning.capacity.plan import CapacityPlan, Practice, make_plan
 from tinr.records import BadInput
 
-MEASURED = 32  # tools whose examples are made to estimate their length
+MEASURED = 32  # tools whose examples give the estimate of their length
 
 
 def inquire(
@@ -46,7 +46,7 @@ def inquire(
 
 
 def example_tokens(codec: Codec, catalogue: Catalogue, mix: PairMix, seed: int) -> float:
-    """Average tokens of an example, over an epoch of some tools."""
+    """Mean tokens per example, over an epoch of a sample of tools."""
     rng = Random(f"{seed}/capacity/examples")
     names = set(rng.sample(catalogue.names, min(MEASURED, len(catalogue.names))))
     examples = aligned_examples(codec, catalogue, mix, rng, only=names)
@@ -55,7 +55,7 @@ def example_tokens(codec: Codec, catalogue: Catalogue, mix: PairMix, seed: int) 
 
 def _trainable(lora: int | None, rows_only: bool) -> TrainableConfig:
     if lora is not None and rows_only:
-        raise BadInput("--lora and --rows-only: give one of them")
+        raise BadInput("--lora and --rows-only: give only one of them")
     if lora is not None and lora < 1:
         raise BadInput(f"--lora {lora}: no parameter would be trained; give a rank of 1 or more")
     if lora is not None:

@@ -9,33 +9,31 @@ from tinr.planning.capacity.curve import Calibration, Expected
 from tinr.records import BadInput
 
 Verdict = Literal["safe", "marginal", "over", "refuse"]
-MANY = 3000  # from this number of tools, lookup costs a model less than memorising, as published
+MANY = 3000  # above this number of tools, lookup takes fewer weights than memorising, as published
 
 
 @dataclass(frozen=True)
 class Moving:
-    """The trained parameters that can store something new, their description, and the parameters
-    of adapters by rank."""
+    """The trained parameters that can store new information."""
 
     parameters: int  # without the rows of the base's own tokens: they do not predict the recall
-    words: str = "all weights"
+    words: str = "all weights"  # which parameters are trained
     rank: int | None = None  # of adapters
-    each_rank: int = 0  # parameters that each further rank adds
+    each_rank: int = 0  # parameters that each additional rank adds
 
 
 @dataclass(frozen=True)
 class Practice:
     """How often training practises each tool; None: not known yet."""
 
-    # examples of each tool in the whole training, of the calibrated kinds
-    exposures: float | None = None
-    tokens: float | None = None  # average of one such example
-    batch_tokens: int | None = None  # of a step
+    exposures: float | None = None  # examples per tool in the whole training, of calibrated kinds
+    tokens: float | None = None  # mean per such example
+    batch_tokens: int | None = None  # per step
 
 
 @dataclass(frozen=True)
 class CapacityPlan:
-    """The capacity plan of a catalogue and the weights that are to store it."""
+    """The capacity plan for a catalogue and the weights that will store it."""
 
     bits: Bits
     moving: Moving
@@ -60,7 +58,7 @@ class CapacityPlan:
         return (
             f"capacity: {self.bits.total:,.0f} bits to learn, {self.moving.parameters:,} "
             f"parameters to hold them ({self.moving.words}): load {self.load:.3g}, {self.verdict}; "
-            f"recall to expect: {recall}; {'; '.join(self.advice)}"
+            f"expected recall: {recall}; {'; '.join(self.advice)}"
         )
 
 
@@ -71,12 +69,12 @@ def make_plan(
     target: float = 0.95,
     practice: Practice | None = None,
 ) -> CapacityPlan:
-    """Make a plan. BadInput if nothing would train or the target is not a recall."""
+    """Make a plan. BadInput if no parameter would be trained or the target is not a recall."""
     if not 0 < target <= 1:
         raise BadInput(f"--recall {target}: not a recall; give a number above 0, at most 1")
     if moving.parameters < 1:
         raise BadInput(
-            f"{moving.words}: no parameter would be trained; give --lora 1 or more, or let all move"
+            f"{moving.words}: no parameter would be trained; give --lora 1 or more, or train all"
         )
     practice = practice or Practice()
     load, low, high = (b / moving.parameters for b in (bits.total, bits.low, bits.high))
@@ -109,8 +107,11 @@ def make_plan(
 def _verdict(
     low: float, load: float, calibration: Calibration, reachable_load: float | None
 ) -> Verdict:
-    """Return `refuse` only if even the lower end of the load exceeds it, and `safe` only if the
-    target recall was reached at such a load."""
+    """Compare the load with the calibration's limits.
+
+    `refuse` only if even the lower end of the load exceeds that limit; `safe` only if the target
+    recall was reached at such a load.
+    """
     if calibration.refuse is not None and low > calibration.refuse:
         return "refuse"
     if calibration.safe is not None and load <= calibration.safe:
@@ -141,7 +142,7 @@ def _advice(
 ) -> list[str]:
     sentences = {
         "safe": "all in weights",
-        "marginal": "all in weights, but the gate may be missed: a little more room is better",
+        "marginal": "all in weights, but the gate may fail: a few more parameters are better",
         "over": "names in weights and documents on selection (documents: on_select)",
         "refuse": "names in weights and documents on selection (documents: on_select)",
     }
@@ -160,7 +161,7 @@ def _advice(
     elif bits.tools > MANY:
         advice.append(
             f"{bits.tools:,} tools: looking documents up on selection takes fewer weights than "
-            "knowing them"
+            "memorising them"
         )
     return advice
 
@@ -184,32 +185,32 @@ def _notes(
     notes = []
     if bits.same:
         notes.append(
-            f"{bits.same} documents say what another one says: counted once, and from the "
-            "document alone these tools cannot be told apart"
+            f"{bits.same} documents are equal to another one: counted once, and their tools "
+            "cannot be told apart by the document alone"
         )
     start, end = calibration.span
     if load > end:
-        notes.append(f"the load is beyond the calibrated ones (up to {end:.3g}): the figures at "
-                     f"{end:.3g} are given, the truth is not above them")  # fmt: skip
+        notes.append(f"the load is above the calibrated range (up to {end:.3g}): the figures are "
+                     f"those at {end:.3g}, and the true recall is not higher")  # fmt: skip
     elif load < start:
-        notes.append(f"the load is below the calibrated ones (from {start:.3g}): the figures at "
-                     f"{start:.3g} are given")  # fmt: skip
+        notes.append(f"the load is below the calibrated range (from {start:.3g}): the figures are "
+                     f"those at {start:.3g}")  # fmt: skip
     if calibration.reaches(target) is None:
         notes.append(
-            f"no calibrated model recalled {target:g} of everything: {calibration.best:.3f} is "
-            "the best; how large one would have to be is not known"
+            f"no calibrated model reached a recall of {target:g} (best: {calibration.best:.3f}); "
+            "the number of parameters that would is unknown"
         )
     fewest, most = calibration.parameters
     if not fewest <= moving.parameters <= most:
-        notes.append(f"calibrated on {fewest:,} to {most:,} parameters; here are "
+        notes.append(f"calibrated on {fewest:,} to {most:,} parameters; this model trains "
                      f"{moving.parameters:,}")  # fmt: skip
     if moving.words != "all weights":
-        notes.append("calibrated on models of which all weights moved")
+        notes.append("calibrated only on models whose weights were all trained")
     needed, exposures = calibration.exposures, practice.exposures
     if needed is not None and exposures is not None and exposures < needed:
         notes.append(
-            f"each tool has {exposures:,.0f} examples of the kinds that were calibrated (memorise, "
-            f"recall and schema, alike); {needed:,.0f} were enough at a safe load from scratch. "
-            "Usage teaches as well, and was not calibrated"
+            f"each tool has {exposures:,.0f} examples of the calibrated kinds (memorise, recall "
+            f"and schema, equally); {needed:,.0f} were enough at a safe load from scratch. "
+            "Usage also teaches, but was not calibrated"
         )
     return notes

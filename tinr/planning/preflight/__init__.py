@@ -1,1 +1,1 @@
-"""Memory, time and disk of a phase, before anything is spent; no weights are loaded."""
+"""Memory, time and disk of a phase, estimated before it runs and without loading weights."""

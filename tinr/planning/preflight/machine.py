@@ -10,13 +10,13 @@ import torch
 
 from tinr.records import BadInput
 
-SIDE = 1024  # of the square matrices that measure speed
-LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+SIDE = 1024  # side of the square matrices that measure speed
+LIMIT = Path("/sys/fs/cgroup/memory.max")  # memory limit of a container
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Memory for a rank's tensors and of the host, in bytes, and the speed of one rank."""
+    """Memory of a rank and of the host, in bytes, and the speed of one rank."""
 
     name: str
     accelerator: bool
@@ -41,7 +41,7 @@ def look_at(
     options = (("--memory", memory_gib), ("--host-memory", host_gib), ("--flops", tera_flops))
     for name, value in options:
         if value is not None and not 0 < value < 1e6:
-            raise BadInput(f"{name} {value}: not a size; give a number above 0")
+            raise BadInput(f"{name} {value}: out of range; give a number above 0 and below 1e6")
     host = _host_memory() if host_gib is None else int(host_gib * 2**30)
     cuda = torch.cuda.is_available()
     memory = torch.cuda.mem_get_info()[0] if cuda else host // ranks

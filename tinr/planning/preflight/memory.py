@@ -1,4 +1,4 @@
-"""Bytes that a rank holds, by formulas; measured peaks of small models agree (docs/benchmarks.md).
+"""Memory of a rank by formulas; measured peaks of small models agree (docs/benchmarks.md).
 
 The formulas count what a Llama-like block saves for its backward pass: two normalisations,
 queries, keys, values, a gated MLP. R rows, T positions, N labelled positions, V vocabulary
@@ -26,7 +26,7 @@ class Setup:
     checkpointing: bool = False
     accumulate: int = 1
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
-    accelerator: bool = True  # False: a CPU, where attention is plain products that save scores
+    accelerator: bool = True  # False: a CPU, where attention uses plain products and saves scores
     nodes: int = 1  # machines that share the ranks evenly
 
     @property
@@ -50,12 +50,12 @@ class Pass:
 
 @dataclass(frozen=True)
 class Load:
-    """The computation: groups of simultaneous passes, rows and length of the rollouts' cache."""
+    """The computation: groups of simultaneous passes, and the size of the rollouts' cache."""
 
     passes: tuple[tuple[Pass, ...], ...]
     rollout_rows: int = 0
     rollout_length: int = 0
-    reference: bool = False  # a frozen copy of the weights beside them (KL)
+    reference: bool = False  # whether there is a frozen copy of the weights, for KL
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Memory:
 
 
 def memory_of(shape: Shape, setup: Setup, load: Load) -> Memory:
-    """Compute the memory of a rank at its peak, part by part."""
+    """Compute the peak memory of a rank, by part."""
     zero = setup.zero or Zero(bf16=False)
     gradient_count, total = (
         shape.moving(setup.trainable),
@@ -100,7 +100,7 @@ def memory_of(shape: Shape, setup: Setup, load: Load) -> Memory:
     pass_peak, (activations, logits) = _heaviest_group(shape, setup, load)
     cache = _cache(shape, setup, load)
     resident = weights + optimiser + (copies if zero.stage == 3 else 0)
-    # without either, gradients take the place of the activations that the backward pass frees
+    # without DeepSpeed or accumulation, gradients replace activations that the backward pass frees
     gradient_bytes = gradients if setup.zero or setup.accumulate > 1 else 0
     moments = {
         "forward and backward": weights + optimiser + gradient_bytes + copies + buckets + pass_peak,
@@ -120,7 +120,10 @@ def _share(size: int, setup: Setup, stage: int) -> int:
 
 
 def optimiser_bytes(shape: Shape, setup: Setup) -> int:
-    """Bytes of two float32 moments, one for Muon's matrices; with DeepSpeed also of the weights."""
+    """Bytes of the optimiser: two float32 moments per parameter, one for Muon's matrices.
+
+    With bfloat16 weights, it also has a float32 copy of them.
+    """
     count = shape.moving(setup.trainable)
     matrix_count = 0
     if setup.muon:  # everything inside the blocks that is a matrix
@@ -130,8 +133,11 @@ def optimiser_bytes(shape: Shape, setup: Setup) -> int:
 
 
 def _step_bytes(shape: Shape, setup: Setup) -> int:
-    """Temporary bytes of a step. DeepSpeed: float32 gradients. AdamW: square roots, on a CPU of one
-    tensor at a time. Muon: 17 bytes per element of the largest stack of matrices of one size."""
+    """Temporary bytes of a step.
+
+    DeepSpeed: float32 gradients. AdamW: square roots, on a CPU of one tensor at a time. Muon: 17
+    bytes per element of the largest stack of matrices of one size.
+    """
     count = shape.moving(setup.trainable)
     if setup.half:
         return 4 * count
@@ -145,8 +151,11 @@ def _step_bytes(shape: Shape, setup: Setup) -> int:
 
 
 def _copies(shape: Shape, setup: Setup, total: int) -> int:
-    """Bytes of the bfloat16 copies that autocast makes of the linear weights and the head; with
-    ZeRO-3 the gathered weights; if only new rows train, tables that include them."""
+    """Bytes of copies of the weights.
+
+    With autocast, bfloat16 copies of the linear weights and the head; with ZeRO-3, the gathered
+    weights; if the base's weights are frozen, the tables that include the new rows.
+    """
     table = shape.growth.rows * shape.hidden
     is_frozen = setup.trainable.adapts
     copies = (2 if setup.half else 4) * table * shape.tables if is_frozen else 0
@@ -158,7 +167,7 @@ def _copies(shape: Shape, setup: Setup, total: int) -> int:
 
 
 def _buckets(shape: Shape, setup: Setup, moving: int) -> int:
-    """Bytes of two reduce buckets with DeepSpeed; else, on several ranks, of copied gradients."""
+    """Bytes of two reduce buckets with DeepSpeed; else, with several ranks, of copied gradients."""
     if setup.zero is None:
         return 4 * moving if setup.ranks > 1 else 0
     bucket = shape.hidden**2 if setup.zero.bucket is None else setup.zero.bucket
@@ -168,7 +177,7 @@ def _buckets(shape: Shape, setup: Setup, moving: int) -> int:
 def _heaviest_group(shape: Shape, setup: Setup, load: Load) -> tuple[int, tuple[int, int]]:
     """Bytes of the group of passes that needs most, and its activations and logits.
 
-    A policy's head is computed while the other passes of the group hold their logits.
+    The larger of all its passes with their logits, and of one pass with its policy's head.
     """
     sizes = [(0, (0, 0))]
     for group in load.passes:
@@ -183,8 +192,10 @@ def _heaviest_group(shape: Shape, setup: Setup, load: Load) -> tuple[int, tuple[
 
 
 def head_bytes(shape: Shape, setup: Setup, batch_pass: Pass) -> int:
-    """Bytes of a policy's head: three float32 copies of a chunk of logits, and the float32 gradient
-    of its weights."""
+    """Bytes of a policy's head.
+
+    Three float32 copies of a chunk of logits, and the float32 gradient of the head's weights.
+    """
     if not batch_pass.scored:
         return 0
     entries = shape.growth.rows
@@ -232,8 +243,11 @@ def layer_bytes(shape: Shape, setup: Setup, width: int, scores: bool) -> int:
 
 
 def _adapter_bytes(shape: Shape, setup: Setup, element_size: int) -> int:
-    """Bytes that adapters save per position: their input, with dropout also the dropped input and a
-    mask, and the product between the two matrices; the mean over the blocks."""
+    """Bytes that adapters save per position, as a mean over the blocks.
+
+    They save their input, the product between the two matrices and, with dropout, the dropped
+    input and a mask.
+    """
     linears = shape.adapted(setup.trainable)
     dropout_bytes = element_size + 1 if setup.trainable.dropout else 0
     size = sum(

@@ -1,4 +1,4 @@
-"""Report for a phase's configuration: its cost, whether it fits, and which change would fit."""
+"""Report on a phase's configuration: its cost, whether it fits, and which change would fit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ from tinr.planning.preflight.zero import zero_of
 from tinr.records import BadInput
 from tinr.training.cpu_attention import use_bf16
 
-TIGHT = 0.9  # share of the memory from which a run is reported as close
+TIGHT = 0.9  # share of the memory above which a run is reported as close to the limit
 
 
 def preflight(
@@ -49,7 +49,7 @@ def preflight(
         raise BadInput(f"--ranks {ranks}: give 1 or more")
     if nodes < 1 or ranks % nodes:
         raise BadInput(
-            f"--nodes {nodes}: --ranks {ranks} cannot be shared evenly by so many; give a divisor"
+            f"--nodes {nodes}: {ranks} ranks cannot be split evenly over them; give a divisor"
         )
     loop = config.policy if phase == "grpo" else config.training
     zero = zero_of(loop.deepspeed)
@@ -101,11 +101,11 @@ def _capacity(run: Opened) -> CapacityPlan | None:
 
 
 def _capacity_warnings(plan: CapacityPlan | None) -> Iterator[str]:
-    """A warning, no refusal: the base may know much that a compressor does not."""
+    """Warn, but do not refuse: the base may know much that a compressor does not."""
     if plan is not None and plan.verdict != "safe":
         yield (
-            f"{plan.line} (an upper bound; tinr capacity lets the base read the documents, and so "
-            "does align, which refuses what is far over)"
+            f"{plan.line} (an upper bound; in tinr capacity and in align the base reads the "
+            "documents, and align refuses a load far over capacity)"
         )
 
 
@@ -141,8 +141,8 @@ def _context_refusal(run: Opened, work: Work) -> Iterator[Refusal]:
         if min_length > work.allowed:
             change = (f"policy.max_tokens={room}",) if room > 0 else ()
             yield Refusal(
-                f"every prompt takes with its reply {min_length:,} tokens or more of a context of "
-                f"{limit:,}",
+                f"every prompt with its reply needs {min_length:,} tokens or more, and the context "
+                f"has {limit:,}",
                 change,
             )
         return
@@ -171,7 +171,10 @@ def _warnings(memory: Memory, work: Work, machine: Machine) -> Iterator[str]:
         yield f"{dropped_count:,} of {len(work.lengths):,} {kind} are dropped: too long"
     needed_bytes = on_device(memory, work, machine)
     if TIGHT * machine.memory < needed_bytes <= machine.memory:
-        yield f"close: {needed_bytes / machine.memory:.0%} of the memory, which other tensors share"
+        yield (
+            f"close to the limit: {needed_bytes / machine.memory:.0%} of the memory, which other "
+            "tensors share"
+        )
 
 
 def gib(size: float) -> str:

@@ -1,9 +1,9 @@
 """Find the nearest change of the settings that fits, by the formulas of the memory report.
 
-Changes in order of harm: smaller batches (with more of them in a step), gradient checkpointing, a
+Changes in order of harm: smaller batches (with more of them per step), gradient checkpointing, a
 higher ZeRO stage on the same ranks, offloading to the host, adapters instead of all weights, new
-rows only, more ranks. Of the combinations whose worst change is the least harmful, it takes the
-one with the fewest changes.
+rows only, more ranks. Among the combinations whose most harmful change is the least harmful, it
+takes the one with the fewest changes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ Trainable = Literal["all", "top", "lora", "rows"]
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one setting: its harm, degree, and overrides; harm 0: unchanged."""
+    """A change of one setting: its harm, degree and overrides; harm is 0 if unchanged."""
 
     harm: int = 0
     degree: int = 0

@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What does not fit, and the overrides that would fit; empty: there are none."""
+    """What does not fit, and the overrides that would fit; empty if there are none."""
 
     what: str
     change: tuple[str, ...]
@@ -51,13 +51,13 @@ class Report:
 def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     """Parameters and vocabulary, before and after growth."""
     growth, mode = shape.growth, setup.trainable.what
-    tables = "one table for input and output" if shape.tied else "tables for input and output apart"
+    tables = "one table for input and output" if shape.tied else "separate tables for input, output"
     kinds = f"{growth.tags} tags, {growth.frame} of the frame, {growth.tools} tools"
     trainable_note = {
         "all": "all of them",
         "top": f"the last {setup.trainable.layers} layers and the output head",
-        "lora": f"adapters of rank {setup.trainable.rank} and {growth.own} rows of our entries",
-        "rows": f"{growth.own} rows of our entries",
+        "lora": f"adapters of rank {setup.trainable.rank} and {growth.own} rows of tinr's entries",
+        "rows": f"{growth.own} rows of tinr's entries",
     }[mode]
     for name, value, note in (
         ("parameters before", shape.before, f"the model's configuration; {tables}"),
@@ -66,20 +66,20 @@ def parameter_lines(shape: Shape, setup: Setup) -> Iterator[Line]:
     ):
         yield Line("parameters", name, value, "", note)
     yield Line("vocabulary", "new entries", growth.tags + growth.frame + growth.tools, "", kinds)
-    rows = f"{growth.rows_before:,} before; rows that stand empty are used first"
+    rows = f"{growth.rows_before:,} before; unused rows are taken first"
     yield Line("vocabulary", "rows", growth.rows, "", rows)
 
 
 def capacity_lines(plan: CapacityPlan) -> Iterator[Line]:
-    """Bits to learn and load per trained parameter, without reading by a base."""
-    bits, note = plan.bits, "documents as a compressor packs them together, and tokens; at most"
+    """Bits to learn and load per trained parameter, if no base reads the documents."""
+    bits, note = plan.bits, "all documents compressed together, and tokens; an upper bound"
     yield Line("capacity", "to learn", bits.total, "bits", note)
-    verdict = f"at most: {plan.verdict}; calibrated on {plan.calibration.partition(';')[0]}"
+    verdict = f"upper bound: {plan.verdict}; calibrated on {plan.calibration.partition(';')[0]}"
     yield Line("capacity", "load", plan.load, "bits a parameter", verdict)
 
 
 def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> Iterator[Line]:
-    """Memory of a rank part by part, its peak, and the available memory."""
+    """Memory of a rank by part, its peak, and the available memory."""
     width = "2 bytes each" if setup.half else "4 bytes each"
     suffix = ", gradient checkpointing" if setup.checkpointing else ""
     moments = "float32 moments" + (", one for matrices" if setup.muon else "")
@@ -89,23 +89,23 @@ def memory_lines(memory: Memory, setup: Setup, work: Work, machine: Machine) -> 
         ("gradients", memory.gradients, width + _placement(setup, 2)),
         ("optimiser", memory.optimiser, moments + _placement(setup, 1)),
         ("copies", memory.copies, "bfloat16 copies, gathered weights, tables with new rows"),
-        ("buckets", memory.buckets, "exchange between ranks"),
-        ("activations", memory.activations, f"what the heaviest batch keeps{suffix}"),
-        ("logits", memory.logits, "12 bytes x labelled positions x rows, or GRPO's tile"),
-        ("cache", memory.cache, "keys and values of the rollouts, and what is sampled from"),
-        ("optimiser's step", memory.step, "for a moment"),
-        ("peak", on_device(memory, work, machine), f"in {memory.moment}"),
+        ("buckets", memory.buckets, "communication between ranks"),
+        ("activations", memory.activations, f"of the heaviest batch{suffix}"),
+        ("logits", memory.logits, "12 bytes x labelled positions x rows, or GRPO's chunk"),
+        ("cache", memory.cache, "keys, values and logits of the rollouts"),
+        ("optimiser's step", memory.step, "temporary"),
+        ("peak", on_device(memory, work, machine), f"during {memory.moment}"),
         ("available", machine.memory, machine.name),
     ):
         yield Line("memory of a rank", name, value, "bytes", note)
     host = memory.host + work.held
-    note = "the model once a rank as it is read, offloaded parts, an epoch as it is made"
+    note = "the model once per rank while loading, offloaded parts, examples of an epoch"
     yield Line("memory of the host", "needed", host, "bytes", note)
     yield Line("memory of the host", "available", machine.host, "bytes", "now")
 
 
 def _placement(setup: Setup, stage: int) -> str:
-    """Where DeepSpeed puts what it shards from this ZeRO stage on."""
+    """Where DeepSpeed stores what it shards from this ZeRO stage on."""
     zero = setup.zero
     if zero and ((stage == 1 and zero.offload_optimiser) or (stage == 3 and zero.offload_weights)):
         return ", on the host"
@@ -122,7 +122,7 @@ def data_lines(run: Opened, work: Work) -> Iterator[Line]:
     grpo = run.phase == "grpo"
     dropped_count = 0 if grpo else sum(length > work.allowed for length in work.lengths)
     note = "conversations: prompt and longest reply" if grpo else "examples of the first epoch"
-    period = "a step, at most" if grpo else "an epoch, the first one's"
+    period = "per step, at most" if grpo else "of the first epoch"
     times = work.steps if grpo else work.epochs
     yield Line("data", "examples", len(work.lengths), "", note)
     yield Line("data", "longest", max(work.lengths), "tokens", f"mean {mean(work.lengths):,.0f}")
@@ -139,7 +139,7 @@ def data_lines(run: Opened, work: Work) -> Iterator[Line]:
 def time_lines(
     shape: Shape, setup: Setup, work: Work, machine: Machine, times: int
 ) -> Iterator[Line]:
-    """Seconds, as a range: the products' rate is known, the share that training reaches is not."""
+    """Seconds as a range: the rate of products is known, the share that training reaches is not."""
     factor = _arithmetic(shape, setup)
     head = shape.growth.rows * shape.hidden
     ranks = 1 if work.generated else setup.ranks  # a GRPO step's work is already per rank
@@ -164,8 +164,11 @@ def time_lines(
 
 
 def _arithmetic(shape: Shape, setup: Setup) -> float:
-    """Operations per weight and token: 2 forward, 2 for the gradients of inputs and 2 for those of
-    weights, where needed; 2 more with gradient checkpointing."""
+    """Operations per weight and token.
+
+    2 forward; if needed, 2 for the gradients of inputs and 2 for those of weights; 2 more with
+    gradient checkpointing.
+    """
     share = shape.trained_layers(setup.trainable) / shape.layers
     backward = 2 if setup.trainable.adapts else 4
     return 2 + share * (backward + (2 if setup.checkpointing else 0))
@@ -174,8 +177,10 @@ def _arithmetic(shape: Shape, setup: Setup) -> float:
 def disk_lines(
     run: Opened, setup: Setup, work: Work, checkpoint_steps: int, free: int
 ) -> tuple[Line, Line, Line, Line, Line, Line]:
-    """Disk for step checkpoints, batches, the published checkpoint and an imported base; the sum,
-    and the free space."""
+    """Disk space needed by part, in total, and free.
+
+    The parts are step checkpoints, batches, the published checkpoint and an imported base.
+    """
     shape = run.shape
     weights = (2 if setup.half else 4) * (shape.parameters + shape.added(setup.trainable))
     if setup.zero is None and setup.trainable.what != "all":
@@ -187,11 +192,11 @@ def disk_lines(
     published_bytes, base_bytes = 4 * shape.parameters, 0 if run.begun else 4 * shape.before
     return (
         Line("disk", "step checkpoints", step_bytes, "bytes",
-             f"{STEPS_KEPT} of weights and optimiser: two kept, one written"),
-        Line("disk", "batches", work.prepared, "bytes", "of all epochs, until it is published"),
+             f"{STEPS_KEPT} of weights and optimiser: two kept, one being written"),
+        Line("disk", "batches", work.prepared, "bytes", "of all epochs, until publication"),
         Line("disk", "published", published_bytes, "bytes", "float32 weights"),
         Line("disk", "base taken in", base_bytes, "bytes", "float32 weights, before growth"),
         Line("disk", "needed",
-             step_bytes + work.prepared + published_bytes + base_bytes, "bytes", "together"),
+             step_bytes + work.prepared + published_bytes + base_bytes, "bytes", "in total"),
         Line("disk", "free", free, "bytes", f"at {run.config.registry}"),
     )  # fmt: skip

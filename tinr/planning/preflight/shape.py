@@ -35,7 +35,7 @@ class Growth:
     tools: int
     rows_before: int
     rows: int
-    own: int  # our entries, with those of earlier phases: the rows that "rows" trains
+    own: int  # tinr's entries, including those of earlier phases: the rows that "rows" trains
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class Shape:
         return min(trainable.layers, self.layers) if trainable.what == "top" else self.layers
 
     def holding(self, trainable: TrainableConfig) -> int:
-        """Trained parameters that can store something new, counted as in `capacity.plan.Moving`."""
+        """Trained parameters that can store new information, as in `capacity.plan.Moving`."""
         tables = 1 if trainable.what == "top" else self.tables
         known_count = (self.growth.rows - self.growth.own) * self.hidden * tables
         return self.moving(trainable) - (0 if trainable.adapts else known_count)
 
 
 def open_source(source: str | Path) -> tuple[Any, Any]:
-    """Load configuration and fast tokenizer of a folder or hub name. BadInput as `model.load`."""
+    """Load config and fast tokenizer of a folder or hub name. BadInput as in `model.load`."""
     origin = find_source(str(source))
     address, kind = origin.place, {}
     if origin.gguf:
@@ -129,8 +129,8 @@ def open_source(source: str | Path) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(
-            f"{source}: no model can be found ({reason}); give a local folder or a hub name, "
-            "which needs a network"
+            f"{source}: no model can be found ({reason}); give a local folder, or a hub name if "
+            "there is a network"
         ) from error
     return config.get_text_config(), checked_tokenizer(tokenizer, source)
 

@@ -1,4 +1,4 @@
-"""The work of a phase: it makes and tokenises the phase's examples, without a model."""
+"""The work of a phase, computed by making and tokenising its examples, without a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from tinr.rollout.conversation import ROWS, make_prompts
 from tinr.rollout.generate import ROOM
 from tinr.training.phase_run import Phase, begin
 
-EPOCH_BYTES = 36  # bytes per position while an epoch is made; measured, docs/benchmarks.md
+EPOCH_BYTES = 36  # bytes per position while an epoch is made, as measured (docs/benchmarks.md)
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Opened:
     shape: Shape
     codec: Codec
     catalogue: Catalogue
-    begun: Phase | None  # None: a base that no registry holds yet
+    begun: Phase | None  # None: a base that is not in a registry yet
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The work in batches of some size: the load, and the settings for it."""
+    """The work in batches of one size: the load, and the settings for it."""
 
     load: Load
     accumulate: int
@@ -59,12 +59,12 @@ class Work:
     generated: int  # tokens that rollouts write, at most
     rounds: int  # sequential passes of the rollouts
     held: int  # bytes of an epoch on the host while it is made
-    prepared: int  # bytes of all epochs' batches on the disk
-    cuts: tuple[Cut, ...]  # the first as configured, each further one half as large
+    prepared: int  # bytes of all epochs' batches on disk
+    cuts: tuple[Cut, ...]  # the first as configured, each following one half as large
 
 
 def open_run(phase: str, recipe: Any, config: Any) -> Opened:
-    """Open what a phase starts from, without weights. BadInput as the phase itself."""
+    """Open what a phase starts from, without weights. BadInput as in the phase itself."""
     catalogue = None
     if phase == "align":
         catalogue = recipe.catalogue_of(config)
@@ -143,7 +143,7 @@ def _passes(
 
 
 def _half_batches(examples: Sequence[Example], config: TrainingConfig, pad: int) -> Iterator[Cut]:
-    """Yield cuts into batches of half the tokens, as often as the widest row permits."""
+    """Yield the cut as configured, then ones with half the tokens, while the widest row fits."""
     overrides: tuple[str, ...] = ()
     while True:
         passes, _ = _passes(examples, config, pad, "training")

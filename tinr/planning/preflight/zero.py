@@ -1,4 +1,4 @@
-"""What a DeepSpeed configuration shards and offloads, by name or from its file."""
+"""What a DeepSpeed configuration shards and offloads, read by name or from a file."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from tinr.records import BadInput
 
-LIVE = 10**9  # parameters that ZeRO-3 keeps gathered, DeepSpeed's default
+LIVE = 10**9  # parameters that ZeRO-3 keeps gathered; DeepSpeed's default
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def zero_of(name: str | None) -> Zero | None:
         stage, bucket = section.get("stage", 0), section.get("reduce_bucket_size", 5 * 10**8)
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput(
-            f"deepspeed={name}: no DeepSpeed configuration ({error}); give a JSON file or one of "
-            f"{', '.join(NAMED)}"
+            f"deepspeed={name}: not a DeepSpeed configuration ({error}); give a JSON file or "
+            f"one of {', '.join(NAMED)}"
         ) from error
     live = section.get("stage3_max_live_parameters", LIVE)
     return Zero(

@@ -1,1 +1,1 @@
-"""How right a reply is: matching calls, rewards, BFCL's rules."""
+"""Score replies: matching of calls, rewards, BFCL's rules."""

@@ -1,8 +1,8 @@
 """Decide whether the arguments of a call are accepted, as BFCL's checker does.
 
-`accept` holds a list of accepted values for each parameter; "" in the list means that it may be
+`accept` maps each parameter to a list of accepted values; "" in the list means that it may be
 omitted. The document has each parameter's type. This module follows the official checker, even
-where its rules are debatable; where that would fail with an exception, the call is wrong.
+where its rules are debatable. If the checker would raise an exception, the call is wrong.
 Source: bfcl-eval 2026.3.23, eval_checker/ast_eval/ast_checker.py.
 """
 
@@ -29,7 +29,7 @@ def accepts(
     parameters: Mapping[str, Any],
     language: Language = "python",
 ) -> bool:
-    """Whether all arguments are accepted, and none is missing or superfluous.
+    """Whether all arguments are accepted, and none is missing or extra.
 
     parameters: the document's JSON Schema of type object.
     """
@@ -47,12 +47,12 @@ def accepts(
 
 
 def standard(text: str) -> str:
-    """Normalise what BFCL ignores in a string: case, blanks, ,./-_*^ and the kind of quotes."""
+    """Normalise what BFCL ignores in a string: case, spaces, ,./-_*^ and the kind of quotes."""
     return re.sub(r"[ \,\.\/\-\_\*\^]", "", text).lower().replace("'", '"')
 
 
 def kind_of(schema: Any) -> str:
-    """The JSON type of a schema, the first of several; "" for any."""
+    """Return the JSON type of a schema, the first of several; "" for any."""
     kind = schema.get("type", "") if isinstance(schema, Mapping) else ""
     kinds = kind if isinstance(kind, list) else [kind]
     return next((k for k in kinds if k != "null"), "")
@@ -61,7 +61,7 @@ def kind_of(schema: Any) -> str:
 def _accepts(value: Any, options: Sequence[Any], schema: Any, language: Language) -> bool:
     kind = kind_of(schema)
     items = kind_of(schema.get("items", {})) if kind == "array" else ""
-    value_type = KINDS.get(kind, str)  # BFCL writes "any" where text is meant
+    value_type = KINDS.get(kind, str)  # BFCL writes "any" for text
     item_type = KINDS.get(items)
     if language == "python":
         if value_type is float and type(value) is int:
@@ -88,7 +88,7 @@ def _as_float(value: int) -> Any:
 
 
 def _fits(value: Any, options: Sequence[Any], value_type: type, item_type: type | None) -> bool:
-    """Whether a value is accepted. Another type is right if the accepted values have it."""
+    """Whether a value is accepted. A type other than the schema's is right if `options` have it."""
     is_typed, is_variable = _type_match(value, options, value_type, item_type)
     if not is_typed:
         return False
@@ -110,7 +110,7 @@ def _fits(value: Any, options: Sequence[Any], value_type: type, item_type: type 
 def _type_match(
     value: Any, options: Sequence[Any], value_type: type, item_type: type | None
 ) -> tuple[bool, bool]:
-    """Whether the type is right, and whether the accepted values are of another type."""
+    """Return whether the type is right, and whether the accepted values have another type."""
     stated_type = next((type(option) for option in options if option != ""), None)
     if type(value) is value_type:
         is_variable = stated_type is not None and stated_type is not value_type
@@ -126,7 +126,7 @@ def _type_match(
 
 
 def _plain_list(value: Any) -> Any:
-    """Normalise the strings of a list. "" among accepted lists stands for an empty list."""
+    """Normalise the strings of a list. "" among accepted lists means an empty list."""
     if not isinstance(value, list):
         return [] if value == "" else value
     return [standard(v) if isinstance(v, str) else v for v in value]

@@ -2,7 +2,7 @@
 
 BFCL writes the arguments of its Java and JavaScript categories as source text and reads them with
 regular expressions. `text_of` converts a JSON value to such text. `value_of` reads text as the
-official scorer does, with its faults: text that it cannot parse stays text.
+official scorer does, including its faults: text that it cannot parse stays text.
 Source: bfcl-eval 2026.3.23, eval_checker/ast_eval/type_convertor.
 """
 
@@ -11,10 +11,10 @@ import re
 from typing import Any, Literal
 
 Language = Literal["python", "java", "javascript"]
-VALUE_CHARACTERS = 4000  # characters of a text that is parsed; a longer one stays text
+VALUE_CHARACTERS = 4000  # longest text that is parsed; longer text stays text
 INTEGER, LONG = r"-?\d+", r"-?\d+[lL]"
 DECIMAL = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
-# JSON Schema's type -> possible names in the source, the likeliest first
+# JSON Schema's type -> possible names in the source, most likely first
 WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
     "java": {
         "boolean": ("boolean",),
@@ -36,21 +36,21 @@ WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
 
 
 def language_of(category: str) -> Language:
-    """The language of a BFCL category: simple_java, simple_javascript; all others are Python."""
+    """Return the language of a BFCL category; all but simple_java, simple_javascript are Python."""
     word = category.rsplit("_", 1)[-1]
     return word if word in WORDS else "python"  # type: ignore[return-value]
 
 
 def text_of(value: Any, language: Language, word: str, items: str = "any") -> str:
-    """Convert a JSON value to source text of a parameter of type `word` (of `items`).
+    """Convert a JSON value to source text for a parameter of type `word` (of `items`).
 
-    A string is source text already.
+    A string is already source text.
     """
     if isinstance(value, str):
         return value
     try:
         return _java(value, word, items) if language == "java" else _script(value, word, items)
-    except RecursionError:  # no value of such depth can be right
+    except RecursionError:  # no value of that depth can be right
         return ""
 
 
@@ -140,7 +140,7 @@ def _array_list(text: str, items: str | None) -> Any:
 
 
 def _hash_map(text: str) -> Any:
-    # the official pattern, for head and body together, can backtrack for ever on blanks
+    # the official pattern, for head and body together, can backtrack forever on spaces
     match = re.search(r"new\s+HashMap<.*?>\s*\(\)\s*\{", text, re.DOTALL)
     end = text.find("}", match.end()) if match else -1
     if match and end >= 0:
@@ -192,7 +192,7 @@ def _is_quoted(text: str) -> bool:
 
 
 def _script_array(text: str, items: str | None) -> Any:
-    # the official pattern repeats an inner group and can backtrack for ever; this one cannot
+    # the official pattern repeats an inner group and can backtrack forever; this one cannot
     nested_match = re.match(r"\[\s*\[.*?\]\s*\]|new\s+Array\(\s*\[.*?\]\s*\)", text)
     if nested_match:
         rows = [row.strip() for row in re.findall(r"\[(.*?)\]", nested_match[0])]

@@ -3,8 +3,8 @@
 Strict matching requires identical JSON in the reference's order. Lenient matching ignores what
 makes no difference to a tool: the order of parallel calls, 3 for 3.0 where the schema has a
 number, case and punctuation of texts, and whether a default is written out. If a query lists
-accepted values (`Query.accept`), lenient matching follows BFCL. No model output raises an error.
-A reference without arguments (`Query.states_arguments`) cannot be matched.
+accepted values (`Query.accept`), lenient matching follows BFCL. No model output raises an
+exception. A reference without arguments (`Query.states_arguments`) cannot be matched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ def lenient_calls(
 ) -> bool:
     """Whether each call matches one of the reference's, under the best one-to-one matching.
 
-    documents: by the names of the query's calls. same: name -> the name of its group of equivalent
-    tools; with it, neither side has to be renamed before (`metrics.as_one` would replace the
-    query's document by that of another tool of the group).
+    documents: name -> document, for the query's calls. same: name -> the name of its group of
+    equivalent tools; with it, neither side needs to be renamed first (`metrics.as_one` would
+    replace the query's document with that of another tool of the group).
     """
     if query.any_call:
         return bool(calls)
@@ -80,7 +80,7 @@ def _stands_for(
 
 
 def identical(value: Any, reference: Any) -> bool:
-    """Compare JSON values with their types. The order of an object's keys does not count."""
+    """Compare JSON values including their types. The order of an object's keys is ignored."""
     if isinstance(value, dict) and isinstance(reference, dict):
         return value.keys() == reference.keys() and all(
             identical(value[key], reference[key]) for key in reference
@@ -93,8 +93,8 @@ def identical(value: Any, reference: Any) -> bool:
 def alike(value: Any, reference: Any, schema: Any) -> bool:
     """Compare JSON values leniently under a JSON Schema.
 
-    It compares numbers by value, except that 3.0 is not an integer where schema and reference have
-    one (as in BFCL), and texts as BFCL does. A default counts as omitted.
+    Numbers are compared by value, except that 3.0 is not an integer if schema and reference have
+    one (as in BFCL). Text is compared as in BFCL. An argument with its default counts as omitted.
     """
     schema = schema if isinstance(schema, Mapping) else {}
     if isinstance(value, bool) or isinstance(reference, bool):

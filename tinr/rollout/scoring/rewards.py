@@ -30,7 +30,7 @@ OTHERWISE = {
     "cannot",
 }  # words that do not occur in a plain statement
 MAGNITUDES = "dozen|hundred|thousand|million|billion|trillion"  # words that change a number
-FAILED_COST = 0.1  # of a whole call: one that the environment answered with an error, not matched
+FAILED_COST = 0.1  # cost of a failed call without a match, as a share of an extra call's cost
 NAMES_SHARE = 0.25  # share of the tool reward; the rest is for the calls
 
 
@@ -51,8 +51,8 @@ def score(
 ) -> Score:
     """Compute all rewards of a reply; `total` is the weighted mean of those that are not None.
 
-    documents: name -> document, for the defaults; without them a default that is written out
-    counts as an argument.
+    documents: name -> document, for the defaults; without it, a written-out default counts as an
+    argument.
     """
     weights = weights or RewardWeights()
     reply, query = without_written_defaults(reply, query, documents)
@@ -67,10 +67,10 @@ def score(
 
 
 def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
-    """Return 1.0 if the reply has the parts this conversation needs, in order, once; else 0.0.
+    """Return 1.0 if the reply has the required parts, once and in order, else 0.0; and the reasons.
 
-    Returns the reward and the reasons of a 0. A query that expects calls needs names and calls.
-    A query that expects none needs a response alone. After an observation a response is needed.
+    The reasons are those of a 0. A query that expects calls needs names and calls. A query that
+    expects none needs only a response. After an observation, a response is needed.
     """
     problems = list(reply.problems)
     if query.expects_call and not reply.calls:
@@ -89,8 +89,8 @@ def tool_reward(reply: Reply, query: Query) -> float:
     the best one-to-one matching, where the similarity of two calls of one tool is the Jaccard
     index of their arguments. Extra and repeated names and calls lower it. A failed call that was
     mended counts FAILED_COST of an extra one, so that mending pays more than leaving it. If the
-    reference has no arguments, only names are compared. If any call is right, it is 1.0 for a call,
-    else 0.0. If none is expected, it is 1.0 for a reply without a call.
+    reference has no arguments, only names are compared. If the query accepts any call, it is 1.0
+    for a reply with a call, else 0.0. If no call is expected, it is 1.0 for a reply without one.
     Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the defects
     of its code fixed.
     """
@@ -107,7 +107,7 @@ def tool_reward(reply: Reply, query: Query) -> float:
 
 
 def _comparable_calls(reply: Reply, query: Query) -> tuple[Sequence[Call], Sequence[Call]]:
-    """The calls of both, without arguments if the reference has none."""
+    """Return the calls of both, without arguments if the reference has none."""
     if query.states_arguments:
         return reply.calls, query.calls
     return [Call(c.name, {}) for c in reply.calls], [Call(c.name, {}) for c in query.calls]
@@ -116,7 +116,7 @@ def _comparable_calls(reply: Reply, query: Query) -> tuple[Sequence[Call], Seque
 def without_written_defaults(
     reply: Reply, query: Query, documents: Mapping[str, ToolDoc] | None
 ) -> tuple[Reply, Query]:
-    """Remove written-out defaults from the calls of both, so that they can be compared."""
+    """Remove written-out defaults from the calls of both, so that the calls can be compared."""
     if not documents:
         return reply, query
     turns = tuple(_short_calls(turn, documents) for turn in query.turns)
@@ -130,10 +130,10 @@ def _short_calls(
 
 
 def without_defaults(call: Call, document: ToolDoc | None) -> Call:
-    """Remove every argument that equals its default. Without document the call stays as it is.
+    """Remove every argument that equals its default. Without a document, the call is unchanged.
 
-    Nested objects, also in a default, are shortened first; `same_value` compares values. Arguments
-    that the schema requires stay: no call is right without them.
+    Nested objects, including those in a default, are shortened first; `same_value` compares values.
+    Required arguments stay, because no call is right without them.
     """
     return (
         replace(call, arguments=_short_value(call.arguments, document.parameters))
@@ -170,7 +170,7 @@ def matched_similarity(calls: Sequence[Call], references: Sequence[Call]) -> flo
 
 
 def _match(calls: Sequence[Call], references: Sequence[Call]) -> tuple[set[int], float]:
-    """Match calls with references; return the places of the matched calls and the similarity."""
+    """Match calls with references; return the indices of the matched calls and the similarity."""
     if not calls or not references:
         return set(), 0.0
     similarities = np.array(
@@ -181,7 +181,7 @@ def _match(calls: Sequence[Call], references: Sequence[Call]) -> tuple[set[int],
 
 
 def call_similarity(call: Call, reference: Call) -> float:
-    """Return 0 for another tool, else equal (key, value) pairs over the union of keys."""
+    """Return 0 for different tools, else equal (key, value) pairs over the union of keys."""
     if call.name != reference.name:
         return 0.0
     keys = set(call.arguments) | set(reference.arguments)
@@ -225,9 +225,9 @@ def same_value(value: Any, reference: Any) -> bool:
 def answer_reward(reply: Reply, query: Query) -> float | None:
     """Return 1.0 if the response agrees with the reference answer, else 0.0; None without answer.
 
-    It agrees if it contains the reference as whole words, and the rest has no number more often
-    than the query has it, no negation, and no alternative. A response that lists many values
-    agrees with nothing.
+    It agrees if it contains the reference as whole words, and the rest contains no negation, no
+    alternative, and no number more often than the query does. A response that lists many values
+    does not agree.
     """
     if query.answer is None:
         return None
@@ -249,14 +249,14 @@ def agrees(response: str, answer: str, query: str = "") -> bool:
         return False
     words = set(re.findall(r"[^\W\d_]+", remainder))
     if (_numbers(remainder) and not words) or words & {OPPOSITE.get(reference), *OTHERWISE}:
-        return False  # a list of candidates is no answer
+        return False  # a list of candidates is not an answer
     if re.search(r"n['\u2019]t\b", remainder) or re.search(rf"{pattern} (?:{MAGNITUDES})\b", text):
         return False
     return _numbers(remainder) <= _numbers(_folded_text(query)) + _numbers(reference)
 
 
 def _folded_text(text: str) -> str:
-    """Normalise text for comparison: case, blanks, final stops, and JSON's quotes."""
+    """Normalise text for comparison: case, whitespace, final . and !, and JSON's quotes."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

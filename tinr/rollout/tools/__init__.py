@@ -1,1 +1,1 @@
-"""Running a tool call: in this process, or bounded in one of its own."""
+"""Run tool calls: in this process, or with limits in a separate process."""

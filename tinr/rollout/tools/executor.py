@@ -1,4 +1,4 @@
-"""Check a call against its document and run it. A failure is an observation, no exception."""
+"""Check a call against its document and run it. A failure is an observation, not an exception."""
 
 import json
 import warnings
@@ -18,23 +18,23 @@ from tinr.rollout.tools.runners import PythonRunner, ToolError
 
 @dataclass(frozen=True)
 class Executor:
-    """Runs the tools of a catalogue in this process without bounds: for trusted code.
+    """Runs the tools of a catalogue in this process without limits, for trusted code.
 
-    functions: name -> its code. For calls by a model use BoundedExecutor.
+    functions: name -> function. Use BoundedExecutor for calls that a model writes.
     """
 
     catalogue: Catalogue
     functions: Mapping[str, Any]
 
     def runs(self, call: Call) -> bool:
-        """Return False for a tool of the catalogue without code; its call ends a conversation."""
+        """Return False for a catalogue tool without code; a call of it ends a conversation."""
         return call.name in self.functions or call.name not in self.catalogue.by_name
 
     def run(self, call: Call) -> str:
-        """Run a call. Returns what the environment shows: the result's JSON, or `{"error": ...}`.
+        """Run a call; return what the environment shows: the result's JSON, or `{"error": ...}`.
 
-        An unknown tool, arguments that do not fit the document, and a tool that raises give an
-        answer, no exception: what a model writes is data.
+        An unknown tool, invalid arguments and a tool that raises give an error result, not an
+        exception: what a model writes is data.
         """
         doc = self.catalogue.by_name.get(call.name)
         if doc is None or call.name not in self.functions:
@@ -44,11 +44,11 @@ class Executor:
 
     @property
     def faults(self) -> int:
-        """Number of calls that broke a bound: 0, as there are no bounds here."""
+        """Number of calls that exceeded a limit: 0, because there are no limits here."""
         return 0
 
     def session(self) -> "Executor":
-        """Return what one conversation uses: itself, as these tools keep no state."""
+        """Return the executor for one conversation: itself, because these tools keep no state."""
         return self
 
     def end(self) -> None:
@@ -67,28 +67,28 @@ class Executor:
         try:
             result = self.functions[call.name](**call.arguments)
             return cut(json.dumps(result, ensure_ascii=False, allow_nan=False))
-        except Exception as error:  # the answer is whatever the tool raises
+        except Exception as error:  # whatever the tool raises is the result
             return refusal(_words(error))
 
 
 @dataclass(frozen=True)
 class BoundedExecutor(Executor):
-    """Runs the tools in a process of their own, with bounds. Close it, or use it in a `with`.
+    """Runs the tools in a separate process, with limits. Close it, or use it in a `with`.
 
-    functions: name -> `module:attribute`, where the worker finds the code. A call that breaks a
-    bound gets an error as answer, or raises ToolFault if `config.on_fault` is stop.
+    functions: name -> `module:attribute`, from which the worker imports the function. A call that
+    exceeds a limit returns an error, or raises ToolFault if `config.on_fault` is stop.
     """
 
     config: ExecutorConfig = field(default_factory=ExecutorConfig)
 
     @cached_property
     def worker(self) -> Worker:
-        """The process. It starts at the first call."""
+        """The worker process. It starts at the first call."""
         return Worker(self.functions, self.config)
 
     @property
     def faults(self) -> int:
-        """Number of calls that broke a bound."""
+        """Number of calls that exceeded a limit."""
         return self.worker.faults
 
     def close(self) -> None:
@@ -106,13 +106,13 @@ class BoundedExecutor(Executor):
 
 @dataclass(frozen=True)
 class KeptSession(Executor):
-    """One session for all the turns of a user; close it, or use it in a `with`."""
+    """One session that all turns of a user share; close it, or use it in a `with`."""
 
     inner: Executor  # a session
 
     @classmethod
     def of(cls, executor: Executor) -> "KeptSession":
-        """Begin a session of an executor."""
+        """Start a session of an executor."""
         return cls(executor.catalogue, executor.functions, executor.session())
 
     def runs(self, call: Call) -> bool:
@@ -125,7 +125,7 @@ class KeptSession(Executor):
 
     @property
     def faults(self) -> int:
-        """Number of calls that broke a bound."""
+        """Number of calls that exceeded a limit."""
         return self.inner.faults
 
     def close(self) -> None:
@@ -134,26 +134,29 @@ class KeptSession(Executor):
 
 
 def observed_fault(call: Call, fault: Fault, config: ExecutorConfig) -> str:
-    """Return what the environment shows for a call that broke a bound; ToolFault if that stops."""
+    """Return what the environment shows for a call that exceeded a limit.
+
+    Raises ToolFault if `config.on_fault` is stop.
+    """
     event = f"tool {call.name} {fault}"
     if config.on_fault == "stop":
         raise ToolFault(
-            f"{event}; arguments: {json.dumps(call.arguments)[:200]}; mend the tool, raise "
-            f"the bound in {config.where}, or set {config.where}.on_fault=continue"
+            f"{event}; arguments: {json.dumps(call.arguments)[:200]}; fix the tool, raise "
+            f"the limit in {config.where}, or set {config.where}.on_fault=continue"
         ) from fault
-    warnings.warn(f"{event}; its call was answered by an error", stacklevel=4)
+    warnings.warn(f"{event}; the call returned an error", stacklevel=4)
     return refusal(f"the tool {fault}")
 
 
 def corpus_executor(catalogue: Catalogue, config: ExecutorConfig | None = None) -> BoundedExecutor:
-    """Make an executor of the shipped corpora's tools in the catalogue, in their own process."""
+    """Make an executor of the shipped tools in the catalogue, in a separate process."""
     return BoundedExecutor(catalogue, shipped_functions(catalogue), config or ExecutorConfig())
 
 
 def shipped_functions(catalogue: Catalogue) -> dict[str, str]:
-    """Return where the worker finds the code of the shipped tools in a catalogue.
+    """Return name -> `module:attribute` for the shipped tools in a catalogue.
 
-    A tool that only shares its name with one of them is another tool: it does not run.
+    A tool that only shares its name with a shipped one is a different tool: it does not run.
     """
     return {
         tool.name: f"{tool.run.__module__}:{tool.name}.run"
@@ -164,7 +167,7 @@ def shipped_functions(catalogue: Catalogue) -> dict[str, str]:
 
 
 def same_tool(doc: ToolDoc | None, line: Mapping[str, Any]) -> bool:
-    """Whether a catalogue's document equals the line of a shipped tool."""
+    """Whether a catalogue's document has the description and the parameters of a tool's line."""
     return (
         doc is not None
         and doc.description == line["description"]

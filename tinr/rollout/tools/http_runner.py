@@ -1,4 +1,4 @@
-"""HTTP operations of OpenAPI files, sent to hosts that the user allows, through `httpx`."""
+"""Send HTTP operations of OpenAPI files to hosts that the user allows, through `httpx`."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ from tinr.rollout.tools.process import ExecutorConfig, Fault
 from tinr.rollout.tools.runners import Runner, ToolError
 
 READING = ("GET", "HEAD", "OPTIONS", "QUERY")  # methods that change nothing
-ERROR_CHARACTERS = 160  # of what a service says with an error status
+ERROR_CHARACTERS = 160  # longest excerpt of a service's error response
 PORTS = {"http": 80, "https": 443}
-PARAMETER = re.compile(r"\{([^{}]+)\}")  # of a path
+PARAMETER = re.compile(r"\{([^{}]+)\}")  # a parameter in a path
 RESERVED = {  # headers that say where a request goes, what it does, or how long it is
     *("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "cookie"),
     *("x-http-method-override", "x-http-method", "x-method-override", "accept-encoding"),
@@ -32,10 +32,10 @@ RESERVED = {  # headers that say where a request goes, what it does, or how long
 
 @dataclass(frozen=True)
 class Operation:
-    """One HTTP operation as its OpenAPI file describes it; BadInput where it cannot be sent.
+    """One HTTP operation as its OpenAPI file describes it; BadInput if it cannot be sent.
 
     url: of the server. places: parameter -> {"in": path, query, header, cookie, body or formData;
-    "name": its name in the request; "whole": true where it is the whole body}.
+    "name": its name in the request; "whole": true if it is the whole body}.
     """
 
     method: str
@@ -48,20 +48,22 @@ class Operation:
         try:
             url = httpx.URL(self.url)
         except (httpx.InvalidURL, ValueError, UnicodeError, TypeError) as error:
-            raise BadInput(f"{self.url!r} is no URL ({error}); correct it") from error
+            raise BadInput(f"{self.url!r} is not a valid URL ({error}); correct it") from error
         is_whole = url.scheme in PORTS and url.host and (url.port or 0) < 2**16
         if not is_whole or url.userinfo or url.query or url.fragment:
             raise BadInput(
-                f"{self.url!r} is no address of a server; give http(s)://host[:port][/path]"
+                f"{self.url!r} is not a server address; give http(s)://host[:port][/path]"
             )
         if not re.match(r"/(?!/)", self.path) or "#" in self.path:
-            raise BadInput(f"the path {self.path!r} does not begin with one slash; correct it")
+            raise BadInput(
+                f"the path {self.path!r} must start with exactly one slash and have no #; fix it"
+            )
         placed = {place.get("name") for place in self.places.values() if place.get("in") == "path"}
         missing = {*PARAMETER.findall(self.path)} - placed
         if missing:
             raise BadInput(
-                f"nothing says where {sorted(missing)[0]!r} of {self.path} comes from; import the "
-                "OpenAPI file anew"
+                f"the parameter {sorted(missing)[0]!r} of {self.path} is not described; import the "
+                "OpenAPI file again"
             )
 
     @property
@@ -76,12 +78,12 @@ def _host_of(url: Any) -> str:
 
 @dataclass
 class HttpRunner(Runner):
-    """Sends operations to hosts that are allowed.
+    """Sends operations to allowed hosts.
 
-    hosts: `name`, for every port, or `name:port`. headers, query: sent with every request,
-    credentials among them; a call cannot change them. writes: whether methods that change something
-    may be sent. Redirects are not followed and cookies not kept: they could lead to another host,
-    or from one conversation to another.
+    hosts: `name` (any port) or `name:port`. headers, query: sent with every request, including
+    credentials; a call cannot change them. writes: whether methods that change data may be sent.
+    Redirects are not followed and cookies are not kept: they could lead to another host, or carry
+    data from one conversation to another.
     """
 
     operations: Mapping[str, Operation]
@@ -96,7 +98,7 @@ class HttpRunner(Runner):
         self._open_client: httpx.Client | None = None
 
     def session(self) -> "HttpRunner":
-        """Return a runner with connections of its own: a request that hangs closes them."""
+        """Return a runner with its own connections: a request that hangs closes them."""
         return replace(self)
 
     def end(self) -> None:
@@ -104,7 +106,7 @@ class HttpRunner(Runner):
         self.close()
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """Send an operation and return the text of its answer, JSON in one line."""
+        """Send an operation and return the text of its response, with JSON on one line."""
         operation = self.operations[name]
         if operation.method not in READING and not self.writes:
             raise ToolError(f"{operation.method} changes something and is not allowed here")
@@ -189,14 +191,14 @@ class HttpRunner(Runner):
         )  # fmt: skip
 
     def _within_bounds(self, request: Any) -> tuple[int, str, bytes]:
-        """Send a request in a thread; what is not over in time is cut off."""
+        """Send a request in a thread, and cut it off at the time limit."""
         answer: Future[tuple[int, str, bytes]] = Future()
         client = self._client
 
         def send() -> None:
             try:
                 answer.set_result(self._exchange(client, request))
-            except BaseException as error:  # the caller judges it
+            except BaseException as error:  # the caller handles it
                 answer.set_exception(error)
 
         threading.Thread(target=send, daemon=True).start()
@@ -209,7 +211,7 @@ class HttpRunner(Runner):
             raise ToolError(f"the service cannot be reached ({type(error).__name__})") from None
 
     def _exchange(self, client: Any, request: Any) -> tuple[int, str, bytes]:
-        """Return status, content type and content. It is read as it is sent, never unpacked."""
+        """Return status, content type and content, read as sent and never decompressed."""
         deadline = time.monotonic() + self.config.seconds
         response = client.send(request, stream=True)
         try:
@@ -239,14 +241,14 @@ def _text(content: bytes, kind: str) -> str:
 
 
 def _members(value: Any) -> list[Any]:
-    """A list is sent as one pair for each member, as OpenAPI's default says; null as none."""
+    """Return the values to send: one per list member (OpenAPI's default), none for null."""
     if isinstance(value, list | tuple):
         return list(value)
     return [] if value is None else [value]
 
 
 def _plain(value: Any) -> str:
-    """A value as a URL or a form has it."""
+    """Return a value as text for a URL or a form."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
@@ -255,7 +257,7 @@ def _plain(value: Any) -> str:
 
 
 def _segment(name: str, value: Any) -> str:
-    """A value as a part of a path; a list with commas. It does not lead to another path."""
+    """Return a value (lists joined by commas) as a path segment that cannot change the path."""
     text = ",".join(map(_plain, _members(value)))
     if not text or re.search(r"(?:^|[/\\])\.\.?(?:[/\\]|$)", text):
         raise ToolError(f"{name}: {text!r} is no part of a path")
@@ -263,7 +265,7 @@ def _segment(name: str, value: Any) -> str:
 
 
 def _filled(path: str, segments: Mapping[str, str]) -> str:
-    """Put the segments into a path."""
+    """Insert the segments into a path."""
     missing = [name for name in PARAMETER.findall(path) if name not in segments]
     if missing:
         raise ToolError(f"{missing[0]} is needed")
@@ -281,7 +283,7 @@ def _line(name: str, value: Any) -> str:
 
 
 def _body(value: Any, content_type: str) -> dict[str, Any]:
-    """Return httpx's options for a body of a content type; JSON where none is stated."""
+    """Return httpx's options for a body of a content type; JSON if none is stated."""
     if content_type == "application/x-www-form-urlencoded" and isinstance(value, Mapping):
         return {"data": {name: _plain(part) for name, part in value.items()}}
     if content_type == "multipart/form-data" and isinstance(value, Mapping):

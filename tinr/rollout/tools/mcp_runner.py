@@ -1,7 +1,7 @@
 """Tools of MCP servers, called through the official `mcp` package.
 
-Each conversation has a session of its own, so that tools can keep a state between its calls. A
-server that is a command is then a process of its own; it starts at the first call.
+Each conversation has its own session, so that tools can keep state between its calls. If the server
+is a command, each session starts its own process at the first call.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from tinr.rollout.tools.process import ExecutorConfig, Fault
 from tinr.rollout.tools.runners import Runner, ToolError
 
 START = 30.0  # seconds for a server to start and answer
-END = 10.0  # seconds for it to end; the package itself ends it by force after some
+END = 10.0  # seconds for it to end; the package kills it after a few
 
 
 @dataclass(frozen=True)
 class McpServer:
-    """How to reach a server: a URL, or a command to start; BadInput where that cannot be done.
+    """How to reach a server: a URL, or a command that starts it; BadInput if it is invalid.
 
-    headers: of a URL. environment: variables of a command's process beside the usual few.
+    headers: sent to a URL. environment: variables for a command's process, besides the usual few.
     """
 
     address: str
@@ -40,7 +40,9 @@ class McpServer:
         try:
             command = shlex.split(self.address)
         except ValueError as error:
-            raise BadInput(f"mcp: {self.address!r} is no command ({error}); correct it") from error
+            raise BadInput(
+                f"mcp: {self.address!r} is not a valid command ({error}); correct it"
+            ) from error
         if not command:
             raise BadInput("mcp: give a server's URL, or the command that starts it")
 
@@ -51,7 +53,7 @@ class McpServer:
         if not has_url(self.address):
             command = command_of(self.address, self.environment)
             return await stack.enter_async_context(Client(command))
-        import httpx2  # the mcp package's own client of HTTP
+        import httpx2  # the HTTP client of the mcp package
         from mcp.client.streamable_http import streamable_http_client
 
         http = httpx2.AsyncClient(headers=dict(self.headers), trust_env=False, timeout=seconds)
@@ -62,18 +64,18 @@ class McpServer:
 
 @dataclass
 class McpRunner(Runner):
-    """Runs the tools of a server. names: our name of a tool -> the server's."""
+    """Runs the tools of a server. names: our name of a tool -> the server's name."""
 
     server: McpServer
     names: Mapping[str, str]
     config: ExecutorConfig
-    sessions: "set[McpSession]" = field(default_factory=set)  # that have not ended
+    sessions: "set[McpSession]" = field(default_factory=set)  # open ones
     _loop: asyncio.AbstractEventLoop | None = None
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of all sessions, in a thread of its own."""
+        """The event loop of all sessions, in its own thread."""
         with self._starting:  # conversations call from several threads
             if self._loop is None:
                 loop = asyncio.new_event_loop()
@@ -108,14 +110,14 @@ class McpRunner(Runner):
 
 
 async def _all_over() -> None:
-    """Wait for every task of the loop but this one."""
+    """Wait for every task of the loop except this one."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others)
 
 
 class McpSession(Runner):
-    """One conversation's session with a server. A call that breaks a bound ends it."""
+    """One conversation's session with a server. A call that exceeds a limit ends it."""
 
     def __init__(self, runner: McpRunner):
         self.runner = runner
@@ -123,7 +125,7 @@ class McpSession(Runner):
         self._task: Future[None] | None = None
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """Call a tool; a server that cannot be reached, or dies, is a ToolError."""
+        """Call a tool. Raises ToolError if the server cannot be reached, or dies."""
         from mcp import MCPError
         from mcp.types import CONNECTION_CLOSED
 
@@ -135,9 +137,9 @@ class McpSession(Runner):
         except NotInTime:
             self.cancel()
             raise Fault(f"took longer than {config.seconds:g} s") from None
-        except (Exception, BaseExceptionGroup) as error:  # of any kind: it is not our code
+        except (Exception, BaseExceptionGroup) as error:  # of any kind: this is not our code
             if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
-                raise ToolError(root_of(error)) from error  # it refuses the call, and goes on
+                raise ToolError(root_of(error)) from error  # the call failed, not the server
             self.cancel()
             raise ToolError(f"the MCP server failed: {root_of(error)}") from error
         except BaseException:  # an interrupt
@@ -161,7 +163,7 @@ class McpSession(Runner):
         self.cancel()
 
     def cancel(self) -> None:
-        """Cut the connection off; the process of a command ends soon after."""
+        """Cut the connection; the process of a command ends soon after."""
         self.runner.sessions.discard(self)
         task, self._task, self._requests = self._task, None, None
         if task is not None:
@@ -184,7 +186,7 @@ class McpSession(Runner):
             raise
 
     async def _serve(self, ready: "Future[None]") -> None:
-        """Hold the connection, and make the calls; a client is entered and left by one task."""
+        """Keep the connection open and make the calls: one task must enter and leave a client."""
         answer: Future[Any] = ready
         try:
             async with AsyncExitStack() as stack:
@@ -196,7 +198,7 @@ class McpSession(Runner):
                     (name, arguments), answer = request
                     try:
                         answer.set_result(await client.call_tool(name, arguments))
-                    except Exception as error:  # the caller judges it
+                    except Exception as error:  # the caller handles it
                         answer.set_exception(error)
         except (Exception, BaseExceptionGroup) as error:
             if not answer.done():
@@ -219,7 +221,7 @@ class McpSession(Runner):
 
 
 def _content(result: Any) -> str:
-    """Return what a tool says: its structured result as JSON, else its texts."""
+    """Return a tool's result: the structured one as JSON, else its text blocks."""
     structured = result.structured_content
     if structured is not None and not result.is_error:
         is_wrapped = isinstance(structured, dict) and set(structured) == {"result"}

@@ -1,11 +1,11 @@
-"""Executors of a user's own tools, from a YAML file that says what runs which tool.
+"""Executors of a user's own tools, from a YAML file that says what runs each tool.
 
     catalogue: runs/own/tools        # as `tinr catalogue import` wrote it
     run:
-      - python: my_tools             # a module beside this file, or `module:function`
+      - python: my_tools             # a module next to this file, or `module:function`
       - mcp: python weather_server.py
       - http: library.yaml           # the operations that were imported from this file
-        url: http://127.0.0.1:9000   # in place of the file's servers
+        url: http://127.0.0.1:9000   # instead of the file's servers
         hosts: [127.0.0.1]
         headers: {Authorization: "Bearer ${LIBRARY_TOKEN}"}
         writes: true                 # POST, PUT, PATCH and DELETE too
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 SECRET = "***"
-SETTINGS = {  # of each kind of entry, beside `tools`
+SETTINGS = {  # of each kind of entry, besides `tools`
     "python": (),
     "mcp": ("headers", "environment"),
     "http": ("url", "hosts", "headers", "query", "writes"),
@@ -66,37 +66,35 @@ class RunEntry:
     mcp: Annotated[str, Doc("a server's URL, or the command that starts it")] = ""
     http: Annotated[str, Doc("the OpenAPI file whose operations were imported")] = ""
     tools: Annotated[
-        tuple[str, ...], Doc("names or patterns (`books_*`); none: those imported from this source")
+        tuple[str, ...], Doc("names or patterns (`books_*`); default: all tools of this source")
     ] = ()
-    url: Annotated[str, Doc("of http: in place of the file's servers")] = ""
-    hosts: Annotated[
-        tuple[str, ...], Doc("of http: that requests may go to, name or name:port")
-    ] = ()
-    headers: Annotated[dict[str, str], Doc("of http and of an mcp URL")] = field(
+    url: Annotated[str, Doc("http only: overrides the file's servers")] = ""
+    hosts: Annotated[tuple[str, ...], Doc("http only: allowed hosts, as name or name:port")] = ()
+    headers: Annotated[dict[str, str], Doc("for http, or for an mcp URL")] = field(
         default_factory=dict
     )
-    query: Annotated[dict[str, str], Doc("of http: in every request's query")] = field(
+    query: Annotated[dict[str, str], Doc("http only: added to every request's query")] = field(
         default_factory=dict
     )
-    environment: Annotated[dict[str, str], Doc("of an mcp command's process")] = field(
+    environment: Annotated[dict[str, str], Doc("variables for an mcp command's process")] = field(
         default_factory=dict
     )
-    writes: Annotated[bool, Doc("of http: send methods that change something")] = False
+    writes: Annotated[bool, Doc("http only: allow methods that change data")] = False
 
 
 @dataclass(frozen=True)
 class Limits(ExecutorConfig):
-    """Bounds of a call, and how many calls a conversation may make."""
+    """Limits of a call, and of the number of calls per conversation."""
 
     where = "limits"
 
-    seconds: Annotated[float, Doc("a call, by the clock")] = 10.0
-    calls: Annotated[Count, Doc("in one conversation; later ones are refused")] = 16
+    seconds: Annotated[float, Doc("wall-clock time per call")] = 10.0
+    calls: Annotated[Count, Doc("per conversation; later ones are refused")] = 16
 
 
 @dataclass(frozen=True)
 class OwnTools:
-    """The file: a catalogue folder, what runs its tools, and within which limits."""
+    """The file: a catalogue folder, what runs its tools, and the limits."""
 
     catalogue: str
     run: tuple[RunEntry, ...]
@@ -105,19 +103,19 @@ class OwnTools:
 
 @dataclass(frozen=True)
 class OwnExecutor(Executor):
-    """Runs each tool by its runner. Close it, or use it in a `with`.
+    """Runs each tool with its runner. Close it, or use it in a `with`.
 
     functions: name -> runner. A conversation uses its own `session`.
     """
 
     config: Limits = field(default_factory=Limits)
-    secrets: Sequence[str] = ()  # what no tool's text may show
+    secrets: Sequence[str] = ()  # masked in every tool's text
     fault_counts: list[int] = field(default_factory=lambda: [0])  # shared with all sessions
     _calls: list[int] = field(default_factory=lambda: [0])
 
     @property
     def faults(self) -> int:
-        """Number of calls that broke a bound."""
+        """Number of calls that exceeded a limit."""
         return self.fault_counts[0]
 
     def session(self) -> "OwnExecutor":
@@ -132,7 +130,7 @@ class OwnExecutor(Executor):
             runner.end()
 
     def close(self) -> None:
-        """End everything that runs."""
+        """Stop everything that runs."""
         for runner in self._runners():
             runner.close()
 
@@ -153,7 +151,7 @@ class OwnExecutor(Executor):
         return cut(self._without_secrets(text))
 
     def _without_secrets(self, text: str) -> str:
-        """Mask secrets, also as URLs and JSON spell them, the longest first."""
+        """Mask secrets, including their spellings in URLs and JSON, longest first."""
         spellings = {
             spelling
             for secret in self.secrets
@@ -175,12 +173,12 @@ def executor_of(
 def own_executor(file: Path, catalogue: Catalogue) -> OwnExecutor:
     """Make the executor that a file describes, for a checkpoint's catalogue.
 
-    Shipped tools that the file does not name run as always. BadInput if the file is wrong, or a
-    part of it runs no tool of the catalogue.
+    Shipped tools that the file does not name run as usual. Raises BadInput if the file is invalid,
+    or if an entry runs no tool of the catalogue.
     """
     own = load_config(OwnTools, file)
     if not own.run:
-        raise BadInput(f"{file}: run: nothing runs; add a python, mcp or http entry")
+        raise BadInput(f"{file}: run: no entries; add a python, mcp or http entry")
     lines = _lines(own, file, catalogue)
     runners: dict[str, Runner] = {}
     secrets: list[str] = []
@@ -190,7 +188,7 @@ def own_executor(file: Path, catalogue: Catalogue) -> OwnExecutor:
         taken = sorted(runners.keys() & chosen.keys())
         if taken and not entry.tools:
             raise BadInput(
-                f"{place}: an earlier entry runs {taken[0]} already; name the tools of each: "
+                f"{place}: an earlier entry already runs {taken[0]}; name the tools of each: "
                 "tools: [...]"
             )
         free = {name: line for name, line in chosen.items() if name not in runners}
@@ -207,7 +205,7 @@ def own_executor(file: Path, catalogue: Catalogue) -> OwnExecutor:
 
 
 def _lines(own: OwnTools, file: Path, catalogue: Catalogue) -> dict[str, Mapping[str, Any]]:
-    """Return the imported lines of tools that the checkpoint knows with this very document."""
+    """Return the imported lines of tools that the checkpoint knows with the same document."""
     path = Path(own.catalogue) / "tools.jsonl"
     if not path.is_file():
         raise BadInput(
@@ -223,8 +221,8 @@ def _lines(own: OwnTools, file: Path, catalogue: Catalogue) -> dict[str, Mapping
     ]  # fmt: skip
     if changed:
         warnings.warn(
-            f"{path}: {len(changed)} tools have another document than the checkpoint knows, "
-            f"{changed[0]} among them, and do not run; run `tinr update`",
+            f"{path}: {len(changed)} tools have another document than in the checkpoint, "
+            f"such as {changed[0]}, and do not run; run `tinr update`",
             stacklevel=3,
         )
     return {
@@ -236,14 +234,14 @@ def _lines(own: OwnTools, file: Path, catalogue: Catalogue) -> dict[str, Mapping
 def _chosen(
     entry: RunEntry, lines: Mapping[str, Mapping[str, Any]], place: str
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the tools that an entry runs: those of its patterns, or of its source."""
+    """Return the tools that an entry runs: those that match its patterns, or its source."""
     kinds = [kind for kind in SETTINGS if getattr(entry, kind)]
     if len(kinds) != 1:
         raise BadInput(f"{place}: give exactly one of {', '.join(SETTINGS)}")
     allowed = ("tools", *kinds, *SETTINGS[kinds[0]])
     given = [f.name for f in fields(entry) if getattr(entry, f.name) and f.name not in allowed]
     if given:
-        raise BadInput(f"{place}: {given[0]} is no setting of {kinds[0]}; leave it out")
+        raise BadInput(f"{place}: {given[0]} is not a setting of {kinds[0]}; remove it")
     source, function = _source(entry), entry.python.partition(":")[2]
 
     def is_run(name: str, line: Mapping[str, Any]) -> bool:
@@ -292,7 +290,7 @@ def _runner(
     if entry.mcp:
         server = McpServer(entry.mcp, filled["headers"], filled["environment"])
         if filled["headers"] and not has_url(entry.mcp):
-            raise BadInput("headers are of a URL; give a command its environment")
+            raise BadInput("headers need a URL; for a command, set environment")
         return McpRunner(server, {name: _original(line) for name, line in chosen.items()}, limits)
     try:
         from tinr.rollout.tools.http_runner import HttpRunner
@@ -301,19 +299,19 @@ def _runner(
     operations = {name: _operation(entry, line) for name, line in chosen.items()}
     if not entry.hosts:
         hosts = sorted({operation.host for operation in operations.values()})
-        raise BadInput(f"hosts: none is allowed; to allow these: hosts: {hosts}")
+        raise BadInput(f"hosts: no host is allowed; to allow these: hosts: {hosts}")
     return HttpRunner(
         operations, entry.hosts, limits, filled["headers"], filled["query"], entry.writes
     )
 
 
 def _addresses(python: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return where the worker finds the function of each tool."""
+    """Return name -> `module:function`, from which the worker imports each tool."""
     module, _, function = python.partition(":")
     functions = {name: function or _original(line) for name, line in chosen.items()}
     wrong = [part for part in (*module.split("."), *functions.values()) if not part.isidentifier()]
     if wrong:
-        raise BadInput(f"python: {wrong[0]!r} is no name of a module or function; correct it")
+        raise BadInput(f"python: {wrong[0]!r} is not a name of a module or function; correct it")
     return {name: f"{module}:{function}" for name, function in functions.items()}
 
 
@@ -322,11 +320,11 @@ def _operation(entry: RunEntry, line: Mapping[str, Any]) -> "Operation":
 
     extra = line.get("extra")
     if not isinstance(extra, Mapping) or not {"method", "path"} <= extra.keys():
-        raise BadInput(f"{line['name']} is no HTTP operation; import it from its OpenAPI file")
+        raise BadInput(f"{line['name']} is not an HTTP operation; import it from its OpenAPI file")
     servers = extra.get("servers") or [""]
     url = entry.url or str(servers[0])
     if not url.startswith(("http://", "https://")):
-        raise BadInput(f"url: the file names no server for {line['name']}; give its URL")
+        raise BadInput(f"url: the file has no server for {line['name']}; set its URL")
     return Operation(
         str(extra["method"]), url, str(extra["path"]), extra.get("places") or {},
         str(extra.get("content_type", "")),
@@ -334,7 +332,7 @@ def _operation(entry: RunEntry, line: Mapping[str, Any]) -> "Operation":
 
 
 def _filled(values: Mapping[str, str], setting: str, secrets: list[str]) -> dict[str, str]:
-    """Put environment variables into values, and note them as secrets; BadInput if one is unset."""
+    """Insert environment variables and record them as secrets; BadInput if one is unset."""
 
     def value_of(match: re.Match[str]) -> str:
         value = os.environ.get(match[1])
@@ -346,5 +344,5 @@ def _filled(values: Mapping[str, str], setting: str, secrets: list[str]) -> dict
     filled = {key: VARIABLE.sub(value_of, text) for key, text in values.items()}
     for key, text in filled.items():
         if setting == "headers" and not (f"{key}{text}".isascii() and f"{key}{text}".isprintable()):
-            raise BadInput(f"{setting}: {key} is no line of ASCII; correct it")
+            raise BadInput(f"{setting}: {key} is not one line of ASCII; correct it")
     return filled

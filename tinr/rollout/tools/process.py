@@ -1,7 +1,7 @@
-"""Run tools in a process of their own, with bounds of time, memory and output.
+"""Run tools in a separate process, with limits on time, memory and output.
 
 `Worker` starts the process (`tinr.rollout.tools.worker`) at the first call and keeps it. A call
-that breaks a bound or ends the process raises `Fault`. Then the process is killed, and the next
+that exceeds a limit or ends the process raises `Fault`. Then the process is killed, and the next
 call starts a new one.
 """
 
@@ -30,22 +30,22 @@ from tinr.records import BadInput, RunFailed
 from tinr.rollout.tools.worker import HEAD, NO_MEMORY, READY, RESULT, TOO_LONG
 
 START = 60  # seconds for the worker to start and import the tools
-KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")  # of the environment
+KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")  # environment variables
 
 
 @dataclass(frozen=True)
 class ExecutorConfig:
-    """Bounds of a tool in one call, and what happens if it exceeds them."""
+    """Limits of one tool call, and what happens if it exceeds them."""
 
-    where: ClassVar[str] = "executor"  # the settings are found
+    where: ClassVar[str] = "executor"  # section of these settings
 
-    seconds: Annotated[float, Doc("a call, by the clock")] = 2.0
-    memory: Annotated[int, Doc("MiB above what the worker has when it starts")] = 256
+    seconds: Annotated[float, Doc("wall-clock time per call")] = 2.0
+    memory: Annotated[int, Doc("MiB beyond what the worker has when it starts")] = 256
     output: Annotated[int, Doc("characters of a result's JSON")] = 100_000
     network: Annotated[bool, Doc("whether tools may open sockets")] = False
     on_fault: Annotated[
         Literal["continue", "stop"],
-        Doc("a broken bound: an error that the model reads, or the end of the run"),
+        Doc("if a call exceeds a limit: return an error to the model, or stop the run"),
     ] = "continue"
 
     def __post_init__(self) -> None:
@@ -54,17 +54,17 @@ class ExecutorConfig:
 
 
 class Fault(Exception):
-    """A tool broke a bound or ended its process; the message says how."""
+    """A tool exceeded a limit or ended its process; the message says how."""
 
 
 class ToolFault(RunFailed):
-    """A tool broke a bound, and the settings stop the run then."""
+    """A tool exceeded a limit, and `on_fault` is stop."""
 
 
 class Worker:
     """The process that runs `functions` (name -> `module:attribute`), one call at a time.
 
-    path: folders in which it looks for modules, beside those of this process.
+    path: folders in which it looks for modules, besides those of this process.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._end = weakref.finalize(self, _no_process)
         self._number = 0  # of the last call
-        self.faults = 0  # calls that broke a bound
+        self.faults = 0  # calls that exceeded a limit
         self._lock = threading.Lock()
 
     def ask(self, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str]:
-        """Run a call. Returns whether the tool returned, and its result's JSON or error message.
+        """Run a call; return whether the tool returned, and its result's JSON or error message.
 
-        Raises Fault if it broke a bound, BadInput if the worker cannot start, and ValueError or
-        RecursionError if the arguments have no JSON.
+        Raises Fault if it exceeded a limit, BadInput if the worker cannot start, and ValueError or
+        RecursionError if the arguments cannot be written as JSON.
         """
         content = json.dumps([name, arguments]).encode()
         with self._lock:
@@ -89,9 +89,7 @@ class Worker:
                 answer = self._exchange(self._running(), content, self.config.seconds)
                 if answer[:1] == TOO_LONG:
                     raise Fault(f"gave more than {self.config.output:,} characters")
-            except (
-                BaseException
-            ) as error:  # an interrupt too: else the next call would get its answer
+            except BaseException as error:  # interrupts too: the next call would get this answer
                 self.faults += isinstance(error, Fault)
                 self._stop()
                 raise
@@ -108,8 +106,10 @@ class Worker:
 
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process
-        if process is not None and process.poll() is None:  # in a fork of ours it is none of its
-            return process  # children, and counts as ended: a fork gets a worker of its own
+        # In a fork of this process, the worker is not a child and counts as ended, so that each
+        # fork starts its own worker.
+        if process is not None and process.poll() is None:
+            return process
         self._stop()
         process = subprocess.Popen(
             [sys.executable, "-P", "-S", "-s", "-B", "-m", "tinr.rollout.tools.worker"],
@@ -119,7 +119,7 @@ class Worker:
             cwd="/",
             env=_environment(self.path),
             bufsize=0,
-            start_new_session=True,  # ctrl-c is for us; and what it starts dies with it
+            start_new_session=True,  # Ctrl-C does not reach it, and its children die with it
         )
         os.set_blocking(process.stdin.fileno(), False)  # type: ignore[union-attr]
         self._process, self._number = process, -1
@@ -130,14 +130,14 @@ class Worker:
         try:
             answer = self._exchange(process, json.dumps(settings).encode(), START)
         except Fault as fault:
-            raise BadInput(f"the worker of the tools {fault} before its first call") from fault
+            raise BadInput(f"the tool worker {fault} before its first call") from fault
         if answer[:1] != READY:
             reason = answer[1:].decode("utf-8", "replace")
             raise BadInput(f"the tools cannot be loaded: {reason}; correct their modules")
         return process
 
     def _exchange(self, process: subprocess.Popen[bytes], content: bytes, seconds: float) -> bytes:
-        """Send a frame and wait some seconds for its answer. Fault says why there is none."""
+        """Send a frame and wait `seconds` for its answer. Raises Fault if there is none."""
         assert process.stdin and process.stdout
         self._number += 1
         deadline = time.monotonic() + seconds
@@ -177,7 +177,7 @@ def _send(pipe: int, content: bytes, deadline: float) -> None:
 
 
 def _receive(pipe: int, length: int, deadline: float) -> bytes:
-    """Read `length` bytes. TimeoutError or EOFError if they do not come."""
+    """Read `length` bytes. TimeoutError or EOFError if they do not arrive."""
     chunks = []
     while length:
         _await(pipe, select.POLLIN, deadline)
@@ -214,13 +214,13 @@ def _no_process() -> None:
 
 
 def _environment(folders: Sequence[str]) -> dict[str, str]:
-    """Environment variables without secrets: module path, language, and a fixed hash seed."""
+    """Return variables without secrets: module path, language, and a fixed hash seed."""
     path = [str(Path(tinr.__file__).parents[1]), *map(os.path.abspath, sys.path), *folders]
     variables = {name: os.environ[name] for name in KEPT if name in os.environ}
     return variables | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
 
 
 def _libraries() -> list[str]:
-    """Folders of the standard library and of installed packages."""
+    """Return the folders of the standard library and of installed packages."""
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})

@@ -1,7 +1,7 @@
-"""What runs tools: the interface, and Python functions in a bounded process.
+"""Runners of tools: the interface, and Python functions in a process with limits.
 
-A runner executes calls of the tools that it knows, within bounds. It returns the text of the
-result. An error that the tool reports is a ToolError; a broken bound is a Fault.
+A runner executes calls of the tools that it knows, within limits, and returns the text of the
+result. It raises ToolError if the tool reports an error, and Fault if a call exceeds a limit.
 """
 
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ class ToolError(Exception):
 
 
 class Runner:
-    """Runs calls of some tools. A conversation uses its own session of it."""
+    """Runs calls of some tools. Each conversation uses its own session."""
 
     def run(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Return the text of a call's result; raises ToolError and Fault."""
         raise NotImplementedError
 
     def session(self) -> "Runner":
-        """Return what one conversation uses: itself, unless tools keep a state."""
+        """Return the runner for one conversation: itself, unless tools keep state."""
         return self
 
     def end(self) -> None:
         """End a session."""
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all resources."""
 
 
 @dataclass
 class PythonRunner(Runner):
-    """Runs Python functions in one bounded process."""
+    """Runs Python functions in one process with limits."""
 
     worker: Worker
 
@@ -43,7 +43,7 @@ class PythonRunner(Runner):
         """Run a function in the worker."""
         try:
             has_returned, text = self.worker.ask(name, arguments)
-        except (ValueError, RecursionError) as error:  # no JSON for the arguments
+        except (ValueError, RecursionError) as error:  # the arguments have no JSON
             raise ToolError(f"{type(error).__name__}: {error}") from error
         if not has_returned:
             raise ToolError(text)

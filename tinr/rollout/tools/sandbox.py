@@ -1,6 +1,6 @@
 """Restrict the process of the tools: kernel limits, no network, an audit hook.
 
-Where the kernel permits, a network namespace of its own removes the network. Everywhere a hook on
+If the kernel permits, an empty network namespace removes the network. In any case, a hook on
 Python's audit events refuses sockets, processes, ctypes, writing, and reading outside the allowed
 paths. The hook cannot be removed. It guards against the effects of a call; it does not confine a
 tool written in C. The module imports only the standard library.
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# Beginnings of the names of audit events.
+# Prefixes of the names of audit events.
 REFUSED = (
     *("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty."),
     *("os.kill", "signal.pthread_kill", "ctypes.", "resource."),
@@ -31,14 +31,16 @@ REFUSED = (
 )
 READING = ("open", "os.listdir", "os.scandir")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-READABLE = (os.devnull, "/usr/share/zoneinfo")  # beside the allowed paths
+READABLE = (os.devnull, "/usr/share/zoneinfo")  # besides the allowed paths
 Roots = tuple[str, ...]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of Linux
 
 
 def keep_databases_apart() -> None:
-    """Forbid ATTACH and VACUUM INTO, with which sqlite opens files without Python. Call it before
-    tools are loaded."""
+    """Forbid ATTACH and VACUUM INTO, with which sqlite opens files without Python.
+
+    Call it before tools are loaded.
+    """
     connect = sqlite3.connect
 
     def connect_alone(*args: Any, **kwargs: Any) -> sqlite3.Connection:
@@ -50,9 +52,9 @@ def keep_databases_apart() -> None:
 
 
 def shut_in(readable: Sequence[str], memory: int, network: bool) -> None:
-    """Restrict this process permanently: to `memory` MiB more than it has, and as above.
+    """Restrict this process permanently: to `memory` MiB more than it has now, and as above.
 
-    Its working folder is an empty one that is already deleted: nothing can be made in it.
+    Its working folder is empty and already deleted: nothing can be created in it.
     """
     folder = tempfile.mkdtemp()
     os.chdir(folder)
@@ -61,14 +63,14 @@ def shut_in(readable: Sequence[str], memory: int, network: bool) -> None:
         _leave_network()
     roots = tuple(os.path.realpath(root) for root in (*readable, *READABLE))
     refusals = REFUSED if network else (*REFUSED, "socket.")
-    # multiprocessing starts processes with it without an audit event
+    # multiprocessing uses it to start processes without an audit event
     sys.modules["_posixsubprocess"] = SimpleNamespace(fork_exec=_no_process)  # type: ignore
     _set_limits(memory)
     sys.addaudithook(lambda event, values: _judge(event, values, refusals, roots))
 
 
 def arm(seconds: float) -> None:
-    """Have the kernel end this process a second after the parent should: it may be gone."""
+    """Have the kernel end this process a second after the parent should, which may be gone."""
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
     _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1, for_good=False)
 
@@ -86,7 +88,7 @@ def _judge(event: str, values: tuple[Any, ...], refusals: tuple[str, ...], roots
         if values[0] != ":memory:":  # sqlite opens files without Python
             raise PermissionError("a tool may not use a database in a file")
     elif event == "resource.setrlimit" and values[0] == resource.RLIMIT_CPU:
-        return  # ours, before every call
+        return  # `arm` sets it before every call
     elif event.startswith(refusals):
         raise PermissionError(f"a tool may not use {event}")
 
@@ -94,7 +96,7 @@ def _judge(event: str, values: tuple[Any, ...], refusals: tuple[str, ...], roots
 def _judge_path(event: str, values: tuple[Any, ...], roots: Roots) -> None:
     path = values[0]
     if isinstance(path, int):
-        return  # open already
+        return  # already open
     if event == "open":
         mode, flags = values[1:3]
         if (flags or 0) & WRITING or set(mode or "") & set("wax+"):
@@ -113,7 +115,7 @@ def _no_process(*_: Any) -> None:
 def _leave_network() -> None:
     """Enter an empty network namespace, if the kernel permits; else only the hook applies.
 
-    Without privileges this needs a user namespace of our own as well.
+    Without privileges, this also needs a new user namespace.
     """
     try:
         if _unshare(NEW_NETWORK) != 0:
@@ -137,7 +139,7 @@ def _set_limits(memory: int) -> None:
 
 
 def _limit(kind: int, limit: int, for_good: bool = True) -> None:
-    """Set a kernel limit, never above the present one."""
+    """Set a kernel limit, never above the current one."""
     hard_limit = resource.getrlimit(kind)[1]
     if hard_limit != resource.RLIM_INFINITY:
         limit = min(limit, hard_limit)

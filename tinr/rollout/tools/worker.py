@@ -1,10 +1,10 @@
-"""The program of the process in which tools run; `tinr.rollout.tools.process` starts it and sends
-it calls.
+"""The program of the process in which tools run.
 
-It is a clean interpreter, no fork, and imports no torch. Its first frame has the functions to load
-and their limits. It sandboxes itself (`tinr.rollout.tools.sandbox`), and answers calls until its
-pipe closes. A frame in either direction is a length and the call's number (HEAD) and that many
-bytes: JSON to the worker; one of the letters below and text from it. Nothing is pickled.
+`tinr.rollout.tools.process` starts it and sends it calls. It is a fresh interpreter, not a fork,
+and does not import torch. Its first frame has the functions to load and their limits. It sandboxes
+itself (`tinr.rollout.tools.sandbox`), and answers calls until its pipe closes. In both directions,
+a frame is a length and the call's number (HEAD), followed by that many bytes: JSON to the worker;
+one of the letters below and text from the worker. Nothing is pickled.
 """
 
 import importlib
@@ -21,9 +21,9 @@ from tinr.rollout.tools.sandbox import arm, disarm, keep_databases_apart, shut_i
 
 HEAD = struct.Struct("!II")  # length of what follows, number of the call
 READY, RESULT, RAISED, TOO_LONG = b"y", b"r", b"e", b"o"  # the first byte of an answer
-NO_MEMORY = 77  # exit code: out of memory, too little even for an answer
-ORPHAN = 1000  # milliseconds between checks that the parent lives
-LONGEST_ERROR = 200  # characters of an exception's text
+NO_MEMORY = 77  # exit code: out of memory, even for an answer
+ORPHAN = 1000  # milliseconds between checks that the parent is alive
+LONGEST_ERROR = 200  # most characters of an exception's text
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -60,7 +60,7 @@ def _answer(functions: Functions, content: bytes, limit: int) -> bytes:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     except MemoryError:
         os._exit(NO_MEMORY)
-    except BaseException as error:  # SystemExit too: the answer is whatever the tool raises
+    except BaseException as error:  # SystemExit too: whatever the tool raises is the answer
         return RAISED + _words(error)
     return TOO_LONG if len(text) > limit else RESULT + text.encode("utf-8", "surrogatepass")
 
@@ -69,7 +69,7 @@ def _words(error: BaseException) -> bytes:
     words = type(error).__name__
     try:
         words += f": {error}"
-    except Exception:  # an exception class of the tool whose text cannot be made
+    except Exception:  # the tool's exception class cannot make its text
         words += ": ?"
     return words[:LONGEST_ERROR].encode("utf-8", "surrogatepass")
 
@@ -90,7 +90,7 @@ def _load(address: str) -> Callable[..., Any]:
 
 
 def _homes(addresses: Iterable[str]) -> set[str]:
-    """The folders of the functions' packages, or the file of a single module."""
+    """Return the folders of the functions' packages, or the file of a single module."""
     homes: set[str] = set()
     for package in {address.partition(":")[0].partition(".")[0] for address in addresses}:
         module = sys.modules[package]
@@ -102,7 +102,7 @@ def _homes(addresses: Iterable[str]) -> set[str]:
 def _read_frame(pipe: int, parent: int) -> tuple[int, bytes] | None:
     """Read number and content of the next frame. None if the parent is gone.
 
-    Its death closes the pipe, unless a process that it forked still holds the other end.
+    The parent's death closes the pipe, unless a process that it forked still has the other end.
     """
     poller = select.poll()
     poller.register(pipe, select.POLLIN)

@@ -1,1 +1,1 @@
-"""A page to look at a server: three files and what they ask for."""
+"""A server's web page: three files and the routes that they use."""

@@ -1,5 +1,5 @@
 "use strict";
-// Everything a model or a tool says is put in as text, never as markup.
+// All text of a model or a tool is inserted as text, never as markup.
 const $ = (id) => document.getElementById(id);
 const HEADINGS = {think: "Thought", tool_token: "Tools", tool_call: "Call", obs: "Result", response: "Answer"};
 const CLASSES = {tool_call: "call", obs: "obs", response: "answer"};
@@ -58,7 +58,7 @@ function toolButton(name, model) {
 
 async function showTool(name, model) {
   $("tool-name").textContent = name;
-  $("recalled").textContent = "The model writes it ...";
+  $("recalled").textContent = "The model is writing it ...";
   $("document").textContent = "";
   $("tool").showModal();
   try {
@@ -70,7 +70,7 @@ async function showTool(name, model) {
   }
 }
 
-// One answer as it grows: a heading and a box for each part of the reply.
+// One answer while it grows: a heading and a box for each part of the reply.
 class Answer {
   constructor(box, model) {
     this.box = box;
@@ -97,7 +97,7 @@ class Answer {
 
   end({near, problems}, seconds, usage) {
     if (near && near.length) {
-      this.box.append(element("h3", "Which tools were close"));
+      this.box.append(element("h3", "Most likely tools"));
       for (const choice of near.slice(0, 3)) {
         const table = element("table");
         for (const {name, probability} of choice) {
@@ -109,7 +109,7 @@ class Answer {
       }
     }
     for (const problem of problems || []) this.box.append(element("p", problem, "wrong"));
-    const spent = usage ? `${usage.prompt_tokens} tokens read, ${usage.completion_tokens} written, ` : "";
+    const spent = usage ? `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} written, ` : "";
     this.box.append(element("p", `${spent}${seconds.toFixed(1)} s`, "figures"));
   }
 }
@@ -135,7 +135,7 @@ async function ask(model, text, box, signal) {
     if (event.tinr && event.tinr.part) shown.grow(event.tinr);
     else if (event.tinr) details = event.tinr;
     if (choice.finish_reason === "tool_calls") {
-      box.append(element("p", "The client runs this call: start the server with --execute to run it here.", "figures"));
+      box.append(element("p", "The client runs this call. To run it here, start the server with --execute.", "figures"));
     }
   }
   shown.end(details, (performance.now() - start) / 1000, usage);
@@ -150,7 +150,7 @@ async function submit(event) {
   controller = new AbortController();
   $("send").disabled = true;
   $("stop").disabled = false;
-  say("The model writes ...");
+  say("The model is writing ...");
   if (!$("keep").checked) {
     history = {};
     $("answers").replaceChildren();

@@ -1,4 +1,4 @@
-"""The page at `/`: three files of ours, and what they ask of the server."""
+"""The web page at `/`: its three files, and the routes that they use."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,11 +24,14 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-RECALLED_TOKENS = 320  # most of a document that is recalled
+RECALLED_TOKENS = 320  # token limit of a recalled document
 
 
 def page_routes(service_of: Callable[[str | None], CompletionService]) -> list[BaseRoute]:
-    """The addresses of the page, and of the tools of each model. service_of: a model's name."""
+    """Return the routes of the page and of each model's tools.
+
+    service_of: a model's name -> its service.
+    """
     memory: dict[tuple[int, str], asyncio.Task[str]] = {}  # service, tool -> what is recalled
 
     async def tools(http_request: HttpRequest) -> Response:
@@ -40,7 +43,7 @@ def page_routes(service_of: Callable[[str | None], CompletionService]) -> list[B
         name = http_request.path_params["name"]
         doc = service.reader.catalogue.by_name.get(name)
         if doc is None:
-            return JSONResponse(failure(f"tool: {name!r:.80} is not known here"), 404)
+            return JSONResponse(failure(f"tool: {name!r:.80} is not in the catalogue"), 404)
         key = id(service), name
         if key not in memory:
             memory[key] = asyncio.ensure_future(recalled(service, doc))
@@ -59,7 +62,7 @@ def page_routes(service_of: Callable[[str | None], CompletionService]) -> list[B
 
 
 async def recalled(service: CompletionService, doc: ToolDoc) -> str:
-    """What the model itself says of a tool, asked for the document of its token."""
+    """Return what the model recalls of a tool, when asked for the document of its token."""
     codec = service.reader.codec
     prompt = codec.encode(ask_about(doc, codec.frame, TO_DOCUMENT[0]))[0]
     job = Job(Query("recalled", ""), tuple(prompt), RECALLED_TOKENS, runs_tools=False)

@@ -1,4 +1,4 @@
-"""What importing catalogues costs. One core is enough."""
+"""The cost of importing catalogues. One core is enough."""
 
 import json
 import tempfile
@@ -19,7 +19,7 @@ from tinr.data.base_tokenizer import train_tokenizer
 from tinr.records import ToolDoc
 
 OPENAPI_BYTES = 5 * 2**20
-TOKENS = 46_985  # as many tool tokens as ToolGen (arXiv 2410.03439)
+TOKENS = 46_985  # number of tool tokens in ToolGen (arXiv 2410.03439)
 TWINS = 0.02  # share of the synthetic documents that copy another one under a new name
 
 

@@ -1,10 +1,10 @@
-"""A drill: kills phases at random moments and counts the faults that remain.
+"""A crash test: kills phases at random moments and counts the faults that remain.
 
-Children are forked from a process that has imported everything and computed nothing, so a start is
-cheap. Each child runs the whole chain of a tiny model, from where the earlier ones got to. SIGKILL
-ends it after a random time, every other child inside a publication. After each kill the registry
-is read as any reader would read it. The weights of a finished chain must equal those of an
-undisturbed chain bit by bit.
+Children are forked from a process that has imported everything and computed nothing, so they start
+fast. Each child runs the whole chain of a tiny model, resuming from the earlier ones. SIGKILL ends
+it after a random time; every other child is killed during a publication. After each kill the
+registry is read as any reader would read it. The weights of a finished chain must equal those of
+an undisturbed chain bit by bit.
 """
 
 import itertools
@@ -51,19 +51,19 @@ RECIPES: dict[str, tuple[Callable[[Any], Card], type]] = {
     "sft": (sft.run, sft.SftConfig),
     "grpo": (grpo.run, grpo.GrpoConfig),
 }
-MEAN = 1.5  # mean seconds that a child lives when it is not killed inside a publication
-UNDISTURBED = 10  # one child in so many is not killed, so that chains end on a slow machine too
+MEAN = 1.5  # mean lifetime in seconds of a child that is not killed during a publication
+UNDISTURBED = 10  # one child in this many is not killed, so that chains end on slow machines too
 PUBLISHING = 0.03  # seconds from the start of a publication to the kill, at most
 CHAIN_SECONDS = 600.0  # time limit of an undisturbed chain
 
 
 @dataclass
 class Count:
-    """Counts of a drill; corrupt, lost, half_visible and different must be 0."""
+    """Counts of a crash test; corrupt, lost, half_visible and different must be 0."""
 
     kills: int = 0
     inside_a_publication: int = 0
-    chains: int = 0  # that ended
+    chains: int = 0  # finished chains
     corrupt: int = 0  # visible checkpoints that differ from their card
     lost: int = 0  # published checkpoints that vanished
     half_visible: int = 0  # listed checkpoints without a readable card
@@ -72,7 +72,7 @@ class Count:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing went wrong."""
+        """Whether there is no fault."""
         return not (self.corrupt or self.lost or self.half_visible or self.different)
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Count:
 
 @dataclass
 class Chain:
-    """One registry that children work on, and the ids that were ever published in it."""
+    """One registry that children work on, and all ids that were published in it so far."""
 
     out: Path
     published: set[str] = field(default_factory=set)
@@ -93,16 +93,17 @@ class Chain:
 
 
 def drill(kills: int, seed: int, out: Path, each: Callable[[Count], Any] = lambda _: None) -> Count:
-    """Kill children `kills` times, below `out`; calls `each(count)` after every child.
+    """Kill children `kills` times, in folders of `out`; calls `each(count)` after every child.
 
-    The count so far is in OUT/count.json. BadInput where the undisturbed chain does not end.
+    OUT/count.json has the current count. BadInput if the undisturbed chain does not end.
     """
     rng, count, start_time = Random(seed), Count(), time.monotonic()
     _write_data(out)
     reference = Chain(out / "undisturbed")
     if not _ends(_start(reference), CHAIN_SECONDS, reference):
         raise BadInput(
-            f"{reference.out}: the undisturbed chain did not end; see {reference.out}/said.txt"
+            f"{reference.out}: the undisturbed chain did not end in time; see "
+            f"{reference.out}/said.txt"
         )
     expected = _weights(reference.registry.cards())
     chain = Chain(out / "chain")
@@ -151,7 +152,7 @@ def _start(chain: Chain) -> int:
 
 
 def _work(chain: Chain) -> None:
-    """Run all phases that are not published yet."""
+    """Run all phases; published ones are reused."""
     places = (override("registry", chain.registry.root), override("run", chain.out / "logs"))
     tools, queries = chain.out.parent / "tools", chain.out.parent / "queries.jsonl"
     build_base(load_config(BaseConfig, None, [*places, *TINY["base"]]))
@@ -177,7 +178,7 @@ def _write_data(out: Path) -> None:
 
 
 def _ends(child: int, patience: float, chain: Chain) -> bool:
-    """Whether the child ends by itself in time; BadInput where it does not end well."""
+    """Whether the child exits by itself in time; BadInput if it fails."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         if _has_ended(child, chain):
@@ -187,23 +188,23 @@ def _ends(child: int, patience: float, chain: Chain) -> bool:
 
 
 def _has_ended(child: int, chain: Chain) -> bool:
-    """Whether the child has ended; not to be called again after True. BadInput where it failed."""
+    """Whether the child has exited; do not call again after True. BadInput if it failed."""
     process_id, status = os.waitpid(child, os.WNOHANG)
     if process_id and status:
         lines = (chain.out / "said.txt").read_text(errors="replace").strip().splitlines()
-        raise BadInput(f"{chain.out}: a child ended by itself: {lines[-1] if lines else 'no word'}")
+        raise BadInput(f"{chain.out}: a child failed: {lines[-1] if lines else 'no output'}")
     return bool(process_id)
 
 
 def _kill(child: int) -> bool:
-    """Kill the child; returns False, since it did not end by itself."""
+    """Kill the child; returns False, because it did not exit by itself."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
 
 
 def _live_a_while(child: int, chain: Chain, rng: Random, inside: bool) -> bool:
-    """Let the child work, then kill it; True where it ended by itself before."""
+    """Let the child work, then kill it; True if it exited by itself before that."""
     if inside:
         staging = chain.out / "registry" / "staging"
         end = time.monotonic() + CHAIN_SECONDS

@@ -1,8 +1,8 @@
 """The cost of a prompt by the number of tools, in the four documents modes.
 
 A model of the shipped base's shape with random weights answers one query with a fixed number of
-tokens: this measures the cost alone, not the reply. Vocabulary and head have one entry a tool in
-the modes that use tokens.
+tokens: only the cost is measured, not the reply. In the modes that use tokens, vocabulary and head
+have one entry per tool.
 """
 
 import copy
@@ -30,7 +30,7 @@ from tinr.studies.plots import as_svg
 
 TOOLS = (10, 100, 1_000, 10_000, 46_985)
 WRITTEN = 64  # tokens of a reply
-PROMPT_TOKENS = 4_096  # longest prompt that is run; of longer ones the tokens are only counted
+PROMPT_TOKENS = 4_096  # longest prompt that is run; the tokens of longer ones are only counted
 REPEATS = 3  # the median is reported
 
 
@@ -42,11 +42,11 @@ class Cost:
     tools: int
     prompt_tokens: int  # on_select: including the document inserted after selection
     prefill_seconds: float | None
-    end_to_end_seconds: float | None  # retrieval, prefill and 64 tokens written
+    end_to_end_seconds: float | None  # retrieval, prefill and 64 generated tokens
 
 
 def measure_costs(tools: Sequence[int] = TOOLS, seed: int = 0) -> list[Cost]:
-    """Costs of all modes at each number of tools, on the cores that the machine offers."""
+    """Costs of all modes at each number of tools, on this machine's cores."""
     docs = made_documents(max(tools), Random(seed))
     base = train_tokenizer(2048, seed)
     costs: list[Cost] = []
@@ -73,7 +73,7 @@ def _cost(mode: DocumentsMode, catalogue: Catalogue, tokenizer: Any, seed: int) 
         return make_prompts(codec, [query], library.shown([query], mode))[0]
 
     document_ids = _document_ids(codec, [doc]) if mode == "on_select" else []
-    ids = prompt()  # also makes the retriever's index, once
+    ids = prompt()  # also builds the retriever's index, once
     size = len(ids) + len(document_ids)
     if size > PROMPT_TOKENS:
         return Cost(mode, len(catalogue.tools), size, None, None)
@@ -112,7 +112,7 @@ def _median_seconds(work: Callable[[], None]) -> float:
 
 
 def plot_costs(costs: Sequence[Cost], path: Path) -> None:
-    """Tokens and end-to-end seconds by the number of tools, both axes logarithmic, as SVG."""
+    """Plot tokens and end-to-end time by the number of tools as SVG, all axes logarithmic."""
 
     def paint(axes: Sequence[Any]) -> None:
         for mode in get_args(DocumentsMode):

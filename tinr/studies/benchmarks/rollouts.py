@@ -1,8 +1,8 @@
-"""Completions a second of the local sampler against plain `generate` of transformers.
+"""Completions per second of the local sampler against plain `generate` of transformers.
 
 Both write one turn for the same prompts with the same stops, limit and temperature. The usual way
-is that of TRL's GRPO on its transformers path: the batch holds and prefills every prompt once for
-each sample, and finished rows stay until the last row finishes.
+is that of TRL's GRPO on its transformers path: the batch stores and prefills every prompt once per
+sample, and finished rows stay until the last row finishes.
 """
 
 import time
@@ -23,7 +23,7 @@ from tinr.training.cpu_attention import products
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Completions a second, and their mean length, which differs a little through sampling."""
+    """Completions per second, and their mean length, which differs slightly through sampling."""
 
     prompts: int
     group: int
@@ -31,7 +31,7 @@ class Rollouts:
     usual: float
     our_length: float
     usual_length: float
-    same_greedy: int  # prompts whose greedy completions are the same, id by id
+    same_greedy: int  # prompts whose greedy completions have identical ids
 
     @property
     def ratio(self) -> float:

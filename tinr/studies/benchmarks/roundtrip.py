@@ -1,7 +1,7 @@
 """Token in, token out: compares random conversations id by id with the training tensors.
 
-A witness beside the sampler records the inputs of the model and the answers of the environment.
-The tensors are those that TRL's trainer makes of the rollout: padded, shuffled and split.
+A witness around the sampler records the model's inputs and the environment's answers. The tensors
+are those that TRL's trainer makes from the rollout: padded, shuffled and split.
 """
 
 import tempfile
@@ -30,27 +30,27 @@ from tinr.training.grpo import make_trainer
 from tinr.training.grpo_config import PolicyConfig
 from tinr.training.grpo_rollout import RolloutSource
 
-WIDTH = 16  # hidden size of the random model; its replies do not matter
+WIDTH = 16  # hidden size of the random model, whose replies do not matter
 PROMPTS, GROUP = 16, 8
 STOPS = 0.1  # share of the vocabulary that calls the environment
 ENDS = 0.1  # probability that it then ends the conversation
-SAYS = 24  # ids of one answer, at most; any ids
-TURNS = 6  # answers in a conversation, at most
+SAYS = 24  # random ids per answer, at most
+TURNS = 6  # answers per conversation, at most
 
 
-# Prompt, ids, mask; positions drawn from less than the vocabulary, and their sets as packed bytes.
+# Prompt, ids, mask; positions sampled from part of the vocabulary, and their sets as packed bytes.
 Trained = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], bytes]
 
 
 @dataclass
 class Count:
-    """What was compared, and the number of ids, masks or sets that differ."""
+    """How much was compared, and the number of ids, masks or sets that differ."""
 
     conversations: int = 0
     tokens: int = 0
-    given: int = 0  # of the tokens, by the environment
+    given: int = 0  # tokens from the environment
     turns: int = 0
-    narrowed: int = 0  # tokens drawn from less than the vocabulary
+    narrowed: int = 0  # tokens sampled from part of the vocabulary
     errors: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -65,7 +65,7 @@ class Witness:
     rng: Random
     count: Count
     vocabulary: int
-    rows: list[Trained] = field(default_factory=list)  # as they should be trained
+    rows: list[Trained] = field(default_factory=list)  # the expected training rows
 
     def __call__(
         self,
@@ -144,7 +144,7 @@ class Witness:
 
 
 def roundtrip(tokens: int, seed: int = 0) -> Count:
-    """Compare random conversations of at least `tokens` tokens; counts every difference.
+    """Compare random conversations of at least `tokens` tokens, and count every difference.
 
     Half of them are constrained and sampled from a nucleus.
     """
@@ -195,8 +195,7 @@ def _compare(
 def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
     """Compare the tensors of a rollout's batches with the recorded rows, in any order.
 
-    A row that differs in anything, including its sets, counts with all its ids. So does a missing
-    row.
+    A missing row, and a row that differs in anything, including its sets, counts with all its ids.
     """
     count, truth = witness.count, Counter(witness.rows)
     witness.rows.clear()
@@ -225,7 +224,7 @@ def _check(witness: Witness, batches: Sequence[dict[str, Any]]) -> None:
 
 
 def _sets(support: Support | None) -> tuple[tuple[int, ...], bytes]:
-    """The sets that a row was drawn from, in comparable form."""
+    """The sets that a row was sampled from, in comparable form."""
     if support is None:
         return (), b""
     return tuple(support.positions.tolist()), support.packed.tobytes()

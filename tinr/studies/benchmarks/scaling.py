@@ -1,8 +1,8 @@
-"""How time grows: with tools, with the model and with the group, as exponents of power laws.
+"""How time grows with tools, model size and group size: exponents of power laws.
 
 tools    seconds of an epoch of alignment: more documents, and a vocabulary with a row for each
 model    seconds of a million useful tokens of supervised training, by the model's parameters
-group    seconds of a step of GRPO, rollouts and update, by the conversations of a prompt
+group    seconds of a step of GRPO, rollouts and update, by the conversations per prompt
 
 Models have random weights, so every conversation runs to its limit; speeds are those of the
 phases' own trainers. A law is fitted by least squares of logarithms; deviations from it show in
@@ -39,10 +39,10 @@ from tinr.training.grpo_rollout import RolloutSource
 TOOLS = (100, 300, 1_000, 3_000)
 HIDDEN = (64, 128, 192, 256, 384)
 GROUPS = (2, 4, 8, 16, 32)
-PROMPTS = 4  # of a step of GRPO
-WRITTEN = 64  # tokens of each conversation
+PROMPTS = 4  # per step of GRPO
+WRITTEN = 64  # tokens per conversation
 STEPS = 4  # of GRPO, after one warm-up step
-LEAST = 3  # points of a law
+LEAST = 3  # minimum number of points of a law
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def measure_scaling(catalogue: Catalogue, steps: int = 10, repeats: int = 3) -> 
     """Measure the three laws; each point is the median of `repeats` runs.
 
     steps: of supervised training at each size. Leaves out numbers of tools above the catalogue's;
-    BadInput where too few remain.
+    BadInput if too few remain.
     """
     counts = [n for n in TOOLS if n <= len(catalogue.tools)]
     if len(counts) < LEAST:
         raise BadInput(
-            f"--tools: {len(catalogue.tools)} tools; {TOOLS[LEAST - 1]:,} are needed, give more"
+            f"--tools: {len(catalogue.tools)} tools, but {TOOLS[LEAST - 1]:,} are needed; give more"
         )
     tools = Random(0).sample(list(catalogue.tools), len(catalogue.tools))
     small_catalogue = Catalogue(tuple(tools[: TOOLS[0]]))
@@ -125,13 +125,13 @@ def _by_group(catalogue: Catalogue, median_of: Callable[..., float]) -> Law:
     seconds = [
         median_of(lambda g=group: group_seconds(training_set, catalogue, g)) for group in GROUPS
     ]
-    return fit_law("a step of GRPO", "conversations of a prompt", GROUPS, seconds)
+    return fit_law("a step of GRPO", "conversations per prompt", GROUPS, seconds)
 
 
 def group_seconds(training_set: Set, catalogue: Catalogue, group: int) -> float:
-    """Seconds of one step of GRPO with `group` conversations of each prompt.
+    """Seconds of one step of GRPO with `group` conversations per prompt.
 
-    No conversation is cut short and nothing is replayed.
+    No conversation ends before its limit, and nothing is replayed.
     """
     config = PolicyConfig(
         steps=STEPS + 1, prompts=PROMPTS, group=group, oversample=1.0, max_tokens=WRITTEN,

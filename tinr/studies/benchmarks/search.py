@@ -1,4 +1,4 @@
-"""The speed-up of searching all trees together over one tree at a time, at the same budget."""
+"""The speed-up of searching all trees in one batch over one tree at a time, at equal budget."""
 
 import time
 from pathlib import Path
@@ -14,9 +14,9 @@ from tool_corpora.suites import training_queries
 
 
 def bench_search(registry: Path, ref: str, trees: int) -> dict[str, float]:
-    """Nodes a second of both ways, and their ratio, with the same settings and queries.
+    """Nodes per second of both ways, and their ratio, with the same settings and queries.
 
-    One at a time: each expansion prefills the whole prompt, and its samples share that prefill.
+    One tree at a time, each expansion prefills the whole prompt; its samples share that prefill.
     """
     _, model, codec, catalogue = open_checkpoint(Registry(registry), ref)
     queries = training_queries(trees, 0, "sft")

@@ -1,4 +1,4 @@
-"""Many clients at once at an OpenAI-compatible server, ours or another: what each waits for."""
+"""Load test of an OpenAI-compatible server, ours or another, with concurrent clients."""
 
 import asyncio
 import time
@@ -22,12 +22,12 @@ class Wait:
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients saw. Seconds are of the requests that were answered."""
+    """The result of a load test. Times to the first token and to the end: of answered requests."""
 
     clients: int
     requests: int
     failures: tuple[str, ...]
-    seconds: float
+    seconds: float  # of the whole test
     tokens_a_second: float  # of all replies together
     first_median: float
     first_longest: float
@@ -36,7 +36,7 @@ class Load:
 
 
 def measure_load(url: str, model: str, texts: Sequence[str], clients: int, tokens: int) -> Load:
-    """Let `clients` at once send the texts, each the next one when its last one is answered.
+    """Send the texts from `clients` concurrent clients, each with one open request at a time.
 
     BadInput without the openai package; RunFailed if no request is answered.
     """
@@ -75,7 +75,7 @@ def measure_load(url: str, model: str, texts: Sequence[str], clients: int, token
 
 
 async def _work(client: Any, model: str, texts: Iterator[str], tokens: int) -> list[Wait]:
-    """One client: ask one text after the other."""
+    """One client: sends one text after the other."""
     return [await _ask(client, model, text, tokens) for text in texts]
 
 
@@ -94,7 +94,7 @@ async def _ask(client: Any, model: str, text: str, tokens: int) -> Wait:
                 if any(said.values()):
                     first = first or time.perf_counter() - start
                     count += 1
-    except Exception as error:  # whatever a server does is what is measured
+    except Exception as error:  # any failure of the server is a result
         return Wait(0.0, 0.0, 0, f"{type(error).__name__}: {str(error)[:200]}")
     whole = time.perf_counter() - start
     return Wait(first or whole, whole, usage.completion_tokens if usage else count)

@@ -1,8 +1,8 @@
-"""A stream of updates: tools come, go and change, batch after batch, and nothing is retrained.
+"""A stream of updates: batches of added, removed and changed tools, without retraining.
 
-Newcomers are real tools of BFCL with queries of their own. After each batch it is measured what the
-checkpoint knows of the tools that are there, what became of the calls of the first tools, how often
-new tools are named for their users' queries, and whether removed ones are still produced.
+Newcomers are real BFCL tools with queries of their own. Each batch is followed by measurements of
+the checkpoint: recall of the present tools, calls of the first tools, how often added tools are
+named for their users' queries, and whether removed tools are still produced.
 """
 
 import json
@@ -31,25 +31,25 @@ from tinr.records import BadInput, Query, ToolDoc
 from tinr.rollout.tools.executor import corpus_executor
 from tool_corpora.suites import test_suite
 
-RETRAINED = "retrained"  # in place of the number of a batch
+RETRAINED = "retrained"  # in place of a batch number
 LONGEST = 500  # characters of a newcomer's document
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """How many events of each kind a batch has, and what is asked after it."""
+    """Events of each kind per batch, and the queries asked after it."""
 
     batches: int = 10
     adds: int = 6
     removals: int = 2
     renames: int = 1
     changes: int = 1
-    queries: int = 50  # of the first tools, a split, after each batch
-    compared: int = 250  # of them, a split, at the beginning and at the end
+    queries: int = 50  # about the first tools, per split, after each batch
+    compared: int = 250  # the same, at the start and at the end
     seed: int = 0
     adapters: bool = False
-    retrained: str = ""  # a checkpoint that was trained on the last catalogue from the start
+    retrained: str = ""  # a checkpoint trained on the last catalogue from the start
 
 
 def run_stream(
@@ -57,10 +57,9 @@ def run_stream(
 ) -> list[Row]:
     """Update `ref` batch after batch; returns a row for the start and for each batch.
 
-    A last row is of the checkpoint that was trained on the last catalogue, if it is given. Rows go
-    to OUT/stream.jsonl. The same command goes on where it was stopped: an update that was published
-    is not repeated, and a row that is there is not measured again. BadInput if there are too few
-    newcomers.
+    If a checkpoint trained on the last catalogue is given, it has the last row. Rows are written to
+    OUT/stream.jsonl. Rerunning the command resumes: it reuses published updates and cached rows.
+    BadInput if there are too few newcomers.
     """
     card, folder = registry.open(ref)
     first = load_catalogue(folder)
@@ -102,19 +101,19 @@ def _retrained(registry: Registry, ref: str, catalogue: Catalogue) -> Card | Non
     if load_catalogue(folder).hash != catalogue.hash:
         raise BadInput(
             f"--retrained {ref}: its catalogue is not that of the last batch; train it on the "
-            "last catalogue-NN of --out"
+            "last catalogue-NN in --out"
         )
     return card
 
 
 def verdict(rows: Sequence[Row], margin: float = 0.02) -> dict[str, Any]:
-    """Say what a stream has to show, from its rows.
+    """Summarise a stream from its rows.
 
-    recall: the least share of present documents named by their text, and of signatures recited,
-    after any batch. calls: the mean difference of the first tools' calls between the beginning and
-    the end, by query, with a one-sided 95 % bound by Student's t; not worse if the bound lies above
-    -margin. added: how much less often added tools are named at the end than by the retrained
-    checkpoint; None without one. removed: the largest probability of a removed token.
+    recall: the lowest recall of document -> token, and of token -> schema, after any batch. calls:
+    the mean change of the first tools' calls from start to end, by query, with its one-sided 95 %
+    bound; not worse if the bound is at least -margin. added: how much less often added tools are
+    named at the end than by the retrained checkpoint; None without one. removed: the largest
+    probability of a removed token.
     """
     batches = [row for row in rows if row["batch"] != RETRAINED]
     first, last = (row.get("first_ids", {}) for row in (batches[0], batches[-1]))
@@ -134,9 +133,9 @@ def verdict(rows: Sequence[Row], margin: float = 0.02) -> dict[str, Any]:
 
 
 def _compared(changes: Sequence[float], margin: float) -> dict[str, Any]:
-    """Return the mean change of queries, its one-sided 95 % bound, and whether that is enough.
+    """Return the mean change per query, its one-sided 95 % bound, and whether it is not worse.
 
-    The bound is Student's, or what so many cases without a loss can exclude if that is wider.
+    The bound is by Student's t, or the loss that this many cases without one exclude, if wider.
     """
     count = len(changes)
     if count < 2:
@@ -151,7 +150,7 @@ def _updated(registry: Registry, card: Card, batch: Path, out: Path, config: Str
         f"parent={card.id}", f"catalogue=[{json.dumps(str(batch))}]",
         f"registry={json.dumps(str(registry.root))}", f"run={json.dumps(str(out / 'log'))}",
         f"train={'adapters' if config.adapters else 'rows'}", f"seed={config.seed}",
-        # what the gates would refuse is measured here
+        # failed gates do not stop the stream: it measures what they test
         "accept=[document_to_token,token_to_schema]", "max_forgotten=1",
     ]  # fmt: skip
     return update.run(load_config(update.UpdateConfig, None, settings))
@@ -191,7 +190,7 @@ def _measured(
 def _newcomers(
     data: Path, first: Catalogue, config: StreamConfig
 ) -> tuple[list[ToolDoc], dict[str, list[Query]]]:
-    """Return BFCL's tools that queries ask for alone, in seeded order, and these queries."""
+    """Return BFCL tools that some query calls alone, in seeded order, and these queries."""
     suite = read_suite("bfcl", data)
     queries: dict[str, list[Query]] = {}
     for query in suite.queries:
@@ -206,7 +205,7 @@ def _newcomers(
     ]  # fmt: skip
     needed = config.batches * config.adds
     if len(docs) < needed:
-        raise BadInput(f"stream: {len(docs)} newcomers, and {needed} are needed; ask for fewer")
+        raise BadInput(f"stream: {len(docs)} newcomers, but {needed} are needed; ask for fewer")
     chosen = Random(f"{config.seed}/stream").sample(docs, needed)
     return chosen, {doc.name: queries[doc.name] for doc in chosen}
 
@@ -231,7 +230,7 @@ def _catalogues(
 
 
 def _changed(doc: ToolDoc, number: int) -> ToolDoc:
-    """Give a tool one more optional parameter, as new versions have them."""
+    """Give a tool one more optional parameter, as new versions do."""
     properties = {
         **doc.parameters.get("properties", {}),
         f"precision_{number}": {"type": "integer", "description": "Digits of the result."},
@@ -240,11 +239,11 @@ def _changed(doc: ToolDoc, number: int) -> ToolDoc:
 
 
 def _rows(out: Path, config: StreamConfig) -> list[Row]:
-    """Return the rows of an earlier start; BadInput if it had other settings."""
+    """Return the cached rows; BadInput if they were measured with other settings."""
     settings = {key: value for key, value in asdict(config).items() if key != "retrained"}
     text, path = json.dumps(settings), out / "settings.json"
     if path.is_file() and path.read_text("utf-8") != text:
-        raise BadInput(f"--out {out}: a stream with other settings stands there; give another one")
+        raise BadInput(f"--out {out}: contains a stream with other settings; give another folder")
     write_text(path, text)
     lines = out / "stream.jsonl"
     if not lines.is_file():
@@ -253,7 +252,7 @@ def _rows(out: Path, config: StreamConfig) -> list[Row]:
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """The rates over the batches as SVG."""
+    """The rates by batch as SVG."""
     from tinr.studies.plots import as_svg
 
     lines = {

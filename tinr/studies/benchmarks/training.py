@@ -1,8 +1,8 @@
 """Speed of supervised training against the usual padded loop, and the gain of each optimisation.
 
-Both ends are real trainers over the same examples: transformers' Trainer, with batches padded to
-their longest example and the loss over all positions, and `tinr.training.supervised`. Between them
-are bare loops, each with one more optimisation than the one before it.
+The first and the last are real trainers over the same examples: transformers' Trainer, with batches
+padded to their longest example and the loss over all positions, and `tinr.training.supervised`.
+Between them are bare loops, each with one more optimisation than the one before it.
 """
 
 import copy
@@ -46,36 +46,36 @@ from tinr.training.loop import labelled_loss
 from tinr.training.optimiser import make_optimiser
 from tinr.training.supervised import train
 
-PADDED_BATCH = 16  # examples in a batch of the padded loop
+PADDED_BATCH = 16  # examples per batch of the padded loop
 CONFIG = TrainingConfig(
     optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=4096, row_tokens=320, compile=True
 )
-WARM = 5  # warm-up steps, not counted: they compile kernels and allocate memory
+WARM = 5  # warm-up steps, not counted because they compile kernels and allocate memory
 
 Loss = Callable[[Batch], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class LoopSpeed:
-    """Useful tokens a second, without padding."""
+    """Useful tokens per second, without padding."""
 
     name: str
     tokens_a_second: float
-    padding: float  # share of the positions
+    padding: float  # as a share of the positions
     operations_a_second: float  # floating-point operations of the model on useful tokens
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The measured speeds and the data and model they were measured on."""
+    """The measured speeds, and the data and model that they were measured on."""
 
     tools: int
     examples: int
-    lengths: tuple[int, int, int]  # tokens of an example: median, 90 %, longest
+    lengths: tuple[int, int, int]  # tokens per example: median, 90 %, longest
     vocabulary: int
     parameters: int
     bf16: bool
-    matrix_rate: float  # operations a second of bare products of the model's shapes
+    matrix_rate: float  # operations per second of bare matrix products in the model's shapes
     speeds: tuple[LoopSpeed, ...]
 
 
@@ -190,7 +190,7 @@ def _transformers_speed(training_set: Set, steps: int) -> LoopSpeed:
             ),
             callbacks=[clock],
         )
-        trainer.remove_callback(PrinterCallback)  # it would print its figures among ours
+        trainer.remove_callback(PrinterCallback)  # it would print figures between ours
         trainer.train()
     return _speed("transformers Trainer, padded", training_set.model, batches[WARM:], clock.seconds)
 
@@ -348,9 +348,9 @@ def _sizes(batch: Batch) -> list[int]:
 
 
 def operations(model: PreTrainedModel, tokens: int, labels: int, squares: int) -> float:
-    """Floating-point operations of forward and backward: 6 for each weight and token.
+    """Floating-point operations of forward and backward: 6 per weight and token.
 
-    The head counts at labels only. Attention counts over the causal half of each example's square.
+    The head counts at labels only. Attention counts the causal half of each example's square.
     squares: sum of the squared lengths.
     """
     shape: Any = model.config
@@ -363,7 +363,7 @@ def operations(model: PreTrainedModel, tokens: int, labels: int, squares: int) -
 
 
 def _matrix_rate(model: PreTrainedModel, repeats: int) -> float:
-    """Operations a second of bare matrix products in the shapes of the model's blocks and head."""
+    """Operations per second of matrix products in the shapes of the model's blocks and head."""
     shape: Any = model.config
     hidden_size, inner_size = shape.hidden_size, shape.intermediate_size
     rows, kind = CONFIG.batch_tokens, torch.bfloat16 if use_bf16(None) else torch.float32

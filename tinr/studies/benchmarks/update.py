@@ -1,8 +1,7 @@
-"""Seconds of GRPO's update against supervised training of the same conversations, side by side.
+"""Seconds of a GRPO update against supervised training on the same conversations, in turn.
 
 Both run forward and backward over the same ids, prompts included: the update through the trainer's
-own loss, supervised training through the packed loop. Also measures the tokens a second of a
-rollout.
+own loss, supervised training through the packed loop. Also measures a rollout's tokens per second.
 """
 
 import tempfile
@@ -34,7 +33,7 @@ Conversations = Sequence[tuple[list[int], list[int]]]  # the ids of a prompt and
 
 @dataclass(frozen=True)
 class Update:
-    """Medians; tokens: of all conversations, prompts included."""
+    """Median times; tokens: of all conversations, prompts included."""
 
     conversations: int
     tokens: int
@@ -44,7 +43,7 @@ class Update:
 
     @property
     def ratio(self) -> float:
-        """Time of the update as a multiple of that of supervised training."""
+        """Time of the update, relative to supervised training."""
         return self.update_seconds / self.supervised_seconds
 
 
@@ -107,7 +106,7 @@ def _update_pass(
     """Forward and backward of the GRPO trainer over one batch of all conversations."""
     config = PolicyConfig(prompts=prompts, group=group, rows=len(conversations), replay_weight=0.0)
     silent_log: Any = SimpleNamespace(log=lambda *_: None, conversations=lambda *_: None)
-    stub: Any = None  # parts of the source that no conversation uses
+    stub: Any = None  # for parts of the source that are not used here
     source = RolloutSource(codec, stub, stub, [], config, stub, 0, silent_log)
     trainer = make_trainer(model, source, Steps(folder))
     trainer.current_gradient_accumulation_steps = 1
@@ -155,7 +154,7 @@ def _rollout_speed(
     max_tokens: int,
     seed: int,
 ) -> float:
-    """Tokens a second of groups of rows that run to their limit."""
+    """Tokens per second of groups of rows that run to their limit."""
     start_time = time.perf_counter()
     prompts = [prompt for prompt, _ in conversations[::group]]
     rows = generate(

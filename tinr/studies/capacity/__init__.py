@@ -1,1 +1,1 @@
-"""Trainings from which the capacity planner's curve is fitted."""
+"""Training runs to which the capacity planner's curve is fitted."""

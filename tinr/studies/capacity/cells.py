@@ -26,9 +26,9 @@ class AlignmentCell:
     parameters: int  # all of them are trained
     holding: int  # without the rows of tokens that the base knew
     likelihood: float  # bits of the documents under its base
-    packed: float  # bits of the documents for a compressor
+    packed: float  # bits of the documents after compression
     bits: float  # to learn: the smaller of the two, plus those of the tokens
-    exposures: float  # examples of each tool in the whole training, as many of each in TAUGHT
+    exposures: float  # examples per tool in the whole training, equally many of each kind in TAUGHT
     steps: int
     tokens: int
     loss: float
@@ -47,7 +47,7 @@ class AlignmentCell:
 
     @property
     def load(self) -> float:
-        """Bits for each parameter that can hold new information."""
+        """Bits per parameter that can hold new information."""
         return self.bits / self.holding
 
     def recall(self, name: str) -> float:
@@ -56,7 +56,7 @@ class AlignmentCell:
 
 
 def read_cells(path: Path) -> list[AlignmentCell]:
-    """All cells of a file, none where it is missing; BadInput names a line that is not a cell."""
+    """Read all cells of a file, none if it is missing; BadInput names an invalid line."""
     return read_lines(path, AlignmentCell, _check)
 
 
@@ -65,4 +65,4 @@ def _check(row: Mapping[str, Any]) -> None:
     if not all(row[name] > 0 for name in ("documents", "holding", "bits", "asked")):
         raise ValueError("documents, holding, bits or asked is not above 0")
     if not all(0 <= row[name] <= row["asked"] for name in ASKED):
-        raise ValueError("more are right than were asked")
+        raise ValueError("a number of right answers is not between 0 and asked")

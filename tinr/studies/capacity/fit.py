@@ -1,8 +1,8 @@
 """Recall against load: a logistic curve in the logarithm of the load, fitted to cells. No torch.
 
-All cells have equal weight. The interval of a new training comes from a bootstrap over the cells,
-plus residuals of the cells from their curve, both in log odds. The curve is stated between the
-smallest and the largest measured load only.
+All cells have equal weight. The interval of a new training run comes from a bootstrap over the
+cells, plus residuals of the cells from their curve, both in log odds. The curve covers only the
+range between the smallest and the largest measured load.
 """
 
 import math
@@ -18,22 +18,22 @@ from tinr.studies.capacity.cells import ASKED, GATED, AlignmentCell
 
 Array = NDArray[np.float64]
 DRAWS = 400
-LEAST = 6  # cells that a fit needs
-GRID = 17  # loads of a stated curve
+LEAST = 6  # minimum number of cells for a fit
+GRID = 17  # number of loads in a written curve
 RIDGE = (0.001, 0.005)  # on offset and slope: keeps curves finite for separable cells
 SAFE, MARGINAL, LOST = 0.95, 0.8, 0.5  # recall of the gated kinds at the three loads
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Bootstrap draws (D, 2) of offset and slope in log odds, the first the fit; and residuals."""
+    """Bootstrap draws (D, 2) of offset and slope in log odds, the fit first; and residuals."""
 
     draws: Array
     distances: Array  # residuals of the cells from the fit, log odds
     spread: Array  # (D,) a random residual for each draw
 
     def at(self, load: float, asked: int | None = None) -> Expected:
-        """Recall at a load, with the 95 % interval of a new training.
+        """Recall at a load, with the 95 % interval of a new training run.
 
         asked: number of tools that a measurement samples; adds binomial noise to the interval.
         """
@@ -46,13 +46,13 @@ class Curve:
         return Expected(value, float(min(low, value)), float(max(high, value)))
 
     def crosses(self, recall: float) -> float:
-        """The load at which the fit has this recall; 0 where the fit does not fall."""
+        """The load at which the fit has this recall; 0 if the fit does not fall."""
         offset, slope = self.draws[0]
         return float(np.exp((offset - math.log(recall / (1 - recall))) / slope)) if slope else 0.0
 
 
 def fit_curve(loads: Sequence[float], recall: Sequence[float], counts: Sequence[int]) -> Curve:
-    """Fit a curve to cells; counts: tools asked in each. The same cells give the same curve."""
+    """Fit a curve to cells; counts: tools asked per cell. The same cells give the same curve."""
     x, y = np.log(np.asarray(loads, float)), np.asarray(recall, float)
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), size=DRAWS).astype(float)
@@ -74,7 +74,7 @@ def curves_of(cells: Sequence[AlignmentCell]) -> dict[str, Curve]:
 
 
 def practised(cells: Sequence[AlignmentCell]) -> list[AlignmentCell]:
-    """The cells with the most frequent number of exposures, which are those that are fitted."""
+    """The cells with the most frequent number of exposures; only these are fitted."""
     exposures = [cell.exposures for cell in cells]
     usual_exposures = max(set(exposures), key=lambda n: (exposures.count(n), n)) if exposures else 0
     return [cell for cell in cells if cell.exposures == usual_exposures]
@@ -83,7 +83,7 @@ def practised(cells: Sequence[AlignmentCell]) -> list[AlignmentCell]:
 def held_out(cells: Sequence[AlignmentCell]) -> dict[tuple[Any, ...], dict[str, Expected]] | None:
     """Predict the recall of each cell from the cells of all other catalogue sizes.
 
-    None where the other sizes have fewer than LEAST cells.
+    None if the other sizes have fewer than LEAST cells.
     """
     expectations = {}
     for size_cells, curves in _curves_without_each_size(cells):
@@ -99,7 +99,7 @@ def held_out(cells: Sequence[AlignmentCell]) -> dict[tuple[Any, ...], dict[str, 
 def _curves_without_each_size(
     cells: Sequence[AlignmentCell],
 ) -> Iterator[tuple[list[AlignmentCell], dict[str, Curve] | None]]:
-    """Yield the cells of each size with the curves of all other sizes; None: fewer than LEAST."""
+    """Yield each size's cells with the curves of all other sizes, or None for fewer than LEAST."""
     for size in sorted({cell.documents for cell in cells}):
         other_cells = [cell for cell in cells if cell.documents != size]
         curves = curves_of(other_cells) if len(other_cells) >= LEAST else None
@@ -111,19 +111,19 @@ class Crossing:
     """The model size at which a catalogue's gated recall crosses SAFE, in holding parameters."""
 
     documents: int
-    below: int  # the largest model that is below SAFE
+    below: int  # the largest model below SAFE
     above: int  # the next larger model, which reaches SAFE
     measured: float  # interpolated by recall in the logarithm of the size
     foreseen: float  # predicted by the curve of all other catalogue sizes
 
     @property
     def apart(self) -> float:
-        """Distance of the two logarithms, as a share of that of the measured size."""
+        """Distance of the two logarithms, relative to that of the measured size."""
         return abs(math.log(self.foreseen / self.measured)) / math.log(self.measured)
 
 
 def crossings(cells: Sequence[AlignmentCell]) -> list[Crossing]:
-    """The crossing of each size that has models on both sides of SAFE and a curve without it."""
+    """The crossing of each size with models on both sides of SAFE and a curve of other sizes."""
     results = []
     for size_cells, curves in _curves_without_each_size(cells):
         ordered_cells = sorted(size_cells, key=lambda cell: cell.holding)
@@ -152,7 +152,7 @@ def _gated_recall(cell: AlignmentCell) -> float:
 def calibrate(
     cells: Sequence[AlignmentCell], about: str, source: Mapping[str, Any]
 ) -> Calibration | None:
-    """A calibration from cells; None where fewer than LEAST have the usual exposures."""
+    """A calibration from cells; None if fewer than LEAST have the usual exposures."""
     usual_cells = practised(cells)
     if len(usual_cells) < LEAST:
         return None
@@ -162,7 +162,7 @@ def calibrate(
     sizes, documents = [c.holding for c in usual_cells], [c.documents for c in usual_cells]
     calibration = Calibration(
         kind="measured",
-        about=f"{about}; {usual_cells[0].exposures:g} examples of each tool",
+        about=f"{about}; {usual_cells[0].exposures:g} examples per tool",
         source=dict(source),
         safe=None,
         marginal=None,
@@ -191,9 +191,9 @@ def _with(calibration: Calibration, **changes: Any) -> Calibration:
 
 
 def _enough_exposures(cells: Sequence[AlignmentCell], safe_load: float | None) -> float | None:
-    """The fewest exposures from which on the cells of a safe load reach a recall of SAFE.
+    """The fewest exposures at and above which cells with a safe load reach a recall of SAFE.
 
-    Pools the cells of one number of exposures.
+    Cells with equal exposures are pooled.
     """
     easy_cells = [cell for cell in cells if safe_load is not None and cell.load <= safe_load]
     fewest_exposures = None
@@ -217,7 +217,7 @@ def _points(curve: Curve, grid: Sequence[float]) -> tuple[Point, ...]:
 def _logistic(x: Array, y: Array, weights: Array) -> Array:
     """Fit y ~ 1 / (1 + exp(-(offset - slope x))) by Newton's method; offset and slope (D, 2).
 
-    One fit for each row of weights (D, cells). No slope is below 0.
+    One fit per row of weights (D, cells). No slope is below 0.
     """
     design = np.stack([np.ones_like(x), -x], 1)  # (cells, 2)
     coefficients = np.zeros((len(weights), 2))
@@ -231,7 +231,7 @@ def _logistic(x: Array, y: Array, weights: Array) -> Array:
         coefficients += step * np.minimum(1.0, 2.0 / np.maximum(length, 1e-12))
         if length.max() < 1e-9:
             break
-    # recall that rises with the load is noise: take the mean of all cells instead
+    # a recall that rises with the load is noise: take the mean of all cells instead
     is_rising = coefficients[:, 1] < 0
     mean = np.clip(weights @ y / weights.sum(1), 1e-3, 1 - 1e-3)
     coefficients[is_rising] = np.stack([_odds(mean), np.zeros(len(mean))], 1)[is_rising]

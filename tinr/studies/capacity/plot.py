@@ -44,7 +44,7 @@ def _against_load(axis: Any, study: Mapping[str, Any]) -> None:
         axis.axvline(load, color="#777777", linewidth=0.8, linestyle=":")
         axis.annotate(f"{word}, published", (load, 0.02), rotation=90, fontsize=7,
                       color="#777777", ha="right", va="bottom")  # fmt: skip
-    axis.set(xscale="log", xlabel="load, bits a parameter", ylabel="recall",
+    axis.set(xscale="log", xlabel="load, bits per parameter", ylabel="recall",
              title="hollow: other exposures, not fitted")  # fmt: skip
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -65,4 +65,4 @@ def _against_foreseen(axis: Any, study: Mapping[str, Any]) -> None:
     if rows:
         axis.legend(frameon=False, loc="upper left")
     title = "catalogue size left out of the fit" if rows else "too few sizes to leave one out"
-    axis.set(xlim=(-0.05, 1.05), xlabel="foreseen recall", ylabel="measured recall", title=title)
+    axis.set(xlim=(-0.05, 1.05), xlabel="predicted recall", ylabel="measured recall", title=title)

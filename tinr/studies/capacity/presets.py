@@ -7,11 +7,11 @@ from tinr.records import BadInput
 
 @dataclass(frozen=True)
 class Point:
-    """One model to align: its size, and the number of documents, which the seed draws."""
+    """One model to align: its size, and the number of documents, which the seed samples."""
 
     documents: int
     hidden: int
-    epochs: int  # three examples of a tool in each: memorise, recall, schema
+    epochs: int  # three examples per tool in each: memorise, recall, schema
     layers: int = 2
     seed: int = 0
 
@@ -25,17 +25,17 @@ class Preset:
     """The points and their shared settings."""
 
     points: tuple[Point, ...]
-    longest: int  # characters of a document, at most
-    asked: int  # tools of each model that are asked, at most
-    base_tokens: int  # that each base is trained on
+    longest: int  # characters per document, at most
+    asked: int  # tools asked per model, at most
+    base_tokens: int  # training tokens of each base
     vocabulary: int  # pieces before tags, role markers and tools
     batch_tokens: int
-    rate: float  # of Muon, peak
-    minutes: float  # of one run; the next run does the rest
+    rate: float  # peak learning rate of Muon
+    minutes: float  # time limit of one run; the next run resumes
 
     def __post_init__(self) -> None:
         if any(point.documents < 2 or point.epochs < 1 for point in self.points):
-            raise BadInput("preset: a point needs two documents and one epoch at least")
+            raise BadInput("preset: a point needs at least two documents and one epoch")
 
 
 def _grid(sizes: dict[int, tuple[int, ...]], epochs: int, layers: int = 2) -> tuple[Point, ...]:
@@ -49,9 +49,9 @@ PRESETS = {
         longest=240, asked=8, base_tokens=4_000, vocabulary=1024, batch_tokens=2048, rate=0.01,
         minutes=2,
     ),
-    # One core, about three quarters of an hour. With 72 exposures 50 documents in 56 thousand
-    # parameters were not learned at all, with 288 wholly: fewer would measure training time, not
-    # capacity. So would models narrower than 32 (docs/notebook.md).
+    # About three quarters of an hour on one core. In 56 thousand parameters, 50 documents were not
+    # learned at all with 72 exposures, and completely with 288: too few exposures would measure
+    # training time, not capacity. So would models narrower than 32 (docs/notebook.md).
     "cpu": Preset(
         (
             *_grid({32: (50, 100, 150, 200, 400), 40: (200,), 48: (100, 200, 300, 400),

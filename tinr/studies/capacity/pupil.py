@@ -1,7 +1,7 @@
-"""One alignment of the study: a base from scratch, documents drawn from a catalogue, and recall.
+"""One alignment of the study: a base from scratch, documents sampled from a catalogue, and recall.
 
-Uses the pairs, the growth, the loop and the probe of align. Leaves out replay, and usage, which
-needs no more bits than the documents hold. Trains all weights.
+Uses the pairs, the growth, the loop and the probe of align. Leaves out replay, and also usage,
+because it adds no bits to those of the documents. Trains all weights.
 """
 
 import time
@@ -33,18 +33,16 @@ from tinr.studies.capacity.cells import ASKED, AlignmentCell
 from tinr.studies.capacity.presets import Point, Preset
 from tinr.training.supervised import train
 
-ROW = (
-    192  # tokens of a packed row: short, since attention in long rows of short documents is wasted
-)
+ROW = 192  # tokens per packed row; long rows of short documents waste attention
 
 
 def draw_documents(docs: Sequence[ToolDoc], point: Point, longest: int) -> Catalogue:
-    """Draw documents with distinct texts of at most `longest` characters; BadInput for too few."""
+    """Sample documents with distinct texts of at most `longest` characters; BadInput if too few."""
     texts = {describe(doc): doc for doc in docs if len(describe(doc)) <= longest}
     if len(texts) < point.documents:
         raise BadInput(
-            f"--catalogue: {len(texts):,} different documents of at most {longest} characters, "
-            f"and the preset wants {point.documents:,}; give more --catalogue, or a smaller preset"
+            f"--catalogue: {len(texts):,} distinct documents of at most {longest} characters, but "
+            f"the preset needs {point.documents:,}; give more --catalogue, or a smaller preset"
         )
     sample = Random(f"{point.seed}/capacity/study").sample(list(texts.values()), point.documents)
     return Catalogue(tuple(sample))
@@ -53,7 +51,7 @@ def draw_documents(docs: Sequence[ToolDoc], point: Point, longest: int) -> Catal
 def align_one(
     point: Point, preset: Preset, catalogue: Catalogue, settings: str, out: Path
 ) -> AlignmentCell:
-    """Align and probe one model; its base is trained once for each width, in OUT/registry."""
+    """Align and probe one model; its base is trained once per width, in OUT/registry."""
     training = training_of(preset)
     registry, logs = Registry(out / "registry"), out / "logs"
     base = build_base(base_config(point, preset, registry.root, logs))

@@ -1,7 +1,7 @@
 """`tinr study capacity`: align at several loads, fit recall against load, validate the fit.
 
-Every finished alignment is written to OUT/cells.jsonl at once; the same command resumes from
-there. `tinr capacity` takes OUT/calibration.json in place of the shipped figures.
+Every finished alignment is written to OUT/cells.jsonl at once; rerunning the command resumes.
+`tinr capacity` accepts OUT/calibration.json in place of the shipped figures.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Study:
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def settings(self, point: Point) -> str:
-        """A hash of everything that decides a cell's result and is not in its key."""
+        """A hash of everything that determines a cell's result and is not in its key."""
         shared_settings = {
             k: v for k, v in asdict(self.preset).items() if k not in ("points", "minutes")
         }
@@ -61,7 +61,7 @@ class Study:
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
     def key(self, point: Point) -> tuple[Any, ...]:
-        """The key that this point's cell has."""
+        """The key of this point's cell."""
         return (
             point.documents, point.hidden, point.layers, point.epochs, point.seed,
             self.settings(point),
@@ -73,7 +73,7 @@ class Study:
         return [self.cells[key] for key in keys if key in self.cells]  # type: ignore[index]
 
     def missing(self) -> list[Point]:
-        """The points that are still to train, the quickest first."""
+        """The points still to train, the fastest first."""
         missing_points = [p for p in self.preset.points if self.key(p) not in self.cells]
         return sorted(missing_points, key=lambda p: p.documents * p.epochs * p.hidden)
 
@@ -91,9 +91,9 @@ def run_study(
 ) -> dict[str, Any]:
     """Align the missing points, then write OUT/study.json, table.md and study.svg.
 
-    Also writes calibration.json where there are enough cells. Returns the summary. BadInput for an
-    unknown preset, too few documents, or minutes that are not above 0. Points that are not begun
-    after `minutes` are left to the next run.
+    Also writes calibration.json if there are enough cells. Returns the summary. BadInput for an
+    unknown preset, too few documents, or minutes that are not above 0. Points not started after
+    `minutes` are left for the next run.
     """
     if preset not in PRESETS:
         raise BadInput(f"--preset: no {preset!r}; give one of {', '.join(PRESETS)}")
@@ -111,20 +111,20 @@ def _run(study: Study, preset: str, sources: Sequence[str], minutes: float) -> d
     deadline = start_time + 60 * minutes
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if study.faults:
-        console.print(f"{len(study.faults)} documents are not valid and left out", markup=False)
+        console.print(f"{len(study.faults)} invalid documents are skipped", markup=False)
     missing_points = study.missing()
     while missing_points and time.monotonic() < deadline:
         console.print(_words(study.align(missing_points.pop(0))), markup=False)
     results = summary(study, preset, sources, complete=not missing_points)
     results["seconds"] = round(time.monotonic() - start_time, 1)  # of this run
     write_together(_files(study, preset, results, study.out))
-    if results["calibration"] is None:  # one of other documents is not this study's
+    if results["calibration"] is None:  # an old file may be of other documents
         (study.out / "calibration.json").unlink(missing_ok=True)
     return results
 
 
 def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -> dict[str, Any]:
-    """The cells, the predicted recall of each and the errors, as plain data."""
+    """The cells, each cell's predicted recall, and the errors, as plain data."""
     cells = study.own()
     usual_cells = practised(cells)
     expectations = held_out(usual_cells) or {}
@@ -152,7 +152,7 @@ def summary(study: Study, preset: str, sources: Sequence[str], complete: bool) -
 
 
 def _errors(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float | int]:
-    """Mean error of the recall predicted from other catalogue sizes, and hits of its interval."""
+    """Mean error of the recall predicted from other catalogue sizes; cells within the interval."""
     foreseen_rows = [row for row in rows if row["foreseen"]]
     gaps, inside_count = [], 0
     for row in foreseen_rows:
@@ -171,7 +171,7 @@ def _files(study: Study, preset: str, results: dict[str, Any], out: Path) -> dic
     about = (
         f"alignments of real documents of at most {longest} characters "
         f"({', '.join(results['sources'])}) in models from scratch, preset {preset}, all weights "
-        "moving"
+        "trained"
     )
     usual_cells = practised(study.own())
     source = {
@@ -181,7 +181,7 @@ def _files(study: Study, preset: str, results: dict[str, Any], out: Path) -> dic
     calibration = calibrate(study.own(), about, source)
     results["calibration"] = None if calibration is None else asdict(calibration)
     if calibration is None:
-        results["left_out"] = f"fewer than {LEAST} cells of one practice: nothing was fitted"
+        results["left_out"] = f"fewer than {LEAST} cells with equal exposures: nothing was fitted"
     files = {
         out / "study.json": json.dumps(results, indent=1) + "\n",
         out / "table.md": markdown(results),

@@ -14,14 +14,14 @@ NAMES = {
 
 def markdown(study: Mapping[str, Any]) -> str:
     """The table and its notes."""
-    kinds = " | ".join(f"{NAMES[name]} | foreseen" for name in ASKED)
+    kinds = " | ".join(f"{NAMES[name]} | predicted" for name in ASKED)
     lines = [
         "# Capacity: recall against load",
         "",
         "Alignments of real documents in models from scratch. Parameters: those that can hold "
-        "something new, without the rows of tokens that the base knew. Load: bits to learn for "
-        "each of them. Foreseen: by a curve fitted to the cells of all other catalogue sizes, with "
-        "its 95 % interval for a new training.",
+        "new information, without the rows of tokens that the base knew. Load: bits to learn per "
+        "such parameter. Predicted: by a curve fitted to the cells of all other catalogue sizes, "
+        "with a 95 % interval for a new training run.",
         "",
         f"| documents | parameters | bits | load | exposures | steps | {kinds} |",
         f"|{'---|' * (6 + 2 * len(ASKED))}",
@@ -52,24 +52,24 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
     notes = [
         f"- {len(study['cells'])} of {study['points']} cells; sources: "
         f"{', '.join(study['sources'])}; documents of at most {settings['longest']} characters, "
-        "all different; exposures: examples of a tool in the whole training, a third each of "
+        "all distinct; exposures: examples per tool in the whole training, a third each of "
         "document -> token, token -> document and token -> schema.",
-        f"- Asked: at most {settings['asked']} tools of each model, greedily and compared "
-        "exactly. Bases: "
+        f"- Asked: at most {settings['asked']} tools per model, decoded greedily and compared "
+        "exactly. Bases: trained on "
         f"{settings['base_tokens']:,} tokens of generic tasks. "
-        f"{study['seconds_trained']:,.0f} s of alignment in all, on {study['made']}.",
+        f"{study['seconds_trained']:,.0f} s of alignment in total, on {study['made']}.",
     ]
     for name, error in (study["errors"] or {}).items():
         notes.append(
-            f"- {NAMES[name]}: foreseen within {error['mean']:.3f} on the average; "
+            f"- {NAMES[name]}: mean prediction error {error['mean']:.3f}; "
             f"{error['inside']} of {error['cells']} cells within their interval."
         )
     for row in study["crossings"]:
         notes.append(
             f"- {row['documents']:,} documents: recall of document -> token and token -> schema "
             f"crosses 0.95 between {row['below']:,} and {row['above']:,} parameters, at about "
-            f"{row['measured']:,.0f}; foreseen {row['foreseen']:,.0f}, {100 * row['apart']:.1f} % "
-            "of its logarithm off."
+            f"{row['measured']:,.0f}; predicted {row['foreseen']:,.0f}, off by "
+            f"{100 * row['apart']:.1f} % of the measured size's logarithm."
         )
     if study["errors"] is None:
         notes.append("- Too few catalogue sizes to leave one out: nothing was validated.")
@@ -78,12 +78,12 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
     else:
         notes += _loads(calibration)
     if study["preset"] == "smoke":
-        notes.append("- Preset smoke shows that everything runs; its figures mean nothing.")
+        notes.append("- Preset smoke only tests that everything runs; ignore its figures.")
     return notes
 
 
 def _loads(calibration: Mapping[str, Any]) -> list[str]:
-    """Notes on the three loads and the exposures; also names the loads that no model showed."""
+    """Notes on the three loads, including those not observed, and on the exposures."""
     meanings = {
         "safe": "recall of at least 0.95 of document -> token and token -> schema",
         "marginal": "of at least 0.8",
@@ -91,12 +91,12 @@ def _loads(calibration: Mapping[str, Any]) -> list[str]:
     }
     texts = [
         f"{key} {calibration[key]:.2f} ({meaning})" if calibration[key] is not None
-        else f"{key}: no model showed it"
+        else f"{key}: not observed"
         for key, meaning in meanings.items()
     ]  # fmt: skip
     number = calibration["exposures"]
     practice = (
         "no number of exposures was enough at a safe load" if number is None
-        else f"{number:g} exposures and more were enough at a safe load, its cells taken together"
+        else f"{number:g} or more exposures were enough at a safe load, with cells pooled"
     )  # fmt: skip
-    return [f"- Loads, bits a parameter: {'; '.join(texts)}.", f"- Practice: {practice}."]
+    return [f"- Loads, bits per parameter: {'; '.join(texts)}.", f"- Exposures: {practice}."]

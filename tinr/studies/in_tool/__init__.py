@@ -1,1 +1,1 @@
-"""In-tool against in-weight learning, on models so small that many train at once."""
+"""In-tool versus in-weight learning, with models small enough to train many at once."""

@@ -11,18 +11,18 @@ from tinr.studies.in_tool.people import PHRASINGS, Fact, Form, ask
 from tinr.studies.in_tool.stack import ASSISTANT, BYTES, END, USER, Shape, forward
 from tinr.studies.in_tool.texts import SymbolTable, prompt, returned
 
-QUERY_LENGTH, ANSWER_LENGTH = 48, 40  # symbols; a longer one is cut, hence wrong
-ROWS = 256  # rows of each model in one batch
+QUERY_LENGTH, ANSWER_LENGTH = 48, 40  # symbols; longer ones are cut off, hence wrong
+ROWS = 256  # rows per model in a batch
 Rows = list[list[list[int]]]  # model, row, symbols
 
 
 def said_right(
     shape: Shape, weights_MN: Tensor, table: SymbolTable, rows_MR: np.ndarray
 ) -> list[float]:
-    """The share of rows whose every label is the argmax under teacher forcing.
+    """Compute each model's share of rows with every label predicted under teacher forcing.
 
-    A model that predicts all labels of a conversation also writes them in greedy decoding, so this
-    share is quick to compute and never above the greedy share of the same rows.
+    A model that predicts all labels of a conversation also writes them in greedy decoding. This
+    share is therefore never above the greedy share of the same rows, and it is quick to compute.
     """
     hits = []
     for start in range(0, rows_MR.shape[1], ROWS):
@@ -34,7 +34,7 @@ def said_right(
 
 
 def pick(table: SymbolTable, rows_MB: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ids, at and targets of each model's rows (M, B), as int64."""
+    """Select the rows (M, B) of each model; returns their ids, at and targets as int64."""
     rows_MB = rows_MB.to(table.ids_RT.device, non_blocking=True)
     tensors = (table.ids_RT, table.at_RK, table.targets_RK)
     models = torch.arange(len(rows_MB), device=rows_MB.device)[:, None]
@@ -50,9 +50,9 @@ def recalls(
     databases: Sequence[Executor],
     seeds: Sequence[int],
 ) -> list[list[bool]]:
-    """For each model and each of its facts, asked in a random phrasing: is the reply right?
+    """Whether each model's reply about each of its facts, in a random phrasing, is right.
 
-    A reply is right when it ends with the value, whatever precedes it.
+    A reply is right if it ends with the value, whatever precedes it.
     """
     hits: list[list[bool]] = [[] for _ in facts]
     phrasings = [
@@ -88,9 +88,9 @@ def recalls(
 
 
 def write(shape: Shape, weights_MN: Tensor, prompts: Rows, max_symbols: int) -> Rows:
-    """Greedy continuations up to END, without it; cut at `max_symbols` where END has not come."""
+    """Greedy continuations up to END, which is excluded, of at most `max_symbols` symbols."""
     device, row_count = weights_MN.device, max(1, *map(len, prompts))
-    filler = [USER, ASSISTANT]  # fills up models with fewer rows; its replies are dropped
+    filler = [USER, ASSISTANT]  # pads models with fewer rows; its replies are dropped
     flat_rows = [row for rows in prompts for row in [*rows, *[filler] * (row_count - len(rows))]]
     width = max(map(len, flat_rows)) + max_symbols
     ids = torch.full((len(flat_rows), width), END)

@@ -17,16 +17,16 @@ class FitCell:
     facts: int
     width: int
     seed: int
-    settings: str  # hash of everything else that decides the result
+    settings: str  # hash of everything else that determines the result
     parameters: int
     bits: float  # information in its facts
-    reached: bool  # the threshold, within the budget
+    reached: bool  # whether it reached the threshold within the budget
     right: int
     asked: int
-    unseen_right: int | None  # in-tool alone: of people with unseen first names
+    unseen_right: int | None  # in-tool only: for people with unseen first names
     unseen_asked: int
     steps: int
-    exposures: float  # of each fact
+    exposures: float  # per fact
     seconds: float
 
     @property
@@ -35,13 +35,13 @@ class FitCell:
 
 
 def read_cells(path: Path) -> list[FitCell]:
-    """All cells of a file, none where it is missing; BadInput names a line that is not a cell."""
+    """Read all cells of a file, none if it is missing; BadInput names an invalid line."""
     return read_lines(path, FitCell, _check)
 
 
 def _check(row: Mapping[str, Any]) -> None:
     if row["form"] not in FORMS or not isinstance(row["reached"], bool):
-        raise ValueError("form or reached has no such value")
+        raise ValueError("invalid form or reached")
     need_numbers(row, set(row) - {"form", "settings", "reached", "unseen_right"})
     if not 0 <= row["right"] <= row["asked"] or not row["asked"]:
-        raise ValueError("nothing was asked, or more are right than were")
+        raise ValueError("asked is 0, or right is not between 0 and asked")

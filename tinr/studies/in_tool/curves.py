@@ -1,4 +1,4 @@
-"""Curves from the cells of a study: the smallest model by facts, with its spread. No torch."""
+"""Curves from the cells of a study: smallest model by number of facts, with spread. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,18 +18,18 @@ PUBLISHED = {  # facts -> parameters, means of 10 seeds, arXiv 2508.20755
     "in_tool": {8: 6_248, 64: 10_908, 256: 16_592, 512: 23_300, 1024: 27_939, 2048: 32_215,
                 4096: 28_349, 8192: 22_163, 16384: 23_710, 32768: 22_061},
 }  # fmt: skip
-PUBLISHED_SLOPE = 8.14  # parameters a fact, in weights
+PUBLISHED_SLOPE = 8.14  # parameters per fact, in weights
 
 
 def summarise(
     widths: Sequence[int], budget: Budget, by_seed: Sequence[Sequence[FitCell]]
 ) -> dict[str, Any]:
-    """One point of a curve from the cells of each seed.
+    """Compute one point of a curve from the cells of each seed.
 
-    status: found where every seed's smallest width is known; then parameters is the mean over
-    seeds, low and high are the smallest and the largest. Otherwise status is the worst of the
-    seeds' statuses (not_reached, open, at_most), and best_recall is that of the seeds that found
-    no width. Seeds that did find one are then left out: a point covers all seeds, and nothing is
+    status: found if every seed's smallest width is known. Then parameters is the mean over seeds,
+    and low and high are the smallest and the largest. Otherwise status is the worst of the seeds'
+    statuses (not_reached, open, at_most), and best_recall covers the seeds that found no width.
+    The seeds that found one then give no figure: a point covers all seeds, and nothing is
     extrapolated.
     """
     answers = [smallest(widths, {cell.width: cell.reached for cell in cells}) for cells in by_seed]
@@ -72,7 +72,7 @@ def summarise(
 
 
 def _best_unseen(cells: Sequence[FitCell]) -> dict[str, Any] | None:
-    """The best recall of people with unseen first names among all models, and its size."""
+    """The best recall of any model for people with unseen first names, and that model's size."""
     asked_cells = [cell for cell in cells if cell.unseen_asked]
     if not asked_cells:
         return None
@@ -84,7 +84,7 @@ def _best_unseen(cells: Sequence[FitCell]) -> dict[str, Any] | None:
 
 
 def slope(points: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
-    """Parameters a fact and intercept, by least squares over the found points; None below three."""
+    """Parameters per fact and intercept, by least squares; None if fewer than three are found."""
     known_points = [
         (point["facts"], point["parameters"]) for point in points if point["parameters"]
     ]
@@ -97,7 +97,7 @@ def slope(points: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
 
 
 def _pooled_rate(counts: Sequence[tuple[int, int]]) -> Rate:
-    """The pooled share of several models, with Wilson's interval; no cases: None."""
+    """The pooled share of several models with Wilson's interval; its value is None for no cases."""
     right_count, asked_count = (
         (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     )

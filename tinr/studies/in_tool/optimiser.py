@@ -8,11 +8,11 @@ from tinr.studies.in_tool.stack import LAYERS, Shape, unpack
 from tinr.training.optimiser import orthogonalise
 
 EPSILON = 1e-8
-MATCHED = 0.2  # Muon's update gets the root mean square of AdamW's (arXiv 2502.16982)
+MATCHED = 0.2  # scales Muon's update to the root mean square of AdamW's (arXiv 2502.16982)
 
 
 class StackOptimiser:
-    """The moments of every row (M, N), and the step."""
+    """The moments of every row (M, N), and the update step."""
 
     def __init__(self, shape: Shape, weights_MN: Tensor, recipe: OptimiserRecipe):
         self.shape, self.recipe, self.taken = shape, recipe, 0
@@ -24,7 +24,7 @@ class StackOptimiser:
 
     @torch.no_grad()
     def step(self, weights_MN: Tensor, gradient_MN: Tensor, rate: float) -> None:
-        """Clip each model's gradient, then move its weights in place."""
+        """Clip each model's gradient, then update its weights in place."""
         (beta, gamma), self.taken = self.recipe.betas, self.taken + 1
         norm = gradient_MN.norm(dim=1, keepdim=True)
         gradient_MN = gradient_MN * (self.recipe.clip / (norm + 1e-6)).clamp(max=1)
@@ -58,7 +58,7 @@ def _matrices(shape: Shape, rows_MN: Tensor) -> list[Tensor]:
     parts = unpack(shape, rows_MN)
     matrices: list[Tensor] = []
     for layer in range(LAYERS):
-        # query, key, value and gate, up are matrices of their own
+        # query, key, value, gate and up are separate matrices
         matrices += parts[f"{layer}.qkv"].chunk(3, -1)
         matrices += parts[f"{layer}.gate_up"].chunk(2, -1)
         matrices += [parts[f"{layer}.out"], parts[f"{layer}.down"].mT]

@@ -1,7 +1,7 @@
 """Synthetic people: four attributes each, questions about them, and a database. No torch.
 
-The same `Town` and seed give the same people. A fact is one attribute of one person. How many
-bits each attribute holds follows arXiv 2508.20755; names, lists and phrasings are our own.
+The same `Town` and seed give the same people. A fact is one attribute of one person. The bits of
+each attribute follow arXiv 2508.20755; names, lists and phrasings are our own.
 """
 
 import json
@@ -29,9 +29,9 @@ QUESTIONS = {
     "city": ("Where does {} live?", "Town of {}?", "Say {}'s town.", "{} lives in which town?"),
     "job": ("What is {}'s work?", "Trade of {}?", "Say {}'s trade.", "{} works as what?"),
 }
-PHRASINGS = 4  # of each attribute
+PHRASINGS = 4  # per attribute
 ANSWERS = {"born": "Born {}", "country": "From {}", "city": "Lives in {}", "job": "Is a {}"}
-FIRST_NAMES, UNSEEN_NAMES = 400, 100  # unseen: never in a training text
+FIRST_NAMES, UNSEEN_NAMES = 400, 100  # unseen: in no training text
 TOOL = "lookup"
 NOTHING = "unknown"  # the reply of the database to a query that it cannot answer
 GOODS = "salt tin wool glass clay rope oil ink silk lamp".split()
@@ -42,10 +42,10 @@ TRADES = "maker seller miner painter tester keeper carrier mender buyer judge".s
 class Town:
     """Which people to generate; dependence: how often the last name decides an attribute."""
 
-    facts: int  # four for each person
+    facts: int  # four per person
     seed: int = 0
     dependence: float = 0.0  # 0: facts are independent, 1: the last name decides
-    family: int = 4  # people of one last name, on average
+    family: int = 4  # people per last name, on average
 
     def __post_init__(self) -> None:
         if self.facts < 4 or self.facts % 4:
@@ -53,9 +53,9 @@ class Town:
         if self.facts > 4 * 32_768:
             raise BadInput(f"facts: {self.facts} is above {4 * 32_768}; give fewer")
         if not 0 <= self.dependence <= 1:
-            raise BadInput(f"dependence: {self.dependence} is not within 0 and 1")
+            raise BadInput(f"dependence: {self.dependence} is not between 0 and 1")
         if self.family < 1:
-            raise BadInput(f"family: {self.family} is below 1 person a last name")
+            raise BadInput(f"family: {self.family} is below 1 person per last name")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Fact:
-    """One attribute of one person: what is asked, queried, returned and answered."""
+    """One attribute of one person, with its question, query, value and answer."""
 
     person: Person
     attribute: str
@@ -91,7 +91,7 @@ class Fact:
 
 
 def make_people(town: Town, unseen: bool = False) -> list[Person]:
-    """facts / 4 people with distinct names; unseen: first names that are in no training text."""
+    """Make facts / 4 people with distinct names; unseen: with first names in no training text."""
     rng = Random(f"people {town.seed} {unseen}")
     pool = _names(Random(f"first {town.seed}"), FIRST_NAMES + UNSEEN_NAMES)
     first_names = pool[FIRST_NAMES:] if unseen else pool[:FIRST_NAMES]
@@ -176,7 +176,7 @@ def database(people: Sequence[Person]) -> sqlite3.Connection:
 
 
 def lookup(connection: sqlite3.Connection) -> Callable[..., str]:
-    """The tool's code: one attribute of one person, by keyword; LookupError for no match."""
+    """The tool's code: returns one attribute of one person, by keyword; LookupError if no match."""
 
     def run(**arguments: str) -> str:
         [(attribute, name)] = arguments.items()
@@ -200,7 +200,7 @@ def open_database(people: Sequence[Person]) -> Executor:
 
 
 def ask(executor: Executor, query: str) -> str:
-    """The bare value for a model's query; NOTHING where it is invalid or has no match."""
+    """The bare value for a model's query; NOTHING if the query is invalid or has no match."""
     try:
         arguments = json.loads(query)
     except (ValueError, RecursionError):
@@ -212,10 +212,10 @@ def ask(executor: Executor, query: str) -> str:
 
 
 def _names(rng: Random, count: int, ends: str = "") -> list[str]:
-    """Distinct names of two syllables or three; last names end in one of the consonants `ends`."""
+    """Distinct names of two or three syllables; `ends`: consonants, one of which ends each name."""
     names: dict[str, None] = {}
     while len(names) < count:
-        # long lists need a third syllable: two give some 4,000 names
+        # long lists need a third syllable: two syllables give some 4,000 names
         syllables = 2 if len(names) < 1500 else 3
         word = "".join(_syllable(rng) for _ in range(syllables))
         names[(word + (rng.choice(ends) if ends else "")).capitalize()] = None

@@ -13,8 +13,8 @@ COLOURS = {"in_weight": "#b3541e", "in_tool": "#1f6f8b"}
 def draw(study: Mapping[str, Any]) -> str:
     """Parameters by facts, both axes logarithmic, as SVG; the same study gives the same bytes.
 
-    A point whose smallest model is unknown is drawn as a hollow triangle at the largest model that
-    was tried, labelled with its status. The line leaves it out.
+    A point with an unknown smallest model is drawn as a hollow triangle at the largest model that
+    was tried, labelled with its status. The line skips it.
     """
 
     def paint(axes: Sequence[Any]) -> None:

@@ -14,21 +14,21 @@ class Schedule:
     """The plan of one form: numbers of facts, candidate widths and budget."""
 
     facts: tuple[int, ...]
-    first: tuple[int, ...]  # the width that is tried first at each number of facts
+    first: tuple[int, ...]  # the width to try first at each number of facts
     widths: tuple[int, ...]  # the grid, ascending
-    batch: tuple[int, int]  # conversations a step, least and most
-    rounds: int  # batches that the facts are split into, where `batch` allows it
-    exposures: int  # of each fact in a budget, where `steps` allows it
-    steps: tuple[int, int]  # of a budget, least and most
+    batch: tuple[int, int]  # conversations per step, minimum and maximum
+    rounds: int  # batches that the facts are split into, if `batch` allows it
+    exposures: int  # per fact in a budget, if `steps` allows it
+    steps: tuple[int, int]  # per budget, minimum and maximum
 
     def __post_init__(self) -> None:
         if len(self.facts) != len(self.first) or not set(self.first) <= set(self.widths):
-            raise BadInput("plan: give each number of facts a first width out of the grid")
+            raise BadInput("plan: give each number of facts a first width from the grid")
         if any(width % 4 for width in self.widths) or list(self.widths) != sorted(self.widths):
             raise BadInput(f"plan: widths {self.widths} must ascend and be multiples of 4")
 
     def budget(self, facts: int) -> Budget:
-        """The budget of one model with so many facts."""
+        """The budget of one model with this number of facts."""
         batch = _clamp(facts // self.rounds, self.batch)
         return Budget(batch, _clamp(self.exposures * facts // batch, self.steps))
 
@@ -40,8 +40,8 @@ class Preset:
     plans: dict[Form, Schedule]
     seeds: int
     minutes: float  # of the whole study; unfinished points are left open
-    asked: int  # facts of each model that are asked in an evaluation, at most
-    unseen: int  # facts of people with unseen first names
+    asked: int  # facts per model asked in an evaluation, at most
+    unseen: int  # the same, about people with unseen first names
 
 
 def _clamp(value: int, limits: tuple[int, int]) -> int:

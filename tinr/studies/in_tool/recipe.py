@@ -12,10 +12,10 @@ class OptimiserRecipe:
 
     name: str = "muon"  # for the matrices inside the layers; adamw: for everything
     rate: float = 1.5e-2  # peak learning rate
-    decay: float = 0.1  # weight decay, times the rate a step
+    decay: float = 0.1  # weight decay, multiplied by the rate at each step
     betas: tuple[float, float] = (0.9, 0.95)
     warmup: int = 50  # steps
-    clip: float = 1.0  # largest norm of one model's gradient
+    clip: float = 1.0  # maximum norm of one model's gradient
 
     def __post_init__(self) -> None:
         if self.name not in ("muon", "adamw"):
@@ -29,9 +29,9 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one model may use; models of one stack share it."""
+    """The training budget of one model; all models of a stack have the same."""
 
-    batch: int  # conversations a step
+    batch: int  # conversations per step
     steps: int
 
     def __post_init__(self) -> None:
@@ -42,12 +42,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """What all models of a study share."""
+    """The settings that all models of a study share."""
 
     threshold: float = 0.95  # recall at which a model is done
     checks: int = 20  # evaluations within a budget
-    asked: int = 1024  # facts of each model that are asked; all where it has fewer
-    unseen: int = 256  # facts of people with unseen first names that are asked
+    asked: int = 1024  # facts asked per model; all if it has fewer
+    unseen: int = 256  # facts asked about people with unseen first names
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
 
     def __post_init__(self) -> None:

@@ -2,10 +2,10 @@
 
 One base from scratch is tuned twice on the same synthetic people, with the same questions and the
 same exposures. In weights, the answer follows the question. In tool, a call follows the question,
-and the answer follows what the database returned. Both models are then compared with the base:
+and the answer follows the database's result. Both models are then compared with the base:
 total variation and KL on completions of the base, and a multiple-choice task
 (`tinr.evaluation.ability.tax`). Source: arXiv 2508.20755, with sampled completions instead of
-greedy ones, and values in the prompt instead of HellaSwag.
+greedy ones, and questions about values in the prompt instead of HellaSwag.
 """
 
 import json
@@ -53,19 +53,19 @@ from tinr.studies.in_tool.people import (
 from tinr.training.supervised import train
 
 MEASURES = ("total_variation", "divergence", "choice", "choice_base", "perplexity_ratio")
-LONGEST, ROWS = 64, 128  # tokens of a reply; conversations at once
+LONGEST, ROWS = 64, 128  # tokens per reply, at most; conversations per batch
 
 
 @dataclass(frozen=True)
 class Size:
-    """The size of the base, and what it learns."""
+    """The size of the base, and the facts that it learns."""
 
     facts: tuple[int, ...]
-    epochs: int  # each fact once an epoch, in a random phrasing
-    tokens: int  # that the base is trained on
+    epochs: int  # each has every fact once, in a random phrasing
+    tokens: int  # training tokens of the base
     hidden: int
     layers: int
-    rate: float  # of Muon, peak
+    rate: float  # peak learning rate of Muon
 
 
 SIZES = {
@@ -77,7 +77,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Kept:
-    """One tuned model: its recall, and each of MEASURES as a figure with its interval."""
+    """One tuned model: its recall, and each of MEASURES with its interval."""
 
     form: Form
     facts: int
@@ -93,7 +93,7 @@ class Kept:
 
 
 def run_retention(preset: str, out: Path, seed: int = 0) -> list[dict[str, Any]]:
-    """Tune and measure the models that OUT/retention.jsonl lacks; write OUT/retention.md.
+    """Tune and measure the models missing from OUT/retention.jsonl; write OUT/retention.md.
 
     Returns the rows. BadInput for an unknown preset.
     """
@@ -177,7 +177,7 @@ def _tune(form: Form, town: Town, size: Size, folder: Path, settings: str, out: 
 
 
 def conversation(fact: Fact, form: Form, codec: Codec, phrasing: int) -> list[Piece]:
-    """A question and its answer; in tool, the call and the database's result stand between them."""
+    """A question and its answer; in tool, with the call and the database's result between them."""
     prompt = render_prompt(fact.question(phrasing), codec.frame)
     if form == "in_weight":
         return [*prompt, *render_turns([], [], fact.answer, codec.frame)]
@@ -221,12 +221,12 @@ def recalled(model: PreTrainedModel, codec: Codec, form: Form, facts: Sequence[F
 
 
 def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
-    """A table of what each model recalls and how far it moved from its base."""
+    """A table of each model's recall and of its differences from the base."""
     lines = [
         "# Retention",
         "",
         "| learned | facts | load | exposures | recall | total variation | KL, nats | choice | "
-        "of the base | perplexity, times |",
+        "choice, base | perplexity ratio |",
         f"|{'---|' * 10}",
     ]
     for row in rows:
@@ -240,18 +240,17 @@ def markdown(rows: Sequence[dict[str, Any]], preset: str) -> str:
         )
     lines += [
         "",
-        "- Against the base that both were tuned from, on 192 completions that it samples and 300 "
-        "questions about values in the prompt. Intervals at 95 %. In tool, recall is of the call "
-        "alone: the value that the database returns to it.",
+        "- Compared with the base of both models, on 192 completions sampled from it and 300 "
+        "questions about values in the prompt. 95 % intervals. In tool, recall scores the call "
+        "alone, by the value that the database returns.",
     ]
     chance = next((row["measures"]["choice"].get("chance") for row in rows), None)
     if chance is not None:
         lines.append(
-            f"- Guessing would get {chance:.3f} of the choices: a base near that has no "
-            "skill there that could be lost."
+            f"- Chance level of choice: {chance:.3f}. A base near it has no skill there to lose."
         )
     if preset == "smoke":
-        lines.append("- Preset smoke shows that everything runs; its figures mean nothing.")
+        lines.append("- Preset smoke only tests that everything runs; ignore its figures.")
     return "\n".join(lines) + "\n"
 
 
@@ -263,7 +262,7 @@ def _figure(figure: dict[str, Any]) -> str:
 
 def _check(row: Any) -> None:
     if row["form"] not in FORMS or not isinstance(row["measures"], dict):
-        raise ValueError("form or measures has no such value")
+        raise ValueError("invalid form or measures")
     if set(row["measures"]) != set(MEASURES):
-        raise ValueError("its measures are others")
+        raise ValueError("unexpected names of measures")
     need_numbers(row, set(row) - {"form", "settings", "measures"})

@@ -7,11 +7,11 @@ Status = Literal["found", "at_most", "not_reached", "open"]
 
 
 def next_width(widths: Sequence[int], tried: Mapping[int, bool], first: int) -> int | None:
-    """The width to try next; None where the answer is known or the grid is exhausted.
+    """The width to try next; None if the answer is known or the grid is exhausted.
 
-    widths ascend; tried: width -> whether it reached the threshold. Goes from `first` one step at a
-    time until the outcome changes, then bisects. A failure above the smallest success is ignored
-    as noise of that model: the answer is the smallest width that reached the threshold.
+    widths ascend; tried: width -> whether it reached the threshold. Starts at `first` and moves one
+    step at a time until the outcome changes, then bisects. A failure above the smallest success is
+    ignored as noise of that model: the answer is the smallest width that reached the threshold.
     """
     low, high = bracket(widths, tried)
     if not tried:
@@ -39,7 +39,7 @@ def smallest(widths: Sequence[int], tried: Mapping[int, bool]) -> tuple[Status, 
     """The status of the search and the smallest width so far.
 
     found: the next smaller width failed, or there is none. at_most: this width reached the
-    threshold, smaller ones are not tried. not_reached: the largest width of the grid failed.
+    threshold, but the next smaller one is not tried. not_reached: the grid's largest width failed.
     open: none of these.
     """
     low, high = bracket(widths, tried)

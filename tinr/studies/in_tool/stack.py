@@ -1,7 +1,7 @@
 """Many small Llama-type models of one shape as one batched computation.
 
-All weights of M models lie in one tensor (M, N): a row is a model. Each row is computed
-independently of the others, so a model trains in a stack as it would alone.
+All weights of M models are in one tensor (M, N), one row per model. Rows are computed
+independently, so a model trains in a stack as it would alone.
 """
 
 import math
@@ -48,7 +48,7 @@ class Shape:
 
 
 def new_weights(shape: Shape, seeds: Sequence[int], device: str = "cpu") -> Tensor:
-    """Draw (M, N): each row by its own seed on the CPU, hence independent of the other rows."""
+    """Draw (M, N): each row with its own seed on the CPU, so it does not depend on other rows."""
     return torch.stack([_model_weights(shape, seed) for seed in seeds]).to(device)
 
 
@@ -59,7 +59,7 @@ def _model_weights(shape: Shape, seed: int) -> Tensor:
         if name.endswith("norm"):
             rows.append(torch.ones(dims).flatten())
             continue
-        # the sum over a column's inputs has variance 1; layers that add to the stream have less
+        # a column's sum over inputs has variance 1, or less if it adds to the residual stream
         scale = 1.0 if name == "embedding" else dims[0] ** -0.5
         scale *= (2 * LAYERS) ** -0.5 if name.endswith(("out", "down")) else 1.0
         rows.append((torch.randn(dims, generator=generator) * scale).flatten())
@@ -79,7 +79,7 @@ def unpack(shape: Shape, weights_MN: Tensor) -> dict[str, Tensor]:
 def forward(
     shape: Shape, weights_MN: Tensor, ids_MBT: Tensor, at_MBK: Tensor | None = None
 ) -> Tensor:
-    """Logits (M, B, T, V); with `at_MBK` only those of the positions (M, B, K), (M, B, K, V).
+    """Logits (M, B, T, V); with `at_MBK`, only those at these positions, (M, B, K, V).
 
     The last layer then computes queries and MLP for these positions only.
     """
@@ -97,7 +97,7 @@ def forward(
 
 
 def losses(logits_MBKV: Tensor, targets_MBK: Tensor) -> Tensor:
-    """(M,): mean cross-entropy of each model over its own labels; targets below 0 are no labels."""
+    """(M,): mean cross-entropy of each model over its own labels; targets below 0 are ignored."""
     label_losses = F.cross_entropy(
         logits_MBKV.float().flatten(0, 2),
         targets_MBK.flatten(),

@@ -1,6 +1,6 @@
-"""`tinr study in-tool`: for each number of facts the smallest model that knows or looks them up.
+"""`tinr study in-tool`: the smallest model that knows, or looks up, each number of facts.
 
-Every finished model is written to OUT/cells.jsonl at once; the same command resumes from there.
+Every finished model is written to OUT/cells.jsonl at once; rerunning the command resumes.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from tinr.studies.in_tool.stack import Shape
 from tinr.studies.in_tool.table import markdown
 from tinr.studies.in_tool.train import TrainedStack, train_stack
 
-EDITION = 1  # version of names, phrasings and lists; a new one invalidates old cells
+EDITION = 1  # version of names, phrasings and lists; raising it invalidates old cells
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Study:
     def __init__(self, preset: Preset, dependence: float, threshold: float, out: Path):
         self.preset, self.dependence = preset, dependence
         self.recipe = TrainRecipe(threshold, asked=preset.asked, unseen=preset.unseen)
-        list(self.questions())  # an invalid town is refused before anything else
+        list(self.questions())  # an invalid town fails before anything else
         self.path = out / "cells.jsonl"
         self.read()
 
@@ -56,7 +56,7 @@ class Study:
         self.cells = {cell.key: cell for cell in read_cells(self.path)}
 
     def questions(self) -> Iterator[tuple[Form, Schedule, Town]]:
-        """The questions of the study: each form, plan and town whose smallest width is sought."""
+        """The study's questions: each form, plan and town for which to find the smallest width."""
         for form, plan in self.preset.plans.items():
             for facts in plan.facts:
                 for seed in range(self.preset.seeds):
@@ -64,7 +64,7 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Training time of all the cells that answer this study's questions."""
+        """Training time of all cells that answer this study's questions."""
         return sum(cell.seconds for question in self.questions() for cell in self.own(*question))
 
     def own(self, form: Form, plan: Schedule, town: Town) -> list[FitCell]:
@@ -78,7 +78,7 @@ class Study:
         ]
 
     def wanted(self) -> list[list[Wanted]]:
-        """The models to train next, grouped by stack, the quickest stack first."""
+        """The models to train next, grouped by stack, with the fastest stack first."""
         groups: dict[tuple[Form, int, Budget], list[Wanted]] = {}
         for form, plan, town in self.questions():
             outcomes = {cell.width: cell.reached for cell in self.own(form, plan, town)}
@@ -107,7 +107,7 @@ class Study:
         write_lines(self.path, list(self.cells.values()))
 
     def settings(self, budget: Budget, town: Town) -> str:
-        """A hash of everything but form, facts, width and seed that decides a cell's result."""
+        """A hash of everything that determines a cell's result, except form, facts, width, seed."""
         inputs = (EDITION, asdict(budget), asdict(self.recipe), town.dependence, town.family)
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
@@ -123,7 +123,7 @@ def run_study(
     """Train the missing models, then write OUT/study.json, table.md and study.svg.
 
     Returns the summary. BadInput for an unknown preset or a number out of range. Points that are
-    unfinished after `minutes` are left open in the results, and the next run resumes them.
+    unfinished after `minutes` are open in the results, and the next run resumes them.
     """
     study = Study(_preset(preset, seeds, minutes), dependence, threshold, out)
     with held(study.path):  # a bad path fails before any training
@@ -175,7 +175,7 @@ def _curve(study: Study, form: Form) -> list[dict[str, Any]]:
 
 
 def _train(study: Study, device: str, deadline: float) -> bool:
-    """Train round after round; False where time ran out before all was done."""
+    """Train until no model is missing; False if time runs out first."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     while groups := study.wanted():
         for group in groups:
@@ -195,7 +195,7 @@ def _train(study: Study, device: str, deadline: float) -> bool:
 
 def _words(result: TrainedStack | None) -> str:
     if result is None:
-        return "time ended; not recorded"
+        return "out of time; not recorded"
     verdict = "reached" if result.reached else "not reached"
     return (
         f"{verdict}, recall {result.right / result.asked:.3f} after {result.steps} steps, "
@@ -204,7 +204,7 @@ def _words(result: TrainedStack | None) -> str:
 
 
 def _cost(group: Sequence[Wanted]) -> float:
-    """Rough cost of a stack: conversations times width; queries double a conversation."""
+    """Rough cost of a stack: conversations times width; database queries double it."""
     request = group[0]
     size = request.budget.batch * request.budget.steps * request.width * len(group)
     return size * (2 if request.form == "in_tool" else 1)
@@ -214,7 +214,7 @@ def _preset(name: str, seeds: int | None, minutes: float | None) -> Preset:
     if name not in PRESETS:
         raise BadInput(f"--preset: no {name!r}; give one of {', '.join(PRESETS)}")
     if seeds is not None and not 1 <= seeds <= 100:
-        raise BadInput(f"--seeds: {seeds} is not within 1 and 100")
+        raise BadInput(f"--seeds: {seeds} is not between 1 and 100")
     if minutes is not None and not minutes > 0:
         raise BadInput(f"--minutes: {minutes} is not above 0")
     preset = PRESETS[name]

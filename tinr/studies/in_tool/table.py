@@ -8,7 +8,7 @@ from tinr.studies.in_tool.curves import PUBLISHED, PUBLISHED_SLOPE, slope
 NAMES = {"in_weight": "in weights", "in_tool": "in tool"}
 STATES = {
     "not_reached": "not reached",
-    "open": "open: time ended",
+    "open": "open: out of time",
     "at_most": "open: smaller ones not tried",
 }
 
@@ -22,8 +22,8 @@ def markdown(study: Mapping[str, Any]) -> str:
         f"of {study['seeds']} seeds (lowest to highest seed). Published: arXiv 2508.20755, mean "
         "of 10 seeds.",
         "",
-        "| form | facts | bits | parameters | published | load, bits a parameter | exposures "
-        "of a fact | recall there | recall, unseen first names |",
+        "| form | facts | bits | parameters | published | load, bits per parameter | exposures "
+        "per fact | recall | recall, unseen first names |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for form, points in study["curves"].items():
@@ -40,7 +40,7 @@ def _row(form: str, point: Mapping[str, Any]) -> str:
         size = STATES[point["status"]]
         if best_recall is not None:
             size += f" (largest tried {largest_size:,}, best recall {best_recall:.3f}"
-            size += f"; {point['seeds_found']} of {point['seeds']} seeds found one)"
+            size += f"; found for {point['seeds_found']} of {point['seeds']} seeds)"
     cells = [
         NAMES[form],
         f"{point['facts']:,}",
@@ -68,28 +68,27 @@ def _notes(study: Mapping[str, Any]) -> list[str]:
     steps, batch = ([budget[key] for budget in budgets] for key in ("steps", "batch"))
     line = slope(study["curves"].get("in_weight", []))
     fit = (
-        "fewer than three points are known, so no slope"
+        "no slope, because fewer than three points are known"
         if line is None
-        else f"{line[0]:.2f} parameters a fact, intercept {line[1]:,.0f}"
+        else f"{line[0]:.2f} parameters per fact, intercept {line[1]:,.0f}"
     )
     notes = [
         f"- In weights, least squares over the points above: {fit} (published: {PUBLISHED_SLOPE}).",
         "- Differences: names, lists, phrasings and lengths are our own; "
         f"{optimiser['name']} with rate {optimiser['rate']:g} (published: AdamW, 1e-3); "
         f"{min(steps):,} to {max(steps):,} steps of {min(batch)} to {max(batch)} conversations "
-        "(published: 100,000 of 128), so a fact is seen far less often and an in-weight model "
-        "needs more room for it than it would with patience; a model stops when it reaches the "
-        "threshold.",
-        f"- Asked: all facts, at most {recipe['asked']:,} of a model drawn by its seed; the "
-        f"unseen names {recipe['unseen']:,}. The in-tool reply is decoded up to its query, the "
-        "SQLite database answers through the executor, and the reply goes on from the bare value.",
-        "- Unseen first names are asked of the smallest model at the moment it reached the "
-        "threshold, apart from the curve.",
-        "- not reached: the largest width of the grid stayed below the threshold within its "
-        "budget. open: the study's time ended; the same command goes on. Neither is extrapolated.",
+        "(published: 100,000 of 128), so each fact is seen far less often and an in-weight model "
+        "needs more parameters than with longer training; training stops at the threshold.",
+        f"- Asked: at most {recipe['asked']:,} facts per model, sampled by its seed, and at most "
+        f"{recipe['unseen']:,} for unseen names. The in-tool reply is decoded up to its query, the "
+        "SQLite database answers through the executor, and decoding continues after the value.",
+        "- Unseen first names are asked of the smallest model when it reached the threshold; they "
+        "do not count in the curve.",
+        "- not reached: the grid's largest width stayed below the threshold within its budget. "
+        "open: the study ran out of time; rerunning resumes it. Neither is extrapolated.",
         f"- Dependence of facts on last names: {study['dependence']:g}. Device: {study['device']}, "
-        f"{study['threads']} threads; {study['seconds_trained']:,.0f} s of training in all.",
+        f"{study['threads']} threads; {study['seconds_trained']:,.0f} s of training in total.",
     ]
     if study["preset"] == "smoke":
-        notes.append("- Preset smoke shows that everything runs; its figures mean nothing.")
+        notes.append("- Preset smoke only tests that everything runs; ignore its figures.")
     return notes

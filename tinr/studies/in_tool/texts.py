@@ -13,10 +13,10 @@ from tinr.studies.in_tool.stack import ASSISTANT, END, TOOL, USER
 
 @dataclass(frozen=True)
 class SymbolTable:
-    """Rows of conversations: the fact f in phrasing p is row f * PHRASINGS + p.
+    """Rows of conversations: fact f in phrasing p is row f * PHRASINGS + p.
 
     ids_RT: input symbols; at_RK: positions whose next symbol is a label; targets_RK: that label,
-    -1 where a row has fewer labels than others.
+    padded with -1 in rows with fewer labels.
     """
 
     ids_RT: Tensor
@@ -35,7 +35,7 @@ def returned(value: str) -> list[int]:
 
 
 def conversation(fact: Fact, phrasing: int, form: Form) -> tuple[list[int], list[bool]]:
-    """Symbols of a conversation, and which of them carry loss: those of the assistant."""
+    """Symbols of a conversation, and whether each carries loss: only the assistant's do."""
     spans = [(prompt(fact, phrasing), False)]
     if form == "in_tool":
         spans += [([*fact.query.encode(), END], True), (returned(fact.value), False)]
@@ -77,7 +77,7 @@ def stacked(tables: Sequence[SymbolTable], device: str) -> SymbolTable:
 
 
 def draws(facts: int, batch: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield rows of a batch (B,) without end: all facts reshuffled each round, random phrasings.
+    """Yield batches of rows (B,) endlessly: all facts, reshuffled each round, in random phrasings.
 
     After k rounds each fact has been seen k times. Deterministic in the arguments.
     """

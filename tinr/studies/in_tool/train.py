@@ -25,7 +25,7 @@ from tinr.studies.in_tool.recipe import Budget, TrainRecipe
 from tinr.studies.in_tool.stack import Shape, forward, losses, new_weights
 from tinr.studies.in_tool.texts import SymbolTable, draws, stacked, tabulate
 
-CHUNK = 64  # steps whose rows are copied to the device at once
+CHUNK = 64  # number of steps whose rows are copied to the device together
 STRANGERS = 4096  # facts of people with unseen first names, at most
 
 
@@ -35,12 +35,12 @@ class TrainedStack:
 
     right: int
     asked: int
-    unseen_right: int | None  # in-tool alone: facts of people with unseen first names
+    unseen_right: int | None  # in-tool only: facts of people with unseen first names
     unseen_asked: int
     reached: bool
     steps: int
-    exposures: float  # of each fact
-    seconds: float  # its share of the stack's
+    exposures: float  # per fact
+    seconds: float  # its share of the stack's time
 
 
 class Pupil:
@@ -80,7 +80,7 @@ class Stack:
         self.optimiser.step(self.weights, gradient, rate)
 
     def ready(self) -> list[int]:
-        """Models that pass the threshold under teacher forcing; the greedy replies decide."""
+        """Models that reach the threshold under teacher forcing; greedy replies then decide."""
         row_count = max(len(pupil.rows) for pupil in self.pupils)
         rows = np.stack([np.resize(pupil.rows, row_count) for pupil in self.pupils])
         shares = said_right(self.shape, self.weights, self.table, rows)
@@ -123,10 +123,10 @@ def train_stack(
     device: str = "cpu",
     deadline: float = float("inf"),
 ) -> list[TrainedStack | None]:
-    """Train one model for each town, all of one width; None for models that the deadline cut off.
+    """Train one model per town, all of one width; None for models that the deadline cut off.
 
     A model leaves the stack when its greedy replies reach the threshold. `deadline` is a time of
-    `time.monotonic`; a model that it cuts off has no result, since it had less than its budget.
+    `time.monotonic`; a model that it cuts off has no result, since it did not use its full budget.
     """
     pupils = [Pupil(town, form, recipe, budget) for town in towns]
     stack = Stack(Shape(width), pupils, recipe, device)
@@ -186,13 +186,13 @@ def _new_results(stack: Stack, budget: Budget, steps: int) -> dict[int, TrainedS
 
 
 def _rows(pupils: Sequence[Pupil], steps: int, device: str) -> Tensor:
-    """Rows of the next steps (S, M, B), copied to the device at once."""
+    """Rows of the next steps (S, M, B), copied to the device in one transfer."""
     batches = [[next(pupil.draws) for pupil in pupils] for _ in range(steps)]
     return torch.from_numpy(np.array(batches)).to(device)
 
 
 def _strangers(town: Town) -> Town:
-    """A town of at most STRANGERS facts with this town's seed, so its first last names agree."""
+    """A town of at most STRANGERS facts; the same seed gives it the same leading last names."""
     return Town(min(town.facts, STRANGERS), town.seed, town.dependence, town.family)
 
 

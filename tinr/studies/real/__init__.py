@@ -1,1 +1,1 @@
-"""`tinr study real`: what internalizing is worth on tools and questions that others wrote."""
+"""`tinr study real`: what internalizing gains on tools and questions written by others."""

@@ -1,9 +1,9 @@
 """Choose N tools of a set of real queries, and split tools and questions. No torch.
 
-The same N tools every time, and a smaller choice lies within each larger one: tools with more
-questions come first, ties by the hash of their names. Every fourth tool is unseen: all of its
-questions are for the test. Of the others' questions a third is for the test. Near-duplicates, of
-documents and of questions, are on one side.
+The choice is deterministic, and a smaller choice is a subset of each larger one: tools with more
+questions come first, and ties are broken by a hash of the name. Every fourth tool is unseen: all
+its questions are test questions. A third of the other tools' questions are test questions.
+Near-duplicate documents stay on one side of the split, and so do near-duplicate questions.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from tinr.catalogue.similar import connected, near_duplicates, near_texts
 from tinr.evaluation.suites import Suite
 from tinr.records import BadInput, Query, Split, ToolDoc
 
-NEAR_DOCUMENTS = 0.8  # cosine from which on two documents are near-duplicates
-NEAR_QUESTIONS = 0.8  # ... two questions
-UNSEEN_EVERY = 4  # one tool in so many is unseen
-TEST_EVERY = 3  # one group of like questions in so many is for the test
+NEAR_DOCUMENTS = 0.8  # minimum cosine of near-duplicate documents
+NEAR_QUESTIONS = 0.8  # minimum cosine of near-duplicate questions
+UNSEEN_EVERY = 4  # one tool in this many is unseen
+TEST_EVERY = 3  # one group of similar questions in this many is for the test
 LONGEST_NAME = 120  # characters
-SEVERAL_TURNS = "multi_turn"  # BFCL's groups of conversations with several turns of the user
-MOST_TRAINED, MOST_TESTED = 16, 8  # questions of one tool, so that no tool decides a figure
+SEVERAL_TURNS = "multi_turn"  # prefix of BFCL's groups of conversations with several user turns
+MOST_TRAINED, MOST_TESTED = 16, 8  # questions per tool, so that no tool dominates a figure
 
 
 @dataclass(frozen=True)
 class RealSet:
-    """N tools, training questions of the seen ones, test questions of both.
+    """N tools, training questions of the seen ones, test questions of seen and unseen ones.
 
-    offered: test question's id -> the tools that its source offers with it, of these N.
-    versions: documents of the source that count as one with the document that is kept.
+    offered: id of a test question -> those of the N tools that its source offers with it.
+    versions: name of a source document -> name of the kept document that stands for it.
     """
 
     catalogue: Catalogue
@@ -45,9 +45,9 @@ class RealSet:
 def choose(suite: Suite, size: int) -> RealSet:
     """Choose `size` tools of a suite that was read with its own documents.
 
-    Only questions whose reference states all its calls, and which are a whole conversation (not
-    the first turn of several), are taken; and of these the ones whose tools are all chosen and all
-    on one side. BadInput if the suite has fewer tools with such questions.
+    Uses questions whose reference states all its calls and that are a whole conversation (not the
+    first turn of several). Of these, keeps the ones whose tools are all chosen and all on one side.
+    BadInput if `size` is below 4, or if fewer tools have such questions.
     """
     questions = [query for query in suite.queries if _is_plain(query)]
     kept, versions = one_version(suite, questions)
@@ -81,12 +81,12 @@ def _is_plain(query: Query) -> bool:
 def one_version(
     suite: Suite, questions: Sequence[Query]
 ) -> tuple[dict[str, ToolDoc], dict[str, str]]:
-    """Documents of one function count as one where a question needs nothing that differs.
+    """Merge the documents of one function if its questions do not depend on their differences.
 
-    The document with most questions is kept, and takes over those questions of the function's
-    other documents whose reference calls it accepts. A document with questions left is kept beside
-    it. Returns the kept documents by their new names (the source's name, with a number where there
-    are several), and of each document of the suite the new name.
+    The document with the most reference calls is kept. A kept document takes over the questions of
+    another one if it accepts all of that one's reference calls; else both are kept. Returns the
+    kept documents by new name (the source's name, with a number if there are several), and the new
+    name of each document of the suite.
     """
     calls: dict[str, list[Mapping[str, object]]] = defaultdict(list)
     for query in questions:
@@ -115,16 +115,16 @@ def _takes(doc: ToolDoc, calls: Iterable[Mapping[str, object]]) -> bool:
 
 
 def _free_name(function: str, taken: Collection[str]) -> str:
-    """A name that can be a tool token, with a number where another tool has it already."""
+    """A name that can be a tool token, with a number if another tool already has it."""
     name = "".join(c if c.isalnum() or c in "_.-/" else "_" for c in function)[:LONGEST_NAME]
     names = chain([name], (f"{name}_{number}" for number in count(2)))
     return next(name for name in names if name not in taken)
 
 
 def _renamed(query: Query, versions: Mapping[str, str]) -> Query:
-    """The question with the kept names; it offers no tools: a model chooses among all of them.
+    """The question with the kept names and without offered tools: a model chooses among all.
 
-    Questions of one tool are alike: their tools stand in the place of phrasings, as clusters.
+    Questions about one tool are correlated, so tools take the place of phrasings as clusters.
     """
     turns = tuple(
         tuple(replace(call, name=versions[call.name]) for call in turn) for turn in query.turns
@@ -134,7 +134,7 @@ def _renamed(query: Query, versions: Mapping[str, str]) -> Query:
 
 
 def _sides(docs: Sequence[ToolDoc]) -> dict[str, Split]:
-    """Tool -> seen or unseen; like documents are on one side, that of the first of them."""
+    """Tool -> seen or unseen; near-duplicate documents are on the side of the first of them."""
     group_of = connected(
         [doc.name for doc in docs],
         [(near.first, near.second) for near in near_duplicates(docs, NEAR_DOCUMENTS)],
@@ -149,7 +149,7 @@ def _sides(docs: Sequence[ToolDoc]) -> dict[str, Split]:
 def _split(
     questions: Sequence[Query], sides: Mapping[str, Split]
 ) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
-    """Training and test questions, at most so many of each tool."""
+    """Training and test questions, at most MOST_TRAINED and MOST_TESTED per tool."""
     marked: list[Query] = []
     for query in sorted(questions, key=lambda query: _hash(query.id)):
         own_sides = {sides.get(call.name) for call in query.calls}
@@ -172,7 +172,7 @@ def _split(
             side = side_of_group.setdefault(group, "test" if is_due else "train")
         counts, most = (tested, MOST_TESTED) if side == "test" else (trained, MOST_TRAINED)
         if query.split == "unseen" and side == "train":
-            continue  # a training question says nearly the same
+            continue  # a training question is a near-duplicate
         if all(counts[name] < most for name in names):
             counts.update(names)
             (test if side == "test" else train).append(query)

@@ -1,8 +1,7 @@
-"""Train and measure the arms on real tools, a cell (arm, N, seed) at a time.
+"""Train and measure the arms on real tools, one cell (arm, N, seed) at a time.
 
-A cell ends in one small file of verdicts. A cell whose file is there is not measured again if its
-settings are the same; what a chain has trained is reused. `tinr compare` pools the files of cells
-made on different days and machines.
+Each cell writes one small file of verdicts. A file with the same settings is reused, and so are
+finished checkpoints. `tinr compare` pools the files of cells from different days and machines.
 """
 
 import hashlib
@@ -34,22 +33,22 @@ from tinr.studies.real.selection import RealSet, choose
 from tinr.studies.real.untuned import ask_untuned
 
 PHASES = {"align": (align.run, align.AlignConfig), "sft": (sft.run, sft.SftConfig)}
-EPOCHS = 3  # over the training questions, of every arm
+EPOCHS = 3  # over the training questions, for every arm
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm of one seed over N tools of a suite."""
+    """One arm with one seed on N tools of a suite."""
 
     suite: str
     tools: int
     seed: int
     arm: str
-    offered: bool = False  # a grammar lets a reply name only what the question's source offers
+    offered: bool = False  # a grammar limits replies to the tools that the question's source offers
 
     @property
     def contender(self) -> str:
-        """What its verdicts are compared as."""
+        """The name under which its verdicts are compared."""
         return f"{self.arm}-offered" if self.offered else self.arm
 
     @property
@@ -60,14 +59,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study works: OUT has a registry, the chosen sets, and the replies of each cell."""
+    """Folders and settings; OUT has a registry, the chosen sets, and the replies of each cell."""
 
     out: Path
     results: Path  # folder of the files of verdicts
     base: str = "smollm2"
     retriever: str = ""  # a sentence-transformers model, for the arm `dense`
     preset: str = "quickstart"
-    changes: Sequence[str] = ()  # PHASE.KEY=VALUE, of every arm with this phase
+    changes: Sequence[str] = ()  # PHASE.KEY=VALUE, for every arm with this phase
 
     def verdicts(self, cell: Cell) -> Path:
         """The file of a cell's verdicts."""
@@ -75,9 +74,10 @@ class Place:
 
 
 def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
-    """Train what is not trained, evaluate, and write the verdicts; returns their file.
+    """Train missing checkpoints, evaluate, and write the verdicts; returns their file.
 
-    BadInput for an unknown arm, or for `dense` without a retriever.
+    BadInput for an unknown arm, for `dense` without a retriever, for an invalid change, or for
+    verdicts that were measured with other settings.
     """
     check(cell, place)
     path = place.verdicts(cell)
@@ -120,12 +120,14 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
 
 
 def _settings(cell: Cell, chosen: RealSet, place: Place) -> dict[str, Any]:
-    """What decides a cell's verdicts, beside its name."""
+    """The settings that determine a cell's verdicts, besides its name."""
     questions = json.dumps([query_line(query) for query in (*chosen.train, *chosen.test)])
     return {
         "base": place.base,
         "preset": place.preset,
         "changes": list(place.changes),
+        "epochs": EPOCHS,
+        "chain": {k: list(v) for k, v in CHAINS.get(ARMS[cell.arm].chain, {}).items()},
         "retriever": Path(place.retriever).name if cell.arm == DENSE else "",
         "catalogue": chosen.catalogue.hash[:12],
         "questions": hashlib.sha256(questions.encode()).hexdigest()[:12],
@@ -156,7 +158,7 @@ def check(cell: Cell, place: Place) -> None:
 
 
 def write_set(folder: Path, chosen: RealSet) -> Path:
-    """Write tools, training and test questions, where they are not yet; returns the folder."""
+    """Write the tools, the training and test questions, and `offered`; returns the folder."""
     make_folder(folder / "tools")
     write_jsonl(folder / "tools" / "tools.jsonl", map(asdict, chosen.catalogue.tools))
     write_jsonl(folder / "train.jsonl", map(query_line, chosen.train))
@@ -166,7 +168,7 @@ def write_set(folder: Path, chosen: RealSet) -> Path:
 
 
 def _trained(cell: Cell, folder: Path, registry: Registry, place: Place) -> Card:
-    """The last checkpoint of the arm's chain; of an arm without one the base."""
+    """The last checkpoint of the arm's chain; the base for an arm without a chain."""
     card = named_base(place.base, registry)
     chain = CHAINS.get(ARMS[cell.arm].chain, {})
     for phase, overrides in chain.items():
@@ -201,7 +203,7 @@ def _asked(
     if not arm.chain:
         model, codec = open_model(registry.open(card.id)[1])
         shown = DocumentsConfig(candidates=1 if offered else SHOWN)
-        # it writes no tags for a grammar to constrain: its prompt has only the offered documents
+        # a grammar needs tags, which the base does not write: show only the offered documents
         test = [replace(query, tools=(offered or {}).get(query.id, ())) for query in chosen.test]
         return ask_untuned(model, codec, test, chosen.catalogue, shown)
     _, model, codec, catalogue = open_checkpoint(registry, card.id)

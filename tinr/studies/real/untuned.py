@@ -1,4 +1,4 @@
-"""The untuned base with documents in its prompt: what tools cost without any training."""
+"""The untuned base with documents in its prompt: the baseline without any training."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from tinr.records import Call, Query, Reply, ToolDoc
 from tinr.rollout.conversation import Conversation, too_long
 from tinr.rollout.generate import Row
 
-ROWS = 16  # replies that are written side by side
+ROWS = 16  # replies per batch
 REQUEST = (
     "You can call these functions:\n{documents}\n\nAnswer with the calls that the request needs "
     'and nothing else, as a JSON list: [{{"name": "...", "arguments": {{...}}}}]\n\nRequest: {text}'
@@ -39,9 +39,9 @@ def ask_untuned(
 ) -> SuiteResult:
     """Ask a base that was never trained on tools, in its own chat template, greedily.
 
-    The documents of each prompt are those of the mode in_prompt. Calls are read in any notation
-    that the importers know; a text in which none can be read is an answer. A query whose prompt
-    does not fit the model's context counts as an empty reply.
+    The prompts have the documents of mode in_prompt. Calls are read in any notation that the
+    importers know; a text without calls is an answer. A query whose prompt does not fit the model's
+    context counts as an empty reply.
     """
     shown = Library(catalogue, prompt).shown(queries, "in_prompt")
     prompts = [
@@ -93,9 +93,9 @@ def request_text(query: Query, docs: Sequence[ToolDoc]) -> str:
 
 
 def read_reply(text: str, docs: Sequence[ToolDoc]) -> Reply:
-    """The calls of a text in any known notation; without one the text is the answer.
+    """The calls of a text in any known notation; a text without calls is the answer.
 
-    Of a text that goes on in another way behind a JSON value of calls, that value is read.
+    If other text follows a JSON value of calls, only that value is read.
     """
     names = ToolNames((doc.name, doc.parameters.get("properties", {})) for doc in docs)
     try:
@@ -111,7 +111,7 @@ def read_reply(text: str, docs: Sequence[ToolDoc]) -> Reply:
 
 
 def _first_value(text: str, names: ToolNames) -> Sequence[Written]:
-    """The calls of the first JSON value in a text; none if it holds none."""
+    """The calls of the first JSON value in a text; empty if it has none."""
     start = min((place for sign in "[{" if (place := text.find(sign)) >= 0), default=len(text))
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
@@ -121,7 +121,7 @@ def _first_value(text: str, names: ToolNames) -> Sequence[Written]:
 
 
 def _as_documented(name: str, arguments: Mapping[str, Any], docs: Sequence[ToolDoc]) -> Call:
-    """A call with its tool's own name, and values without quotes as the document says."""
+    """A call with its tool's documented name, and unquoted values typed as the document says."""
     keys = [key_of(spelling) for spelling in spellings(name)]
     doc = next((doc for key in keys for doc in docs if key_of(doc.name) == key), None)
     if doc is None:

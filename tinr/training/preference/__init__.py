@@ -1,1 +1,1 @@
-"""Preference pairs of fragments from a tree search; training on them (iTool, arXiv 2501.09766)."""
+"""Preference pairs of fragments from a tree search, and the training (iTool, arXiv 2501.09766)."""

@@ -1,7 +1,7 @@
 """The samples of one leaf during generation: their common prefix, and where they diverge.
 
-At first all samples are equal: this trunk decides nothing. At the first border after they diverge
-each sample is cut, which makes it a child. From there on its row is its greedy completion.
+At first all samples are equal; this trunk is no decision. Each sample is cut at its first border
+after they diverge and becomes a child. After the cut its row continues as its greedy completion.
 """
 
 import math
@@ -22,16 +22,16 @@ Step = Mapping[int, tuple[int, bool]]  # row -> its next id, and whether the mod
 
 @dataclass
 class _Sample:
-    """A row: its environment, and the end of its fragment."""
+    """One row: its environment, and the end of its fragment."""
 
     reader: Borders
     room: Environment
     ids: list[int] = field(default_factory=list)
-    known: bool = True  # whether its ids equal the leaf's greedy completion
+    known: bool = True  # whether its ids so far equal the leaf's greedy completion
     end: int | None = None  # number of ids at its cut
     border: Border | None = None
     cut: Environment | None = None  # its environment at the cut
-    answer: Sequence[int] | None = ()  # of the environment after a cut at a stop; None: the end
+    answer: Sequence[int] | None = ()  # the environment's, after a cut at a stop; None: the end
 
 
 @dataclass
@@ -59,11 +59,11 @@ class Fan:
 
     @property
     def longest(self) -> int:
-        """Maximum number of ids of a sample: the rest of a whole reply."""
+        """Maximum number of ids of a sample: what the leaf leaves of a whole reply."""
         return max(1, self.config.completion - len(self.leaf.ids))
 
     def feed(self, step: Step) -> tuple[list[int], list[int]]:
-        """Take an id of every running row. Returns rows that end, and rows greedy from now on."""
+        """Take the next id of every running row. Returns ended rows, and rows to make greedy."""
         borders: dict[int, Border | None] = {
             row: self._read(row, index) for row, (index, _) in step.items()
         }
@@ -89,7 +89,7 @@ class Fan:
         return ended_rows, greedy_rows
 
     def _read(self, row: int, index: int) -> Border | None:
-        """Add an id to a row. Returns the border that an uncut row reached, but no key."""
+        """Add an id to a row. Returns the border that an uncut row reached; keys do not count."""
         sample = self.samples[row]
         sample.ids.append(index)
         if sample.end is not None:
@@ -100,7 +100,7 @@ class Fan:
         return None if border == "key" else border
 
     def respond(self, row: int, ids: Sequence[int]) -> Sequence[int] | None:
-        """Answer a row that has written a stop, by the environment.
+        """Return the environment's answer to a row that has written a stop.
 
         The trunk is answered once for all samples: a tool runs once, so its answer cannot make
         samples diverge.
@@ -117,10 +117,10 @@ class Fan:
         return answer
 
     def children(self, rows: Sequence[Row]) -> list[Node]:
-        """Make the leaf's new children with their replies. A child that repeats the leaf's greedy
-        reply takes its verdict.
+        """Make the leaf's new children with their replies.
 
-        Samples that are equal to the end are one child, which nothing can follow.
+        A child that repeats the leaf's greedy reply takes its verdict. Samples that are equal to
+        the end become one child, which cannot be continued.
         """
         if not self.parted:
             return [self._child(self.leaf, 0, rows[0], 0)]
@@ -162,5 +162,5 @@ class Fan:
 
 
 def copied(room: Environment) -> Environment:
-    """Copy an environment, so that the two continue independently."""
+    """Copy an environment, so that the original and the copy continue independently."""
     return replace(room, spoken=list(room.spoken))

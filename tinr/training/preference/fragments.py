@@ -45,7 +45,7 @@ def cut(codec: Codec, ids: Sequence[int]) -> list[Fragment]:
 class Borders:
     """Reads a reply id by id and finds where a fragment ends, with constant work per character.
 
-    An id whose text holds several borders is one border, of the last kind.
+    An id whose text contains several borders counts as one border, of the last kind.
     """
 
     def __init__(self, codec: Codec):
@@ -82,14 +82,14 @@ class Borders:
         return None
 
     def _piece(self, index: int) -> Piece:
-        """The piece of an id. Part of a character counts as a character without meaning here."""
+        """The piece of an id. An incomplete character counts as one without meaning here."""
         assert self._pieces is not None
         if index not in self._pieces:
             self._pieces[index] = Piece(as_text(self._codec.decode([index])))
         return self._pieces[index]
 
     def _feed_tag(self, mark: str) -> Border | None:
-        """As `tinr.chat.parse` does: any opening tag opens, only its own closing tag closes."""
+        """Like `tinr.chat.parse`: any opening tag opens, only its own closing tag closes."""
         if not mark.startswith("</"):
             self._tag = mark[1:-1]
             self._spelling, self._json = _Spelling(), _Json()
@@ -99,7 +99,7 @@ class Borders:
         return "thought" if mark == "</think>" else "end"
 
     def _feed_text(self, text: str, feed: Feed) -> Border | None:
-        """Feed a text. Returns the last border in it."""
+        """Feed the characters of a text. Returns the last border in it."""
         border: Border | None = None
         for character in text:
             border = feed(character) or border
@@ -116,10 +116,10 @@ class _Spelling:
     """Finds `<<name>>` in text, character by character."""
 
     def __init__(self) -> None:
-        self._state = 0  # 0 outside, 1 "<", 2 "<<", 3 in the name, 4 ">" behind it
+        self._state = 0  # 0 outside, 1 "<", 2 "<<", 3 in the name, 4 ">" after it
 
     def feed(self, character: str) -> bool:
-        """Whether this character closes a spelled tool."""
+        """Whether this character completes a spelled tool token."""
         state = self._state
         if character == "<":
             self._state = 2 if state in (1, 2) else 1
@@ -142,7 +142,7 @@ class _Json:
         self._spelling = _Spelling()
 
     def feed(self, character: str) -> Border | None:
-        """The border that this character completes."""
+        """Take a character. Returns the border that it completes."""
         if self._quoted:
             return self._feed_quoted(character)
         if character == '"':
@@ -179,7 +179,7 @@ class _Json:
         return None
 
     def _end_member(self, character: str) -> Border | None:
-        """Handle a comma or closing bracket. A spelled name already had its border."""
+        """Handle a comma or closing bracket. A spelled name already has its border."""
         member = self._member if self._in_call else "value"
         if self._in_call:
             self._member = ""

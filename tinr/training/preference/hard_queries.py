@@ -39,7 +39,7 @@ def hard_queries(
     model.eval()
     if not path.is_file():
         traces = trace_examples(codec, library, queries, {"none": 1.0}, Random(0))  # one mode
-        scores = perplexities(model, traces, codec.pad, "how hard the queries are")
+        scores = perplexities(model, traces, codec.pad, "query perplexity")
         hard = hardest(queries, scores, share)
         write_text(path, json.dumps([query.id for query in hard]))
     ids = set(json.loads(path.read_text()))
@@ -52,7 +52,7 @@ def perplexities(
 ) -> list[float]:
     """Compute exp of the mean negative log-likelihood of each example's labelled tokens.
 
-    The prompt is masked. A title shows progress.
+    The prompt is masked. With a title it shows a progress bar.
     """
     with progress_bar(sum(len(example.ids) for example in examples), title, "token") as bar:
         values = dict(_perplexities(model, examples, pad, bar.update))
@@ -62,7 +62,7 @@ def perplexities(
 def _perplexities(
     model: PreTrainedModel, examples: Sequence[Example], pad: int, move: Move
 ) -> Iterator[tuple[int, float]]:
-    """Yield number and perplexity of each example, long ones first; `move` counts the tokens."""
+    """Yield index and perplexity of each example, long ones first; `move` gets token counts."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     while order:
         size = max(1, BATCH_TOKENS // len(examples[order[-1]].ids))
@@ -83,9 +83,9 @@ def _perplexities(
 
 
 def hardest(queries: Sequence[Query], scores: Sequence[float], share: float) -> list[Query]:
-    """Choose the queries with the highest scores: `share` of those with calls, and without.
+    """Choose the queries with the highest scores: `share` of those with and without calls each.
 
-    It keeps their order, and takes at least one of each kind that occurs.
+    It keeps their order, and takes at least one query of each kind that occurs.
     """
     indices: set[int] = set()
     for calls in (True, False):

@@ -1,10 +1,10 @@
-"""A model that grades replies instead of the rules, behind an OpenAI-compatible endpoint.
+"""Grade replies by a model behind an OpenAI-compatible endpoint instead of by rules.
 
-Its prompt has the conversation, the tools' documents, the reference, the reply, the five criteria
-and the four grades. Its grade replaces the rules' grade; the criteria stay the rules'. Where the
-rules are certain, it is not called: a reply that is exactly right, a malformed reply, and queries
-that expect no call. No failure of the endpoint ends a search: without a readable answer the
-rules' grade stays, which is counted and warned of once.
+The prompt contains the conversation, the tools' documents, the reference, the reply, the five
+criteria and the four grades. The model's grade replaces that of the rules; the criteria stay those
+of the rules. The model is not called if the rules are certain: for a reply that is exactly right, a
+malformed reply, or a query that expects no call. No failure of the endpoint ends a search: without
+a readable answer the rules' grade stays, which is counted and reported in a single warning.
 """
 
 import json
@@ -42,10 +42,10 @@ UNANSWERED_BATCHES = 3  # consecutive batches without an answer, after which the
 class JudgeConfig(EndpointConfig):
     """Settings of the judge; off without an endpoint."""
 
-    attempts: Annotated[Count, Doc("at one request, with growing pauses")] = 3
-    timeout: Annotated[Positive, Doc("seconds for one request")] = 60.0
+    attempts: Annotated[Count, Doc("per request, with growing pauses")] = 3
+    timeout: Annotated[Positive, Doc("seconds per request")] = 60.0
     temperature: Weight = 0.0
-    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of an answer")] = 256
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("maximum tokens of an answer")] = 256
 
     def __post_init__(self) -> None:
         if bool(self.endpoint) != bool(self.model):
@@ -101,14 +101,14 @@ class ModelJudge:
         self._known |= {t: g for t, g in zip(texts, grades, strict=True) if g is not None}
         self._silent = 0 if any(answers) else self._silent + 1
         if None in grades:
-            # the endpoint is absent or gone: do not wait for it at every reply
+            # the endpoint does not respond: do not wait for it at every batch
             self._off = self._silent >= (UNANSWERED_BATCHES if self._spent.answered else 1)
             self._warn(f"{grades.count(None)} of {len(grades)} without a readable grade")
 
     def _warn(self, reason: str) -> None:
         if not self._warned:
             print(
-                f"warning: {self._config.endpoint}: {reason}; the rules grade what it leaves",
+                f"warning: {self._config.endpoint}: {reason}; the rules grade the rest",
                 file=sys.stderr,
             )
         self._warned = True

@@ -1,7 +1,7 @@
 """Sample the policy's own right replies within a budget of tokens: a baseline for the search.
 
 Rejection sampling is the simplest use of the policy's tokens: it samples whole replies to the same
-hard queries and keeps the right ones. The budget counts every token that the model wrote, also of
+hard queries and keeps the right ones. The budget counts every token that the model wrote, including
 wrong replies, as `search.SearchCost.tokens` does.
 Source: rejection-sampling fine-tuning, arXiv 2308.01825.
 """
@@ -29,19 +29,19 @@ from tinr.records import Query
 from tinr.rollout.conversation import converse
 from tinr.rollout.tools.executor import Executor
 
-CHUNK = 64  # queries that are sampled and saved together
+CHUNK = 64  # queries sampled and saved together
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
     """Settings of the sampling and of the selection of replies."""
 
-    budget: Annotated[Count, Doc("tokens that the model writes, in all")] = 400_000
-    samples: Annotated[Count, Doc("replies to a query at a time")] = 4
+    budget: Annotated[Count, Doc("total tokens that the model writes")] = 400_000
+    samples: Annotated[Count, Doc("replies per query and pass over the queries")] = 4
     temperature: Positive = 1.0
-    max_tokens: Annotated[Count, Formerly("longest"), Doc("tokens of a reply")] = 256
-    most: Annotated[Count, Doc("different replies kept of one query")] = 4
-    grades: Annotated[tuple[Grade, ...], Doc("of a reply that is kept")] = ("excellent",)
+    max_tokens: Annotated[Count, Formerly("longest"), Doc("maximum tokens of a reply")] = 256
+    most: Annotated[Count, Doc("maximum number of distinct replies kept per query")] = 4
+    grades: Annotated[tuple[Grade, ...], Doc("grades of replies to keep")] = ("excellent",)
 
 
 @dataclass
@@ -50,14 +50,14 @@ class Sampled:
 
     examples: list[Example] = field(default_factory=list)
     replies: int = 0
-    right: int = 0  # repetitions and those beyond `most` included
+    right: int = 0  # including repetitions and those beyond `most`
     tokens: int = 0  # that the model wrote
     seconds: float = 0.0  # of sampling
     queries: set[str] = field(default_factory=set)  # with at least one kept reply
 
     @property
     def spent(self) -> dict[str, float]:
-        """The figures of a card."""
+        """The figures for the card."""
         kept_counts = {"kept": len(self.examples), "queries": len(self.queries)}
         drawn_counts = {"replies": self.replies, "right": self.right, "tokens": self.tokens}
         return drawn_counts | kept_counts | {"seconds": round(self.seconds, 1)}
@@ -75,8 +75,8 @@ def sample_right(
 ) -> Sampled:
     """Sample replies, pass after pass over the queries, until the budget is spent.
 
-    The last reply may exceed the budget. Every chunk is written to `folder`; a restarted run reads
-    it from there. It puts the model into eval mode.
+    The last reply may exceed the budget. Every chunk is written to `folder`, and a restarted run
+    reads it from there. The function puts the model into eval mode.
     """
     model.eval()
     sample = Sampled()
@@ -126,7 +126,7 @@ def _draw(
     config: SamplingConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Sample a chunk's replies: query, tokens written, and for right ones ids and labels."""
+    """Sample a chunk's replies: query, tokens written, and ids and labels if the reply is right."""
     start_time = time.monotonic()
     conversations = converse(
         model, codec, queries, catalogue, executor, group=config.samples,

@@ -25,12 +25,12 @@ from tinr.training.preference.model_judge import ModelJudge
 from tinr.training.preference.search import SearchCost, search
 from tinr.training.preference.sibling_pairs import sibling_pairs
 
-CHUNK = 64  # trees that are searched and saved together
+CHUNK = 64  # trees searched and saved together
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The pairs of a round, what the search cost, and of how many queries."""
+    """The pairs of a round, the cost of the search, and the number of queries."""
 
     pairs: list[PreferencePair]
     spent: SearchCost
@@ -53,10 +53,10 @@ def gather_pairs(
     """Search every query's tree and pair siblings, `CHUNK` queries at a time.
 
     It writes each chunk's pairs to `folder`. A restarted round reads them from there, and so does
-    a round that trains on the same search with another loss. If the judge graded nothing of a
+    a round that trains on the same search with another loss. If the judge graded nothing in a
     chunk, the next start searches it again, because the judge may answer then. With `begun` it
-    does not: steps were made with the pairs. graded: judges replies (None: the rules). It puts the
-    model into eval mode.
+    does not, because steps have already used the pairs. graded: judges replies (None: the rules).
+    It puts the model into eval mode.
     """
     model.eval()
     pairs: list[PreferencePair] = []
@@ -102,7 +102,7 @@ def measure(
 ) -> Faults:
     """Find the faults of the greedy reply to each query.
 
-    It puts the model into eval mode, and on an accelerator with enough memory.
+    It puts the model into eval mode, and on an accelerator if one has enough memory.
     """
     model = to_accelerator(model).eval()
     conversations = converse(model, codec, queries, catalogue, executor, title=title)

@@ -1,11 +1,11 @@
 """Tree search over fragments of a reply: find the continuations of a prefix that end well.
 
 A node is the reply up to a structural border. Expanding it samples a few continuations. Their
-common prefix decides nothing. Where they differ, each becomes a child up to its next border and
-continues greedily from there, with tools really running; a rule judges the whole reply. All trees
-advance together: one batch samples and completes the leaves of all trees, with one prefill of each
-leaf and a cache that is kept along the path. A child that repeats the greedy reply through its
-parent needs no completion of its own. Ids are never re-tokenised.
+common prefix is no decision. After they diverge, each becomes a child up to its next border and
+continues greedily from there, with tools executed; a rule judges the whole reply. All trees
+advance together: one batch samples and completes the leaves of all trees, with one prefill per
+leaf and a cache that is kept along the path. A child that repeats its parent's greedy reply needs
+no completion of its own. Ids are never re-tokenised.
 Source: iTool, arXiv 2501.09766.
 """
 
@@ -27,16 +27,16 @@ from tinr.rollout.tools.executor import Executor
 from tinr.training.preference.expansion import Fan
 from tinr.training.preference.tree import Node, Tree, back_up, select
 
-ROWS = 192  # in one batch of the sampler
+ROWS = 192  # per batch of the sampler
 Judge = Callable[[Sequence[tuple[Reply, Query]]], list[Verdict]]  # of finished replies
 
 
 @dataclass
 class SearchCost:
-    """What a search cost."""
+    """The cost of a search."""
 
     nodes: int = 0
-    tokens: int = 0  # that the model wrote, completions included
+    tokens: int = 0  # that the model wrote, including completions
     seconds: float = 0.0  # of the search
     asked: int = 0  # requests to a model judge
     unanswered: int = 0  # those that kept the grade of the rules
@@ -99,7 +99,7 @@ class _Forest:
     spent: SearchCost = field(default_factory=SearchCost)
 
     def expand(self, leaves: Sequence[tuple[Tree, Node]], seed: int) -> None:
-        """Add judged children to each leaf and back their values up. Sorts leaves by length."""
+        """Add judged children to each leaf and back up their values, sorted by length."""
         order = sorted(leaves, key=lambda leaf: len(leaf[0].prompt) + len(leaf[1].ids))
         size = max(1, self.rows // self.config.samples)
         for number, start in enumerate(range(0, len(order), size)):

@@ -1,7 +1,7 @@
 """Make preference pairs of siblings: a common prefix and two fragments of different value.
 
-Both sides share the conversation up to the node and differ in one fragment, which no end of turn
-follows. Means are compared, not sums: a sum favours nodes with many visits.
+Both sides share the conversation up to the node and differ in one fragment, with no end of turn
+after it. Means are compared, not sums: a sum favours nodes with many visits.
 Source: iTool, arXiv 2501.09766.
 """
 
@@ -20,7 +20,7 @@ NO_KIND = "worse"  # if the rules see no single difference between two replies
 def sibling_pairs(
     trees: Iterable[Tree], catalogue: Catalogue, config: PairsConfig
 ) -> list[PreferencePair]:
-    """Make at most one pair of each node with two children, widest gaps first."""
+    """Make at most one pair per node with two or more children, widest gaps first."""
     gaps = [
         (best.mean - worst.mean, _pair(tree, node, best, worst, catalogue))
         for tree in trees

@@ -1,7 +1,7 @@
-"""The common start of the phases on hard queries, calibrate and reject.
+"""The common setup of calibrate and reject, the phases that train on hard queries.
 
-They take the same queries and hold some of them out. They measure the parent's faults on these
-once, and share a folder among all runs from one parent.
+Both use the same queries and hold some of them out. The parent's faults on the held-out queries are
+measured once and stored in a folder that all runs from one parent share.
 """
 
 import json
@@ -44,27 +44,25 @@ class HardConfig(PhaseConfig):
     """Settings of the queries, the share of hard ones, and the replay."""
 
     parent: str = "sft@latest"
-    queries: Annotated[str, Doc("corpus: those of the shipped corpora; else a queries.jsonl")] = (
+    queries: Annotated[str, Doc("corpus: the shipped corpora; otherwise a queries.jsonl file")] = (
         "corpus"
     )
     size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 2000
     holdout: Annotated[
-        Count, Formerly("held"), Doc("of them kept apart, to count deficiencies before and after")
+        Count, Formerly("held"), Doc("queries held out to count deficiencies before and after")
     ] = 200
     hard_fraction: Annotated[
         Positive,
         Formerly("hardest"),
-        Doc("share that is asked, of queries with and without a call apart"),
+        Doc("share of the hardest queries to use, of those with and without calls separately"),
     ] = 0.3
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
-    mix: Annotated[PairMix, Doc("of the replayed pairs")] = field(default_factory=PairMix)
+    mix: Annotated[PairMix, Doc("mix of the replayed pairs")] = field(default_factory=PairMix)
     unqueried: Annotated[
-        Whole, Doc("more pseudo-queries of each form for tools that have no query here")
+        Whole, Doc("further pseudo-queries of each form per tool without queries")
     ] = 4
-    traces: Annotated[
-        Whole, Doc("reference traces replayed with each epoch of what is learned")
-    ] = 600
-    tolerance: Annotated[Weight, Doc("largest fall of each recall since phase 1")] = 0.01
+    traces: Annotated[Whole, Doc("reference traces replayed per epoch of the pairs")] = 600
+    tolerance: Annotated[Weight, Doc("maximum drop of each recall since phase 1")] = 0.01
 
 
 def fitting(
@@ -74,8 +72,10 @@ def fitting(
     queries: Sequence[Query],
     max_tokens: int,
 ) -> list[Query]:
-    """Keep the queries whose prompts leave room for a reply, both when they are measured and, with
-    up to `max_tokens` tokens, when they are sampled."""
+    """Keep the queries whose prompts leave room for a reply.
+
+    This holds for the replies that are measured and for sampled ones of up to `max_tokens` tokens.
+    """
     return fitting_queries(model, codec, library, queries, ("none",), max(REPLY_TOKENS, max_tokens))
 
 
@@ -83,8 +83,8 @@ def part(queries: Sequence[Query], count: int) -> tuple[list[Query], list[Query]
     """Split the queries into held-out ones and the others. BadInput if no others remain."""
     if len(queries) <= count:
         raise BadInput(
-            f"holdout={count}: all of the {len(queries)} queries would be kept apart; give more "
-            "queries or keep fewer apart"
+            f"holdout={count}: all of the {len(queries)} queries would be held out; give more "
+            "queries or lower holdout"
         )
     return list(queries[:count]), list(queries[count:])
 
@@ -97,7 +97,7 @@ def measure_start(
     queries: list[Query],
     executor: Executor,
 ) -> Faults:
-    """Find the parent's faults, measured once for all runs from it."""
+    """Return the parent's faults, which are measured once for all runs from it."""
     path = shared_folder(config, phase, queries, (*QUERIES, "executor")) / "before.json"
 
     def look() -> Faults:
@@ -112,10 +112,10 @@ def measure_start(
 def shared_folder(
     config: PhaseConfig, phase: Phase, queries: Sequence[Query], keys: Sequence[str] = QUERIES
 ) -> Path:
-    """Make a folder that all runs from this parent share if their settings `keys` and their
-    queries agree. Which queries fit the context depends on other settings too.
+    """Make a folder for all runs from this parent with the same settings `keys` and queries.
 
-    It lies beside the step checkpoints. Publication leaves it; `tinr registry gc` removes it.
+    Queries are compared too, because which of them fit the context also depends on other settings.
+    The folder is next to the step checkpoints. Publication keeps it; `tinr registry gc` removes it.
     """
     values = settings(config)
     mark = fingerprint(

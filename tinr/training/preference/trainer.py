@@ -1,10 +1,10 @@
 """The loop over preference pairs: SimPO, DPO, IPO or ORPO, on TRL's trainers.
 
-The ids of the pairs train unchanged: they are not tokenised, truncated, or ended by a token of
-ours. Only the part after the shared prompt has loss. TRL computes the losses. These subclasses
-pass it ids instead of text, and log-probabilities with the head applied at labelled positions
-alone. DPO and IPO compare with the parent. Its log-probabilities are computed once before the
-first step, by the same model that then trains: there is no second model in memory.
+The ids of the pairs are used unchanged: they are not tokenised or truncated, and no end token is
+added. Only the part after the shared prompt has loss. TRL computes the losses. These subclasses
+pass it ids instead of text, and log-probabilities with the head applied only at labelled positions.
+DPO and IPO compare with the parent. Its log-probabilities are computed once before the first step,
+by the same model that is then trained, so there is no second model in memory.
 Sources: SimPO, arXiv 2405.14734; DPO, 2305.18290; IPO, 2310.12036; ORPO, 2403.07691.
 """
 
@@ -58,7 +58,7 @@ class PairLoop(Loop):
     """Adds a replayed batch to each batch of pairs, and logs margin and accuracy."""
 
     replay_weight = 0.0
-    noted: list[torch.Tensor]  # of the batches since the last row of the log: FIGURES
+    noted: list[torch.Tensor]  # FIGURES of the batches since the last row of the log
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Compute TRL's loss of the pairs, plus the loss of a batch of earlier phases' examples."""
@@ -84,7 +84,7 @@ class PairLoop(Loop):
 
 
 class WithoutReference(PairLoop):
-    """Adds ready ids and a head at labels alone to the two experimental trainers."""
+    """Makes the two experimental trainers use given ids and apply the head only at labels."""
 
     @staticmethod
     def tokenize_row(feature, model=None):
@@ -117,7 +117,7 @@ class OrpoTrainer(WithoutReference, ORPOTrainer):
 
 
 class ReferenceTrainer(PairLoop, DPOTrainer):
-    """DPO and IPO over ready ids."""
+    """DPO and IPO on given ids."""
 
     def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
         return dataset
@@ -176,7 +176,7 @@ def train_preference(
     is no pair, or an invalid one. RunFailed if the loss is not finite.
     """
     fitting_pairs = teaching(pairs, config.max_tokens)
-    passes = -(-len(fitting_pairs) // (config.pairs * distributed.world()))  # an epoch and rank
+    passes = -(-len(fitting_pairs) // (config.pairs * distributed.world()))  # per epoch and rank
     progress = PairProgress(log, title, config.epochs * -(-passes // config.accumulate))
     weights = Trainables(model, trainable or TrainableConfig(), list(codec.markup.values()))
     with step_folder(steps) as folder, products(model), with_loss(model):
@@ -204,9 +204,9 @@ def teaching(pairs: Sequence[PreferencePair], max_tokens: int) -> list[Preferenc
         raise BadInput("preference: no pairs to train on; give some")
     for number, pair in enumerate(pairs, 1):
         if not pair.prompt or not pair.chosen or not pair.rejected:
-            raise BadInput(f"pair {number}: prompt or side without a token; leave the pair out")
+            raise BadInput(f"pair {number}: its prompt or a side is empty; remove the pair")
         if list(pair.chosen) == list(pair.rejected):
-            raise BadInput(f"pair {number}: both sides are the same; leave the pair out")
+            raise BadInput(f"pair {number}: both sides are the same; remove the pair")
     return fitting(pairs, max_tokens, "pairs")
 
 
@@ -218,7 +218,7 @@ def passes_of(steps: int, passes: int, accumulate: int) -> int:
 
 @contextmanager
 def with_log_probs(model: PreTrainedModel, note: Note | None = None) -> Iterator[None]:
-    """Within, `label_log_probs` handles TRL's `model(..., labels=, fused_lm_head=True)`.
+    """Make `label_log_probs` handle TRL's `model(..., labels=, fused_lm_head=True)` inside.
 
     TRL's function applies the head at every position on a CPU, and ignores PEFT's layers there.
     """
@@ -247,7 +247,7 @@ def with_log_probs(model: PreTrainedModel, note: Note | None = None) -> Iterator
 def label_log_probs(
     model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Log-probability of each label at the position before it: (R, T) -> (R, T - 1), 0 without."""
+    """Return each label's log-probability at the position before it, 0 elsewhere: (R, T - 1)."""
     hidden = model.base_model(
         input_ids=ids, attention_mask=mask, use_cache=False
     ).last_hidden_state[:, :-1]
@@ -311,7 +311,7 @@ def _arguments(folder: Steps, config: PreferenceConfig, seed: int) -> dict[str, 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Within, datasets that TRL maps show no progress bars."""
+    """Context manager in which datasets that TRL maps show no progress bars."""
     was_enabled = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

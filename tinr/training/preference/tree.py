@@ -16,7 +16,7 @@ from tinr.training.preference.fragments import Border
 
 @dataclass(eq=False)
 class Node:
-    """A reply up to a border. `ids`: all of it, with the environment's tokens."""
+    """A reply up to a border. `ids`: all of its ids, including those of the environment."""
 
     ids: tuple[int, ...]
     room: (
@@ -59,7 +59,7 @@ class Tree:
 
 
 def select(root: Node, config: SearchConfig) -> Node | None:
-    """Choose the leaf to expand next, down the best-scored children. None if nothing is open."""
+    """Choose the leaf to expand next by following the best child. None if nothing is open."""
     node = root
     while node.children:
         open_children = [child for child in node.children if _is_open(child, config)]

@@ -1,1 +1,1 @@
-"""Query sets and chat logs of other forms into query lines."""
+"""Convert query sets and chat logs of other formats into query lines."""

@@ -1,4 +1,4 @@
-"""Rows of BFCL and ACEBench: candidates in the row, reference answers in a file beside it."""
+"""Rows of BFCL and ACEBench: candidates in the row, reference answers in a separate file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,15 @@ NO_CALL = ("irrelevance",)  # categories in which no call is expected
 
 
 def user_message(text: str) -> list[dict[str, str]]:
-    """Return a conversation of one message of the user."""
+    """Return a conversation of one user message."""
     return [{"role": "user", "content": text.strip()}]
 
 
 def bfcl_turns(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Read a row of BFCL's multi-turn categories: each turn of the user is a query.
+    """Read a row of BFCL's multi-turn categories: each user turn is a query.
 
-    Its calls are made one after the other. Where the user says nothing, a function that lacked
-    has been added, and the calls answer the turn before.
+    Its calls are made one after the other. If the user says nothing, a missing function has been
+    added, and the calls answer the previous turn.
     """
     identifier, truth = str(row["id"]), place.answers.get(str(row["id"]))
     if truth is None:
@@ -77,7 +77,7 @@ def bfcl(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
         yield Problem(place.file, place.pointer, f"query {identifier!r} has no reference answer")
         return
     is_plain = isinstance(truth, Mapping) or _is_plain(truth)
-    if isinstance(truth, Mapping):  # ACEBench: calls by name, a suffix where one is repeated
+    if isinstance(truth, Mapping):  # ACEBench: calls by name, with a suffix if one is repeated
         names = {str(function.get("name")) for function in row["function"]}
         truth = [{_unsuffixed(name, names): arguments} for name, arguments in truth.items()]
     accept: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ def _unsuffixed(name: str, names: set[str]) -> str:
 
 
 def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take one of BFCL's accepted values for each parameter; skip a parameter with "" first."""
+    """Take the first accepted value of each parameter; skip a parameter if that value is ""."""
     arguments = {}
     for name, accepted_values in values.items():
         options = accepted_values if isinstance(accepted_values, list) else [accepted_values]
@@ -136,7 +136,7 @@ def _first_accepted(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dialogue(text: str) -> list[dict[str, str]]:
-    """Split a text `user: ... system: ...` into messages; "system" is the assistant there."""
+    """Split a text `user: ... system: ...` into messages; here "system" is the assistant."""
     parts = re.split(r"(?m)^(user|system|assistant):\s*", text)
     roles = {"user": "user", "system": "assistant", "assistant": "assistant"}
     pairs = zip(parts[1::2], parts[2::2], strict=True)

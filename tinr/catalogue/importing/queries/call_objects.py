@@ -17,7 +17,7 @@ ARGUMENTS = (
 WRAPPERS = ("function", "function_call", "functionCall", "tool_call", "toolUse", "tool_use")
 LISTS = ("tool_calls", "tool_uses", "function_calls", "calls")
 IDS = ("id", "call_id", "tool_call_id", "toolCallId", "toolUseId")
-# keys of a call beside its name and its arguments
+# keys of a call besides its name and its arguments
 BESIDE = {*IDS, "type", "index", "status", "state", "caller", "namespace", "extra_content",
           "thoughtSignature", "thought_signature", "providerMetadata", "providerOptions",
           "providerExecuted", "cache_control", "recipient"}  # fmt: skip
@@ -26,9 +26,9 @@ SURE = ("arguments", "args", "tool_input", "action_input")  # keys that only cal
 
 
 def stated_call(item: Any) -> Written:
-    """Read what a message states as a call; ValueError if its name or arguments are not found."""
+    """Read a call that a message states; ValueError if its name or arguments are not found."""
     if not isinstance(item, Mapping):
-        raise ValueError("a call that is no object")
+        raise ValueError("a call that is not an object")
     for wrapper in WRAPPERS:
         if isinstance(item.get(wrapper), Mapping):
             return stated_call(item[wrapper])
@@ -44,12 +44,12 @@ def stated_call(item: Any) -> Written:
     known_keys = {*BESIDE, *NAMES, *ARGUMENTS}
     rest = [key for key in item if key not in known_keys and item[key] not in (None, "", {}, [])]
     if rest:
-        raise ValueError(f"call of {name!r}: its arguments stand under {rest[0]!r}, an unknown key")
+        raise ValueError(f"call of {name!r}: its arguments are under an unknown key, {rest[0]!r}")
     return name, {}
 
 
 def arguments_of(value: Any) -> dict[str, Any]:
-    """Return arguments as an object; null, an empty text and an empty list are no arguments."""
+    """Return arguments as an object; null, an empty string or an empty list mean none."""
     if isinstance(value, str):
         try:
             value = json_value(value) if value.strip() else None
@@ -58,20 +58,20 @@ def arguments_of(value: Any) -> dict[str, Any]:
     if value is None or value == []:
         return {}
     if not isinstance(value, Mapping):
-        raise ValueError(f"arguments that are no object but {type(value).__name__}")
+        raise ValueError(f"arguments that are not an object but {type(value).__name__}")
     return dict(value)
 
 
 def written_calls(value: Any, known: ToolNames) -> list[Written]:
-    """Return the calls that a JSON value in a text is; [] if it is something else.
+    """Return the calls that a JSON value in a text represents; [] if it represents none.
 
-    A name with arguments is a call, whatever it names; an object in another form is one only
-    if it names a tool that is known. Raises ValueError for a call that cannot be read.
+    A name with arguments is a call, whatever the name; an object in another form is a call only
+    if it names a known tool. Raises ValueError for a call that cannot be read.
     """
     if isinstance(value, list):
         calls = [written_calls(item, known) for item in value]
         if any(calls) and not all(calls):
-            raise ValueError("a list of calls and of something else")
+            raise ValueError("a list of calls and other values")
         return [call for group in calls for call in group]
     if not isinstance(value, Mapping):
         return []

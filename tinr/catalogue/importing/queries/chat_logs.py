@@ -1,7 +1,7 @@
-"""Chat logs as queries: each turn of a user, with the calls and the answer that followed.
+"""Chat logs as queries: each user turn, with the calls and the answer that follow.
 
-A turn with anything in it that cannot be read is a problem: it is never read as an answer
-without a call.
+A turn that contains anything unreadable is a problem: it is never read as an answer without a
+call.
 """
 
 import itertools
@@ -32,26 +32,26 @@ PYTHON_DOCUMENT = re.compile(r"'name'\s*:\s*'[^'\n]{1,128}'\s*,\s*'(?:descriptio
 class _Round:
     """The calls of one message, and their results."""
 
-    calls: list[tuple[Any, str]]  # the log's id, the tool
+    calls: list[tuple[Any, str]]  # id in the log, name of the tool
     results: list[Result] = field(default_factory=list)
 
 
 @dataclass
 class _Exchange:
-    """A turn of a user, and what followed it."""
+    """A user turn and what follows it."""
 
     number: int
-    history: list[dict[str, str]]  # up to the user's own message
+    history: list[dict[str, str]]  # up to and including the user's message
     names: ToolNames
     fault: str = ""  # why it cannot become a query
-    follows_open_call: bool = False  # the user's message may be the result of the call before it
+    follows_open_call: bool = False  # the user's message may be the result of the previous call
     calls: list[dict[str, Any]] = field(default_factory=list)
     rounds: list[_Round] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)  # the assistant's last texts
     is_open: bool = False  # whether the last message has calls, or could not be read
 
     def add(self, message: Said) -> str:
-        """Add a message; return the text of it that later turns see."""
+        """Add a message; return the part of its text that later turns see."""
         text, calls = message.text, list(message.calls)
         try:
             read = read_text(text, self.names) if message.role == "assistant" and text else None
@@ -60,7 +60,7 @@ class _Exchange:
             if not any(name in text for _, name, _ in calls):
                 message.fault = message.fault or str(error)
         if read and calls and read.calls and [c[1:] for c in calls] != list(read.calls):
-            message.fault = message.fault or "calls in the text that are not those of the message"
+            message.fault = message.fault or "calls in the text differ from those of the message"
         elif read and not calls:
             text = read.text
             calls = [(None, name, arguments) for name, arguments in read.calls]
@@ -76,7 +76,7 @@ class _Exchange:
         return text
 
     def _add_calls(self, calls: Sequence[Identified]) -> None:
-        """Add the calls of a message; those before any result are made at once."""
+        """Add the calls of a message; calls before any result are made in parallel."""
         if not self.rounds or self.rounds[-1].results:
             self.rounds.append(_Round([]))
         self.replies = []
@@ -85,25 +85,25 @@ class _Exchange:
             self.rounds[-1].calls.append((identifier, name))
 
     def add_result(self, result: Result) -> None:
-        """Add the result of a call: of the last message with calls."""
+        """Add the result of a call to the last message with calls."""
         self.replies = []
         if not self.rounds:
-            self.fault = self.fault or "results of tools, but no call that is known as one"
+            self.fault = self.fault or "tool results, but no call was recognised"
             return
         self.rounds[-1].results.append(result)
 
     def expects_results(self, text: str) -> bool:
-        """Whether a message of the user may be the results of calls, written as a text."""
+        """Whether a user message may be the results of calls, written as text."""
         return self.is_open or bool(self.fault) or text.lstrip().startswith(("<", "[TOOL_RESULTS]"))
 
     def query(self, candidates: Any, place: Place) -> Iterator[Asked | Problem]:
         """Yield the query and notes on it, or a problem if the log has no usable reference."""
         if not self.number:
-            self.fault = self.fault or "nobody asked before it"
+            self.fault = self.fault or "no user message before it"
         if not self.fault and not self.calls and not self.replies:
-            self.fault = "nobody answered"
+            self.fault = "no answer"
         if self.follows_open_call and not self.calls:
-            self.fault = self.fault or "what the user says may be the result of the call before it"
+            self.fault = self.fault or "the user message may be the result of the previous call"
         where = f"turn {self.number} of a conversation"
         if self.fault:
             yield Problem(place.file, place.pointer, f"{where}: {self.fault}"[:200])
@@ -113,7 +113,7 @@ class _Exchange:
         if self.calls and None not in ordered:
             extra["observations"] = [text for texts in ordered for text in texts or ()]
         elif any(one.results for one in self.rounds):
-            reason = f"{where}: results that are not one for each call are left out"
+            reason = f"{where}: results were left out because they do not match the calls"
             yield Problem(place.file, place.pointer, reason, "note")
         yield Asked(
             place.file,
@@ -127,16 +127,16 @@ class _Exchange:
 
 
 def conversation(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Yield each turn of a user in a chat log as a query.
+    """Yield each user turn of a chat log as a query.
 
     A query has the assistant's last texts as its reply. It has the results of its calls if the
-    log has one result for each call. What a system message says is a part of its history,
-    without the documents of tools: a model that has learned the tools is not shown them.
+    log has one result per call. System messages are part of its history, except those that
+    contain tool documents: a model that has learned the tools is not shown them.
     """
     candidates = row.get("tools") or row.get("functions")
     names = place.names.with_candidates(candidates or {"system": _system(row)})
     history: list[dict[str, str]] = []
-    exchange = _Exchange(0, history, names)  # what was said before anybody asked
+    exchange = _Exchange(0, history, names)  # messages before the first user message
     number, system_fault = 0, ""
     for message in itertools.chain.from_iterable(map(said, _messages(row))):
         role, text = message.role, message.text
@@ -174,13 +174,13 @@ def _messages(row: Mapping[str, Any]) -> Sequence[Any]:
     if isinstance(messages, str):
         messages = json.loads(messages)
     if not isinstance(messages, list):
-        raise ValueError(f"messages that are no list but {type(messages).__name__}")
+        raise ValueError(f"messages that are not a list but {type(messages).__name__}")
     system = _system(row)
     return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 def _system(row: Mapping[str, Any]) -> str:
-    """Return the system text that stands beside a row's messages."""
+    """Return the system text beside a row's messages."""
     keys = ("system", "systemInstruction", "system_instruction", "system_prompt")
     keys += ("preamble", "instructions")
     content = next((row[key] for key in keys if row.get(key)), None)
@@ -194,7 +194,7 @@ def _tool_messages(message: Said) -> list[dict[str, str]]:
 
 
 def _is_tool_prompt(text: str) -> bool:
-    """Whether a system text has the documents of tools, as JSON or as Python writes them."""
+    """Whether a system text contains tool documents, as JSON or as Python writes them."""
     if PYTHON_DOCUMENT.search(text):
         return True
     return any(isinstance(item, Found) for item in from_prompt(text, "", "", ""))

@@ -1,4 +1,4 @@
-"""Values and calls as models write them: JSON, Python's literals, calls as in Python."""
+"""Parse values and calls as models write them: JSON, Python literals, Python calls."""
 
 import ast
 import json
@@ -9,28 +9,28 @@ from typing import Any
 
 Written = tuple[str, dict[str, Any]]  # a call in a text: the tool's name, its arguments
 LONGEST = 200_000  # characters of one value
-SPOKEN = {"true": True, "false": False, "null": None}  # JSON's words where Python's are expected
+SPOKEN = {"true": True, "false": False, "null": None}  # JSON constants in Python literals
 NAME = re.compile(r"[^\W\d][\w.:/-]*")
 KEY = re.compile(r"\s*([^\W\d][\w.-]*)\s*=(?!=)\s*")
 SIGN = re.compile(r"\\.|[\"'()\[\]{},]", re.DOTALL)
 SPACED_NAME = re.compile(r"\w[\w.:/-]*(?: [\w.:/-]+)*")
-NAME_BEFORE = 128  # characters of a name before its bracket
+NAME_BEFORE = 128  # maximum characters of a name before its bracket
 BRACKETS_IN_NAME = 4
 
 
 class Untyped(str):
-    """A value that its notation writes without quotes: the tool's schema says what it is."""
+    """A value that its notation writes without quotes; the tool's schema determines its type."""
 
 
 def json_value(text: str) -> Any:
-    """Read strict JSON: ValueError for a key that stands twice, NaN and an infinite number."""
+    """Parse strict JSON; ValueError for a duplicate key, NaN or infinity."""
     return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
 
 
 def value_at(text: str, index: int) -> tuple[Any, int]:
     """Read the object or list that begins at an index; return it and the index after it.
 
-    Reads JSON, or a Python literal (with JSON's words too). Raises ValueError for neither.
+    Reads JSON, or a Python literal (also with JSON constants). Raises ValueError for anything else.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
     try:
@@ -38,7 +38,7 @@ def value_at(text: str, index: int) -> tuple[Any, int]:
     except (ValueError, RecursionError) as error:
         end = closing(text, index)
         if end is None:
-            raise ValueError("a value without its end") from error
+            raise ValueError("a value without an end") from error
     return literal(text[index:end]), end
 
 
@@ -48,7 +48,7 @@ def literal(text: str) -> Any:
     if text in SPOKEN:
         return SPOKEN[text]
     if len(text) > LONGEST:
-        raise ValueError(f"a value of {len(text):,} characters")
+        raise ValueError(f"a value of {len(text):,} characters is too long")
     try:
         return json_value(text)
     except (ValueError, RecursionError):
@@ -57,15 +57,15 @@ def literal(text: str) -> Any:
         tree = _parsed(text, "eval").body
         for node in ast.walk(tree):
             if isinstance(node, ast.Dict) and _repeats([k for k in node.keys if k is not None]):
-                raise ValueError("a key stands twice")
+                raise ValueError("a key occurs twice")
         value = ast.literal_eval(_Spoken().visit(tree))
         return json.loads(json.dumps(value, allow_nan=False))  # tuples become lists
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"no value can be read in {text[:40]!r}") from error
+        raise ValueError(f"no value can be read from {text[:40]!r}") from error
 
 
 def closing(text: str, index: int, longest: int = LONGEST) -> int | None:
-    """Return the index after the bracket that closes the one at an index; None for none."""
+    """Return the index after the bracket that closes the one at an index; None if none does."""
     depth = 0
     for match in _signs(text, index, min(len(text), index + longest)):
         depth += match[0] in "([{"
@@ -77,7 +77,7 @@ def closing(text: str, index: int, longest: int = LONGEST) -> int | None:
 
 
 def _signs(text: str, start: int, stop: int) -> Iterator[re.Match[str]]:
-    """Yield the brackets and commas of a text that stand outside of quotes."""
+    """Yield the brackets and commas of a text outside quotes."""
     quote = ""
     for match in SIGN.finditer(text, start, stop):
         sign = match[0]
@@ -92,10 +92,10 @@ def _signs(text: str, start: int, stop: int) -> Iterator[re.Match[str]]:
 
 
 def python_calls(text: str, known: Container[str] = ()) -> list[Written] | None:
-    """Read a text that has only calls as in Python, in a list or not; None for any other text.
+    """Parse a text that consists of Python calls, in a list or not; None for any other text.
 
-    A name in a list may hold blanks, as in ToolACE, and any characters if it is known. All
-    arguments are given by their names and are literals; raises ValueError for others.
+    A name in a list may contain spaces, as in ToolACE; a known name may contain any characters.
+    All arguments are named; raises ValueError for one that is not a literal.
     """
     text = text.strip()
     is_list = text.startswith("[") and text.endswith("]")
@@ -116,7 +116,7 @@ def python_calls(text: str, known: Container[str] = ()) -> list[Written] | None:
 def _call_at(
     text: str, position: int, in_list: bool, known: Container[str]
 ) -> tuple[str, dict[str, Any], int] | None:
-    """Return the call that begins at a place, and the place after it; None for no call."""
+    """Return the call that begins at a position, and the position after it; None if none does."""
     bracket, fault = position, None
     for _ in range(BRACKETS_IN_NAME if in_list else 1):
         bracket = text.find("(", bracket, position + NAME_BEFORE)
@@ -146,7 +146,7 @@ def _call_at(
 
 
 def python_statements(text: str) -> list[Written] | None:
-    """Read a code of calls alone, each perhaps assigned or printed; None for any other code."""
+    """Parse code that consists of calls, possibly assigned or printed; None for any other code."""
     try:
         statements = _parsed(text.strip(), "exec").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -172,17 +172,17 @@ def _called_name(node: ast.AST | None) -> str:
 
 
 def python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Read one call as in Python: its name, its arguments by place, and those by name."""
+    """Parse one Python call: its name, its positional and its named arguments."""
     text = text.strip()
     name = NAME.match(text)
     if name is None or text[name.end() : name.end() + 1] != "(":
-        raise ValueError(f"{text[:60]!r} is no call")
+        raise ValueError(f"{text[:60]!r} is not a call")
     end = closing(text, name.end()) or 1
     return name[0], *_arguments(text[name.end() + 1 : end - 1])
 
 
 def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
-    """Read arguments by place and by name; ValueError if one is no literal."""
+    """Parse positional and named arguments; ValueError if one is not a literal."""
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for part in _parts(text):
@@ -195,14 +195,14 @@ def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
 
 
 def named_arguments(text: str) -> dict[str, Any] | None:
-    """Read `key=value, ...`; None if an argument has no name, ValueError if one is no literal."""
+    """Parse `key=value, ...`; None if an argument is unnamed, ValueError if one is no literal."""
     arguments: dict[str, Any] = {}
     for part in _parts(text):
         key = KEY.match(part)
         if key is None:
             return None
         if key[1] in arguments:
-            raise ValueError(f"the argument {key[1]!r} stands twice")
+            raise ValueError(f"the argument {key[1]!r} occurs twice")
         arguments[key[1]] = literal(part[key.end() :])
     return arguments
 
@@ -217,7 +217,7 @@ def has_literals_only(text: str) -> bool:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield the parts of a text between its commas; those in brackets and quotes do not count."""
+    """Yield the parts of a text between the commas that are outside brackets and quotes."""
     start, depth = 0, 0
     for match in _signs(text, 0, len(text)):
         depth += (match[0] in "([{") - (match[0] in ")]}")
@@ -230,12 +230,12 @@ def _parts(text: str) -> Iterator[str]:
 
 def _parsed(text: str, mode: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of literals that Python would rather have otherwise
+        warnings.simplefilter("ignore")  # about literals that Python discourages
         return ast.parse(text, mode=mode)
 
 
 class _Spoken(ast.NodeTransformer):
-    """Makes JSON's words literals."""
+    """Turns JSON constants into Python literals."""
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return ast.Constant(SPOKEN[node.id]) if node.id in SPOKEN else node
@@ -244,7 +244,7 @@ class _Spoken(ast.NodeTransformer):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return mapping
 
 

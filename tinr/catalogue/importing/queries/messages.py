@@ -1,8 +1,8 @@
-"""One message of a chat log, whatever API wrote it: who says what, which calls, which results.
+"""One message of a chat log from any API: its role, text, calls and results.
 
 OpenAI's messages and Responses items, Anthropic's, Vercel's, Bedrock's and Gemini's parts,
 LangChain's and Cohere's messages, ShareGPT's. A part of an unknown kind is a fault of the message:
-nothing is left out in silence.
+nothing is dropped silently.
 """
 
 import json
@@ -58,7 +58,7 @@ KEYED = {
     "document": "document", "video": "video", "executableCode": "code", "refusal": "refusal",
 }  # fmt: skip
 CONTENTS = ("content", "value", "output", "parts", "message", "text")
-READ_KEYS = {  # keys of a message that are read, or that say nothing of a call
+READ_KEYS = {  # keys of a message that are read, or that are unrelated to calls
     *CONTENTS, *IDS, "tool_calls", "function_call", "additional_kwargs", "tool_results", "usage",
     "tool_use_id", "invalid_tool_calls", "tool_call_chunks", "toolInvocations", "name", "role",
     "from", "type", "annotations", "logprobs", "usage_metadata", "reasoning", "reasoning_details",
@@ -66,7 +66,7 @@ READ_KEYS = {  # keys of a message that are read, or that say nothing of a call
     "tool_name",
 }  # fmt: skip
 PICTURES = {"image", "image_url", "input_image", "file", "media", "video", "audio"}
-RESULT_MARKS = [  # of results that a template put into a message of the user
+RESULT_MARKS = [  # around results that a template put into a user message
     (f"<{tag}>", f"</{tag}>")
     for tag in ("tool_response", "function_response", "function_result", "function_results",
                 "tool_result", "observation", "obs")
@@ -76,12 +76,12 @@ RESULT_MARKS = [  # of results that a template put into a message of the user
     ("<|tool_response>", "<tool_response|>"),
 ]  # fmt: skip
 RESULT_LABEL = re.compile(r"(?:Observation|FUNCTION RESPONSE)[ \t]*\d{0,3}[ \t]*:")
-Identified = tuple[Any, str, Mapping[str, Any]]  # a call: the log's id, the tool, the arguments
+Identified = tuple[Any, str, Mapping[str, Any]]  # a call: id in the log, tool name, arguments
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a call returned: the ids and the name that the log gives it."""
+    """The result of a call, with the id and the name that the log gives it."""
 
     id: Any
     name: str | None
@@ -90,7 +90,7 @@ class Result:
 
 @dataclass
 class Said:
-    """What one message says. A fault is a reason why it cannot be kept."""
+    """The content of one message. A fault is a reason why it cannot be kept."""
 
     role: str
     text: str = ""
@@ -100,12 +100,12 @@ class Said:
 
 
 def said(message: Any) -> list[Said]:
-    """Read a message, and each of its steps as one: a message of Vercel's interface has several.
+    """Read a message; one of Vercel's interface has several steps, each read as a message.
 
-    What cannot be read is a fault of it, never an error.
+    Unreadable content is a fault of the message, never an exception.
     """
     if not isinstance(message, Mapping):
-        return [Said("", fault=f"a message that is no object but {type(message).__name__}")]
+        return [Said("", fault=f"a message that is not an object but {type(message).__name__}")]
     message = _unwrapped(message)
     role = _role(message)
     read: list[Said] = []
@@ -117,12 +117,12 @@ def said(message: Any) -> list[Said]:
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             result.fault = f"a message that cannot be read ({type(error).__name__}: {error})"
         if role not in ("user", "assistant", "tool", "call", "system", "reasoning"):
-            result.fault = f"a message of {role[:40]!r}, which is no role that is known"
+            result.fault = f"a message with the unknown role {role[:40]!r}"
     return read
 
 
 def _steps(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield a message; in parts, if its parts are steps of calls with their results."""
+    """Yield a message, split into steps if its parts are calls with their results."""
     content = message.get("parts") or message.get("content")
     parts = content if isinstance(content, list) else []
     if not _are_parts(parts) or not any(_is_invocation(part) for part in parts):
@@ -146,7 +146,7 @@ def _is_invocation(part: Any) -> bool:
 
 
 def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return LangChain's stored messages as the fields that they store."""
+    """Return the fields of a message that LangChain stored; other messages unchanged."""
     if isinstance(message.get("kwargs"), Mapping) and isinstance(message.get("id"), list):
         return {"role": str(message["id"][-1])} | dict(message["kwargs"])
     if isinstance(message.get("data"), Mapping) and "type" in message:
@@ -155,7 +155,7 @@ def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _role(message: Mapping[str, Any]) -> str:
-    if message.get("channel") == "analysis":  # Harmony's thought, as a message of its own
+    if message.get("channel") == "analysis":  # Harmony's thought, as a separate message
         return "reasoning"
     keys = ("role", "from", "type", "author")
     role = next((message[key] for key in keys if isinstance(message.get(key), str)), None)
@@ -170,7 +170,7 @@ def _read(message: Mapping[str, Any], result: Said) -> None:
     content = next((message[key] for key in keys if message.get(key) is not None), None)
     for key, value in message.items():
         if result.role != "call" and key not in READ_KEYS and _looks_like_call(key, value):
-            result.fault = f"a message with {key[:40]!r}, a key that is not read"
+            result.fault = f"a message with an unknown key, {key[:40]!r}"
     if message.get("invalid_tool_calls"):
         raise ValueError("invalid_tool_calls")
     _read_calls(message, result)
@@ -185,11 +185,11 @@ def _read(message: Mapping[str, Any], result: Said) -> None:
         if not result.text and isinstance(message.get("refusal"), str):
             result.text = message["refusal"]
     if not (result.text or result.calls or result.results or set(message) & set(CONTENTS)):
-        result.fault = result.fault or "a message without a content that is known"
+        result.fault = result.fault or "a message without any known content"
 
 
 def _looks_like_call(key: str, value: Any) -> bool:
-    """Whether a key that nobody reads holds a call, a picture or the like."""
+    """Whether a key that is not read holds a call, an image or the like."""
     if value in (None, "", [], {}, False) or isinstance(value, int | float):
         return False
     if re.search(r"attach|image|audio|file", key, re.IGNORECASE):
@@ -206,7 +206,7 @@ def _looks_like_call(key: str, value: Any) -> bool:
 
 
 def _read_calls(message: Mapping[str, Any], result: Said) -> None:
-    """Read the calls that a message states beside its content, once if it states them twice."""
+    """Read the calls that a message states beside its content; calls stated twice count once."""
     extra = message.get("additional_kwargs")
     extra = extra if isinstance(extra, Mapping) else {}
     content = message.get("content")
@@ -219,30 +219,30 @@ def _read_calls(message: Mapping[str, Any], result: Said) -> None:
         [extra["function_call"]] if extra.get("function_call") else [],
     ):
         if result.role == "call" and message.get("role") is None:
-            break  # an item that is a call itself
+            break  # the item itself is the call
         stated = _one_of(stated, [_identified(call) for call in calls])
     result.calls = stated
     if not stated and not message.get("parts"):
         for invocation in invocations or ():
             _add_invocation(invocation, result)
     if message.get("tool_call_chunks") and not result.calls:
-        raise ValueError("pieces of a call, tool_call_chunks")
+        raise ValueError("incomplete calls in tool_call_chunks")
 
 
 def _listed(calls: Any) -> list[Any]:
     """Return a list of calls, also from its JSON."""
     calls = json_value(calls) if isinstance(calls, str) and calls.strip() else calls
     if not isinstance(calls or [], list):
-        raise ValueError("tool_calls that are no list")
+        raise ValueError("tool_calls that are not a list")
     return list(calls or ())
 
 
 def _one_of(first: list[Identified], second: list[Identified]) -> list[Identified]:
-    """Return the calls of two places that state the same ones; ValueError if they differ."""
+    """Return the calls that two places state; ValueError if they state different ones."""
     if not first or not second:
         return first or second
     if [call[1:] for call in first] != [call[1:] for call in second]:
-        raise ValueError("two places that state calls, and not the same ones")
+        raise ValueError("two places that state different calls")
     return first
 
 
@@ -276,7 +276,7 @@ def _read_result(message: Mapping[str, Any], content: Any, result: Said) -> None
 
 
 def _id_of(result: Mapping[str, Any]) -> Any:
-    """Return the id of the call that a result answers; its own id is another one."""
+    """Return the id of the call that a result answers, not the result's own id."""
     keys = ("tool_call_id", "tool_use_id", "toolUseId", "toolCallId", "call_id")
     return next((result[key] for key in keys if result.get(key) is not None), None)
 
@@ -288,14 +288,14 @@ def _read_content(content: Any, result: Said) -> None:
         result.text = content or ""
         return
     if not isinstance(content, list):
-        raise ValueError(f"a content that is no text but {type(content).__name__}")
+        raise ValueError(f"content that is not a string but {type(content).__name__}")
     texts: list[str] = []
     for part in content:
         if isinstance(part, str):
             texts.append(part)
             continue
         if not isinstance(part, Mapping):
-            raise ValueError(f"a part that is no object but {type(part).__name__}")
+            raise ValueError(f"a part that is not an object but {type(part).__name__}")
         kind = _kind(part)
         if kind in TEXTS:
             if part.get("thought") is not True:
@@ -314,7 +314,7 @@ def _read_content(content: Any, result: Said) -> None:
             continue
         else:
             texts.append(f"[{kind}]")
-            result.fault = result.fault or f"a part of kind {kind[:40]!r}, which cannot be kept"
+            result.fault = result.fault or f"a part of unsupported kind {kind[:40]!r}"
     result.text = "".join(texts)
 
 
@@ -359,9 +359,9 @@ def _add_result(part: Mapping[str, Any], result: Said) -> None:
 
 
 def _add_invocation(part: Mapping[str, Any], result: Said) -> None:
-    """Add a call of Vercel's messages of the user's interface, and its result if it has one."""
+    """Add a call from a message of Vercel's interface, and its result if it has one."""
     if part.get("state") in ("partial-call", "input-streaming"):
-        raise ValueError("a call that was not written to its end")
+        raise ValueError("an incomplete call")
     call = {"name": part.get("toolName"), "id": part.get("toolCallId")}
     keys = [key for key in ("args", "input") if key in part]
     result.calls.append(_identified(call | ({"arguments": part[keys[0]]} if keys else {})))
@@ -386,7 +386,7 @@ def _result_text(content: Any, result: Said) -> str:
     if isinstance(content, Mapping) and set(content) == {"type", "value"}:  # Vercel's typed output
         return _result_text(content["value"], result)
     if _are_parts(content) and any(_kind(part) in PICTURES for part in content):
-        result.fault = "a result with an image or a file, which cannot be kept"
+        result.fault = "a result with an image or a file, which is not supported"
     if _are_parts(content) and content and all(_kind(p) == "document" for p in content):  # Cohere's
         documents = [part.get("document") for part in content]
         datas = [d.get("data", d) if isinstance(d, Mapping) else d for d in documents]
@@ -395,7 +395,7 @@ def _result_text(content: Any, result: Said) -> str:
 
 
 def results_in(text: str) -> list[str]:
-    """Return the results in a text that is only results, each between the marks of a template."""
+    """Return the results in a text that consists of marked results; [] for any other text."""
     text = text.strip()
     label = RESULT_LABEL.match(text)
     if label:
@@ -422,9 +422,9 @@ def _json(value: Any) -> str:
 
 
 def in_order(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> list[str] | None:
-    """Return the results of calls, (id, name) each, in their order; None if they do not match.
+    """Return the results in the order of the calls (id, name); None if they do not match.
 
-    They match by ids, else by names; without either the log's order is theirs.
+    They are matched by id, else by name; without either, they keep the log's order.
     """
     results = _split(calls, results)
     if len(results) != len(calls):
@@ -454,7 +454,7 @@ def _key(name: str | None) -> str | None:
 
 
 def _split(calls: Sequence[tuple[Any, str]], results: Sequence[Result]) -> Sequence[Result]:
-    """Return the results of several calls that stand in one message as a JSON list."""
+    """Split the results of several calls that one message holds as a JSON list."""
     if len(results) != 1 or len(calls) < 2:
         return results
     try:

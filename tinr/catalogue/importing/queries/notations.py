@@ -1,7 +1,7 @@
-"""Calls in the text of an assistant, in the notations of the usual models.
+"""Calls in the text of an assistant, in the notations of common models.
 
 `read_text` is an allow-list: it returns a text without calls only if nothing in the text looks
-like a call. What looks like one and cannot be read is a ValueError.
+like a call. If something looks like one but cannot be read, it raises ValueError.
 """
 
 import re
@@ -22,7 +22,7 @@ from tinr.catalogue.importing.queries.tool_names import ToolNames
 
 MOST_CALLS = 100  # in one text
 LONGEST = 200_000  # characters of one text
-# where a call begins and where it ends; without its end it goes on to the end of the text
+# where a call begins and ends; without an end mark, it continues to the end of the text
 MARKS = [
     (r"<tool_calls?>", r"</tool_calls?>"),  # Hermes, Qwen, GLM, Hunyuan
     (r"<longcat_tool_call>", r"</longcat_tool_call>"),
@@ -96,9 +96,9 @@ LATER_THOUGHT = re.compile(  # after a sentence or a line, not in the middle of 
 )
 ANSWER = re.compile(r"^[ \t]*(?:Final Answer|AI)[ \t]*:[ \t]*", re.MULTILINE)
 RESULTS = re.compile(r"^[ \t]*Observation[ \t]*\d{0,3}[ \t]*:|<tool_response>|<obs>", re.MULTILINE)
-FINISH = ("finish", "final answer")  # ReAct's action that answers
+FINISH = ("finish", "final answer")  # the ReAct action that answers
 FENCE = re.compile(r"```[\w+-]*[ \t]*\n?((?:(?!```).)*)```", re.DOTALL)
-# NAME and an object, with whatever a model writes between the two
+# NAME and an object, with anything that models write between them
 NAMED = re.compile(
     r"(?:function\s{0,4}<｜tool▁sep｜>)?\s{0,4}(?P<name>[\w./-]{1,128}(?::(?!\d)[\w./-]{1,64}){0,4})"
     r"(?::\d+)?\s{0,4}"
@@ -127,7 +127,7 @@ GLAIVE = re.compile(r"([\"'])arguments\1\s*:\s*'(?=\{)")
 
 @dataclass(frozen=True)
 class Read:
-    """What an assistant's text says: its calls, and what is left beside them."""
+    """The content of an assistant's text: its calls, and the rest of the text."""
 
     calls: tuple[Written, ...]
     text: str
@@ -136,10 +136,10 @@ class Read:
 def read_text(text: str, known: ToolNames) -> Read:
     """Read an assistant's text: its calls, or the answer without the thought before it.
 
-    Raises ValueError for a call that cannot be read, and for a text that looks like a call.
+    Raises ValueError for a call that cannot be read, and for other text that looks like a call.
     """
     if len(text) > LONGEST:
-        raise ValueError(f"a text of {len(text):,} characters")
+        raise ValueError(f"a text of {len(text):,} characters is too long")
     text = _without_thoughts(_without_end(text))
     if len(MARK.findall(text)) + len(BEGIN.findall(text)) > MOST_CALLS:
         raise ValueError(f"more than {MOST_CALLS} calls in one text")
@@ -151,12 +151,12 @@ def read_text(text: str, known: ToolNames) -> Read:
     rest = HARMONY_TEXT.sub("", rest)
     reason = looks_like_call(rest, known)
     if reason:
-        raise ValueError(f"looks like a call, in a form that is not known: {reason}")
+        raise ValueError(f"looks like a call in an unknown notation: {reason}")
     return Read(tuple(calls), _answer(rest))
 
 
 def _without_end(text: str) -> str:
-    """Return a text without the marks of the end of a turn."""
+    """Return a text without end-of-turn marks."""
     text = text.rstrip()
     while len(shorter := END_OF_TURN.sub("", text[-40:])) < len(text[-40:]):
         text = (text[:-40] + shorter).rstrip()
@@ -164,7 +164,7 @@ def _without_end(text: str) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    """Return a text without its thoughts; ValueError for a thought without its end."""
+    """Return a text without its thoughts; ValueError for a thought without an end."""
     text = text.lstrip()
     for _ in range(MOST_CALLS):
         begin, end = next(((b, e) for b, e in THOUGHTS if text.startswith(b)), ("", ""))
@@ -172,10 +172,10 @@ def _without_thoughts(text: str) -> str:
             break
         stop = text.find(end, len(begin))
         if stop < 0:
-            raise ValueError("a thought without its end")
+            raise ValueError("a thought without an end")
         text = text[stop + len(end) :].lstrip()
     text = LATER_THOUGHT.sub("", text)
-    before, end, after = text.partition("</think>")  # a template that opened the thought itself
+    before, end, after = text.partition("</think>")  # the template opened the thought
     is_thought = bool(end) and not MARK.search(before) and not re.match(r" \S", after)
     return after.lstrip() if is_thought else text
 
@@ -217,7 +217,7 @@ def _marked(text: str, known: ToolNames) -> tuple[list[Written], str]:
 
 
 def _final(text: str) -> str:
-    """Return the answer that ReAct's last action gives."""
+    """Return the answer in the arguments of ReAct's last action."""
     try:
         value = literal(text)
     except ValueError:
@@ -228,7 +228,7 @@ def _final(text: str) -> str:
 
 
 def _pair(name: str, arguments: str, is_whole: bool = True) -> Written:
-    """Return a call of a name and its arguments; without any if they need not be written."""
+    """Return a call from a name and its arguments; unless `is_whole`, they may be missing."""
     fence = FENCE.fullmatch(arguments.strip())
     arguments = fence[1].strip() if fence else arguments.strip()
     if not is_whole and arguments in ("", "None", "null"):
@@ -236,20 +236,20 @@ def _pair(name: str, arguments: str, is_whole: bool = True) -> Written:
     try:
         value, end = value_at(arguments, 0)
     except (ValueError, IndexError) as error:
-        raise ValueError(f"call of {name[:60]!r}: arguments that are no object") from error
+        raise ValueError(f"call of {name[:60]!r}: arguments that are not an object") from error
     if arguments[end:].strip():
-        raise ValueError(f"call of {name[:60]!r}: more than its arguments")
+        raise ValueError(f"call of {name[:60]!r}: text after its arguments")
     return name, arguments_of(value)
 
 
 def _payload(text: str, known: ToolNames) -> list[Written]:
-    """Read what stands between the marks of calls; ValueError if it is no call."""
+    """Read the text between call marks; ValueError if it is not a call."""
     text = _without_end(text).strip()
     inner = MARK.search(text)
     if inner is not None and inner[0] and not XML_BEGIN.match(text):
         calls, rest = _marked(text, known)
         if rest.strip():
-            raise ValueError(f"marks of calls and {rest.strip()[:40]!r} between them")
+            raise ValueError(f"{rest.strip()[:40]!r} between the marks of calls")
         return calls
     for reader in (_xml, _arg_pairs, _braced):
         calls = reader(text)
@@ -269,7 +269,7 @@ def _payload(text: str, known: ToolNames) -> list[Written]:
 
 
 def _objects(text: str, known: ToolNames) -> list[Written]:
-    """Read a text that is only JSON values, each a call; [] for any other text."""
+    """Read a text that consists of JSON values, each a call; [] for any other text."""
     glaive = GLAIVE.search(text)
     end = closing(text, glaive.end()) if glaive else None
     if glaive and end and text[end : end + 1] == "'":
@@ -297,7 +297,7 @@ def _objects(text: str, known: ToolNames) -> list[Written]:
 
 
 def _after_separators(text: str, position: int) -> int:
-    """Return the index of the next call after one that ends at a place."""
+    """Return the index of the next call after one that ends at a position."""
     while position < len(text) and (text[position].isspace() or text[position] in ",;"):
         position += 1
     return position
@@ -324,7 +324,7 @@ def _parameters(body: str) -> dict[str, object]:
     for parameter in XML_PARAMETER.finditer(body):
         key = parameter["equal"] or parameter["named"]
         value = _trimmed(parameter["value"])
-        is_text = 'string="true"' in (parameter["more"] or "")  # DeepSeek says it
+        is_text = 'string="true"' in (parameter["more"] or "")  # DeepSeek states the type
         _add(arguments, key, value if is_text else Untyped(value))
     if XML_PARAMETER.sub("", body).strip():
         raise ValueError("a call with text between its parameters")
@@ -333,7 +333,7 @@ def _parameters(body: str) -> dict[str, object]:
 
 def _add(arguments: dict[str, object], key: str, value: object) -> None:
     if key in arguments:
-        raise ValueError(f"the argument {key!r} stands twice")
+        raise ValueError(f"the argument {key!r} occurs twice")
     arguments[key] = value
 
 
@@ -370,14 +370,14 @@ def _braced(text: str) -> list[Written]:
         if isinstance(value, list):
             return [released(item) for item in value]
         number = value[1:] if isinstance(value, str) and value.startswith("\x00") else ""
-        is_held = number.isdecimal() and int(number) < len(held)  # a text may spell the sign itself
+        is_held = number.isdecimal() and int(number) < len(held)  # a text may contain \x00 itself
         return held[int(number)] if is_held else value
 
     position = 0
     while (match := BRACED.match(text, position)) is not None:
         end = closing(text, match.end())
         if end is None:
-            raise ValueError("a call without its end")
+            raise ValueError("a call without an end")
         body = BARE_KEY.sub(lambda key: f'"{key[1]}":', text[match.end() : end])
         arguments = released(literal(body.replace("\x00", "\\u0000")))
         calls.append((match["name"], arguments_of(arguments)))
@@ -390,7 +390,7 @@ def _trimmed(text: str) -> str:
 
 
 def _unmarked(text: str, known: ToolNames) -> tuple[list[Written], str]:
-    """Return the calls of a text that marks none, and the text without them."""
+    """Return the calls of a text that has no call marks, and the text without them."""
     whole = FENCE.fullmatch(text.strip())
     inner = whole[1].strip() if whole else text.strip().strip("`").strip()
     if calls := _whole(inner, known):
@@ -414,7 +414,7 @@ def _unmarked(text: str, known: ToolNames) -> tuple[list[Written], str]:
 
 
 def _whole(text: str, known: ToolNames) -> list[Written]:
-    """Return the calls that a whole text is; [] if it is something else."""
+    """Return the calls of a text that consists of calls; [] for any other text."""
     if text.startswith("{") or re.match(r"\[\s*\{", text):
         try:
             return _objects(text, known)

@@ -1,7 +1,7 @@
 """Readers for the formats in which benchmarks publish query sets.
 
 BFCL, ACEBench, API-Bank, NESTFUL, ToolAlpaca, ToolBench, RestBench, chat logs, and our own lines.
-The keys of a row decide which format it has.
+The keys of a row determine its format.
 """
 
 import ast
@@ -54,7 +54,7 @@ def read_row(row: Any, place: Place) -> Iterator[Asked | Problem]:
 def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     """Read one of our own lines, as a suite reads it.
 
-    In a line without calls the assistant's last message is the reply. A line that goes on after
+    In a line without calls, the assistant's last message is the reply. A line that continues after
     the user's last message is flagged: its reference may depend on what follows.
     """
     line = common(row, str(row["id"]))
@@ -72,7 +72,7 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     else:
         messages = user_message(line["query"])
     if line.get("reply") and read_text(str(line["reply"]), place.names).calls:
-        raise ValueError("a reply that is a call")
+        raise ValueError("a reply that contains a call")
     calls = [call(c["name"], c["arguments"], c["turn"]) for c in line["calls"]]
     keys = ("answer", "split", "kind", "reply", "observations", "category")
     keys += ("thought", "tools", "group")
@@ -90,10 +90,10 @@ def _own(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
-    """Return a message's text; ValueError for anything else that it has."""
+    """Return a message's text; ValueError if it contains anything else."""
     (read,) = said(message)
     if read.fault or read.calls:
-        raise ValueError(read.fault or "a message with calls in another form than our own lines'")
+        raise ValueError(read.fault or "a message with calls that are not in our own format")
     texts = [result.text for result in read.results]
     return read.text if message["role"] != "tool" else "".join(texts)
 
@@ -183,7 +183,7 @@ def _xlam(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
     answers = row["answers"]
     answers = json.loads(answers) if isinstance(answers, str) else answers
     if not isinstance(answers, list):
-        raise ValueError(f"answers that are no list but {type(answers).__name__}")
+        raise ValueError(f"answers that are not a list but {type(answers).__name__}")
     calls = [call(*stated_call(item)) for item in answers]
     name = str(row["id"]) if "id" in row else place.name
     candidates = [row.get("tools") or ""]
@@ -236,7 +236,7 @@ def _items(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
 
 
 def _alpaca(row: Mapping[str, Any], place: Place) -> Iterator[Asked | Problem]:
-    """Read a row of Alpaca's form: an instruction, what it is about, and the answer."""
+    """Read a row of Alpaca's format: an instruction, its input, and the answer."""
     asked = "\n".join(text for text in (row["instruction"], row.get("input")) if text)
     messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": row["output"]}]
     yield from conversation({**row, "messages": messages}, place)

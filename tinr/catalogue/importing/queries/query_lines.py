@@ -1,6 +1,6 @@
 """Query lines in the common format, with their implicit content made explicit.
 
-The flags of a query name what it lacks.
+The flags of a query say what it lacks.
 """
 
 import json
@@ -17,16 +17,16 @@ Line = Mapping[str, Any]
 def common(line: Line, place: str, chained: bool = False) -> dict[str, Any]:
     """Complete a line for `query_from`; BadInput for a malformed one.
 
-    chained: each call is a turn of its own, although the line does not say so.
+    chained: each call is a separate turn, although the line does not say so.
     """
     calls = line.get("calls")
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         query_from(line, place)  # raises BadInput with the fault
-        raise BadInput(f'{place}: "calls" must hold objects; write {{"name", "arguments"}}')
+        raise BadInput(f'{place}: "calls" must contain objects; write {{"name", "arguments"}}')
     copy: dict[str, Any] = dict(line)
     source_flags = line.get("flags") or []
     if not isinstance(source_flags, list):
-        raise BadInput(f'{place}: "flags" must be a list of texts')
+        raise BadInput(f'{place}: "flags" must be a list of strings')
     flags: list[Any] = list(source_flags)
     if any(call.get("arguments", {}) is None for call in calls):
         flags.append(NO_ARGUMENTS)

@@ -10,7 +10,7 @@ from tinr.catalogue.importing.queries.tool_names import ToolNames
 
 @dataclass(frozen=True)
 class Asked:
-    """A query as its source states it; a call's arguments may be None: not stated."""
+    """A query as its source states it; a call's arguments are None if it states none."""
 
     file: str
     pointer: str
@@ -21,12 +21,12 @@ class Asked:
     candidates: Sequence[Any] = ()  # tool documents that come with the query
     flags: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
-    stated: bool = False  # whether the id is the source's own; else it is made from the place
+    stated: bool = False  # whether the id is the source's own; else it is derived from the place
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a row, the reference answers that another file has, and the tools there are."""
+    """The place of a row, the reference answers from another file, and the known tools."""
 
     file: str
     pointer: str

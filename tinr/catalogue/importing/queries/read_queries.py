@@ -1,8 +1,8 @@
 """Import query sets with reference calls into one format.
 
 Each query becomes a line of `queries.jsonl`: messages, calls, and the other accepted values.
-Calls get the catalogue's tool names: looked up by the candidate documents of the query, or else
-by the tools' original names. A query whose tools are not in the catalogue is reported.
+Calls get the catalogue's tool names, looked up by the query's candidate documents or else by the
+tools' original names. A query whose tools are not in the catalogue is reported.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ from tinr.catalogue.importing.read import Data, files_of, read
 from tinr.catalogue.load import query_from, read_jsonl
 from tinr.records import NO_ARGUMENTS, BadInput
 
-NULL = "null dropped"  # what a note says of a repaired call
+NULL = "null dropped"  # what a note says about a repaired call
 
 
 def import_queries(
     sources: Sequence[str], catalogue: Path, keep_refused: bool = False
 ) -> tuple[list[dict], list[Problem]]:
-    """Return the lines of queries, and a problem for each query that has no line or was changed.
+    """Return query lines, and a problem for each query that was dropped or changed.
 
-    A query with a reference call that the document of its tool refuses has a line only if
-    `keep_refused`. A null that the document refuses is dropped from the call, with a note.
-    Raises BadInput for a missing source or catalogue, and if no query can be imported.
+    A query with a reference call that its tool's document rejects is kept only if `keep_refused`.
+    A null that the document rejects is dropped from the call, with a note. Raises BadInput for a
+    missing source or catalogue, and if no query can be imported.
     """
     index = _Index(catalogue / "tools.jsonl" if catalogue.is_dir() else catalogue)
     lines: dict[str, dict[str, Any]] = {}
@@ -56,31 +56,31 @@ def import_queries(
         if refused and not keep_refused:
             problems.append(refused)
             continue
-        if line["id"] in lines and not question.stated:  # files of one name in several folders
+        if line["id"] in lines and not question.stated:  # files with the same name
             place = f"{question.file}#{question.pointer}"
             line["id"] += "-" + hashlib.sha256(place.encode()).hexdigest()[:8]
         if line["id"] in lines:
-            reason = f"the id {line['id']!r} stands twice; the first one is kept"
+            reason = f"the id {line['id']!r} occurs twice; the first one is kept"
             problems.append(Problem(question.file, question.pointer, reason))
         else:
             lines[line["id"]] = line
     if not lines:
         reason = str(problems[0]) if problems else "no rows"
         is_refused = any(problem.fault and problem.kind == "lost" for problem in problems)
-        advice = "correct the calls, or say --keep-refused" if is_refused else "give queries"
+        advice = "correct the calls, or use --keep-refused" if is_refused else "give queries"
         raise BadInput(f"no query could be imported: {reason}; {advice}")
     return list(lines.values()), problems
 
 
 def _line(index: "_Index", question: Asked) -> dict[str, Any] | Problem:
-    """Return a query's line, checked as `read_queries` will read it, or the reason for none."""
+    """Return a query's line, checked as `read_queries` will read it, or a problem."""
     try:
         line = index.line(question)
         if not isinstance(line, Problem):
             json.dumps(line, allow_nan=False, ensure_ascii=False).encode()
             query_from(line, "the line")
     except (BadInput, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        reason = f"query {question.id[:80]!r} cannot be kept ({type(error).__name__}: {error})"
+        reason = f"query {question.id[:80]!r} cannot be imported ({type(error).__name__}: {error})"
         return Problem(question.file, question.pointer, reason[:240])
     return line
 
@@ -88,7 +88,7 @@ def _line(index: "_Index", question: Asked) -> dict[str, Any] | Problem:
 def _held(
     line: dict[str, Any], documents: Documents, question: Asked
 ) -> tuple[Problem | None, list[Problem]]:
-    """Hold a line's calls against their documents: the fault if there is one, notes on repairs."""
+    """Check a line's calls against their documents; return the first fault and repair notes."""
     if NO_ARGUMENTS in line.get("flags", ()):
         return None, []
     notes: list[Problem] = []
@@ -135,12 +135,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 class _Index:
-    """Finds the catalogue's name of a tool that a query calls."""
+    """Looks up the catalogue's name of a tool that a query calls."""
 
     def __init__(self, path: Path):
         self.by_hash: dict[str, str] = {}
         self.by_name: dict[str, set[str]] = defaultdict(set)
-        self.by_key: dict[str, set[str]] = defaultdict(set)  # by `key_of` a name
+        self.by_key: dict[str, set[str]] = defaultdict(set)  # `key_of` a name -> names
         self.names: set[str] = set()
         # candidates' JSON -> their original names and the catalogue's names
         self.known: dict[str, list[tuple[str, str]]] = {}
@@ -184,7 +184,7 @@ class _Index:
         }
         if not question.messages or not str(question.messages[-1].get("content", "")).strip():
             return Problem(
-                question.file, question.pointer, f"query {question.id!r} has no text of a user"
+                question.file, question.pointer, f"query {question.id!r} has no user text"
             )
         flags = list(question.flags)
         if any(call["arguments"] is None for call in question.calls):
@@ -233,7 +233,7 @@ class _Index:
         return names
 
     def _find(self, call: Mapping[str, Any], candidates: Mapping[str, set[str]]) -> set[str]:
-        """Return the catalogue's names that a call may mean; its namespace decides between them."""
+        """Return the catalogue's names that a call may mean; its namespace narrows them down."""
         name, namespace = call["name"], call.get("namespace")
         matches: set[str] = candidates.get(name) or set()
         for spelling in (name, call.get("also", ""), clean_name(name)):

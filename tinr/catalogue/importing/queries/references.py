@@ -1,4 +1,4 @@
-"""Reference calls held against the documents of their tools, before anything is taught by them."""
+"""Check reference calls against the documents of their tools, before they are trained on."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,40 +14,40 @@ UNKNOWN, MISSING, TYPE = "unknown parameter", "missing parameter", "wrong type"
 OPTION, OTHER = "value not among those allowed", "other"
 KINDS = {"Type": TYPE, "Required": MISSING, "AdditionalProperties": UNKNOWN, "Enum": OPTION,
          "Constant": OPTION, "UnevaluatedProperties": UNKNOWN}  # fmt: skip
-# stands for the result of an earlier call, as NESTFUL writes it
+# placeholder for the result of an earlier call, as NESTFUL writes it
 RESULT = re.compile(r"\$[A-Za-z_]\w*(?:\.[\w.\[\]-]+)?\$?")
-DEEPEST = 8  # alternatives inside alternatives
+DEEPEST = 8  # levels of nested alternatives
 Call = Mapping[str, Any]
 
 
 class Documents:
-    """The parameters of the tools that reference calls are held against."""
+    """The tools' parameters, against which reference calls are checked."""
 
     def __init__(self, parameters: Mapping[str, Mapping[str, Any]]):
         self._parameters = parameters
         self._validators: dict[str, Any] = {}
 
     def named(self, name: str, call: Call) -> dict[str, Any]:
-        """Return a call's arguments, those that its source gives by place under their names."""
+        """Return a call's arguments; positional ones get the names of their parameters."""
         positional, arguments = call.get("positional") or (), call["arguments"]
         if not positional:
             return {} if arguments is None else typed_arguments(arguments, self._parameters[name])
         names = list(self._parameters[name].get("properties") or ())[: len(positional)]
         if len(names) < len(positional) or set(names) & set(arguments):
-            raise ValueError(f"call of {name!r}: {len(positional)} arguments without a name")
+            raise ValueError(f"call of {name!r}: {len(positional)} positional arguments do not fit")
         return dict(zip(names, positional, strict=True)) | arguments
 
     def without_refused_nulls(self, call: Call) -> tuple[dict[str, Any], list[str]]:
-        """Return a call's arguments without each null that its document refuses, and their names.
+        """Return a call's arguments without nulls that its document rejects, and the dropped names.
 
-        A table of Arrow gives every row the columns of all rows and fills them with nulls.
+        An Arrow table gives every row the columns of all rows and fills them with nulls.
         """
         schema = self._parameters[call["name"]]
         dropped: list[str] = []
         return _cleaned(call["arguments"], schema, schema, dropped), dropped
 
     def faults(self, call: Call) -> Iterator[tuple[str, str]]:
-        """Yield (kind, reason) of everything in a call that its document does not allow."""
+        """Yield (kind, reason) for everything in a call that its document does not allow."""
         schema = self._parameters[call["name"]]
         arguments = call["arguments"]
         try:
@@ -57,7 +57,7 @@ class Documents:
             yield OTHER, f"its schema cannot be read ({error})"
             return
         for name in _unknown(arguments, schema, schema):
-            yield UNKNOWN, f"{name!r} is no parameter of it"
+            yield UNKNOWN, f"{name!r} is not one of its parameters"
         for error in errors:
             path = list(error.instance_path)
             value = _at(arguments, path)
@@ -86,7 +86,7 @@ def _options(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[M
 
 
 def _members(schema: Any, root: Mapping[str, Any]) -> tuple[dict[str, Any], bool, Any]:
-    """Return an object's declared members, whether it takes others, and the schema of those."""
+    """Return an object's declared members, whether it accepts others, and their schema."""
     members: dict[str, Any] = {}
     is_open, others = False, None
     for option in _options(schema, root):
@@ -134,7 +134,7 @@ def _cleaned(value: Any, schema: Any, root: Mapping[str, Any], dropped: list[str
 
 
 def typed_arguments(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Read each untyped value as a document's schema has it: as text where it takes text."""
+    """Convert each untyped value to the type of its schema; it stays text if text is accepted."""
     properties = schema.get("properties") or {}
     return {
         key: _read_as(value, properties.get(key), schema) if isinstance(value, Untyped) else value
@@ -143,7 +143,7 @@ def typed_arguments(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> 
 
 
 def _read_as(text: Untyped, schema: Any, root: Mapping[str, Any]) -> Any:
-    """Return a text as a value of a schema: the text if it may be one, else what it spells."""
+    """Return a text as a value of a schema: the text itself if valid, else what it spells."""
     if schema is not None and _takes(str(text), schema, root):
         return str(text)
     try:

@@ -1,8 +1,8 @@
-"""What in a text looks like a call of a tool: names of tools where calls have them, and marks.
+"""Find what looks like a tool call in a text: marks, and tool names in the position of calls.
 
 Ordinary code, brackets and JSON do not look like one: it takes a mark of a notation, an object
-with a name and arguments, or the name of a tool that is known, written as a call. A name that
-is an ordinary word (`add`, `search`) needs more than one that is not (`get_weather`).
+with a name and arguments, or the name of a known tool, written as a call. A name that is an
+ordinary word (`add`, `search`) needs more evidence than one that is not (`get_weather`).
 """
 
 import builtins
@@ -24,11 +24,11 @@ from tinr.catalogue.importing.queries.tool_names import ToolNames, is_compound
 
 WIDE = str.maketrans("（）：［］｛｝＂＝，“”‘’", '():[]{}"=,""\'\'')
 HIDDEN = re.compile(r"[\u200b-\u200d\u2060\ufeff]")
-WINDOW = 64  # characters beside a name that are looked at
+WINDOW = 64  # characters checked on each side of a name
 LONGEST_NAME = 128
-LONGEST_PROGRAM = 4  # lines of a text, beyond which a word and its arguments are part of a code
-LONGEST_ARGUMENTS = 2_000  # of a call of an ordinary word
-MOST_VALUES = 50  # brackets that begin no value, after which no other is tried
+LONGEST_PROGRAM = 4  # lines; in a longer text, a word and its arguments are part of code
+LONGEST_ARGUMENTS = 2_000  # characters, in a call of an ordinary word
+MOST_VALUES = 50  # brackets that do not start a value, after which no other is tried
 KEY = r"(?:(?:tool_?|function_?|api_?|recipient_)?name|tool|function|action|api|recipient|method)"
 MARKS = re.compile(
     r"<\|[^<>|\n]{0,40}(?:tool|func|plugin|python_tag|ACTION|recipient)[^<>|\n]{0,40}\|?>|"
@@ -41,7 +41,7 @@ MARKS = re.compile(
     r"^[ \t]*Action[ \t]*\d{0,3}[ \t]*:[ \t]*\w{1,60}\[[^\n]{0,200}\][ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-BEGUN = re.compile(  # an object with a name and arguments, whole or not
+BEGUN = re.compile(  # an object with a name and arguments, complete or not
     rf"(?:[\"']{KEY}[\"']|\b(?:name|tool|function|action))\s{{0,8}}:\s{{0,8}}"
     r"[\"'][^\"'\n]{1,128}[\"']\s{0,8},\s{0,8}"
     r"[\"']?(?:arguments|args|tool_input|action_input|parameters)[\"']?\s{0,8}:"
@@ -54,7 +54,7 @@ LABEL = (
     r"(?:(?:tool|function|api)[ _]?(?:name|call)|action|tool|function|api|call|invoke|command|"
     r"recipient)"
 )
-# what stands before a name, up to it: of any name, and of one that is no ordinary word
+# text directly before a name: before any name, and before one that is not an ordinary word
 BEFORE_ANY = re.compile(
     rf"[\"']{KEY}[\"']\s*:\s*[\"']$|<\w+=[\"']?$|<\|$|call_?tool\(\s*[\"']$|"
     r"<(?:tool|function|call|invoke|action)(?:\s+name\s*=\s*[\"']|>\s*)$",
@@ -78,12 +78,12 @@ ANNOUNCED = re.compile(
     r"(?:^|[.!?\n]\s*)(?:calling|invoking|executing|running|using)\s[^.!?\n]{0,24}$",
     re.IGNORECASE,
 )
-CONDITION = re.compile(  # a sentence that goes on so announces no call
+CONDITION = re.compile(  # a sentence that continues like this does not announce a call
     r"[^.!?\n]*\b(?:once|if|when|but|until|after you|need|missing|please|tell me|could you|found|"
     r"got|shows?|was|were|would)\b|[^.!?\n]*\?",
     re.IGNORECASE,
 )
-AFTER_COMPOUND = re.compile(  # what stands after such a name
+AFTER_COMPOUND = re.compile(  # text after a name that is not an ordinary word
     r"[`\"'*]{0,3}\(|[ \t]+\((?:\s*\)|[^()\n]{0,60}(?:[=\"'\d]|$|\n))|"
     r"[\"'`]?\s{0,8}(?::|=|->|=>)?\s{0,8}[{\[]\s{0,8}[\"'{}\]]|[\"'`]?\s{0,8}:\s{0,8}\{|[\[{]\w|"
     r"[\"']\s{0,8},\s{0,8}[\"']?(?:arguments|args|parameters|input|tool_input|action_input)\b|"
@@ -105,8 +105,8 @@ WITH_OBJECT = re.compile(
     r"\s{0,4}\{"
 )
 RUN = re.compile(r"(?P<name>.+)\.(?:a?invoke|a?run|a?call|execute|forward)$")  # NAME.invoke(
-SPACED = re.compile(r"(?:[^\W\d][\w-]{0,40} ){1,5}[^\W\d][\w-]{0,40}$")  # a name with blanks
-DEFINED = re.compile(  # names that a code defines or imports itself
+SPACED = re.compile(r"(?:[^\W\d][\w-]{0,40} ){1,5}[^\W\d][\w-]{0,40}$")  # a name with spaces
+DEFINED = re.compile(  # names that code defines or imports itself
     r"\bclass\s+(\w+)|\b(?:def|function|func|fn|fun|sub)\s+(\w+)\s*\(|"
     r"\b(?:const|let|var)\s+(\w+)\s*=|^[ \t]*(\w+)\s*(?:<-|=)\s*(?:function|lambda|async|\()|"
     r"^[ \t]*(?:[\w<>*&]+[ \t]+){1,3}(\w+)[ \t]*\((?:\w[\w<>*&]*[ \t]+[\w*&]+[ \t,]*)+\)|"
@@ -126,7 +126,7 @@ ELEMENTS = frozenset(
 
 
 def looks_like_call(text: str, known: ToolNames) -> str:
-    """Return what in a text looks like a call of a tool; empty if nothing does."""
+    """Return what looks like a tool call in a text; empty if nothing does."""
     text = text.translate(WIDE)
     for variant in dict.fromkeys((text, _unescaped(text))):
         mark = MARKS.search(variant) or BEGUN.search(variant)
@@ -137,7 +137,7 @@ def looks_like_call(text: str, known: ToolNames) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a text without what hides a name: escapes, wide letters, signs of no width."""
+    """Undo what can hide a name in a text: escapes, wide letters, zero-width characters."""
     text = html.unescape(text) if "&lt;" in text or "&quot;" in text else text
     text = unicodedata.normalize("NFKC", HIDDEN.sub("", text))
     return text.replace("\\_", "_").replace('\\"', '"')
@@ -148,7 +148,7 @@ def _suspects(text: str, known: ToolNames) -> Iterator[str]:
     yield from (text[start:end] for start, end, value in values if _may_hold_call(value, known))
     yield from _lone_call(text, known)
     for start, end, value in values:
-        if _has_document(value):  # the document of a tool that the text shows
+        if _has_document(value):  # the text shows a tool's document
             text = text[:start] + " " * (end - start) + text[end:]
     defined = {name for group in DEFINED.findall(text) for name in group if name}
     for match in WORD.finditer(text):
@@ -168,7 +168,7 @@ def _suspects(text: str, known: ToolNames) -> Iterator[str]:
 
 
 def json_values(text: str) -> Iterator[tuple[int, int, Any]]:
-    """Yield the JSON objects and lists of objects in a text, with their places."""
+    """Yield (start, end, value) of the JSON objects and lists of objects in a text."""
     position, failures = 0, 0
     pattern = re.compile(r"\{\s{0,8}[\"'}]|\[\s{0,8}\{")
     while failures < MOST_VALUES and (match := pattern.search(text, position)) is not None:
@@ -190,7 +190,7 @@ def _has_document(value: Any) -> bool:
 
 
 def _may_hold_call(value: Any, known: ToolNames) -> bool:
-    """Whether a JSON value is a call or has one inside, even one that cannot be read."""
+    """Whether a JSON value is or contains a call, even one that cannot be read."""
     try:
         return holds_call(value, known)
     except ValueError:
@@ -198,7 +198,7 @@ def _may_hold_call(value: Any, known: ToolNames) -> bool:
 
 
 def holds_call(value: Any, known: ToolNames) -> bool:
-    """Whether a JSON value is a call, or has one inside. ValueError for one that is not whole."""
+    """Whether a JSON value is or contains a call; ValueError for a call that cannot be read."""
     if isinstance(value, dict):
         inner = list(value.values())
     elif isinstance(value, list):
@@ -209,7 +209,7 @@ def holds_call(value: Any, known: ToolNames) -> bool:
 
 
 def _lone_call(text: str, known: ToolNames) -> Iterator[str]:
-    """Yield a text that is one call with named literals, or a tool's name and nothing else."""
+    """Yield a text that is only a call with named literals, or only a tool's name."""
     lone = text.strip()
     if lone.startswith("```") and lone.endswith("```"):
         lone = lone[3:-3].partition("\n")[2]
@@ -226,7 +226,7 @@ def _lone_call(text: str, known: ToolNames) -> Iterator[str]:
 
 
 def _spaced_names(words: str) -> Iterator[str]:
-    """Yield the names with blanks that may end at a bracket: the last two words, three, ..."""
+    """Yield the names with spaces that may end at a bracket: the last two words, three, ..."""
     parts = words.split(" ")
     yield from (" ".join(parts[-count:]) for count in range(2, len(parts) + 1))
 
@@ -255,7 +255,7 @@ def _is_called(text: str, start: int, end: int, name: str, known: ToolNames) -> 
 def _is_compound_called(
     text: str, end: int, before: str, after: str, parameters: frozenset[str]
 ) -> bool:
-    """Whether a name that is no ordinary word is written as a call."""
+    """Whether a name that is not an ordinary word is written as a call."""
     if before.endswith("[") and after.startswith("]("):
         return False  # a link
     if re.match(r"[`*]*\(", after) and _is_signature(text, text.index("(", end), parameters):
@@ -265,13 +265,13 @@ def _is_compound_called(
     if BEFORE_COMPOUND.search(before) or AFTER_COMPOUND.match(after):
         return True
     if re.search(r"(?:^|\n\s*\n)[ \t`]*$", before) and re.match(r"[ \t`]*(?:\n\s*\n|\s*$)", after):
-        return True  # a paragraph of its own
+        return True  # a separate paragraph
     keyed = WITH_KEY.match(after)
     return keyed is not None and keyed["key"] in parameters
 
 
 def _is_signature(text: str, bracket: int, parameters: frozenset[str]) -> bool:
-    """Whether a bracket holds the parameters of a tool themselves, and no value."""
+    """Whether a bracket contains the parameters of a tool themselves, without values."""
     end = closing(text, bracket, LONGEST_ARGUMENTS)
     inside = text[bracket + 1 : end - 1] if end else "("
     parts = re.findall(r"\s*(\w+)\s*(\??:\s*[^\W\d][^,()\"':=]*|\?)?(=[^,()]+)?(?:,|$)", inside)
@@ -286,7 +286,7 @@ def _is_signature(text: str, bracket: int, parameters: frozenset[str]) -> bool:
 
 
 def _has_parameters(text: str, index: int, parameters: frozenset[str]) -> bool:
-    """Whether the object at an index has parameters of a tool and nothing else."""
+    """Whether the object at an index contains only parameters of a tool."""
     try:
         value, _ = value_at(text, index)
     except ValueError:

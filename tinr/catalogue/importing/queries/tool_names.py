@@ -11,9 +11,9 @@ from tinr.catalogue.importing.names import clean_name, words_of
 from tinr.catalogue.importing.problems import Found
 from tinr.catalogue.importing.read import Data
 
-COMPOUND = re.compile(r"[_\d./:-]|\s|[a-z][A-Z]")  # what an ordinary word has none of
+COMPOUND = re.compile(r"[_\d./:-]|\s|[a-z][A-Z]")  # never part of an ordinary word
 PREFIX = re.compile(r"^(?:(.*)[./:]|(mcp)__.*?__)")  # functions.NAME, api.NAME, mcp__server__NAME
-# prefixes of calls; before another one an ordinary word is a method of something else
+# prefixes of calls; after any other prefix, an ordinary word is a method of something else
 OWN = {"functions", "default_api", "tools", "tool", "api", "client", "agent", "mcp"}
 
 
@@ -52,7 +52,7 @@ class ToolNames:
 
 
 def spellings(name: str) -> list[str]:
-    """Return a name as it is written, and without the prefix that an API puts in front of it."""
+    """Return a name as written and, if it may have an API's prefix, the name without it."""
     prefix = PREFIX.match(name)
     bare = name[prefix.end() :] if prefix else ""
     if not prefix or not bare:
@@ -62,7 +62,7 @@ def spellings(name: str) -> list[str]:
 
 
 def is_compound(name: str) -> bool:
-    """Whether a name cannot be an ordinary word of a text: it has two words, or a digit."""
+    """Whether a name cannot be an ordinary word of a text: it has several words or a digit."""
     return bool(COMPOUND.search((PREFIX.sub("", name) or name).strip("_")))
 
 
@@ -78,7 +78,7 @@ def _documents(text: str) -> tuple[Found, ...]:
 
 @lru_cache(maxsize=65_536)
 def key_of(name: str) -> str:
-    """Return what is alike in the spellings of a name: `Get Weather`, `getWeather`."""
+    """Return a key that all spellings of a name share: `Get Weather`, `getWeather`."""
     return words_of(clean_name(name)).casefold()
 
 
