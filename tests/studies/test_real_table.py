@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from tinr.cli.main import app
 from tinr.evaluation.standing import COMPARED
 from tinr.evaluation.verdicts import read_verdicts
 from tinr.records import BadInput
@@ -62,6 +64,13 @@ def test_the_table_has_a_line_for_each_arm(files):
 def test_the_plot_has_every_arm_and_every_size(files):
     svg = plot(arm_results(files))
     assert all(f">{text}<" in svg for text in ("internalized", "bm25", "64", "200"))
+
+
+def test_the_command_prints_the_table_and_writes_the_plot(files, tmp_path):
+    words = [*(str(file.path) for file in files), "--plot", str(tmp_path / "plot.svg")]
+    done = CliRunner().invoke(app, ["study", "real-table", *words], catch_exceptions=False)
+    assert done.output == markdown(arm_results(files))
+    assert (tmp_path / "plot.svg").read_text() == plot(arm_results(files))
 
 
 def test_a_file_of_another_command_is_refused(tmp_path):

@@ -218,3 +218,25 @@ def real(
     questions = read_suite(suite, data)
     for cell in cells:
         print(run_cell(cell, questions, place), flush=True)
+
+
+@app.command("real-table")
+def real_table(
+    files: Annotated[list[Path], typer.Argument(help="Verdict files from `tinr study real`.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG file: right calls against the number of tools.")
+    ] = None,
+) -> None:
+    """Print the cells of `tinr study real` as one Markdown table: rates and costs per arm.
+
+    Example: tinr study real-table docs/results/bfcl-*.jsonl --plot docs/plots/real_tools.svg
+    """
+    from tinr.evaluation.verdicts import read_verdicts
+    from tinr.files import write_text
+    from tinr.studies.real.table import arm_results, markdown
+    from tinr.studies.real.table import plot as plotted
+
+    results = arm_results([read_verdicts(path) for path in files])
+    print(markdown(results), end="")
+    if plot is not None:
+        write_text(plot, plotted(results))
