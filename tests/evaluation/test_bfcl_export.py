@@ -28,7 +28,8 @@ from tinr.evaluation.suites import read_suite
 from tinr.records import BadInput, Call, Query, Reply, ToolDoc
 from tinr.rollout.scoring.matching import lenient_calls
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -137,7 +138,7 @@ def test_the_official_scorer_and_ours_agree_on_every_reply(tmp_path: Path) -> No
             replies[model, query.id] = query, kind, reply_to(query, kind, documents)
         given = [(q, Reply(calls=tuple(replies[model, q.id][2]))) for q in some]
         write_results(tmp_path, given, documents, suite.source_names, types, model)
-    command = [sys.executable, str(Path(__file__).parents[1] / "bfcl_official.py"), "evaluate"]
+    command = [sys.executable, str(ROOT / "scripts" / "bfcl_official.py"), "evaluate"]
     done = subprocess.run(
         [*command, "--test-category", "single_turn", "--partial-eval"],
         env={**os.environ, "BFCL_PROJECT_ROOT": str(tmp_path)},

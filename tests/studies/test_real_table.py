@@ -6,9 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tinr.cli.main import app
+from tinr.evaluation.bfcl_export import MODEL
 from tinr.evaluation.standing import COMPARED
 from tinr.evaluation.verdicts import read_verdicts
 from tinr.records import BadInput
+from tinr.studies.real.official import OfficialScore, official_scores
 from tinr.studies.real.table import arm_results, markdown, plot
 
 
@@ -79,3 +81,23 @@ def test_a_file_of_another_command_is_refused(tmp_path):
     object.__setattr__(other, "facts", {"tools": 64})
     with pytest.raises(BadInput, match="no cell of `tinr study real`"):
         arm_results([other])
+
+
+def test_official_scores_stand_beside_ours(tmp_path):
+    write(tmp_path, "internalized", 64, 1, "110", "1")
+    cell = "internalized-64-1"
+    for category, wrong in (("simple_python", ["seen1"]), ("live_multiple", ["seen2"])):
+        folder = tmp_path / "bfcl" / cell / "score" / MODEL.replace("/", "_") / "non_live"
+        lines = [{"accuracy": 0.5}, *({"id": name} for name in wrong)]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"BFCL_v4_{category}_score.json"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert official_scores(tmp_path, tmp_path) == [OfficialScore(cell, 4, 2, 3, ("seen1",))]
+    words = ["study", "real-official", "--out", str(tmp_path), "--results", str(tmp_path)]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "seen1" in done.output and cell in done.output
+
+
+def test_without_official_scores_it_says_what_to_run(tmp_path):
+    with pytest.raises(BadInput, match=r"run scripts/real_tools\.sh"):
+        official_scores(tmp_path, tmp_path)

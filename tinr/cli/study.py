@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from tinr.cli.options import DATA, AsJson, Data, OtherBase, table_console
 from tinr.records import BadInput
@@ -240,3 +241,23 @@ def real_table(
     print(markdown(results), end="")
     if plot is not None:
         write_text(plot, plotted(results))
+
+
+@app.command("real-official")
+def real_official(
+    out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/real"),
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of the verdicts; default: OUT/results.")
+    ] = None,
+) -> None:
+    """Print BFCL's own scores of the cells beside ours.
+
+    Example: tinr study real-official --results docs/results
+    """
+    from tinr.studies.real.official import official_scores
+
+    table = Table("cell", "n", "BFCL's scorer", "call_em_lenient", "differing questions")
+    for score in official_scores(out, results or out / "results"):
+        names = ", ".join(score.differing) or "-"
+        table.add_row(score.cell, str(score.n), str(score.official), str(score.ours), names)
+    table_console().print(table)

@@ -21,6 +21,7 @@ from tinr.checkpoints.import_model import named_base
 from tinr.checkpoints.open import open_checkpoint, open_model
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
+from tinr.evaluation.bfcl_export import write_results
 from tinr.evaluation.contenders import trained_prompt
 from tinr.evaluation.evaluate import SuiteResult, costs, evaluate, write_replies
 from tinr.evaluation.suites import Suite
@@ -29,6 +30,7 @@ from tinr.files import make_folder, write_text
 from tinr.records import BadInput
 from tinr.rollout.tools.executor import Executor
 from tinr.studies.real.arms import ARMS, CHAINS, DENSE, SHOWN
+from tinr.studies.real.official import OFFICIAL
 from tinr.studies.real.selection import RealSet, choose
 from tinr.studies.real.untuned import ask_untuned
 
@@ -98,6 +100,10 @@ def run_cell(cell: Cell, suite: Suite, place: Place) -> Path:
     replies = place.out / "replies" / cell.name
     make_folder(replies)
     write_replies(replies, result, chosen.catalogue.by_name)
+    if suite.name == "bfcl":
+        names = {kept: suite.source_names.get(doc, doc) for doc, kept in chosen.versions.items()}
+        pairs = [(conversation.query, conversation.reply) for conversation in result.done]
+        write_results(place.out / OFFICIAL / cell.name, pairs, chosen.catalogue.by_name, names)
     lineage = registry.lineage(card.id)
     facts = {
         "settings": settings,

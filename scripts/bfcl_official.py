@@ -4,7 +4,7 @@ The package imports the handlers of every model it knows, and with them a dozen 
 libraries, some in versions that cannot stand beside ours. What is missing of them gets a
 stand-in that can be imported and nothing else; the scorer itself is the package's.
 
-    python tests/bfcl_official.py evaluate --test-category single_turn --partial-eval
+    python scripts/bfcl_official.py evaluate --test-category single_turn --partial-eval
 """
 
 import importlib.abc
