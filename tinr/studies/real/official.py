@@ -1,6 +1,6 @@
 """BFCL's own scores of a study's cells, beside ours.
 
-`run_cell` writes the result files, and `scripts/bfcl_official.py` runs the package's scorer on them.
+`run_cell` writes the result files, and `scripts/bfcl_official.py` runs the package's scorer.
 This module compares its verdicts with `call_em_lenient`.
 """
 
