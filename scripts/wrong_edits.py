@@ -55,6 +55,7 @@ class Verdict:
 
 
 # Short names of the test files.
+EARLIER = "tests/data/test_earlier_turns.py"
 BINDINGS = "tests/data/test_bindings.py"
 UPDATE = "tests/phases/test_update.py"
 OWN_TOOLS = "tests/rollout/test_own_tools.py"
@@ -1265,6 +1266,28 @@ EDITS = (
         "Count = PositiveInt",
         "Count = NonNegativeInt",
         (f"{CONFIG}::test_a_number_out_of_its_range_is_refused_by_its_key",),
+    ),
+    Edit(
+        "earlier turns",
+        "tinr/data/earlier_turns.py",
+        "if share and not query.history and",
+        "if share and",
+        (f"{EARLIER}::test_a_share_of_the_queries_follows_one_or_two_others",),
+    ),
+    Edit(
+        "earlier turns",
+        "tinr/data/traces.py",
+        "[query.text, *reversed(said)]",
+        "[*said, query.text]",
+        (f"{EARLIER}::test_only_the_last_reply_is_learned_and_its_values_come_from_the_query",),
+    ),
+    Edit(
+        "grammar",
+        "tinr/rollout/grammar.py",
+        "Turn(subsets.get(tuple(only), grammars), ",
+        "Turn(grammars, ",
+        ("tests/rollout/test_grammar.py::"
+         "test_each_row_of_a_batch_names_only_the_tools_it_is_offered",),
     ),
 )  # fmt: skip
 
