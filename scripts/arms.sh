@@ -2,7 +2,7 @@
 # Train the arms of docs/studies.md with each seed and compare them:
 #     scripts/arms.sh [SEED ...] [ARM ...] [--change PHASE.KEY=VALUE ...]
 # Default: seeds 0 1 2, all arms. BASE: a model folder or hub name that all seeds start from;
-# without it each seed trains its own base.
+# without it, SmolLM2-135M-Instruct.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 seeds=() arms=()

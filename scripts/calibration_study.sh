@@ -2,7 +2,7 @@
 # Measure what calibration gains (docs/studies.md). Train all variants with each given seed (default
 # 0 1 2), each seed in its own run. Then compare them over the seeds: on all queries, on queries with
 # several calls, and at the same number of generated tokens. BASE: a model folder or hub name that all
-# seeds start from; without it each seed trains its own base.
+# seeds start from; without it, SmolLM2-135M-Instruct.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 seeds=("$@")
