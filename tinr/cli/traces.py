@@ -230,7 +230,8 @@ def build_queries(
 ) -> None:
     """Let a teacher write questions for every tool, each checked by a round trip.
 
-    Kinds: plain, vague, missing (a value), two (tools), decoy (a near tool), negated, enumerated, option.
+    Kinds: plain, vague, missing (a value), two (tools), decoy (a near tool), negated, enumerated,
+    option.
 
     Example: tinr queries build --catalogue tools/ --endpoint http://localhost:8000/v1 \\
     --model qwen --set each=2 --set price_out=0.6
