@@ -299,6 +299,9 @@ def _forgotten(
 ) -> dict[str, Any]:
     """Measure recall of other documents; GateFailed if too many that the parent knew are lost."""
     missed = [doc.name for doc in not_recalled(model, codec, checked)]
+    if missed:  # again, in the batch that the parent is asked in: bfloat16 decides near-ties by it
+        again = _subset(checked, missed)
+        missed = [doc.name for doc in not_recalled(model, codec, again)]
     if missed:
         parent_model, parent_tokenizer = phase.load()
         known = _subset(load_catalogue(phase.folder), missed)

@@ -288,7 +288,7 @@ def section(title: str, page: str = "architecture") -> str:
 
 
 def test_the_picture_lists_the_rooms_in_their_order() -> None:
-    rows = re.findall(r"^\| (`[^|]+) \|", section("Rooms"), re.M)
+    rows = re.findall(r"^\| (`[^|]+) \|", section("Packages"), re.M)
     listed = [
         name.rstrip("/").replace("/", ".") for row in rows for name in re.findall(r"`([^`]+)`", row)
     ]

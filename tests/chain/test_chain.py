@@ -352,7 +352,7 @@ BAD = {
     "no text": (("tax", "--checkpoint", "sft@latest", "--text", "nosuch.txt"), "nosuch.txt"),
     "a place that is a file": (
         ("compare", "sft@latest", "grpo@latest", "--out", "empty.txt"),
-        "empty.txt: no folder",
+        "empty.txt: cannot create the folder",
     ),
     "a second checkpoint that is not there": (("compare", "sft@latest", "nosuch"), "nosuch"),
     "an empty text": (("tax", "--checkpoint", "sft@latest", "--text", "empty.txt"), "empty.txt"),

@@ -424,3 +424,24 @@ def test_the_examples_behind_a_new_token_end_the_turn_after_it_too(grown, catalo
     token, close = codec.tool_ids[name], codec.id(codec.frame.close)
     ends = [[*one.ids[one.ids.index(token) :]] for one in examples]
     assert [token, close] in ends
+
+
+def test_a_near_tie_that_a_batch_decides_is_not_lost(monkeypatch):
+    """The tools that a child misses are asked again in the batch in which its parent is asked."""
+    docs = [ToolDoc(name, f"Do {name}.", {"type": "object"}) for name in ("a", "b", "c", "d")]
+    everything, asked = Catalogue(tuple(docs)), []
+
+    def missed(model, codec, catalogue):
+        asked.append((model, catalogue.names))
+        lost = {4: {"a", "b", "c"}, 3: {"b", "c"}}.get(len(catalogue.tools), {"c"})
+        return [doc for doc in catalogue.tools if doc.name in lost]
+
+    monkeypatch.setattr(update, "not_recalled", missed)
+    monkeypatch.setattr(update, "load_catalogue", lambda folder: everything)
+    monkeypatch.setattr(update, "Codec", lambda tokenizer: tokenizer)
+    config = SimpleNamespace(max_forgotten=0.5)
+    phase = SimpleNamespace(load=lambda: ("parent", ""), folder="", config=config)
+    assert update._forgotten(phase, "child", "", everything) == {"n": 4, "names": ["b"]}
+    assert asked == [
+        ("child", ["a", "b", "c", "d"]), ("child", ["a", "b", "c"]), ("parent", ["b", "c"]),
+    ]  # fmt: skip

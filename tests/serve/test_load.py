@@ -46,7 +46,7 @@ def test_what_is_turned_away_is_counted_and_fails_the_command(address):
     words = ["bench", "serving", "--url", address, "--clients", "16", "--requests", "16"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1 and "16 requests of 16 clients" in done.stdout
-    assert re.search(r"; [1-9]\d* lost", done.stdout)  # two at once, and all sixteen come at once
+    assert re.search(r"; [1-9]\d* failed", done.stdout)  # two at once, and all sixteen come at once
     assert "2 requests are open already" in str(done.exception)
 
 
