@@ -7,7 +7,7 @@ import pytest
 
 from tinr.catalogue.load import load_catalogue
 from tinr.chat.render import as_text
-from tinr.data.bindings import MAX_CHARACTERS, MOST_UNASKED, derivations
+from tinr.data.bindings import MAX_TEXT, MOST_UNASKED, derivations
 from tinr.data.traces import render_trace
 from tinr.records import Call, Message, Query, ToolDoc
 from tool_corpora.suites import training_queries
@@ -27,7 +27,7 @@ def line(text: str, /, **arguments) -> str:
         ("Which city is ULM near?", {"city": "Ulm"}, "city is ULM near = city"),
         ("Half of a ball of radius 2.0", {"r": 2.0, "half": True}, "radius 2.0 = r; half: -> true"),
         ("A radius of 2", {"r": 2.0}, "radius of 2 = r"),
-        ("Two of them", {"n": 2}, "n: -> 2"),
+        ("Several of them", {"n": 2}, "n: -> 2"),
         ("In 1.25 and 25 and 0.2", {"n": 25}, "and 25 = n"),
         ("Add 4 and 4", {"a": 4, "b": 4}, "Add 4 = a; and 4 = b"),
         ("Nothing", {}, ""),
@@ -40,10 +40,31 @@ def test_a_value_stands_between_the_words_beside_it(text, arguments, expected):
 
 
 def test_long_values_are_cut_between_words_and_lines_are_one_line():
-    long = "one two three four\nfive"
-    assert line(f'Reverse "{long}" please', text=long) == "Reverse one two three... please = text"
+    long = "one two three four\nfive six seven eight nine ten"
+    cut = "one two three four five six seven eight..."
+    assert line(f'Reverse "{long}" please', text=long) == f"Reverse {cut} please = text"
     assert "\n" not in line("x", text=long)
-    assert line("x", word="a" * 50) == f"word: -> {'a' * MAX_CHARACTERS}..."
+    assert line("x", word="a" * 50) == f"word: -> {'a' * MAX_TEXT}..."
+    assert line("Add 12, 34, 56, 789 up", of=[12, 34, 56, 789]) == "Add 12, 34, 56,... up = of"
+
+
+def test_values_that_are_stated_in_other_words():
+    assert line("from March 1st to March 3rd 2023", start="2023-03-01", end="2023-03-03") == (
+        "start: from March 1st to -> 2023-03-01; end: to March 3rd 2023 -> 2023-03-03"
+    )
+    assert line("Show it at 7:30 pm", time="19:30") == "time: it at 7:30 pm -> 19:30"
+    assert line("Two tickets, please", count=2) == "count: Two tickets -> 2"
+    assert line("at a rate of 8%", rate=0.08) == "rate: rate of 8% -> 0.08"
+    assert line("a bus to LA", city="Los Angeles, CA") == "city: bus to LA -> Los Angeles, CA"
+    assert line("the lady", city="Los Angeles, CA") == "city: -> Los Angeles, CA"  # la is not LA
+
+
+def test_calls_share_a_place_that_is_stated_once():
+    text = "A chance of 0.6 in 10 tries and in 20 tries?"
+    turns = [[Call("t", {"p": 0.6, "n": 10}), Call("t", {"p": 0.6, "n": 20})]]
+    assert derivations(text, turns) == [
+        "chance of 0.6 in = p; in 10 tries = n", "chance of 0.6 in = p; and in 20 tries = n"
+    ]  # fmt: skip
 
 
 def test_a_place_gives_one_value_also_over_two_calls():
@@ -201,7 +222,7 @@ def test_a_value_inside_another_one_is_not_its_place():
 def test_words_that_speak_of_a_result_are_bound_where_they_stand():
     turns = [[Call("t", {"a": 5})], [Call("u", {"fixed": 7, "price": 9})]]
     derived_line = derivations("Double 5. Fixed costs the value you get, price 9?", turns, ["7"])
-    assert derived_line[1] == "costs the value you... (result) = fixed; price 9 = price"
+    assert derived_line[1] == "costs the value you get (result) = fixed; price 9 = price"
 
 
 @pytest.mark.parametrize(

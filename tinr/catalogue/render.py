@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from tinr.catalogue.forms import stated_form
 from tinr.records import ToolDoc
 
 DEEPEST = 8  # levels of a schema that are rendered; references may be circular
@@ -15,8 +16,8 @@ DEEPEST = 8  # levels of a schema that are rendered; references may be circular
 def signature(doc: ToolDoc) -> str:
     """Return the parameters in one line, enough to write a valid call.
 
-    `length: number, source: metre|foot, digits?: integer = 2`: name, `?` if optional,
-    type or alternatives, default.
+    `length: number, source: metre|foot, digits?: integer = 2, day: string 'MM/DD/YYYY'`: name, `?`
+    if optional, type or alternatives, the form of a text if its description states one, default.
     """
     return _fields(doc.parameters, doc.parameters, 0)
 
@@ -94,7 +95,7 @@ def _fields(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> s
     """Return an object's properties in one line; see `signature`."""
     required = _names(schema.get("required"))
     parts = [
-        f"{name}{'' if name in required else '?'}: {_kind(spec, root, depth)}{_default(spec)}"
+        f"{name}{'' if name in required else '?'}: {_field(spec, root, depth)}{_default(spec)}"
         for name, spec in _properties(schema).items()
     ]
     patterns = schema.get("patternProperties")
@@ -106,6 +107,13 @@ def _fields(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> s
     if isinstance(extra, Mapping) and extra:
         parts.append(f"*: {_kind(extra, root, depth)}")
     return ", ".join(parts)
+
+
+def _field(spec: Any, root: Mapping[str, Any], depth: int) -> str:
+    """Return a property's type, for a text with the form that its description states."""
+    kind = _kind(spec, root, depth)
+    form = stated_form(spec) if kind == "string" else ""
+    return f"{kind} '{form}'" if form else kind
 
 
 def _kind(spec: Any, root: Mapping[str, Any], depth: int = 0) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import jsonschema_rs
 
 from tinr.catalogue.checks import DIALECT
+from tinr.catalogue.forms import draw_of, stated_form
 from tinr.catalogue.patterns import matching
 from tinr.catalogue.render import referred
 from tinr.catalogue.words import (
@@ -35,6 +36,8 @@ FEW = 8  # optional parameters; if there are more, each is drawn less often
 DECK, RARE_DECK = (True, False), (True, True, False, False, False)  # outcomes for an optional one
 NULL_SHARE = 0.05  # share of nullable values that are null
 EXAMPLE_SHARE = 0.3  # share of strings with examples that are an unchanged example
+WORD_COUNTS = (1, 1, 1, 2, 2, 3, 4)  # of a string
+TITLE_SHARE, SENTENCE_SHARE = 0.3, 0.1  # of the strings: capitals for all words, for the first one
 LARGEST = 1_000  # maximum of minLength, minItems and minProperties
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 INFERRED = {  # keyword -> the type that it implies, for schemas without a type
@@ -428,8 +431,15 @@ def _string(flat: Schema, rng: Random) -> str:
     if examples:
         example = rng.choice(examples)
         return example if rng.random() < EXAMPLE_SHARE else like(rng, example)
-    words = [random_word(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
-    text = " ".join(words).capitalize() if rng.random() < 0.2 else " ".join(words)
+    if stated := stated_form(flat):
+        text = draw_of(stated)(rng)
+        if least <= len(text) <= most:
+            return text
+    words = [random_word(rng) for _ in range(rng.choice(WORD_COUNTS))]
+    capital = rng.random()
+    if capital < TITLE_SHARE:  # a name of somebody or something
+        words = [word.capitalize() for word in words]
+    text = " ".join(words).capitalize() if capital > 1 - SENTENCE_SHARE else " ".join(words)
     while len(text) < least:
         text = f"{text} {random_word(rng)}"
     if len(text) > most:

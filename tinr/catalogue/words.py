@@ -2,6 +2,7 @@
 
 import re
 import string
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -57,6 +58,13 @@ def random_time(rng: Random) -> str:
     return f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
 
 
+def random_moment(rng: Random) -> datetime:
+    """Draw a day and a time of it; every third time is a full hour."""
+    minute = rng.choice((0, rng.randint(0, 59), rng.randint(0, 59)))
+    clock = datetime.fromisoformat(f"{random_date(rng)} {random_time(rng)}")
+    return clock.replace(minute=minute, second=rng.randint(0, 59))
+
+
 def invented_result(rng: Random) -> Any:
     """Draw a plausible tool result: a number, a word, a boolean, or a short list of numbers."""
     kind = rng.random()
@@ -72,7 +80,11 @@ def invented_result(rng: Random) -> Any:
 
 
 def like(rng: Random, example: str) -> str:
-    """Draw a string shaped like the example: replace each digit or letter by one of its class."""
+    """Draw a text shaped like the example: replace each word by a word, each sign by its class.
+
+    A word is a run of three or more small letters, perhaps with a capital first one; letters and
+    digits elsewhere are replaced one by one.
+    """
 
     def swap(character: str) -> str:
         if character.isdigit():
@@ -85,4 +97,10 @@ def like(rng: Random, example: str) -> str:
             return character
         return rng.choice(pool)
 
-    return "".join(map(swap, example))
+    def replaced(run: re.Match[str]) -> str:
+        if not re.fullmatch(r"[A-Za-z][a-z]{2,}", run[0]):
+            return "".join(map(swap, run[0]))
+        word = random_word(rng)
+        return word.capitalize() if run[0][0].isupper() else word
+
+    return re.sub(r"[^\W_]+", replaced, example)

@@ -13,15 +13,16 @@ value from the query" of small models that write arguments well (docs/notebook.m
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from tinr.catalogue.render import referred
+from tinr.catalogue.restated import abridged, restated
 from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
-MAX_CHARACTERS = 14  # of a value repeated in a line
+MAX_TEXT, MAX_OTHER = 40, 14  # characters of a value repeated in a line: of texts; of lists
 WORD = r"[\w#](?:[\w'#-]|\.(?=\d))*"
 MAX_BEFORE = 4  # words before a value
 MAX_AFTER = 3  # words after it
@@ -60,8 +61,9 @@ def derivations(
     """Derive the values of each call, in the order of the calls; "" for a call without arguments.
 
     observations: what the calls returned, in the same order. A value that an earlier call returns
-    follows the words that refer to it. A value that is neither in the text nor in an earlier result
-    is an option: it follows the words that are known to ask for it (implied: for each call,
+    follows the words that refer to it. A value that the text states in other words ("March 1st")
+    follows these. A value that is neither in the text nor in an earlier result is an option: it
+    follows the words that are known to ask for it (implied: for each call,
     parameter -> words of the text), or else the words that its document has in common with the
     text, or stands alone. docs: the tools' documents. Without them every parameter is treated as a
     required one with open values.
@@ -88,6 +90,7 @@ def _line(
 
     asking: parameter -> the words that ask for its value, if they are known.
     """
+    words.next_call()
     specs = doc.parameters.get("properties", {}) if doc else {}
     required = doc.parameters.get("required", ()) if doc else ()
     slots = [name for name, spec in specs.items() if _is_closed(spec, doc)]
@@ -100,20 +103,24 @@ def _line(
     implied: list[str] = []
     for name in names:
         value = call.arguments[name]
-        place = words.place(value, about[name])
+        is_result = earlier is not None and _may_be_result(value, earlier)
+        place = words.place(value, about[name], may_share=not is_result)
         if place is not None:
-            places[name], phrases[name] = place[0], words.around(*place)
-        elif earlier is not None and _may_be_result(value, earlier):
+            places[name], phrases[name] = place[0], words.around(*place, _most(value))
+        elif is_result:
             results.append(name)
         else:
             implied.append(name)
+            place = None if name in asking else words.restating(value, about[name])
+            if place is not None:
+                phrases[name] = words.around(*place)
     implied.sort(key=[*call.arguments].index)
     for name in results:
         place = words.link(about[name])
         if place is not None:
             places[name] = place[0]
         phrases[name] = " ".join([*([words.around(*place)] if place else []), RESULT])
-    for name in implied:
+    for name in (name for name in implied if name not in phrases):
         value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
         place = words.quoted(asking.get(name, "")) or words.implying(own | _stems(str(value)))
@@ -125,7 +132,7 @@ def _line(
     unasked = [name for name in slots if name not in call.arguments and name not in required]
     for name in [*(name for name in implied if name not in slots), *slots]:
         if name in call.arguments:
-            value = RESULT if name in results else _written(call.arguments[name])
+            value = RESULT if name in results else call.arguments[name]
             line.append(_slot(name, value, phrases.get(name, "")))
         elif name in unasked[:MOST_UNASKED]:
             line.append(f"{name}: {UNASKED}")
@@ -139,10 +146,10 @@ def options_of(doc: ToolDoc) -> list[str]:
     return [name for name, spec in specs.items() if _is_closed(spec, doc) and name not in required]
 
 
-def _slot(name: str, value: str, phrase: str) -> str:
+def _slot(name: str, value: Any, phrase: str) -> str:
     parts = [f"{name}:", phrase]
     if value != RESULT:
-        parts.append(f"-> {_shortened(value)}")
+        parts.append(f"-> {_shortened(_written(value), _most(value))}")
     return " ".join(filter(None, parts))
 
 
@@ -209,17 +216,38 @@ class _Words:
     def __init__(self, text: str):
         self.text = text
         self.taken: list[tuple[int, int]] = []
+        self.taken_before = 0  # of them, those of earlier calls
         self.asking: set[tuple[int, int]] = set()  # those of them that are known to ask
         words = re.finditer(r"[^\W\d_]+", text)
         self.stems = [(match.start(), match.end(), stem(match[0])) for match in words]
 
-    def place(self, value: Any, about: Collection[str] = ()) -> tuple[int, int] | None:
-        """Take a free place of a value; None if there is none.
+    def next_call(self) -> None:
+        """Begin with the next call, which may share places with earlier ones."""
+        self.taken_before = len(self.taken)
+
+    def place(
+        self, value: Any, about: Collection[str] = (), may_share: bool = False
+    ) -> tuple[int, int] | None:
+        """Take a place of a value, free or else shared with an earlier call; None if there is none.
 
         Of several places it takes the one beside words of `about` (stems), else the first. Booleans
         have no place, because queries do not spell yes and no as true and false.
         """
-        free = self._places(value)
+        free = self._places(_spellings(value))
+        if not free and may_share:
+            free = self._places(_spellings(value), self.taken_before)
+        return self._taken(free, about)
+
+    def restating(self, value: Any, about: Collection[str]) -> tuple[int, int] | None:
+        """Take a free place of other words for a value ("March 1st"); None if there is none."""
+        words = (_whole(text, alone=True) for text in restated(value))
+        parts = (_whole(text, alone=True, is_exact=text.isupper()) for text in abridged(value))
+        texts = [*words, *parts]
+        return self._taken(self._places(texts) or self._places(texts, self.taken_before), about)
+
+    def _taken(
+        self, free: Sequence[tuple[int, int]], about: Collection[str]
+    ) -> tuple[int, int] | None:
         if not free:
             return None
         place = max(free, key=lambda span: self._shared(*span, about))
@@ -228,14 +256,19 @@ class _Words:
 
     def fit(self, value: Any, about: Collection[str]) -> int:
         """Return the maximum number of stems of `about` beside a value; 0 without a place."""
-        return max((self._shared(*span, about) for span in self._places(value)), default=0)
+        return max(
+            (self._shared(*span, about) for span in self._places(_spellings(value))), default=0
+        )
 
-    def _places(self, value: Any) -> list[tuple[int, int]]:
-        """Find free places, at most MOST_PLACES, of a value's first spelling that has one."""
-        for spelling in _spellings(value):
+    def _places(self, spellings: Iterable[str], shared: int = 0) -> list[tuple[int, int]]:
+        """Find free places, at most MOST_PLACES, of the first pattern that has one.
+
+        shared: the first so many places that are taken count as free.
+        """
+        for spelling in spellings:
             matches = re.finditer(spelling, self.text, re.IGNORECASE)
             spans = (match.span() for match in islice(matches, MOST_PLACES))
-            free = [span for span in spans if self._is_free(*span)]
+            free = [span for span in spans if self._is_free(*span, shared)]
             if free:
                 return free
         return []
@@ -281,8 +314,8 @@ class _Words:
             self.asking.add(place)
         return place
 
-    def _is_free(self, start: int, end: int) -> bool:
-        return all(end <= a or b <= start for a, b in self.taken)
+    def _is_free(self, start: int, end: int, shared: int = 0) -> bool:
+        return all(end <= a or b <= start for a, b in self.taken[shared:])
 
     def _shared(self, start: int, end: int, about: Collection[str]) -> int:
         """Count the stems of `about` among the two words before a place and the one after it."""
@@ -291,9 +324,12 @@ class _Words:
         beside = self.stems[max(0, first - 2) : first] + self.stems[after : after + 1]
         return len({word for *_, word in beside} & set(about))
 
-    def around(self, start: int, end: int) -> str:
-        """Return the words of a place with adjacent words that may tell which value it is."""
-        value = _shortened(self.text[start:end])
+    def around(self, start: int, end: int, most: int = MAX_TEXT) -> str:
+        """Return the words of a place with adjacent words that may tell which value it is.
+
+        most: characters of the place.
+        """
+        value = _shortened(self.text[start:end], most)
         before = self.text[max(0, start - BESIDE) : start]
         return " ".join([*_before(before), value, *_after(self.text[end : end + BESIDE])])
 
@@ -351,16 +387,18 @@ def _spellings(value: Any, alone: bool = True) -> Iterator[str]:
             yield _whole(f"{value:,}".removesuffix(".0"), alone)
 
 
-def _whole(text: str, alone: bool) -> str:
+def _whole(text: str, alone: bool, is_exact: bool = False) -> str:
     """Return the pattern of a text outside longer words and numbers and outside its negative.
 
-    alone: commas between digits do not end a number: 1,500 is one number.
+    alone: commas between digits do not end a number: 1,500 is one number. is_exact: capitals
+    count.
     """
     start, end = r"(?<![\w.])(?<!\w-)", r"(?!\w|\.\d)"
     if alone and text[:1].isdigit():
         start += r"(?<!\d,)(?<![\s(]-)(?<!^-)"
         end = r"(?!\w|\.\d|,\d{3}\b)"
-    return f"{start}{re.escape(text)}{end}"
+    exact = f"(?-i:{re.escape(text)})" if is_exact else re.escape(text)
+    return f"{start}{exact}{end}"
 
 
 def _parsed(observation: str) -> Any:
@@ -374,7 +412,12 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _shortened(text: str) -> str:
+def _most(value: Any) -> int:
+    """Return the number of characters of a value that a line repeats."""
+    return MAX_TEXT if isinstance(value, str) else MAX_OTHER
+
+
+def _shortened(text: str, most: int) -> str:
     """Return a value in one line; a long one is cut to its first words."""
     text = " ".join(text.split())
-    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS].rsplit(' ', 1)[0]}..."
+    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]}..."

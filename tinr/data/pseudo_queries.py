@@ -17,6 +17,7 @@ from typing import Any
 from tinr.catalogue.english import common_words
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences
+from tinr.catalogue.restated import restated
 from tinr.catalogue.similar import nearest_neighbours
 from tinr.catalogue.values import ArgumentDrawer, NoValue
 from tinr.catalogue.words import random_word, stem
@@ -90,6 +91,8 @@ FREE_SHARE = 0.5  # of the queries in order: a self-explanatory value leaves the
 IMPLIED_SHARE = 0.7  # of the switches that are on: only words of their description say so
 FIXED_SHARE = 0.7  # of the fixed values: without their parameter's name
 BEHIND_SHARE = 0.3  # of the fixed values: right after a number, if there is one
+RESTATED_SHARE = 0.3  # of the values that people also write otherwise: "March 1st, 2023"
+QUOTED_SHARE = 0.5  # of the values of several words: in quotes
 DESCRIBED_SHARE = 0.5  # of the names of values: words of the parameter's description instead
 OPENINGS = (
     "Please",
@@ -440,4 +443,8 @@ def _value_text(value: Any, rng: Random) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_value_text(v, rng)}" for k, v in value.items())
     text = str(value)
-    return f'"{text}"' if " " in text or rng.random() < 0.2 else text
+    others = restated(value) if rng.random() < RESTATED_SHARE else []
+    if others:
+        return rng.choice(others)
+    quoted_share = QUOTED_SHARE if " " in text else 0.2
+    return f'"{text}"' if rng.random() < quoted_share else text
