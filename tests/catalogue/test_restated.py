@@ -50,7 +50,8 @@ def test_a_value_is_abridged_where_readers_know_the_rest():
     assert abridged("Paris, FR") == ["Paris"]
     assert abridged("New York") == ["NY"]
     assert abridged("a, b") == ["a"]
-    assert abridged(", b") == abridged("1,000") == abridged("plain words") == abridged(7) == []
+    assert abridged(", b") == abridged("1,000") == abridged("plain words") == abridged(1) == []
+    assert abridged(7) == ["7th"] and abridged(22) == ["22nd"] and abridged(True) == []
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,26 @@ def test_values_that_are_stated_in_other_words():
     assert line("Two tickets, please", count=2) == "count: Two tickets -> 2"
     assert line("at a rate of 8%", rate=0.08) == "rate: rate of 8% -> 0.08"
     assert line("a bus to LA", city="Los Angeles, CA") == "city: bus to LA -> Los Angeles, CA"
+    assert line("the 7th one", k=7) == "k: the 7th one -> 7"
     assert line("the lady", city="Los Angeles, CA") == "city: -> Los Angeles, CA"  # la is not LA
+
+
+def test_nested_values_are_found_whole():
+    vertices = [[1, 1], [1, 5], [5, 5]]
+    assert (
+        line("Corners at (1, 1), (1, 5) and (5, 5)", at=vertices)
+        == "Corners at 1, 1), (1, 5)... = at"
+    )
+    pairs = {"a": 1, "b": 2}
+    assert line("Merge {'a': 1, 'b': 2} please", one=pairs) == "Merge a': 1, 'b': 2 please = one"
+
+
+def test_a_negation_is_one_of_the_words_that_ask():
+    about = {"type": "boolean", "description": "Include special characters."}
+    doc = ToolDoc("t", "", {"type": "object", "properties": {"special": about}})
+    turns = [[Call("t", {"special": False})]]
+    derived_line = derivations("Without special characters!", turns, docs={"t": doc})
+    assert derived_line == ["special: Without special characters -> false"]
 
 
 def test_calls_share_a_place_that_is_stated_once():

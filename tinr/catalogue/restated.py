@@ -33,10 +33,12 @@ def restated(value: Any) -> list[str]:
 
 
 def abridged(value: Any) -> list[str]:
-    """Return texts that state part of a value: no year, no state of a city, initials.
+    """Return texts that state part of a value: no year, no state of a city, initials; or its rank.
 
-    "March 1st" for 2023-03-01; "San Diego" and "SD" for "San Diego, CA".
+    "March 1st" for 2023-03-01; "San Diego" and "SD" for "San Diego, CA"; "7th" for 7.
     """
+    if isinstance(value, int) and value in range(2, 100):
+        return [_ordinal(value)]
     if not isinstance(value, str):
         return []
     texts = [text for day in _dates(value) for text in _without_year(day)]

@@ -34,6 +34,7 @@ FUNCTION_WORDS = frozenset(
 )
 LEADING = frozenset("of as for a an the".split())  # after a value they lead to what it is
 MAX_IMPLYING = 4  # words that imply an option
+NEGATION = re.compile(r"\b(?:without|no|not|never|don't)\s(?:any\s|the\s)?$", re.IGNORECASE)
 UNTELLING = {
     stem(word)
     for word in "and for from the not only with whether that true false say give use instead "
@@ -286,7 +287,8 @@ class _Words:
         """Find the words that imply an option; None if there are none.
 
         They are the run of at most MAX_IMPLYING words with the most stems of `about`; it begins
-        and ends with one of them and contains no place of a value.
+        and ends with one of them and contains no place of a value. A negation before it is part
+        of them.
         """
         runs = [
             (len({word for *_, word in run} & set(about)), -run[0][0], run[-1][1])
@@ -297,8 +299,10 @@ class _Words:
         if not runs:
             return None
         _, start, end = max(runs)
-        self.taken.append((-start, end))
-        return -start, end
+        negated = NEGATION.search(self.text, 0, -start)
+        place = (negated.start() if negated else -start), end
+        self.taken.append(place)
+        return place
 
     def quoted(self, phrase: str) -> tuple[int, int] | None:
         """Take the first free place of a phrase, or one that asked for a value before; else None.
@@ -372,12 +376,17 @@ def _has_digit(word: str) -> bool:
 
 
 def _spellings(value: Any, alone: bool = True) -> Iterator[str]:
-    """Yield patterns of a value's spellings; a list is its members with little between them."""
+    """Yield patterns of a value's spellings; a list is its members with little between them.
+
+    An object is its names and values in turn.
+    """
+    if isinstance(value, Mapping):
+        value = [part for item in value.items() for part in item]
     if isinstance(value, list | tuple):
         members = [next(_spellings(member, alone=False), None) for member in value]
         if members and None not in members:
-            yield r"\W{1,4}(?:and\s)?".join(filter(None, members))
-    elif isinstance(value, bool | Mapping) or value is None or value == "":
+            yield r"\W{1,4}(?:and\W{1,2})?".join(filter(None, members))
+    elif isinstance(value, bool) or value is None or value == "":
         return
     else:
         yield _whole(str(value), alone)
