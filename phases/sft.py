@@ -12,6 +12,7 @@ Source: TInR-U, arXiv 2604.10788, phase 2.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Annotated
 
@@ -45,6 +46,7 @@ from tinr.training.choice_margins import ChoiceMargins
 from tinr.training.phase_run import Phase, PhaseConfig, begin
 
 PARENTS = ("align", "sft", "base", "update")
+OWN_TIMES = 4  # a user's own queries are few beside the shipped ones
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class SftConfig(PhaseConfig):
         "corpus"
     )
     size: Annotated[Count, Doc("queries drawn from the shipped corpora")] = 6000
+    own_queries: Annotated[
+        str, Doc(f"a queries.jsonl taught as well, each of its queries {OWN_TIMES} times per epoch")
+    ] = ""
     pseudo: Annotated[
         Whole, Doc("pseudo-queries per tool without queries; for a model that was never aligned")
     ] = 0
@@ -129,10 +134,20 @@ def run(config: SftConfig) -> Card:
 
 
 def draw_queries(config: SftConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
-    """Load the training queries. Returns them without and with the pseudo-queries."""
-    queries = load_queries(config.queries, config.size, config.seed, phase.catalogue, phase.name)
+    """Load the training queries. Returns them, and what is taught: repeated, with invented ones."""
+    load = partial(
+        load_queries,
+        size=config.size,
+        seed=config.seed,
+        catalogue=phase.catalogue,
+        phase=phase.name,
+    )
+    queries = load(config.queries)
+    own = load(config.own_queries) if config.own_queries else []
     rng = Random(f"{config.seed}/sft/pseudo")
-    return queries, [*queries, *pseudo_queries(phase.catalogue, queries, config.pseudo, rng)]
+    known = [*queries, *own]
+    invented = pseudo_queries(phase.catalogue, known, config.pseudo, rng)
+    return known, [*queries, *own * OWN_TIMES, *invented]
 
 
 def epoch_examples(

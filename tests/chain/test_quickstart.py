@@ -3,12 +3,15 @@
 import json
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from phases import align
 from phases.align import AlignConfig, catalogue_of
+from phases.sft import OWN_TIMES, SftConfig, draw_queries
+from tinr.catalogue.load import load_catalogue
 from tinr.chain.estimate import Amounts, ChainWork, Configs, MachineSpeed, Size, work_of
 from tinr.chain.quickstart import (
     CHAIN,
@@ -45,6 +48,49 @@ def test_own_tools_are_taught_beside_the_shipped_ones(tmp_path):
     config = load_config(AlignConfig, None, own.overrides("align"))
     names = {doc.name for doc in catalogue_of(config).tools}
     assert len(names) == 14 and {"lend", "fine"} <= names
+
+
+QUERY = {"id": "1", "query": "Lend it", "calls": [{"name": "lend", "arguments": {}}]}
+
+
+def own_files(folder, query):
+    tool = {"name": "lend", "description": "lend", "parameters": {"type": "object"}}
+    (folder / "tools").mkdir()
+    (folder / "tools" / "tools.jsonl").write_text(json.dumps(tool) + "\n")
+    (folder / "queries.jsonl").write_text(json.dumps(query) + "\n")
+    return [str(folder / "tools")], str(folder / "queries.jsonl")
+
+
+def test_own_queries_are_taught_beside_the_shipped_ones(tmp_path):
+    catalogues, queries = own_files(tmp_path, QUERY)
+    own = replace(PRESETS["quickstart"], catalogues=tuple(catalogues), own_queries=queries)
+    assert own.own_traces == OWN_TIMES and own.size(64).queries == 2432 + OWN_TIMES
+    config = load_config(SftConfig, None, own.overrides("sft"))
+    assert (config.own_queries, config.size, config.queries) == (queries, 2432, "corpus")
+    catalogue = load_catalogue(["toolbox", *catalogues])
+    phase = SimpleNamespace(catalogue=catalogue, name="sft")
+    known, taught = draw_queries(replace(config, size=400, pseudo=1), phase)
+    assert [query.id for query in known].count("1") == 1 and len(known) == 401
+    assert [query.id for query in taught].count("1") == OWN_TIMES
+    assert not any(query.id.startswith("pseudo-lend-") for query in taught)  # it has a query
+
+
+@pytest.mark.parametrize(
+    ("query", "gives_tools", "words"),
+    [
+        (QUERY, False, "queries.jsonl: give the tools too, with --catalogue"),
+        (QUERY | {"calls": [{"name": "add_days"}]}, True, "queries.jsonl:1"),
+        (QUERY | {"calls": "lend"}, True, "queries.jsonl:1"),
+    ],
+)
+def test_own_queries_that_cannot_be_taught_are_refused_at_once(tmp_path, query, gives_tools, words):
+    catalogues, queries = own_files(tmp_path, query)
+    with pytest.raises(BadInput, match=words):
+        run_quickstart(
+            "quickstart", 0, tmp_path / "out", catalogues=catalogues if gives_tools else (),
+            own_queries=queries,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_own_tool_with_the_name_of_a_shipped_one_is_refused_at_once(tmp_path):

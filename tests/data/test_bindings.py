@@ -67,7 +67,7 @@ def test_nested_values_are_found_whole():
         == "Corners at 1, 1), (1, 5)... = at"
     )
     pairs = {"a": 1, "b": 2}
-    assert line("Merge {'a': 1, 'b': 2} please", one=pairs) == "Merge a': 1, 'b': 2 please = one"
+    assert line("Merge {'a': 1, 'b': 2} please", one=pairs) == "Merge a': 1, 'b': 2 = one"
 
 
 def test_a_negation_is_one_of_the_words_that_ask():

@@ -21,13 +21,14 @@ import tinr
 import tool_corpora
 from phases import align, defaults, grpo, sft
 from phases.base import BaseConfig, build_base
-from tinr.catalogue.load import load_catalogue
+from tinr.catalogue.load import load_catalogue, read_queries
 from tinr.chain.estimate import Configs, Size, foresee
 from tinr.checkpoints.card import Card, peak_rss_gib
 from tinr.checkpoints.import_model import named_base
 from tinr.checkpoints.open import open_checkpoint, open_model
 from tinr.checkpoints.registry import Registry
 from tinr.config_files import load_config, override
+from tinr.data.replay import teachable
 from tinr.evaluation.ability.tax import tax_summary
 from tinr.evaluation.contenders import SCORING_VERSION
 from tinr.evaluation.evaluate import (
@@ -65,6 +66,7 @@ class Preset:
     probes: bool  # also measure knowledge beyond recall, and the ability tax
     queries_per_tool: int = 0  # sft's training queries per tool; 0: as configured
     catalogues: tuple[str, ...] = ()  # the user's own, in addition to the shipped tools
+    own_queries: str = ""  # a file of queries for their tools
 
     def overrides(self, phase: str) -> tuple[str, ...]:
         """Return a phase's overrides of the tools and of the number of queries."""
@@ -72,13 +74,26 @@ class Preset:
             part = (f"tools={self.tools}",) if self.tools else ()
             sources = json.dumps([*tool_corpora.NAMES, *self.catalogues])
             return (*part, f"catalogue={sources}") if self.catalogues else part
-        return (f"size={self.queries}",) if phase == "sft" and self.queries_per_tool else ()
+        if phase != "sft":
+            return ()
+        size = (f"size={self.queries}",) if self.queries_per_tool else ()
+        return (*size, override("own_queries", self.own_queries)) if self.own_queries else size
 
     @cached_property
     def own_tools(self) -> int:
         """The number of tools in the user's own catalogues. BadInput if they cannot be loaded."""
         everything = load_catalogue([*tool_corpora.NAMES, *self.catalogues])
         return len(everything.tools) - len(splits())
+
+    @cached_property
+    def own_traces(self) -> int:
+        """The number of traces of the user's own queries. BadInput if these cannot be loaded."""
+        if not self.own_queries:
+            return 0
+        if not self.catalogues:
+            raise BadInput(f"--queries {self.own_queries}: give the tools too, with --catalogue")
+        own = read_queries(Path(self.own_queries), load_catalogue(self.catalogues))
+        return sft.OWN_TIMES * len(teachable(own, self.own_queries))
 
     @property
     def queries(self) -> int:
@@ -91,7 +106,7 @@ class Preset:
         preset = replace(self, tools=tools)
         modes = sum(map(len, self.modes.values()))
         evaluated = modes * round(3.5 * self.queries_per_split)
-        return Size(tools + self.own_tools, preset.queries, evaluated)
+        return Size(tools + self.own_tools, preset.queries + self.own_traces, evaluated)
 
 
 QUERIES = (400, 3200)  # minimum and maximum of sft's training queries, if they depend on the tools
@@ -140,18 +155,19 @@ def run_quickstart(
     base: str = "",
     tools: int | None = None,
     catalogues: Sequence[str] = (),
+    own_queries: str = "",
 ) -> dict[str, Any]:
     """Run everything; reuse checkpoints and evaluations of an earlier run.
 
     base: as in `train_chain`. tools: number of shipped tools (0: all; None: the preset's).
-    catalogues: folders whose tools are trained too.
+    catalogues: folders whose tools are trained too. own_queries: a file of queries for them.
     Writes OUT/summary.json and OUT/report.html. Prints the table and some conversations. Returns
     the summary.
     """
     settings = known_preset(preset)
     settings = settings if tools is None else replace(settings, tools=tools)
-    settings = replace(settings, catalogues=tuple(catalogues))
-    own_count = settings.own_tools
+    settings = replace(settings, catalogues=tuple(catalogues), own_queries=own_queries)
+    own_count, _ = settings.own_tools, settings.own_traces  # both files are read before training
     console, paths = Console(), Paths(out)
     changes = {name: settings.overrides(name) for name, _, _ in CHAIN}
     _announce(preset, settings, paths, console, base)

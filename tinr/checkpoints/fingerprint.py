@@ -30,7 +30,8 @@ def settings(config: Any) -> dict[str, Any]:
 
 def contents(config: Any) -> list[str]:
     """Return the sha256 of each file of queries or executors that a configuration names."""
-    paths = [Path(getattr(config, name, "")) for name in ("queries", "executors")]
+    names = ("queries", "own_queries", "executors")
+    paths = [Path(getattr(config, name, "")) for name in names]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
 
 

@@ -80,6 +80,9 @@ def quickstart(
         list[Path] | None,
         typer.Option("--catalogue", help="Folder of your own tools to train too; repeatable."),
     ] = None,
+    queries: Annotated[
+        str, typer.Option(help="File of training queries for your own tools, with their calls.")
+    ] = "",
 ) -> None:
     """Run everything on the shipped corpora: base, align, sft, grpo, evaluation, report.
 
@@ -87,7 +90,8 @@ def quickstart(
     """
     from tinr.chain.quickstart import run_quickstart
 
-    run_quickstart(preset, seed, out, base, tool_count(tools), [str(path) for path in own or ()])
+    catalogues = [str(path) for path in own or ()]
+    run_quickstart(preset, seed, out, base, tool_count(tools), catalogues, queries)
 
 
 def tool_count(text: str) -> int | None:
