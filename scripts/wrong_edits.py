@@ -57,6 +57,7 @@ class Verdict:
 # Short names of the test files.
 EARLIER = "tests/data/test_earlier_turns.py"
 BINDINGS = "tests/data/test_bindings.py"
+RESTATED = "tests/catalogue/test_restated.py"
 UPDATE = "tests/phases/test_update.py"
 OWN_TOOLS = "tests/rollout/test_own_tools.py"
 CALIBRATION = "tests/phases/test_calibration.py"
@@ -275,7 +276,7 @@ EDITS = (
     Edit(
         "thoughts",
         "tinr/data/bindings.py",
-        "return all(end <= a or b <= start for a, b in self.taken)",
+        "return all(end <= a or b <= start for a, b in self.taken[shared:])",
         "return start not in [a for a, _ in self.taken]",
         (f"{BINDINGS}::test_a_value_inside_another_one_is_not_its_place",),
     ),
@@ -1280,6 +1281,55 @@ EDITS = (
         "[query.text, *reversed(said)]",
         "[*said, query.text]",
         (f"{EARLIER}::test_only_the_last_reply_is_learned_and_its_values_come_from_the_query",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/catalogue/restated.py",
+        "'th' if 10 < number < 20 else",
+        "'th' if 10 < number < 13 else",
+        (f"{RESTATED}::test_people_write_dates_times_and_numbers_otherwise",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/catalogue/restated.py",
+        'half = moment.hour % 12 or 12, "pm" if moment.hour >= 12 else "am"',
+        'half = moment.hour % 12, "pm" if moment.hour >= 12 else "am"',
+        (f"{RESTATED}::test_people_write_dates_times_and_numbers_otherwise",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/catalogue/forms.py",
+        "return moments[0] if moments else",
+        "return",
+        (f"{RESTATED}::test_a_description_states_a_form",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/data/bindings.py",
+        "is_exact=text.isupper()",
+        "is_exact=False",
+        (f"{BINDINGS}::test_values_that_are_stated_in_other_words",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/data/bindings.py",
+        "self.taken_before = len(self.taken)",
+        "self.taken_before = 0",
+        (f"{BINDINGS}::test_calls_share_a_place_that_is_stated_once",),
+    ),
+    Edit(
+        "values in other words",
+        "tinr/data/bindings.py",
+        "place = (negated.start() if negated else -start), end",
+        "place = -start, end",
+        (f"{BINDINGS}::test_a_negation_is_one_of_the_words_that_ask",),
+    ),
+    Edit(
+        "own queries",
+        "phases/sft.py",
+        "*own * OWN_TIMES, *invented",
+        "*own, *invented",
+        ("tests/chain/test_quickstart.py::test_own_queries_are_taught_beside_the_shipped_ones",),
     ),
     Edit(
         "grammar",

@@ -15,7 +15,7 @@ INTRODUCTION = (
     r"\b(?:format(?:ted)?|such as|e\.g\.|for example|example \w+ (?:is|could be)|like)"
     r"(?: of| as| is|:|,)*\s+"
 )
-QUOTED = r"['\"`‘“](?P<form>[^'\"`‘“’”\n]{2,30})['\"`’”]"
+QUOTED = r"['\"`‘“](?P<form>[^'\"`‘“’”<>\n]{2,30})['\"`’”]"
 STATED = re.compile(INTRODUCTION + QUOTED, re.IGNORECASE)
 PARTS = {  # of a form that states a date or a time; a month behind an hour is minutes
     "YYYY": "%Y", "HH:MM": "%H:%M", "MM": "%m", "DD": "%d", "HH": "%H", "SS": "%S",

@@ -4,7 +4,6 @@
 """
 
 import calendar
-import math
 from contextlib import suppress
 from datetime import date, datetime, time
 from typing import Any
@@ -15,8 +14,10 @@ NUMBER_WORDS = (  # not one: it is seldom a value
     *"two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split(),
     *"sixteen seventeen eighteen nineteen twenty".split(),
 )
+LARGEST = 10**12
 LARGE_NUMBERS = (("billion", 10**9), ("million", 10**6), ("thousand", 10**3))
 LONGEST = 30  # characters of a text that may be a date or a time
+SHORTEST = 3  # characters of a place that stands for "place, state"
 
 
 def restated(value: Any) -> list[str]:
@@ -24,7 +25,7 @@ def restated(value: Any) -> list[str]:
     if isinstance(value, bool):
         return []
     if isinstance(value, int | float):
-        return _numbers(value) if math.isfinite(value) else []
+        return _numbers(value) if abs(value) < LARGEST else []
     if not isinstance(value, str):
         return []
     texts = [text for day in _dates(value) for text in _with_year(day)]
@@ -44,7 +45,7 @@ def abridged(value: Any) -> list[str]:
     texts = [text for day in _dates(value) for text in _without_year(day)]
     place, comma, _ = value.partition(",")
     words = place.split()
-    if comma and place[:1].isalpha():
+    if comma and place[:1].isalpha() and len(place) >= SHORTEST:
         texts.append(place)
     if len(words) > 1 and all(word[:1].isupper() and word.isalpha() for word in words):
         texts.append("".join(word[0] for word in words))

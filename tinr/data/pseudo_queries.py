@@ -435,15 +435,16 @@ def _value_phrase(
     return template.format(name=label, value=shown or text)
 
 
-def _value_text(value: Any, rng: Random) -> str:
+def _value_text(value: Any, rng: Random, alone: bool = True) -> str:
+    """Return a value as a user writes it; alone: not a member of a list or an object."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_value_text(v, rng) for v in value)
+        return ", ".join(_value_text(v, rng, alone=False) for v in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_value_text(v, rng)}" for k, v in value.items())
+        return ", ".join(f"{k} {_value_text(v, rng, alone=False)}" for k, v in value.items())
     text = str(value)
-    others = restated(value) if rng.random() < RESTATED_SHARE else []
+    others = restated(value) if alone and rng.random() < RESTATED_SHARE else []
     if others:
         return rng.choice(others)
     quoted_share = QUOTED_SHARE if " " in text else 0.2
