@@ -11,7 +11,7 @@ import pytest
 import torch
 from gguf import GGUFWriter
 
-from tinr.checkpoints import model_source
+from tinr.checkpoints import import_model, model_source
 from tinr.checkpoints.import_model import import_base
 from tinr.checkpoints.model import load
 from tinr.checkpoints.model_source import (
@@ -107,6 +107,25 @@ def test_too_little_memory_or_disk_is_refused(tmp_path, monkeypatch, what):
     with pytest.raises(BadInput, match=f"m: 1,000 weights need .* GiB of {what}"):
         check_resources("m", 1000, tmp_path / "not" / "yet" / "there")
     check_resources("m", 900, tmp_path)
+
+
+def test_two_processes_that_import_a_model_at_once_publish_it_once(
+    tmp_path, model, qwen_tokenizer, registry, monkeypatch
+):
+    folder, cards = tmp_path / "m", []
+    model.save_pretrained(folder)
+    qwen_tokenizer.save_pretrained(folder)
+
+    def slowly(place):
+        loaded = load(place)
+        monkeypatch.setattr(import_model, "load", load)
+        cards.append(import_base(str(folder), registry))  # the other process
+        return loaded
+
+    monkeypatch.setattr(import_model, "load", slowly)
+    cards.append(import_base(str(folder), registry))
+    assert len(cards) == 2 and {card.id for card in cards} == {*registry.ids()}
+    assert len(registry.ids()) == 1
 
 
 def test_the_headers_of_a_folder_count_its_weights(tmp_path, codec):

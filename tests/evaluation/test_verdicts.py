@@ -1,6 +1,7 @@
 """Verdicts in small files: written, read and pooled over days, machines and seeds."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tinr.evaluation.comparison import differences
 from tinr.evaluation.evaluate import SuiteResult
 from tinr.evaluation.metrics import outcome
 from tinr.evaluation.verdicts import Verdicts, pooled, read_verdicts, write_verdicts
-from tinr.records import BadInput, Call, Query, Reply
+from tinr.records import BadInput, Call, Message, Query, Reply
 from tinr.rollout.conversation import Conversation
 from tinr.rollout.generate import Row
 
@@ -47,6 +48,15 @@ def test_what_is_written_is_read(tmp_path):
     assert [row["calls"] for row in found.rows] == [1, 1, 1, 0]
     assert len({mark for row in found.rows for mark in row["phrasings"]}) == 3
     assert found.path.stat().st_size < 1000
+
+
+def test_a_question_behind_other_messages_is_another_one(tmp_path, monkeypatch):
+    alone = verdicts(tmp_path, "first", 1, "1")
+    history = (Message("user", "y?"), Message("assistant", "2."))
+    monkeypatch.setattr(sys.modules[__name__], "ASKED", replace(ASKED, history=history))
+    later = verdicts(tmp_path, "other", 1, "1")
+    with pytest.raises(BadInput, match="query 'a0' differs from the one in"):
+        pooled([alone, later])
 
 
 def test_runs_are_pooled_by_arm_and_seed_over_their_suites(tmp_path):

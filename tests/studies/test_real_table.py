@@ -83,6 +83,11 @@ def test_a_file_of_another_command_is_refused(tmp_path):
         arm_results([other])
 
 
+def test_a_cell_that_is_given_twice_is_refused(files):
+    with pytest.raises(BadInput, match="the same cell as"):
+        arm_results([*files, read_verdicts(files[0].path)])
+
+
 def test_official_scores_stand_beside_ours(tmp_path):
     write(tmp_path, "internalized", 64, 1, "110", "1")
     cell = "internalized-64-1"

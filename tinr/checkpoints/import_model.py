@@ -120,4 +120,6 @@ def _publish(
         notes=list(notes),
         **environment(),
     )
-    return registry.publish(card, lambda folder: save(folder, model, tokenizer, None))
+    # another process may have imported it while this one read it
+    known = registry.find("base", source_fingerprint)
+    return known or registry.publish(card, lambda folder: save(folder, model, tokenizer, None))

@@ -63,7 +63,8 @@ def write_verdicts(
 def _mark_of(query: Query) -> str:
     """A hash that tells questions with the same id apart: ids of generated queries are numbers."""
     turns = [[asdict(call) for call in turn] for turn in query.turns]
-    return _mark(json.dumps([query.text, turns], sort_keys=True))
+    earlier = [[asdict(message) for message in query.history]] if query.history else []
+    return _mark(json.dumps([query.text, turns, *earlier], sort_keys=True))
 
 
 def _mark(text: str) -> str:

@@ -32,11 +32,18 @@ class ArmResult:
 
 
 def arm_results(files: Sequence[Verdicts]) -> list[ArmResult]:
-    """Pool the cells' files by tools and arm. BadInput for a file of another command."""
+    """Pool the cells' files by tools and arm.
+
+    BadInput for a file of another command, and for two files of one cell.
+    """
+    by_cell: dict[tuple[int, str, int | None], Verdicts] = {}
     by_tools: dict[int, dict[str, list[Verdicts]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         if not {"tools", "cost", "training", "settings"} <= file.facts.keys():
             raise BadInput(f"{file.path}: no cell of `tinr study real`; leave it out")
+        first = by_cell.setdefault((file.facts["tools"], file.arm, file.seed), file)
+        if first is not file:
+            raise BadInput(f"{file.path}: the same cell as {first.path}; leave one out")
         by_tools[file.facts["tools"]][file.arm].append(file)
     return [
         result for tools, by_arm in sorted(by_tools.items()) for result in _results(tools, by_arm)
