@@ -4,10 +4,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stamp=.venv/installed
 wanted=$(cat scripts/requirements.txt scripts/requirements-base.txt setup.cfg pyproject.toml | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    echo "creating .venv (once, a minute or two)"
+    echo "creating .venv (once; a minute or two on an idle machine): torch"
     "${PYTHON:-python3.11}" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
         "$(grep '^torch==' scripts/requirements.txt)"
+    echo "creating .venv: the other packages"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r scripts/requirements.txt
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
         -r scripts/requirements-base.txt

@@ -70,6 +70,8 @@ def build(
         if any(key == name or key.startswith(f"{name}.") for name in overridden):
             place = "command line"
         message = first_error["msg"].replace("a valid tuple", f"a list: {key}=[...]")
+        if first_error["type"] == "dataclass_type":
+            message = f"a group of settings; write {key}.NAME=VALUE"
         raise BadInput(
             f"{place}: {key}: {message}, not {first_error['input']!r}; correct it"
         ) from error
@@ -223,9 +225,24 @@ def _check_keys(kind: Any, values: Any, place: str, parents: tuple[str, ...]) ->
         full_key = ".".join((*parents, str(key)))
         if key not in names:
             matches = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
-            hint = f"did you mean {matches[0]!r}?" if matches else f"known here: {', '.join(names)}"
+            inner = [] if parents or matches[:1] else _keys_of_groups(kind, str(key))
+            full_keys = [".".join((*parents, match)) for match in matches] + inner
+            hint = (
+                f"did you mean {full_keys[0]!r}?"
+                if full_keys
+                else f"known here: {', '.join(names)}"
+            )
             raise BadInput(f"{place}: unknown key {full_key!r}; {hint}")
         _check_keys(types[key], value, place, (*parents, str(key)))
+
+
+def _keys_of_groups(kind: Any, name: str) -> list[str]:
+    """Return the keys of a configuration's groups whose last part is `name`."""
+    return [
+        f"{group}.{name}"
+        for group, hint in get_type_hints(kind).items()
+        if dataclasses.is_dataclass(hint) and name in {f.name for f in dataclasses.fields(hint)}
+    ]
 
 
 def described(kind: type) -> str:

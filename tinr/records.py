@@ -1,7 +1,7 @@
 """Frozen records shared by all packages, and the exceptions for users. No torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 DocumentsMode = Literal["none", "on_select", "in_prompt", "retrieved"]
@@ -152,15 +152,19 @@ class Reply:
         return bool(self.calls or self.named) or self.attempted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """Rewards of one reply, each in [0, 1] or None if it cannot be scored."""
+    """Rewards of one reply, each in [0, 1] or None if it does not apply.
 
-    format: float
-    tool: float | None
-    answer: float | None
+    why: the reasons of a total below 1; empty for 1.
+    """
+
     total: float
-    why: tuple[str, ...] = field(default=())
+    format: float | None = None
+    tool: float | None = None
+    answer: float | None = None
+    why: tuple[str, ...] = ()
 
 
-REWARDS = ("total", "format", "tool", "answer")  # the fields of a Score that are logged and shown
+# The fields of a Score that are logged and shown: the total, and its parts.
+REWARDS = ("total", "format", "tool", "answer")

@@ -11,7 +11,7 @@ import tinr
 from tinr.cli.main import app
 from tinr.cli.options import WIDE, table_console
 from tinr.command import guarded
-from tinr.records import BadInput
+from tinr.records import REWARDS, BadInput
 
 REFERENCES = [
     {"id": 1, "query": "Add 2 and 3", "answer": "5",
@@ -59,9 +59,9 @@ def test_score_prints_one_line_a_reply_in_their_order(files):
     out = run("score", "--references", files("q", REFERENCES), "--replies", files("r", replies))
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["id"] for line in lines] == ["chat", "1", "1", "1"]
-    assert set(lines[0]) == {"id", "format", "tool", "answer", "total", "why"}
-    assert lines[0] == {"id": "chat", "format": 1.0, "tool": 1.0, "answer": None, "total": 1.0,
-                        "why": []}  # fmt: skip
+    assert set(lines[0]) == {"id", "why", *REWARDS}
+    chat = {"format": 1.0, "tool": 1.0, "answer": None, "total": 1.0, "why": []}
+    assert chat.items() <= lines[0].items()
     assert lines[1]["total"] == lines[2]["total"] == 1.0
     assert (lines[3]["format"], lines[3]["tool"], lines[3]["answer"]) == (0.0, 0.0, 0.0)
     assert lines[3]["why"]

@@ -9,7 +9,7 @@ from report_parts import sampled, write_lines
 from tinr.evaluation.report.conversations import TURN_CHARACTERS, read_conversations, spread
 from tinr.evaluation.report.curves import read_logs
 from tinr.evaluation.report.page import write_report
-from tinr.records import BadInput
+from tinr.records import REWARDS, BadInput
 
 
 def write_run(folder: Path, rows: list) -> Path:
@@ -33,7 +33,8 @@ def test_a_conversation_is_read_with_its_turns_and_rewards(tmp_path):
     assert {m.phase for m in moments} == {"grpo"}
     first = moments[0].samples[0]
     assert [turn.role for turn in first.turns] == ["user", "model", "tool", "model"]
-    assert first.rewards == {"total": 0.5, "format": 1.0, "tool": 0.25, "answer": None}
+    known = {"total": 0.5, "format": 1.0, "tool": 0.25}  # the row has no other reward
+    assert first.rewards == dict.fromkeys(REWARDS) | known
 
 
 def test_no_more_than_four_a_step_and_long_texts_are_cut(tmp_path):

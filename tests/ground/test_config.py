@@ -95,18 +95,22 @@ def test_a_list_for_a_pair() -> None:
     ("overrides", "words"),
     [
         (["nmae=x"], ["'nmae'", "did you mean 'name'"]),
-        (["training.max_tokns=9"], ["'training.max_tokns'", "'max_tokens'"]),
+        (["training.max_tokns=9"], ["'training.max_tokns'", "'training.max_tokens'"]),
         (
             ["training.optimiser.learning_rat=1"],
-            ["'training.optimiser.learning_rat'", "did you mean 'learning_rate'"],
+            [
+                "'training.optimiser.learning_rat'",
+                "did you mean 'training.optimiser.learning_rate'",
+            ],
         ),
+        (["row_tokens=9"], ["did you mean 'training.row_tokens'"]),
         (["zzzzzz=1"], ["'zzzzzz'", "known here: name, training"]),
         (["training.row_tokens=many"], ["training.row_tokens", "integer", "'many'"]),
         (["training.row_tokens=1.5"], ["training.row_tokens", "1.5"]),
         (["training.optimiser.name=sgd"], ["training.optimiser.name", "'adamw'", "'sgd'"]),
         (["training.optimiser.betas=[1]"], ["training.optimiser.betas"]),
         (["training.optimiser.learning_rate=null"], ["training.optimiser.learning_rate"]),
-        (["training=5"], ["training", "5"]),
+        (["training=5"], ["training: a group of settings; write training.NAME=VALUE", "5"]),
         (["name=x", "name.y=1"], ["'name.y=1'", "name is a value"]),
         (["name"], ["'name'", "key=value"]),
         (["=1"], ["'=1'", "key=value"]),
@@ -125,7 +129,10 @@ def test_wrong_overrides_say_what_and_where(overrides: list[str], words: list[st
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("training:\n  optimiser:\n    warmpu: 0\n", ["'training.optimiser.warmpu'", "'warmup'"]),
+        (
+            "training:\n  optimiser:\n    warmpu: 0\n",
+            ["'training.optimiser.warmpu'", "'training.optimiser.warmup'"],
+        ),
         ("- name\n", ["not a mapping"]),
         ("name: [\n", ["not YAML"]),
         ("name: 2024-31-12\n", ["not YAML"]),

@@ -346,7 +346,7 @@ def test_only_allowed_hosts_are_asked(goods, hosts):
         ({"headers": {"A": "${TINR_UNSET}"}}, "variable TINR_UNSET is not set"),
         ({"environment": {"A": "b"}}, "run.0: environment is not a setting of http"),
         ({"headers": {"A": "b\nC: d"}}, "headers: A is not one line of ASCII"),
-        ({"host": ["127.0.0.1"]}, "unknown key 'run.0.host'; did you mean 'hosts'"),
+        ({"host": ["127.0.0.1"]}, "unknown key 'run.0.host'; did you mean 'run.0.hosts'"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(goods, entry, reason):

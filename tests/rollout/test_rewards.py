@@ -2,15 +2,27 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phases.grpo import GrpoConfig
 from tinr.chat.parse import parse_text
-from tinr.records import NO_ARGUMENTS, SOME_CALL, Call, Query, Reply, ToolDoc
+from tinr.config_files import load_config
+from tinr.records import (
+    NO_ARGUMENTS,
+    REWARDS,
+    SOME_CALL,
+    BadInput,
+    Call,
+    Query,
+    Reply,
+    Score,
+    ToolDoc,
+)
 from tinr.rollout.scoring.rewards import (
     RewardWeights,
     agrees,
@@ -213,6 +225,20 @@ def test_total_is_the_weighted_mean_of_what_is_scored() -> None:
     assert score(reply, ONE, weights).total == pytest.approx((1 + 3 + 0) / 8)
     assert score(reply, UNSCORED, weights).total == pytest.approx((1 + 3) / 5)
     assert score(reply, UNSCORED, RewardWeights(0.0, 0.0, 1.0)).total == 0.0
+
+
+def test_every_reward_has_a_weight_and_is_logged_and_shown() -> None:
+    names = {setting.name for setting in fields(RewardWeights)}
+    assert {*REWARDS} == {"total", *names} == {part.name for part in fields(Score)} - {"why"}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("weights.tool=-1", "weights.tool"), ("weights={format: 0, tool: 0, answer: 0}", "all are 0")],
+)
+def test_weights_that_reward_nothing_or_less_are_refused(override: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        load_config(GrpoConfig, None, [override])
 
 
 # -- matching -------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_of_the_queries_without_a_tool_one_in_so_many_is_asked(catalogue, tmp_pa
 
 
 def scores(*totals: float) -> list[Score]:
-    return [Score(total, total, None, total) for total in totals]
+    return [Score(total=total, format=total, tool=total) for total in totals]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_log_keeps_the_first_try_at_the_first_queries_now_and_then(arena):
         for q in (QUERIES[0], query, *QUERIES[2:6])
         for member in range(2)
     ]
-    given = [Score(1.0, 0.5, None, 0.75)] * 12
+    given = [Score(total=0.75, format=1.0, tool=0.5)] * 12
     made._log(7, done, given)
     assert kept == []
     made._log(21, done, given)
@@ -111,9 +111,9 @@ def test_the_log_keeps_the_first_try_at_the_first_queries_now_and_then(arena):
 def test_trl_is_handed_ids_masks_and_scores_side_by_side(arena):
     row = Row(ids=[5, 6, 7], mask=[1, 0, 1], logprobs=[0.0] * 3)
     done = Conversation(QUERIES[0], (3, 4), row, Reply(), ())
-    handed = arena[0]._as_trl([(done, Score(1.0, 0.5, None, 0.75))])
+    handed = arena[0]._as_trl([(done, Score(total=0.75, format=1.0, tool=0.5))])
     assert handed["completion_ids"] == [[5, 6, 7]] and handed["env_mask"] == [[1, 0, 1]]
-    assert handed["total_score"] == [0.75] and handed["answer_score"] == [None]
+    assert handed["total_score"] == [0.75]
     assert handed["prompt_ids"] == [[3, 4]]
 
 
@@ -121,7 +121,11 @@ def test_each_reward_is_logged_apart_and_unscored_answers_are_left_out(arena):
     made, rows = arena
     row = Row(ids=[5] * 4, mask=[1] * 4, finished=True)
     done = [Conversation(QUERIES[0], (3, 4), row, Reply(), ())] * 4
-    given = [Score(1.0, 0.5, None, 0.75), Score(1.0, 0.5, 1.0, 0.9), *scores(0.5, 0.5)]
+    given = [
+        Score(total=0.75, format=1.0, tool=0.5),
+        Score(total=0.9, format=1.0, tool=0.5, answer=1.0),
+        *scores(0.5, 0.5),
+    ]
     made._log(7, done, given)
     step, values = rows[0]
     assert step == 7

@@ -125,7 +125,7 @@ class Shelf:
             return
         subfolder = self.root / "registry"
         hint = f"did you mean {subfolder}?" if (subfolder / self._checkpoints.name).is_dir() else ""
-        name = "name its folder with --registry FOLDER, or registry=FOLDER for a phase"
+        name = "give the folder of one: --registry FOLDER, or registry=FOLDER for a phase"
         raise BadInput(f"{self.root}: no registry there; {hint or name}")
 
     def _identify(self, ref: str) -> str:

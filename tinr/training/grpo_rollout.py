@@ -119,7 +119,7 @@ class RolloutSource:
         size = self.config.group
         for start in range(0, len(scores), size):
             if None in scores[start : start + size]:
-                scores[start : start + size] = [Score(0.0, 0.0, None, 0.0)] * size
+                scores[start : start + size] = [Score(total=0.0)] * size
         return [reward for reward in scores if reward is not None]
 
     def _draw(self, count: int, step: int, rank: int) -> list[Query]:
@@ -146,9 +146,6 @@ class RolloutSource:
             "completion_ids": [c.row.ids for c, _ in pairs],
             "env_mask": [c.row.mask for c, _ in pairs],
             "logprobs": [c.row.logprobs for c, _ in pairs] if self.config.narrowed else None,
-            "format_score": [s.format for _, s in pairs],
-            "tool_score": [s.tool for _, s in pairs],
-            "answer_score": [s.answer for _, s in pairs],
             "total_score": [s.total for _, s in pairs],
         }
 

@@ -1,4 +1,4 @@
-"""Pure scoring of parsed replies: format, tool and answer rewards, each in [0, 1].
+"""Pure scoring of parsed replies: rewards, each in [0, 1].
 
 Only an exactly right reply gets the maximum of a reward. This module defines exactly right for
 rewards and metrics alike: numbers are compared by value, and a call with a default written out
@@ -13,12 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from typing_extensions import Doc
 
-from tinr.records import Call, Query, Reply, Score, ToolDoc
+from tinr.config import Weight
+from tinr.records import BadInput, Call, Query, Reply, Score, ToolDoc
 
 OPPOSITE = {"true": "false", "false": "true"}
 OTHERWISE = {
@@ -38,9 +40,13 @@ NAMES_SHARE = 0.25  # share of the tool reward; the rest is for the calls
 class RewardWeights:
     """Weights of the rewards in the total; a reward that is None has no weight."""
 
-    format: float = 1.0
-    tool: float = 1.0
-    answer: float = 1.0
+    format: Annotated[Weight, Doc("all required parts, once and in order")] = 1.0
+    tool: Annotated[Weight, Doc("the right names and calls")] = 1.0
+    answer: Annotated[Weight, Doc("the response agrees with the reference")] = 1.0
+
+    def __post_init__(self) -> None:
+        if not any(vars(self).values()):
+            raise BadInput("weights: all are 0, so nothing is rewarded; give one reward a weight")
 
 
 def score(
@@ -62,8 +68,8 @@ def score(
     weighted = [(v, getattr(weights, name)) for name, v in parts.items() if v is not None]
     shares = sum(weight for _, weight in weighted)
     total = sum(value * weight for value, weight in weighted) / shares if shares else 0.0
-    reasons = (*reasons, *_tool_reasons(reply, query, tool, answer))
-    return Score(form, tool, answer, total, reasons)
+    reasons = (*reasons, *_reasons(reply, query, tool, answer))
+    return Score(**parts, total=total, why=reasons)
 
 
 def format_reward(reply: Reply, query: Query) -> tuple[float, tuple[str, ...]]:
@@ -88,10 +94,10 @@ def tool_reward(reply: Reply, query: Query) -> float:
     NAMES_SHARE of it is the Jaccard index of the named tools. The rest is that of the calls under
     the best one-to-one matching, where the similarity of two calls of one tool is the Jaccard
     index of their arguments. Extra and repeated names and calls lower it. A failed call that was
-    mended counts FAILED_COST of an extra one, so that mending pays more than leaving it. If the
+    corrected counts FAILED_COST of an extra one, so that a correction pays more than none. If the
     reference has no arguments, only names are compared. If the query accepts any call, it is 1.0
     for a reply with a call, else 0.0. If no call is expected, it is 1.0 for a reply without one.
-    Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with the defects
+    Source: TInR-U, arXiv 2604.10788 (reward = Jaccard of tools and parameters), with a defect
     of its code fixed.
     """
     if query.any_call:
@@ -276,7 +282,7 @@ def _jaccard(overlap: float, first_size: float, second_size: float) -> float:
     return overlap / (first_size + second_size - overlap)
 
 
-def _tool_reasons(reply: Reply, query: Query, tool: float, answer: float | None) -> list[str]:
+def _reasons(reply: Reply, query: Query, tool: float, answer: float | None) -> list[str]:
     reasons: list[str] = []
     if tool < 1.0 and query.calls:
         names = {call.name for call in query.calls}
