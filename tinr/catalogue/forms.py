@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from tinr.catalogue.words import like, random_moment
+from tinr.catalogue.words import like_words, random_moment
 
 INTRODUCTION = (
     r"\b(?:format(?:ted)?|such as|e\.g\.|for example|example \w+ (?:is|could be)|like)"
@@ -37,7 +37,7 @@ def stated_form(spec: Any) -> str:
 def draw_of(form: str) -> Callable[[Random], str]:
     """Return a function that draws a value of a form: a date or time of it, or a similar text."""
     pattern = _pattern(form)
-    return lambda rng: f"{random_moment(rng):{pattern}}" if pattern else like(rng, form)
+    return lambda rng: f"{random_moment(rng):{pattern}}" if pattern else like_words(rng, form)
 
 
 def _pattern(form: str) -> str:

@@ -36,8 +36,6 @@ FEW = 8  # optional parameters; if there are more, each is drawn less often
 DECK, RARE_DECK = (True, False), (True, True, False, False, False)  # outcomes for an optional one
 NULL_SHARE = 0.05  # share of nullable values that are null
 EXAMPLE_SHARE = 0.3  # share of strings with examples that are an unchanged example
-WORD_COUNTS = (1, 1, 1, 2, 2, 3, 4)  # of a string
-TITLE_SHARE, SENTENCE_SHARE = 0.3, 0.1  # of the strings: capitals for all words, for the first one
 LARGEST = 1_000  # maximum of minLength, minItems and minProperties
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 INFERRED = {  # keyword -> the type that it implies, for schemas without a type
@@ -435,11 +433,8 @@ def _string(flat: Schema, rng: Random) -> str:
         text = draw_of(stated)(rng)
         if least <= len(text) <= most:
             return text
-    words = [random_word(rng) for _ in range(rng.choice(WORD_COUNTS))]
-    capital = rng.random()
-    if capital < TITLE_SHARE:  # a name of somebody or something
-        words = [word.capitalize() for word in words]
-    text = " ".join(words).capitalize() if capital > 1 - SENTENCE_SHARE else " ".join(words)
+    words = [random_word(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    text = " ".join(words).capitalize() if rng.random() < 0.2 else " ".join(words)
     while len(text) < least:
         text = f"{text} {random_word(rng)}"
     if len(text) > most:

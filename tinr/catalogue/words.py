@@ -80,11 +80,7 @@ def invented_result(rng: Random) -> Any:
 
 
 def like(rng: Random, example: str) -> str:
-    """Draw a text shaped like the example: replace each word by a word, each sign by its class.
-
-    A word is a run of three or more small letters, perhaps with a capital first one; letters and
-    digits elsewhere are replaced one by one.
-    """
+    """Draw a string shaped like the example: replace each digit or letter by one of its class."""
 
     def swap(character: str) -> str:
         if character.isdigit():
@@ -97,9 +93,18 @@ def like(rng: Random, example: str) -> str:
             return character
         return rng.choice(pool)
 
+    return "".join(map(swap, example))
+
+
+def like_words(rng: Random, example: str) -> str:
+    """Draw a text like the example: replace words by words, and other runs as `like` does.
+
+    A word is a run of three or more small letters, perhaps with a capital first one.
+    """
+
     def replaced(run: re.Match[str]) -> str:
         if not re.fullmatch(r"[A-Za-z][a-z]{2,}", run[0]):
-            return "".join(map(swap, run[0]))
+            return like(rng, run[0])
         word = random_word(rng)
         return word.capitalize() if run[0][0].isupper() else word
 

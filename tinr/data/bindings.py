@@ -22,7 +22,7 @@ from tinr.catalogue.restated import abridged, restated
 from tinr.catalogue.words import stem
 from tinr.records import Call, ToolDoc
 
-MAX_TEXT, MAX_OTHER = 40, 14  # characters of a value repeated in a line: of texts; of lists
+MAX_CHARACTERS = 14  # of a value repeated in a line
 WORD = r"[\w#](?:[\w'#-]|\.(?=\d))*"
 MAX_BEFORE = 4  # words before a value
 MAX_AFTER = 3  # words after it
@@ -105,23 +105,22 @@ def _line(
     for name in names:
         value = call.arguments[name]
         is_result = earlier is not None and _may_be_result(value, earlier)
-        place = words.place(value, about[name], may_share=not is_result)
+        place = words.place(value, about[name])
+        if place is None and not is_result and name not in asking:
+            place = words.other_place(value, about[name])
         if place is not None:
-            places[name], phrases[name] = place[0], words.around(*place, _most(value))
+            places[name], phrases[name] = place[0], words.around(*place)
         elif is_result:
             results.append(name)
         else:
             implied.append(name)
-            place = None if name in asking else words.restating(value, about[name])
-            if place is not None:
-                phrases[name] = words.around(*place)
     implied.sort(key=[*call.arguments].index)
     for name in results:
         place = words.link(about[name])
         if place is not None:
             places[name] = place[0]
         phrases[name] = " ".join([*([words.around(*place)] if place else []), RESULT])
-    for name in (name for name in implied if name not in phrases):
+    for name in implied:
         value = call.arguments[name]
         own = _own_words(doc, name) if isinstance(value, bool) else frozenset()
         place = words.quoted(asking.get(name, "")) or words.implying(own | _stems(str(value)))
@@ -133,7 +132,7 @@ def _line(
     unasked = [name for name in slots if name not in call.arguments and name not in required]
     for name in [*(name for name in implied if name not in slots), *slots]:
         if name in call.arguments:
-            value = RESULT if name in results else call.arguments[name]
+            value = RESULT if name in results else _written(call.arguments[name])
             line.append(_slot(name, value, phrases.get(name, "")))
         elif name in unasked[:MOST_UNASKED]:
             line.append(f"{name}: {UNASKED}")
@@ -147,10 +146,10 @@ def options_of(doc: ToolDoc) -> list[str]:
     return [name for name, spec in specs.items() if _is_closed(spec, doc) and name not in required]
 
 
-def _slot(name: str, value: Any, phrase: str) -> str:
+def _slot(name: str, value: str, phrase: str) -> str:
     parts = [f"{name}:", phrase]
     if value != RESULT:
-        parts.append(f"-> {_shortened(_written(value), _most(value))}")
+        parts.append(f"-> {_shortened(value)}")
     return " ".join(filter(None, parts))
 
 
@@ -226,32 +225,31 @@ class _Words:
         """Begin with the next call, which may share places with earlier ones."""
         self.taken_before = len(self.taken)
 
-    def place(
-        self, value: Any, about: Collection[str] = (), may_share: bool = False
-    ) -> tuple[int, int] | None:
-        """Take a place of a value, free or else shared with an earlier call; None if there is none.
+    def place(self, value: Any, about: Collection[str] = ()) -> tuple[int, int] | None:
+        """Take a free place of a value; None if there is none.
 
         Of several places it takes the one beside words of `about` (stems), else the first. Booleans
         have no place, because queries do not spell yes and no as true and false.
         """
-        free = self._places(_spellings(value))
-        if not free and may_share:
-            free = self._places(_spellings(value), self.taken_before)
-        return self._taken(free, about)
+        return self._nearest(self._places(_spellings(value)), about)
 
-    def restating(self, value: Any, about: Collection[str]) -> tuple[int, int] | None:
-        """Take a free place of other words for a value ("March 1st"); None if there is none."""
-        words = (_whole(text, alone=True) for text in restated(value))
-        parts = (_whole(text, alone=True, is_exact=text.isupper()) for text in abridged(value))
-        texts = [*words, *parts]
-        return self._taken(self._places(texts) or self._places(texts, self.taken_before), about)
+    def other_place(self, value: Any, about: Collection[str]) -> tuple[int, int] | None:
+        """Take a place of other words for a value ("March 1st"), or one that an earlier call took.
 
-    def _taken(
-        self, free: Sequence[tuple[int, int]], about: Collection[str]
+        None if there is none.
+        """
+        words = [_whole(text, alone=True) for text in restated(value)]
+        words += [_whole(text, alone=True, is_exact=text.isupper()) for text in abridged(value)]
+        spans = self._places(words) or self._places([*_spellings(value), *words], self.taken_before)
+        return self._nearest(spans, about)
+
+    def _nearest(
+        self, spans: Sequence[tuple[int, int]], about: Collection[str]
     ) -> tuple[int, int] | None:
-        if not free:
+        """Take the place beside words of `about`, else the first; None if there is none."""
+        if not spans:
             return None
-        place = max(free, key=lambda span: self._shared(*span, about))
+        place = max(spans, key=lambda span: self._shared(*span, about))
         self.taken.append(place)
         return place
 
@@ -328,12 +326,9 @@ class _Words:
         beside = self.stems[max(0, first - 2) : first] + self.stems[after : after + 1]
         return len({word for *_, word in beside} & set(about))
 
-    def around(self, start: int, end: int, most: int = MAX_TEXT) -> str:
-        """Return the words of a place with adjacent words that may tell which value it is.
-
-        most: characters of the place.
-        """
-        value = _shortened(self.text[start:end], most)
+    def around(self, start: int, end: int) -> str:
+        """Return the words of a place with adjacent words that may tell which value it is."""
+        value = _shortened(self.text[start:end])
         before = self.text[max(0, start - BESIDE) : start]
         return " ".join([*_before(before), value, *_after(self.text[end : end + BESIDE])])
 
@@ -421,12 +416,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _most(value: Any) -> int:
-    """Return the number of characters of a value that a line repeats."""
-    return MAX_TEXT if isinstance(value, str) else MAX_OTHER
-
-
-def _shortened(text: str, most: int) -> str:
+def _shortened(text: str) -> str:
     """Return a value in one line; a long one is cut to its first words."""
     text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]}..."
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS].rsplit(' ', 1)[0]}..."

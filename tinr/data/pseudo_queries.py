@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from tinr.catalogue.english import common_words
+from tinr.catalogue.forms import stated_form
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import sentences
 from tinr.catalogue.restated import restated
@@ -91,8 +92,8 @@ FREE_SHARE = 0.5  # of the queries in order: a self-explanatory value leaves the
 IMPLIED_SHARE = 0.7  # of the switches that are on: only words of their description say so
 FIXED_SHARE = 0.7  # of the fixed values: without their parameter's name
 BEHIND_SHARE = 0.3  # of the fixed values: right after a number, if there is one
-RESTATED_SHARE = 0.3  # of the values that people also write otherwise: "March 1st, 2023"
-QUOTED_SHARE = 0.5  # of the values of several words: in quotes
+RESTATED_SHARE = 0.5  # of the values of a stated form: in other words ("March 1st, 2023")
+BARE_SHARE = 0.7  # of the others of a stated form: without quotes, also if they have several words
 DESCRIBED_SHARE = 0.5  # of the names of values: words of the parameter's description instead
 OPENINGS = (
     "Please",
@@ -194,6 +195,7 @@ class Wording:
                 rng,
                 named=rng.random() < NAMED_SHARE or not (in_order or name in free),
                 shown=said.get(name),
+                has_form=bool(stated_form(self.drawer(doc).resolved(name))),
             )
             for name, value in values.items()
         }
@@ -428,24 +430,34 @@ def _parameter_words(doc: ToolDoc, name: str) -> list[str]:
 
 
 def _value_phrase(
-    label: str, value: Any, rng: Random, named: bool, shown: str | None = None
+    label: str,
+    value: Any,
+    rng: Random,
+    named: bool,
+    shown: str | None = None,
+    has_form: bool = False,
 ) -> str:
+    """Word a value; has_form: its document states its form, such as 'YYYY-MM-DD'."""
     template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
-    text = _value_text(value, rng)  # always drawn, so that a twin has the same words around it
+    # always drawn, so that a twin has the same words around it
+    text = _formed_text(value, rng) if has_form else _value_text(value, rng)
     return template.format(name=label, value=shown or text)
 
 
-def _value_text(value: Any, rng: Random, alone: bool = True) -> str:
-    """Return a value as a user writes it; alone: not a member of a list or an object."""
+def _formed_text(value: Any, rng: Random) -> str:
+    """Return a value of a stated form as users write it: often not in that form."""
+    others = restated(value) if rng.random() < RESTATED_SHARE else []
+    if others:
+        return rng.choice(others)
+    return str(value) if rng.random() < BARE_SHARE else _value_text(value, rng)
+
+
+def _value_text(value: Any, rng: Random) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_value_text(v, rng, alone=False) for v in value)
+        return ", ".join(_value_text(v, rng) for v in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_value_text(v, rng, alone=False)}" for k, v in value.items())
+        return ", ".join(f"{k} {_value_text(v, rng)}" for k, v in value.items())
     text = str(value)
-    others = restated(value) if alone and rng.random() < RESTATED_SHARE else []
-    if others:
-        return rng.choice(others)
-    quoted_share = QUOTED_SHARE if " " in text else 0.2
-    return f'"{text}"' if rng.random() < quoted_share else text
+    return f'"{text}"' if " " in text or rng.random() < 0.2 else text
