@@ -52,11 +52,11 @@ def test_a_share_of_the_queries_follows_one_or_two_others():
 
 def test_only_the_last_reply_is_learned_and_its_values_come_from_the_query(catalogue: Catalogue):
     """The earlier message states the same value; the line must bind it in the query's words."""
-    earlier = Query("earlier", "Say 2 for me.", reply="2.", kind="chat")
+    earlier = Query("earlier", "Say radius 2 for me.", reply="2.", kind="chat")
     behind = after_others(ASKED, [earlier], 1, Random(0))
     pieces = render_trace(behind, catalogue, FRAMES["tinr"])
     learned = as_text([piece for piece in pieces if piece.learn])
-    assert as_text(pieces).count("<response>") == 1 and "Say 2 for me." in as_text(pieces)
+    assert as_text(pieces).count("<response>") == 1 and "Say radius 2 for me." in as_text(pieces)
     assert "radius 2 = radius" in learned and "Say" not in learned
 
 

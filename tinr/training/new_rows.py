@@ -29,7 +29,7 @@ from tinr.checkpoints.model import (
     vocabulary_rows,
 )
 from tinr.checkpoints.step_checkpoints import Steps
-from tinr.config import Count, TrainingConfig, Whole
+from tinr.config import Count, TrainingConfig
 from tinr.data.packing import Batch, Example, fitting, make_batches
 from tinr.progress import progress_bar
 from tinr.records import BadInput, RunFailed
@@ -48,7 +48,6 @@ class RowsConfig:
 
     evaluations: Annotated[Count, Doc("maximum, of loss and gradient, per new tool")] = 60
     max_tokens: Annotated[Count, Doc("longer examples are dropped, with a warning")] = 1024
-    reach: Annotated[Whole, Doc("tokens after a tool's token that are trained; 0: all")] = 0
 
 
 class NewRows:
@@ -178,11 +177,6 @@ def _up_to_new(example: Example, rows: NewRows) -> Example:
     return Example(example.ids[:end], example.labels[:end], example.weight)
 
 
-def _within_reach(example: Example, rows: NewRows, reach: int) -> Example:
-    end = _up_to_new(example, rows).width + (reach or example.width)
-    return Example(example.ids[:end], example.labels[:end], example.weight)
-
-
 class Continuations:
     """Examples from their first new token on; what precedes that token is computed once."""
 
@@ -286,7 +280,6 @@ def train_rows(
             examples = fitting(behind[place], config.max_tokens)
             if not examples:
                 raise BadInput("rows: no example continues after a new tool's token; raise behind")
-            examples = [_within_reach(example, rows, config.reach) for example in examples]
             continuations = Continuations(rows, examples, pad)
             evaluations, loss = _train_row(rows, place, lengths, known, continuations, config, bar)
             spent += evaluations
