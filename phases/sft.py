@@ -12,7 +12,6 @@ Source: TInR-U, arXiv 2604.10788, phase 2.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Annotated
 
@@ -135,13 +134,10 @@ def run(config: SftConfig) -> Card:
 
 def draw_queries(config: SftConfig, phase: Phase) -> tuple[list[Query], list[Query]]:
     """Load the training queries. Returns them, and what is taught: repeated, with invented ones."""
-    load = partial(
-        load_queries,
-        size=config.size,
-        seed=config.seed,
-        catalogue=phase.catalogue,
-        phase=phase.name,
-    )
+
+    def load(source: str) -> list[Query]:
+        return load_queries(source, config.size, config.seed, phase.catalogue, phase.name)
+
     queries = load(config.queries)
     own = load(config.own_queries) if config.own_queries else []
     rng = Random(f"{config.seed}/sft/pseudo")
