@@ -55,7 +55,7 @@ def test_values_that_are_stated_in_other_words():
     assert line("at a rate of 8%", rate=0.08) == "rate of 8% = rate"
     assert line("a bus to LA", city="Los Angeles, CA") == "bus to LA = city"
     assert line("the 7th one", k=7) == "the 7th one = k"
-    assert line("the lady", city="Los Angeles, CA") == "city: -> Los Angeles,..."  # la is not LA
+    assert line("for la lady", city="Los Angeles, CA") == "city: -> Los Angeles,..."  # not LA
     assert line("7 and seven", a=7, b=7) == "7 = a; and seven = b"
 
 
