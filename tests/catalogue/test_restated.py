@@ -6,9 +6,11 @@ from random import Random
 import pytest
 
 from tinr.catalogue.forms import draw_of, stated_form
+from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
 from tinr.catalogue.restated import abridged, restated
 from tinr.catalogue.values import ArgumentDrawer
+from tinr.data.pseudo_queries import Wording
 from tinr.records import ToolDoc
 
 
@@ -97,17 +99,18 @@ def test_no_description_states_no_form():
 def test_values_of_a_form_are_dates_and_times_of_it(form, pattern):
     rng = Random(0)
     for _ in range(50):
-        datetime.strptime(draw_of(form)(rng), pattern)
+        text = draw_of(form, rng)
+        assert f"{datetime.strptime(text, pattern):{pattern}}" == text
 
 
 def test_values_of_an_example_are_like_it():
     rng = Random(0)
-    drawn = {draw_of("New York, NY")(rng) for _ in range(30)}
+    drawn = {draw_of("New York, NY", rng) for _ in range(30)}
     assert len(drawn) > 20
     for text in drawn:
         place, _, state = text.partition(", ")
         assert place and len(state) == 2 and state.isupper()
-    assert draw_of("100% MMxyz")(rng) != ""  # no pattern of dates
+    assert draw_of("100% MMxyz", rng) != ""  # no pattern of dates
 
 
 DOC = ToolDoc("ride", "Order a ride.", {
@@ -132,3 +135,19 @@ def test_signatures_and_values_follow_the_stated_form():
         arguments = drawer.draw(rng)
         datetime.strptime(arguments["day"], "%m/%d/%Y")
         assert len(arguments["code"]) <= 4  # the schema comes before the description
+
+
+def test_only_texts_of_a_stated_form_are_worded_freely():
+    """A list or a switch with an example in its description is not written as Python writes it."""
+    spec = {"items": {"type": "array", "items": {"type": "integer"},
+                      "description": "Numbers, such as '4 and 5'."},
+            "on": {"type": "boolean", "description": "Written like 'yes'."},
+            "day": {"type": "string", "description": "In the format 'YYYY-MM-DD'."}}  # fmt: skip
+    doc = ToolDoc("t", "Do it.", {"type": "object", "properties": spec, "required": [*spec]})
+    wording = Wording(Catalogue((doc,)))
+    texts = [wording.write(doc, Random(seed)) for seed in range(40)]
+    for text, call in texts:
+        assert "[" not in text and "True" not in text and "False" not in text
+        day = call.arguments["day"]
+        assert day in text or any(other in text for other in restated(day))
+    assert 5 < sum(call.arguments["day"] in text for text, call in texts) < 35

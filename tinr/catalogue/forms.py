@@ -5,7 +5,7 @@ have a format or a pattern.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -34,10 +34,10 @@ def stated_form(spec: Any) -> str:
     return moments[0] if moments else forms[-1] if forms else ""
 
 
-def draw_of(form: str) -> Callable[[Random], str]:
-    """Return a function that draws a value of a form: a date or time of it, or a similar text."""
+def draw_of(form: str, rng: Random) -> str:
+    """Draw a value of a form: a date or time of it, or a similar text."""
     pattern = _pattern(form)
-    return lambda rng: f"{random_moment(rng):{pattern}}" if pattern else like_words(rng, form)
+    return f"{random_moment(rng):{pattern}}" if pattern else like_words(rng, form)
 
 
 def _pattern(form: str) -> str:

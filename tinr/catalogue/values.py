@@ -430,7 +430,7 @@ def _string(flat: Schema, rng: Random) -> str:
         example = rng.choice(examples)
         return example if rng.random() < EXAMPLE_SHARE else like(rng, example)
     if stated := stated_form(flat):
-        text = draw_of(stated)(rng)
+        text = draw_of(stated, rng)
         if least <= len(text) <= most:
             return text
     words = [random_word(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]

@@ -195,7 +195,8 @@ class Wording:
                 rng,
                 named=rng.random() < NAMED_SHARE or not (in_order or name in free),
                 shown=said.get(name),
-                has_form=bool(stated_form(self.drawer(doc).resolved(name))),
+                has_form=isinstance(value, str)
+                and bool(stated_form(self.drawer(doc).resolved(name))),
             )
             for name, value in values.items()
         }
@@ -437,7 +438,7 @@ def _value_phrase(
     shown: str | None = None,
     has_form: bool = False,
 ) -> str:
-    """Word a value; has_form: its document states its form, such as 'YYYY-MM-DD'."""
+    """Word a value; has_form: a text whose document states its form, such as 'YYYY-MM-DD'."""
     template = rng.choice(NAME_VALUE_FORMS if named or isinstance(value, bool) else VALUE_FORMS)
     # always drawn, so that a twin has the same words around it
     text = _formed_text(value, rng) if has_form else _value_text(value, rng)
