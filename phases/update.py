@@ -5,13 +5,13 @@
     removed         the rows are overwritten: the token is not produced and recalls nothing
 
 Recall is measured for the new documents, their nearest neighbours and a fixed sample of the rest;
-the full gate measures every tool. If rows alone miss the gate, `train=adapters` trains the layers
-too, with replay.
+the full gate measures every tool. If rows alone do not pass, LoRA in the layers trains as well,
+with replay of other tools.
 Source: training only rows of a model that was adapted to tools before: TokMem, ICLR 2026.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
@@ -28,6 +28,7 @@ from tinr.checkpoints.card import Card
 from tinr.checkpoints.model import tables_of
 from tinr.checkpoints.registry import Registry
 from tinr.checkpoints.retired_rows import compact
+from tinr.checkpoints.step_checkpoints import Steps
 from tinr.command import main
 from tinr.config import (
     Count,
@@ -41,7 +42,7 @@ from tinr.config import (
 from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.replay import aligned_examples, requests_of_one_tool, trace_examples
-from tinr.evaluation.recall import not_recalled
+from tinr.evaluation.recall import not_recalled, probe_hits
 from tinr.records import BadInput, GateFailed, Query
 from tinr.training.catalogue_change import CatalogueChange
 from tinr.training.loop import TrainedModel
@@ -56,7 +57,7 @@ CONFUSABLE = 0.6  # similarity of documents from which a new tool is reported as
 class UpdateConfig(PhaseConfig):
     """Settings of an update."""
 
-    remedy: ClassVar[str] = "Raise rows.evaluations, set train=adapters, or"
+    remedy: ClassVar[str] = "Raise rows.evaluations or epochs, set train=adapters, or"
 
     catalogue: Annotated[tuple[str, ...], Doc("the new catalogue: shipped corpora or folders")] = ()
     replaces: Annotated[
@@ -64,8 +65,9 @@ class UpdateConfig(PhaseConfig):
         Doc("the catalogue that it replaces, if the checkpoint has other tools too; []: all"),
     ] = ()
     train: Annotated[
-        Literal["rows", "adapters"], Doc("new rows on a frozen model, or LoRA in the layers too")
-    ] = "rows"
+        Literal["auto", "rows", "adapters"],
+        Doc("rows: on a frozen model; adapters: LoRA too; auto: adapters only if rows fail"),
+    ] = "auto"
     rows: RowsConfig = field(default_factory=RowsConfig)
     before: Annotated[
         PairMix, Doc("examples per new tool, trained up to its token; computed once")
@@ -83,18 +85,22 @@ class UpdateConfig(PhaseConfig):
     ] = 64
     neighbours: Annotated[Count, Doc("nearest tools of each new one, for contrast and gate")] = 3
     sample: Annotated[Count, Doc("sample of the other tools, for contrast and gate")] = 24
-    trainable: Annotated[TrainableConfig, Doc("for train=adapters")] = field(
+    trainable: Annotated[TrainableConfig, Doc("of the adapters")] = field(
         default_factory=lambda: TrainableConfig(what="lora")
     )
-    training: Annotated[TrainingConfig, Doc("for train=adapters")] = field(
+    training: Annotated[TrainingConfig, Doc("of the adapters")] = field(
         default_factory=lambda: TrainingConfig(
             optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=1024
         )
     )
-    mix: Annotated[PairMix, Doc("for train=adapters: examples per tool and epoch")] = field(
-        default_factory=PairMix
+    mix: Annotated[PairMix, Doc("adapters: examples per new tool and epoch")] = field(
+        default_factory=lambda: PairMix(schema=2)
     )
-    epochs: Annotated[Count, Doc("for train=adapters: epochs over new tools and replay")] = 8
+    replay: Annotated[PairMix, Doc("adapters: examples per replayed tool")] = field(
+        default_factory=lambda: PairMix.only(memorise=1, schema=1, naming=1)
+    )
+    replayed: Annotated[Count, Doc("adapters: tools replayed per epoch beside the neighbours")] = 24
+    epochs: Annotated[Count, Doc("adapters: epochs over new tools and replay")] = 5
     full_gate: Annotated[bool, Doc("measure every tool, not only neighbours and a sample")] = False
     compact: Annotated[bool, Doc("delete removed tools from the vocabulary")] = False
     min_recall: Annotated[
@@ -126,17 +132,19 @@ def run(config: UpdateConfig) -> Card:
     _check_tokens(changes, tokenizer, retired, phase.parent.id)
     change = CatalogueChange(old, phase.catalogue, changes, config.seed)
     queries = _queries_beside(phase, old, changes)
-    with phase.log() as log:
+    begun = _adapter_steps(phase)
+    phase.steps.add(begun.seconds)  # of earlier starts
+    with phase.log(phase.steps.done + begun.done) as log:
         change.apply(model, tokenizer)
         codec = Codec(tokenizer)
         others = _others(config, phase.catalogue, newcomers)
-        trained = TrainedModel(model, 0, 0, 0.0)
+        known = [name for name in phase.catalogue.names if name not in newcomers]
+        checked = _subset(phase.catalogue, known if config.full_gate else others)
+        trained, lost = TrainedModel(model, 0, 0, 0.0), None
         if newcomers:
-            train = _train_rows if config.train == "rows" else _train_adapters
-            trained = train(phase, model, codec, newcomers, others, queries, log)
+            trained, lost = _train(phase, trained, codec, newcomers, others, checked, queries, log)
         metrics = change.left(trained.model, codec) | {"changes": _counts(changes)}
-        checked = _subset(phase.catalogue, phase.catalogue.names if config.full_gate else others)
-        metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked)
+        metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked, lost)
         retired = sorted({*retired, *change.gone} - {*phase.catalogue.by_name})
         if config.compact:
             compact(trained.model, tokenizer, retired)
@@ -209,12 +217,41 @@ def _check_tokens(changes: Difference, tokenizer: Any, retired: Sequence[str], p
             )
 
 
+def _neighbours(config: UpdateConfig, catalogue: Catalogue, newcomers: Sequence[str]) -> set[str]:
+    """Return the nearest neighbours of the newcomers."""
+    near = nearest_neighbours(catalogue.tools, config.neighbours)
+    return {other for name in newcomers for other in near[name]} - {*newcomers}
+
+
 def _others(config: UpdateConfig, catalogue: Catalogue, newcomers: Sequence[str]) -> list[str]:
     """Return the nearest neighbours of the newcomers and a fixed sample of the rest."""
-    near = nearest_neighbours(catalogue.tools, config.neighbours)
-    names = {other for name in newcomers for other in near[name]} - {*newcomers}
+    names = _neighbours(config, catalogue, newcomers)
     rest = [name for name in catalogue.names if name not in names and name not in newcomers]
     return sorted(names | {*Random("update").sample(rest, min(config.sample, len(rest)))})
+
+
+def _train(
+    phase: Phase, start: TrainedModel, codec: Codec, newcomers: Sequence[str],
+    others: Sequence[str], checked: Catalogue, queries: Sequence[Query], log: Any,
+) -> tuple[TrainedModel, list[str] | None]:  # fmt: skip
+    """Train the newcomers' rows, adapters, or adapters after rows that do not pass the checks.
+
+    Returns the trained model and which checked tools it lost; None if that was not measured.
+    """
+    config: Any = phase.config
+    lost: list[str] = []
+    if config.train != "adapters":
+        start = _train_rows(phase, start.model, codec, newcomers, others, queries, log)
+    if config.train == "rows":
+        return start, None
+    if config.train == "auto":
+        lost = _lost(phase, start.model, codec, checked)
+        failures = _failures(phase, start.model, codec, newcomers, lost, checked)
+        if not failures:
+            return start, lost
+        _say(f"the rows alone do not pass ({', '.join(failures)}): adapters are trained as well")
+    log.offset = start.steps
+    return _train_adapters(phase, start, codec, newcomers, lost, queries, log), None
 
 
 def _train_rows(
@@ -241,31 +278,57 @@ def _train_rows(
     return TrainedModel(model, steps, tokens, 0.0)
 
 
-def _train_adapters(
+def _adapter_steps(phase: Phase) -> Steps:
+    return Steps(phase.steps.folder / "adapters")
+
+
+def _failures(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
-    others: Sequence[str], queries: Sequence[Query], log: Any,
+    lost: Sequence[str], checked: Catalogue,
+) -> list[str]:  # fmt: skip
+    """Return which checks a model does not pass, in words; none that is accepted by name."""
+    config: Any = phase.config
+    new_docs = _subset(phase.catalogue, newcomers)
+    hits = probe_hits(model, codec, new_docs, "check of the rows", tuple(config.min_recall))
+    failures = [
+        f"{name.replace('_', ' ')} {sum(hits[name])} of {len(newcomers)}"
+        for name, least in config.min_recall.items()
+        if name not in config.accept and sum(hits[name]) < least * len(newcomers)
+    ]
+    if _too_many(config, lost, checked):
+        failures.append(f"{len(lost)} other tools forgotten")
+    return failures
+
+
+def _train_adapters(
+    phase: Phase, trained: TrainedModel, codec: Codec, newcomers: Sequence[str],
+    lost: Collection[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train adapters and the newcomers' rows, with replayed examples of other tools.
 
-    Each epoch draws as many tools from `others` as there are newcomers, and as many from the rest.
+    Each epoch replays the newcomers' neighbours and the lost tools, and draws from all others,
+    whether they are checked afterwards or not: the check stays a fair sample.
     """
     config: Any = phase.config
-    rest = [name for name in phase.catalogue.names if name not in (*newcomers, *others)]
+    near = _neighbours(config, phase.catalogue, newcomers) | {*lost}
+    rest = [name for name in phase.catalogue.names if name not in (*newcomers, *near)]
 
     def epoch_batches() -> Iterator[Batch]:
         for epoch in range(config.epochs):
             rng = Random(f"{config.seed}/update/{epoch}")
-            sample = rng.sample(others, min(len(newcomers), len(others)))
-            sample += rng.sample(rest, min(len(newcomers), len(rest)))
+            sample = [*sorted(near), *rng.sample(rest, min(config.replayed, len(rest)))]
             examples: list[Example] = [
                 *aligned_examples(codec, phase.catalogue, config.mix, rng, only=newcomers),
-                *aligned_examples(codec, phase.catalogue, PairMix(), rng, only=sample),
+                *aligned_examples(codec, phase.catalogue, config.replay, rng, only=sample),
                 *_traces(phase, codec, queries, rng),
             ]
             yield from make_batches(examples, config.training, epoch, codec.pad)
 
     ids = [codec.tool_ids[name] for name in newcomers]
-    return phase.train(model, codec, epoch_batches(), config.training, log, rows=ids)
+    own = replace(phase, steps=_adapter_steps(phase))
+    result = own.train(trained.model, codec, epoch_batches(), config.training, log, rows=ids)
+    steps, tokens = trained.steps + result.steps, trained.tokens + result.tokens
+    return replace(result, steps=steps, tokens=tokens)
 
 
 def _queries_beside(phase: Phase, old: Catalogue, changes: Difference) -> list[Query]:
@@ -294,10 +357,8 @@ def _traces(phase: Phase, codec: Codec, queries: Sequence[Query], rng: Random) -
     return trace_examples(codec, library, sample, {"none": 1.0}, rng)
 
 
-def _forgotten(
-    phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue
-) -> dict[str, Any]:
-    """Measure recall of other documents; GateFailed if too many that the parent knew are lost."""
+def _lost(phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue) -> list[str]:
+    """Return the checked tools that the parent recalls and this model does not."""
     missed = [doc.name for doc in not_recalled(model, codec, checked)]
     if missed:  # again, in the batch that the parent is asked in: bfloat16 decides near-ties by it
         again = _subset(checked, missed)
@@ -307,14 +368,30 @@ def _forgotten(
         known = _subset(load_catalogue(phase.folder), missed)
         never = {doc.name for doc in not_recalled(parent_model, Codec(parent_tokenizer), known)}
         missed = [name for name in missed if name not in never]
+    return missed
+
+
+def _too_many(config: UpdateConfig, lost: Sequence[str], checked: Catalogue) -> bool:
+    return len(lost) > config.max_forgotten * len(checked.tools)
+
+
+def _forgotten(
+    phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue,
+    lost: list[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Count the tools that the parent knew and this model lost; GateFailed if they are too many.
+
+    lost: the tools, if they were measured already.
+    """
     config: Any = phase.config
-    if len(missed) > config.max_forgotten * len(checked.tools):
+    lost = _lost(phase, model, codec, checked) if lost is None else lost
+    if _too_many(config, lost, checked):
         raise GateFailed(
-            f"update: {len(missed)} of {len(checked.tools)} other tools that the parent knew are "
-            f"no longer recalled, such as {missed[0]}; nothing was published. Raise contrast, "
-            "set train=adapters, or raise max_forgotten"
+            f"update: {len(lost)} of {len(checked.tools)} other tools that the parent knew are "
+            f"no longer recalled, such as {lost[0]}; nothing was published. Raise contrast or "
+            "replayed, set train=adapters, or raise max_forgotten"
         )
-    return {"n": len(checked.tools), "names": missed}
+    return {"n": len(checked.tools), "names": lost}
 
 
 def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:

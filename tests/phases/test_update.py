@@ -1,6 +1,7 @@
 """An update: what moves and what does not, what is left of removed tools, and wrong use."""
 
 import copy
+import json
 import shutil
 from dataclasses import replace
 from random import Random
@@ -183,6 +184,50 @@ def test_adapters_move_the_layers_and_no_row_but_the_new_ones(work, catalogue):
     assert any("q_proj" in name for name in moved)
     for old_table, table in zip(old_rows, new_rows, strict=True):
         assert all(torch.equal(row, table[token]) for token, row in old_table.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_adapters_follow_only_if_the_rows_do_not_pass(work, catalogue, capsys):
+    tools = [*catalogue.tools, SQUARE]
+    passing = updated(work, tools, "epochs=1")
+    assert "adapters" not in capsys.readouterr().err
+    old_layers, new_layers = parts(work, "align@latest")[0], parts(work, passing.id)[0]
+    assert all(torch.equal(part, new_layers[name]) for name, part in old_layers.items())
+    needing = "min_recall={document_to_token: 1.1}"  # more than all: no row passes
+    rest = "epochs=1", "replayed=1", "accept=[document_to_token]"
+    with pytest.raises(GateFailed, match="document_to_token"):
+        updated(work, tools, "epochs=1", needing)
+    said = capsys.readouterr().err
+    assert "the rows alone do not pass (document to token " in said
+    assert "adapters are trained as well" in said
+    accepted = updated(work, tools, needing, *rest)  # an accepted gate asks for no adapters
+    new_layers = parts(work, accepted.id)[0]
+    assert all(torch.equal(part, new_layers[name]) for name, part in old_layers.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
+    """Their steps and tokens are added to the rows'; lost tools are replayed in every epoch."""
+    monkeypatch.setattr(update, "_failures", lambda *arguments: ["schema 0 of 1"])
+    monkeypatch.setattr(update, "_lost", lambda *arguments: ["circle_area"])
+    replayed = []
+    real = update.aligned_examples
+
+    def seen(codec, catalogue, mix, rng, **only):
+        if mix.schema and not mix.pseudo:
+            replayed.append({*only["only"]})
+        return real(codec, catalogue, mix, rng, **only)
+
+    monkeypatch.setattr(update, "aligned_examples", seen)
+    tools = [*catalogue.tools, SQUARE]
+    settings = "epochs=2", "replayed=1", "neighbours=1", "max_forgotten=1"
+    card = updated(work, tools, *settings)
+    assert len(replayed) == 2 and all("circle_area" in names for names in replayed)
+    log = [json.loads(line) for line in (work / "run" / "update.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in log if "train/loss" in row]
+    assert steps == sorted(steps) and card.data_position["steps"] > 1
+    old_layers, new_layers = parts(work, "align@latest")[0], parts(work, card.id)[0]
+    assert any(not torch.equal(part, new_layers[name]) for name, part in old_layers.items())
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)

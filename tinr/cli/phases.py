@@ -90,7 +90,8 @@ def update(
         typer.Option(help="The catalogue that it replaces, if the checkpoint has other tools too."),
     ] = None,
     adapters: Annotated[
-        bool, typer.Option("--adapters", help="Train LoRA in the layers too, with replay.")
+        bool,
+        typer.Option("--adapters", help="Train LoRA in the layers at once, not only if rows fail."),
     ] = False,
     full_gate: Annotated[
         bool,
@@ -106,7 +107,8 @@ def update(
 ) -> None:
     """Update a checkpoint for a catalogue with added, removed, renamed or changed tools.
 
-    New rows are trained on the frozen model; nothing else changes. A child is published.
+    New rows are trained on the frozen model; LoRA in the layers follows only if the rows do not
+    pass the checks. A child is published.
 
     Example: tinr update --checkpoint sft@latest --catalogue tools/
     """
@@ -117,7 +119,7 @@ def update(
         f"catalogue={json.dumps(catalogue)}",
         f"replaces={json.dumps(replaces or [])}",
         override("registry", registry),
-        f"train={'adapters' if adapters else 'rows'}",
+        *(["train=adapters"] if adapters else []),
         f"full_gate={str(full_gate).lower()}",
         f"compact={str(compact).lower()}",
     ]
