@@ -42,12 +42,12 @@ from tinr.config import (
 from tinr.data.alignment_examples import PairMix
 from tinr.data.packing import Batch, Example, make_batches
 from tinr.data.replay import aligned_examples, requests_of_one_tool, trace_examples
-from tinr.evaluation.recall import not_recalled, probe_hits
+from tinr.evaluation.recall import not_recalled, probe
 from tinr.records import BadInput, GateFailed, Query
 from tinr.training.catalogue_change import CatalogueChange
 from tinr.training.loop import TrainedModel
 from tinr.training.new_rows import NewRows, RowsConfig, train_rows
-from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin
+from tinr.training.phase_run import QUERIES, Phase, PhaseConfig, begin, passes
 
 PARENTS = ("align", "sft", "grpo", "calibrate", "reject", "update")
 CONFUSABLE = 0.6  # similarity of documents from which a new tool is reported as confusable
@@ -132,19 +132,21 @@ def run(config: UpdateConfig) -> Card:
     _check_tokens(changes, tokenizer, retired, phase.parent.id)
     change = CatalogueChange(old, phase.catalogue, changes, config.seed)
     queries = _queries_beside(phase, old, changes)
-    begun = _adapter_steps(phase)
-    phase.steps.add(begun.seconds)  # of earlier starts
-    with phase.log(phase.steps.done + begun.done) as log:
+    adapter_steps = _adapter_steps(phase)
+    phase.steps.add(adapter_steps.seconds)  # of earlier starts
+    with phase.log(phase.steps.done + adapter_steps.done) as log:
         change.apply(model, tokenizer)
         codec = Codec(tokenizer)
         others = _others(config, phase.catalogue, newcomers)
-        known = [name for name in phase.catalogue.names if name not in newcomers]
-        checked = _subset(phase.catalogue, known if config.full_gate else others)
-        trained, lost = TrainedModel(model, 0, 0, 0.0), None
+        known_names = [name for name in phase.catalogue.names if name not in newcomers]
+        checked = _subset(phase.catalogue, known_names if config.full_gate else others)
+        trained, lost_names = TrainedModel(model, 0, 0, 0.0), None
         if newcomers:
-            trained, lost = _train(phase, trained, codec, newcomers, others, checked, queries, log)
+            trained, lost_names = _train(
+                phase, trained, codec, newcomers, others, checked, queries, log
+            )
         metrics = change.left(trained.model, codec) | {"changes": _counts(changes)}
-        metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked, lost)
+        metrics["forgotten"] = _forgotten(phase, trained.model, codec, checked, lost_names)
         retired = sorted({*retired, *change.gone} - {*phase.catalogue.by_name})
         if config.compact:
             compact(trained.model, tokenizer, retired)
@@ -239,19 +241,19 @@ def _train(
     Returns the trained model and which checked tools it lost; None if that was not measured.
     """
     config: Any = phase.config
-    lost: list[str] = []
+    lost_names: list[str] = []
     if config.train != "adapters":
         start = _train_rows(phase, start.model, codec, newcomers, others, queries, log)
     if config.train == "rows":
         return start, None
     if config.train == "auto":
-        lost = _lost(phase, start.model, codec, checked)
-        failures = _failures(phase, start.model, codec, newcomers, lost, checked)
+        lost_names = _lost(phase, start.model, codec, checked)
+        failures = _failures(phase, start.model, codec, newcomers, lost_names, checked)
         if not failures:
-            return start, lost
+            return start, lost_names
         _say(f"the rows alone do not pass ({', '.join(failures)}): adapters are trained as well")
-    log.offset = start.steps
-    return _train_adapters(phase, start, codec, newcomers, lost, queries, log), None
+    log.offset = phase.steps.done  # the rows' entries in the log
+    return _train_adapters(phase, start, codec, newcomers, lost_names, queries, log), None
 
 
 def _train_rows(
@@ -284,25 +286,25 @@ def _adapter_steps(phase: Phase) -> Steps:
 
 def _failures(
     phase: Phase, model: PreTrainedModel, codec: Codec, newcomers: Sequence[str],
-    lost: Sequence[str], checked: Catalogue,
+    lost_names: Sequence[str], checked: Catalogue,
 ) -> list[str]:  # fmt: skip
     """Return which checks a model does not pass, in words; none that is accepted by name."""
     config: Any = phase.config
     new_docs = _subset(phase.catalogue, newcomers)
-    hits = probe_hits(model, codec, new_docs, "check of the rows", tuple(config.min_recall))
+    rates = probe(model, codec, new_docs, "check of the rows", tuple(config.min_recall))
     failures = [
-        f"{name.replace('_', ' ')} {sum(hits[name])} of {len(newcomers)}"
-        for name, least in config.min_recall.items()
-        if name not in config.accept and sum(hits[name]) < least * len(newcomers)
+        f"{name.replace('_', ' ')} {round((rate.value or 0) * rate.n)} of {rate.n}"
+        for name, rate in rates.items()
+        if name not in config.accept and not passes(rate, config.min_recall[name])
     ]
-    if _too_many(config, lost, checked):
-        failures.append(f"{len(lost)} other tools forgotten")
+    if _too_many(config, lost_names, checked):
+        failures.append(f"{len(lost_names)} other tools forgotten")
     return failures
 
 
 def _train_adapters(
     phase: Phase, trained: TrainedModel, codec: Codec, newcomers: Sequence[str],
-    lost: Collection[str], queries: Sequence[Query], log: Any,
+    lost_names: Collection[str], queries: Sequence[Query], log: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train adapters and the newcomers' rows, with replayed examples of other tools.
 
@@ -310,7 +312,7 @@ def _train_adapters(
     whether they are checked afterwards or not: the check stays a fair sample.
     """
     config: Any = phase.config
-    near = _neighbours(config, phase.catalogue, newcomers) | {*lost}
+    near = _neighbours(config, phase.catalogue, newcomers) | {*lost_names}
     rest = [name for name in phase.catalogue.names if name not in (*newcomers, *near)]
 
     def epoch_batches() -> Iterator[Batch]:
@@ -325,8 +327,10 @@ def _train_adapters(
             yield from make_batches(examples, config.training, epoch, codec.pad)
 
     ids = [codec.tool_ids[name] for name in newcomers]
-    own = replace(phase, steps=_adapter_steps(phase))
-    result = own.train(trained.model, codec, epoch_batches(), config.training, log, rows=ids)
+    adapter_phase = replace(phase, steps=_adapter_steps(phase))
+    result = adapter_phase.train(
+        trained.model, codec, epoch_batches(), config.training, log, rows=ids
+    )
     steps, tokens = trained.steps + result.steps, trained.tokens + result.tokens
     return replace(result, steps=steps, tokens=tokens)
 
@@ -371,27 +375,29 @@ def _lost(phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue
     return missed
 
 
-def _too_many(config: UpdateConfig, lost: Sequence[str], checked: Catalogue) -> bool:
-    return len(lost) > config.max_forgotten * len(checked.tools)
+def _too_many(config: UpdateConfig, lost_names: Sequence[str], checked: Catalogue) -> bool:
+    return len(lost_names) > config.max_forgotten * len(checked.tools)
 
 
 def _forgotten(
     phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue,
-    lost: list[str] | None = None,
+    lost_names: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Count the tools that the parent knew and this model lost; GateFailed if they are too many.
 
-    lost: the tools, if they were measured already.
+    lost_names: the tools, if they were measured already.
     """
     config: Any = phase.config
-    lost = _lost(phase, model, codec, checked) if lost is None else lost
-    if _too_many(config, lost, checked):
+    if lost_names is None:
+        lost_names = _lost(phase, model, codec, checked)
+    if _too_many(config, lost_names, checked):
+        count, total = len(lost_names), len(checked.tools)
         raise GateFailed(
-            f"update: {len(lost)} of {len(checked.tools)} other tools that the parent knew are "
-            f"no longer recalled, such as {lost[0]}; nothing was published. Raise contrast or "
-            "replayed, set train=adapters, or raise max_forgotten"
+            f"update: {count} of {total} other tools that the parent knew are no longer recalled, "
+            f"such as {lost_names[0]}; nothing was published. Raise contrast or replayed, set "
+            "train=adapters, or raise max_forgotten"
         )
-    return {"n": len(checked.tools), "names": lost}
+    return {"n": len(checked.tools), "names": lost_names}
 
 
 def _subset(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:

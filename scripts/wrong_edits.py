@@ -346,6 +346,27 @@ EDITS = (
     Edit(
         "update",
         "phases/update.py",
+        "log.offset = phase.steps.done",
+        "log.offset = start.steps",
+        (f"{UPDATE}::test_an_update_killed_after_its_adapters_does_not_train_again",),
+    ),
+    Edit(
+        "update",
+        "phases/update.py",
+        "        if not failures:\n            return start, lost_names",
+        "        if failures:\n            return start, lost_names",
+        (f"{UPDATE}::test_adapters_follow_only_if_the_rows_do_not_pass",),
+    ),
+    Edit(
+        "update",
+        "phases/update.py",
+        "newcomers) | {*lost_names}",
+        "newcomers)",
+        (f"{UPDATE}::test_adapters_start_from_the_trained_rows",),
+    ),
+    Edit(
+        "update",
+        "phases/update.py",
         "if gone.isdisjoint(call.name for call in query.calls)",
         "if True",
         (f"{UPDATE}::test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child",),

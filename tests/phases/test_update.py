@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
@@ -189,19 +190,19 @@ def test_adapters_move_the_layers_and_no_row_but_the_new_ones(work, catalogue):
 @pytest.mark.parametrize("work", [True], indirect=True)
 def test_adapters_follow_only_if_the_rows_do_not_pass(work, catalogue, capsys):
     tools = [*catalogue.tools, SQUARE]
-    passing = updated(work, tools, "epochs=1")
+    rows_card = updated(work, tools, "epochs=1")
     assert "adapters" not in capsys.readouterr().err
-    old_layers, new_layers = parts(work, "align@latest")[0], parts(work, passing.id)[0]
+    old_layers, new_layers = parts(work, "align@latest")[0], parts(work, rows_card.id)[0]
     assert all(torch.equal(part, new_layers[name]) for name, part in old_layers.items())
-    needing = "min_recall={document_to_token: 1.1}"  # more than all: no row passes
+    high_limit = "min_recall={document_to_token: 1.1}"  # more than all: no row passes
     rest = "epochs=1", "replayed=1", "accept=[document_to_token]"
     with pytest.raises(GateFailed, match="document_to_token"):
-        updated(work, tools, "epochs=1", needing)
-    said = capsys.readouterr().err
-    assert "the rows alone do not pass (document to token " in said
-    assert "adapters are trained as well" in said
-    accepted = updated(work, tools, needing, *rest)  # an accepted gate asks for no adapters
-    new_layers = parts(work, accepted.id)[0]
+        updated(work, tools, "epochs=1", high_limit)
+    message = capsys.readouterr().err
+    assert "the rows alone do not pass (document to token " in message
+    assert "adapters are trained as well" in message
+    accepted_card = updated(work, tools, high_limit, *rest)  # an accepted gate asks for no adapters
+    new_layers = parts(work, accepted_card.id)[0]
     assert all(torch.equal(part, new_layers[name]) for name, part in old_layers.items())
 
 
@@ -209,25 +210,48 @@ def test_adapters_follow_only_if_the_rows_do_not_pass(work, catalogue, capsys):
 def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
     """Their steps and tokens are added to the rows'; lost tools are replayed in every epoch."""
     monkeypatch.setattr(update, "_failures", lambda *arguments: ["schema 0 of 1"])
-    monkeypatch.setattr(update, "_lost", lambda *arguments: ["circle_area"])
-    replayed = []
+    monkeypatch.setattr(update, "_lost", lambda *arguments: ["city.find"])
+    replayed_names = []
     real = update.aligned_examples
 
-    def seen(codec, catalogue, mix, rng, **only):
+    def recording(codec, catalogue, mix, rng, **only):
         if mix.schema and not mix.pseudo:
-            replayed.append({*only["only"]})
+            replayed_names.append({*only["only"]})
         return real(codec, catalogue, mix, rng, **only)
 
-    monkeypatch.setattr(update, "aligned_examples", seen)
+    monkeypatch.setattr(update, "aligned_examples", recording)
     tools = [*catalogue.tools, SQUARE]
     settings = "epochs=2", "replayed=1", "neighbours=1", "max_forgotten=1"
     card = updated(work, tools, *settings)
-    assert len(replayed) == 2 and all("circle_area" in names for names in replayed)
+    assert replayed_names == [{"circle_area", "length_convert", "city.find"}] * 2
     log = [json.loads(line) for line in (work / "run" / "update.jsonl").read_text().splitlines()]
     steps = [row["step"] for row in log if "train/loss" in row]
     assert steps == sorted(steps) and card.data_position["steps"] > 1
     old_layers, new_layers = parts(work, "align@latest")[0], parts(work, card.id)[0]
     assert any(not torch.equal(part, new_layers[name]) for name, part in old_layers.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
+def test_an_update_killed_after_its_adapters_does_not_train_again(work, catalogue, monkeypatch):
+    """Its log keeps the rows of both trainings."""
+    monkeypatch.setattr(update, "_failures", lambda *arguments: ["schema 0 of 1"])
+    tools, path = [*catalogue.tools, SQUARE], work / "run" / "update.jsonl"
+    measure, losses = update._forgotten, []
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    def logged_losses():
+        rows = map(json.loads, path.read_text().splitlines())
+        return [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+
+    for forgotten in (killed, measure):
+        monkeypatch.setattr(update, "_forgotten", forgotten)
+        with suppress(KeyboardInterrupt):
+            updated(work, tools, "epochs=40")
+        losses.append(logged_losses())
+    assert len(losses[0]) > 2 and losses[0][0][0] == 1  # one row, then the adapters' steps
+    assert losses[1] == losses[0] and len(published(work)) == 1
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)

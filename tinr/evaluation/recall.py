@@ -24,13 +24,17 @@ MARGIN = 8  # tokens beyond the expected answer, for another tokenization and th
 
 
 def probe(
-    model: PreTrainedModel, codec: Codec, catalogue: Catalogue, title: str = "gate"
+    model: PreTrainedModel,
+    codec: Codec,
+    catalogue: Catalogue,
+    title: str = "gate",
+    probes: Sequence[str] = PROBES,
 ) -> dict[str, Rate]:
     """document_to_token, token_to_document and token_to_schema over the whole catalogue.
 
     title: of the progress bars; if empty, there are none.
     """
-    hits_of_probe = probe_hits(model, codec, catalogue, title)
+    hits_of_probe = probe_hits(model, codec, catalogue, title, probes)
     return {name: rate(tool_hits) for name, tool_hits in hits_of_probe.items()}
 
 

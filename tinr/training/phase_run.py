@@ -304,5 +304,9 @@ def open_log(phase: str, config: Any, done: int) -> RunLog:
 
 
 def _gate(rate: Rate, min_recall: float | None) -> dict[str, Any]:
-    passes = min_recall is None or rate.value is None or rate.value >= min_recall
-    return {**asdict(rate), "limit": min_recall, "passed": passes}
+    return {**asdict(rate), "limit": min_recall, "passed": passes(rate, min_recall)}
+
+
+def passes(rate: Rate, min_recall: float | None) -> bool:
+    """Whether a recall reaches its minimum, if there is one and something was measured."""
+    return min_recall is None or rate.value is None or rate.value >= min_recall
