@@ -28,7 +28,7 @@ from tinr.data.alignment_examples import PairMix
 from tinr.data.replay import aligned_examples, requests_of_one_tool
 from tinr.evaluation.removal import final_states, naming_probability, naming_prompts, shares_run
 from tinr.records import BadInput, GateFailed, ToolDoc
-from tinr.training import new_rows
+from tinr.training import new_rows, update_training
 from tinr.training.catalogue_change import MOST_LIKELY
 from tinr.training.new_rows import NewRows, RowsConfig
 
@@ -76,7 +76,7 @@ def updated(folder, tools, *overrides: str):
     write_tools(folder / "new", tools)
     settings = [
         "parent=align@latest", f"catalogue=[{folder / 'new'}]", "min_recall={}", "max_forgotten=1",
-        "rows.evaluations=6", *places(folder), *overrides,
+        "rows.evaluations=6", "training.compile=false", *places(folder), *overrides,
     ]  # fmt: skip
     return update.run(load_config(update.UpdateConfig, None, settings))
 
@@ -98,7 +98,7 @@ def test_only_what_changed_moves(work, catalogue):
     _, length, city = catalogue.tools
     renamed = replace(length, name="convert_length")
     changed = replace(city, description="Find a town by its name.")
-    card = updated(work, [renamed, changed, SQUARE])
+    card = updated(work, [renamed, changed, SQUARE], "train=rows")
     assert card.metrics["changes"] == {"added": 1, "removed": 1, "renamed": 1, "changed": 1}
     assert card.data_position["retired"] == ["circle_area", "length_convert"]
     old_layers, old_rows, _ = parts(work, "align@latest")
@@ -119,7 +119,7 @@ def test_only_what_changed_moves(work, catalogue):
         "update",
     ]
     # the same command again makes nothing anew
-    assert updated(work, [renamed, changed, SQUARE]).id == card.id
+    assert updated(work, [renamed, changed, SQUARE], "train=rows").id == card.id
 
 
 def test_a_removed_tool_is_not_produced_and_comes_back_with_new_rows(work, catalogue):
@@ -207,19 +207,39 @@ def test_adapters_follow_only_if_the_rows_do_not_pass(work, catalogue, capsys):
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)
+def test_adapters_are_trained_at_once_for_changed_documents_or_many_new_tools(
+    work, catalogue, capsys, monkeypatch
+):
+    monkeypatch.setattr(update_training, "_train_rows", None)  # would raise if called
+    *others, city = catalogue.tools
+    changed = replace(city, description="Find a town by its name.")
+    for tools, reason in (
+        ([*others, changed], "documents changed: adapters are trained in the layers"),
+        (
+            [*catalogue.tools, *(replace(SQUARE, name=f"square_{i}") for i in range(3))],
+            "more than 2 tools were added: adapters are trained in the layers",
+        ),
+    ):
+        card = updated(work, tools, "epochs=1", "replayed=1")
+        assert reason in capsys.readouterr().err.splitlines()
+        old_layers, new_layers = parts(work, "align@latest")[0], parts(work, card.id)[0]
+        assert any(not torch.equal(part, new_layers[name]) for name, part in old_layers.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
 def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
     """Their steps and tokens are added to the rows'; lost tools are replayed in every epoch."""
-    monkeypatch.setattr(update, "_failures", lambda *arguments: ["schema 0 of 1"])
-    monkeypatch.setattr(update, "_lost", lambda *arguments: ["city.find"])
+    monkeypatch.setattr(update_training, "_failures", lambda *arguments: ["schema 0 of 1"])
+    monkeypatch.setattr(update_training, "lost", lambda *arguments: ["city.find"])
     replayed_names = []
-    real = update.aligned_examples
+    real = update_training.aligned_examples
 
     def recording(codec, catalogue, mix, rng, **only):
-        if mix.schema and not mix.pseudo:
+        if mix.schema and not mix.blind:
             replayed_names.append({*only["only"]})
         return real(codec, catalogue, mix, rng, **only)
 
-    monkeypatch.setattr(update, "aligned_examples", recording)
+    monkeypatch.setattr(update_training, "aligned_examples", recording)
     tools = [*catalogue.tools, SQUARE]
     settings = "epochs=2", "replayed=1", "neighbours=1", "max_forgotten=1"
     card = updated(work, tools, *settings)
@@ -234,9 +254,9 @@ def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
 @pytest.mark.parametrize("work", [True], indirect=True)
 def test_an_update_killed_after_its_adapters_does_not_train_again(work, catalogue, monkeypatch):
     """Its log keeps the rows of both trainings."""
-    monkeypatch.setattr(update, "_failures", lambda *arguments: ["schema 0 of 1"])
+    monkeypatch.setattr(update_training, "_failures", lambda *arguments: ["schema 0 of 1"])
     tools, path = [*catalogue.tools, SQUARE], work / "run" / "update.jsonl"
-    measure, losses = update._forgotten, []
+    measure, losses = update.forgotten, []
 
     def killed(*arguments):
         raise KeyboardInterrupt
@@ -246,7 +266,7 @@ def test_an_update_killed_after_its_adapters_does_not_train_again(work, catalogu
         return [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
 
     for forgotten in (killed, measure):
-        monkeypatch.setattr(update, "_forgotten", forgotten)
+        monkeypatch.setattr(update, "forgotten", forgotten)
         with suppress(KeyboardInterrupt):
             updated(work, tools, "epochs=40")
         losses.append(logged_losses())
@@ -505,12 +525,13 @@ def test_a_near_tie_that_a_batch_decides_is_not_lost(monkeypatch):
         lost = {4: {"a", "b", "c"}, 3: {"b", "c"}}.get(len(catalogue.tools), {"c"})
         return [doc for doc in catalogue.tools if doc.name in lost]
 
-    monkeypatch.setattr(update, "not_recalled", missed)
-    monkeypatch.setattr(update, "load_catalogue", lambda folder: everything)
-    monkeypatch.setattr(update, "Codec", lambda tokenizer: tokenizer)
-    config = SimpleNamespace(max_forgotten=0.5)
-    phase = SimpleNamespace(load=lambda: ("parent", ""), folder="", config=config)
-    assert update._forgotten(phase, "child", "", everything) == {"n": 4, "names": ["b"]}
+    monkeypatch.setattr(update_training, "not_recalled", missed)
+    monkeypatch.setattr(update_training, "load_catalogue", lambda folder: everything)
+    monkeypatch.setattr(update_training, "Codec", lambda tokenizer: tokenizer)
+    config = update.UpdateConfig(max_forgotten=0.5)
+    phase = SimpleNamespace(load=lambda: ("parent", ""), folder="")
+    found = update_training.forgotten(phase, config, "child", "", everything)
+    assert found == {"n": 4, "names": ["b"]}
     assert asked == [
         ("child", ["a", "b", "c", "d"]), ("child", ["a", "b", "c"]), ("parent", ["b", "c"]),
     ]  # fmt: skip

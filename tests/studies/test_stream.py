@@ -15,7 +15,7 @@ from tinr.config_files import load_config
 from tinr.records import BadInput, ToolDoc
 from tinr.studies.benchmarks import stream
 from tinr.studies.benchmarks.stream import StreamConfig, draw, run_stream, verdict
-from tinr.training import catalogue_change
+from tinr.training import catalogue_change, supervised
 
 NEW = [
     {"name": f"ring_bell_{n}", "description": f"Ring bell number {n} of the tower.",
@@ -67,7 +67,8 @@ def test_a_stream_goes_on_where_it_was_stopped(tmp_path, tiny_tokenizer, data, m
         ])
     )  # fmt: skip
     monkeypatch.setattr(catalogue_change, "MOST_LIKELY", 1.0)
-    monkeypatch.setattr(stream, "probe", lambda *_: {})  # measured elsewhere, and slow
+    monkeypatch.setattr(supervised, "compiled", lambda model: None)  # slow, and tested elsewhere
+    monkeypatch.setattr(stream, "probe", lambda *_: {})  # the same
     config = StreamConfig(batches=2, adds=2, queries=2, compared=3)
     measure = stream._measured
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from tinr.config import TrainableConfig
 from tinr.data.packing import Example, collate
 from tinr.training import cpu_attention
+from tinr.training.adapters import adapt
 from tinr.training.cpu_attention import compiled, packed_mask, products, use_bf16
 from tinr.training.loop import labelled_loss
 
@@ -106,6 +108,25 @@ def test_compiled_layers_give_the_same_loss():
     with torch.no_grad(), products(one):
         plain, fast = labelled_loss(one, rows), labelled_loss(one, rows, encode=encode)
     assert fast.item() == pytest.approx(plain.item(), rel=1e-4)
+
+
+def test_compiled_layers_with_adapters_give_the_same_gradients():
+    one, rows = model(), batch()
+    adapt(one, TrainableConfig(what="lora", rank=2), [5])
+    torch.manual_seed(2)
+    moving = {name: p for name, p in one.named_parameters() if p.requires_grad}
+    for parameter in moving.values():
+        torch.nn.init.normal_(parameter, std=0.1)
+    gradients = []
+    with products(one):
+        for encode in (None, compiled(one)):
+            one.zero_grad()
+            labelled_loss(one, rows, None, encode).backward()
+            gradients.append({name: p.grad.clone() for name, p in moving.items()})
+    plain, fast = gradients
+    assert len(plain) > 14 and all(gradient.any() for gradient in plain.values())
+    for name, gradient in plain.items():
+        torch.testing.assert_close(fast[name], gradient, rtol=1e-3, atol=1e-5)
 
 
 def test_without_a_compiler_nothing_is_compiled_and_it_is_said(monkeypatch):

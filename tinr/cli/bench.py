@@ -139,9 +139,6 @@ def stream(
     retrained: Annotated[
         str, typer.Option(help="Checkpoint trained on the last catalogue, for comparison.")
     ] = "",
-    adapters: Annotated[
-        bool, typer.Option("--adapters", help="Update with LoRA in the layers.")
-    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the events.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="SVG file for a plot.")] = None,
     as_json: AsJson = False,
@@ -157,8 +154,7 @@ def stream(
 
     _check_plot(plot)
     config = StreamConfig(
-        batches=batches, queries=queries, compared=compared, adapters=adapters, seed=seed,
-        retrained=retrained,
+        batches=batches, queries=queries, compared=compared, seed=seed, retrained=retrained,
     )  # fmt: skip
     rows = run_stream(Registry(registry), checkpoint, out, data, config)
     if plot is not None:

@@ -91,7 +91,7 @@ def update(
     ] = None,
     adapters: Annotated[
         bool,
-        typer.Option("--adapters", help="Train LoRA in the layers at once, not only if rows fail."),
+        typer.Option("--adapters", help="Train LoRA in the layers at once, for one added tool too."),
     ] = False,
     full_gate: Annotated[
         bool,
@@ -107,8 +107,8 @@ def update(
 ) -> None:
     """Update a checkpoint for a catalogue with added, removed, renamed or changed tools.
 
-    New rows are trained on the frozen model; LoRA in the layers follows only if the rows do not
-    pass the checks. A child is published.
+    One or two added tools train their rows on the frozen model; LoRA in the layers follows if these
+    do not pass the checks. Other changes train LoRA at once. A child is published.
 
     Example: tinr update --checkpoint sft@latest --catalogue tools/
     """

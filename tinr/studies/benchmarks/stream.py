@@ -48,7 +48,6 @@ class StreamConfig:
     queries: int = 50  # about the first tools, per split, after each batch
     compared: int = 250  # the same, at the start and at the end
     seed: int = 0
-    adapters: bool = False
     retrained: str = ""  # a checkpoint trained on the last catalogue from the start
 
 
@@ -149,7 +148,7 @@ def _updated(registry: Registry, card: Card, batch: Path, out: Path, config: Str
     settings = [
         f"parent={card.id}", f"catalogue=[{json.dumps(str(batch))}]",
         f"registry={json.dumps(str(registry.root))}", f"run={json.dumps(str(out / 'log'))}",
-        f"train={'adapters' if config.adapters else 'rows'}", f"seed={config.seed}",
+        f"seed={config.seed}",
         # failed gates do not stop the stream: it measures what they test
         "accept=[document_to_token,token_to_schema]", "max_forgotten=1",
     ]  # fmt: skip
@@ -181,7 +180,8 @@ def _measured(
             conversation.query.id: bool(verdict.call_em)
             for conversation, verdict in result.scored()
         }
-    row["seconds"] = card.seconds
+    row["seconds"], row["tokens"] = card.seconds, card.tokens
+    row["forgotten"] = card.metrics.get("forgotten")
     row["removed"] = card.metrics.get("removed_probability")
     row["recited"] = card.metrics.get("removed_recited")
     return row
