@@ -1,6 +1,6 @@
 """Update: adapt a checkpoint to a changed catalogue, with as little training as possible.
 
-    added, changed  their tokens' rows train, and LoRA in the layers unless rows alone suffice
+    added, changed  the rows of their tokens train, in most cases with LoRA in the layers
                     (tinr/training/update_training.py)
     renamed         the new token gets the old one's rows
     removed         the rows are overwritten: the token is not produced and recalls nothing

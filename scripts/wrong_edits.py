@@ -366,6 +366,27 @@ EDITS = (
     ),
     Edit(
         "update",
+        "tinr/training/update_training.py",
+        'if way == "auto" and not adapter_steps(training.phase).done:',
+        'if way == "auto":',
+        (f"{UPDATE}::test_adapters_follow_only_if_the_rows_do_not_pass",),
+    ),
+    Edit(
+        "update",
+        "tinr/training/update_training.py",
+        "([name for name in names if name in silent_tools], mix)",
+        "([name for name in names if name not in silent_tools], mix)",
+        (f"{UPDATE}::test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child",),
+    ),
+    Edit(
+        "update",
+        "tinr/training/update_training.py",
+        "not changes.changed and len(changes.added) <= ROWS_FIRST",
+        "len(changes.added) <= ROWS_FIRST",
+        (f"{UPDATE}::test_adapters_are_trained_at_once_for_changed_documents_or_many_new_tools",),
+    ),
+    Edit(
+        "update",
         "phases/update.py",
         "if gone.isdisjoint(call.name for call in query.calls)",
         "if True",

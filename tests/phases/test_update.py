@@ -200,7 +200,11 @@ def test_adapters_follow_only_if_the_rows_do_not_pass(work, catalogue, capsys):
         updated(work, tools, "epochs=1", high_limit)
     message = capsys.readouterr().err
     assert "the rows alone do not pass (document to token " in message
-    assert "adapters are trained as well" in message
+    assert "training adapters as well" in message
+    # accepted after the adapters trained: what was refused is published, not the rows alone
+    refused_card = updated(work, tools, "epochs=1", high_limit, "accept=[document_to_token]")
+    new_layers = parts(work, refused_card.id)[0]
+    assert any(not torch.equal(part, new_layers[name]) for name, part in old_layers.items())
     accepted_card = updated(work, tools, high_limit, *rest)  # an accepted gate asks for no adapters
     new_layers = parts(work, accepted_card.id)[0]
     assert all(torch.equal(part, new_layers[name]) for name, part in old_layers.items())
@@ -214,10 +218,10 @@ def test_adapters_are_trained_at_once_for_changed_documents_or_many_new_tools(
     *others, city = catalogue.tools
     changed = replace(city, description="Find a town by its name.")
     for tools, reason in (
-        ([*others, changed], "documents changed: adapters are trained in the layers"),
+        ([*others, changed], "a document changed: training adapters in the layers"),
         (
             [*catalogue.tools, *(replace(SQUARE, name=f"square_{i}") for i in range(3))],
-            "more than 2 tools were added: adapters are trained in the layers",
+            "more than 2 tools were added: training adapters in the layers",
         ),
     ):
         card = updated(work, tools, "epochs=1", "replayed=1")
@@ -230,7 +234,7 @@ def test_adapters_are_trained_at_once_for_changed_documents_or_many_new_tools(
 def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
     """Their steps and tokens are added to the rows'; lost tools are replayed in every epoch."""
     monkeypatch.setattr(update_training, "_failures", lambda *arguments: ["schema 0 of 1"])
-    monkeypatch.setattr(update_training, "lost", lambda *arguments: ["city.find"])
+    monkeypatch.setattr(update_training, "_lost", lambda *arguments: ["city.find"])
     replayed_names = []
     real = update_training.aligned_examples
 
@@ -275,7 +279,9 @@ def test_an_update_killed_after_its_adapters_does_not_train_again(work, catalogu
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)
-def test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child(work, catalogue):
+def test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child(
+    work, catalogue, monkeypatch
+):
     """Without those of removed and changed tools, and by the new names of renamed ones."""
     circle, length, _ = catalogue.tools
     asked = [
@@ -295,6 +301,26 @@ def test_queries_beside_a_checkpoint_serve_as_contrast_and_stay_with_the_child(w
     folder = Registry(work / "registry").path(card)
     queries = read_queries(folder / "queries.jsonl", load_catalogue(folder))
     assert [(q.id, [c.name for c in q.calls]) for q in queries] == [("q1", ["disc_area"])]
+    replayed, traced = [], []
+    real, real_traces = update_training.aligned_examples, update_training.trace_examples
+
+    def recording(codec, catalogue, mix, rng, only):
+        replayed.append((sorted(only), bool(mix.pseudo)))
+        return real(codec, catalogue, mix, rng, only=only)
+
+    def recording_traces(codec, library, queries, *rest):
+        traced.append([query.id for query in queries])
+        return real_traces(codec, library, queries, *rest)
+
+    monkeypatch.setattr(update_training, "aligned_examples", recording)
+    monkeypatch.setattr(update_training, "trace_examples", recording_traces)
+    settings = "parent=sft@latest", "train=adapters", "epochs=1"
+    updated(work, [*catalogue.tools, SQUARE], *settings)
+    known = [(["length_convert"], True), (["circle_area", "city.find"], False)]
+    assert replayed == [(["square_area"], True), *known] and sorted(traced[0]) == ["q1", "q2"]
+    replayed.clear()
+    updated(work, [*catalogue.tools, SQUARE], *settings, "contrast_queries=0")
+    assert replayed[1:] == [(sorted(catalogue.names), True)] and traced[1:] == [[]]
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)
@@ -382,7 +408,7 @@ def test_a_confusable_newcomer_is_named(work, catalogue, capsys):
 
 @pytest.mark.parametrize("work", [True], indirect=True)
 def test_gates_stop_an_update(work, catalogue):
-    with pytest.raises(GateFailed, match=r"document_to_token.*Raise rows\.evaluations"):
+    with pytest.raises(GateFailed, match=r"document_to_token.*Raise epochs"):
         updated(work, [*catalogue.tools, SQUARE], "min_recall={document_to_token: 1.1}")
     assert published(work) == []
 

@@ -91,7 +91,7 @@ def update(
     ] = None,
     adapters: Annotated[
         bool,
-        typer.Option("--adapters", help="Train LoRA in the layers at once, for one added tool too."),
+        typer.Option("--adapters", help="Train adapters at once, for one added tool too."),
     ] = False,
     full_gate: Annotated[
         bool,
@@ -107,8 +107,9 @@ def update(
 ) -> None:
     """Update a checkpoint for a catalogue with added, removed, renamed or changed tools.
 
-    One or two added tools train their rows on the frozen model; LoRA in the layers follows if these
-    do not pass the checks. Other changes train LoRA at once. A child is published.
+    For one or two added tools it trains only their rows, and adapters (LoRA in the layers) if these
+    do not pass the checks. For more added tools or a changed document it trains adapters at once.
+    It publishes a child.
 
     Example: tinr update --checkpoint sft@latest --catalogue tools/
     """

@@ -66,7 +66,7 @@ class CatalogueChange:
             what = f"{names[0]} still recites its document" if names else "a token is predicted"
             raise GateFailed(
                 f"update: removed tools: {what} (largest probability {probability:.2g}); nothing "
-                "was published. Set train=adapters, or align again"
+                "was published. Align again"
             )
         return {
             "removed_probability": {"before": self._probability, "after": probability},

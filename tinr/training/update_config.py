@@ -25,7 +25,7 @@ Way = Literal["auto", "rows", "adapters"]
 class UpdateConfig(PhaseConfig):
     """Settings of an update."""
 
-    remedy: ClassVar[str] = "Raise rows.evaluations or epochs, set train=adapters, or"
+    remedy: ClassVar[str] = "Raise epochs (adapters) or rows.evaluations (rows), or"
 
     catalogue: Annotated[tuple[str, ...], Doc("the new catalogue: shipped corpora or folders")] = ()
     replaces: Annotated[
@@ -35,8 +35,8 @@ class UpdateConfig(PhaseConfig):
     train: Annotated[
         Way,
         Doc(
-            "rows: on a frozen model; adapters: LoRA too; auto: rows first if tools were only"
-            " added, and few"
+            "rows: on a frozen model; adapters: LoRA too; auto: rows first for at most two added"
+            " tools and no changed document, else adapters"
         ),
     ] = "auto"
     rows: RowsConfig = field(default_factory=RowsConfig)
@@ -61,7 +61,10 @@ class UpdateConfig(PhaseConfig):
     )
     training: Annotated[TrainingConfig, Doc("of the adapters")] = field(
         default_factory=lambda: TrainingConfig(
-            optimiser=OptimiserConfig(learning_rate=1e-3), batch_tokens=1024, compile=True
+            optimiser=OptimiserConfig(learning_rate=1e-3),
+            batch_tokens=1024,
+            compile=True,
+            checkpoint_steps=50,
         )
     )
     mix: Annotated[PairMix, Doc("adapters: examples per new tool and epoch")] = field(

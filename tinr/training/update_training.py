@@ -4,8 +4,8 @@
     adapters  LoRA in the layers as well, with replay of other tools
     auto      rows for a few added tools, then adapters if these do not pass; else adapters
 
-Rows stay where they are told: every layer and every other row keeps its bits. They rarely hold a
-changed signature, and each takes about a minute (docs/notebook.md).
+Training rows alone changes no bit of any layer or other row. A row rarely holds a changed
+signature, and each takes about a minute (docs/notebook.md).
 Source: training only rows of a model that was adapted to tools before: TokMem, ICLR 2026; LoRA,
 arXiv 2106.09685.
 """
@@ -95,8 +95,8 @@ def choose_way(way: Way, changes: Difference) -> Way:
     """Resolve auto to adapters where rows would be slower or seldom pass, and say so."""
     if way != "auto" or (not changes.changed and len(changes.added) <= ROWS_FIRST):
         return way
-    reason = "documents changed" if changes.changed else f"more than {ROWS_FIRST} tools were added"
-    say(f"{reason}: adapters are trained in the layers")
+    reason = "a document changed" if changes.changed else f"more than {ROWS_FIRST} tools were added"
+    say(f"{reason}: training adapters in the layers")
     return "adapters"
 
 
@@ -112,13 +112,13 @@ def train_newcomers(
         trained = _train_rows(training, model)
     if way == "rows":
         return trained, None
-    if way == "auto":
+    if way == "auto" and not adapter_steps(training.phase).done:
         checked = training.checked
-        lost_names = lost(training.phase, trained.model, training.codec, checked)
+        lost_names = _lost(training.phase, trained.model, training.codec, checked)
         failures = _failures(training, trained.model, lost_names, len(checked.tools))
         if not failures:
             return trained, lost_names
-        say(f"the rows alone do not pass ({', '.join(failures)}): adapters are trained as well")
+        say(f"the rows alone do not pass ({', '.join(failures)}): training adapters as well")
     training.log.offset = training.phase.steps.done  # the rows' entries in the log
     return _train_adapters(training, trained, lost_names), None
 
@@ -144,7 +144,7 @@ def _train_rows(training: UpdateTraining, model: PreTrainedModel) -> TrainedMode
 
 
 def _failures(
-    training: UpdateTraining, model: PreTrainedModel, lost_names: Sequence[str], checked: int
+    training: UpdateTraining, model: PreTrainedModel, lost_names: Sequence[str], total: int
 ) -> list[str]:
     """Return which checks a model does not pass, in words; none that is accepted by name."""
     config = training.config
@@ -156,7 +156,7 @@ def _failures(
         for name, rate in rates.items()
         if name not in config.accept and not passes(rate, config.min_recall[name])
     ]
-    if _too_many(config, lost_names, checked):
+    if _too_many(config, lost_names, total):
         failures.append(f"{len(lost_names)} other tools forgotten")
     return failures
 
@@ -195,7 +195,8 @@ def _train_adapters(
 
 def _replayed(training: UpdateTraining, names: Sequence[str], rng: Random) -> list[Example]:
     """Make replayed examples of tools; pseudo-queries only if no stored query calls them."""
-    silent_tools = tools_without_queries(training.catalogue, training.queries)
+    queries = training.queries if training.config.contrast_queries else ()
+    silent_tools = tools_without_queries(training.catalogue, queries)
     mix = training.config.replay
     groups = (
         ([name for name in names if name in silent_tools], mix),
@@ -211,7 +212,7 @@ def _replayed(training: UpdateTraining, names: Sequence[str], rng: Random) -> li
     ]
 
 
-def lost(phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue) -> list[str]:
+def _lost(phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue) -> list[str]:
     """Return the checked tools that the parent recalls and this model does not."""
     missed = [doc.name for doc in not_recalled(model, codec, checked)]
     if missed:  # again, in the batch that the parent is asked in: bfloat16 decides near-ties by it
@@ -225,8 +226,8 @@ def lost(phase: Phase, model: PreTrainedModel, codec: Codec, checked: Catalogue)
     return missed
 
 
-def _too_many(config: UpdateConfig, lost_names: Sequence[str], checked: int) -> bool:
-    return len(lost_names) > config.max_forgotten * checked
+def _too_many(config: UpdateConfig, lost_names: Sequence[str], total: int) -> bool:
+    return len(lost_names) > config.max_forgotten * total
 
 
 def forgotten(
@@ -238,13 +239,13 @@ def forgotten(
     lost_names: the tools, if they were measured already.
     """
     if lost_names is None:
-        lost_names = lost(phase, model, codec, checked)
+        lost_names = _lost(phase, model, codec, checked)
     count, total = len(lost_names), len(checked.tools)
     if _too_many(config, lost_names, total):
         raise GateFailed(
             f"update: {count} of {total} other tools that the parent knew are no longer recalled, "
-            f"such as {lost_names[0]}; nothing was published. Raise contrast or replayed, set "
-            "train=adapters, or raise max_forgotten"
+            f"such as {lost_names[0]}; nothing was published. Raise replayed (adapters) or "
+            "contrast (rows), or raise max_forgotten"
         )
     return {"n": total, "names": lost_names}
 
