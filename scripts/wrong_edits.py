@@ -73,6 +73,8 @@ GENERATE = "tests/rollout/test_generate.py"
 GRAMMAR = "tests/rollout/test_grammar.py"
 GRPO = "tests/training/test_grpo.py"
 IMPORTING = "tests/catalogue/test_importing.py"
+IMPORT_OPENAPI = "tests/catalogue/test_import_openapi.py"
+IMPORT_SCHEMAS = "tests/catalogue/test_import_schemas.py"
 MATCHING = "tests/rollout/test_matching.py"
 METRICS = "tests/evaluation/test_metrics.py"
 PARSE = "tests/chat/test_render_parse.py"
@@ -84,7 +86,9 @@ RETRIEVAL = "tests/catalogue/test_retrieval.py"
 REWARDS = "tests/rollout/test_rewards.py"
 SCORED_ROWS = "tests/training/test_scored_rows.py"
 SERVE = "tests/serve/test_serve.py"
+SERVER_TOOLS = "tests/serve/test_server_tools.py"
 STEPS = "tests/checkpoints/test_step_checkpoints.py"
+STREAMS = "tests/serve/test_streams.py"
 TRACES = "tests/data/test_traces.py"
 TRAINING = "tests/training/test_training.py"
 
@@ -839,14 +843,14 @@ EDITS = (
         "tinr/catalogue/importing/openapi.py",
         'if parameter.get("required") is True or location == "path":',
         'if location == "path":',
-        (f"{IMPORTING}::test_swagger_2_bodies_and_parameters",),
+        (f"{IMPORT_OPENAPI}::test_swagger_2_bodies_and_parameters",),
     ),
     Edit(
         "importers",
         "tinr/catalogue/importing/types.py",
         'return {"enum": values}',
         'return {"type": "string"}',
-        (f"{IMPORTING}::test_words_for_types",),
+        (f"{IMPORT_SCHEMAS}::test_words_for_types",),
     ),
     Edit(
         "importers",
@@ -1195,7 +1199,7 @@ EDITS = (
         "tinr/serve/limits.py",
         'allowed[self._calling] = False',
         'allowed[self._calling] = True',
-        (f"{SERVE}::test_a_choice_of_tool_is_kept",),
+        (f"{STREAMS}::test_a_choice_of_tool_is_kept",),
     ),
     Edit(
         "server",
@@ -1209,21 +1213,21 @@ EDITS = (
         "tinr/serve/reply_stream.py",
         'return text[: len(text) - held]',
         'return text',
-        (f"{SERVE}::test_an_answer_ends_before_a_stop",),
+        (f"{STREAMS}::test_an_answer_ends_before_a_stop",),
     ),
     Edit(
         "server",
         "tinr/serve/batcher.py",
         'own_executor = self.executor if job.runs_tools else None',
         'own_executor = self.executor',
-        (f"{SERVE}::test_what_is_recalled_for_the_page_runs_nothing",),
+        (f"{SERVER_TOOLS}::test_what_is_recalled_for_the_page_runs_nothing",),
     ),
     Edit(
         "server",
         "tinr/rollout/conversation.py",
         '            return None  # whoever runs one of them runs all\n',
         '            pass\n',
-        (f"{SERVE}::test_whoever_runs_one_call_of_a_turn_runs_all",),
+        (f"{SERVER_TOOLS}::test_whoever_runs_one_call_of_a_turn_runs_all",),
     ),
     Edit(
         "server",

@@ -1,5 +1,6 @@
 """A server whose model is a script; everything around it is real."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,19 +11,22 @@ from typing import Any
 import torch
 import uvicorn
 from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from tinr.chat.codec import Codec, Piece
 from tinr.chat.render import (
     as_text,
     render_calls,
     render_names,
+    render_prompt,
     render_response,
     render_thought,
 )
-from tinr.records import Call
+from tinr.records import Call, Query
 from tinr.serve.app import bind
 from tinr.serve.draft import Job
 
+ADDRESS = "/v1/chat/completions"
 AREA = Call("circle_area", {"radius": 2})
 ASKED = {"role": "user", "content": "Area of a circle of radius 2?"}
 THOUGHT = render_thought([Piece("<<circle_area>>", token=True), " gives it"])
@@ -104,3 +108,39 @@ def running(app: Starlette) -> Iterator[str]:
         yield f"http://127.0.0.1:{place.getsockname()[1]}/"
         server.should_exit = True
         thread.join()
+
+
+def ask(client: TestClient, *messages: dict, **more: Any) -> dict[str, Any]:
+    answer = client.post(ADDRESS, json={"messages": list(messages), **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refused(client: TestClient, body: Any, status: int = 400) -> str:
+    answer = client.post(ADDRESS, content=body if isinstance(body, bytes) else json.dumps(body))
+    assert answer.status_code == status, answer.text
+    said = answer.json()["error"]["message"]
+    assert said and "\n" not in said
+    return said
+
+
+def streamed(client: TestClient, *messages: dict, **more: Any) -> list[dict[str, Any]]:
+    body = {"messages": list(messages), "stream": True, **more}
+    with client.stream("POST", ADDRESS, json=body) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+
+def joined(events: Sequence[dict[str, Any]], name: str, index: int = 0) -> str:
+    choices = [choice for event in events for choice in event["choices"]]
+    return "".join(c["delta"].get(name, "") for c in choices if c["index"] == index)
+
+
+# -- many who ask ---------------------------------------------------------------------
+
+
+def job(codec: Codec, text: str = "hi", **more: Any) -> Job:
+    prompt = codec.encode(render_prompt(text, codec.frame))[0]
+    return Job(Query("q", text), tuple(prompt), 128, **more)
