@@ -256,6 +256,34 @@ def test_adapters_start_from_the_trained_rows(work, catalogue, monkeypatch):
 
 
 @pytest.mark.parametrize("work", [True], indirect=True)
+def test_adapters_killed_halfway_end_with_the_same_weights(work, catalogue, monkeypatch):
+    tools = [*catalogue.tools, SQUARE]
+    settings = "train=adapters", "epochs=30", "training.checkpoint_steps=2"
+    shutil.copytree(work / "registry", work / "other" / "registry")
+    whole = updated(work, tools, *settings, f"registry={work / 'other' / 'registry'}")
+    log, steps = new_rows.RunLog.log, []
+
+    def killed(self, step, values):
+        if "train/loss" in values:
+            steps.append(step)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+        log(self, step, values)
+
+    monkeypatch.setattr(new_rows.RunLog, "log", killed)
+    with pytest.raises(KeyboardInterrupt):
+        updated(work, tools, *settings)
+    assert published(work) == []
+    resumed = updated(work, tools, *settings)
+    assert 1 < steps[3] <= steps[2]  # the first steps were there
+    known_layers, known_rows, _ = parts(work / "other", whole.id)
+    layers, rows, _ = parts(work, resumed.id)
+    assert all(torch.equal(part, layers[name]) for name, part in known_layers.items())
+    for table, known in zip(rows, known_rows, strict=True):
+        assert all(torch.equal(table[token], row) for token, row in known.items())
+
+
+@pytest.mark.parametrize("work", [True], indirect=True)
 def test_an_update_killed_after_its_adapters_does_not_train_again(work, catalogue, monkeypatch):
     """Its log keeps the rows of both trainings."""
     monkeypatch.setattr(update_training, "_failures", lambda *arguments: ["schema 0 of 1"])
