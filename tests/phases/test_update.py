@@ -170,6 +170,7 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_rows(work, catalogue, mo
     assert published(work) == []
     resumed = updated(work, tools)
     assert steps[:2] == [1, 2] and {*steps[2:]} == {2}  # the first row was there
+    assert resumed.tokens == whole.tokens > 0  # its cost, too
     pairs = zip(parts(work, resumed.id)[1], parts(work / "other", whole.id)[1], strict=True)
     for table, known in pairs:
         for token, row in known.items():  # sums may differ in the last bit

@@ -264,14 +264,14 @@ def train_rows(
     log: RunLog,
     steps: Steps,
 ) -> tuple[int, int]:
-    """Train the rows one by one and write them into the model. Returns steps and tokens.
+    """Train the rows one by one and write them into the model. Returns evaluations and tokens.
 
     lengths: norms to which the rows are scaled, one tensor per table. fixed: examples of which
     only the positions before the first new token count. behind: for each row, in the order of
     `rows.ids`, the examples that continue after its token. A killed run resumes after the last
     row that it finished.
     """
-    done, spent, tokens = _resume(steps, rows), 0, 0
+    done, spent, tokens = _resume(steps, rows)
     total = config.evaluations * len(rows.ids)
     with products(rows.model), rows.live(), progress_bar(total, "rows", "step") as bar:
         known = fixed_positions(rows, fixed, pad)
@@ -285,7 +285,7 @@ def train_rows(
             spent += evaluations
             tokens += evaluations * continuations.tokens
             log.log(place + 1, {"train/loss": loss})
-            _save(steps, place + 1, rows)
+            _save(steps, place + 1, rows, spent, tokens)
     rows.write()
     return spent, tokens
 
@@ -340,18 +340,20 @@ def _train_row(
     return spent, best
 
 
-def _save(steps: Steps, step: int, rows: NewRows) -> None:
+def _save(steps: Steps, step: int, rows: NewRows, spent: int, tokens: int) -> None:
     folder = steps.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({f"row{n}": row.contiguous() for n, row in enumerate(rows.rows)}, folder / STATE)
+    state = {f"row{n}": row.contiguous() for n, row in enumerate(rows.rows)}
+    save_file(state | {"cost": torch.tensor([spent, tokens])}, folder / STATE)
     steps.complete(step)
 
 
-def _resume(steps: Steps, rows: NewRows) -> int:
-    """Load the rows that are already trained. Returns their number."""
+def _resume(steps: Steps, rows: NewRows) -> tuple[int, int, int]:
+    """Load the rows that are already trained. Returns their number, evaluations and tokens."""
     folder = steps.last()
     if folder is None:
-        return 0
+        return 0, 0, 0
     state = load_file(folder / STATE)
     rows.rows = [state[f"row{n}"].to(row) for n, row in enumerate(rows.rows)]
-    return steps.done
+    spent, tokens = state["cost"].tolist()
+    return steps.done, spent, tokens
