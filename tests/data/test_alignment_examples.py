@@ -129,7 +129,7 @@ def test_a_query_that_lacks_a_value_has_a_whole_twin(catalogue: Catalogue) -> No
 def test_some_practice_calls_fail_and_are_mended_or_their_error_is_told(
     catalogue: Catalogue,
 ) -> None:
-    mix = PairMix.only(pseudo=200)
+    mix = PairMix.only(pseudo=500)
     replies = [
         parse(reply_of(pair)) for pair in make_pairs(catalogue, FRAMES["tinr"], mix, Random(5))
     ]
@@ -152,3 +152,28 @@ def test_a_neighbour_stands_in_the_same_message_more_often_than_by_chance() -> N
     ]
     near = sum(bool(set(named) & set(wording.neighbours[tool])) for tool, named in several)
     assert 0.3 < near / len(several) < 0.6  # NEAR_SHARE of one or two others; chance: .02
+
+
+def results_in_practice(catalogue: Catalogue) -> list[tuple[list[str], str]]:
+    """The results of the last calls of finished conversations, and the responses to them."""
+    found = []
+    for pair in make_pairs(catalogue, FRAMES["tinr"], PairMix.only(pseudo=60), Random(8)):
+        text = as_text(pair.pieces)
+        last = text.rpartition("</tool_call>")[2]
+        if "<response>" in last and "reports an error" not in last:
+            texts = [part.partition("</obs>")[0] for part in last.split("<obs>")[1:]]
+            found.append((texts, last.partition("<response>")[2].partition("</response>")[0]))
+    return found
+
+
+def test_responses_repeat_objects_of_imported_tools(catalogue: Catalogue) -> None:
+    """APIs return objects; results of the shipped tools are always plain values."""
+    found = results_in_practice(catalogue)
+    objects = [text for texts, _ in found for text in texts if text[0] in "{["]
+    assert 0.4 < len([text for text in objects if "{" in text]) / len(found) < 1
+    assert all(json.loads(text) for text in objects)
+    assert {", " in text for text in objects if "{" in text} == {True, False}
+    for texts, response in found:
+        assert all(text.strip('"') in response for text in texts)
+    few = Catalogue(load_catalogue(["toolbox"]).tools[:10])
+    assert not any("{" in text for texts, _ in results_in_practice(few) for text in texts)

@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Mapping
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -77,6 +78,17 @@ def invented_result(rng: Random) -> Any:
     if kind < 0.9:
         return [rng.randint(0, 99) for _ in range(rng.randint(2, 4))]
     return rng.random() < 0.5
+
+
+def invented_object(rng: Random, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw an object as APIs return it: some of the call's arguments, and up to four others."""
+    echoed = rng.sample(sorted(arguments), rng.randint(0, min(3, len(arguments))))
+    entries = [(name, arguments[name]) for name in echoed]
+    entries += [(random_word(rng), invented_result(rng)) for _ in range(rng.randint(1, 3))]
+    if rng.random() < 0.2:  # nested
+        entries.append((random_word(rng), {random_word(rng): invented_result(rng)}))
+    rng.shuffle(entries)
+    return dict(entries)
 
 
 def like(rng: Random, example: str) -> str:

@@ -10,7 +10,7 @@ usage are what made tools without queries callable in our trials (docs/notebook.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from random import Random
 from typing import Annotated, Any
@@ -19,9 +19,9 @@ from typing_extensions import Doc
 
 from tinr.catalogue.load import Catalogue
 from tinr.catalogue.render import describe, signature
-from tinr.catalogue.words import invented_result, random_word
+from tinr.catalogue.words import invented_object, invented_result, random_word
 from tinr.chat.codec import Frame, Piece, token_of
-from tinr.chat.render import mark_loss, render_prompt, render_question
+from tinr.chat.render import cut, mark_loss, render_prompt, render_question
 from tinr.config import Whole
 from tinr.data.bindings import derivations
 from tinr.data.pseudo_queries import VAGUE_VALUES, Wording
@@ -36,12 +36,14 @@ from tinr.data.traces import (
     render_turns,
 )
 from tinr.records import Call, ToolDoc
+from tool_corpora import NAMES as SHIPPED
 
 TO_TOKEN = ("Which tool is this? {}", "Name the tool: {}", "{}")
 TO_DOCUMENT = ("Document of ", "Describe ", "What does this do? ")
 SEVERAL_SHARE = 0.5  # share of the pseudo-queries that ask for more than one call
 NEAR_SHARE = 0.4  # share of the other tools in these that are neighbours of the first
 CHAIN_SHARE = 0.3  # share of these in which a later call takes the result of an earlier one
+OBJECT_SHARE = 0.6  # share of the results of tools that are not shipped
 LACKING_BEFORE_TWIN = 2  # queries that lack a value before one that states it
 LINKS = tuple(
     f"{determiner} {noun}{tail}"
@@ -149,10 +151,11 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
     else:
         text, docs, calls = _requests(doc, several, wording, rng)
         turns, results = [calls], [invented_result(rng) for _ in calls]
-    observations = [json.dumps(result) for result in results]
     documents, failure = wording.catalogue.by_name, None
+    last = _last_observations(turns[-1], results[-len(turns[-1]) :], documents, rng)
+    observations = [*map(json.dumps, results[: -len(last)]), *last]
     ends = rng.random() < END_SHARE
-    response = answer_of(observations[-len(turns[-1]) :]) if ends else None
+    response = answer_of(last) if ends else None
     fails = ends and rng.random() < FAILING_SHARE
     if fails and rng.random() < MENDED_SHARE:
         failure = first_try(turns, documents, text, rng)
@@ -166,6 +169,27 @@ def _pseudo(doc: ToolDoc, wording: Wording, frame: Frame, rng: Random) -> list[P
         *(plan if failure and failure.misled else mark_loss(plan)),
         *render_turns(turns, observations, response, frame, failure),
     ]
+
+
+def _last_observations(
+    calls: Sequence[Call], results: Sequence[Any], documents: Mapping[str, ToolDoc], rng: Random
+) -> list[str]:
+    """Write the results of the last turn as JSON, in OBJECT_SHARE of the draws as an object.
+
+    Results of the shipped tools are always plain values. A model that was never shown an object
+    in a response closes it like a call.
+    """
+    texts: list[str] = []
+    for call, result in zip(calls, results, strict=True):
+        may_be_object = documents[call.name].source not in SHIPPED
+        if may_be_object and rng.random() < OBJECT_SHARE:
+            separators = (", ", ": ") if rng.random() < 0.5 else (",", ":")
+            made = invented_object(rng, call.arguments)
+            value = made if rng.random() < 0.8 else [made, invented_object(rng, {})]
+            texts.append(cut(json.dumps(value, separators=separators)))
+        else:
+            texts.append(json.dumps(result))
+    return texts
 
 
 def _chain(
