@@ -293,6 +293,13 @@ EDITS = (
     ),
     Edit(
         "thoughts",
+        "tinr/data/alignment_examples.py",
+        "source not in SHIPPED",
+        "source in SHIPPED",
+        ("tests/data/test_alignment_examples.py::test_responses_repeat_objects_of_imported_tools",),
+    ),
+    Edit(
+        "thoughts",
         "tinr/data/bindings.py",
         "return words[1:] if is_unit else words[telling[-1] :]",
         "return words[telling[-1] :]",
