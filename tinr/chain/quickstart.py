@@ -214,7 +214,7 @@ def _announce(preset: str, settings: Preset, paths: Paths, console: Console, bas
     console.print(f"{tools} tools{beside}: about {minutes:.0f} minutes on this machine")
     tool_count = max((n for n in counts if seconds[n] <= MAX_SECONDS), default=None)
     if tool_count is None:
-        console.print("any number of tools takes more than ten minutes here")
+        console.print(f"even {min(counts)} tools take more than ten minutes")
     elif tool_count != tools:
         console.print(f"--tools {tool_count} would take about ten minutes")
 
